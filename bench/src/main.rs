@@ -1,0 +1,3 @@
+//! The load generator behind scripts/bench.
+
+fn main() {}

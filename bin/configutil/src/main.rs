@@ -1,0 +1,3 @@
+//! configutil: see `admin_tools`.
+
+fn main() {}

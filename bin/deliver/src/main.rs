@@ -1,0 +1,3 @@
+//! deliver: see `admin_tools`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! dirutil: see `admin_tools`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! getconf: see `admin_tools`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! hashdir: see `admin_tools`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! imapd: see the crates it names.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! mailq: see `admin_tools`.
+
+fn main() {}

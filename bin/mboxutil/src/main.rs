@@ -1,0 +1,3 @@
+//! mboxutil: see `admin_tools`.
+
+fn main() {}

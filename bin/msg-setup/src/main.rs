@@ -1,0 +1,3 @@
+//! msg-setup: see `admin_tools`.
+
+fn main() {}

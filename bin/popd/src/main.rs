@@ -1,0 +1,3 @@
+//! popd: see the crates it names.
+
+fn main() {}

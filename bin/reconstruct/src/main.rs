@@ -1,0 +1,3 @@
+//! reconstruct: see `admin_tools`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! setconf: see `admin_tools`.
+
+fn main() {}

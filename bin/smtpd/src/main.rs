@@ -1,0 +1,3 @@
+//! smtpd: see the crates it names.
+
+fn main() {}

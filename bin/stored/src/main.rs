@@ -1,0 +1,3 @@
+//! stored: see the crates it names.
+
+fn main() {}

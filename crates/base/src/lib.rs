@@ -1,0 +1,24 @@
+//! What std lacks: durable replace, checksums, a clock that tests can set, hashdir, base 36.
+
+pub mod base36;
+pub mod clock;
+pub mod hashdir;
+pub mod replace;
+
+/// CRC-32 (IEEE) of `bytes`, as every record on disk carries it.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// `text` with control bytes and backslashes escaped, so that it can stand in a log line or a header (X6).
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}

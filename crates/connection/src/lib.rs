@@ -1,0 +1,10 @@
+//! One accepted socket: TLS, bounded lines and literals, output queue, telemetry tap.
+//!
+//! A connection has never heard of a verb. It turns bytes into [`Event`]s, hands them to a [`Session`] and
+//! does what the returned [`Next`] says. All socket I/O is here; a session only appends to [`Io::output`].
+
+pub mod output;
+pub mod session;
+
+pub use output::Output;
+pub use session::{CloseReason, Event, Io, Next, Session, TimeoutKind, TlsState, WakeTarget, Waker};

@@ -1,0 +1,1 @@
+//! Listeners, event loop, worker threads, worker processes, drain and reload.

@@ -1,0 +1,1 @@
+//! Internet messages as text: header fields, addresses, the MIME tree.

@@ -1,0 +1,1 @@
+//! Messages in transit: their states on disk and their hand-over.

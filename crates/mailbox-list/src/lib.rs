@@ -1,0 +1,1 @@
+//! The mboxlist database: which mailboxes exist, where they live, who subscribes.

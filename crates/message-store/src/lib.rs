@@ -1,0 +1,1 @@
+//! Mailboxes on disk, addressed by UID.

@@ -1,0 +1,1 @@
+//! Everything after acceptance: one file per stage; meets smtp-server only through the queue.

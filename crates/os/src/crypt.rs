@@ -1,0 +1,1 @@
+//! Password hashes of the C library.

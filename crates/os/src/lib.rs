@@ -1,0 +1,11 @@
+//! The safe face of the operating system; the only crate where `unsafe` is allowed. It has never heard of mail.
+#![allow(unsafe_code)] // the one crate that may
+
+pub mod crypt;
+pub mod file;
+pub mod lmdb;
+pub mod lock;
+pub mod map;
+pub mod net;
+pub mod notify;
+pub mod process;

@@ -1,0 +1,1 @@
+//! One inotify watch.

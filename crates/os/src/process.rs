@@ -1,0 +1,1 @@
+//! Processes: limits, signals, workers that inherit sockets.

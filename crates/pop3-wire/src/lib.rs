@@ -1,0 +1,1 @@
+//! The POP3 protocol as text: bytes to typed command, typed response to bytes.

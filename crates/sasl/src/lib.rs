@@ -1,0 +1,1 @@
+//! SASL mechanisms as text: challenge and response to credentials.

@@ -1,0 +1,1 @@
+//! The smtp-accept module: an SMTP conversation that ends in a committed queue entry.

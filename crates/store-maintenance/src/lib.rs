@@ -1,0 +1,1 @@
+//! The timetable of stored: one file per job.

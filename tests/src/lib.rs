@@ -1,0 +1,1 @@
+//! The black-box suite: real programs, real sockets, no crate of ours imported.
