@@ -1,1 +1,11 @@
 //! The black-box suite: real programs, real sockets, no crate of ours imported.
+//!
+//! [`Instance`] makes an instance in a temporary folder on a loopback address of its own, so suites run in parallel
+//! without sharing a port; [`client`] speaks the protocols line by line. Everything is stopped when it is dropped.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+pub mod client;
+pub mod instance;
+
+pub use client::{Imap, Pop, Smtp, Wire};
+pub use instance::{Instance, Setup, program, quick, run};

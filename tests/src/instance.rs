@@ -1,0 +1,382 @@
+//! A Mailboat instance for one test.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::{Imap, Pop, Smtp};
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The ports of every instance; the address differs.
+pub const SMTP: u16 = 2525;
+pub const SUBMISSION: u16 = 2587;
+pub const SUBMISSIONS: u16 = 2465;
+pub const IMAP: u16 = 2143;
+pub const IMAPS: u16 = 2993;
+pub const POP: u16 = 2110;
+pub const POPS: u16 = 2995;
+
+/// Whether only the short form of long tests is wanted (`scripts/test quick`).
+pub fn quick() -> bool {
+    std::env::var_os("MAILBOAT_TEST_QUICK").is_some()
+}
+
+/// The path of one of our programs, beside the test's own program folder.
+pub fn program(name: &str) -> PathBuf {
+    let mut folder = std::env::current_exe().unwrap();
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not built: run cargo build --workspace --bins", path.display());
+    path
+}
+
+/// The checkout's top folder.
+pub fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Runs a command and gives what it printed; the test fails when the command fails.
+pub fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}\n{text}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// Waits until `condition` gives something; the test fails after [`PATIENCE`].
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < give_up, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let pid = std::process::id();
+    Ipv4Addr::new(127, 1 + ((pid >> 8) % 250) as u8, (pid & 0xff) as u8, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What an instance is made with.
+pub struct Setup {
+    users: Vec<String>,
+    parameters: Vec<(String, String)>,
+    folder: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            users: vec!["alice".into(), "bob".into()],
+            parameters: Vec::new(),
+            folder: None,
+            environment: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// These users instead of alice and bob. Passwords are the names with `-secret`.
+    pub fn users(mut self, users: &[&str]) -> Setup {
+        self.users = users.iter().map(|user| (*user).to_owned()).collect();
+        self
+    }
+
+    /// Sets a parameter with configutil before the first start.
+    pub fn set(mut self, name: &str, value: &str) -> Setup {
+        self.parameters.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Makes the instance inside this folder (for example a small file system).
+    pub fn inside(mut self, folder: &Path) -> Setup {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// An environment variable for the daemons.
+    pub fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Makes the instance without starting anything.
+    pub fn create(self) -> Instance {
+        let temporary = match &self.folder {
+            Some(folder) => tempfile::Builder::new().prefix("mailboat-").tempdir_in(folder).unwrap(),
+            None => tempfile::Builder::new().prefix("mailboat-").tempdir().unwrap(),
+        };
+        let root = temporary.path().join("instance");
+        let address = own_address();
+        let passwords = temporary.path().join("passwords");
+        let mut lines = String::from("admin:admin-secret\npostmaster:postmaster-secret\n");
+        for user in &self.users {
+            lines.push_str(&format!("{user}:{user}-secret\n"));
+        }
+        fs::write(&passwords, lines).unwrap();
+        let mut setup = Command::new(program("msg-setup"));
+        setup.arg("--instance").arg(&root).args(["--domain", "example.test", "--hostname", "localhost"]);
+        setup
+            .args(["--admin", "admin", "--listen", &address.to_string(), "--passwords-file"])
+            .arg(&passwords);
+        for user in &self.users {
+            setup.args(["--user", user]);
+        }
+        for (flag, port) in [
+            ("--smtp-port", SMTP),
+            ("--submission-port", SUBMISSION),
+            ("--submissions-port", SUBMISSIONS),
+            ("--imap-port", IMAP),
+            ("--imaps-port", IMAPS),
+            ("--pop-port", POP),
+            ("--pops-port", POPS),
+        ] {
+            setup.args([flag, &port.to_string()]);
+        }
+        run(&mut setup);
+        let instance = Instance {
+            root,
+            address,
+            daemons: Vec::new(),
+            environment: self.environment,
+            _temporary: temporary,
+        };
+        for (name, value) in &self.parameters {
+            instance.set(name, value);
+        }
+        instance
+    }
+
+    /// Makes the instance and starts all daemons.
+    pub fn start(self) -> Instance {
+        let mut instance = self.create();
+        instance.start_all();
+        instance
+    }
+}
+
+/// A running instance; everything is killed and deleted when it is dropped.
+pub struct Instance {
+    /// The instance's folder.
+    pub root: PathBuf,
+    /// The loopback address that only this instance listens on.
+    pub address: Ipv4Addr,
+    daemons: Vec<(&'static str, Child)>,
+    environment: Vec<(String, String)>,
+    _temporary: TempDir,
+}
+
+/// Service name and program, in starting order.
+pub const DAEMONS: [(&str, &str); 4] =
+    [("store", "stored"), ("smtp", "smtpd"), ("imap", "imapd"), ("pop", "popd")];
+
+impl Instance {
+    /// A running instance with alice and bob.
+    pub fn start() -> Instance {
+        Setup::default().start()
+    }
+
+    /// Starts every daemon that does not run.
+    pub fn start_all(&mut self) {
+        for (service, _) in DAEMONS {
+            if self.pid(service).is_none() {
+                self.start_one(service);
+            }
+        }
+    }
+
+    /// Starts one daemon (by its service name) and waits until it serves.
+    pub fn start_one(&mut self, service: &'static str) {
+        let child = self.spawn(service, Stdio::inherit());
+        self.daemons.retain(|(name, _)| *name != service);
+        self.daemons.push((service, child));
+        let pid_file = self.root.join("run").join(format!("{service}.pid"));
+        let pid = self.pid(service).unwrap().to_string();
+        wait_for(&format!("{service} to serve"), || {
+            if let Some((_, child)) = self.daemons.iter_mut().find(|(name, _)| *name == service) {
+                if let Some(status) = child.try_wait().unwrap() {
+                    panic!("{service} ended at start: {status}; {}", self.logs());
+                }
+            }
+            (fs::read_to_string(&pid_file).ok()?.trim() == pid).then_some(())
+        });
+    }
+
+    /// Runs a daemon that is expected to refuse to start; its output.
+    pub fn refused_start(&self, service: &str) -> Output {
+        self.spawn(service, Stdio::piped()).wait_with_output().unwrap()
+    }
+
+    fn spawn(&self, service: &str, errors: Stdio) -> Child {
+        let (_, name) = DAEMONS.iter().find(|(known, _)| *known == service).unwrap();
+        let mut command = Command::new(program(name));
+        command.arg("--instance").arg(&self.root).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(errors);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.spawn().unwrap()
+    }
+
+    /// The pid of a daemon started by this test.
+    pub fn pid(&self, service: &str) -> Option<u32> {
+        self.daemons.iter().find(|(name, _)| *name == service).map(|(_, child)| child.id())
+    }
+
+    /// Kills a daemon as a crash would, and waits for its end. Its worker processes die with it.
+    pub fn kill(&mut self, service: &str) {
+        if let Some(place) = self.daemons.iter().position(|(name, _)| *name == service) {
+            let (_, mut child) = self.daemons.swap_remove(place);
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Kills every daemon at once.
+    pub fn kill_all(&mut self) {
+        for (_, child) in &mut self.daemons {
+            let _ = child.kill();
+        }
+        for (_, mut child) in self.daemons.drain(..) {
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks a daemon to end and waits until it has.
+    pub fn stop(&mut self, service: &str) {
+        if let Some(place) = self.daemons.iter().position(|(name, _)| *name == service) {
+            let (_, mut child) = self.daemons.swap_remove(place);
+            let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+            let _ = child.wait();
+        }
+    }
+
+    /// Sends a signal to a daemon.
+    pub fn signal(&self, service: &str, signal: Signal) {
+        kill(Pid::from_raw(self.pid(service).unwrap() as i32), signal).unwrap();
+    }
+
+    /// One of our tools, told which instance it serves.
+    pub fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command.env("CONFIGROOT", self.root.join("config"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Sets a parameter with configutil.
+    pub fn set(&self, name: &str, value: &str) {
+        run(self.tool("configutil").args(["-o", name, "-v", value]));
+    }
+
+    /// A path inside the instance.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.root.join(inside)
+    }
+
+    /// The address of a port of this instance.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(self.address), port)
+    }
+
+    /// A plain connection to a port.
+    pub fn connect(&self, port: u16) -> TcpStream {
+        let stream = TcpStream::connect(self.at(port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// An SMTP client on port 25's stand-in, greeted.
+    pub fn smtp(&self) -> Smtp {
+        Smtp::open(self.connect(SMTP))
+    }
+
+    /// A submission client, greeted and logged in.
+    pub fn submission(&self, user: &str) -> Smtp {
+        let mut smtp = Smtp::open(self.connect(SUBMISSION));
+        smtp.log_in(user, &format!("{user}-secret"));
+        smtp
+    }
+
+    /// An IMAP client, logged in.
+    pub fn imap(&self, user: &str) -> Imap {
+        let mut imap = Imap::open(self.connect(IMAP));
+        imap.ok(&format!("LOGIN {user} {user}-secret"));
+        imap
+    }
+
+    /// A POP client, logged in.
+    pub fn pop(&self, user: &str) -> Pop {
+        let mut pop = Pop::open(self.connect(POP));
+        pop.ok(&format!("USER {user}"));
+        pop.ok(&format!("PASS {user}-secret"));
+        pop
+    }
+
+    /// Sends a small message from outside to a local user by port 25; returns when it was answered with 250.
+    pub fn send(&self, to: &str, subject: &str) {
+        let mut smtp = self.smtp();
+        smtp.ok("EHLO client.example.org");
+        smtp.send_message(
+            "sender@example.org",
+            &[&format!("{to}@example.test")],
+            &format!("Subject: {subject}\r\n\r\nbody of {subject}\r\n"),
+        );
+        smtp.ok("QUIT");
+    }
+
+    /// Waits until the user's INBOX holds this many messages.
+    pub fn wait_for_messages(&self, user: &str, count: u32) {
+        let mut imap = self.imap(user);
+        wait_for(&format!("{count} messages for {user}"), || (imap.exists("INBOX") >= count).then_some(()));
+        assert_eq!(imap.exists("INBOX"), count, "more messages than expected for {user}");
+    }
+
+    /// Waits until nothing is queued any more.
+    pub fn wait_for_empty_queue(&self) {
+        let control = self.path("queue/control");
+        wait_for("an empty queue", || fs::read_dir(&control).ok()?.next().is_none().then_some(()));
+    }
+
+    /// The tails of all logs, for failure messages.
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for (service, _) in DAEMONS {
+            if let Ok(log) = fs::read_to_string(self.root.join("log").join(service).join(service)) {
+                let from = log.len().saturating_sub(2000);
+                text.push_str(&format!("--- {service}\n{}\n", log.get(from..).unwrap_or(&log)));
+            }
+        }
+        text
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
+        self.kill_all();
+    }
+}

@@ -1,0 +1,114 @@
+//! start-msg, stop-msg, refresh-msg, status-msg (X9).
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::process::{Command, Output};
+
+use black_box::instance::{IMAP, program, top, wait_for};
+use black_box::{Imap, Instance, Setup};
+
+struct Suite(Instance);
+
+impl Suite {
+    fn script(&self, name: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(top().join("scripts").join(name));
+        command.args(arguments).env("CONFIGROOT", self.0.path("config"));
+        command.env("BINDIR", program("stored").parent().unwrap());
+        command.output().unwrap()
+    }
+
+    fn pid(&self, service: &str) -> i32 {
+        fs::read_to_string(self.0.path("run").join(format!("{service}.pid"))).unwrap().trim().parse().unwrap()
+    }
+}
+
+impl Drop for Suite {
+    fn drop(&mut self) {
+        self.script("stop-msg", &[]);
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn alive(pid: i32) -> bool {
+    fs::metadata(format!("/proc/{pid}")).is_ok()
+}
+
+#[test]
+fn the_suite_starts_in_order_with_one_line_per_daemon_and_stops_without_orphans() {
+    let suite = Suite(Setup::default().create());
+    let started = suite.script("start-msg", &[]);
+    assert!(started.status.success(), "{}", text(&started));
+    let lines: Vec<String> = text(&started).lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    for (line, title) in lines.iter().zip(["store", "SMTP", "IMAP", "POP"]) {
+        let start = format!("{}: Starting {title} daemon ", suite.0.root.display());
+        assert!(line.starts_with(&start), "{line}");
+        let (dots, pid) = line[start.len()..].split_once(" done: ").unwrap();
+        assert!(dots.bytes().all(|byte| byte == b'.'), "{line}");
+        assert!(alive(pid.parse().unwrap()));
+    }
+    assert!(suite.script("status-msg", &[]).status.success());
+    let again = suite.script("start-msg", &[]);
+    assert_eq!(again.status.code(), Some(2), "{}", text(&again));
+    assert!(text(&again).contains("already running"), "{}", text(&again));
+    let pids: Vec<i32> = ["store", "smtp", "imap", "pop"].iter().map(|service| suite.pid(service)).collect();
+    let stopped = suite.script("stop-msg", &[]);
+    assert!(stopped.status.success(), "{}", text(&stopped));
+    assert!(text(&stopped).lines().all(|line| line.contains(": Stopping ") && line.contains(" done: ")));
+    assert!(pids.iter().all(|pid| !alive(*pid)));
+    assert_eq!(suite.script("status-msg", &[]).status.code(), Some(1));
+}
+
+#[test]
+fn a_daemon_that_dies_is_started_again() {
+    let suite = Suite(Setup::default().create());
+    assert!(suite.script("start-msg", &[]).status.success());
+    let first = suite.pid("imap");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), nix::sys::signal::Signal::SIGKILL).unwrap();
+    wait_for("a new imapd", || {
+        let text = fs::read_to_string(suite.0.path("run/imap.pid")).ok()?;
+        let pid: i32 = text.trim().parse().ok()?;
+        (pid != first && alive(pid)).then_some(())
+    });
+    let mut imap = Imap::open(suite.0.connect(IMAP));
+    imap.ok("LOGIN alice alice-secret");
+}
+
+#[test]
+fn one_service_can_be_started_and_stopped_by_name() {
+    let suite = Suite(Setup::default().create());
+    assert!(suite.script("start-msg", &["store", "imap"]).status.success());
+    assert!(suite.script("status-msg", &["store", "imap"]).status.success());
+    assert!(!suite.script("status-msg", &["smtp"]).status.success());
+    assert!(suite.script("stop-msg", &["imap"]).status.success());
+    assert!(!suite.script("status-msg", &["imap"]).status.success());
+    assert!(suite.script("status-msg", &["store"]).status.success());
+}
+
+#[test]
+fn a_wrong_value_gives_one_clear_line_and_nothing_is_started() {
+    let suite = Suite(Setup::default().create());
+    let conf = suite.0.path("config/local.conf");
+    let good = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{good}service.imap.maxthreads = many\n")).unwrap();
+    let refused = suite.script("start-msg", &[]);
+    assert!(!refused.status.success());
+    assert!(text(&refused).contains("service.imap.maxthreads"), "{}", text(&refused));
+    assert!(!suite.script("status-msg", &[]).status.success());
+    assert!(fs::metadata(suite.0.path("run/store.pid")).is_err());
+}
+
+#[test]
+fn refresh_makes_the_daemons_read_their_configuration_again() {
+    let suite = Suite(Setup::default().set("service.imap.banner", "first %h").create());
+    assert!(suite.script("start-msg", &["store", "imap"]).status.success());
+    assert!(Imap::open(suite.0.connect(IMAP)).greeting.contains("first"));
+    suite.0.set("service.imap.banner", "second %h");
+    assert!(suite.script("refresh-msg", &["imap"]).status.success());
+    wait_for("the new banner", || {
+        Imap::open(suite.0.connect(IMAP)).greeting.contains("second").then_some(())
+    });
+}
