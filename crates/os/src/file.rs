@@ -1,1 +1,89 @@
-//! Syncing and allocating files.
+//! Files: making them durable, reserving their space, renaming without replacing.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Mutex;
+
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice};
+
+fn io_error(error: nix::errno::Errno) -> io::Error {
+    io::Error::from_raw_os_error(error as i32)
+}
+
+/// Data and what is needed to read it back.
+///
+/// # Errors
+/// The system's.
+pub fn fdatasync(file: &File) -> io::Result<()> {
+    file.sync_data()
+}
+
+/// Data and all metadata.
+///
+/// # Errors
+/// The system's.
+pub fn fsync(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
+/// The names in the folder.
+///
+/// # Errors
+/// The system's.
+pub fn sync_dir(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Reserves blocks for `length` bytes from `offset` and lets the file grow to hold them, so that later writes there
+/// cannot meet a full disk.
+///
+/// # Errors
+/// `StorageFull` when there are no blocks; nothing has changed then but perhaps the length.
+pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let length = i64::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    nix::fcntl::fallocate(file.as_fd(), FallocateFlags::empty(), offset, length).map_err(io_error)
+}
+
+/// The file will be read from front to back once.
+pub fn advise_sequential(file: &File) {
+    let _ = nix::fcntl::posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+}
+
+/// Renames, unless there is something at `to` already.
+///
+/// # Errors
+/// `AlreadyExists`, or the system's.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let here = nix::fcntl::AT_FDCWD;
+    match nix::fcntl::renameat2(here, from, here, to, nix::fcntl::RenameFlags::RENAME_NOREPLACE) {
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        other => other.map_err(io_error),
+    }
+}
+
+/// Whether the file system commits new names together with the next `fdatasync` of a file that grew (ext4 and XFS:
+/// one journal for all). The answer is kept per device.
+pub fn names_follow_data(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    static KNOWN: Mutex<Vec<(u64, bool)>> = Mutex::new(Vec::new());
+    let Ok(device) = std::fs::metadata(folder).map(|data| data.dev()) else { return false };
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some((_, answer)) = known.iter().find(|(one, _)| *one == device) {
+        return *answer;
+    }
+    const XFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5846_5342);
+    let answer = nix::sys::statfs::statfs(folder).is_ok_and(|data| {
+        let kind = data.filesystem_type();
+        kind == nix::sys::statfs::EXT4_SUPER_MAGIC
+            || kind == XFS
+            || kind == nix::sys::statfs::TMPFS_MAGIC
+    });
+    known.push((device, answer));
+    answer
+}

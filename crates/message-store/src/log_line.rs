@@ -1,0 +1,29 @@
+//! Where the store's warnings go.
+use std::sync::Arc;
+
+/// How much an administrator should care.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    Error,
+    Warning,
+    Notice,
+}
+
+/// A sink for log lines of the store. The server crates make one from their log.
+#[derive(Clone)]
+pub struct StoreLog(Arc<dyn Fn(Severity, &str) + Send + Sync>);
+
+impl StoreLog {
+    pub fn new(sink: impl Fn(Severity, &str) + Send + Sync + 'static) -> StoreLog {
+        StoreLog(Arc::new(sink))
+    }
+
+    /// For tests and tools that do not care.
+    pub fn discard() -> StoreLog {
+        StoreLog::new(|_, _| {})
+    }
+
+    pub fn write(&self, severity: Severity, text: &str) {
+        (self.0)(severity, text);
+    }
+}
