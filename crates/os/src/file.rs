@@ -80,9 +80,7 @@ pub fn names_follow_data(folder: &Path) -> bool {
     const XFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x5846_5342);
     let answer = nix::sys::statfs::statfs(folder).is_ok_and(|data| {
         let kind = data.filesystem_type();
-        kind == nix::sys::statfs::EXT4_SUPER_MAGIC
-            || kind == XFS
-            || kind == nix::sys::statfs::TMPFS_MAGIC
+        kind == nix::sys::statfs::EXT4_SUPER_MAGIC || kind == XFS || kind == nix::sys::statfs::TMPFS_MAGIC
     });
     known.push((device, answer));
     answer

@@ -1,1 +1,145 @@
 //! Listening sockets and their options.
+//!
+//! Options set on a listening socket are inherited by the sockets it accepts (tcp(7)), so keepalive and no-delay cost
+//! nothing per connection.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// First descriptor of the inherited ones (sd_listen_fds(3)).
+pub const LISTEN_FDS_START: RawFd = 3;
+/// Most descriptors that are taken over.
+const INHERITED_MAX: usize = 256;
+/// Marks a worker process that [`crate::process::spawn_with_listeners`] started; its value is the worker's number.
+pub const WORKER_VARIABLE: &str = "MAILBOAT_WORKER";
+
+/// A non-blocking listening socket with `SO_REUSEADDR`; an IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]`
+/// can be listened on side by side.
+///
+/// # Errors
+/// Whatever the system says: address in use, no right to the port, no such address here.
+pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Turns keepalive probes on, the first after `seconds` of silence (S5).
+///
+/// # Errors
+/// Not a TCP socket.
+pub fn set_keepalive(socket: BorrowedFd<'_>, seconds: u64) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(seconds)))
+}
+
+/// Small answers leave at once.
+///
+/// # Errors
+/// Not a TCP socket.
+pub fn set_nodelay(socket: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_nodelay(true)
+}
+
+/// The number of this worker process, if it is one.
+pub fn worker_number() -> Option<usize> {
+    std::env::var(WORKER_VARIABLE).ok()?.parse().ok()
+}
+
+/// The listening sockets that this process was started with, in their order: by systemd (`LISTEN_PID` names this
+/// process) or by our own parent. Empty when there are none. Only the first call gets them.
+///
+/// # Errors
+/// `LISTEN_FDS` names a descriptor that is not a listening socket.
+pub fn inherited_listeners() -> io::Result<Vec<TcpListener>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let for_us = match std::env::var("LISTEN_PID") {
+        Ok(pid) => pid.trim().parse() == Ok(std::process::id()),
+        Err(_) => worker_number().is_some(),
+    };
+    let count =
+        std::env::var("LISTEN_FDS").ok().and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(0);
+    if !for_us || count == 0 || TAKEN.swap(true, Ordering::SeqCst) {
+        return Ok(Vec::new());
+    }
+    if count > INHERITED_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("LISTEN_FDS={count} is too many")));
+    }
+    let last = LISTEN_FDS_START + RawFd::try_from(count).unwrap_or(0);
+    (LISTEN_FDS_START..last).map(take_listener).collect()
+}
+
+fn take_listener(fd: RawFd) -> io::Result<TcpListener> {
+    // SAFETY: fcntl on any number is harmless; an unused one answers EBADF.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("inherited descriptor {fd} is not open"),
+        ));
+    }
+    // SAFETY: the descriptor is open, and was passed to this process to be owned by the one caller that takes it.
+    let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+    if !SockRef::from(&owned).is_listener().unwrap_or(false) {
+        let text = format!("inherited descriptor {fd} is not a listening socket");
+        std::mem::forget(owned); // not ours after all
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let listener = TcpListener::from(owned);
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Sends what is buffered and tells the peer that nothing more comes; reading goes on.
+///
+/// # Errors
+/// The connection is already gone.
+pub fn shutdown_write<S: AsFd>(socket: &S) -> io::Result<()> {
+    SockRef::from(&socket.as_fd()).shutdown(std::net::Shutdown::Write)
+}
+
+/// The descriptors of listeners, for [`crate::process::spawn_with_listeners`].
+pub fn raw(listeners: &[TcpListener]) -> Vec<RawFd> {
+    listeners.iter().map(AsRawFd::as_raw_fd).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn accepted_sockets_inherit_keepalive_and_no_delay() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 16).unwrap();
+        set_keepalive(listener.as_fd(), 30).unwrap();
+        set_nodelay(listener.as_fd()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
+        assert!(socket.tcp_nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused() {
+        let first = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
+        let error = listen(first.local_addr().unwrap(), 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn without_the_variables_nothing_is_inherited() {
+        assert!(inherited_listeners().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,75 @@
+//! What a daemon tells the dispatcher: its listeners, its limits, and the service that opens sessions.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connection::{Io, Session};
+
+/// What a server crate offers: a session for every connection.
+pub trait Service: Send + Sync + 'static {
+    /// The session for a connection that was just accepted. Called by a worker thread.
+    fn open_session(&self, io: &Io) -> Box<dyn Session>;
+
+    /// SIGHUP, after the certificates were read again. Called by a worker thread.
+    fn reload(&self) {}
+}
+
+/// How TLS begins on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Plain,
+    /// When the client asks for it, if there is a certificate.
+    StartTls,
+    /// At once.
+    Implicit,
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// How TLS begins.
+    pub tls: TlsMode,
+    /// What sessions see as `Io::role`.
+    pub role: u16,
+}
+
+/// Question asked before each accept: how long to wait first (S49).
+pub type AcceptDelay = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// How one daemon is to be run.
+#[derive(Clone)]
+pub struct Settings {
+    /// The service's name, as in `run/<service>.pid`: "imap".
+    pub service: &'static str,
+    /// The program's name: "imapd".
+    pub program: &'static str,
+    /// Where to listen.
+    pub listeners: Vec<Listener>,
+    /// Most worker threads (S98).
+    pub max_threads: usize,
+    /// Most sessions of one process; above it connections are not accepted (S102). `None`: as many as descriptors.
+    pub max_sessions: Option<usize>,
+    /// Processes that serve (S100).
+    pub processes: usize,
+    /// Name of the worker threads: `<thread_name>-1` and so on.
+    pub thread_name: &'static str,
+    /// All worker threads are started at once and stay (S20).
+    pub fixed_threads: bool,
+    /// Certificate chain and private key, both PEM files.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Folder with one folder per user whose sessions are to be recorded (S105).
+    pub telemetry_root: Option<PathBuf>,
+    /// Folder of the pid file.
+    pub run_dir: PathBuf,
+    /// Asked before each accept.
+    pub accept_delay: Option<AcceptDelay>,
+    /// How long a peer may leave its answers unread.
+    pub stall_timeout: Duration,
+    /// How long sessions may go on after SIGTERM.
+    pub drain_timeout: Duration,
+}
