@@ -1,1 +1,239 @@
-//! Files mapped into memory.
+//! Files in memory.
+//!
+//! [`SharedMap`] is a file that several processes read and write through the page cache. All access goes through
+//! atomics, so that what another process does at the same moment is a stale value and never undefined. More address
+//! space than the file has is reserved: the file may grow without a new mapping. Access is bounded by the length that
+//! the file had when it was last asked for ([`SharedMap::extend`]); beyond it there is nothing. Whoever uses one must
+//! never shorten the file.
+//!
+//! [`FileMap`] is a read-only view of a file that never changes.
+
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use nix::sys::mman::{MapFlags, MmapAdvise, MsFlags, ProtFlags, madvise, mmap, msync, munmap};
+
+/// A shared, growing file in memory.
+pub struct SharedMap {
+    base: NonNull<u8>,
+    reserved: usize,
+    valid: AtomicUsize,
+}
+
+// SAFETY: the mapping is plain memory that lives as long as the value, and every access to it is atomic.
+unsafe impl Send for SharedMap {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMap {}
+
+impl SharedMap {
+    /// Maps `file` (opened for reading and writing) with room for at least `reserve` bytes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(file: &File, reserve: usize) -> io::Result<SharedMap> {
+        let length = file_length(file)?;
+        let reserved = NonZeroUsize::new(reserve.max(length).max(1).next_multiple_of(4096))
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        let base = unsafe { mmap(None, reserved, protection, MapFlags::MAP_SHARED, file.as_fd(), 0) }?;
+        Ok(SharedMap { base: base.cast(), reserved: reserved.get(), valid: AtomicUsize::new(length) })
+    }
+
+    /// Bytes that may be accessed.
+    pub fn len(&self) -> usize {
+        self.valid.load(Ordering::Acquire)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of address space: what the file can grow to before it needs a new map.
+    pub fn reserved(&self) -> usize {
+        self.reserved
+    }
+
+    /// Learns how long the file is now. The length that may be accessed afterwards.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn extend(&self, file: &File) -> io::Result<usize> {
+        let length = file_length(file)?.min(self.reserved);
+        self.valid.store(length, Ordering::Release);
+        Ok(length)
+    }
+
+    fn pointer(&self, offset: usize, length: usize) -> Option<*mut u8> {
+        let end = offset.checked_add(length)?;
+        // SAFETY: the offset is within the mapping, `valid` being at most `reserved`.
+        (end <= self.len()).then(|| unsafe { self.base.as_ptr().add(offset) })
+    }
+
+    /// The aligned 32-bit word at `offset`; nothing outside the file.
+    #[inline]
+    pub fn u32_at(&self, offset: usize) -> Option<&AtomicU32> {
+        let pointer = self.pointer(offset, 4).filter(|_| offset % 4 == 0)?;
+        // SAFETY: inside the mapping, aligned, and only ever accessed atomically.
+        Some(unsafe { AtomicU32::from_ptr(pointer.cast()) })
+    }
+
+    /// The aligned 64-bit word at `offset`; nothing outside the file.
+    #[inline]
+    pub fn u64_at(&self, offset: usize) -> Option<&AtomicU64> {
+        let pointer = self.pointer(offset, 8).filter(|_| offset % 8 == 0)?;
+        // SAFETY: inside the mapping, aligned, and only ever accessed atomically.
+        Some(unsafe { AtomicU64::from_ptr(pointer.cast()) })
+    }
+
+    /// Copies `bytes.len()` bytes from `offset`. False, and nothing copied, when they are not all in the file.
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) -> bool {
+        let Some(start) = self.pointer(offset, bytes.len()) else { return false };
+        let mut at = 0;
+        while at < bytes.len() {
+            if (offset + at) % 8 == 0 && bytes.len() - at >= 8 {
+                // SAFETY: eight bytes inside the checked range, aligned since the base is aligned to a page.
+                let word = unsafe { AtomicU64::from_ptr(start.add(at).cast()) }.load(Ordering::Relaxed);
+                bytes[at..at + 8].copy_from_slice(&word.to_ne_bytes());
+                at += 8;
+            } else {
+                // SAFETY: one byte inside the checked range.
+                bytes[at] = unsafe { AtomicU8::from_ptr(start.add(at)) }.load(Ordering::Relaxed);
+                at += 1;
+            }
+        }
+        true
+    }
+
+    /// Copies `bytes` to `offset`. False, and nothing copied, when the file is too short.
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> bool {
+        let Some(start) = self.pointer(offset, bytes.len()) else { return false };
+        let mut at = 0;
+        while at < bytes.len() {
+            if (offset + at) % 8 == 0 && bytes.len() - at >= 8 {
+                let mut word = [0; 8];
+                word.copy_from_slice(&bytes[at..at + 8]);
+                let word = u64::from_ne_bytes(word);
+                // SAFETY: eight bytes inside the checked range, aligned since the base is aligned to a page.
+                unsafe { AtomicU64::from_ptr(start.add(at).cast()) }.store(word, Ordering::Relaxed);
+                at += 8;
+            } else {
+                // SAFETY: one byte inside the checked range.
+                unsafe { AtomicU8::from_ptr(start.add(at)) }.store(bytes[at], Ordering::Relaxed);
+                at += 1;
+            }
+        }
+        true
+    }
+
+    /// Starts and awaits the writing of changed pages. The file needs its own sync for its metadata.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sync(&self) -> io::Result<()> {
+        let length = self.len();
+        if length == 0 {
+            return Ok(());
+        }
+        // SAFETY: the range is within our mapping.
+        unsafe { msync(self.base.cast(), length, MsFlags::MS_SYNC) }.map_err(io::Error::from)
+    }
+
+    /// Reads the range into memory, so that a damaged disk is an error here and not a signal later.
+    ///
+    /// # Errors
+    /// The system's; kernels before 5.14 do not know how and are no error.
+    pub fn populate(&self, offset: usize, length: usize) -> io::Result<()> {
+        const MADV_POPULATE_READ: i32 = 22;
+        let start = offset & !4095;
+        let Some(pointer) = self.pointer(start, length + (offset - start)) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        // SAFETY: the range is within our mapping and the advice changes no memory.
+        let done = unsafe { libc::madvise(pointer.cast(), length + (offset - start), MADV_POPULATE_READ) };
+        match (done, io::Error::last_os_error()) {
+            (0, _) => Ok(()),
+            (_, error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+            (_, error) => Err(error),
+        }
+    }
+}
+
+fn file_length(file: &File) -> io::Result<usize> {
+    usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+impl Drop for SharedMap {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nobody can hold a reference into it that outlives `self`.
+        let _ = unsafe { munmap(self.base.cast(), self.reserved) };
+    }
+}
+
+/// A file that never changes, as bytes.
+pub struct FileMap(Option<memmap2::Mmap>);
+
+impl FileMap {
+    /// Maps all of `file`. An empty file is an empty slice. The file must not be changed or shortened by anybody while
+    /// it is mapped; message files never are.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(file: &File) -> io::Result<FileMap> {
+        if file.metadata()?.len() == 0 {
+            return Ok(FileMap(None));
+        }
+        // SAFETY: the contract above: message files are written once, and only then given a name.
+        let map = unsafe { memmap2::Mmap::map(file) }?;
+        Ok(FileMap(Some(map)))
+    }
+
+    /// The bytes will be read from front to back.
+    pub fn advise_sequential(&self) {
+        if let Some(map) = &self.0 {
+            let base = NonNull::from(&map[0]).cast();
+            // SAFETY: the range is the mapping itself and the advice changes no memory.
+            let _ = unsafe { madvise(base, map.len(), MmapAdvise::MADV_SEQUENTIAL) };
+        }
+    }
+}
+
+impl Deref for FileMap {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_growing_file_needs_no_new_map_and_nothing_is_seen_beyond_its_end() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(64).unwrap();
+        let map = SharedMap::open(&file, 1 << 20).unwrap();
+        assert!(map.u64_at(56).is_some() && map.u64_at(64).is_none() && map.u32_at(2).is_none());
+        assert!(map.u64_at(usize::MAX - 7).is_none());
+        file.set_len(8192).unwrap();
+        assert_eq!(map.extend(&file).unwrap(), 8192);
+        assert!(map.write(4091, b"mailboat!"));
+        let mut bytes = [0; 9];
+        assert!(map.read(4091, &mut bytes));
+        assert_eq!(&bytes, b"mailboat!");
+        assert!(!map.write(8190, b"abc") && !map.read(8192, &mut bytes[..1]));
+        map.populate(4095, 10).unwrap();
+        map.sync().unwrap();
+    }
+
+    #[test]
+    fn an_empty_file_is_an_empty_slice() {
+        assert!(FileMap::open(&tempfile::tempfile().unwrap()).unwrap().is_empty());
+    }
+}
