@@ -3,8 +3,15 @@
 //! A connection has never heard of a verb. It turns bytes into [`Event`]s, hands them to a [`Session`] and
 //! does what the returned [`Next`] says. All socket I/O is here; a session only appends to [`Io::output`].
 
+pub mod driver;
+mod input;
 pub mod output;
 pub mod session;
+mod telemetry;
+mod tls;
+mod transport;
 
+pub use driver::{Connection, Environment, Outcome, Scratch};
 pub use output::Output;
 pub use session::{CloseReason, Event, Io, Next, Session, TimeoutKind, TlsState, WakeTarget, Waker};
+pub use tls::{Tls, TlsError};

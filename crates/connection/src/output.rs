@@ -1,7 +1,8 @@
 //! The output queue of a connection: bytes, or ranges of files, sent in order.
 //!
 //! A session appends and never waits. When [`Output::is_full`] says so it returns `Next::Resume` and goes on when
-//! the queue has drained, so a peer that does not read costs one bounded buffer.
+//! the queue has drained, so a peer that does not read costs one bounded buffer. What was appended in small pieces
+//! leaves in large ones: everything up to the first long file range is one buffer.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,18 +14,23 @@ use std::sync::Arc;
 pub const HIGH_WATER_BYTES: usize = 64 * 1024;
 /// File ranges from which the queue counts as full (each holds a descriptor).
 const FILES_MAX: usize = 16;
-/// Piece of a file range that is read at once.
-const FILE_PIECE: usize = 64 * 1024;
+/// What is sent at once, as far as there is so much; also the piece of a file range that is read at once.
+const PIECE: usize = 64 * 1024;
 
 enum Chunk {
-    Bytes(Vec<u8>, usize),
+    Bytes(Vec<u8>),
     File { file: Arc<File>, offset: u64, len: u64 },
 }
 
 /// What is to be sent, in order.
 #[derive(Default)]
 pub struct Output {
-    chunks: VecDeque<Chunk>,
+    /// What leaves first.
+    head: Vec<u8>,
+    /// How much of `head` was sent.
+    head_sent: usize,
+    /// What follows; begins with a file range unless it is empty or being absorbed.
+    rest: VecDeque<Chunk>,
     memory: usize,
     files: usize,
 }
@@ -36,11 +42,11 @@ impl Output {
             return;
         }
         self.memory += bytes.len();
-        if let Some(Chunk::Bytes(buffer, _)) = self.chunks.back_mut() {
-            buffer.extend_from_slice(bytes);
-            return;
+        match self.rest.back_mut() {
+            None => self.head.extend_from_slice(bytes),
+            Some(Chunk::Bytes(buffer)) => buffer.extend_from_slice(bytes),
+            Some(Chunk::File { .. }) => self.rest.push_back(Chunk::Bytes(bytes.to_vec())),
         }
-        self.chunks.push_back(Chunk::Bytes(bytes.to_vec(), 0));
     }
 
     /// Appends a range of a file that never changes. The file is read when it is sent.
@@ -49,12 +55,12 @@ impl Output {
             return;
         }
         self.files += 1;
-        self.chunks.push_back(Chunk::File { file, offset, len });
+        self.rest.push_back(Chunk::File { file, offset, len });
     }
 
     /// Whether nothing is left to send.
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.memory == 0 && self.files == 0
     }
 
     /// Whether a session should stop appending and return `Next::Resume`.
@@ -73,36 +79,69 @@ impl Output {
     /// A file range could not be read, or is shorter than promised: the connection must be closed, since the peer
     /// was told a length.
     pub fn front(&mut self) -> io::Result<&[u8]> {
-        if let Some(Chunk::File { file, offset, len }) = self.chunks.front_mut() {
-            let want = (*len).min(FILE_PIECE as u64) as usize;
-            let mut piece = vec![0; want];
-            file.read_exact_at(&mut piece, *offset)?;
-            *offset += want as u64;
-            *len -= want as u64;
-            if *len == 0 {
-                self.chunks.pop_front();
-                self.files -= 1;
+        if !self.rest.is_empty() && self.head.len() - self.head_sent < PIECE / 2 {
+            self.head.drain(..self.head_sent);
+            self.head_sent = 0;
+            while self.head.len() < PIECE && self.absorb()? {}
+        }
+        Ok(&self.head[self.head_sent..])
+    }
+
+    /// Moves bytes from the rest to the head. False when there is no rest.
+    fn absorb(&mut self) -> io::Result<bool> {
+        match self.rest.front_mut() {
+            None => return Ok(false),
+            Some(Chunk::Bytes(buffer)) => {
+                self.head.append(buffer);
+                self.rest.pop_front();
             }
-            self.memory += want;
-            self.chunks.push_front(Chunk::Bytes(piece, 0));
+            Some(Chunk::File { file, offset, len }) => {
+                let start = self.head.len();
+                let room = (PIECE - start) as u64;
+                let want = (*len).min(room);
+                self.head.resize(start + want as usize, 0);
+                if let Err(error) = file.read_exact_at(&mut self.head[start..], *offset) {
+                    self.head.truncate(start);
+                    return Err(error);
+                }
+                self.memory += want as usize;
+                *offset += want;
+                *len -= want;
+                if *len == 0 {
+                    self.rest.pop_front();
+                    self.files -= 1;
+                }
+            }
         }
-        match self.chunks.front() {
-            Some(Chunk::Bytes(buffer, sent)) => Ok(&buffer[*sent..]),
-            _ => Ok(&[]),
-        }
+        Ok(true)
     }
 
     /// For connections: `count` of the bytes given by [`Output::front`] were sent.
     pub fn sent(&mut self, count: usize) {
-        let Some(Chunk::Bytes(buffer, sent)) = self.chunks.front_mut() else { return };
-        *sent += count;
+        let count = count.min(self.head.len() - self.head_sent);
+        self.head_sent += count;
         self.memory -= count;
-        if *sent >= buffer.len() {
-            self.chunks.pop_front();
+        if self.head_sent == self.head.len() {
+            self.head.clear();
+            self.head_sent = 0;
         }
-        if self.chunks.is_empty() {
-            self.chunks = VecDeque::new();
+    }
+
+    /// For connections: gives an empty queue a buffer that others used before, which saves an allocation.
+    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
+        if self.head.capacity() == 0 && buffer.is_empty() {
+            std::mem::swap(&mut self.head, buffer);
         }
+    }
+
+    /// For connections: takes the buffer back when nothing is queued, so that an idle connection holds none.
+    pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
+        if !self.is_empty() {
+            return;
+        }
+        *buffer = std::mem::take(&mut self.head);
+        self.head_sent = 0;
+        self.rest = VecDeque::new();
     }
 
     /// Everything queued, read to the end; for tests.
@@ -135,28 +174,69 @@ impl Write for Output {
 mod tests {
     use super::*;
 
+    fn file_of(bytes: &[u8]) -> Arc<File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Arc::new(file)
+    }
+
     #[test]
     fn bytes_and_file_ranges_leave_in_order() {
-        let path = std::env::temp_dir().join(format!("output-test-{}", std::process::id()));
-        std::fs::write(&path, b"0123456789").unwrap();
-        let file = Arc::new(File::open(&path).unwrap());
         let mut output = Output::default();
         output.push(b"a ");
-        output.push_file(file, 2, 5);
+        output.push_file(file_of(b"0123456789"), 2, 5);
         output.push(b" z");
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(output.take_all().unwrap(), b"a 23456 z");
         assert!(output.is_empty());
         assert_eq!(output.memory(), 0);
     }
 
     #[test]
-    fn a_file_shorter_than_promised_is_an_error() {
-        let path = std::env::temp_dir().join(format!("output-short-{}", std::process::id()));
-        std::fs::write(&path, b"01").unwrap();
+    fn small_pieces_leave_as_one() {
         let mut output = Output::default();
-        output.push_file(Arc::new(File::open(&path).unwrap()), 0, 5);
-        std::fs::remove_file(&path).unwrap();
+        output.push(b"a ");
+        output.push_file(file_of(b"0123456789"), 2, 5);
+        output.push(b" z");
+        assert_eq!(output.front().unwrap(), b"a 23456 z");
+        output.sent(3);
+        assert_eq!(output.front().unwrap(), b"3456 z");
+    }
+
+    #[test]
+    fn a_long_file_leaves_in_pieces_of_bounded_size() {
+        let content: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
+        let mut output = Output::default();
+        output.push(b"{300000}\r\n");
+        output.push_file(file_of(&content), 0, 300_000);
+        let mut all = Vec::new();
+        while !output.is_empty() {
+            let piece = output.front().unwrap().to_vec();
+            assert!(piece.len() <= 2 * PIECE);
+            output.sent(1000.min(piece.len()));
+            all.extend_from_slice(&piece[..1000.min(piece.len())]);
+        }
+        assert_eq!(&all[..10], b"{300000}\r\n");
+        assert_eq!(&all[10..], content);
+    }
+
+    #[test]
+    fn a_file_shorter_than_promised_is_an_error() {
+        let mut output = Output::default();
+        output.push_file(file_of(b"01"), 0, 5);
         assert!(output.front().is_err());
+    }
+
+    #[test]
+    fn an_idle_queue_gives_its_buffer_back() {
+        let mut lent = Vec::with_capacity(100);
+        let mut output = Output::default();
+        output.lend(&mut lent);
+        output.push(b"hello");
+        output.reclaim(&mut lent);
+        assert_eq!(lent.capacity(), 0, "something is queued");
+        output.sent(5);
+        output.reclaim(&mut lent);
+        assert_eq!(lent.capacity(), 100);
+        assert!(lent.is_empty());
     }
 }

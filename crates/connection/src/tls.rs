@@ -1,0 +1,112 @@
+//! The TLS context of a daemon: one per pair of certificate and key, replaced as a whole when they are read again.
+//!
+//! TLS 1.2 is the oldest that is spoken (RFC 8996). Sessions under way keep the context they began with.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{
+    SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVersion,
+};
+
+/// Why a certificate cannot be used.
+#[derive(Debug)]
+pub struct TlsError {
+    file: PathBuf,
+    reason: String,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.reason)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// The context that new TLS connections get.
+pub struct Tls {
+    files: Option<(PathBuf, PathBuf)>,
+    context: RwLock<Option<SslContext>>,
+}
+
+impl Tls {
+    /// Reads certificate chain and key. `None`: TLS is not offered.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the key does not belong to the certificate.
+    pub fn open(files: Option<(PathBuf, PathBuf)>) -> Result<Tls, TlsError> {
+        let tls = Tls { files, context: RwLock::new(None) };
+        tls.reload()?;
+        Ok(tls)
+    }
+
+    /// Reads the files again.
+    ///
+    /// # Errors
+    /// As [`Tls::open`]; what was used before stays in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let Some((certificate, key)) = &self.files else { return Ok(()) };
+        let context = build(certificate, key)?;
+        *self.context.write().unwrap_or_else(PoisonError::into_inner) = Some(context);
+        Ok(())
+    }
+
+    /// The present context.
+    pub fn context(&self) -> Option<SslContext> {
+        self.context.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn build(certificate: &Path, key: &Path) -> Result<SslContext, TlsError> {
+    let at = |file: &Path| {
+        let file = file.to_owned();
+        move |error: ErrorStack| TlsError { file, reason: reason(&error) }
+    };
+    let mut builder = SslContext::builder(SslMethod::tls_server()).map_err(at(certificate))?;
+    builder.set_certificate_chain_file(certificate).map_err(at(certificate))?;
+    builder.set_private_key_file(key, SslFiletype::PEM).map_err(at(key))?;
+    builder.check_private_key().map_err(at(key))?;
+    builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(at(certificate))?;
+    // The write buffer may move and shrink between retries, and an idle connection holds no record buffer.
+    builder.set_mode(
+        SslMode::ENABLE_PARTIAL_WRITE
+            | SslMode::ACCEPT_MOVING_WRITE_BUFFER
+            | SslMode::AUTO_RETRY
+            | SslMode::RELEASE_BUFFERS,
+    );
+    builder.set_options(
+        SslOptions::NO_RENEGOTIATION
+            | SslOptions::NO_COMPRESSION
+            | SslOptions::CIPHER_SERVER_PREFERENCE
+            | SslOptions::IGNORE_UNEXPECTED_EOF,
+    );
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF); // tickets need none
+    builder.set_session_id_context(b"mailboat").map_err(at(certificate))?;
+    builder.set_read_ahead(true); // one system call a record instead of two
+    builder.set_num_tickets(1).map_err(at(certificate))?;
+    Ok(builder.build())
+}
+
+fn reason(error: &ErrorStack) -> String {
+    let texts: Vec<String> = error.errors().iter().filter_map(|e| e.reason().map(str::to_owned)).collect();
+    if texts.is_empty() { "cannot be used".to_owned() } else { texts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_certificate_is_named() {
+        let error = Tls::open(Some(("/nowhere/a.pem".into(), "/nowhere/b.pem".into()))).err().unwrap();
+        assert!(error.to_string().starts_with("/nowhere/a.pem: "), "{error}");
+    }
+
+    #[test]
+    fn without_files_there_is_no_context() {
+        assert!(Tls::open(None).unwrap().context().is_none());
+    }
+}
