@@ -1,0 +1,82 @@
+//! Why a command is not done, and the tagged response each reason becomes (RFC 3501 §7.1, RFC 5530).
+
+use message_store::StoreError;
+
+/// Whose fault: syntax is BAD, refusals and transient trouble are NO with a code, damage is NO [SERVERBUG].
+#[derive(Debug)]
+pub enum Refusal {
+    /// The client wrote nonsense; what is wrong with it.
+    Syntax(&'static str),
+    /// Not in this state.
+    NotNow(&'static str),
+    /// More than a limit: `BAD [TOOBIG]`.
+    CommandTooBig,
+    PrivacyRequired,
+    WrongPassword,
+    Disallowed,
+    /// The directory does not answer.
+    Unavailable,
+    NoSuchMailbox,
+    /// The name, or the place, cannot be used.
+    Cannot(&'static str),
+    NoPermission,
+    ReadOnly,
+    TryCreate,
+    BadCharset,
+    /// Too many keywords or too much of something the administrator limits.
+    Limit(&'static str),
+    MessageTooBig,
+    UnknownCte,
+    ExpungeIssued,
+    Cancelled,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        Refusal::Store(error)
+    }
+}
+
+impl Refusal {
+    /// Status word, response code and text of the tagged response.
+    pub fn response(&self) -> (&'static str, &'static str, &str) {
+        match self {
+            Refusal::Syntax(text) => ("BAD", "", text),
+            Refusal::NotNow(text) => ("BAD", "", text),
+            Refusal::CommandTooBig => ("BAD", "TOOBIG", "Command too long"),
+            Refusal::PrivacyRequired => ("NO", "PRIVACYREQUIRED", "Use TLS to log in with a password"),
+            Refusal::WrongPassword => ("NO", "AUTHENTICATIONFAILED", "Wrong user name or password"),
+            Refusal::Disallowed => ("NO", "CONTACTADMIN", "This service is not enabled for you"),
+            Refusal::Unavailable => ("NO", "UNAVAILABLE", "The directory does not answer; try again later"),
+            Refusal::NoSuchMailbox => ("NO", "NONEXISTENT", "No such mailbox"),
+            Refusal::Cannot(text) => ("NO", "CANNOT", text),
+            Refusal::NoPermission => ("NO", "NOPERM", "Not permitted"),
+            Refusal::ReadOnly => ("NO", "READ-ONLY", "The mailbox is selected read-only"),
+            Refusal::TryCreate => ("NO", "TRYCREATE", "No such mailbox; create it first"),
+            Refusal::BadCharset => ("NO", "BADCHARSET (US-ASCII UTF-8)", "Unknown charset"),
+            Refusal::Limit(text) => ("NO", "LIMIT", text),
+            Refusal::MessageTooBig => ("NO", "TOOBIG", "The message is too big"),
+            Refusal::UnknownCte => ("NO", "UNKNOWN-CTE", "Binary content cannot be stored"),
+            Refusal::ExpungeIssued => ("NO", "EXPUNGEISSUED", "Some of the messages no longer exist"),
+            Refusal::Cancelled => ("BAD", "", "Authentication cancelled"),
+            Refusal::Store(error) => of_store(error),
+        }
+    }
+}
+
+fn of_store(error: &StoreError) -> (&'static str, &'static str, &'static str) {
+    match error {
+        StoreError::NotFound => ("NO", "NONEXISTENT", "No such mailbox"),
+        StoreError::AlreadyExists => ("NO", "ALREADYEXISTS", "The mailbox exists already"),
+        StoreError::CannotCreate(reason) => ("NO", "CANNOT", reason),
+        StoreError::TooBig(limit) => ("NO", "LIMIT", limit),
+        StoreError::OverQuota => ("NO", "OVERQUOTA", "Over quota"),
+        StoreError::InUse => ("NO", "INUSE", "The mailbox is busy; try again"),
+        StoreError::NoSpace => ("NO", "UNAVAILABLE", "No space left"),
+        StoreError::NotReady(_) => ("NO", "UNAVAILABLE", "The store is not ready; try again later"),
+        StoreError::Damaged(_) => ("NO", "SERVERBUG", "Stored data is damaged; the administrator was told"),
+        StoreError::Fenced => ("NO", "UNAVAILABLE", "The disk failed; the mailbox takes no changes now"),
+        StoreError::Io(_) => ("NO", "UNAVAILABLE", "The store cannot be read; try again later"),
+    }
+}

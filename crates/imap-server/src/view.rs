@@ -1,0 +1,393 @@
+//! This session's sequence numbers over the store's slots (RFC 3501 §2.3.1.2, §5.2, §7.4.1).
+//!
+//! A view is a list of runs of consecutive live slots, so a mailbox without holes costs one run however many messages
+//! it has. What other sessions did becomes visible only through [`View::announce`]: an expunged message keeps its
+//! number until the client was told, and a new one has none before. Flags are read from the store when asked for.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use connection::Output;
+use message_store::{Flags, Mailbox, Reader, Record, Result, UidSet};
+
+use crate::answer;
+
+/// Consecutive live slots; the sequence numbers go on from one run to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    slot: u32,
+    /// Number of the first slot, from 1.
+    sequence: u32,
+    len: u32,
+}
+
+/// What may be announced now (RFC 3501 §7.4.1: no EXPUNGE while FETCH, STORE or SEARCH use sequence numbers).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Allowed {
+    All,
+    NoExpunge,
+}
+
+/// One message of the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub sequence: u32,
+    pub slot: u32,
+}
+
+/// A selected mailbox as this session knows it.
+pub struct View {
+    pub mailbox: Arc<Mailbox>,
+    reader: Reader,
+    runs: Vec<Run>,
+    exists: u32,
+    /// Slots below this were looked at.
+    slots_known: u32,
+    /// Flag changes up to here were announced.
+    flags_announced: u64,
+    /// Expunges up to here were announced.
+    expunges_announced: u64,
+    /// UIDs that are \Recent in this session, ascending.
+    recent: UidSet,
+    /// Number of the mailbox's keywords the client was told of.
+    keywords_told: usize,
+    read_only: bool,
+}
+
+/// Changes this session made and has told its client of: slot and modseq after the change.
+pub type Told = Vec<(u32, u64)>;
+
+impl View {
+    /// The mailbox as it is now. Takes the \Recent messages unless `read_only` (EXAMINE, RFC 3501 §6.3.2).
+    pub fn open(mailbox: Arc<Mailbox>, read_only: bool) -> Result<View> {
+        let status = mailbox.status()?;
+        let reader = mailbox.reader()?;
+        let mut view = View {
+            keywords_told: mailbox.keywords().len(),
+            reader,
+            runs: Vec::new(),
+            exists: 0,
+            slots_known: 0,
+            flags_announced: status.highest_modseq,
+            expunges_announced: status.highest_modseq,
+            recent: UidSet::new(),
+            read_only,
+            mailbox,
+        };
+        let slots = view.reader.slots();
+        if status.exists == slots {
+            view.append_run(0, slots);
+        } else {
+            view.scan_new(slots);
+        }
+        view.slots_known = slots;
+        view.claim_recent(status.recent)?;
+        Ok(view)
+    }
+
+    pub fn exists(&self) -> u32 {
+        self.exists
+    }
+
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The index as it was when the view last looked.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Messages of the view that are \Recent here.
+    pub fn recent_count(&self) -> u32 {
+        let mut count = 0u32;
+        for range in self.recent.ranges() {
+            let from = self.sequence_from_uid(*range.start());
+            let to = match range.end().checked_add(1) {
+                Some(next) => self.sequence_from_uid(next),
+                None => self.exists.saturating_add(1),
+            };
+            count = count.saturating_add(to.saturating_sub(from));
+        }
+        count
+    }
+
+    pub fn is_recent(&self, uid: u32) -> bool {
+        !self.recent.is_empty() && self.recent.contains(uid)
+    }
+
+    /// The slot of a sequence number.
+    pub fn slot(&self, sequence: u32) -> Option<u32> {
+        if sequence == 0 || sequence > self.exists {
+            return None;
+        }
+        let after = self.runs.partition_point(|run| run.sequence <= sequence);
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        Some(run.slot + (sequence - run.sequence))
+    }
+
+    /// The sequence number of a slot, if the view has it.
+    pub fn sequence(&self, slot: u32) -> Option<u32> {
+        let after = self.runs.partition_point(|run| run.slot <= slot);
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        let offset = slot - run.slot;
+        (offset < run.len).then(|| run.sequence + offset)
+    }
+
+    /// The first sequence number whose slot is `slot` or later; one past the last if there is none.
+    fn sequence_from_slot(&self, slot: u32) -> u32 {
+        let after = self.runs.partition_point(|run| run.slot <= slot);
+        if let Some(run) = after.checked_sub(1).and_then(|index| self.runs.get(index)) {
+            let offset = slot - run.slot;
+            if offset < run.len {
+                return run.sequence + offset;
+            }
+        }
+        self.runs.get(after).map_or(self.exists.saturating_add(1), |run| run.sequence)
+    }
+
+    /// The first sequence number whose UID is `uid` or greater; one past the last if there is none.
+    pub fn sequence_from_uid(&self, uid: u32) -> u32 {
+        let slot = match self.reader.slot_of(uid) {
+            Ok(slot) | Err(slot) => slot,
+        };
+        self.sequence_from_slot(slot)
+    }
+
+    /// The sequence numbers of a range of UIDs; empty when there is none.
+    pub fn sequences_of_uids(&self, uids: &RangeInclusive<u32>) -> RangeInclusive<u32> {
+        let from = self.sequence_from_uid(*uids.start());
+        let to = match uids.end().checked_add(1) {
+            Some(next) => self.sequence_from_uid(next).saturating_sub(1),
+            None => self.exists,
+        };
+        from..=to.min(self.exists)
+    }
+
+    /// UID of the last message, or 0.
+    pub fn last_uid(&self) -> u32 {
+        self.slot(self.exists).map_or(0, |slot| self.reader.record(slot).uid)
+    }
+
+    /// The record of a message of the view.
+    pub fn record(&self, sequence: u32) -> Option<(u32, Record)> {
+        let slot = self.slot(sequence)?;
+        Some((slot, self.reader.record(slot)))
+    }
+
+    /// The UIDs of sequence number ranges.
+    pub fn uids(&self, sequences: &[RangeInclusive<u32>]) -> UidSet {
+        let mut uids = UidSet::new();
+        for range in sequences {
+            for sequence in range.clone() {
+                if let Some((_, record)) = self.record(sequence) {
+                    uids.push(record.uid);
+                }
+            }
+        }
+        uids
+    }
+
+    /// Where this message is in the present generation of the index, for [`Mailbox::cached`]; nothing when it was
+    /// removed for good.
+    pub fn present_slot(&self, slot: u32, uid: u32) -> Result<Option<(Reader, u32)>> {
+        let now = self.mailbox.reader()?;
+        if now.generation() == self.reader.generation() {
+            return Ok(Some((now, slot)));
+        }
+        Ok(now.slot_of(uid).ok().map(|slot| (now, slot)))
+    }
+
+    /// Whether there may be something to announce.
+    pub fn has_news(&self) -> Result<bool> {
+        let status = self.mailbox.status()?;
+        Ok(status.highest_modseq != self.flags_announced || status.highest_modseq != self.expunges_announced)
+    }
+
+    /// Writes EXPUNGE, EXISTS, RECENT, FLAGS and FETCH responses for what is new (RFC 3501 §7.3, §7.4).
+    pub fn announce(&mut self, allowed: Allowed, told: &Told, with_uid: bool, out: &mut Output) -> Result<()> {
+        let status = self.mailbox.status()?;
+        if status.highest_modseq == self.flags_announced && status.highest_modseq == self.expunges_announced {
+            return Ok(());
+        }
+        let now = self.mailbox.reader()?;
+        let moved = now.generation() != self.reader.generation();
+        if moved && allowed == Allowed::NoExpunge {
+            return Ok(()); // slots mean something else now: wait until expunges may be told
+        }
+        if moved {
+            self.follow(now, out);
+        } else {
+            self.reader = now;
+        }
+        let news = self.changed_slots(allowed, told);
+        if allowed == Allowed::All {
+            self.announce_expunged(&news, out);
+        }
+        self.announce_new(status.recent, out)?;
+        self.announce_flags(&news, with_uid, out);
+        self.flags_announced = status.highest_modseq;
+        if allowed == Allowed::All {
+            self.expunges_announced = status.highest_modseq;
+        }
+        Ok(())
+    }
+
+    /// Slots of the view that changed since they were announced.
+    fn changed_slots(&self, allowed: Allowed, told: &Told) -> Vec<(u32, Record)> {
+        let since = match allowed {
+            Allowed::All => self.flags_announced.min(self.expunges_announced),
+            Allowed::NoExpunge => self.flags_announced,
+        };
+        let mut news = Vec::new();
+        for run in &self.runs {
+            for slot in run.slot..run.slot.saturating_add(run.len) {
+                let record = self.reader.record(slot);
+                let gone = record.flags.contains(Flags::EXPUNGED);
+                let fresh = if gone { record.modseq > since } else { record.modseq > self.flags_announced };
+                if (fresh || (gone && record.flags.contains(Flags::DAMAGED)))
+                    && !told.contains(&(slot, record.modseq))
+                {
+                    news.push((slot, record));
+                }
+            }
+        }
+        news
+    }
+
+    fn announce_expunged(&mut self, news: &[(u32, Record)], out: &mut Output) {
+        for (slot, record) in news {
+            if record.flags.contains(Flags::EXPUNGED) {
+                if let Some(sequence) = self.remove(*slot) {
+                    answer::number(out, sequence, b"EXPUNGE");
+                }
+            }
+        }
+    }
+
+    fn announce_new(&mut self, recent: u32, out: &mut Output) -> Result<()> {
+        let slots = self.reader.slots();
+        if slots <= self.slots_known {
+            return Ok(());
+        }
+        let before = self.exists;
+        self.scan_new(slots);
+        self.slots_known = slots;
+        if self.exists == before {
+            return Ok(());
+        }
+        self.claim_recent(recent)?;
+        answer::number(out, self.exists, b"EXISTS");
+        answer::number(out, self.recent_count(), b"RECENT");
+        Ok(())
+    }
+
+    fn announce_flags(&mut self, news: &[(u32, Record)], with_uid: bool, out: &mut Output) {
+        if news.is_empty() {
+            return;
+        }
+        let keywords = self.mailbox.keywords();
+        for (slot, record) in news {
+            if record.flags.contains(Flags::EXPUNGED) {
+                continue;
+            }
+            let Some(sequence) = self.sequence(*slot) else { continue };
+            self.tell_keywords(&keywords, out);
+            let recent = self.is_recent(record.uid);
+            answer::flags_update(out, sequence, with_uid.then_some(record.uid), record, recent, &keywords);
+        }
+    }
+
+    /// A FLAGS response when keywords were added since the client was told (RFC 3501 §7.2.6).
+    pub fn tell_keywords(&mut self, keywords: &[String], out: &mut Output) {
+        if keywords.len() > self.keywords_told {
+            self.keywords_told = keywords.len();
+            answer::flags_list(out, keywords);
+            answer::permanent_flags(out, keywords, self.read_only);
+        }
+    }
+
+    /// The slots were renumbered (the index was compacted): finds every message again by its UID.
+    fn follow(&mut self, now: Reader, out: &mut Output) {
+        let old = std::mem::take(&mut self.runs);
+        let last_uid_seen = (self.slots_known > 0)
+            .then(|| self.reader.record(self.slots_known - 1).uid)
+            .unwrap_or(0);
+        let mut gone = Vec::new();
+        self.exists = 0;
+        for run in &old {
+            for offset in 0..run.len {
+                let record = self.reader.record(run.slot + offset);
+                match now.slot_of(record.uid) {
+                    Ok(slot) => self.append_run(slot, 1),
+                    Err(_) => gone.push(run.sequence + offset),
+                }
+            }
+        }
+        for (told, sequence) in gone.into_iter().enumerate() {
+            answer::number(out, sequence.saturating_sub(u32::try_from(told).unwrap_or(u32::MAX)), b"EXPUNGE");
+        }
+        self.slots_known = match last_uid_seen.checked_add(1) {
+            Some(next) => match now.slot_of(next) {
+                Ok(slot) | Err(slot) => slot,
+            },
+            None => now.slots(),
+        };
+        self.reader = now;
+    }
+
+    /// Appends the live slots from `slots_known` to `slots`.
+    fn scan_new(&mut self, slots: u32) {
+        for slot in self.slots_known..slots {
+            if !self.reader.record(slot).flags.contains(Flags::EXPUNGED) {
+                self.append_run(slot, 1);
+            }
+        }
+    }
+
+    fn append_run(&mut self, slot: u32, len: u32) {
+        if len == 0 {
+            return;
+        }
+        match self.runs.last_mut() {
+            Some(last) if last.slot + last.len == slot => last.len += len,
+            _ => self.runs.push(Run { slot, sequence: self.exists + 1, len }),
+        }
+        self.exists += len;
+    }
+
+    /// Takes a slot out of the view; its sequence number until now.
+    pub fn remove(&mut self, slot: u32) -> Option<u32> {
+        let sequence = self.sequence(slot)?;
+        let index = self.runs.partition_point(|run| run.slot <= slot) - 1;
+        let run = self.runs[index];
+        let before = slot - run.slot;
+        let after = run.len - before - 1;
+        let mut pieces = Vec::with_capacity(2);
+        if before > 0 {
+            pieces.push(Run { len: before, ..run });
+        }
+        if after > 0 {
+            pieces.push(Run { slot: slot + 1, sequence, len: after });
+        }
+        let next = index + pieces.len();
+        self.runs.splice(index..=index, pieces);
+        for run in &mut self.runs[next..] {
+            run.sequence -= 1;
+        }
+        self.exists -= 1;
+        Some(sequence)
+    }
+
+    fn claim_recent(&mut self, waiting: u32) -> Result<()> {
+        if waiting == 0 || self.read_only {
+            return Ok(());
+        }
+        let taken = self.mailbox.take_recent()?;
+        if !taken.is_empty() {
+            let ranges = self.recent.ranges().iter().cloned().chain([taken]).collect::<Vec<_>>();
+            self.recent = UidSet::from_ranges(ranges);
+        }
+        Ok(())
+    }
+}
