@@ -1,1 +1,16 @@
 //! Every parameter, declared once; the configuration file; the folder names of an instance.
+
+pub mod config;
+pub mod edit;
+pub mod instance;
+pub mod parameter;
+pub mod parameters;
+pub mod values;
+
+pub use config::{Config, ConfigError, Live};
+pub use instance::Instance;
+pub use parameter::{Effect, Entry, Parameter, Status};
+pub use parameters::{REGISTRY, find, nearest};
+pub use values::{
+    Bytes, Count, Days, Hours, List, Microseconds, Minutes, Port, Seconds, Switch, Text, Value,
+};

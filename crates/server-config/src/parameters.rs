@@ -1,0 +1,74 @@
+//! The registry: every parameter of every group.
+
+use crate::parameter::Entry;
+
+/// Declares the parameters of a group and its list `ALL`.
+macro_rules! parameters {
+    ($($id:ident: $kind:ident = $name:literal, $default:literal, $low:expr, $high:expr, $raise:literal, $effect:ident, $status:expr, $readers:literal, $about:literal;)*) => {
+        use crate::parameter::{Effect, Entry, Parameter, Status};
+        use crate::values::*;
+        $(#[doc = $about]
+        pub static $id: Parameter<$kind> = Parameter { name: $name, default: $default, range: ($low, $high), raise: $raise,
+            effect: Effect::$effect, status: $status, readers: $readers, about: $about, kind: std::marker::PhantomData };)*
+        /// Every parameter of this group.
+        pub static ALL: &[&dyn Entry] = &[$(&$id),*];
+    };
+}
+
+pub mod encryption;
+pub mod general;
+pub mod local;
+pub mod logfile;
+pub mod service;
+pub mod service_http;
+pub mod service_imap;
+pub mod service_pop;
+pub mod service_smtp;
+pub mod store;
+
+/// Every group.
+pub static REGISTRY: &[&[&dyn Entry]] = &[
+    service::ALL,
+    service_smtp::ALL,
+    service_pop::ALL,
+    service_imap::ALL,
+    service_http::ALL,
+    store::ALL,
+    logfile::ALL,
+    encryption::ALL,
+    general::ALL,
+    local::ALL,
+];
+
+/// The parameter of this name or the family it belongs to.
+pub fn find(name: &str) -> Option<&'static dyn Entry> {
+    let all = || REGISTRY.iter().flat_map(|group| group.iter().copied());
+    all()
+        .find(|entry| entry.name().eq_ignore_ascii_case(name))
+        .or_else(|| all().find(|entry| entry.matches(name)))
+}
+
+/// The known name that differs least, if it differs little.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    if name.len() > 200 {
+        return None;
+    }
+    let all = REGISTRY.iter().flat_map(|group| group.iter());
+    let scored = all.map(|entry| (distance(&name.to_ascii_lowercase(), entry.name()), entry.name()));
+    scored.min().filter(|(far, _)| *far <= 6).map(|(_, near)| near)
+}
+
+/// Insertions, deletions and replacements between the two.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = i;
+        row[0] = i.saturating_add(1);
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = corner.saturating_add(usize::from(x != y));
+            corner = row[j.saturating_add(1)];
+            row[j.saturating_add(1)] = replaced.min(corner.saturating_add(1)).min(row[j].saturating_add(1));
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,19 @@
+//! Parameters of imapd.
+
+parameters! {
+    ENABLE: Switch = "service.imap.enable", "yes", 0, 1, false, Restart, Status::Active, "start-msg", "Whether start-msg starts the daemon.";
+    PORT: Port = "service.imap.port", "143", 0, 65535, false, Restart, Status::Active, "imapd", "The port for plain connections and STARTTLS; 0 is off.";
+    ENABLE_SSL_PORT: Switch = "service.imap.enablesslport", "no", 0, 1, false, Restart, Status::Active, "imapd", "Whether the port with TLS from the first byte is open.";
+    SSL_PORT: Port = "service.imap.sslport", "993", 0, 65535, false, Restart, Status::Active, "imapd", "The port with TLS from the first byte.";
+    MAX_THREADS: Count = "service.imap.maxthreads", "250", 1, 10000, false, Restart, Status::Active, "imapd", "Worker threads of each process; it does not limit connections.";
+    NUM_PROCESSES: Count = "service.imap.numprocesses", "1", 1, 256, false, Restart, Status::Active, "imapd", "Processes of the service.";
+    MAX_SESSIONS: Count = "service.imap.maxsessions", "400", 1, 1000000, false, Restart, Status::Active, "imapd", "Sessions of each process; above it a connection gets no banner until one ends.";
+    IDLE_TIMEOUT: Minutes = "service.imap.idletimeout", "30", 30, 10080, true, NextConnection, Status::Active, "imapd", "How long a client may stay silent; a value below the default counts as the default.";
+    BANNER: Text = "service.imap.banner", "%h %p service (%P %V)", 0, 0, false, NextConnection, Status::Active, "imapd", "The greeting: %h host, %p protocol, %P product, %V version.";
+    PLAINTEXT_MIN_CIPHER: Count = "service.imap.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "imapd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed.";
+    ALLOW_ANONYMOUS_LOGIN: Switch = "service.imap.allowanonymouslogin", "no", 0, 1, false, Restart, Status::NotYet("anonymous login"), "imapd", "Whether the user anonymous logs in without a password.";
+    SSL_USE_SSL: Switch = "service.imap.sslusessl", "yes", 0, 1, false, Restart, Status::NotYet("switching TLS off"), "imapd", "Whether TLS is offered at all.";
+    DOMAIN_ALLOWED: Text = "service.imap.domainallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "imapd", "Filters of the clients that are let in.";
+    DOMAIN_NOT_ALLOWED: Text = "service.imap.domainnotallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "imapd", "Filters of the clients that are turned away.";
+    PLAINTEXT_MIN_CIPHERS: Text = "service.imap.plaintextminciphers", "", 0, 0, false, Restart, Status::Alias("service.imap.plaintextmincipher"), "imapd", "Another spelling of plaintextmincipher.";
+}

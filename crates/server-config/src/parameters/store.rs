@@ -1,0 +1,33 @@
+//! Parameters of the message store.
+
+parameters! {
+    EXPIRE_START: Count = "store.expirestart", "23", 0, 23, false, Restart, Status::Active, "stored", "The hour of the daily expire and clean-up.";
+    CLEANUP_AGE: Hours = "store.cleanupage", "1", 0, 87600, false, Restart, Status::Active, "stored", "The least age of an expunged message before its file goes.";
+    DB_CACHE_SIZE: Bytes = "store.dbcachesize", "16777216", 0, i64::MAX, false, Restart, Status::Active, "stored", "The cache of the mailbox list.";
+    DB_TMP_DIR: Text = "store.dbtmpdir", "", 0, 0, false, Restart, Status::Active, "stored", "Where the cache files of the mailbox list live; unset is beside it.";
+    DEFAULT_PARTITION: Text = "store.defaultpartition", "primary", 0, 0, false, Restart, Status::Active, "imapd, smtpd, mboxutil", "The partition of new mailboxes.";
+    PARTITION_PATH: Text = "store.partition.*.path", "", 0, 0, false, Restart, Status::Active, "all daemons", "The root of a partition; unset is store/partition/<name>.";
+    ADMINS: List = "store.admins", "", 0, 0, false, Restart, Status::Active, "imapd", "Users who may act on all mailboxes.";
+    DEFAULT_MAILBOX_QUOTA: Bytes = "store.defaultmailboxquota", "-1", -1, i64::MAX, false, Restart, Status::Active, "smtpd, imapd", "The quota of users who have none; -1 is unlimited.";
+    DEFAULT_MESSAGE_QUOTA: Count = "store.defaultmessagequota", "-1", -1, i64::MAX, false, Restart, Status::NotYet("quotas"), "smtpd, imapd", "The quota in messages; -1 is unlimited.";
+    QUOTA_ENFORCEMENT: Switch = "store.quotaenforcement", "no", 0, 1, false, Restart, Status::NotYet("quotas"), "smtpd", "Whether mail over quota is refused.";
+    QUOTA_NOTIFICATION: Switch = "store.quotanotification", "no", 0, 1, false, Restart, Status::NotYet("quotas"), "smtpd", "Whether a user over quota is told.";
+    QUOTA_WARN: Count = "store.quotawarn", "90", 1, 100, false, Restart, Status::NotYet("quotas"), "imapd", "The percentage at which a warning is given.";
+    QUOTA_MESSAGE: Text = "store.quotaexceededmsg", "", 0, 0, false, Restart, Status::NotYet("quotas"), "smtpd", "The notice to a user over quota.";
+    QUOTA_MESSAGE_INTERVAL: Days = "store.quotaexceededmsginterval", "7", 0, 3650, false, Restart, Status::NotYet("quotas"), "smtpd", "The least time between two notices.";
+    QUOTA_GRACE_PERIOD: Hours = "store.quotagraceperiod", "120", 0, 87600, false, Restart, Status::NotYet("quotas"), "smtpd", "The time over quota before mail is refused.";
+    DISK_FLUSH_INTERVAL: Seconds = "store.diskflushinterval", "15", 1, 86400, false, Restart, Status::Ignored("files are synced by their levels"), "nobody", "The original's flush interval.";
+    UMASK: Text = "store.umask", "077", 0, 0, false, Restart, Status::Ignored("not configurable in the original"), "nobody", "The permissions of store files.";
+    DEFAULT_ACL: Text = "store.defaultacl", "", 0, 0, false, Restart, Status::NotYet("ACL"), "imapd", "Rights on public folders.";
+    EXPIRE_RULE: Text = "store.expirerule.*.*", "", 0, 0, false, Restart, Status::NotYet("aging rules"), "stored", "One attribute of an aging rule.";
+    DEADLOCK_CHECK: Microseconds = "local.store.deadlock.checkinterval", "1000", 1, 60000000, false, Restart, Status::Ignored("the mailbox list cannot deadlock"), "nobody", "The pause of the deadlock detector.";
+    SYNC_LEVEL: Count = "local.store.synclevel", "1", -1, 2, false, Restart, Status::Active, "all daemons", "Store files: 0 leave it to the system, 1 fdatasync, 2 fsync; -1 unset.";
+    DB_TXN_SYNC: Count = "local.dbtxnsync", "0", 0, 1, false, Restart, Status::Active, "all daemons", "1 stops syncing each transaction of the mailbox list.";
+    INDEX_SYNC_LEVEL: Count = "local.store.indexsynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of index files; -1 inherits local.store.synclevel.";
+    CACHE_SYNC_LEVEL: Count = "local.store.cachesynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of cache files; -1 inherits local.store.synclevel.";
+    USER_SYNC_LEVEL: Count = "local.store.usersynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of user files; -1 inherits local.store.synclevel.";
+    SUBSCRIBE_SYNC_LEVEL: Count = "local.store.subscribesynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of subscribe files; -1 inherits local.store.synclevel.";
+    EXPUNGE_SYNC_LEVEL: Count = "local.store.expungesynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of expunge files; -1 inherits local.store.synclevel.";
+    MESSAGE_SYNC_LEVEL: Count = "local.store.messagesynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of message files; -1 inherits local.store.synclevel.";
+    QUOTA_SYNC_LEVEL: Count = "local.store.quotasynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of quota files; -1 inherits local.store.synclevel.";
+}

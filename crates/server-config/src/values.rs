@@ -1,0 +1,88 @@
+//! The types of values; the unit is the type.
+
+use std::time::Duration;
+
+/// How the text of a value becomes what the program uses.
+pub trait Value {
+    /// What `Config::get` returns.
+    type Out;
+    /// The unit or kind, for people.
+    const KIND: &'static str;
+    /// # Errors
+    /// What is wrong with the text, as one clear clause.
+    fn parse(text: &str, range: (i64, i64)) -> Result<Self::Out, String>;
+}
+
+fn number(text: &str, (low, high): (i64, i64)) -> Result<i64, String> {
+    let value: i64 = text.trim().parse().map_err(|_| format!("'{text}' is not a whole number"))?;
+    if (low..=high).contains(&value) {
+        return Ok(value);
+    }
+    if high == i64::MAX {
+        Err(format!("{value} is out of range: at least {low}"))
+    } else {
+        Err(format!("{value} is out of range: {low} to {high}"))
+    }
+}
+
+macro_rules! numeric {
+    ($name:ident, $kind:literal, $out:ty, $make:expr) => {
+        #[doc = concat!("A number of ", $kind, ".")]
+        pub struct $name;
+        impl Value for $name {
+            type Out = $out;
+            const KIND: &'static str = $kind;
+            fn parse(text: &str, range: (i64, i64)) -> Result<$out, String> {
+                let make: fn(i64) -> $out = $make;
+                number(text, range).map(make)
+            }
+        }
+    };
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+numeric!(Count, "items", i64, |n| n);
+numeric!(Bytes, "bytes", i64, |n| n);
+numeric!(Port, "port", u16, |n| u16::try_from(n).unwrap_or(0));
+numeric!(Microseconds, "microseconds", Duration, |n| Duration::from_micros(unsigned(n)));
+numeric!(Seconds, "seconds", Duration, |n| Duration::from_secs(unsigned(n)));
+numeric!(Minutes, "minutes", Duration, |n| Duration::from_secs(unsigned(n).saturating_mul(60)));
+numeric!(Hours, "hours", Duration, |n| Duration::from_secs(unsigned(n).saturating_mul(3600)));
+numeric!(Days, "days", Duration, |n| Duration::from_secs(unsigned(n).saturating_mul(86400)));
+
+/// `yes` or `no`.
+pub struct Switch;
+impl Value for Switch {
+    type Out = bool;
+    const KIND: &'static str = "yes or no";
+    fn parse(text: &str, _: (i64, i64)) -> Result<bool, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "yes" | "on" | "true" | "1" => Ok(true),
+            "no" | "off" | "false" | "0" => Ok(false),
+            _ => Err(format!("'{text}' is neither yes nor no")),
+        }
+    }
+}
+
+/// Any text; the empty text means unset.
+pub struct Text;
+impl Value for Text {
+    type Out = String;
+    const KIND: &'static str = "text";
+    fn parse(text: &str, _: (i64, i64)) -> Result<String, String> {
+        Ok(text.to_owned())
+    }
+}
+
+/// Items separated by blanks.
+pub struct List;
+impl Value for List {
+    type Out = Vec<String>;
+    const KIND: &'static str = "list";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Vec<String>, String> {
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+}
