@@ -1,5 +1,16 @@
 //! Listeners, event loop, worker threads, worker processes, drain and reload. It has never heard of a protocol.
+//!
+//! A daemon calls [`supervise`] and, if it is told to, [`serve`].
 
+pub mod log;
+mod pool;
+mod serve;
 mod settings;
+mod shared;
+mod slot;
+mod supervise;
+mod wheel;
 
+pub use serve::{Running, serve, start};
 pub use settings::{AcceptDelay, Listener, Service, Settings, TlsMode};
+pub use supervise::{Listeners, Role, StartError, supervise};

@@ -1,0 +1,268 @@
+//! Listening, and the parent of several worker processes (S100).
+//!
+//! Workers are executions of the same program with the same arguments; they inherit the listening sockets as systemd
+//! would pass them (`LISTEN_FDS`). One that dies is replaced, later and later if it dies soon after its start.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::RawFd;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::Settings;
+use crate::log::{Category, Log};
+use crate::serve::{pid_path, write_pid};
+
+/// Connections that wait to be accepted (S5).
+const BACKLOG: i32 = 1024;
+const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// A worker that lived so long died of something new.
+const STEADY: Duration = Duration::from_secs(60);
+/// What workers have beyond their own drain before they are killed.
+const KILL_GRACE: Duration = Duration::from_secs(10);
+
+/// Why a daemon cannot start: one clear line.
+#[derive(Debug)]
+pub struct StartError(pub(crate) String);
+
+impl StartError {
+    pub(crate) fn new(what: &str, error: &io::Error) -> StartError {
+        StartError(format!("{what}: {error}"))
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What this process is to do.
+pub enum Role {
+    /// Serve on these sockets.
+    Serve(Listeners),
+    /// It was the parent, and all is over: exit.
+    Done,
+}
+
+/// Sockets that listen, in the order of the settings.
+pub struct Listeners {
+    sockets: Vec<TcpListener>,
+    worker: bool,
+}
+
+impl Listeners {
+    /// Binds every listener of the settings.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on.
+    pub fn bind(settings: &Settings) -> Result<Listeners, StartError> {
+        let bind = |address: SocketAddr| {
+            os::net::listen(address, BACKLOG)
+                .map_err(|error| StartError::new(&format!("cannot listen on {address}"), &error))
+        };
+        let sockets =
+            settings.listeners.iter().map(|listener| bind(listener.address)).collect::<Result<_, _>>()?;
+        Ok(Listeners { sockets, worker: false })
+    }
+
+    /// The sockets that this process was started with, or new ones.
+    fn take(settings: &Settings) -> Result<Listeners, StartError> {
+        let inherited =
+            os::net::inherited_listeners().map_err(|error| StartError::new("inherited sockets", &error))?;
+        if inherited.is_empty() {
+            return Listeners::bind(settings);
+        }
+        if inherited.len() != settings.listeners.len() {
+            let (got, want) = (inherited.len(), settings.listeners.len());
+            return Err(StartError(format!("{got} inherited sockets for {want} listeners")));
+        }
+        if os::net::worker_number().is_some() {
+            return Ok(Listeners { sockets: inherited, worker: true });
+        }
+        Ok(Listeners { sockets: by_port(inherited, settings), worker: false })
+    }
+
+    /// Where they listen.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
+    pub(crate) fn is_worker(&self) -> bool {
+        self.worker
+    }
+
+    pub(crate) fn into_sockets(self) -> Vec<TcpListener> {
+        self.sockets
+    }
+}
+
+/// Sockets of a service manager, in the order of the listeners with the same port; the others in their own order.
+fn by_port(mut sockets: Vec<TcpListener>, settings: &Settings) -> Vec<TcpListener> {
+    let port = |socket: &TcpListener| socket.local_addr().map(|address| address.port()).ok();
+    let wanted: Vec<Option<u16>> =
+        settings.listeners.iter().map(|listener| Some(listener.address.port())).collect();
+    let mut places: Vec<Option<TcpListener>> = wanted
+        .iter()
+        .map(|wanted| sockets.iter().position(|socket| port(socket) == *wanted).map(|at| sockets.remove(at)))
+        .collect();
+    let mut rest = sockets.into_iter();
+    for place in places.iter_mut().filter(|place| place.is_none()) {
+        *place = rest.next();
+    }
+    places.into_iter().flatten().collect()
+}
+
+/// Parent of `processes` > 1: binds, starts workers, replaces dead ones, forwards HUP and TERM, returns `Done` at the
+/// end. Else: binds (or takes what was inherited) and returns `Serve`.
+///
+/// # Errors
+/// An address cannot be listened on, or the first workers cannot be started.
+pub fn supervise(settings: &Settings, log: &Log) -> Result<Role, StartError> {
+    let _ = os::process::raise_file_limit(); // what there is must do
+    let listeners = Listeners::take(settings)?;
+    if listeners.is_worker() || settings.processes <= 1 {
+        return Ok(Role::Serve(listeners));
+    }
+    let pid_file = pid_path(settings);
+    write_pid(&pid_file)?;
+    let result = Parent::new(settings, log, &listeners).and_then(Parent::run);
+    let _ = std::fs::remove_file(&pid_file);
+    result.map(|()| Role::Done).map_err(|error| StartError::new("worker processes", &error))
+}
+
+struct Worker {
+    number: usize,
+    child: Option<Child>,
+    started: Instant,
+    back_off: Duration,
+    start_at: Instant,
+}
+
+struct Parent<'a> {
+    settings: &'a Settings,
+    log: &'a Log,
+    listeners: Vec<RawFd>,
+    workers: Vec<Worker>,
+    stopping: Option<Instant>,
+}
+
+impl<'a> Parent<'a> {
+    fn new(settings: &'a Settings, log: &'a Log, listeners: &Listeners) -> io::Result<Parent<'a>> {
+        let now = Instant::now();
+        let worker =
+            |number| Worker { number, child: None, started: now, back_off: BACK_OFF_FIRST, start_at: now };
+        let workers = (1..=settings.processes).map(worker).collect();
+        Ok(Parent { settings, log, listeners: os::net::raw(&listeners.sockets), workers, stopping: None })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut poll = Poll::new()?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
+        poll.registry().register(&mut signals, Token(0), Interest::READABLE)?;
+        let mut events = Events::with_capacity(4);
+        loop {
+            self.start_missing();
+            if self.stopping.is_some() && self.workers.iter().all(|worker| worker.child.is_none()) {
+                return Ok(());
+            }
+            match poll.poll(&mut events, self.timeout()) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let arrived: Vec<i32> = signals.pending().collect();
+            for signal in arrived {
+                match signal {
+                    SIGHUP => {
+                        self.log.reopen();
+                        self.tell_all(SIGHUP);
+                    }
+                    SIGCHLD => {}
+                    _ => {
+                        let grace = self.settings.drain_timeout.saturating_add(KILL_GRACE);
+                        self.stopping = Instant::now().checked_add(grace);
+                        self.tell_all(SIGTERM);
+                    }
+                }
+            }
+            self.reap();
+            if self.stopping.is_some_and(|until| until <= Instant::now()) {
+                self.tell_all(SIGKILL);
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
+        if let Some(until) = self.stopping {
+            return Some(until.saturating_duration_since(now).max(Duration::from_millis(100)));
+        }
+        let missing = self.workers.iter().filter(|worker| worker.child.is_none());
+        missing.map(|worker| worker.start_at.saturating_duration_since(now)).min()
+    }
+
+    fn tell_all(&self, signal: i32) {
+        for child in self.workers.iter().filter_map(|worker| worker.child.as_ref()) {
+            let _ = os::process::kill(child.id(), signal); // gone already: reaped soon
+        }
+    }
+
+    fn start_missing(&mut self) {
+        let now = Instant::now();
+        if self.stopping.is_some() {
+            return;
+        }
+        for worker in
+            self.workers.iter_mut().filter(|worker| worker.child.is_none() && worker.start_at <= now)
+        {
+            let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+            let started = std::env::current_exe().and_then(|program| {
+                os::process::spawn_with_listeners(&program, &arguments, &self.listeners, worker.number)
+            });
+            match started {
+                Ok(child) => {
+                    worker.child = Some(child);
+                    worker.started = now;
+                }
+                Err(error) => {
+                    let number = worker.number;
+                    self.log
+                        .error(Category::General, format_args!("worker {number} cannot be started: {error}"));
+                    later(worker, now);
+                }
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        let now = Instant::now();
+        for worker in &mut self.workers {
+            let Some(child) = &mut worker.child else { continue };
+            let Ok(Some(status)) = child.try_wait() else { continue };
+            worker.child = None;
+            if self.stopping.is_some() {
+                continue;
+            }
+            let number = worker.number;
+            self.log
+                .error(Category::General, format_args!("worker {number} ended ({status}) and is replaced"));
+            if now.duration_since(worker.started) >= STEADY {
+                worker.back_off = BACK_OFF_FIRST;
+            }
+            later(worker, now);
+        }
+    }
+}
+
+fn later(worker: &mut Worker, now: Instant) {
+    worker.start_at = now.checked_add(worker.back_off).unwrap_or(now);
+    worker.back_off = worker.back_off.saturating_mul(2).min(BACK_OFF_MAX);
+}
