@@ -289,10 +289,19 @@ impl FileSink {
     }
 }
 
+/// The second in UTC (Hinnant's days-to-civil).
 fn stamp(now: i64) -> String {
-    let instant = jiff::Timestamp::from_second(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let time = jiff::Zoned::new(instant, jiff::tz::TimeZone::system());
-    time.strftime("%d/%b/%Y:%H:%M:%S %z").to_string()
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (days, second) = (now.div_euclid(86400) + 719_468, now.rem_euclid(86400));
+    let era = days.div_euclid(146_097);
+    let doe = days.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = usize::try_from((mp + 2) % 12).unwrap_or(0);
+    let year = yoe + era * 400 + i64::from(month < 2);
+    format!("{day:02}/{}/{year:04}:{:02}:{:02}:{:02} +0000", MONTHS[month], second / 3600, second / 60 % 60, second % 60)
 }
 
 /// Control characters as `\xNN`, so that no text forges a line.
