@@ -1,3 +1,5 @@
-//! configutil: see `admin_tools`.
+//! configutil: see `admin_tools::configutil`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    admin_tools::configutil::run(std::env::args_os(), &mut std::io::stdout(), &mut std::io::stderr()).into()
+}

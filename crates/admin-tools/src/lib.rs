@@ -1,1 +1,4 @@
 //! The command-line tools, one module each.
+pub mod configutil;
+pub mod getconf;
+pub mod setconf;

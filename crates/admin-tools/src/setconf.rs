@@ -1,0 +1,39 @@
+//! setconf: sets or clears one option, with --force also one that nobody knows.
+
+use clap::Parser;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "setconf", version, about = "Sets or clears one option of the local file")]
+struct Arguments {
+    /// The instance; else CONFIGROOT names its config folder
+    #[arg(long)]
+    instance: Option<PathBuf>,
+    /// Set a name that is unknown
+    #[arg(long)]
+    force: bool,
+    name: String,
+    /// The value; "" clears
+    #[arg(allow_hyphen_values = true)]
+    value: String,
+}
+
+/// Runs the tool; the result is the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(stop) => return crate::configutil::say(&stop, out, err),
+    };
+    crate::configutil::finish(work(arguments), "setconf", err)
+}
+
+fn work(arguments: Arguments) -> Result<(), String> {
+    match server_config::edit::admit(&arguments.name, &arguments.value) {
+        Err(server_config::ConfigError::Unknown(..)) if arguments.force => {}
+        other => other.map_err(|why| why.to_string())?,
+    }
+    let path = crate::configutil::file_of(arguments.instance.as_deref())?;
+    crate::configutil::set(&path, vec![(arguments.name, arguments.value)])
+}
