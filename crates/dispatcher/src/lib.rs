@@ -2,7 +2,6 @@
 //!
 //! A daemon calls [`supervise`] and, if it is told to, [`serve`].
 
-pub mod log;
 mod pool;
 mod serve;
 mod settings;

@@ -18,13 +18,13 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use crate::log::{Category, Log};
 use crate::pool::Pool;
 use crate::shared::{Notes, Shared};
 use crate::slot::{Desk, Job, Slot, bits_of};
 use crate::supervise::Listeners;
 use crate::wheel::Wheel;
 use crate::{Listener, Service, Settings, StartError, TlsMode};
+use server_log::{Category, Log};
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);

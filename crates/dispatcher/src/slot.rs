@@ -11,10 +11,10 @@ use connection::driver::{HANGUP, TIMER};
 use connection::{Connection, Environment, Io, Outcome, Scratch, TlsState, WakeTarget, Waker, driver};
 use mio::net::TcpStream;
 
-use crate::log::{Category, Log};
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::{Service, TlsMode};
+use server_log::{Category, Log};
 
 /// What a worker is asked to do.
 pub enum Job {

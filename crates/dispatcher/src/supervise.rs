@@ -15,8 +15,8 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::Settings;
-use crate::log::{Category, Log};
 use crate::serve::{pid_path, write_pid};
+use server_log::{Category, Log};
 
 /// Connections that wait to be accepted (S5).
 const BACKLOG: i32 = 1024;

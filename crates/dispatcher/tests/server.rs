@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, Session, TimeoutKind, Waker};
-use dispatcher::log::Log;
 use dispatcher::{Listener, Running, Service, Settings, TlsMode, start};
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
@@ -16,6 +15,7 @@ use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 use openssl::x509::{X509, X509NameBuilder};
+use server_log::Log;
 
 struct Echo {
     wakers: mpsc::Sender<Waker>,
