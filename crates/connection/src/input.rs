@@ -143,7 +143,7 @@ impl Input {
         if self.lf.is_none() {
             let from = self.scanned.max(self.start);
             self.lf = memchr(b'\n', &self.buffer[from..self.end]).map(|at| from + at);
-            self.scanned = self.end;
+            self.scanned = self.lf.unwrap_or(self.end);
         }
         self.lf
     }
@@ -278,5 +278,15 @@ mod tests {
         assert!(!input.has_line());
         assert_eq!(input.take(10), (6, 7));
         assert!(input.is_empty());
+    }
+
+    #[test]
+    fn a_line_behind_content_that_holds_line_ends_is_found() {
+        let mut input = Input::default();
+        feed(&mut input, b"get 3\r\na\nbnext\r\n");
+        assert!(line(&mut input, 10).is_some());
+        assert!(input.has_line());
+        input.take(3);
+        assert_eq!(line(&mut input, 10), Some((b"next".to_vec(), false)));
     }
 }
