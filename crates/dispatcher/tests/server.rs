@@ -1,4 +1,5 @@
 //! The dispatcher with a session that echoes lines, over real sockets.
+#![allow(clippy::unwrap_used)] // a test may
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
