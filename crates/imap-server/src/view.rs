@@ -11,15 +11,7 @@ use connection::Output;
 use message_store::{Flags, Mailbox, Reader, Record, Result, UidSet};
 
 use crate::answer;
-
-/// Consecutive live slots; the sequence numbers go on from one run to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    slot: u32,
-    /// Number of the first slot, from 1.
-    sequence: u32,
-    len: u32,
-}
+use crate::runs::Runs;
 
 /// What may be announced now (RFC 3501 §7.4.1: no EXPUNGE while FETCH, STORE or SEARCH use sequence numbers).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,19 +20,11 @@ pub enum Allowed {
     NoExpunge,
 }
 
-/// One message of the view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub sequence: u32,
-    pub slot: u32,
-}
-
 /// A selected mailbox as this session knows it.
 pub struct View {
     pub mailbox: Arc<Mailbox>,
     reader: Reader,
-    runs: Vec<Run>,
-    exists: u32,
+    runs: Runs,
     /// Slots below this were looked at.
     slots_known: u32,
     /// Flag changes up to here were announced.
@@ -54,7 +38,8 @@ pub struct View {
     read_only: bool,
 }
 
-/// Changes this session made and has told its client of: slot and modseq after the change.
+/// Changes this session made and has told its client of: slot and modseq after the change,
+/// ascending by slot.
 pub type Told = Vec<(u32, u64)>;
 
 impl View {
@@ -65,8 +50,7 @@ impl View {
         let mut view = View {
             keywords_told: mailbox.keywords().len(),
             reader,
-            runs: Vec::new(),
-            exists: 0,
+            runs: Runs::default(),
             slots_known: 0,
             flags_announced: status.highest_modseq,
             expunges_announced: status.highest_modseq,
@@ -76,7 +60,7 @@ impl View {
         };
         let slots = view.reader.slots();
         if status.exists == slots {
-            view.append_run(0, slots);
+            view.runs.append(0, slots);
         } else {
             view.scan_new(slots);
         }
@@ -86,7 +70,7 @@ impl View {
     }
 
     pub fn exists(&self) -> u32 {
-        self.exists
+        self.runs.exists()
     }
 
     pub fn is_read_only(&self) -> bool {
@@ -105,7 +89,7 @@ impl View {
             let from = self.sequence_from_uid(*range.start());
             let to = match range.end().checked_add(1) {
                 Some(next) => self.sequence_from_uid(next),
-                None => self.exists.saturating_add(1),
+                None => self.exists().saturating_add(1),
             };
             count = count.saturating_add(to.saturating_sub(from));
         }
@@ -116,42 +100,12 @@ impl View {
         !self.recent.is_empty() && self.recent.contains(uid)
     }
 
-    /// The slot of a sequence number.
-    pub fn slot(&self, sequence: u32) -> Option<u32> {
-        if sequence == 0 || sequence > self.exists {
-            return None;
-        }
-        let after = self.runs.partition_point(|run| run.sequence <= sequence);
-        let run = self.runs.get(after.checked_sub(1)?)?;
-        Some(run.slot + (sequence - run.sequence))
-    }
-
-    /// The sequence number of a slot, if the view has it.
-    pub fn sequence(&self, slot: u32) -> Option<u32> {
-        let after = self.runs.partition_point(|run| run.slot <= slot);
-        let run = self.runs.get(after.checked_sub(1)?)?;
-        let offset = slot - run.slot;
-        (offset < run.len).then(|| run.sequence + offset)
-    }
-
-    /// The first sequence number whose slot is `slot` or later; one past the last if there is none.
-    fn sequence_from_slot(&self, slot: u32) -> u32 {
-        let after = self.runs.partition_point(|run| run.slot <= slot);
-        if let Some(run) = after.checked_sub(1).and_then(|index| self.runs.get(index)) {
-            let offset = slot - run.slot;
-            if offset < run.len {
-                return run.sequence + offset;
-            }
-        }
-        self.runs.get(after).map_or(self.exists.saturating_add(1), |run| run.sequence)
-    }
-
     /// The first sequence number whose UID is `uid` or greater; one past the last if there is none.
     pub fn sequence_from_uid(&self, uid: u32) -> u32 {
         let slot = match self.reader.slot_of(uid) {
             Ok(slot) | Err(slot) => slot,
         };
-        self.sequence_from_slot(slot)
+        self.runs.sequence_from(slot)
     }
 
     /// The sequence numbers of a range of UIDs; empty when there is none.
@@ -159,19 +113,19 @@ impl View {
         let from = self.sequence_from_uid(*uids.start());
         let to = match uids.end().checked_add(1) {
             Some(next) => self.sequence_from_uid(next).saturating_sub(1),
-            None => self.exists,
+            None => self.exists(),
         };
-        from..=to.min(self.exists)
+        from..=to.min(self.exists())
     }
 
     /// UID of the last message, or 0.
     pub fn last_uid(&self) -> u32 {
-        self.slot(self.exists).map_or(0, |slot| self.reader.record(slot).uid)
+        self.runs.slot(self.exists()).map_or(0, |slot| self.reader.record(slot).uid)
     }
 
     /// The record of a message of the view.
     pub fn record(&self, sequence: u32) -> Option<(u32, Record)> {
-        let slot = self.slot(sequence)?;
+        let slot = self.runs.slot(sequence)?;
         Some((slot, self.reader.record(slot)))
     }
 
@@ -205,7 +159,13 @@ impl View {
     }
 
     /// Writes EXPUNGE, EXISTS, RECENT, FLAGS and FETCH responses for what is new (RFC 3501 §7.3, §7.4).
-    pub fn announce(&mut self, allowed: Allowed, told: &Told, with_uid: bool, out: &mut Output) -> Result<()> {
+    pub fn announce(
+        &mut self,
+        allowed: Allowed,
+        told: &Told,
+        with_uid: bool,
+        out: &mut Output,
+    ) -> Result<()> {
         let status = self.mailbox.status()?;
         if status.highest_modseq == self.flags_announced && status.highest_modseq == self.expunges_announced {
             return Ok(());
@@ -240,16 +200,14 @@ impl View {
             Allowed::NoExpunge => self.flags_announced,
         };
         let mut news = Vec::new();
-        for run in &self.runs {
-            for slot in run.slot..run.slot.saturating_add(run.len) {
-                let record = self.reader.record(slot);
-                let gone = record.flags.contains(Flags::EXPUNGED);
-                let fresh = if gone { record.modseq > since } else { record.modseq > self.flags_announced };
-                if (fresh || (gone && record.flags.contains(Flags::DAMAGED)))
-                    && !told.contains(&(slot, record.modseq))
-                {
-                    news.push((slot, record));
-                }
+        for slot in self.runs.slots() {
+            let record = self.reader.record(slot);
+            let gone = record.flags.contains(Flags::EXPUNGED);
+            let fresh = if gone { record.modseq > since } else { record.modseq > self.flags_announced };
+            if (fresh || (gone && record.flags.contains(Flags::DAMAGED)))
+                && told.binary_search(&(slot, record.modseq)).is_err()
+            {
+                news.push((slot, record));
             }
         }
         news
@@ -258,7 +216,7 @@ impl View {
     fn announce_expunged(&mut self, news: &[(u32, Record)], out: &mut Output) {
         for (slot, record) in news {
             if record.flags.contains(Flags::EXPUNGED) {
-                if let Some(sequence) = self.remove(*slot) {
+                if let Some(sequence) = self.runs.remove(*slot) {
                     answer::number(out, sequence, b"EXPUNGE");
                 }
             }
@@ -270,14 +228,14 @@ impl View {
         if slots <= self.slots_known {
             return Ok(());
         }
-        let before = self.exists;
+        let before = self.exists();
         self.scan_new(slots);
         self.slots_known = slots;
-        if self.exists == before {
+        if self.exists() == before {
             return Ok(());
         }
         self.claim_recent(recent)?;
-        answer::number(out, self.exists, b"EXISTS");
+        answer::number(out, self.exists(), b"EXISTS");
         answer::number(out, self.recent_count(), b"RECENT");
         Ok(())
     }
@@ -291,7 +249,7 @@ impl View {
             if record.flags.contains(Flags::EXPUNGED) {
                 continue;
             }
-            let Some(sequence) = self.sequence(*slot) else { continue };
+            let Some(sequence) = self.runs.sequence(*slot) else { continue };
             self.tell_keywords(&keywords, out);
             let recent = self.is_recent(record.uid);
             answer::flags_update(out, sequence, with_uid.then_some(record.uid), record, recent, &keywords);
@@ -310,22 +268,16 @@ impl View {
     /// The slots were renumbered (the index was compacted): finds every message again by its UID.
     fn follow(&mut self, now: Reader, out: &mut Output) {
         let old = std::mem::take(&mut self.runs);
-        let last_uid_seen = (self.slots_known > 0)
-            .then(|| self.reader.record(self.slots_known - 1).uid)
-            .unwrap_or(0);
+        let last_uid_seen = self.slots_known.checked_sub(1).map_or(0, |last| self.reader.record(last).uid);
         let mut gone = Vec::new();
-        self.exists = 0;
-        for run in &old {
-            for offset in 0..run.len {
-                let record = self.reader.record(run.slot + offset);
-                match now.slot_of(record.uid) {
-                    Ok(slot) => self.append_run(slot, 1),
-                    Err(_) => gone.push(run.sequence + offset),
-                }
+        for (slot, sequence) in old.slots().zip(1u32..) {
+            match now.slot_of(self.reader.record(slot).uid) {
+                Ok(slot) => self.runs.append(slot, 1),
+                Err(_) => gone.push(sequence),
             }
         }
-        for (told, sequence) in gone.into_iter().enumerate() {
-            answer::number(out, sequence.saturating_sub(u32::try_from(told).unwrap_or(u32::MAX)), b"EXPUNGE");
+        for (told, sequence) in (0u32..).zip(gone) {
+            answer::number(out, sequence.saturating_sub(told), b"EXPUNGE");
         }
         self.slots_known = match last_uid_seen.checked_add(1) {
             Some(next) => match now.slot_of(next) {
@@ -340,43 +292,9 @@ impl View {
     fn scan_new(&mut self, slots: u32) {
         for slot in self.slots_known..slots {
             if !self.reader.record(slot).flags.contains(Flags::EXPUNGED) {
-                self.append_run(slot, 1);
+                self.runs.append(slot, 1);
             }
         }
-    }
-
-    fn append_run(&mut self, slot: u32, len: u32) {
-        if len == 0 {
-            return;
-        }
-        match self.runs.last_mut() {
-            Some(last) if last.slot + last.len == slot => last.len += len,
-            _ => self.runs.push(Run { slot, sequence: self.exists + 1, len }),
-        }
-        self.exists += len;
-    }
-
-    /// Takes a slot out of the view; its sequence number until now.
-    pub fn remove(&mut self, slot: u32) -> Option<u32> {
-        let sequence = self.sequence(slot)?;
-        let index = self.runs.partition_point(|run| run.slot <= slot) - 1;
-        let run = self.runs[index];
-        let before = slot - run.slot;
-        let after = run.len - before - 1;
-        let mut pieces = Vec::with_capacity(2);
-        if before > 0 {
-            pieces.push(Run { len: before, ..run });
-        }
-        if after > 0 {
-            pieces.push(Run { slot: slot + 1, sequence, len: after });
-        }
-        let next = index + pieces.len();
-        self.runs.splice(index..=index, pieces);
-        for run in &mut self.runs[next..] {
-            run.sequence -= 1;
-        }
-        self.exists -= 1;
-        Some(sequence)
     }
 
     fn claim_recent(&mut self, waiting: u32) -> Result<()> {

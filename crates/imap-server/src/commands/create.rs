@@ -1,0 +1,35 @@
+//! CREATE: a mailbox, with the levels above it (RFC 3501 §6.3.3), for a purpose if asked (RFC 6154 §3).
+
+use message_store::{SpecialUse, Store, StoreError};
+
+use crate::names::Who;
+use crate::refusal::Refusal;
+
+/// A folder whose name says what it is for gets its attribute when it is created.
+const WELL_KNOWN: [(&str, SpecialUse); 5] = [
+    ("Drafts", SpecialUse::Drafts),
+    ("Sent", SpecialUse::Sent),
+    ("Trash", SpecialUse::Trash),
+    ("Junk", SpecialUse::Junk),
+    ("Archive", SpecialUse::Archive),
+];
+
+pub fn run(store: &Store, who: Who<'_>, name: &str, special_use: Option<SpecialUse>) -> Result<(), Refusal> {
+    // RFC 3501 §6.3.3: a separator at the end only declares that there will be names below.
+    let name = name.strip_suffix('/').unwrap_or(name);
+    let full = match who.to_store(name) {
+        Err(Refusal::NoSuchMailbox) => return Err(Refusal::NoPermission),
+        other => other?,
+    };
+    if full.is_inbox() && full.owner() == Some(who.uid) {
+        return Err(Refusal::Store(StoreError::AlreadyExists));
+    }
+    let special_use = special_use.or_else(|| {
+        WELL_KNOWN
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, special_use)| *special_use)
+    });
+    store.create(&full, special_use)?;
+    Ok(())
+}

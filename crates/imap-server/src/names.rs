@@ -1,0 +1,136 @@
+//! What a client calls a mailbox against what the store calls it (NMS: original.md 4.2).
+//!
+//! `INBOX` is `user/<uid>/INBOX` and `Work/2002` is `user/<uid>/Work/2002`. An administrator of the store may say
+//! `user/<other>/...`; for anybody else such a mailbox does not exist, whether it does or not.
+
+use message_store::MailboxName;
+
+use crate::refusal::Refusal;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    pub uid: &'a str,
+    pub is_admin: bool,
+}
+
+impl Who<'_> {
+    /// The store's name of what the client calls `name` (UTF-8, modified UTF-7 undone).
+    ///
+    /// # Errors
+    /// The name is not legal, or names somebody else's mailbox.
+    pub fn to_store(self, name: &str) -> Result<MailboxName, Refusal> {
+        if name.starts_with('/') {
+            return Err(Refusal::Cannot("A mailbox name cannot begin with a separator"));
+        }
+        if name == "user" || name.starts_with("user/") {
+            return self.absolute(name);
+        }
+        if name.is_empty() {
+            return Err(Refusal::Cannot("A mailbox name cannot be empty"));
+        }
+        MailboxName::parse(&format!("user/{}/{name}", self.uid)).map_err(|error| Refusal::Store(error.into()))
+    }
+
+    fn absolute(self, name: &str) -> Result<MailboxName, Refusal> {
+        let name = MailboxName::parse(name).map_err(|error| Refusal::Store(error.into()))?;
+        if self.is_admin || name.owner() == Some(self.uid) {
+            return Ok(name);
+        }
+        Err(Refusal::NoSuchMailbox)
+    }
+
+    /// What the client calls this mailbox.
+    pub fn to_client<'n>(self, name: &'n MailboxName) -> &'n str {
+        name.as_str()
+            .strip_prefix("user/")
+            .and_then(|rest| rest.strip_prefix(self.uid))
+            .and_then(|rest| rest.strip_prefix('/'))
+            .unwrap_or(name.as_str())
+    }
+}
+
+/// Whether `name` matches a LIST pattern: `*` anything, `%` anything within one level (RFC 3501 §6.3.8).
+/// Time is at most the product of both lengths, whatever the pattern; INBOX matches in any case.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let mut reachable = vec![false; name.len() + 1];
+    reachable[0] = true;
+    let mut previous_star = 0u8;
+    for &byte in pattern {
+        match byte {
+            b'*' | b'%' => {
+                if byte == previous_star {
+                    continue;
+                }
+                previous_star = byte;
+                for at in 0..name.len() {
+                    if reachable[at] && (byte == b'*' || name[at] != b'/') {
+                        reachable[at + 1] = true;
+                    }
+                }
+            }
+            _ => {
+                previous_star = 0;
+                for at in (0..name.len()).rev() {
+                    reachable[at + 1] = reachable[at] && name[at] == byte;
+                }
+                reachable[0] = false;
+            }
+        }
+        if !reachable.contains(&true) {
+            return false;
+        }
+    }
+    reachable[name.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOE: Who<'_> = Who { uid: "joe", is_admin: false };
+
+    #[test]
+    fn names_go_to_the_store_and_back() {
+        for (client, store) in [("inbox", "user/joe/INBOX"), ("Work/2002", "user/joe/Work/2002")] {
+            let name = JOE.to_store(client).unwrap();
+            assert_eq!(name.as_str(), store);
+        }
+        let name = MailboxName::parse("user/joe/Work/2002").unwrap();
+        assert_eq!(JOE.to_client(&name), "Work/2002");
+        assert_eq!(Who { uid: "jo", is_admin: true }.to_client(&name), "user/joe/Work/2002");
+    }
+
+    #[test]
+    fn somebody_elses_mailbox_does_not_exist() {
+        assert!(matches!(JOE.to_store("user/amy/INBOX"), Err(Refusal::NoSuchMailbox)));
+        assert!(Who { uid: "joe", is_admin: true }.to_store("user/amy/INBOX").is_ok());
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        for name in
+            ["../x", "a/../b", "a//b", "/x", ".", "", "a/", &"x".repeat(256), &vec!["a"; 200].join("/")]
+        {
+            assert!(JOE.to_store(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_as_the_standard_says_in_linear_time() {
+        for (pattern, name, expected) in [
+            ("*", "a/b", true),
+            ("%", "a/b", false),
+            ("%/%", "a/b", true),
+            ("a*", "a", true),
+            ("", "", true),
+            ("a", "b", false),
+            ("*b", "a/b", true),
+            ("%b", "a/b", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+        assert!(!matches(&("%*".repeat(1000) + "z"), &"a".repeat(255)));
+    }
+}

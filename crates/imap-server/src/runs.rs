@@ -1,0 +1,140 @@
+//! Which slots of the index have which sequence numbers: runs of consecutive live slots.
+//!
+//! A mailbox without holes is one run. A look-up is a binary search over the runs.
+
+/// Consecutive slots; the sequence numbers go on from one run to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    slot: u32,
+    /// Number of the first slot, from 1.
+    sequence: u32,
+    len: u32,
+}
+
+/// The live slots of a view, ascending.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    runs: Vec<Run>,
+    exists: u32,
+}
+
+impl Runs {
+    /// The number of slots, which is the last sequence number.
+    pub fn exists(&self) -> u32 {
+        self.exists
+    }
+
+    /// The slot of a sequence number.
+    pub fn slot(&self, sequence: u32) -> Option<u32> {
+        if sequence == 0 || sequence > self.exists {
+            return None;
+        }
+        let after = self.runs.partition_point(|run| run.sequence <= sequence);
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        Some(run.slot + (sequence - run.sequence))
+    }
+
+    /// The sequence number of a slot, if it is there.
+    pub fn sequence(&self, slot: u32) -> Option<u32> {
+        let run = self.runs[self.run_of(slot)?];
+        let offset = slot - run.slot;
+        (offset < run.len).then_some(run.sequence + offset)
+    }
+
+    /// The first sequence number whose slot is `slot` or later; one past the last if there is none.
+    pub fn sequence_from(&self, slot: u32) -> u32 {
+        if let Some(sequence) = self.sequence(slot) {
+            return sequence;
+        }
+        let after = self.runs.partition_point(|run| run.slot <= slot);
+        self.runs.get(after).map_or(self.exists.saturating_add(1), |run| run.sequence)
+    }
+
+    /// All slots, in the order of their sequence numbers.
+    pub fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.runs.iter().flat_map(|run| run.slot..run.slot.saturating_add(run.len))
+    }
+
+    /// Appends slots; they are greater than all that are there.
+    pub fn append(&mut self, slot: u32, len: u32) {
+        if len == 0 {
+            return;
+        }
+        match self.runs.last_mut() {
+            Some(last) if last.slot + last.len == slot => last.len += len,
+            _ => self.runs.push(Run { slot, sequence: self.exists + 1, len }),
+        }
+        self.exists += len;
+    }
+
+    /// Takes a slot out; its sequence number until now. Later ones are one less from now on.
+    pub fn remove(&mut self, slot: u32) -> Option<u32> {
+        let sequence = self.sequence(slot)?;
+        let index = self.run_of(slot)?;
+        let run = self.runs[index];
+        let before = slot - run.slot;
+        let after = run.len - before - 1;
+        let left = (before > 0).then_some(Run { len: before, ..run });
+        let right = (after > 0).then_some(Run { slot: slot + 1, sequence, len: after });
+        let next = index + usize::from(left.is_some()) + usize::from(right.is_some());
+        self.runs.splice(index..=index, left.into_iter().chain(right));
+        for run in &mut self.runs[next..] {
+            run.sequence -= 1;
+        }
+        self.exists -= 1;
+        Some(sequence)
+    }
+
+    /// Index of the last run that begins at or before `slot`.
+    fn run_of(&self, slot: u32) -> Option<usize> {
+        self.runs.partition_point(|run| run.slot <= slot).checked_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_mailbox_without_holes_is_one_run() {
+        let mut runs = Runs::default();
+        runs.append(0, 1_000_000);
+        runs.append(1_000_000, 1);
+        assert_eq!((runs.runs.len(), runs.exists()), (1, 1_000_001));
+        assert_eq!(runs.slot(1_000_001), Some(1_000_000));
+        assert_eq!((runs.slot(0), runs.slot(1_000_002)), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn runs_agree_with_a_plain_list(
+            live in proptest::collection::vec(any::<bool>(), 0..80),
+            gone in proptest::collection::vec(0u32..80, 0..40),
+        ) {
+            let mut runs = Runs::default();
+            let mut list = Vec::new();
+            for (slot, live) in (0u32..).zip(live) {
+                if live {
+                    runs.append(slot, 1);
+                    list.push(slot);
+                }
+            }
+            for slot in gone {
+                let place = list.iter().position(|&one| one == slot);
+                prop_assert_eq!(runs.remove(slot), place.map(|at| at as u32 + 1));
+                list.retain(|&one| one != slot);
+                prop_assert_eq!(runs.slots().collect::<Vec<_>>(), list.clone());
+                for slot in 0..82 {
+                    let from = list.iter().filter(|&&one| one < slot).count() as u32 + 1;
+                    prop_assert_eq!(runs.sequence_from(slot), from);
+                }
+                for (sequence, &slot) in (1u32..).zip(&list) {
+                    prop_assert_eq!(runs.slot(sequence), Some(slot));
+                    prop_assert_eq!(runs.sequence(slot), Some(sequence));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Which bytes of a message a section names (RFC 3501 §6.4.5).
+
+use crate::request::SectionText;
+
+/// Bytes of a message file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    pub offset: u64,
+    pub len: u64,
+}
+
+impl Span {
+    /// `<origin.count>`: past the end it is empty, never an error.
+    pub fn cut(self, partial: Option<(u32, u32)>) -> Span {
+        let Some((origin, count)) = partial else { return self };
+        let skipped = u64::from(origin).min(self.len);
+        Span { offset: self.offset + skipped, len: u64::from(count).min(self.len - skipped) }
+    }
+}
+
+/// A section of the message itself, `BODY[HEADER]` and the like. `MIME` needs a part (RFC 3501 §6.4.5).
+pub fn whole_message(text: &SectionText, header: u64, size: u64) -> Option<Span> {
+    let header = header.min(size);
+    match text {
+        SectionText::All => Some(Span { offset: 0, len: size }),
+        SectionText::Header | SectionText::Fields(_) | SectionText::FieldsNot(_) => {
+            Some(Span { offset: 0, len: header })
+        }
+        SectionText::Text => Some(Span { offset: header, len: size - header }),
+        SectionText::Mime => None,
+    }
+}
+
+/// The header fields that are (`wanted`) or are not among `names`, with the blank line, as they are in the message.
+pub fn select_fields(header: &[u8], names: &[String], wanted: bool) -> Vec<u8> {
+    let mut selected = Vec::with_capacity(header.len().min(1024));
+    for field in fields(header) {
+        let end = memchr::memchr(b':', field).unwrap_or(field.len());
+        let name = field[..end].trim_ascii_end();
+        let listed = names.iter().any(|one| one.as_bytes().eq_ignore_ascii_case(name));
+        if listed == wanted {
+            selected.extend_from_slice(field);
+        }
+    }
+    selected.extend_from_slice(b"\r\n");
+    selected
+}
+
+/// The values of the header fields called `name`, folds and line ends included.
+pub fn values<'h>(header: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
+    fields(header).filter_map(move |field| {
+        let end = memchr::memchr(b':', field)?;
+        field[..end].trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()).then(|| &field[end + 1..])
+    })
+}
+
+/// The header fields one by one, each with its folds and line ends, without the blank line.
+fn fields(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = header;
+    std::iter::from_fn(move || {
+        let mut end = 0;
+        loop {
+            let line = &rest[end..];
+            let len = memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1);
+            end += len;
+            let folded = matches!(rest.get(end), Some(b' ' | b'\t'));
+            if len == 0 || !folded {
+                break;
+            }
+        }
+        let (field, after) = rest.split_at(end);
+        rest = after;
+        (!matches!(field, b"" | b"\r\n" | b"\n")).then_some(field)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &[u8] = b"From: a\r\nSubject: long\r\n  folded\r\nTo: b\r\n\r\n";
+
+    #[test]
+    fn fields_are_selected_with_their_folds_and_the_blank_line() {
+        let names = ["subject".to_owned()];
+        assert_eq!(select_fields(HEADER, &names, true), b"Subject: long\r\n  folded\r\n\r\n");
+        assert_eq!(select_fields(HEADER, &names, false), b"From: a\r\nTo: b\r\n\r\n");
+        assert_eq!(select_fields(b"", &names, false), b"\r\n");
+    }
+
+    #[test]
+    fn a_partial_past_the_end_is_empty() {
+        let span = Span { offset: 10, len: 5 };
+        assert_eq!(span.cut(Some((u32::MAX, 1))).len, 0);
+        assert_eq!(span.cut(Some((3, 10))), Span { offset: 13, len: 2 });
+    }
+}
