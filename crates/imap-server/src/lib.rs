@@ -8,4 +8,5 @@ pub mod refusal;
 pub mod request;
 pub mod runs;
 pub mod sections;
+pub mod settings;
 pub mod view;

@@ -41,7 +41,7 @@ impl Who<'_> {
     }
 
     /// What the client calls this mailbox.
-    pub fn to_client<'n>(self, name: &'n MailboxName) -> &'n str {
+    pub fn to_client(self, name: &MailboxName) -> &str {
         name.as_str()
             .strip_prefix("user/")
             .and_then(|rest| rest.strip_prefix(self.uid))

@@ -114,7 +114,7 @@ impl Fetch {
     fn row(&mut self, sequence: u32, view: &View, out: &mut Output) -> Result<(), Refusal> {
         let Some((slot, record)) = view.record(sequence) else { return Ok(()) };
         let mut source = Source::new(view, slot, record);
-        if self.items.iter().any(|item| needs_content(item)) && !source.prepare(&self.items)? {
+        if self.items.iter().any(needs_content) && !source.prepare(&self.items)? {
             self.missing = true;
             return Ok(());
         }
