@@ -47,6 +47,15 @@ pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     nix::fcntl::fallocate(file.as_fd(), FallocateFlags::empty(), offset, length).map_err(io_error)
 }
 
+/// Bytes that an ordinary user may still write to the file system of `path`.
+///
+/// # Errors
+/// The system's.
+pub fn free_space(path: &Path) -> io::Result<u64> {
+    let status = nix::sys::statvfs::statvfs(path)?;
+    Ok(status.blocks_available().saturating_mul(status.fragment_size()))
+}
+
 /// The file will be read from front to back once.
 pub fn advise_sequential(file: &File) {
     let _ = nix::fcntl::posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
