@@ -1,6 +1,6 @@
 //! configutil: lists, reads, sets, explains and checks parameters.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use server_config::config::quote;
 use server_config::{Config, ConfigError, Instance, edit};
 use std::ffi::OsString;
@@ -57,6 +57,9 @@ enum Job {
     Check,
     /// List what differs from the default
     Diff,
+    /// Write the reference, the man pages and the completions to a folder
+    #[command(hide = true)]
+    Docs { folder: PathBuf },
 }
 
 /// Runs the tool; the result is the exit code.
@@ -83,6 +86,26 @@ pub(crate) fn finish(done: Result<(), String>, tool: &str, err: &mut dyn Write) 
     }
 }
 
+/// The command line, for the generated documents.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// All that is known about one parameter.
+fn explain(entry: &dyn server_config::Entry) -> String {
+    let default = if entry.default().is_empty() { "unset".to_owned() } else { quote(entry.default()) };
+    let lowest = if entry.raises() { "; a lower value counts as the lowest" } else { "" };
+    format!(
+        "{}\n  {}\n  default:      {default}\n  allowed:      {}{lowest}\n  takes effect: {}\n  read by:      {}\n  status:       {}\n",
+        entry.name(),
+        entry.about(),
+        entry.allowed(),
+        entry.effect(),
+        entry.readers(),
+        entry.status()
+    )
+}
+
 fn told(why: &ConfigError) -> String {
     why.to_string()
 }
@@ -105,8 +128,10 @@ fn work(arguments: &Arguments, out: &mut dyn Write) -> Result<(), String> {
             || server_config::nearest(name).map_or(String::new(), |near| format!("; did you mean {near}?"));
         let entry =
             server_config::find(name).ok_or_else(|| format!("{name}: no such parameter{}", near()))?;
-        return writeln!(out, "{}\n  {}\n  kind: {}\n  default: {}\n  allowed: {:?}\n  takes effect: {:?}\n  read by: {}\n  status: {:?}",
-            entry.name(), entry.about(), entry.kind(), quote(entry.default()), entry.range(), entry.effect(), entry.readers(), entry.status()).map_err(broken);
+        return write!(out, "{}", explain(entry)).map_err(broken);
+    }
+    if let Some(Job::Docs { folder }) = &arguments.job {
+        return crate::docs::write_to(folder).map_err(|why| format!("{}: {why}", folder.display()));
     }
     let path = arguments.file.clone().map_or_else(|| file_of(arguments.instance.as_deref()), Ok)?;
     if let Some(input) = &arguments.input {

@@ -1,6 +1,6 @@
 //! getconf: prints one local option, or all.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use server_config::{Config, config};
 use std::ffi::OsString;
 use std::io::Write;
@@ -13,6 +13,11 @@ struct Arguments {
     #[arg(long)]
     instance: Option<PathBuf>,
     name: Option<String>,
+}
+
+/// The command line, for the generated documents.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the tool; the result is the exit code.

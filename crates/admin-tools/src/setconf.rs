@@ -1,6 +1,6 @@
 //! setconf: sets or clears one option, with --force also one that nobody knows.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,6 +18,11 @@ struct Arguments {
     /// The value; "" clears
     #[arg(allow_hyphen_values = true)]
     value: String,
+}
+
+/// The command line, for the generated documents.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the tool; the result is the exit code.

@@ -11,6 +11,16 @@ pub enum Effect {
     Restart,
 }
 
+impl std::fmt::Display for Effect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Effect::Now => "at a refresh, at once",
+            Effect::NextConnection => "at a refresh, for new connections",
+            Effect::Restart => "at a restart",
+        })
+    }
+}
+
 /// Whether this version obeys the parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -21,6 +31,17 @@ pub enum Status {
     NotYet(&'static str),
     /// Another spelling of this name.
     Alias(&'static str),
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Status::Active => f.write_str("active"),
+            Status::Ignored(why) => write!(f, "accepted and ignored: {why}"),
+            Status::NotYet(what) => write!(f, "accepted; {what} will read it when that is built"),
+            Status::Alias(of) => write!(f, "another spelling of {of}"),
+        }
+    }
 }
 
 /// One parameter. A `*` in the name stands for one part, as in `logfile.*.loglevel`.
@@ -43,10 +64,23 @@ pub trait Entry: Sync {
     fn default(&self) -> &'static str;
     fn kind(&self) -> &'static str;
     fn range(&self) -> (i64, i64);
+    /// Whether a value below the range counts as its lowest.
+    fn raises(&self) -> bool;
     fn effect(&self) -> Effect;
     fn status(&self) -> Status;
     fn readers(&self) -> &'static str;
     fn about(&self) -> &'static str;
+    /// The values that are allowed, in words.
+    fn allowed(&self) -> String {
+        let (low, high) = self.range();
+        match (self.kind(), low, high) {
+            ("text", ..) => "any text".into(),
+            ("list", ..) => "items separated by blanks".into(),
+            (kind, 0, 0 | 1) if kind == "yes or no" || kind.starts_with("one of") => kind.into(),
+            (kind, low, i64::MAX) => format!("{kind}, at least {low}"),
+            (kind, low, high) => format!("{kind}, {low} to {high}"),
+        }
+    }
     /// # Errors
     /// What is wrong with `text` as a value.
     fn check(&self, text: &str) -> Result<(), String>;
@@ -93,6 +127,9 @@ impl<T: Value> Entry for Parameter<T> {
     }
     fn range(&self) -> (i64, i64) {
         self.range
+    }
+    fn raises(&self) -> bool {
+        self.raise
     }
     fn effect(&self) -> Effect {
         self.effect

@@ -15,6 +15,7 @@ macro_rules! parameters {
     };
 }
 
+pub mod directory;
 pub mod encryption;
 pub mod general;
 pub mod local;
@@ -24,12 +25,15 @@ pub mod service_http;
 pub mod service_imap;
 pub mod service_pop;
 pub mod service_smtp;
+pub mod service_smtp_modules;
 pub mod store;
 
 /// Every group.
 pub static REGISTRY: &[&[&dyn Entry]] = &[
     service::ALL,
     service_smtp::ALL,
+    service_smtp_modules::ALL,
+    directory::ALL,
     service_pop::ALL,
     service_imap::ALL,
     service_http::ALL,

@@ -86,3 +86,30 @@ impl Value for List {
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 }
+
+macro_rules! choice {
+    ($name:ident, $kind:literal, [$($word:literal),*]) => {
+        #[doc = concat!($kind, ", in any case; the value is the word as listed.")]
+        pub struct $name;
+        impl Value for $name {
+            type Out = String;
+            const KIND: &'static str = $kind;
+            fn parse(text: &str, _: (i64, i64)) -> Result<String, String> {
+                [$($word),*]
+                    .into_iter()
+                    .find(|word| word.eq_ignore_ascii_case(text.trim()))
+                    .map(str::to_owned)
+                    .ok_or_else(|| format!("'{text}' is not {}", $kind))
+            }
+        }
+    };
+}
+
+choice!(
+    LogLevel,
+    "one of Critical, Error, Warning, Notice, Information, Debug",
+    ["Critical", "Error", "Warning", "Notice", "Information", "Informational", "Debug"]
+);
+choice!(LogType, "one of file, syslog", ["file", "syslog"]);
+choice!(LogFormat, "one of text, json", ["text", "json"]);
+choice!(RewriteStyle, "one of never, none, quoted, comment", ["never", "none", "quoted", "comment"]);

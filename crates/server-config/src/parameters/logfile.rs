@@ -2,9 +2,9 @@
 
 parameters! {
     LOG_DIR: Text = "logfile.*.logdir", "", 0, 0, false, Restart, Status::Active, "all daemons", "The folder of the log; unset is log/<service>.";
-    LOG_LEVEL: Text = "logfile.*.loglevel", "Notice", 0, 0, false, Now, Status::Active, "all daemons", "Critical, Error, Warning, Notice, Information or Debug.";
-    LOG_TYPE: Text = "logfile.*.logtype", "file", 0, 0, false, Restart, Status::Active, "all daemons", "file or syslog.";
-    FORMAT: Text = "logfile.*.format", "text", 0, 0, false, Now, Status::Active, "all daemons", "text: the original's lines; json: one JSON object a line. Ours.";
+    LOG_LEVEL: LogLevel = "logfile.*.loglevel", "Notice", 0, 0, false, Now, Status::Active, "all daemons", "Critical, Error, Warning, Notice, Information or Debug.";
+    LOG_TYPE: LogType = "logfile.*.logtype", "file", 0, 0, false, Restart, Status::Active, "all daemons", "file or syslog.";
+    FORMAT: LogFormat = "logfile.*.format", "text", 0, 0, false, Now, Status::Active, "all daemons", "text: the original's lines; json: one JSON object a line. Ours.";
     MAX_LOG_FILES: Count = "logfile.*.maxlogfiles", "10", 1, 100000, false, Now, Status::Active, "all daemons", "Files kept.";
     MAX_LOG_FILE_SIZE: Bytes = "logfile.*.maxlogfilesize", "2097152", 1024, i64::MAX, false, Now, Status::Active, "all daemons", "The size at which a new file is begun.";
     MAX_LOG_SIZE: Bytes = "logfile.*.maxlogsize", "20971520", 1024, i64::MAX, false, Now, Status::Active, "all daemons", "The size of all files together.";

@@ -21,4 +21,8 @@ parameters! {
     SESSION_TIMEOUT: Minutes = "service.http.sessiontimeout", "120", 1, 100000, false, Restart, Status::NotYet("web mail"), "mshttpd", "The life of a web mail session.";
     SPOOL_DIR: Text = "service.http.spooldir", "", 0, 0, false, Restart, Status::NotYet("web mail"), "mshttpd", "Where attachments wait.";
     SMTP_HOST: Text = "service.http.smtphost", "localhost", 0, 0, false, Restart, Status::NotYet("web mail"), "mshttpd", "Where web mail submits.";
+    MAX_POST_SIZE: Bytes = "service.http.maxpostsize", "5242880", 1, i64::MAX, false, Restart, Status::NotYet("web mail"), "mshttpd", "The largest request.";
+    SMTP_PORT: Port = "service.http.smtpport", "25", 0, 65535, false, Restart, Status::NotYet("web mail"), "mshttpd", "The port of smtphost.";
+    RESOURCE_TIMEOUT: Seconds = "service.http.resourcetimeout", "900", 0, 86400, false, Restart, Status::NotYet("web mail"), "mshttpd", "How long an idle session keeps its mailbox open.";
+    EXTRA_LDAP_ATTRS: List = "service.http.extrauserldapattrs", "", 0, 0, false, Restart, Status::NotYet("web mail"), "mshttpd", "Further attributes that the web mail may read.";
 }

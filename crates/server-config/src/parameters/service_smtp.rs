@@ -29,7 +29,7 @@ parameters! {
     AUTH_MAIL_DOMAIN: List = "service.smtp.authmaildomain", "", 0, 0, false, Restart, Status::NotYet("required AUTH"), "smtpd", "Peers that must log in before sending.";
     REMOTE_MAIL_DOMAINS: List = "service.smtp.smtp-router.remotemaildomains", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Domains that are remote without a look-up.";
     FALLBACK_HOSTS: Text = "service.smtp.smtp-deliver.fallbackhosts", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Hosts tried after every MX.";
-    REWRITE_STYLE: Text = "service.smtp.smtp-router.smtprewritestyle", "quoted", 0, 0, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Header rewriting: never, none, quoted or comment.";
+    REWRITE_STYLE: RewriteStyle = "service.smtp.smtp-router.smtprewritestyle", "quoted", 0, 0, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Header rewriting: never, none, quoted or comment.";
     REWRITE_FROM: Switch = "service.smtp.smtp-router.dorewritefromusingauth", "no", 0, 1, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Whether From becomes who logged in.";
     REWRITE_SENDER: Switch = "service.smtp.smtp-router.dorewritesenderusingauth", "no", 0, 1, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Whether Sender becomes who logged in.";
     HOST_REWRITES: Text = "service.smtp.smtp-router.hostrewrites", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "The routing table.";

@@ -1,0 +1,63 @@
+//! The documents that are made from the code: the parameter reference from the registry, man pages and completions from
+//! the command lines. `configutil docs FOLDER` writes them; a tidy test holds the committed ones against them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap_complete::Shell;
+use server_config::{Entry, REGISTRY};
+
+/// Every tool's command line.
+fn commands() -> Vec<clap::Command> {
+    vec![crate::configutil::command(), crate::getconf::command(), crate::setconf::command()]
+}
+
+/// Writes `reference/parameters.md`, `man/<tool>.1` and `completions/<tool>.bash`.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_to(folder: &Path) -> io::Result<()> {
+    for name in ["reference", "man", "completions"] {
+        fs::create_dir_all(folder.join(name))?;
+    }
+    fs::write(folder.join("reference/parameters.md"), parameters())?;
+    for mut command in commands() {
+        let name = command.get_name().to_owned();
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command.clone()).render(&mut page)?;
+        fs::write(folder.join("man").join(format!("{name}.1")), page)?;
+        let mut script = Vec::new();
+        clap_complete::generate(Shell::Bash, &mut command, name.clone(), &mut script);
+        fs::write(folder.join("completions").join(format!("{name}.bash")), script)?;
+    }
+    Ok(())
+}
+
+/// The reference of all parameters, in Markdown.
+fn parameters() -> String {
+    let mut text = String::from(
+        "# Parameters\n\nMade from the registry by `configutil docs`; do not edit. A `*` stands for one part of the \
+         name, as `imap` in `logfile.imap.loglevel`.\n\n\
+         | name | default | allowed | takes effect | read by | status | what it is |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    let mut all: Vec<&dyn Entry> = REGISTRY.iter().flat_map(|group| group.iter().copied()).collect();
+    all.sort_by_key(|entry| entry.name());
+    for entry in all {
+        let default =
+            if entry.default().is_empty() { String::new() } else { format!("`{}`", entry.default()) };
+        let _ = writeln!(
+            text,
+            "| `{}` | {default} | {} | {} | {} | {} | {} |",
+            entry.name(),
+            entry.allowed(),
+            entry.effect(),
+            entry.readers(),
+            entry.status(),
+            entry.about()
+        );
+    }
+    text
+}
