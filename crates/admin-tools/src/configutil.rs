@@ -158,6 +158,13 @@ fn work(arguments: &Arguments, out: &mut dyn Write) -> Result<(), String> {
     match &arguments.job {
         Some(Job::Check) => {
             config.check().map_err(|why| told(&why))?;
+            for unknown in config.unknown() {
+                // A name forced in by setconf that resembles none of ours belongs to something else.
+                if matches!(unknown, ConfigError::Unknown(_, Some(_))) {
+                    return Err(told(&unknown));
+                }
+                writeln!(out, "{unknown}").map_err(broken)?;
+            }
             return writeln!(out, "OK").map_err(broken);
         }
         None => set(&path, Vec::new())?,

@@ -88,6 +88,15 @@ impl Config {
         Ok(())
     }
 
+    /// Names that no parameter has, each with the one it may be a misspelling of.
+    pub fn unknown(&self) -> impl Iterator<Item = ConfigError> {
+        self.set
+            .keys()
+            .map(|name| name.split_once(';').map_or(name.as_str(), |(bare, _)| bare))
+            .filter(|name| crate::find(name).is_none())
+            .map(|name| ConfigError::Unknown(name.to_owned(), crate::nearest(name)))
+    }
+
     /// The value, else the default.
     pub fn get<T: Value>(&self, parameter: &Parameter<T>) -> T::Out {
         self.value(parameter.name, parameter)
@@ -210,7 +219,7 @@ mod tests {
     fn every_default_fits_its_parameter() {
         for entry in crate::REGISTRY.iter().flat_map(|group| group.iter()) {
             entry.check(entry.default()).unwrap_or_else(|why| panic!("{}: {why}", entry.name()));
-            if !["text", "list"].contains(&entry.kind()) {
+            if !["text", "list", "items or unset"].contains(&entry.kind()) {
                 assert!(!entry.default().is_empty(), "{}", entry.name());
             }
         }

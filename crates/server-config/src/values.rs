@@ -53,6 +53,16 @@ numeric!(Minutes, "minutes", Duration, |n| Duration::from_secs(unsigned(n).satur
 numeric!(Hours, "hours", Duration, |n| Duration::from_secs(unsigned(n).saturating_mul(3600)));
 numeric!(Days, "days", Duration, |n| Duration::from_secs(unsigned(n).saturating_mul(86400)));
 
+/// A number of items that may be unset: what then holds is not stored (S52).
+pub struct OptionalCount;
+impl Value for OptionalCount {
+    type Out = Option<i64>;
+    const KIND: &'static str = "items or unset";
+    fn parse(text: &str, range: (i64, i64)) -> Result<Option<i64>, String> {
+        if text.is_empty() { Ok(None) } else { number(text, range).map(Some) }
+    }
+}
+
 /// `yes` or `no`.
 pub struct Switch;
 impl Value for Switch {

@@ -17,7 +17,7 @@ parameters! {
     MAX_MESSAGE_SIZE: Bytes = "service.smtp.smtp-accept.maxmessagesize", "5242880", 1, i64::MAX, false, NextConnection, Status::Active, "smtpd", "The largest message, enforced when allowsize is on.";
     MAX_RECIPIENTS: Count = "local.service.smtp.smtp-accept.maxrecipients", "100000", 1, 10000000, false, NextConnection, Status::Active, "smtpd", "Recipients of one message.";
     MAX_MESSAGES: Count = "local.service.smtp.smtp-accept.maxmessages", "1000", 1, 10000000, false, NextConnection, Status::Active, "smtpd", "Messages of one connection.";
-    THROTTLE_THRESHOLD: Count = "local.service.smtp.throttlethreshold", "2000", 1, 100000000, false, Restart, Status::Active, "smtpd", "Control files above which new connections are slowed down.";
+    THROTTLE_THRESHOLD: OptionalCount = "local.service.smtp.throttlethreshold", "", 1, 100000000, false, Restart, Status::Active, "smtpd", "Control files above which new connections are slowed down; unset is 2000.";
     MAX_BAD_COMMANDS: Count = "service.smtp.smtp-accept.maxbadcommands", "25", 1, 100000, false, NextConnection, Status::Active, "smtpd", "Bad commands after which the connection is closed.";
     TIMEOUT_COMMAND: Seconds = "service.smtp.smtp-accept.timeoutcommand", "600", 1, 86400, false, NextConnection, Status::Active, "smtpd", "How long a client may stay silent between commands.";
     TIMEOUT_DATA: Seconds = "service.smtp.smtp-accept.timeoutdata", "600", 1, 86400, false, NextConnection, Status::Active, "smtpd", "How long a client may stay silent within a message.";
