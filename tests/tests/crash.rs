@@ -56,9 +56,7 @@ fn send_mail(instance: &Instance, acknowledged: &Acknowledged, number: &AtomicU3
         }
         while !stop.load(Ordering::Relaxed) {
             let token = format!("sent-{}", number.fetch_add(1, Ordering::Relaxed));
-            let text = format!(
-                "MAIL FROM:<crash@example.org>\r\nRCPT TO:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n"
-            );
+            let text = "MAIL FROM:<crash@example.org>\r\nRCPT TO:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n";
             if !wire.try_send(text.as_bytes()) {
                 break;
             }
@@ -189,7 +187,7 @@ fn nothing_acknowledged_is_lost_or_doubled_when_daemons_are_killed_under_load() 
             }
             scope.spawn(move || append_mail(shared, acknowledged, number, stop));
             // The moment of the crash is the test's input, not a wait for something.
-            std::thread::sleep(moment);
+            std::thread::sleep(moment); // paced: the kill comes at a random moment under load
             for service in victims {
                 let pid = shared.pid(service).unwrap();
                 let _ = nix::sys::signal::kill(
