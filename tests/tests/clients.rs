@@ -1,0 +1,260 @@
+//! The clients that people have: swaks, curl, mutt, mbsync, fetchmail, and Python's libraries.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use black_box::instance::{IMAP, IMAPS, POP, POPS, SMTP, SUBMISSION, SUBMISSIONS};
+use black_box::{Instance, Setup, run};
+
+fn messages_in(maildir: &Path) -> usize {
+    ["cur", "new"]
+        .iter()
+        .map(|part| fs::read_dir(maildir.join(part)).map_or(0, |entries| entries.count()))
+        .sum()
+}
+
+#[test]
+fn swaks_submits_over_starttls_and_over_tls() {
+    let instance = Instance::start();
+    let ca = instance.path("config/certs/ca.pem");
+    for (port, tls) in [(SUBMISSION, "--tls"), (SUBMISSIONS, "--tls-on-connect")] {
+        let said = run(Command::new("swaks")
+            .args(["--server", &instance.address.to_string(), "--port", &port.to_string(), tls])
+            .args(["--tls-verify", "--tls-verify-target", "localhost", "--tls-ca-path"])
+            .arg(&ca)
+            .args(["-a", "PLAIN", "-au", "alice@example.test", "-ap", "alice-secret"])
+            .args(["-f", "alice@example.test", "-t", "bob@example.test", "--header", "Subject: swaks"]));
+        assert!(said.contains("250 2."), "{said}");
+    }
+    instance.wait_for_messages("bob", 2);
+}
+
+#[test]
+fn swaks_logs_in_with_the_login_mechanism_and_is_refused_with_a_wrong_password() {
+    let instance = Instance::start();
+    let swaks = |password: &str| {
+        Command::new("swaks")
+            .args(["--server", &instance.address.to_string(), "--port", &SUBMISSION.to_string(), "--tls"])
+            .args(["-a", "LOGIN", "-au", "alice", "-ap", password])
+            .args(["-f", "alice@example.test", "-t", "bob@example.test"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    assert!(swaks("alice-secret").status.success());
+    let refused = swaks("wrong");
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("535 5.7.8"), "{refused:?}");
+}
+
+#[test]
+fn curl_speaks_smtp_imap_and_pop3() {
+    let instance = Instance::start();
+    let ca = instance.path("config/certs/ca.pem");
+    let text = instance.path("tmp/letter");
+    fs::write(
+        &text,
+        "From: <alice@example.test>\r\nTo: <bob@example.test>\r\nSubject: by curl\r\n\r\nhello\r\n",
+    )
+    .unwrap();
+    let curl = |arguments: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "60", "--cacert"]).arg(&ca);
+        for port in [SUBMISSIONS, IMAPS, POPS, IMAP] {
+            command.args(["--connect-to", &format!("localhost:{port}:{}:{port}", instance.address)]);
+        }
+        run(command.args(arguments))
+    };
+    curl(&[
+        &format!("smtps://localhost:{SUBMISSIONS}"),
+        "-u",
+        "alice@example.test:alice-secret",
+        "--mail-from",
+        "alice@example.test",
+        "--mail-rcpt",
+        "bob@example.test",
+        "-T",
+        text.to_str().unwrap(),
+    ]);
+    instance.wait_for_messages("bob", 1);
+    let by_imap =
+        curl(&[&format!("imaps://localhost:{IMAPS}/INBOX;MAILINDEX=1"), "-u", "bob@example.test:bob-secret"]);
+    assert!(by_imap.contains("Subject: by curl\r\n") && by_imap.ends_with("\r\n\r\nhello\r\n"), "{by_imap}");
+    let by_starttls = curl(&[
+        &format!("imap://localhost:{IMAP}/INBOX;MAILINDEX=1"),
+        "--ssl-reqd",
+        "-u",
+        "bob@example.test:bob-secret",
+    ]);
+    assert_eq!(by_imap, by_starttls);
+    let by_pop = curl(&[&format!("pop3s://localhost:{POPS}/1"), "-u", "bob@example.test:bob-secret"]);
+    assert_eq!(by_imap, by_pop);
+    let search = curl(&[
+        &format!("imaps://localhost:{IMAPS}/INBOX"),
+        "-u",
+        "bob:bob-secret",
+        "-X",
+        "SEARCH SUBJECT curl",
+    ]);
+    assert!(search.contains("* SEARCH 1"), "{search}");
+    curl(&[
+        &format!("imaps://localhost:{IMAPS}/INBOX"),
+        "-u",
+        "bob:bob-secret",
+        "-T",
+        text.to_str().unwrap(),
+    ]);
+    instance.wait_for_messages("bob", 2);
+}
+
+fn mbsync(instance: &Instance, home: &Path) {
+    let rc = home.join("mbsyncrc");
+    let local = home.join("mail");
+    fs::create_dir_all(&local).unwrap();
+    fs::write(
+        &rc,
+        format!(
+            "IMAPAccount a\nHost {}\nPort {IMAP}\nUser alice@example.test\nPass alice-secret\nSSLType None\n\
+             AuthMechs LOGIN\n\nIMAPStore far\nAccount a\n\nMaildirStore near\nPath {local}/\nInbox {local}/INBOX\n\
+             SubFolders Verbatim\n\nChannel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\n\
+             SyncState *\n",
+            instance.address,
+            local = local.display()
+        ),
+    )
+    .unwrap();
+    run(Command::new("mbsync").arg("-c").arg(&rc).arg("-a").env("HOME", home));
+}
+
+#[test]
+fn mbsync_copies_500_messages_both_ways_and_stays_in_step() {
+    let instance = Instance::start();
+    let home = tempfile::tempdir().unwrap();
+    let mut imap = instance.imap("alice");
+    imap.ok("CREATE Archive");
+    for n in 0..250 {
+        let message = format!(
+            "Message-ID: <far-{n}@example.test>\r\nSubject: far {n}\r\n\r\n{}\r\n",
+            "x\r\n".repeat(n)
+        );
+        assert!(imap.append("Archive", "(\\Seen) ", &message).starts_with("OK"));
+    }
+    mbsync(&instance, home.path());
+    let mail = home.path().join("mail");
+    assert_eq!(messages_in(&mail.join("Archive")), 250);
+    // Now 250 that only the client has.
+    for n in 0..250 {
+        let message = format!("Message-ID: <near-{n}@example.test>\nSubject: near {n}\n\nfrom the client\n");
+        fs::write(mail.join(format!("Archive/new/1700000000.{n}.near")), message).unwrap();
+    }
+    mbsync(&instance, home.path());
+    assert_eq!(imap.exists("Archive"), 500);
+    imap.ok("SELECT Archive");
+    let far = imap.ok("SEARCH SUBJECT far");
+    assert_eq!(far[0].split_whitespace().count(), 2 + 250, "{far:?}");
+    // Flags and deletions travel.
+    imap.ok("STORE 1:10 +FLAGS (\\Flagged)");
+    imap.ok("STORE 11:20 +FLAGS (\\Deleted)");
+    imap.ok("EXPUNGE");
+    mbsync(&instance, home.path());
+    assert_eq!(messages_in(&mail.join("Archive")), 490);
+    let flagged = fs::read_dir(mail.join("Archive/cur"))
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
+            name.rsplit_once(":2,").is_some_and(|(_, flags)| flags.contains('F'))
+        })
+        .count();
+    assert_eq!(flagged, 10);
+    // A second copy made from nothing is the same.
+    let other = tempfile::tempdir().unwrap();
+    mbsync(&instance, other.path());
+    assert_eq!(messages_in(&other.path().join("mail/Archive")), 490);
+}
+
+#[test]
+fn fetchmail_empties_a_maildrop_over_pop_and_reads_over_imap() {
+    let instance = Instance::start();
+    for n in 0..20 {
+        instance.send("bob", &format!("fetch {n}"));
+    }
+    instance.wait_for_messages("bob", 20);
+    let home = tempfile::tempdir().unwrap();
+    let mbox = home.path().join("mbox");
+    let rc = home.path().join("fetchmailrc");
+    let fetch = |protocol: &str, port: u16, keep: &str| {
+        fs::write(
+            &rc,
+            format!(
+                "poll {} protocol {protocol} service {port} user \"bob@example.test\" password \"bob-secret\" \
+                 sslproto \"\" {keep} fetchall mda \"cat >>{}\"\n",
+                instance.address,
+                mbox.display()
+            ),
+        )
+        .unwrap();
+        let mut permissions = fs::metadata(&rc).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+        fs::set_permissions(&rc, permissions).unwrap();
+        run(Command::new("fetchmail")
+            .arg("-f")
+            .arg(&rc)
+            .args(["--nosyslog", "--pidfile"])
+            .arg(home.path().join("pid"))
+            .env("HOME", home.path())
+            .env("FETCHMAILHOME", home.path()));
+    };
+    fetch("imap", IMAP, "keep");
+    assert_eq!(fs::read_to_string(&mbox).unwrap().matches("Subject: fetch ").count(), 20);
+    instance.wait_for_messages("bob", 20);
+    fs::remove_file(&mbox).unwrap();
+    fetch("pop3", POP, "nokeep");
+    assert_eq!(fs::read_to_string(&mbox).unwrap().matches("Subject: fetch ").count(), 20);
+    assert_eq!(instance.imap("bob").exists("INBOX"), 0);
+}
+
+#[test]
+fn mutt_reads_and_saves_over_imap() {
+    let instance = Instance::start();
+    instance.send("bob", "for mutt");
+    instance.wait_for_messages("bob", 1);
+    let home = tempfile::tempdir().unwrap();
+    let rc = home.path().join("muttrc");
+    let inbox = format!("imap://bob%40example.test:bob-secret@{}:{IMAP}/INBOX", instance.address);
+    fs::write(
+        &rc,
+        format!(
+            "set ssl_starttls=no ssl_force_tls=no folder=imap://{}:{IMAP}/ record='' confirmcreate=no quit=yes\n\
+             set delete=yes move=no confirmappend=no sleep_time=0\n\
+             push '<save-message><kill-line>=Kept<enter><sync-mailbox><quit>'\n",
+            instance.address
+        ),
+    )
+    .unwrap();
+    let output = Command::new("script")
+        .args(["-qec", &format!("mutt -F {} -f '{inbox}'", rc.display()), "/dev/null"])
+        .env("HOME", home.path())
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut imap = instance.imap("bob");
+    assert_eq!(imap.exists("INBOX"), 0);
+    assert_eq!(imap.exists("Kept"), 1);
+}
+
+/// smtplib, imaplib and poplib, strict as they are.
+#[test]
+fn pythons_libraries_go_through_a_whole_day() {
+    let instance = Setup::default().start();
+    let script = black_box::instance::top().join("tests/tests/clients.py");
+    let said = run(Command::new("python3")
+        .arg(script)
+        .arg(instance.address.to_string())
+        .args([SMTP, SUBMISSION, IMAP, IMAPS, POP, POPS].map(|port| port.to_string()))
+        .arg(instance.path("config/certs/ca.pem")));
+    assert!(said.ends_with("all well\n"), "{said}");
+}
