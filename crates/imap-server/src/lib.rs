@@ -2,7 +2,6 @@
 
 pub mod answer;
 pub mod commands;
-pub mod dates;
 pub mod names;
 pub mod refusal;
 pub mod request;

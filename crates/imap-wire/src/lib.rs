@@ -1,1 +1,27 @@
-//! The IMAP protocol as text: bytes to typed command, typed response to bytes.
+//! The IMAP protocol as text: bytes to typed command, typed values to the bytes of responses (RFC 3501).
+//!
+//! Knows no connection, no file and no user. What is written into a response goes through [`utf7`], [`date`] and
+//! [`quote`]; what comes from a client goes through [`literal`] (where does the command end?), [`head`] and [`parse`].
+
+pub mod command;
+pub mod cursor;
+pub mod date;
+pub mod flags;
+pub mod literal;
+pub mod mailbox;
+pub mod sequence;
+pub mod utf7;
+pub mod words;
+
+pub use command::append::{Append, AppendHead};
+pub use command::fetch::{Item as FetchItem, Section, SectionText};
+pub use command::search::{Charset, Key as SearchKey, Search};
+pub use command::status::Item as StatusItem;
+pub use command::store::{How, Store};
+pub use command::{Command, Head, Selected, head, parse};
+pub use cursor::{Cursor, SyntaxError};
+pub use flags::{FlagList, SystemFlag};
+pub use literal::Literal;
+pub use mailbox::Mailbox;
+pub use sequence::{Bound, SequenceSet};
+pub use words::quote;

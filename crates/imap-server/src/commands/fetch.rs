@@ -205,7 +205,7 @@ impl<'a> Source<'a> {
             }
             FetchItem::InternalDate => {
                 out.push(b"INTERNALDATE \"");
-                out.push(&crate::dates::internal_date(self.internal_date_ns));
+                out.push(&imap_wire::date::internal_date(self.internal_date_ns));
                 out.push(b"\"");
             }
             FetchItem::Envelope => {

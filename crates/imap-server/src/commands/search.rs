@@ -12,11 +12,11 @@ use message_store::{Flags, MessageFile, Reader, Record, StoreError};
 
 use crate::answer;
 use crate::commands::fetch::Progress;
-use crate::dates;
 use crate::refusal::Refusal;
 use crate::request::{SearchKey, Set, Walk};
 use crate::sections;
 use crate::view::View;
+use imap_wire::date as dates;
 
 /// Messages looked at before others have their turn.
 const SLICE: usize = 20_000;

@@ -1,0 +1,254 @@
+//! One whole command, literals in place, to one typed value (RFC 3501 §9 and the extensions named at each rule).
+//!
+//! The bytes are the lines of the command without the last CRLF: `a1 LOGIN {3}` CRLF `joe {6}` CRLF `secret`.
+//! APPEND is the exception: its message never lies in memory, so [`append::parse`] reads what stands before it.
+
+pub mod append;
+pub mod authenticate;
+pub mod create;
+pub mod fetch;
+pub mod id;
+pub mod list;
+pub mod login;
+pub mod search;
+pub mod status;
+pub mod store;
+
+use crate::cursor::{Cursor, Parsed, SyntaxError};
+use crate::mailbox::{self, Mailbox};
+use crate::sequence::{self, SequenceSet};
+use crate::words;
+
+/// What a client wants. `uid`: the set holds UIDs, and UIDs are answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    Capability,
+    Noop,
+    Logout,
+    /// Field names and values (RFC 2971); empty for NIL.
+    Id(Vec<(String, Option<String>)>),
+    /// Names of extensions in upper case (RFC 5161).
+    Enable(Vec<String>),
+    StartTls,
+    Authenticate(authenticate::Authenticate),
+    Login(login::Login),
+    /// `PROXYAUTH user`: an administrator becomes somebody else. // NMS: original.md 6.2
+    ProxyAuth(Vec<u8>),
+    Select(Mailbox),
+    Examine(Mailbox),
+    Create(create::Create),
+    Delete(Mailbox),
+    Rename(Mailbox, Mailbox),
+    Subscribe(Mailbox),
+    Unsubscribe(Mailbox),
+    List(list::List),
+    Lsub(list::List),
+    Status(status::Status),
+    Namespace,
+    Idle,
+    Check,
+    Close,
+    Unselect,
+    /// With a set: UID EXPUNGE (RFC 4315 §2.1).
+    Expunge(Option<SequenceSet>),
+    Search(search::Search),
+    Fetch(fetch::Fetch),
+    Store(store::Store),
+    Copy(Selected),
+    /// RFC 6851
+    Move(Selected),
+}
+
+/// Messages, and the mailbox they go to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Selected {
+    /// Whether `set` holds UIDs.
+    pub uid: bool,
+    /// Which messages.
+    pub set: SequenceSet,
+    /// Where to.
+    pub to: Mailbox,
+}
+
+/// Tag and verb of a command; the rest may be anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head<'a> {
+    /// What the tagged response begins with.
+    pub tag: &'a [u8],
+    /// As written, in any case; empty when the tag stands alone.
+    pub verb: &'a [u8],
+    /// Where the arguments begin, the space before them included.
+    pub arguments: usize,
+}
+
+impl Head<'_> {
+    /// Whether the verb is `word`, in any case.
+    pub fn is(&self, word: &str) -> bool {
+        self.verb.eq_ignore_ascii_case(word.as_bytes())
+    }
+}
+
+/// The beginning of a command line.
+///
+/// # Errors
+/// There is no tag: the response cannot have one.
+pub fn head(line: &[u8]) -> Parsed<Head<'_>> {
+    let mut cursor = Cursor::new(line);
+    let tag = words::tag(&mut cursor)?;
+    let verb = if cursor.take(b' ') { cursor.take_while(words::is_atom_char) } else { b"" };
+    Ok(Head { tag, verb, arguments: cursor.offset })
+}
+
+/// The command that begins with `head`.
+///
+/// # Errors
+/// The verb is not known, or its arguments are not what the grammar says.
+pub fn parse(bytes: &[u8], head: &Head<'_>) -> Result<Command, SyntaxError> {
+    let mut cursor = Cursor::new(bytes);
+    cursor.offset = head.arguments;
+    let command = command(&mut cursor, head)?;
+    cursor.end()?;
+    Ok(command)
+}
+
+fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
+    let verb = head.verb.to_ascii_uppercase();
+    Ok(match verb.as_slice() {
+        b"CAPABILITY" => Command::Capability,
+        b"NOOP" => Command::Noop,
+        b"LOGOUT" => Command::Logout,
+        b"ID" => Command::Id(id::arguments(cursor)?),
+        b"ENABLE" => Command::Enable(enable(cursor)?),
+        b"STARTTLS" => Command::StartTls,
+        b"AUTHENTICATE" => Command::Authenticate(authenticate::arguments(cursor)?),
+        b"LOGIN" => Command::Login(login::arguments(cursor)?),
+        b"PROXYAUTH" => {
+            cursor.space()?;
+            Command::ProxyAuth(words::astring(cursor)?)
+        }
+        b"SELECT" => Command::Select(one_mailbox(cursor)?),
+        b"EXAMINE" => Command::Examine(one_mailbox(cursor)?),
+        b"CREATE" => Command::Create(create::arguments(cursor)?),
+        b"DELETE" => Command::Delete(one_mailbox(cursor)?),
+        b"RENAME" => Command::Rename(one_mailbox(cursor)?, one_mailbox(cursor)?),
+        b"SUBSCRIBE" => Command::Subscribe(one_mailbox(cursor)?),
+        b"UNSUBSCRIBE" => Command::Unsubscribe(one_mailbox(cursor)?),
+        b"LIST" => Command::List(list::arguments(cursor)?),
+        b"LSUB" => Command::Lsub(list::arguments(cursor)?),
+        b"STATUS" => Command::Status(status::arguments(cursor)?),
+        b"NAMESPACE" => Command::Namespace,
+        b"IDLE" => Command::Idle,
+        b"CHECK" => Command::Check,
+        b"CLOSE" => Command::Close,
+        b"UNSELECT" => Command::Unselect,
+        b"EXPUNGE" => Command::Expunge(None),
+        b"UID" => uid(cursor)?,
+        _ => of_messages(cursor, &verb, false, head.tag.len().saturating_add(1))?,
+    })
+}
+
+/// `uid = "UID" SP (copy / fetch / search / store / move / expunge)` (RFC 3501 §6.4.8, RFC 4315, RFC 6851)
+fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    cursor.space()?;
+    let place = cursor.offset;
+    let verb = cursor.take_while(words::is_atom_char).to_ascii_uppercase();
+    if verb == b"EXPUNGE" {
+        cursor.space()?;
+        return Ok(Command::Expunge(Some(sequence::sequence_set(cursor)?)));
+    }
+    of_messages(cursor, &verb, true, place)
+}
+
+/// The commands that have a UID form.
+fn of_messages(cursor: &mut Cursor<'_>, verb: &[u8], uid: bool, place: usize) -> Parsed<Command> {
+    Ok(match verb {
+        b"FETCH" => Command::Fetch(fetch::arguments(cursor, uid)?),
+        b"STORE" => Command::Store(store::arguments(cursor, uid)?),
+        b"SEARCH" => Command::Search(search::arguments(cursor, uid)?),
+        b"COPY" => Command::Copy(selected(cursor, uid)?),
+        b"MOVE" => Command::Move(selected(cursor, uid)?),
+        _ => return Err(SyntaxError { offset: place, expected: "a known command" }),
+    })
+}
+
+/// `copy = "COPY" SP sequence-set SP mailbox`
+fn selected(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Selected> {
+    cursor.space()?;
+    let set = sequence::sequence_set(cursor)?;
+    Ok(Selected { uid, set, to: one_mailbox(cursor)? })
+}
+
+/// `SP mailbox`
+fn one_mailbox(cursor: &mut Cursor<'_>) -> Parsed<Mailbox> {
+    cursor.space()?;
+    mailbox::mailbox(cursor)
+}
+
+/// `enable = "ENABLE" 1*(SP capability)`
+fn enable(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
+    let mut names = Vec::new();
+    while names.is_empty() || (cursor.rest().len() > 1 && cursor.peek() == Some(b' ')) {
+        cursor.space()?;
+        names.push(String::from_utf8_lossy(words::atom(cursor)?).to_ascii_uppercase());
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(line: &[u8]) -> Result<Command, SyntaxError> {
+        parse(line, &head(line)?)
+    }
+
+    #[test]
+    fn verbs_are_known_in_any_case() {
+        assert_eq!(read(b"a nOOp"), Ok(Command::Noop));
+        assert_eq!(read(b"a SELECT inbox "), Ok(Command::Select(Mailbox::Named("inbox".into()))));
+        assert_eq!(read(b"a ENABLE condstore X"), Ok(Command::Enable(vec!["CONDSTORE".into(), "X".into()])));
+        assert!(matches!(read(b"a uid expunge 1:*"), Ok(Command::Expunge(Some(_)))));
+        assert!(matches!(read(b"a UID MOVE 1 \"a b\""), Ok(Command::Move(Selected { uid: true, .. }))));
+        let two = read(b"a RENAME {1}\r\nx {1+}\r\ny").unwrap();
+        assert_eq!(two, Command::Rename(Mailbox::Named("x".into()), Mailbox::Named("y".into())));
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_place() {
+        assert_eq!(read(b"a FOO").unwrap_err(), SyntaxError { offset: 2, expected: "a known command" });
+        assert_eq!(read(b"a UID FOO").unwrap_err().offset, 6);
+        for bad in [
+            &b"a"[..],
+            b"a ",
+            b"a NOOP ((((",
+            b"a  NOOP",
+            b"a SELECT",
+            b"a SELECT a b",
+            b"a UID NOOP",
+            b"a NOOP {3}",
+            b"a CREATE \xc3\xa9",
+            b"a EXPUNGE 1",
+        ] {
+            assert!(read(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(
+            verb in "(UID )?(FETCH|STORE|SEARCH|COPY|LOGIN|LIST|STATUS|CREATE|ID|AUTHENTICATE)",
+            rest in "[ -~]{0,10}([ ()\\[\\]{}<>\"\\\\*%,:.0-9A-Za-z\r\n+-]{0,60})",
+        ) {
+            let line = format!("a {verb} {rest}");
+            let _ = read(line.as_bytes());
+            let _ = append::parse(line.as_bytes());
+        }
+    }
+}

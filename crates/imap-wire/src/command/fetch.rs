@@ -1,0 +1,275 @@
+//! `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`
+//! (RFC 3501 §6.4.5).
+
+use crate::cursor::{Cursor, Parsed};
+use crate::sequence::{self, SequenceSet};
+use crate::words;
+
+/// Numbers in a part specifier; no message is nested deeper.
+const PART_DEPTH_MAX: usize = 100;
+
+/// What to fetch of which messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fetch {
+    /// Whether `set` holds UIDs.
+    pub uid: bool,
+    pub set: SequenceSet,
+    /// Each once; macros are resolved.
+    pub items: Vec<Item>,
+}
+
+/// One thing to fetch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Item {
+    Uid,
+    Flags,
+    InternalDate,
+    Size,
+    Envelope,
+    Body,
+    BodyStructure,
+    Section(Section),
+}
+
+/// `BODY[1.2.HEADER]<0.512>`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Section {
+    /// The numbers before the text; empty: the message itself.
+    pub part: Vec<u32>,
+    pub text: SectionText,
+    /// First byte and count.
+    pub partial: Option<(u32, u32)>,
+    /// Does not set \Seen.
+    pub peek: bool,
+    /// How the response names it: `BODY[1.2.HEADER]<0>`, `RFC822.TEXT`.
+    pub label: String,
+}
+
+/// `section-text` (RFC 3501 §6.4.5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SectionText {
+    /// `BODY[]`, `BODY[1.2]`
+    All,
+    Header,
+    Fields(Vec<String>),
+    FieldsNot(Vec<String>),
+    Text,
+    Mime,
+}
+
+pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Fetch> {
+    cursor.space()?;
+    let set = sequence::sequence_set(cursor)?;
+    cursor.space()?;
+    Ok(Fetch { uid, set, items: items(cursor)? })
+}
+
+fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<Item>> {
+    if cursor.keyword(b"ALL") {
+        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope]);
+    }
+    if cursor.keyword(b"FAST") {
+        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size]);
+    }
+    if cursor.keyword(b"FULL") {
+        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope, Item::Body]);
+    }
+    if !cursor.take(b'(') {
+        return Ok(vec![item(cursor)?]);
+    }
+    let mut items: Vec<Item> = Vec::new();
+    loop {
+        let item = item(cursor)?;
+        if items.len() >= ITEMS_MAX {
+            return cursor.error("fewer fetch items");
+        }
+        if !items.contains(&item) {
+            items.push(item);
+        }
+        if cursor.take(b')') {
+            return Ok(items);
+        }
+        cursor.space()?;
+    }
+}
+
+/// Items of one command.
+const ITEMS_MAX: usize = 1000;
+
+/// `fetch-att`
+fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
+    let start = cursor.clone();
+    let word = cursor.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    let whole = |text: SectionText, peek: bool, label: &str| {
+        let label = label.to_owned();
+        Item::Section(Section { part: Vec::new(), text, partial: None, peek, label })
+    };
+    Ok(match word.to_ascii_uppercase().as_slice() {
+        b"UID" => Item::Uid,
+        b"FLAGS" => Item::Flags,
+        b"INTERNALDATE" => Item::InternalDate,
+        b"RFC822.SIZE" => Item::Size,
+        b"ENVELOPE" => Item::Envelope,
+        b"BODYSTRUCTURE" => Item::BodyStructure,
+        b"RFC822" => whole(SectionText::All, false, "RFC822"),
+        b"RFC822.HEADER" => whole(SectionText::Header, true, "RFC822.HEADER"),
+        b"RFC822.TEXT" => whole(SectionText::Text, false, "RFC822.TEXT"),
+        b"BODY" if cursor.peek() == Some(b'[') => Item::Section(section(cursor, false)?),
+        b"BODY.PEEK" => Item::Section(section(cursor, true)?),
+        b"BODY" => Item::Body,
+        _ => return start.error("something to fetch"),
+    })
+}
+
+/// `section ["<" number "." nz-number ">"]`, `section = "[" [section-spec] "]"`
+fn section(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Section> {
+    cursor.expect(b'[', "a section in brackets")?;
+    let mut part = Vec::new();
+    let mut label = String::from("BODY[");
+    while cursor.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+        if part.len() == PART_DEPTH_MAX {
+            return cursor.error("a shorter part number");
+        }
+        let number = cursor.nz_number()?;
+        part.push(number);
+        label.push_str(&number.to_string());
+        if !cursor.take(b'.') {
+            break;
+        }
+        label.push('.');
+    }
+    let text = match cursor.peek() {
+        Some(b']') if !label.ends_with('.') => SectionText::All,
+        _ if part.is_empty() || label.ends_with('.') => section_text(cursor, !part.is_empty(), &mut label)?,
+        _ => return cursor.error("the end of a section"),
+    };
+    cursor.expect(b']', "the end of a section")?;
+    label.push(']');
+    let partial = partial(cursor)?;
+    if let Some((origin, _)) = partial {
+        label.push_str(&format!("<{origin}>"));
+    }
+    Ok(Section { part, text, partial, peek, label })
+}
+
+/// `section-msgtext / "MIME"`
+fn section_text(cursor: &mut Cursor<'_>, of_part: bool, label: &mut String) -> Parsed<SectionText> {
+    let start = cursor.clone();
+    let word = cursor.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.').to_ascii_uppercase();
+    label.push_str(&String::from_utf8_lossy(&word));
+    Ok(match word.as_slice() {
+        b"HEADER" => SectionText::Header,
+        b"TEXT" => SectionText::Text,
+        b"MIME" if of_part => SectionText::Mime,
+        b"HEADER.FIELDS" => SectionText::Fields(header_list(cursor, label)?),
+        b"HEADER.FIELDS.NOT" => SectionText::FieldsNot(header_list(cursor, label)?),
+        _ => return start.error("HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT, or MIME of a part"),
+    })
+}
+
+/// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`
+fn header_list(cursor: &mut Cursor<'_>, label: &mut String) -> Parsed<Vec<String>> {
+    cursor.space()?;
+    cursor.expect(b'(', "a list of header fields")?;
+    label.push_str(" (");
+    let mut names = Vec::new();
+    loop {
+        let name = words::field_name(cursor)?;
+        if names.len() >= ITEMS_MAX {
+            return cursor.error("fewer header fields");
+        }
+        if name.bytes().all(words::is_astring_char) {
+            label.push_str(&name);
+        } else {
+            label.push_str(&String::from_utf8_lossy(&words::quote(name.as_bytes())));
+        }
+        names.push(name);
+        if cursor.take(b')') {
+            label.push(')');
+            return Ok(names);
+        }
+        cursor.space()?;
+        label.push(' ');
+    }
+}
+
+/// `"<" number "." nz-number ">"`
+fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
+    if !cursor.take(b'<') {
+        return Ok(None);
+    }
+    let origin = cursor.number()?;
+    cursor.expect(b'.', "a dot and a count")?;
+    let count = cursor.nz_number()?;
+    cursor.expect(b'>', "the end of a range")?;
+    Ok(Some((origin, count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Parsed<Vec<Item>> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        let items = items(&mut cursor)?;
+        cursor.end()?;
+        Ok(items)
+    }
+
+    fn label(text: &str) -> String {
+        match read(text).unwrap().remove(0) {
+            Item::Section(section) => section.label,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn macros_and_lists_are_read() {
+        assert_eq!(read("fast").unwrap().len(), 3);
+        assert_eq!(read("(UID FLAGS uid BODY BODYSTRUCTURE)").unwrap().len(), 4);
+        assert_eq!(read("BODY"), Ok(vec![Item::Body]));
+    }
+
+    #[test]
+    fn sections_are_named_as_the_response_names_them() {
+        for (asked, named) in [
+            ("BODY[]", "BODY[]"),
+            ("body.peek[1.2.header]<3.4>", "BODY[1.2.HEADER]<3>"),
+            ("BODY[header.fields (from {1}\r\nx)]", "BODY[HEADER.FIELDS (from x)]"),
+            ("BODY[1.MIME]", "BODY[1.MIME]"),
+            ("BODY[TEXT]<4294967295.1>", "BODY[TEXT]<4294967295>"),
+            ("RFC822.TEXT", "RFC822.TEXT"),
+        ] {
+            assert_eq!(label(asked), named);
+        }
+        let Item::Section(section) = read("BODY.PEEK[1.2]").unwrap().remove(0) else { panic!() };
+        assert_eq!((section.part, section.text, section.peek), (vec![1, 2], SectionText::All, true));
+    }
+
+    #[test]
+    fn broken_items_are_refused() {
+        let deep = format!("BODY[{}1]", "1.".repeat(200));
+        for bad in [
+            "",
+            "()",
+            "(UID",
+            "BODY[0]",
+            &deep,
+            "BODY[]<0.0>",
+            "BODY[]<0>",
+            "BODY[HEADER.FIELDS ()]",
+            "BODY[HEADER.FIELDS]",
+            "BODY[MIME]",
+            "BODY[1.]",
+            "BODY[1HEADER]",
+            "BODY[FOO]",
+            "BODY.PEEK",
+            "BODY[",
+            "(ALL)",
+            "FLAGSX",
+            "((((",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `search = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)` (RFC 3501 §6.4.4).
+
+use crate::cursor::{Cursor, Parsed};
+use crate::date;
+use crate::flags::SystemFlag;
+use crate::sequence::{self, SequenceSet};
+use crate::words;
+
+/// NOT, OR and parentheses inside one another.
+const DEPTH_MAX: usize = 32;
+
+/// What the texts of a search are written in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Charset {
+    /// US-ASCII, UTF-8, or none named. Texts are UTF-8.
+    Known,
+    /// Anything else: BADCHARSET.
+    Unknown,
+}
+
+/// Which messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Search {
+    /// Whether UIDs are answered.
+    pub uid: bool,
+    pub charset: Charset,
+    /// All of the keys given.
+    pub key: Key,
+}
+
+/// A search key. Dates are days since 1970; texts are UTF-8 as written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Key {
+    All,
+    Set(SequenceSet),
+    UidSet(SequenceSet),
+    Flag(SystemFlag),
+    Keyword(String),
+    Recent,
+    Before(i64),
+    On(i64),
+    Since(i64),
+    SentBefore(i64),
+    SentOn(i64),
+    SentSince(i64),
+    Larger(u32),
+    Smaller(u32),
+    /// Field name and text; an empty text asks for the field itself.
+    Header(String, String),
+    Body(String),
+    Text(String),
+    Not(Box<Key>),
+    Or(Box<Key>, Box<Key>),
+    And(Vec<Key>),
+}
+
+pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
+    cursor.space()?;
+    let mut charset = Charset::Known;
+    if cursor.keyword(b"CHARSET") {
+        cursor.space()?;
+        let name = words::astring(cursor)?.to_ascii_uppercase();
+        if !matches!(name.as_slice(), b"US-ASCII" | b"UTF-8") {
+            charset = Charset::Unknown;
+        }
+        cursor.space()?;
+    }
+    let key = Reader { charset, depth: 0 }.all_of(cursor, true)?;
+    Ok(Search { uid, charset, key })
+}
+
+struct Reader {
+    charset: Charset,
+    depth: usize,
+}
+
+impl Reader {
+    /// `search-key *(SP search-key)`, to the end of the command or a closing parenthesis.
+    fn all_of(&mut self, cursor: &mut Cursor<'_>, outermost: bool) -> Parsed<Key> {
+        let mut keys = vec![self.key(cursor)?];
+        loop {
+            if outermost && cursor.rest().iter().all(|byte| *byte == b' ') {
+                break;
+            }
+            if !outermost && cursor.take(b')') {
+                break;
+            }
+            cursor.space()?;
+            keys.push(self.key(cursor)?);
+        }
+        Ok(if keys.len() == 1 { keys.swap_remove(0) } else { Key::And(keys) })
+    }
+
+    fn inner(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Box<Key>> {
+        cursor.space()?;
+        self.key(cursor).map(Box::new)
+    }
+
+    /// `search-key`
+    fn key(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Key> {
+        if self.depth == DEPTH_MAX {
+            return cursor.error("search keys that are not nested so deep");
+        }
+        self.depth += 1;
+        let key = match cursor.peek() {
+            Some(b'(') => {
+                cursor.skip(1);
+                self.all_of(cursor, false)
+            }
+            Some(b'0'..=b'9' | b'*') => sequence::sequence_set(cursor).map(Key::Set),
+            _ => self.word(cursor),
+        };
+        self.depth -= 1;
+        key
+    }
+
+    fn word(&mut self, cursor: &mut Cursor<'_>) -> Parsed<Key> {
+        use SystemFlag::{Answered, Deleted, Draft, Flagged, Seen};
+        let start = cursor.clone();
+        let without = |key: Key| Key::Not(Box::new(key));
+        let word = cursor.take_while(|byte| byte.is_ascii_alphanumeric()).to_ascii_uppercase();
+        Ok(match word.as_slice() {
+            b"ALL" => Key::All,
+            b"ANSWERED" => Key::Flag(Answered),
+            b"DELETED" => Key::Flag(Deleted),
+            b"DRAFT" => Key::Flag(Draft),
+            b"FLAGGED" => Key::Flag(Flagged),
+            b"SEEN" => Key::Flag(Seen),
+            b"UNANSWERED" => without(Key::Flag(Answered)),
+            b"UNDELETED" => without(Key::Flag(Deleted)),
+            b"UNDRAFT" => without(Key::Flag(Draft)),
+            b"UNFLAGGED" => without(Key::Flag(Flagged)),
+            b"UNSEEN" => without(Key::Flag(Seen)),
+            b"RECENT" => Key::Recent,
+            b"OLD" => without(Key::Recent),
+            b"NEW" => Key::And(vec![Key::Recent, without(Key::Flag(Seen))]),
+            b"KEYWORD" => Key::Keyword(keyword(cursor)?),
+            b"UNKEYWORD" => without(Key::Keyword(keyword(cursor)?)),
+            b"BEFORE" => Key::Before(day(cursor)?),
+            b"ON" => Key::On(day(cursor)?),
+            b"SINCE" => Key::Since(day(cursor)?),
+            b"SENTBEFORE" => Key::SentBefore(day(cursor)?),
+            b"SENTON" => Key::SentOn(day(cursor)?),
+            b"SENTSINCE" => Key::SentSince(day(cursor)?),
+            b"LARGER" => Key::Larger(number(cursor)?),
+            b"SMALLER" => Key::Smaller(number(cursor)?),
+            b"BCC" => self.field(cursor, "Bcc")?,
+            b"CC" => self.field(cursor, "Cc")?,
+            b"FROM" => self.field(cursor, "From")?,
+            b"SUBJECT" => self.field(cursor, "Subject")?,
+            b"TO" => self.field(cursor, "To")?,
+            b"HEADER" => {
+                cursor.space()?;
+                let name = words::field_name(cursor)?;
+                Key::Header(name, self.text(cursor)?)
+            }
+            b"BODY" => Key::Body(self.text(cursor)?),
+            b"TEXT" => Key::Text(self.text(cursor)?),
+            b"UID" => {
+                cursor.space()?;
+                Key::UidSet(sequence::sequence_set(cursor)?)
+            }
+            b"NOT" => Key::Not(self.inner(cursor)?),
+            b"OR" => Key::Or(self.inner(cursor)?, self.inner(cursor)?),
+            _ => return start.error("a search key"),
+        })
+    }
+
+    fn field(&self, cursor: &mut Cursor<'_>, name: &str) -> Parsed<Key> {
+        Ok(Key::Header(name.to_owned(), self.text(cursor)?))
+    }
+
+    /// `SP astring` in the charset of the command.
+    fn text(&self, cursor: &mut Cursor<'_>) -> Parsed<String> {
+        cursor.space()?;
+        let start = cursor.clone();
+        let bytes = words::astring(cursor)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(_) if self.charset == Charset::Unknown => Ok(String::new()), // will be refused as a whole
+            Err(_) => start.error("a text in UTF-8"),
+        }
+    }
+}
+
+fn keyword(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    cursor.space()?;
+    Ok(String::from_utf8_lossy(words::atom(cursor)?).into_owned())
+}
+
+fn day(cursor: &mut Cursor<'_>) -> Parsed<i64> {
+    cursor.space()?;
+    date::date(cursor)
+}
+
+fn number(cursor: &mut Cursor<'_>) -> Parsed<u32> {
+    cursor.space()?;
+    cursor.number()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &[u8]) -> Parsed<Search> {
+        arguments(&mut Cursor::new(text), false)
+    }
+
+    #[test]
+    fn keys_are_read() {
+        let key = read(b" OR FROM a (UNSEEN 1:3) NOT larger 10").unwrap().key;
+        let set = SequenceSet(vec![(crate::Bound::Number(1), crate::Bound::Number(3))]);
+        let unseen = Key::Not(Box::new(Key::Flag(SystemFlag::Seen)));
+        let or = Key::Or(
+            Box::new(Key::Header("From".into(), "a".into())),
+            Box::new(Key::And(vec![unseen, Key::Set(set)])),
+        );
+        assert_eq!(key, Key::And(vec![or, Key::Not(Box::new(Key::Larger(10)))]));
+        assert_eq!(read(b" ON 2-Jan-1970").unwrap().key, Key::On(1));
+        assert_eq!(read(b" HEADER X-A \"\"").unwrap().key, Key::Header("X-A".into(), String::new()));
+        assert_eq!(read(b" CHARSET utf-8 TEXT {2}\r\n\xc3\xa9").unwrap().key, Key::Text("\u{e9}".into()));
+    }
+
+    #[test]
+    fn an_unknown_charset_is_told_apart_from_nonsense() {
+        assert_eq!(read(b" CHARSET X-FOO TEXT {1}\r\n\xff").unwrap().charset, Charset::Unknown);
+        assert!(read(b" TEXT {1}\r\n\xff").is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let deep = format!(" {}ALL", "(".repeat(5000));
+        let nots = format!(" {}ALL", "NOT ".repeat(100_000));
+        for bad in [
+            "",
+            " ",
+            " FOO",
+            " (",
+            " ()",
+            " NOT",
+            " OR ALL",
+            " BEFORE 1-Foo-2000",
+            " LARGER x",
+            " HEADER a",
+            " (ALL",
+            " ALL)",
+            " CHARSET",
+            " RETURN (COUNT) ALL",
+            " 0",
+            &deep,
+            &nots,
+        ] {
+            let mut cursor = Cursor::new(bad.as_bytes());
+            let read = arguments(&mut cursor, false).and_then(|_| cursor.end());
+            assert!(read.is_err(), "{}", &bad[..bad.len().min(40)]);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `store = "STORE" SP sequence-set SP store-att-flags` (RFC 3501 §6.4.6).
+
+use crate::cursor::{Cursor, Parsed};
+use crate::flags::{self, FlagList};
+use crate::sequence::{self, SequenceSet};
+
+/// `+FLAGS`, `-FLAGS`, `FLAGS`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    Add,
+    Remove,
+    Replace,
+}
+
+/// A change of flags.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Store {
+    /// Whether `set` holds UIDs.
+    pub uid: bool,
+    pub set: SequenceSet,
+    pub how: How,
+    /// `.SILENT`: the client does not want to hear of it.
+    pub silent: bool,
+    pub flags: FlagList,
+}
+
+/// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`
+pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Store> {
+    cursor.space()?;
+    let set = sequence::sequence_set(cursor)?;
+    cursor.space()?;
+    let how = match cursor.peek() {
+        Some(b'+') => How::Add,
+        Some(b'-') => How::Remove,
+        _ => How::Replace,
+    };
+    cursor.skip(usize::from(how != How::Replace));
+    let silent = cursor.keyword(b"FLAGS.SILENT");
+    if !silent && !cursor.keyword(b"FLAGS") {
+        return cursor.error("FLAGS or FLAGS.SILENT");
+    }
+    cursor.space()?;
+    let flags = if cursor.peek() == Some(b'(') { flags::flag_list(cursor)? } else { flags::flags(cursor)? };
+    Ok(Store { uid, set, how, silent, flags })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_forms_are_read() {
+        let read = |text: &[u8]| arguments(&mut Cursor::new(text), false);
+        let store = read(b" 1 +flags.silent (\\Seen)").unwrap();
+        assert_eq!((store.how, store.silent), (How::Add, true));
+        let store = read(b" 1 -FLAGS \\Seen $x").unwrap();
+        assert_eq!((store.how, store.silent, store.flags.keywords.len()), (How::Remove, false, 1));
+        assert_eq!(read(b" 1 FLAGS ()").unwrap().how, How::Replace);
+        for bad in
+            [&b" 1 +FLAGS"[..], b" 1 FLAGSX (a)", b" 1 FLAGS.LOUD (a)", b" FLAGS (a)", b" 1 FLAGS \\Foo"]
+        {
+            assert!(read(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+        }
+    }
+}

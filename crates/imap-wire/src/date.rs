@@ -1,0 +1,143 @@
+//! Dates as IMAP writes them (RFC 3501 §9 `date`, `date-time`). They are sent in UTC.
+
+use crate::cursor::{Cursor, Parsed, decimal};
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAY_SECONDS: i64 = 86_400;
+
+/// `17-Jul-1996 02:44:25 +0000`; the day has two places.
+pub fn internal_date(nanos: i64) -> Vec<u8> {
+    let seconds = nanos.div_euclid(1_000_000_000);
+    let (year, month, date) = civil(day(seconds));
+    let second = seconds.rem_euclid(DAY_SECONDS);
+    let month = MONTHS[usize::try_from(month - 1).unwrap_or(0).min(11)];
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{date:>2}-{month}-{year:04} {hour:02}:{minute:02}:{second:02} +0000").into_bytes()
+}
+
+/// Days since 1970 of a moment, disregarding time and zone (RFC 3501 §6.4.4).
+pub fn day(unix_seconds: i64) -> i64 {
+    unix_seconds.div_euclid(DAY_SECONDS)
+}
+
+/// Year, month and day of the Gregorian calendar. Years are counted from 1 March, in eras of 400.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, date)
+}
+
+/// Days since 1970 of a date, if there is such a date.
+fn days(year: i64, month: i64, date: i64) -> Option<i64> {
+    let shifted = if month > 2 { year } else { year - 1 };
+    let era = shifted.div_euclid(400);
+    let of_era = shifted.rem_euclid(400);
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + date - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    (civil(days) == (year, month, date)).then_some(days)
+}
+
+/// `date = date-text / DQUOTE date-text DQUOTE`: days since 1970.
+pub fn date(cursor: &mut Cursor<'_>) -> Parsed<i64> {
+    let quoted = cursor.take(b'"');
+    let day = date_text(cursor)?;
+    if quoted {
+        cursor.expect(b'"', "the quote after a date")?;
+    }
+    Ok(day)
+}
+
+/// `date-text = date-day "-" date-month "-" date-year`
+fn date_text(cursor: &mut Cursor<'_>) -> Parsed<i64> {
+    let start = cursor.clone();
+    parts(cursor).map_or_else(|| start.error("a date like 17-Jul-1996"), Ok)
+}
+
+fn parts(cursor: &mut Cursor<'_>) -> Option<i64> {
+    let date = digits(cursor, 1, 2)?;
+    let month = cursor.take(b'-').then(|| cursor.skip(3))?;
+    let month = (1i64..).zip(MONTHS).find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(month))?.0;
+    let year = cursor.take(b'-').then(|| digits(cursor, 4, 4))??;
+    days(year, month, date)
+}
+
+/// `date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE`: seconds since 1970.
+pub fn date_time(cursor: &mut Cursor<'_>) -> Parsed<i64> {
+    let start = cursor.clone();
+    moment(cursor).map_or_else(|| start.error("a date and time like \"17-Jul-1996 02:44:25 -0700\""), Ok)
+}
+
+fn moment(cursor: &mut Cursor<'_>) -> Option<i64> {
+    cursor.take(b'"').then_some(())?;
+    cursor.take(b' ');
+    let day = parts(cursor)?;
+    cursor.take(b' ').then_some(())?;
+    let hour = digits(cursor, 2, 2).filter(|hour| *hour < 24)?;
+    let minute = cursor.take(b':').then(|| digits(cursor, 2, 2))?.filter(|minute| *minute < 60)?;
+    let second = cursor.take(b':').then(|| digits(cursor, 2, 2))?.filter(|second| *second <= 60)?;
+    cursor.take(b' ').then_some(())?;
+    let east = cursor.take(b'+');
+    if !east && !cursor.take(b'-') {
+        return None;
+    }
+    let zone = digits(cursor, 4, 4).filter(|zone| zone / 100 < 24 && zone % 100 < 60)?;
+    cursor.take(b'"').then_some(())?;
+    let zone = (zone / 100 * 60 + zone % 100) * 60;
+    let local = day * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+    Some(if east { local - zone } else { local + zone })
+}
+
+fn digits(cursor: &mut Cursor<'_>, least: usize, most: usize) -> Option<i64> {
+    let digits = cursor.take_while(|byte| byte.is_ascii_digit());
+    if !(least..=most).contains(&digits.len()) {
+        return None;
+    }
+    decimal(digits).map(i64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_internal_date_has_the_fixed_form() {
+        assert_eq!(internal_date(0), b" 1-Jan-1970 00:00:00 +0000");
+        assert_eq!(internal_date(837_571_465_999_999_999), b"17-Jul-1996 02:44:25 +0000");
+        assert_eq!(internal_date(951_782_400_000_000_000), b"29-Feb-2000 00:00:00 +0000");
+        assert_eq!(day(-1), -1);
+    }
+
+    #[test]
+    fn dates_are_read() {
+        assert_eq!(date(&mut Cursor::new(b"1-Jan-1970")), Ok(0));
+        assert_eq!(date(&mut Cursor::new(b"\"29-feb-2000\"")), Ok(11016));
+        let time = b"\"17-Jul-1996 02:44:25 -0700\"";
+        assert_eq!(date_time(&mut Cursor::new(time)), Ok(837_596_665));
+        for bad in [&b"30-Feb-2000"[..], b"0-Jan-2000", b"1-Foo-2000", b"1-Jan-99", b"x", b"", b"1-Jan-20000"]
+        {
+            assert!(date(&mut Cursor::new(bad)).is_err(), "{bad:?}");
+        }
+        for bad in
+            [&b"17-Jul-1996 02:44:25 -0700"[..], b"\"17-Jul-1996 24:00:00 -0700\"", b"\"17-Jul-1996\"", b"\""]
+        {
+            assert!(date_time(&mut Cursor::new(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_date_is_read_as_the_same_moment(seconds in -9_223_372_036i64..9_223_372_036) {
+            let text = [b"\"", internal_date(seconds * 1_000_000_000).as_slice(), b"\""].concat();
+            prop_assert_eq!(date_time(&mut Cursor::new(&text)), Ok(seconds));
+        }
+    }
+}
