@@ -2,6 +2,7 @@
 //!
 //! A daemon calls [`supervise`] and, if it is told to, [`serve`].
 
+pub mod daemon;
 mod pool;
 mod serve;
 mod settings;

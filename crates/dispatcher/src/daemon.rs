@@ -1,0 +1,314 @@
+//! What the main function of every listening daemon does around its sessions.
+//!
+//! ```text
+//! daemon::main(&Program { service: "imap", name: "imapd", about: ".." }, settings, service)
+//! ```
+//! reads the arguments, finds the instance, checks the configuration, opens the log, keeps a second copy out, binds,
+//! builds the service and serves. Whatever is wrong is one line on standard error and in the log, and exit status 1.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use server_config::parameters::{encryption, service};
+use server_config::{Config, Instance, Live};
+use server_log::{Category, Log, LogSettings};
+
+use crate::{Role, Service, Settings, serve, supervise};
+
+/// Which daemon this is.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// As in `run/<service>.pid`: "imap".
+    pub service: &'static str,
+    /// "imapd"
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub about: &'static str,
+}
+
+/// What a daemon knows once it has begun.
+pub struct Site {
+    pub program: Program,
+    pub instance: Instance,
+    /// The configuration in force; replaced by [`Site::read_again`].
+    pub config: Live,
+    pub log: Log,
+}
+
+impl Site {
+    /// Reads the configuration again (SIGHUP). A broken one is logged and the former stays in force: `None`.
+    pub fn read_again(&self) -> Option<Arc<Config>> {
+        match Config::load(&self.instance) {
+            Ok(config) => {
+                self.log.configure(LogSettings::from_config(&config, &self.instance, self.program.service));
+                self.config.replace(config);
+                self.log.notice(Category::General, format_args!("Configuration read again"));
+                Some(self.config.now())
+            }
+            Err(why) => {
+                self.log
+                    .error(Category::General, format_args!("{why}; the former configuration stays in force"));
+                None
+            }
+        }
+    }
+
+    /// Certificate chain and key: the configured ones, else `config/certs/server.crt` and `.key` when they exist.
+    pub fn certificate(&self) -> Option<(PathBuf, PathBuf)> {
+        let config = self.config.now();
+        let place = |set: String, usual: &str| {
+            if set.is_empty() {
+                self.instance.certs_dir().join(usual)
+            } else {
+                self.instance.root().join(set)
+            }
+        };
+        let (set_chain, set_key) = (config.get(&encryption::CERTIFICATE), config.get(&encryption::KEY));
+        let named = !set_chain.is_empty() || !set_key.is_empty();
+        let (chain, key) = (place(set_chain, "server.crt"), place(set_key, "server.key"));
+        (named || chain.exists()).then_some((chain, key))
+    }
+
+    /// The addresses of `service.listenaddr` (S117): a host name or a number; unset is every address of the host.
+    ///
+    /// # Errors
+    /// The name cannot be resolved.
+    pub fn listen_addresses(&self) -> Result<Vec<IpAddr>, String> {
+        let named = self.config.now().get(&service::LISTEN_ADDRESS);
+        let named = named.trim();
+        if named.is_empty() {
+            let mut all = vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+            if Path::new("/proc/net/if_inet6").exists() {
+                all.push(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+            }
+            return Ok(all);
+        }
+        let found = (named, 0u16)
+            .to_socket_addrs()
+            .map_err(|why| format!("service.listenaddr: cannot resolve '{named}': {why}"))?;
+        let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(addresses)
+    }
+
+    /// Each address with `port`; none when the port is 0.
+    ///
+    /// # Errors
+    /// As [`Site::listen_addresses`].
+    pub fn sockets(&self, port: u16) -> Result<Vec<SocketAddr>, String> {
+        if port == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.listen_addresses()?.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+
+    fn refuse(&self, why: &str) -> ExitCode {
+        self.log.critical(Category::General, format_args!("{why}"));
+        refuse(self.program, why)
+    }
+}
+
+/// Runs a daemon from its arguments to its end. `settings` says how it listens; `service` builds what answers: for one
+/// process before the ports open (so a long start-up check keeps them closed, S83), for several in each worker.
+pub fn main(
+    program: Program,
+    settings: impl FnOnce(&Site) -> Result<Settings, String>,
+    service: impl FnOnce(&Arc<Site>) -> Result<Arc<dyn Service>, String>,
+) -> ExitCode {
+    let instance = match arguments(program, std::env::args_os().skip(1)) {
+        Ok(instance) => instance,
+        Err(code) => return code,
+    };
+    let site = match begin(program, instance) {
+        Ok(site) => Arc::new(site),
+        Err(why) => return refuse(program, &why),
+    };
+    match run(&site, settings, service) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => site.refuse(&why),
+    }
+}
+
+fn run(
+    site: &Arc<Site>,
+    settings: impl FnOnce(&Site) -> Result<Settings, String>,
+    service: impl FnOnce(&Arc<Site>) -> Result<Arc<dyn Service>, String>,
+) -> Result<(), String> {
+    let settings = settings(site)?;
+    if settings.listeners.is_empty() {
+        return Err("every port is 0: there is nothing to listen on".into());
+    }
+    let worker = os::net::worker_number();
+    let _sole = if worker.is_none() { Some(sole(site)?) } else { None };
+    let alone = worker.is_none() && settings.processes <= 1;
+    let (ready, later) = if alone { (Some(service(site)?), None) } else { (None, Some(service)) };
+    let listeners = match supervise(&settings, &site.log).map_err(|why| why.to_string())? {
+        Role::Done => return Ok(()),
+        Role::Serve(listeners) => listeners,
+    };
+    let service = match (ready, later) {
+        (Some(service), _) => service,
+        (None, Some(build)) => build(site)?,
+        (None, None) => return Err("nothing to serve".into()),
+    };
+    let name = site.program.name;
+    let version = env!("CARGO_PKG_VERSION");
+    site.log.notice(Category::General, format_args!("{name} {version} starting"));
+    let served = serve(listeners, settings, service, site.log.clone()).map_err(|why| why.to_string());
+    if served.is_ok() {
+        site.log.notice(Category::General, format_args!("{name} stopped"));
+    }
+    served
+}
+
+fn arguments(program: Program, given: impl Iterator<Item = OsString>) -> Result<Option<PathBuf>, ExitCode> {
+    let mut given = given;
+    let mut instance = None;
+    while let Some(argument) = given.next() {
+        match argument.to_str() {
+            Some("--instance") => match given.next() {
+                Some(folder) => instance = Some(PathBuf::from(folder)),
+                None => return Err(misuse(program, "--instance needs a folder")),
+            },
+            Some("--version" | "-V") => {
+                let _ = writeln!(std::io::stdout(), "{} {}", program.name, env!("CARGO_PKG_VERSION"));
+                return Err(ExitCode::SUCCESS);
+            }
+            Some("--help" | "-h") => {
+                let _ = writeln!(
+                    std::io::stdout(),
+                    "{}: {}\n\nusage: {} [--instance DIR]\n\n  --instance DIR  the instance; else CONFIGROOT names its config folder\n  --version       print the version",
+                    program.name,
+                    program.about,
+                    program.name
+                );
+                return Err(ExitCode::SUCCESS);
+            }
+            Some(other) if other.starts_with("--instance=") => {
+                instance = Some(PathBuf::from(&other["--instance=".len()..]));
+            }
+            _ => {
+                return Err(misuse(
+                    program,
+                    &format!("unknown argument {}", base::escape(&argument.to_string_lossy())),
+                ));
+            }
+        }
+    }
+    Ok(instance)
+}
+
+fn misuse(program: Program, why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{}: {why}", program.name);
+    ExitCode::from(2)
+}
+
+fn refuse(program: Program, why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{}: {}", program.name, base::escape(why));
+    ExitCode::from(1)
+}
+
+/// Instance, configuration and log of a program: also for stored, which does not listen.
+///
+/// # Errors
+/// One line: no instance, a wrong value, a log that cannot be opened.
+pub fn begin(program: Program, instance: Option<PathBuf>) -> Result<Site, String> {
+    let instance =
+        Instance::find(instance.as_deref()).ok_or("which instance? Give --instance DIR or set CONFIGROOT")?;
+    if !instance.local_conf().exists() {
+        return Err(format!("{} is not an instance: it has no config/local.conf", instance.root().display()));
+    }
+    let config = Config::load(&instance).map_err(|why| why.to_string())?;
+    let settings = LogSettings::from_config(&config, &instance, program.service);
+    let folder = settings.folder.clone();
+    let log = Log::open(program.service, program.name, settings)
+        .map_err(|why| format!("the log in {} cannot be opened: {why}", folder.display()))?;
+    Ok(Site { program, instance, config: Live::new(config), log })
+}
+
+/// The lock that keeps a second copy of this service out of the instance, as long as the value lives. The kernel frees
+/// it when the process ends, however it ends.
+///
+/// # Errors
+/// Another copy runs.
+pub fn sole(site: &Site) -> Result<File, String> {
+    let run = site.instance.run_dir();
+    let path = run.join(format!("{}.lock", site.program.service));
+    let told = |why: std::io::Error| format!("{}: {why}", path.display());
+    std::fs::create_dir_all(&run).map_err(told)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(told)?;
+    #[allow(clippy::incompatible_msrv)]
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(format!("{} runs already on this instance", site.program.name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEST: Program = Program { service: "imap", name: "imapd", about: "test" };
+
+    fn instance(conf: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("config")).unwrap();
+        std::fs::write(folder.path().join("config/local.conf"), conf).unwrap();
+        let root = folder.path().to_owned();
+        (folder, root)
+    }
+
+    #[test]
+    fn a_wrong_value_is_one_clear_line() {
+        let (_folder, root) = instance("service.imap.maxthreads = many\n");
+        let why = begin(TEST, Some(root)).err().unwrap();
+        assert!(why.contains("service.imap.maxthreads") && !why.contains('\n'), "{why}");
+        let nowhere = begin(TEST, Some(PathBuf::from("nowhere"))).err().unwrap();
+        assert!(nowhere.contains("not an instance"), "{nowhere}");
+    }
+
+    #[test]
+    fn a_second_copy_is_kept_out_until_the_first_has_ended() {
+        let (_folder, root) = instance("");
+        let site = begin(TEST, Some(root)).unwrap();
+        let first = sole(&site).unwrap();
+        assert!(sole(&site).unwrap_err().contains("runs already"));
+        drop(first);
+        assert!(sole(&site).is_ok());
+    }
+
+    #[test]
+    fn a_broken_configuration_leaves_the_former_in_force() {
+        let (_folder, root) = instance("service.imap.maxthreads = 7\n");
+        let site = begin(TEST, Some(root.clone())).unwrap();
+        std::fs::write(root.join("config/local.conf"), "service.imap.maxthreads = x\n").unwrap();
+        assert!(site.read_again().is_none());
+        let threads =
+            |site: &Site| site.config.now().get(&server_config::parameters::service_imap::MAX_THREADS);
+        assert_eq!(threads(&site), 7);
+        std::fs::write(root.join("config/local.conf"), "service.imap.maxthreads = 8\n").unwrap();
+        assert!(site.read_again().is_some());
+        assert_eq!(threads(&site), 8);
+    }
+
+    #[test]
+    fn addresses_come_from_the_name_or_are_all() {
+        let (_folder, root) = instance("service.listenaddr = 127.0.0.2\n");
+        let site = begin(TEST, Some(root)).unwrap();
+        assert_eq!(site.sockets(143).unwrap(), ["127.0.0.2:143".parse().unwrap()]);
+        assert!(site.sockets(0).unwrap().is_empty());
+        let (_folder, root) = instance("");
+        let all = begin(TEST, Some(root)).unwrap().listen_addresses().unwrap();
+        assert!(all.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        let (_folder, root) = instance("service.listenaddr = no.such.host.invalid\n");
+        assert!(
+            begin(TEST, Some(root)).unwrap().listen_addresses().unwrap_err().contains("service.listenaddr")
+        );
+    }
+}
