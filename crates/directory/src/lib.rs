@@ -1,1 +1,93 @@
-//! Who exists and who may: the embedded LDIF directory behind a trait that LDAP will share.
+//! Who exists and who may: users and groups, their addresses and passwords.
+//!
+//! One trait, [`Directory`], for every kind of directory. Here is the embedded one: an LDIF file with the object classes
+//! and attributes of the LDAP schema ([`embedded`]), which can be loaded into a real directory on the day it is
+//! outgrown. [`Authenticator`] is what servers ask; it holds the cache of log-ins.
+
+pub mod authenticator;
+pub mod edit;
+pub mod embedded;
+pub mod entry;
+pub mod ldif;
+pub mod password;
+
+use std::fmt;
+use std::sync::Arc;
+
+use server_config::parameters::local;
+use server_config::{Config, Instance};
+use server_log::Log;
+
+pub use authenticator::{Authenticator, LogIn};
+pub use embedded::Embedded;
+pub use entry::{DeliveryOptions, Entry, Kind, Service};
+
+/// What was found under an address or uid.
+#[derive(Clone, Debug)]
+pub enum Found {
+    Nobody,
+    One(Arc<Entry>),
+    /// So many entries claim it: a mistake of the administrator's (S54 for the postmaster).
+    Several(usize),
+}
+
+/// Why there is no answer. It never means "unknown".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryError {
+    /// Ask again later.
+    Unavailable(String),
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DirectoryError::Unavailable(why) => write!(f, "the directory does not answer: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for DirectoryError {}
+
+pub type Result<T> = std::result::Result<T, DirectoryError>;
+
+/// A source of users and groups. Calls may block; servers make them in workers.
+pub trait Directory: Send + Sync {
+    /// The user or group with this address, `mail` or `mailAlternateAddress`, in any case.
+    fn by_address(&self, address: &str) -> Result<Found>;
+
+    /// The user with this uid, in any case.
+    fn by_uid(&self, uid: &str) -> Result<Found>;
+
+    /// Whether `password` is the entry's.
+    fn check_password(&self, entry: &Entry, password: &str) -> Result<bool>;
+
+    /// Takes as long as [`Directory::check_password`], for a user that does not exist.
+    fn check_nobody(&self, password: &str);
+
+    /// Users by uid, those after `after`, at most `limit`.
+    fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>>;
+}
+
+/// The user a person means who types `login`: a uid, or one of the user's addresses.
+///
+/// # Errors
+/// As the directory's.
+pub fn by_login(directory: &dyn Directory, login: &str) -> Result<Found> {
+    match directory.by_uid(login)? {
+        Found::Nobody if login.contains('@') => match directory.by_address(login)? {
+            Found::One(entry) if entry.kind == Kind::Group => Ok(Found::Nobody),
+            found => Ok(found),
+        },
+        found => Ok(found),
+    }
+}
+
+/// The directory that the instance is configured for.
+///
+/// # Errors
+/// It cannot be read; one clear line.
+pub fn open(config: &Config, instance: &Instance, log: &Log) -> Result<Arc<dyn Directory>> {
+    let set = config.get(&local::DIRECTORY_LDIF);
+    let path = if set.is_empty() { instance.directory_ldif() } else { instance.root().join(set) };
+    Ok(Arc::new(Embedded::open(&path, log.clone())?))
+}

@@ -1,0 +1,364 @@
+//! Log-ins: the password, the service, and the cache of both (S127 to S130).
+//!
+//! A log-in that succeeded is remembered for `service.authcachettl` in this process, by user and a keyed hash of the
+//! password, never the password. Another password asks the directory, so a new one works at once (the former one too,
+//! until its entry ends: NMS). Whether the user may still log in is read again every minute. A wrong password is
+//! remembered for a few seconds, so that a program that repeats it costs nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
+use server_config::Config;
+use server_config::parameters::service;
+
+use crate::{Directory, Entry, Found, Result, Service, by_login};
+
+/// How old the status of a user may be.
+const STATUS_AGE_MAX: Duration = Duration::from_secs(60);
+/// How long the same wrong password is refused without asking.
+const WRONG_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// What came of a log-in.
+#[derive(Clone, Debug)]
+pub enum LogIn {
+    Accepted(Arc<Entry>),
+    /// Unknown user or wrong password; which is not told.
+    Refused,
+    /// The password is right, the service is not allowed (S109).
+    Disallowed,
+    /// The directory does not answer; try later.
+    Unavailable(String),
+}
+
+type Mac = [u8; 32];
+
+struct Remembered {
+    entry: Arc<Entry>,
+    right: Option<(Mac, Instant)>,
+    wrong: Option<(Mac, Instant)>,
+    status_read: Instant,
+    /// Place in the order of use.
+    used: u64,
+}
+
+#[derive(Default)]
+struct Cache {
+    by_login: HashMap<String, Remembered>,
+    order: BTreeMap<u64, String>,
+    clock: u64,
+}
+
+/// What servers ask who is there.
+pub struct Authenticator {
+    directory: Arc<dyn Directory>,
+    cache: Mutex<Cache>,
+    key: Option<PKey<Private>>,
+    time_to_live: Duration,
+    entries_max: usize,
+}
+
+impl Authenticator {
+    /// With the cache of `service.authcachettl` and `service.authcachesize`; a zero in either turns it off.
+    pub fn new(directory: Arc<dyn Directory>, config: &Config) -> Authenticator {
+        let entries = usize::try_from(config.get(&service::AUTH_CACHE_SIZE)).unwrap_or(0);
+        Authenticator::with_cache(directory, config.get(&service::AUTH_CACHE_TTL), entries)
+    }
+
+    pub fn with_cache(
+        directory: Arc<dyn Directory>,
+        time_to_live: Duration,
+        entries_max: usize,
+    ) -> Authenticator {
+        let mut key = [0u8; 32];
+        let random = openssl::rand::rand_bytes(&mut key).is_ok();
+        let key = random.then(|| PKey::hmac(&key).ok()).flatten();
+        let usable = key.is_some() && !time_to_live.is_zero();
+        Authenticator {
+            directory,
+            cache: Mutex::default(),
+            key,
+            time_to_live,
+            entries_max: if usable { entries_max } else { 0 },
+        }
+    }
+
+    /// The directory behind it.
+    pub fn directory(&self) -> &Arc<dyn Directory> {
+        &self.directory
+    }
+
+    /// Checks a password. `login` is a uid or an address.
+    pub fn log_in(&self, service: Service, login: &str, password: &str) -> LogIn {
+        let checked = match self.entry_of(login, password) {
+            Ok(checked) => checked,
+            Err(why) => return LogIn::Unavailable(why.to_string()),
+        };
+        match checked {
+            None => LogIn::Refused,
+            Some(entry) if entry.may_use(service) => LogIn::Accepted(entry),
+            Some(_) => LogIn::Disallowed,
+        }
+    }
+
+    fn entry_of(&self, login: &str, password: &str) -> Result<Option<Arc<Entry>>> {
+        let name = login.to_lowercase();
+        let mac = self.mac(&name, password);
+        if let Some(mac) = mac {
+            match self.recall(&name, &mac) {
+                Recall::Right(entry, true) => return Ok(Some(entry)),
+                Recall::Right(entry, false) => return self.read_status(&name, &entry),
+                Recall::Wrong => return Ok(None),
+                Recall::Nothing => {}
+            }
+        }
+        let Found::One(entry) = by_login(self.directory.as_ref(), login)? else {
+            self.directory.check_nobody(password);
+            return Ok(None);
+        };
+        let right = self.directory.check_password(&entry, password)?;
+        if let Some(mac) = mac {
+            self.remember(name, entry.clone(), mac, right);
+        }
+        Ok(right.then_some(entry))
+    }
+
+    fn mac(&self, name: &str, password: &str) -> Option<Mac> {
+        if self.entries_max == 0 {
+            return None;
+        }
+        let mut signer = Signer::new(MessageDigest::sha256(), self.key.as_ref()?).ok()?;
+        signer.update(name.as_bytes()).ok()?;
+        signer.update(&[0]).ok()?;
+        signer.update(password.as_bytes()).ok()?;
+        signer.sign_to_vec().ok()?.try_into().ok()
+    }
+
+    fn recall(&self, name: &str, mac: &Mac) -> Recall {
+        let now = Instant::now();
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.touch(name);
+        let Some(remembered) = cache.by_login.get(name) else { return Recall::Nothing };
+        let holds = |known: &Option<(Mac, Instant)>, age: Duration| {
+            known.as_ref().is_some_and(|(known, since)| {
+                now.duration_since(*since) < age && openssl::memcmp::eq(known, mac)
+            })
+        };
+        if holds(&remembered.right, self.time_to_live) {
+            let fresh = now.duration_since(remembered.status_read) < STATUS_AGE_MAX;
+            return Recall::Right(remembered.entry.clone(), fresh);
+        }
+        if holds(&remembered.wrong, WRONG_AGE_MAX) {
+            return Recall::Wrong;
+        }
+        Recall::Nothing
+    }
+
+    /// The user as the directory has it now, the password being remembered. Gone or replaced: nothing.
+    fn read_status(&self, name: &str, former: &Entry) -> Result<Option<Arc<Entry>>> {
+        let found = by_login(self.directory.as_ref(), name)?;
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Found::One(entry) if entry.dn == former.dn => {
+                if let Some(remembered) = cache.by_login.get_mut(name) {
+                    remembered.entry = entry.clone();
+                    remembered.status_read = Instant::now();
+                }
+                Ok(Some(entry))
+            }
+            _ => {
+                cache.forget(name);
+                Ok(None)
+            }
+        }
+    }
+
+    fn remember(&self, name: String, entry: Arc<Entry>, mac: Mac, right: bool) {
+        let now = Instant::now();
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        match cache.by_login.get_mut(&name) {
+            Some(remembered) => {
+                remembered.entry = entry;
+                remembered.status_read = now;
+                if right {
+                    remembered.right = Some((mac, now));
+                } else {
+                    remembered.wrong = Some((mac, now));
+                }
+            }
+            None => {
+                let known = Some((mac, now));
+                let (right, wrong) = if right { (known, None) } else { (None, known) };
+                cache.clock += 1;
+                let used = cache.clock;
+                cache.order.insert(used, name.clone());
+                cache.by_login.insert(name, Remembered { entry, right, wrong, status_read: now, used });
+            }
+        }
+        while cache.by_login.len() > self.entries_max {
+            let Some((_, oldest)) = cache.order.pop_first() else { break };
+            cache.by_login.remove(&oldest);
+        }
+    }
+
+    /// Forgets one user, or everybody.
+    pub fn flush(&self, login: Option<&str>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        match login {
+            Some(login) => cache.forget(&login.to_lowercase()),
+            None => *cache = Cache::default(),
+        }
+    }
+}
+
+enum Recall {
+    /// And whether the status is fresh.
+    Right(Arc<Entry>, bool),
+    Wrong,
+    Nothing,
+}
+
+impl Cache {
+    /// Moves a name to the end of the order.
+    fn touch(&mut self, name: &str) {
+        let Some(remembered) = self.by_login.get_mut(name) else { return };
+        self.clock += 1;
+        if let Some(name) = self.order.remove(&remembered.used) {
+            self.order.insert(self.clock, name);
+        }
+        remembered.used = self.clock;
+    }
+
+    fn forget(&mut self, name: &str) {
+        if let Some(remembered) = self.by_login.remove(name) {
+            self.order.remove(&remembered.used);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DirectoryError;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Counts what it is asked; everybody's password is the uid.
+    #[derive(Default)]
+    struct Counting {
+        searches: AtomicUsize,
+        checks: AtomicUsize,
+        down: std::sync::atomic::AtomicBool,
+    }
+
+    impl Directory for Counting {
+        fn by_address(&self, _address: &str) -> Result<Found> {
+            Ok(Found::Nobody)
+        }
+        fn by_uid(&self, uid: &str) -> Result<Found> {
+            if self.down.load(Ordering::Relaxed) {
+                return Err(DirectoryError::Unavailable("down".into()));
+            }
+            self.searches.fetch_add(1, Ordering::Relaxed);
+            if uid.starts_with("no") {
+                return Ok(Found::Nobody);
+            }
+            let text = format!("{uid}@x.test");
+            let mut attributes = BTreeMap::from([
+                ("objectclass".to_owned(), vec!["mailRecipient".to_owned()]),
+                ("uid".to_owned(), vec![uid.to_owned()]),
+                ("mail".to_owned(), vec![text]),
+            ]);
+            if uid == "barred" {
+                attributes.insert("nsmsgdisallowaccess".into(), vec!["imap".into()]);
+            }
+            Ok(Entry::from_attributes(uid, attributes)
+                .map_or(Found::Nobody, |entry| Found::One(Arc::new(entry))))
+        }
+        fn check_password(&self, entry: &Entry, password: &str) -> Result<bool> {
+            self.checks.fetch_add(1, Ordering::Relaxed);
+            Ok(entry.uid.as_deref() == Some(password))
+        }
+        fn check_nobody(&self, _password: &str) {
+            self.checks.fetch_add(1, Ordering::Relaxed);
+        }
+        fn users(&self, _after: Option<&str>, _limit: usize) -> Result<Vec<Arc<Entry>>> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn counting(ttl: u64, size: usize) -> (Arc<Counting>, Authenticator) {
+        let directory = Arc::new(Counting::default());
+        (directory.clone(), Authenticator::with_cache(directory, Duration::from_secs(ttl), size))
+    }
+
+    fn accepted(log_in: LogIn) -> bool {
+        matches!(log_in, LogIn::Accepted(_))
+    }
+
+    /// S127: the second log-in within the time asks nobody.
+    #[test]
+    fn a_second_log_in_asks_nobody() {
+        let (directory, who) = counting(900, 10);
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")));
+        assert!(
+            accepted(who.log_in(Service::Pop, "JOE", "joe"))
+                || who.log_in(Service::Pop, "joe", "joe").is_in()
+        );
+        let asked = directory.searches.load(Ordering::Relaxed);
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")));
+        assert_eq!(directory.searches.load(Ordering::Relaxed), asked);
+        let (directory, off) = counting(0, 10);
+        off.log_in(Service::Imap, "joe", "joe");
+        off.log_in(Service::Imap, "joe", "joe");
+        assert_eq!(directory.searches.load(Ordering::Relaxed), 2, "a time of 0 is off");
+    }
+
+    impl LogIn {
+        fn is_in(&self) -> bool {
+            matches!(self, LogIn::Accepted(_))
+        }
+    }
+
+    /// S130: a size of two, three users in turn: the searches go on.
+    #[test]
+    fn the_least_recently_used_is_forgotten() {
+        let (directory, who) = counting(900, 2);
+        for _ in 0..3 {
+            for user in ["a", "b", "c"] {
+                assert!(accepted(who.log_in(Service::Imap, user, user)));
+            }
+        }
+        assert_eq!(directory.searches.load(Ordering::Relaxed), 9);
+        let before = directory.searches.load(Ordering::Relaxed);
+        for user in ["c", "b", "c", "b"] {
+            who.log_in(Service::Imap, user, user);
+        }
+        assert_eq!(directory.searches.load(Ordering::Relaxed), before, "b and c are the two");
+    }
+
+    #[test]
+    fn another_password_asks_and_a_repeated_wrong_one_does_not() {
+        let (directory, who) = counting(900, 10);
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")));
+        for _ in 0..5 {
+            assert!(matches!(who.log_in(Service::Imap, "joe", "guess"), LogIn::Refused));
+        }
+        assert_eq!(directory.checks.load(Ordering::Relaxed), 2);
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")), "the right one is still known");
+        assert_eq!(directory.checks.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn unknown_users_cost_a_check_and_a_directory_that_is_down_is_no_refusal() {
+        let (directory, who) = counting(900, 10);
+        assert!(matches!(who.log_in(Service::Imap, "nobody", "x"), LogIn::Refused));
+        assert_eq!(directory.checks.load(Ordering::Relaxed), 1);
+        assert!(matches!(who.log_in(Service::Imap, "barred", "barred"), LogIn::Disallowed));
+        assert!(accepted(who.log_in(Service::Pop, "barred", "barred")));
+        directory.down.store(true, Ordering::Relaxed);
+        assert!(matches!(who.log_in(Service::Imap, "joe", "joe"), LogIn::Unavailable(_)));
+    }
+}

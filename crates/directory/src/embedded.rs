@@ -1,0 +1,381 @@
+//! The embedded directory: an LDIF file, held in memory with indexes, read again when the file is another.
+//!
+//! The file is looked at once a second at most, by whoever asks. A file that cannot be read or parsed is logged, once, and
+//! the former content stays in use: an editor's slip does not lock everybody out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use server_log::{Category, Log};
+
+use crate::entry::{Entry, Kind};
+use crate::ldif::{self, Record};
+use crate::{Directory, DirectoryError, Found, Result, password};
+
+/// Between two looks at the file.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A directory in a file. See the head of this file.
+pub struct Embedded {
+    path: PathBuf,
+    log: Log,
+    content: RwLock<Arc<Content>>,
+    looked: Mutex<Looked>,
+}
+
+struct Looked {
+    at: Instant,
+    stamp: Stamp,
+}
+
+/// What tells one state of the file from another.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+struct Person {
+    entry: Arc<Entry>,
+    passwords: Vec<String>,
+}
+
+#[derive(Default)]
+struct Content {
+    people: Vec<Person>,
+    /// Lower case; users only.
+    by_uid: BTreeMap<String, Vec<usize>>,
+    /// Lower case.
+    by_address: HashMap<String, Vec<usize>>,
+    by_dn: HashMap<String, usize>,
+}
+
+impl Embedded {
+    /// # Errors
+    /// The file cannot be read or is no LDIF; the line that is wrong is named.
+    pub fn open(path: &Path, log: Log) -> Result<Embedded> {
+        let (content, stamp) = load(path).map_err(DirectoryError::Unavailable)?;
+        Ok(Embedded {
+            path: path.to_owned(),
+            log,
+            content: RwLock::new(Arc::new(content)),
+            looked: Mutex::new(Looked { at: Instant::now(), stamp }),
+        })
+    }
+
+    fn content(&self) -> Arc<Content> {
+        self.look();
+        self.content.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the file again if it is another one. Only one thread looks, the others go on with what there is.
+    fn look(&self) {
+        let Ok(mut looked) = self.looked.try_lock() else { return };
+        if looked.at.elapsed() < LOOK_INTERVAL {
+            return;
+        }
+        looked.at = Instant::now();
+        let Ok(stamp) = stamp(&self.path) else { return }; // being replaced, or gone: what there is must do
+        if stamp == looked.stamp {
+            return;
+        }
+        looked.stamp = stamp;
+        match load(&self.path) {
+            Ok((content, stamp)) => {
+                let count = content.people.len();
+                *self.content.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(content);
+                looked.stamp = stamp;
+                self.log.notice(Category::Account, format_args!("Directory read again: {count} entries"));
+            }
+            Err(why) => self.log.error(
+                Category::Account,
+                format_args!("{why}; the former content of the directory stays in use"),
+            ),
+        }
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let meta = fs::metadata(path)?;
+    Ok(Stamp { inode: meta.ino(), bytes: meta.size(), seconds: meta.mtime(), nanoseconds: meta.mtime_nsec() })
+}
+
+fn load(path: &Path) -> std::result::Result<(Content, Stamp), String> {
+    let told = |why: io::Error| format!("{}: {why}", path.display());
+    let stamp = stamp(path).map_err(told)?; // before reading: a change in between is seen at the next look
+    let text = fs::read(path).map_err(told)?;
+    let records = ldif::parse(&text).map_err(|why| format!("{} {why}", path.display()))?;
+    Ok((Content::of(records).map_err(|why| format!("{} {why}", path.display()))?, stamp))
+}
+
+impl Content {
+    fn of(records: Vec<Record>) -> std::result::Result<Content, ldif::LdifError> {
+        let mut content = Content::default();
+        let mut lines: HashMap<String, usize> = HashMap::new();
+        let mut named: Vec<(usize, Vec<String>)> = Vec::new();
+        for record in records {
+            let dn = normal_dn(&record.dn);
+            if let Some(first) = lines.insert(dn.clone(), record.line) {
+                let why = format!("the same dn stands in line {first}");
+                return Err(ldif::LdifError { line: record.line, why });
+            }
+            let (attributes, passwords) = sort_attributes(record.attributes);
+            let Some(entry) = Entry::from_attributes(&record.dn, attributes) else { continue };
+            let place = content.people.len();
+            if let Some(members) = entry.attributes.get("uniquemember").filter(|_| entry.kind == Kind::Group)
+            {
+                named.push((place, members.clone()));
+            }
+            content.index(place, &entry, dn);
+            content.people.push(Person { entry: Arc::new(entry), passwords });
+        }
+        for (group, dns) in named {
+            let found: Vec<String> = dns
+                .iter()
+                .filter_map(|dn| content.by_dn.get(&normal_dn(dn)))
+                .map(|place| content.people[*place].entry.mail.clone())
+                .collect();
+            Arc::make_mut(&mut content.people[group].entry).members.extend(found);
+        }
+        Ok(content)
+    }
+
+    fn index(&mut self, place: usize, entry: &Entry, dn: String) {
+        if let (Kind::User, Some(uid)) = (entry.kind, &entry.uid) {
+            self.by_uid.entry(uid.to_lowercase()).or_default().push(place);
+        }
+        for address in entry.addresses() {
+            let places = self.by_address.entry(address.to_lowercase()).or_default();
+            if places.last() != Some(&place) {
+                places.push(place);
+            }
+        }
+        self.by_dn.insert(dn, place);
+    }
+
+    fn found(&self, places: Option<&Vec<usize>>) -> Found {
+        match places.map(Vec::as_slice) {
+            None | Some([]) => Found::Nobody,
+            Some([place]) => Found::One(Arc::clone(&self.people[*place].entry)),
+            Some(several) => Found::Several(several.len()),
+        }
+    }
+}
+
+/// Attributes by lower-case name, and the passwords, which are kept apart.
+fn sort_attributes(attributes: Vec<(String, Vec<u8>)>) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
+    let mut sorted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut passwords = Vec::new();
+    for (name, value) in attributes {
+        let Ok(value) = String::from_utf8(value) else { continue }; // a photograph
+        let name = name.to_ascii_lowercase();
+        if name == "userpassword" {
+            passwords.push(value);
+        } else {
+            sorted.entry(name).or_default().push(value);
+        }
+    }
+    (sorted, passwords)
+}
+
+/// A dn for comparison: lower case, no blanks around its separators.
+pub fn normal_dn(dn: &str) -> String {
+    let parts: Vec<String> = dn
+        .split(',')
+        .map(|part| match part.split_once('=') {
+            Some((name, value)) => format!("{}={}", name.trim(), value.trim()),
+            None => part.trim().to_owned(),
+        })
+        .collect();
+    parts.join(",").to_lowercase()
+}
+
+impl Directory for Embedded {
+    fn by_address(&self, address: &str) -> Result<Found> {
+        let content = self.content();
+        let address = address.to_lowercase();
+        let exact = content.found(content.by_address.get(&address));
+        if !matches!(exact, Found::Nobody) {
+            return Ok(exact);
+        }
+        // `@domain` as an alternate address takes whatever nobody else has.
+        let everything = address.rfind('@').map(|at| &address[at..]);
+        Ok(content.found(everything.and_then(|domain| content.by_address.get(domain))))
+    }
+
+    fn by_uid(&self, uid: &str) -> Result<Found> {
+        let content = self.content();
+        Ok(content.found(content.by_uid.get(&uid.to_lowercase())))
+    }
+
+    fn check_password(&self, entry: &Entry, given: &str) -> Result<bool> {
+        let content = self.content();
+        let person = content.by_dn.get(&normal_dn(&entry.dn)).map(|place| &content.people[*place]);
+        let Some(person) = person.filter(|person| !person.passwords.is_empty()) else {
+            self.check_nobody(given);
+            return Ok(false);
+        };
+        Ok(person.passwords.iter().any(|stored| password::verify(stored, given)))
+    }
+
+    fn check_nobody(&self, given: &str) {
+        password::verify_nobody(given);
+    }
+
+    fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let content = self.content();
+        let from = after.map(str::to_lowercase).map_or(Unbounded, Excluded);
+        Ok(content
+            .by_uid
+            .range((from, Unbounded))
+            .take(limit)
+            .filter_map(|(_, places)| places.first())
+            .map(|place| Arc::clone(&content.people[*place].entry))
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "version: 1
+
+dn: uid=alice,ou=People,o=example.test
+objectClass: inetOrgPerson
+objectClass: nsMessagingServerUser
+uid: Alice
+cn: Alice
+mail: alice@example.test
+mailAlternateAddress: a.smith@example.test
+mailAlternateAddress: postmaster@example.test
+userPassword: {CLEAR}alice-secret
+
+dn: uid=bob, ou=People, o=example.test
+objectClass: mailRecipient
+uid: bob
+mail: Bob@example.test
+mailAlternateAddress: @catchall.test
+
+dn: cn=staff,ou=Groups,o=example.test
+objectClass: mailGroup
+objectClass: groupOfUniqueNames
+mail: staff@example.test
+mgrpRFC822MailMember: outside@elsewhere.test
+uniqueMember: uid=alice,ou=people,o=example.test
+uniqueMember: UID=Bob,ou=People,o=example.test
+uniqueMember: uid=gone,ou=People,o=example.test
+";
+
+    fn directory(text: &str) -> (tempfile::TempDir, Embedded) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("directory.ldif");
+        fs::write(&path, text).unwrap();
+        let directory = Embedded::open(&path, Log::discard()).unwrap();
+        (folder, directory)
+    }
+
+    fn one(found: Found) -> Arc<Entry> {
+        match found {
+            Found::One(entry) => entry,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn users_are_found_by_every_name_in_any_case() {
+        let (_folder, directory) = directory(FILE);
+        assert_eq!(one(directory.by_uid("ALICE").unwrap()).uid.as_deref(), Some("Alice"));
+        assert_eq!(one(directory.by_address("A.Smith@Example.TEST").unwrap()).mail, "alice@example.test");
+        assert_eq!(one(crate::by_login(&directory, "bob@example.test").unwrap()).uid.as_deref(), Some("bob"));
+        assert_eq!(one(directory.by_address("whoever@catchall.test").unwrap()).uid.as_deref(), Some("bob"));
+        assert!(matches!(directory.by_address("nobody@example.test").unwrap(), Found::Nobody));
+        assert!(matches!(crate::by_login(&directory, "staff@example.test").unwrap(), Found::Nobody));
+        assert_eq!(directory.users(None, 10).unwrap().len(), 2);
+        assert_eq!(directory.users(Some("alice"), 10).unwrap()[0].uid.as_deref(), Some("bob"));
+    }
+
+    #[test]
+    fn members_named_by_dn_become_addresses() {
+        let (_folder, directory) = directory(FILE);
+        let staff = one(directory.by_address("staff@example.test").unwrap());
+        assert_eq!(staff.members, ["outside@elsewhere.test", "alice@example.test", "Bob@example.test"]);
+    }
+
+    #[test]
+    fn an_address_of_two_entries_is_told() {
+        let (_folder, directory) = directory(&FILE.replace("@catchall.test", "postmaster@example.test"));
+        assert!(matches!(directory.by_address("postmaster@example.test").unwrap(), Found::Several(2)));
+    }
+
+    #[test]
+    fn passwords_are_checked_and_not_shown() {
+        let (_folder, directory) = directory(FILE);
+        let alice = one(directory.by_uid("alice").unwrap());
+        assert!(directory.check_password(&alice, "alice-secret").unwrap());
+        assert!(!directory.check_password(&alice, "Alice-secret").unwrap());
+        assert!(!format!("{alice:?}").contains("alice-secret"));
+        let bob = one(directory.by_uid("bob").unwrap());
+        assert!(!directory.check_password(&bob, "").unwrap(), "no password is no empty password");
+    }
+
+    fn wait_until(condition: impl Fn() -> bool) {
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while !condition() {
+            assert!(Instant::now() < give_up);
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again_and_a_broken_one_is_not_taken() {
+        let (folder, directory) = directory(FILE);
+        let path = folder.path().join("directory.ldif");
+        let carol =
+            format!("{FILE}\ndn: uid=carol\nobjectClass: mailRecipient\nuid: carol\nmail: c@example.test\n");
+        fs::write(&path, carol).unwrap();
+        wait_until(|| matches!(directory.by_uid("carol").unwrap(), Found::One(_)));
+        fs::write(&path, "dn: uid=dave\nbroken\n").unwrap();
+        wait_until(|| {
+            directory.look();
+            directory.looked.lock().unwrap().stamp.bytes < 30
+        });
+        assert!(matches!(directory.by_uid("carol").unwrap(), Found::One(_)));
+        assert!(Embedded::open(&path, Log::discard()).err().unwrap().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn the_same_dn_twice_is_refused_with_both_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d.ldif");
+        fs::write(&path, "dn: uid=a,o=x\nuid: a\n\ndn: UID=A, o=x\nuid: a\n").unwrap();
+        let why = Embedded::open(&path, Log::discard()).err().unwrap().to_string();
+        assert!(why.contains("line 4") && why.contains("line 1"), "{why}");
+    }
+
+    #[test]
+    fn a_hundred_thousand_users_are_found_quickly() {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for n in 0..100_000 {
+            let _ = write!(
+                text,
+                "dn: uid=u{n},o=x\nobjectClass: mailRecipient\nuid: u{n}\nmail: u{n}@x.test\n\n"
+            );
+        }
+        let (_folder, directory) = directory(&text);
+        let begin = Instant::now();
+        for n in (0..100_000).step_by(10) {
+            assert!(matches!(directory.by_address(&format!("u{n}@x.test")).unwrap(), Found::One(_)));
+        }
+        assert!(begin.elapsed() < Duration::from_secs(2), "10,000 look-ups: {:?}", begin.elapsed());
+    }
+}

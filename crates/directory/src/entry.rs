@@ -1,0 +1,176 @@
+//! A user or a group, as the mail system sees it. Attributes: original.md 5.2 and 5.3.
+
+use std::collections::BTreeMap;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    User,
+    Group,
+}
+
+/// A service a user may be kept out of (`nsmsgDisallowAccess`, S109).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Pop,
+    Imap,
+    Smtp,
+    Http,
+}
+
+impl Service {
+    fn named(name: &str) -> Option<Service> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "pop" | "pop3" => Some(Service::Pop),
+            "imap" | "imap4" => Some(Service::Imap),
+            "smtp" => Some(Service::Smtp),
+            "http" => Some(Service::Http),
+            _ => None,
+        }
+    }
+}
+
+/// `mailDeliveryOption`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct DeliveryOptions {
+    pub mailbox: bool,
+    pub native: bool,
+    pub program: bool,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub dn: String,
+    pub kind: Kind,
+    /// Of a user always there; as it is written in the directory, and the name of the user's mailboxes.
+    pub uid: Option<String>,
+    /// The primary address.
+    pub mail: String,
+    pub alternate: Vec<String>,
+    pub mail_host: Option<String>,
+    pub delivery: DeliveryOptions,
+    pub forward: Vec<String>,
+    pub disallowed: Vec<Service>,
+    /// `mailUserStatus` is active or not there.
+    pub active: bool,
+    pub quota_bytes: Option<i64>,
+    /// `mailMessageStore`: the partition of the INBOX.
+    pub partition: Option<String>,
+    /// Of a group: the addresses of its members, those named by dn included.
+    pub members: Vec<String>,
+    pub language: Option<String>,
+    /// Everything, by lower-case name, subtypes included (`mailautoreplytext;lang-ja`); passwords left out.
+    pub attributes: BTreeMap<String, Vec<String>>,
+}
+
+impl Entry {
+    /// The mail entry in these attributes; nothing when they are no user and no group with an address.
+    pub fn from_attributes(dn: &str, attributes: BTreeMap<String, Vec<String>>) -> Option<Entry> {
+        let first = |name: &str| attributes.get(name).and_then(|values| values.first()).cloned();
+        let all = |name: &str| attributes.get(name).cloned().unwrap_or_default();
+        let classes: Vec<String> =
+            all("objectclass").iter().map(|class| class.to_ascii_lowercase()).collect();
+        let is = |class: &str| classes.iter().any(|have| have == class);
+        let uid = first("uid").filter(|uid| !uid.is_empty());
+        let user_class = is("nsmessagingserveruser") || is("mailrecipient") || is("inetmailuser");
+        let kind = if is("mailgroup") || is("inetmailgroup") {
+            Kind::Group
+        } else if uid.is_some() && user_class {
+            Kind::User
+        } else {
+            return None;
+        };
+        let forward: Vec<String> = all("mailforwardingaddress");
+        let options = all("maildeliveryoption");
+        let option = |name: &str| options.iter().any(|option| option.trim().eq_ignore_ascii_case(name));
+        let delivery = DeliveryOptions {
+            // Without any option and without forwarding, mail goes to the mailbox.
+            mailbox: option("mailbox") || (options.is_empty() && forward.is_empty()),
+            native: option("native"),
+            program: option("program"),
+        };
+        let status = |name: &str| first(name).is_none_or(|status| status.eq_ignore_ascii_case("active"));
+        let mut members = all("mgrprfc822mailmember");
+        members.extend(all("rfc822mailmember"));
+        Some(Entry {
+            dn: dn.to_owned(),
+            kind,
+            mail: first("mail").filter(|mail| mail.contains('@'))?,
+            alternate: all("mailalternateaddress"),
+            mail_host: first("mailhost"),
+            delivery,
+            forward,
+            disallowed: all("nsmsgdisallowaccess")
+                .iter()
+                .flat_map(|value| value.split(','))
+                .filter_map(Service::named)
+                .collect(),
+            active: status("mailuserstatus") && status("inetuserstatus"),
+            quota_bytes: first("mailquota").and_then(|quota| quota.trim().parse().ok()),
+            partition: first("mailmessagestore").filter(|name| !name.is_empty()),
+            members,
+            language: first("preferredlanguage"),
+            uid,
+            attributes: attributes.into_iter().filter(|(name, _)| name != "userpassword").collect(),
+        })
+    }
+
+    /// Whether the user may use the service.
+    pub fn may_use(&self, service: Service) -> bool {
+        self.active && !self.disallowed.contains(&service)
+    }
+
+    /// All addresses: the primary one first.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.mail.as_str()).chain(self.alternate.iter().map(String::as_str))
+    }
+
+    /// Whether one of the entry's addresses is this one, in any case.
+    pub fn has_address(&self, address: &str) -> bool {
+        self.addresses().any(|own| own.eq_ignore_ascii_case(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(lines: &[(&str, &str)]) -> Option<Entry> {
+        let mut attributes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in lines {
+            attributes.entry((*name).to_owned()).or_default().push((*value).to_owned());
+        }
+        Entry::from_attributes("uid=x", attributes)
+    }
+
+    #[test]
+    fn delivery_goes_to_the_mailbox_unless_something_else_is_said() {
+        let user = [("objectclass", "mailRecipient"), ("uid", "x"), ("mail", "x@a.example")];
+        assert!(entry(&user).unwrap().delivery.mailbox);
+        let forward = [&user[..], &[("mailforwardingaddress", "y@a.example")]].concat();
+        assert!(!entry(&forward).unwrap().delivery.mailbox);
+        let both = [&forward[..], &[("maildeliveryoption", "Mailbox")]].concat();
+        assert!(entry(&both).unwrap().delivery.mailbox);
+    }
+
+    /// S109: several values, or one with commas.
+    #[test]
+    fn disallowed_services_and_inactive_users_are_kept_out() {
+        let user = [("objectclass", "nsMessagingServerUser"), ("uid", "x"), ("mail", "x@a.example")];
+        let some =
+            [&user[..], &[("nsmsgdisallowaccess", "pop, http"), ("nsmsgdisallowaccess", "smtp")]].concat();
+        let some = entry(&some).unwrap();
+        assert!(some.may_use(Service::Imap));
+        assert!(![Service::Pop, Service::Smtp, Service::Http].iter().any(|service| some.may_use(*service)));
+        let inactive = [&user[..], &[("mailuserstatus", "inactive")]].concat();
+        assert!(!entry(&inactive).unwrap().may_use(Service::Imap));
+    }
+
+    #[test]
+    fn what_is_no_mail_entry_is_none() {
+        assert!(entry(&[("objectclass", "person"), ("uid", "x"), ("mail", "x@a.example")]).is_none());
+        assert!(entry(&[("objectclass", "mailRecipient"), ("uid", "x")]).is_none());
+        assert!(entry(&[("objectclass", "mailGroup"), ("mail", "all@a.example")]).is_some());
+    }
+}

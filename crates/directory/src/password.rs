@@ -1,0 +1,209 @@
+//! Stored passwords: `{SCHEME}` and its text (RFC 2307 §5.3). New ones are Argon2id; the other schemes are verified.
+//!
+//! Slow hashes run two at a time in a process, so that a flood of log-ins takes no more than 40 MB and leaves the
+//! processor to those who are in.
+
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Argon2, Params};
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use openssl::hash::MessageDigest;
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+/// Slow hashes at the same time.
+const SLOW_AT_ONCE: usize = 2;
+/// Iterations of PBKDF2 that are believed; more is an attack on the processor.
+const PBKDF2_ITERATIONS_MAX: usize = 10_000_000;
+/// 19 MiB, two passes, one lane: OWASP's recommendation for Argon2id; 33 ms here.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+
+/// The text to store for a password: `{ARGON2}$argon2id$...`.
+///
+/// # Errors
+/// The system has no random bytes, or the password cannot be hashed.
+pub fn hash(password: &str) -> Result<String, String> {
+    let mut salt = [0u8; 16];
+    openssl::rand::rand_bytes(&mut salt).map_err(|why| why.to_string())?;
+    let salt = SaltString::encode_b64(&salt).map_err(|why| why.to_string())?;
+    let _turn = Turn::take();
+    let hash = ours().hash_password(password.as_bytes(), &salt).map_err(|why| why.to_string())?;
+    Ok(format!("{{ARGON2}}{hash}"))
+}
+
+/// Whether `given` is the password stored as `stored`. A scheme that is not known is nobody's password.
+pub fn verify(stored: &str, given: &str) -> bool {
+    let Some((scheme, text)) = stored.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
+        return false; // in clear only when it says so
+    };
+    match scheme.to_ascii_uppercase().as_str() {
+        "ARGON2" | "ARGON2ID" => argon2id(text, given),
+        "SSHA" | "SHA" => salted(MessageDigest::sha1(), 20, text, given),
+        "SSHA256" | "SHA256" => salted(MessageDigest::sha256(), 32, text, given),
+        "SSHA512" | "SHA512" => salted(MessageDigest::sha512(), 64, text, given),
+        "PBKDF2-SHA256" => pbkdf2(MessageDigest::sha256(), text, given),
+        "PBKDF2-SHA512" => pbkdf2(MessageDigest::sha512(), text, given),
+        "CRYPT" => {
+            let _turn = Turn::take();
+            os::crypt::crypt(given, text).is_some_and(|hash| equal(hash.as_bytes(), text.as_bytes()))
+        }
+        "CLEAR" | "CLEARTEXT" | "PLAIN" => equal(text.as_bytes(), given.as_bytes()),
+        _ => false,
+    }
+}
+
+/// Takes as long as the verification of a new password.
+pub fn verify_nobody(given: &str) {
+    static NOBODY: OnceLock<String> = OnceLock::new();
+    let stored = NOBODY.get_or_init(|| hash("nobody").unwrap_or_default());
+    std::hint::black_box(verify(stored, given));
+}
+
+fn ours() -> Argon2<'static> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).unwrap_or_default();
+    Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+}
+
+fn argon2id(text: &str, given: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(text) else { return false };
+    let modest =
+        Params::try_from(&hash).is_ok_and(|params| params.m_cost() <= 1 << 18 && params.t_cost() <= 64);
+    if !modest {
+        return false; // a stored hash that would take more than 256 MiB is no hash of ours
+    }
+    let _turn = Turn::take();
+    Argon2::default().verify_password(given.as_bytes(), &hash).is_ok()
+}
+
+/// `base64(digest(password salt) salt)`
+fn salted(digest: MessageDigest, length: usize, text: &str, given: &str) -> bool {
+    let Ok(bytes) = BASE64.decode(text.trim()) else { return false };
+    let Some((hash, salt)) = bytes.split_at_checked(length) else { return false };
+    let mut all = given.as_bytes().to_vec();
+    all.extend_from_slice(salt);
+    openssl::hash::hash(digest, &all).is_ok_and(|computed| equal(&computed, hash))
+}
+
+/// OpenLDAP's `iterations$salt$hash`, base64 with `.` for `+` and without padding.
+fn pbkdf2(digest: MessageDigest, text: &str, given: &str) -> bool {
+    let mut parts = text.split('$');
+    let (Some(iterations), Some(salt), Some(hash), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let decode = |text: &str| BASE64.decode(text.replace('.', "+")).ok();
+    let (Ok(iterations), Some(salt), Some(hash)) = (iterations.parse::<usize>(), decode(salt), decode(hash))
+    else {
+        return false;
+    };
+    if !(1..=PBKDF2_ITERATIONS_MAX).contains(&iterations) || hash.len() < 16 || hash.len() > 64 {
+        return false;
+    }
+    let _turn = Turn::take();
+    let mut computed = vec![0; hash.len()];
+    openssl::pkcs5::pbkdf2_hmac(given.as_bytes(), &salt, iterations, digest, &mut computed).is_ok()
+        && equal(&computed, &hash)
+}
+
+/// In a time that does not tell where they differ.
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && openssl::memcmp::eq(a, b)
+}
+
+static BUSY: Mutex<usize> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
+
+/// The right to hash slowly; waits for its turn.
+struct Turn;
+
+impl Turn {
+    fn take() -> Turn {
+        let busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut busy =
+            FREED.wait_while(busy, |busy| *busy >= SLOW_AT_ONCE).unwrap_or_else(PoisonError::into_inner);
+        *busy += 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        *busy = busy.saturating_sub(1);
+        drop(busy);
+        FREED.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_hash_is_argon2id_and_fits_only_its_password() {
+        let stored = hash("correct horse").unwrap();
+        assert!(stored.starts_with("{ARGON2}$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(verify(&stored, "correct horse"));
+        assert!(!verify(&stored, "correct horse "));
+        assert_ne!(stored, hash("correct horse").unwrap(), "a salt of its own");
+    }
+
+    /// Values made with OpenSSL, slappasswd and mkpasswd.
+    #[test]
+    fn the_schemes_of_other_directories_are_verified() {
+        let ssha = |digest: MessageDigest, salt: &[u8]| {
+            let mut bytes = openssl::hash::hash(digest, &[b"secret", salt].concat()).unwrap().to_vec();
+            bytes.extend_from_slice(salt);
+            BASE64.encode(bytes)
+        };
+        let mut derived = [0u8; 32];
+        openssl::pkcs5::pbkdf2_hmac(b"secret", b"saltsalt", 1000, MessageDigest::sha256(), &mut derived)
+            .unwrap();
+        let pbkdf2 = format!(
+            "{{PBKDF2-SHA256}}1000${}${}",
+            BASE64.encode(b"saltsalt").replace('+', ".").trim_end_matches('='),
+            BASE64.encode(derived).replace('+', ".").trim_end_matches('=')
+        );
+        for stored in [
+            "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=".to_owned(),
+            format!("{{SSHA}}{}", ssha(MessageDigest::sha1(), b"1234")),
+            format!("{{ssha256}}{}", ssha(MessageDigest::sha256(), b"12345678")),
+            format!("{{SSHA512}}{}", ssha(MessageDigest::sha512(), b"x")),
+            pbkdf2,
+            format!("{{CRYPT}}{}", os::crypt::crypt("secret", "$6$abcdefgh$").unwrap()),
+            "{CLEAR}secret".to_owned(),
+        ] {
+            assert!(verify(&stored, "secret"), "{stored}");
+            assert!(!verify(&stored, "Secret"), "{stored}");
+            assert!(!verify(&stored, ""), "{stored}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_nobodys_password() {
+        for stored in [
+            "",
+            "secret",
+            "{",
+            "{}",
+            "{X}secret",
+            "{SSHA}",
+            "{SSHA}!!!",
+            "{SSHA}AAAA",
+            "{ARGON2}x",
+            "{CRYPT}",
+            "{PBKDF2-SHA256}0$AAAA$AAAA",
+            "{PBKDF2-SHA256}99999999999$AAAA$AAAAAAAAAAAAAAAAAAAAAAAA",
+            "{ARGON2}$argon2id$v=19$m=4000000,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(!verify(stored, "secret"), "{stored}");
+        }
+    }
+}
