@@ -1,3 +1,5 @@
-//! imapd: see the crates it names.
+//! imapd: IMAP sessions over the message store.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    imap_server::daemon::main()
+}

@@ -116,18 +116,9 @@ pub fn permanent_flags(out: &mut Output, keywords: &[String], read_only: bool) {
 /// Keywords of one mailbox at most (the store's 64 bits).
 pub const KEYWORDS_MAX: usize = 64;
 
-/// `"text"`, or a literal when it cannot be quoted.
-pub fn string(out: &mut Output, text: &[u8]) {
-    let quotable = text.len() <= 1024
-        && text.iter().all(|&byte| byte < 0x80 && !matches!(byte, b'\r' | b'\n' | 0 | b'"' | b'\\'));
-    if quotable {
-        out.push(b"\"");
-        out.push(text);
-        out.push(b"\"");
-    } else {
-        literal_size(out, text.len() as u64);
-        out.push(text);
-    }
+/// A mailbox name, as a string in modified UTF-7.
+pub fn name(out: &mut Output, name: &str) {
+    out.push(&imap_wire::quote(imap_wire::utf7::encode(name).as_bytes()));
 }
 
 /// `{12}` CRLF
@@ -137,34 +128,36 @@ pub fn literal_size(out: &mut Output, size: u64) {
     out.push(b"}\r\n");
 }
 
-/// Ranges of UIDs as RFC 4315 writes them: `4:7,12`.
-pub fn uid_set(out: &mut Output, uids: impl Iterator<Item = u32>) {
-    let mut open: Option<(u32, u32)> = None;
-    let mut first = true;
-    let mut close = |out: &mut Output, (low, high): (u32, u32)| {
-        if !first {
-            out.push(b",");
-        }
-        first = false;
-        digits(out, u64::from(low));
-        if high > low {
-            out.push(b":");
-            digits(out, u64::from(high));
-        }
-    };
+/// `a1 OK [CODE] text`; `tag` is `*` for an untagged status response (RFC 3501 §7.1).
+pub fn tagged(out: &mut Output, tag: &[u8], word: &str, code: &str, text: &str) {
+    out.push(tag);
+    out.push(b" ");
+    out.push(word.as_bytes());
+    if !code.is_empty() {
+        out.push(b" [");
+        out.push(code.as_bytes());
+        out.push(b"]");
+    }
+    out.push(b" ");
+    out.push(text.as_bytes());
+    out.push(b"\r\n");
+}
+
+/// Ranges of UIDs as RFC 4315 writes them: `4:7,12`. The order is kept.
+pub fn uid_set(uids: impl Iterator<Item = u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
     for uid in uids {
-        open = match open {
-            Some((low, high)) if high.checked_add(1) == Some(uid) => Some((low, uid)),
-            Some(range) => {
-                close(out, range);
-                Some((uid, uid))
-            }
-            None => Some((uid, uid)),
-        };
+        match ranges.last_mut() {
+            Some((_, high)) if high.checked_add(1) == Some(uid) => *high = uid,
+            _ => ranges.push((uid, uid)),
+        }
     }
-    if let Some(range) = open {
-        close(out, range);
+    let mut text = String::new();
+    for (low, high) in ranges {
+        let comma = if text.is_empty() { "" } else { "," };
+        text.push_str(&if low == high { format!("{comma}{low}") } else { format!("{comma}{low}:{high}") });
     }
+    text
 }
 
 #[cfg(test)]
@@ -173,9 +166,8 @@ mod tests {
 
     #[test]
     fn uid_sets_are_written_as_ranges() {
-        let mut out = Output::default();
-        uid_set(&mut out, [1, 2, 3, 7, 9, 10].into_iter());
-        assert_eq!(out.take_all().unwrap(), b"1:3,7,9:10");
+        assert_eq!(uid_set([1, 2, 3, 7, 9, 10].into_iter()), "1:3,7,9:10");
+        assert_eq!(uid_set([].into_iter()), "");
     }
 
     #[test]

@@ -1,14 +1,274 @@
-//! The commands: one file per verb, UID forms with their verb.
+//! The commands: which is legal when, and the exhaustive match that runs it. One file per verb, UID forms with theirs.
 
 pub mod append;
+pub mod authenticate;
+pub mod capability;
 pub mod copy;
 pub mod create;
 pub mod delete;
+pub mod enable;
 pub mod expunge;
 pub mod fetch;
+pub mod id;
+pub mod idle;
 pub mod list;
+pub mod login;
+pub mod lsub;
+pub mod namespace;
+pub mod proxyauth;
 pub mod rename;
 pub mod search;
 pub mod select;
 pub mod status;
 pub mod store;
+
+mod running;
+
+use std::sync::Arc;
+
+use connection::{Io, Next, TlsState};
+use imap_wire::Command;
+
+use crate::names::{self, Pattern};
+use crate::refusal::Refusal;
+use crate::server::Server;
+use crate::session::Doing;
+use crate::state::{State, User};
+use crate::view::{Allowed, Told, View};
+
+pub use running::{Progress, Running};
+
+/// What a command has come to.
+pub enum Outcome {
+    /// It is done: `OK`.
+    Done(Done),
+    /// It goes on whenever the output queue has room.
+    Running(Running),
+    /// The session waits for something else than a command.
+    Waiting(Doing, Next),
+    /// BYE was said.
+    LoggedOut,
+    StartTls,
+}
+
+/// A tagged OK, and what may be announced before it.
+pub struct Done {
+    /// Response code without its brackets; empty for none.
+    pub code: String,
+    pub text: &'static str,
+    pub news: Option<News>,
+}
+
+/// What of the selected mailbox may be announced, and how.
+pub struct News {
+    pub allowed: Allowed,
+    pub with_uid: bool,
+    pub told: Told,
+}
+
+impl News {
+    /// Everything.
+    pub fn all() -> News {
+        News { allowed: Allowed::All, with_uid: false, told: Told::new() }
+    }
+
+    /// Behind FETCH, STORE or SEARCH: nothing that renumbers, unless it was a UID command (RFC 3501 §7.4.1).
+    pub fn behind(uid: bool, told: Told) -> News {
+        News { allowed: if uid { Allowed::All } else { Allowed::NoExpunge }, with_uid: uid, told }
+    }
+}
+
+impl Done {
+    /// Without code or news.
+    pub fn new(text: &'static str) -> Done {
+        Done { code: String::new(), text, news: None }
+    }
+
+    pub fn with(mut self, news: News) -> Done {
+        self.news = Some(news);
+        self
+    }
+}
+
+/// The command does not fit the state.
+pub fn not_now(state: &State) -> Refusal {
+    Refusal::NotNow(match state {
+        State::NotAuthenticated { .. } => "Log in first",
+        State::Authenticated(_) => "Select a mailbox first",
+        State::Selected { .. } => "You are logged in already",
+    })
+}
+
+fn user(state: &State) -> Result<Arc<User>, Refusal> {
+    state.user().cloned().ok_or_else(|| not_now(state))
+}
+
+fn view(state: &mut State) -> Result<&mut View, Refusal> {
+    match state {
+        State::Selected { view, .. } => Ok(view),
+        other => Err(not_now(other)),
+    }
+}
+
+fn before_login(state: &State) -> Result<(), Refusal> {
+    match state {
+        State::NotAuthenticated { .. } => Ok(()),
+        _ => Err(Refusal::NotNow("You are logged in already")),
+    }
+}
+
+fn done(text: &'static str) -> Result<Outcome, Refusal> {
+    Ok(Outcome::Done(Done::new(text)))
+}
+
+fn done_with_news(text: &'static str) -> Result<Outcome, Refusal> {
+    Ok(Outcome::Done(Done::new(text).with(News::all())))
+}
+
+/// Runs a command. Untagged responses go to the output queue; the tagged one is the caller's.
+///
+/// # Errors
+/// Why it is not done. Nothing has changed then, unless the command says otherwise.
+pub fn run(
+    server: &Arc<Server>,
+    state: &mut State,
+    command: Command,
+    tag: &[u8],
+    io: &mut Io,
+) -> Result<Outcome, Refusal> {
+    let store = &server.store;
+    match command {
+        Command::Capability => {
+            capability::run(state, &server.settings(), io);
+            done("CAPABILITY completed")
+        }
+        Command::Noop => done_with_news("NOOP completed"),
+        Command::Logout => {
+            io.output.push(b"* BYE Logging out\r\n");
+            Ok(Outcome::LoggedOut)
+        }
+        Command::Id(fields) => {
+            id::run(server, &fields, io);
+            done("ID completed")
+        }
+        Command::Enable(names) => {
+            user(state)?;
+            enable::run(&names, &mut io.output);
+            done("ENABLE completed")
+        }
+        Command::StartTls => {
+            before_login(state)?;
+            match io.tls {
+                TlsState::Available => Ok(Outcome::StartTls),
+                TlsState::Active { .. } => Err(Refusal::NotNow("TLS is active already")),
+                TlsState::Unavailable => Err(Refusal::NotNow("TLS is not available")),
+            }
+        }
+        Command::Authenticate(asked) => {
+            before_login(state)?;
+            authenticate::run(server, state, asked, tag, io)
+        }
+        Command::Login(asked) => {
+            before_login(state)?;
+            login::run(server, state, &asked, tag, io)
+        }
+        Command::ProxyAuth(name) => {
+            let user = user(state)?;
+            proxyauth::run(server, state, &user, &name, io)
+        }
+        Command::Select(mailbox) => select::run(store, state, &mailbox, false, &mut io.output),
+        Command::Examine(mailbox) => select::run(store, state, &mailbox, true, &mut io.output),
+        Command::Create(asked) => {
+            create::run(store, user(state)?.who(), &asked)?;
+            done_with_news("CREATE completed")
+        }
+        Command::Delete(mailbox) => {
+            let deleted = delete::run(store, user(state)?.who(), names::named(&mailbox)?)?;
+            if state.view().is_some_and(|view| view.mailbox.name() == deleted) {
+                state.unselect(); // there is nothing left to look at
+            }
+            done_with_news("DELETE completed")
+        }
+        Command::Rename(from, to) => {
+            rename::run(store, user(state)?.who(), names::named(&from)?, names::named(&to)?)?;
+            done_with_news("RENAME completed")
+        }
+        Command::Subscribe(mailbox) => {
+            lsub::change(store, user(state)?.who(), names::named(&mailbox)?, true)?;
+            done_with_news("SUBSCRIBE completed")
+        }
+        Command::Unsubscribe(mailbox) => {
+            lsub::change(store, user(state)?.who(), names::named(&mailbox)?, false)?;
+            done_with_news("UNSUBSCRIBE completed")
+        }
+        Command::List(asked) => {
+            let user = user(state)?;
+            Ok(match pattern(&asked) {
+                Some(_) if is_root(&asked) => {
+                    list::root(&mut io.output);
+                    Outcome::Done(Done::new("LIST completed").with(News::all()))
+                }
+                Some(pattern) => Outcome::Running(Running::List(list::List::new(pattern, user.who()))),
+                None => Outcome::Done(Done::new("LIST completed").with(News::all())), // no such name exists
+            })
+        }
+        Command::Lsub(asked) => {
+            let user = user(state)?;
+            if let Some(pattern) = pattern(&asked) {
+                lsub::run(store, user.who(), &pattern, &mut io.output)?;
+            }
+            done_with_news("LSUB completed")
+        }
+        Command::Status(asked) => {
+            status::run(store, user(state)?.who(), &asked, &mut io.output)?;
+            done_with_news("STATUS completed")
+        }
+        Command::Namespace => {
+            namespace::run(user(state)?.who(), &mut io.output);
+            done_with_news("NAMESPACE completed")
+        }
+        Command::Idle => {
+            user(state)?;
+            idle::run(store, state, tag, io)
+        }
+        Command::Check => {
+            view(state)?;
+            done_with_news("CHECK completed") // every change is durable when it is answered
+        }
+        Command::Close => {
+            expunge::on_close(view(state)?)?;
+            state.unselect();
+            done("CLOSE completed")
+        }
+        Command::Unselect => {
+            view(state)?;
+            state.unselect();
+            done("UNSELECT completed")
+        }
+        Command::Expunge(uids) => {
+            expunge::run(view(state)?, uids.as_ref())?;
+            done_with_news("EXPUNGE completed")
+        }
+        Command::Search(asked) => {
+            Ok(Outcome::Running(Running::Search(search::Search::new(asked, view(state)?)?)))
+        }
+        Command::Fetch(asked) => {
+            Ok(Outcome::Running(Running::Fetch(fetch::Fetch::new(asked, view(state)?)?)))
+        }
+        Command::Store(asked) => {
+            Ok(Outcome::Running(Running::Store(store::StoreFlags::new(asked, view(state)?)?)))
+        }
+        Command::Copy(asked) => copy::run(store, state, &asked, copy::Kind::Copy, &mut io.output),
+        Command::Move(asked) => copy::run(store, state, &asked, copy::Kind::Move, &mut io.output),
+    }
+}
+
+/// An empty name behind any reference asks for the separator (RFC 3501 §6.3.8).
+fn is_root(asked: &imap_wire::command::list::List) -> bool {
+    names::named(&asked.pattern).is_ok_and(str::is_empty)
+}
+
+fn pattern(asked: &imap_wire::command::list::List) -> Option<Pattern> {
+    let (reference, name) = (names::named(&asked.reference).ok()?, names::named(&asked.pattern).ok()?);
+    Some(Pattern::new(reference, name))
+}

@@ -2,10 +2,19 @@
 
 pub mod answer;
 pub mod commands;
+pub mod daemon;
+pub mod flags;
+pub mod gathering;
 pub mod names;
 pub mod refusal;
-pub mod request;
 pub mod runs;
 pub mod sections;
+pub mod sequences;
+pub mod server;
+pub mod session;
 pub mod settings;
+pub mod state;
 pub mod view;
+
+pub use server::{ImapService, Server};
+pub use settings::Settings;

@@ -3,9 +3,21 @@
 //! `INBOX` is `user/<uid>/INBOX` and `Work/2002` is `user/<uid>/Work/2002`. An administrator of the store may say
 //! `user/<other>/...`; for anybody else such a mailbox does not exist, whether it does or not.
 
+use imap_wire::Mailbox;
 use message_store::MailboxName;
 
 use crate::refusal::Refusal;
+
+/// The name in an argument.
+///
+/// # Errors
+/// It is the modified UTF-7 of no name: such a mailbox cannot exist (RFC 3501 §5.1.3).
+pub fn named(mailbox: &Mailbox) -> Result<&str, Refusal> {
+    match mailbox {
+        Mailbox::Named(name) => Ok(name),
+        Mailbox::Undecodable => Err(Refusal::Cannot("The mailbox name is not modified UTF-7")),
+    }
+}
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +62,40 @@ impl Who<'_> {
     }
 }
 
+/// A LIST pattern. INBOX is the only name that matches in any case (RFC 3501 §5.1).
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    written: String,
+    /// With its first level in upper case, when that is INBOX in another case.
+    inbox: Option<String>,
+}
+
+impl Pattern {
+    /// The pattern that a reference and a name with wildcards make together: one after the other.
+    pub fn new(reference: &str, name: &str) -> Pattern {
+        let written = format!("{reference}{name}");
+        let inbox = written
+            .get(..5)
+            .filter(|start| start.eq_ignore_ascii_case("INBOX"))
+            .map(|_| format!("INBOX{}", &written[5..]));
+        Pattern { written, inbox }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    pub fn matches(&self, name: &str) -> bool {
+        let of_inbox =
+            name.strip_prefix("INBOX").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inbox = self.inbox.as_ref().filter(|_| of_inbox);
+        matches(&self.written, name) || inbox.is_some_and(|pattern| matches(pattern, name))
+    }
+}
+
 /// Whether `name` matches a LIST pattern: `*` anything, `%` anything within one level (RFC 3501 §6.3.8).
-/// Time is at most the product of both lengths, whatever the pattern; INBOX matches in any case.
-pub fn matches(pattern: &str, name: &str) -> bool {
+/// Time is at most the product of both lengths, whatever the pattern.
+fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let mut reachable = vec![false; name.len() + 1];
     reachable[0] = true;
@@ -115,6 +158,15 @@ mod tests {
         {
             assert!(JOE.to_store(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn only_inbox_matches_in_any_case() {
+        assert!(Pattern::new("", "inbox").matches("INBOX"));
+        assert!(Pattern::new("in", "box/%").matches("INBOX/a"));
+        assert!(Pattern::new("", "inbox*").matches("inboxes"));
+        assert!(!Pattern::new("", "inboxes").matches("INBOXes"));
+        assert!(!Pattern::new("", "work").matches("Work"));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Why a command is not done, and the tagged response each reason becomes (RFC 3501 §7.1, RFC 5530).
 
+use std::borrow::Cow;
+
+use imap_wire::SyntaxError;
 use message_store::StoreError;
 
 /// Whose fault: syntax is BAD, refusals and transient trouble are NO with a code, damage is NO [SERVERBUG].
@@ -7,10 +10,14 @@ use message_store::StoreError;
 pub enum Refusal {
     /// The client wrote nonsense; what is wrong with it.
     Syntax(&'static str),
+    /// The grammar was not followed.
+    Grammar(SyntaxError),
     /// Not in this state.
     NotNow(&'static str),
     /// More than a limit: `BAD [TOOBIG]`.
     CommandTooBig,
+    /// One argument is over its limit.
+    LiteralTooBig,
     PrivacyRequired,
     WrongPassword,
     Disallowed,
@@ -27,9 +34,19 @@ pub enum Refusal {
     Limit(&'static str),
     MessageTooBig,
     UnknownCte,
+    /// A special use that is not offered (RFC 6154 §3).
+    UseAttr,
+    /// An authentication mechanism that is not offered.
+    Mechanism,
     ExpungeIssued,
     Cancelled,
     Store(StoreError),
+}
+
+impl From<SyntaxError> for Refusal {
+    fn from(error: SyntaxError) -> Refusal {
+        Refusal::Grammar(error)
+    }
 }
 
 impl From<StoreError> for Refusal {
@@ -40,28 +57,37 @@ impl From<StoreError> for Refusal {
 
 impl Refusal {
     /// Status word, response code and text of the tagged response.
-    pub fn response(&self) -> (&'static str, &'static str, &str) {
-        match self {
-            Refusal::Syntax(text) => ("BAD", "", text),
-            Refusal::NotNow(text) => ("BAD", "", text),
+    pub fn response(&self) -> (&'static str, &'static str, Cow<'static, str>) {
+        let (word, code, text) = match self {
+            Refusal::Grammar(error) => return ("BAD", "", Cow::Owned(error.to_string())),
+            Refusal::Syntax(text) | Refusal::NotNow(text) => ("BAD", "", *text),
             Refusal::CommandTooBig => ("BAD", "TOOBIG", "Command too long"),
+            Refusal::LiteralTooBig => ("NO", "TOOBIG", "Literal too long"),
             Refusal::PrivacyRequired => ("NO", "PRIVACYREQUIRED", "Use TLS to log in with a password"),
             Refusal::WrongPassword => ("NO", "AUTHENTICATIONFAILED", "Wrong user name or password"),
             Refusal::Disallowed => ("NO", "CONTACTADMIN", "This service is not enabled for you"),
             Refusal::Unavailable => ("NO", "UNAVAILABLE", "The directory does not answer; try again later"),
             Refusal::NoSuchMailbox => ("NO", "NONEXISTENT", "No such mailbox"),
-            Refusal::Cannot(text) => ("NO", "CANNOT", text),
+            Refusal::Cannot(text) => ("NO", "CANNOT", *text),
             Refusal::NoPermission => ("NO", "NOPERM", "Not permitted"),
             Refusal::ReadOnly => ("NO", "READ-ONLY", "The mailbox is selected read-only"),
             Refusal::TryCreate => ("NO", "TRYCREATE", "No such mailbox; create it first"),
             Refusal::BadCharset => ("NO", "BADCHARSET (US-ASCII UTF-8)", "Unknown charset"),
-            Refusal::Limit(text) => ("NO", "LIMIT", text),
+            Refusal::Limit(text) => ("NO", "LIMIT", *text),
             Refusal::MessageTooBig => ("NO", "TOOBIG", "The message is too big"),
             Refusal::UnknownCte => ("NO", "UNKNOWN-CTE", "Binary content cannot be stored"),
+            Refusal::UseAttr => ("NO", "USEATTR", "No such special use"),
+            Refusal::Mechanism => ("NO", "CANNOT", "No such authentication mechanism"),
             Refusal::ExpungeIssued => ("NO", "EXPUNGEISSUED", "Some of the messages no longer exist"),
             Refusal::Cancelled => ("BAD", "", "Authentication cancelled"),
             Refusal::Store(error) => of_store(error),
-        }
+        };
+        (word, code, Cow::Borrowed(text))
+    }
+
+    /// Whether the client is at fault; a client that does so too often is sent away.
+    pub fn is_bad(&self) -> bool {
+        self.response().0 == "BAD"
     }
 }
 

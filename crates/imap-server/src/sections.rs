@@ -1,6 +1,6 @@
 //! Which bytes of a message a section names (RFC 3501 §6.4.5).
 
-use crate::request::SectionText;
+use imap_wire::SectionText;
 
 /// Bytes of a message file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +15,13 @@ impl Span {
         let Some((origin, count)) = partial else { return self };
         let skipped = u64::from(origin).min(self.len);
         Span { offset: self.offset + skipped, len: u64::from(count).min(self.len - skipped) }
+    }
+
+    /// The bytes of this span in `bytes`, which hold them.
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        let from = usize::try_from(self.offset).unwrap_or(usize::MAX).min(bytes.len());
+        let len = usize::try_from(self.len).unwrap_or(usize::MAX);
+        &bytes[from..from.saturating_add(len).min(bytes.len())]
     }
 }
 

@@ -1,7 +1,9 @@
 //! What imapd reads of the configuration, as plain values.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use connection::TlsState;
 use server_config::Config;
 use server_config::parameters::{local, service_imap, store};
 
@@ -14,8 +16,10 @@ pub struct Settings {
     pub banner: String,
     /// `service.imap.idletimeout`
     pub idle_timeout: Duration,
-    /// `service.imap.plaintextmincipher`: bits of encryption a plain-text log-in needs; 0 none, -1 never allowed.
-    pub plaintext_min_cipher: i64,
+    /// `service.imap.plaintextmincipher`, if it is set.
+    pub plaintext_min_cipher: Option<i64>,
+    /// `service.imap.appendlimit`: bytes of one APPENDed message.
+    pub append_bytes_max: u64,
     /// `store.admins`: uids.
     pub admins: Vec<String>,
 }
@@ -26,7 +30,8 @@ impl Settings {
             host_name: config.get(&local::HOST_NAME),
             banner: config.get(&service_imap::BANNER),
             idle_timeout: config.get(&service_imap::IDLE_TIMEOUT),
-            plaintext_min_cipher: config.get(&service_imap::PLAINTEXT_MIN_CIPHER),
+            plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
+            append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
             admins: config.get(&store::ADMINS),
         }
     }
@@ -43,6 +48,20 @@ impl Settings {
     pub fn is_admin(&self, uid: &str) -> bool {
         self.admins.iter().any(|admin| admin == uid)
     }
+
+    /// Whether a password may come over this connection. Unset: under TLS, or from this host; 0: always; -1: never;
+    /// else under TLS with at least so many secret bits. // NMS: plaintextmincipher
+    pub fn allows_password(&self, tls: &TlsState, peer: IpAddr) -> bool {
+        let bits = match tls {
+            TlsState::Active { bits, .. } => Some(*bits),
+            _ => None,
+        };
+        match self.plaintext_min_cipher {
+            None => bits.is_some() || peer.to_canonical().is_loopback(),
+            Some(0) => true,
+            Some(least) => u32::try_from(least).is_ok_and(|least| bits.is_some_and(|bits| bits >= least)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -57,5 +76,24 @@ mod tests {
         assert_eq!(settings.greeting(), format!("mail.example.com IMAP4 service (Mailboat {version})"));
         assert_eq!(settings.idle_timeout, Duration::from_secs(1800));
         assert!(!settings.is_admin("joe"));
+    }
+
+    #[test]
+    fn passwords_need_tls_or_this_host_unless_the_administrator_says_otherwise() {
+        let tls = TlsState::Active { protocol: "TLSv1.3", cipher: "x".into(), bits: 128 };
+        let (near, far) = (IpAddr::from([127, 0, 0, 9]), IpAddr::from([192, 0, 2, 1]));
+        for (set, plain_near, plain_far, under_tls) in [
+            ("", true, false, true),
+            ("0", true, true, true),
+            ("128", false, false, true),
+            ("256", false, false, false),
+            ("-1", false, false, false),
+        ] {
+            let text = format!("service.imap.plaintextmincipher = {set}\n");
+            let settings = Settings::from_config(&Config::from_text(&text).unwrap());
+            assert_eq!(settings.allows_password(&TlsState::Available, near), plain_near, "{set}");
+            assert_eq!(settings.allows_password(&TlsState::Available, far), plain_far, "{set}");
+            assert_eq!(settings.allows_password(&tls, far), under_tls, "{set}");
+        }
     }
 }

@@ -131,15 +131,12 @@ impl View {
 
     /// The UIDs of sequence number ranges.
     pub fn uids(&self, sequences: &[RangeInclusive<u32>]) -> UidSet {
-        let mut uids = UidSet::new();
-        for range in sequences {
-            for sequence in range.clone() {
-                if let Some((_, record)) = self.record(sequence) {
-                    uids.push(record.uid);
-                }
-            }
-        }
-        uids
+        self.uids_of(sequences.iter().cloned().flatten())
+    }
+
+    /// The UIDs of ascending sequence numbers.
+    pub fn uids_of(&self, sequences: impl Iterator<Item = u32>) -> UidSet {
+        sequences.filter_map(|sequence| self.record(sequence)).map(|(_, record)| record.uid).collect()
     }
 
     /// Where this message is in the present generation of the index, for [`Mailbox::cached`]; nothing when it was

@@ -2,6 +2,7 @@
 
 mod error;
 mod flags;
+mod from_config;
 mod log_line;
 mod skeleton;
 mod uid_set;

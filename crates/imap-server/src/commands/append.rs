@@ -4,16 +4,16 @@
 
 use std::io::Write;
 
-use connection::Output;
+use base::clock;
 use message_store::{Incoming, NewMessage, Store, StoreError};
 
 use crate::answer;
-use crate::names::Who;
+use crate::flags;
+use crate::names::{self, Who};
 use crate::refusal::Refusal;
 
 /// An APPEND whose literal is being received. Dropping it leaves nothing behind.
 pub struct Append {
-    pub tag: Box<[u8]>,
     incoming: Incoming,
     message: NewMessage,
     /// The first trouble while receiving: the rest of the literal is read and thrown away.
@@ -23,28 +23,36 @@ pub struct Append {
 impl Append {
     /// Checks mailbox, size and keywords; then the literal may come.
     pub fn begin(
-        tag: &[u8],
         store: &Store,
         who: Who<'_>,
-        name: &str,
-        message: NewMessage,
-        size: u64,
+        asked: imap_wire::Append,
         size_max: u64,
     ) -> Result<Append, Refusal> {
-        let name = who.to_store(name)?;
+        let name = who.to_store(names::named(&asked.mailbox)?)?;
         let mailbox = match store.open_mailbox(&name) {
             Err(StoreError::NotFound) => return Err(Refusal::TryCreate),
             other => other?,
         };
-        if size > size_max {
+        if asked.literal.binary {
+            return Err(Refusal::UnknownCte); // RFC 3516 §4.4: BINARY is not offered
+        }
+        if asked.literal.size.is_none_or(|size| u64::from(size) > size_max) {
             return Err(Refusal::MessageTooBig);
         }
-        if message.keywords.len() > answer::KEYWORDS_MAX {
+        if asked.flags.keywords.len() > answer::KEYWORDS_MAX {
             return Err(Refusal::Limit("A mailbox has at most 64 keywords"));
         }
-        Ok(Append { tag: tag.into(), incoming: mailbox.begin_append()?, message, refusal: None })
+        let message = NewMessage {
+            flags: flags::of_list(&asked.flags),
+            keywords: asked.flags.keywords,
+            internal_date_ns: asked
+                .date
+                .map_or_else(clock::unix_nanos, |seconds| seconds.saturating_mul(1_000_000_000)),
+        };
+        Ok(Append { incoming: mailbox.begin_append()?, message, refusal: None })
     }
 
+    /// Takes a piece of the message.
     pub fn receive(&mut self, bytes: &[u8]) {
         if self.refusal.is_some() {
             return;
@@ -56,18 +64,12 @@ impl Append {
         }
     }
 
-    /// Makes the message durable, then says so: `a7 OK [APPENDUID 38505 3955] APPEND completed`.
-    pub fn finish(self, out: &mut Output) -> Result<(), Refusal> {
+    /// Makes the message durable; the response code: `[APPENDUID 38505 3955]`.
+    pub fn finish(self) -> Result<String, Refusal> {
         if let Some(refusal) = self.refusal {
             return Err(refusal);
         }
         let appended = self.incoming.finish(self.message)?;
-        out.push(&self.tag);
-        out.push(b" OK [APPENDUID ");
-        answer::digits(out, u64::from(appended.uid_validity));
-        out.push(b" ");
-        answer::digits(out, u64::from(appended.uid));
-        out.push(b"] APPEND completed\r\n");
-        Ok(())
+        Ok(format!("APPENDUID {} {}", appended.uid_validity, appended.uid))
     }
 }

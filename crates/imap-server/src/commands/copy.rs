@@ -1,12 +1,15 @@
 //! COPY, MOVE and their UID forms (RFC 3501 §6.4.7, RFC 6851), with COPYUID (RFC 4315 §3).
 
 use connection::Output;
-use message_store::{Mailbox, UidSet};
+use imap_wire::Selected;
+use message_store::{Mailbox, Store, StoreError, UidSet};
 
+use super::{Done, News, Outcome, not_now};
 use crate::answer;
+use crate::names;
 use crate::refusal::Refusal;
-use crate::request::Set;
-use crate::view::View;
+use crate::sequences;
+use crate::state::State;
 
 /// Whether the messages stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,32 +18,48 @@ pub enum Kind {
     Move,
 }
 
-/// Copies or moves; the pairs of UIDs (source, destination) for [`copyuid`]. All or nothing.
-pub fn run(view: &View, set: &Set, uid: bool, kind: Kind, to: &Mailbox) -> Result<Vec<(u32, u32)>, Refusal> {
-    let ranges = set.resolve(view, uid)?;
+/// Copies or moves, all or nothing.
+pub fn run(
+    store: &Store,
+    state: &State,
+    asked: &Selected,
+    kind: Kind,
+    out: &mut Output,
+) -> Result<Outcome, Refusal> {
+    let State::Selected { user, view } = state else { return Err(not_now(state)) };
+    let name = user.who().to_store(names::named(&asked.to)?)?;
+    let ranges = sequences::resolve(&asked.set, view, asked.uid)?;
     if kind == Kind::Move && view.is_read_only() {
         return Err(Refusal::ReadOnly);
     }
+    let to = match store.open_mailbox(&name) {
+        Err(StoreError::NotFound) => return Err(Refusal::TryCreate), // RFC 3501 §6.4.7
+        other => other?,
+    };
     let uids: UidSet = view.uids(&ranges);
-    if uids.is_empty() {
-        return Ok(Vec::new());
+    let pairs = match kind {
+        _ if uids.is_empty() => Vec::new(),
+        Kind::Copy => view.mailbox.copy_to(&uids, &to)?,
+        Kind::Move => view.mailbox.move_to(&uids, &to)?,
+    };
+    let text = if kind == Kind::Copy { "COPY completed" } else { "MOVE completed" };
+    let mut done = Done::new(text).with(News { with_uid: asked.uid, ..News::all() });
+    let code = copyuid(&to, &pairs);
+    if kind == Kind::Move && !code.is_empty() {
+        // RFC 6851 §4.3: before the EXPUNGE responses.
+        answer::tagged(out, b"*", "OK", &code, "Moved");
+    } else {
+        done.code = code;
     }
-    Ok(match kind {
-        Kind::Copy => view.mailbox.copy_to(&uids, to)?,
-        Kind::Move => view.mailbox.move_to(&uids, to)?,
-    })
+    Ok(Outcome::Done(done))
 }
 
-/// `[COPYUID 38505 304,319:320 3956:3958]`; nothing when no message was copied.
-pub fn copyuid(to: &Mailbox, pairs: &[(u32, u32)], out: &mut Output) {
+/// `COPYUID 38505 304,319:320 3956:3958`; empty when no message was copied.
+fn copyuid(to: &Mailbox, pairs: &[(u32, u32)]) -> String {
     if pairs.is_empty() {
-        return;
+        return String::new();
     }
-    out.push(b"[COPYUID ");
-    answer::digits(out, u64::from(to.uid_validity()));
-    out.push(b" ");
-    answer::uid_set(out, pairs.iter().map(|(from, _)| *from));
-    out.push(b" ");
-    answer::uid_set(out, pairs.iter().map(|(_, to)| *to));
-    out.push(b"] ");
+    let from = answer::uid_set(pairs.iter().map(|(from, _)| *from));
+    let into = answer::uid_set(pairs.iter().map(|(_, to)| *to));
+    format!("COPYUID {} {from} {into}", to.uid_validity())
 }

@@ -1,8 +1,9 @@
 //! CREATE: a mailbox, with the levels above it (RFC 3501 §6.3.3), for a purpose if asked (RFC 6154 §3).
 
+use imap_wire::command::create::Create;
 use message_store::{SpecialUse, Store, StoreError};
 
-use crate::names::Who;
+use crate::names::{self, Who};
 use crate::refusal::Refusal;
 
 /// A folder whose name says what it is for gets its attribute when it is created.
@@ -14,7 +15,9 @@ const WELL_KNOWN: [(&str, SpecialUse); 5] = [
     ("Archive", SpecialUse::Archive),
 ];
 
-pub fn run(store: &Store, who: Who<'_>, name: &str, special_use: Option<SpecialUse>) -> Result<(), Refusal> {
+pub fn run(store: &Store, who: Who<'_>, asked: &Create) -> Result<(), Refusal> {
+    let name = names::named(&asked.mailbox)?;
+    let special_use = special_use(&asked.uses)?;
     // RFC 3501 §6.3.3: a separator at the end only declares that there will be names below.
     let name = name.strip_suffix('/').unwrap_or(name);
     let full = match who.to_store(name) {
@@ -32,4 +35,13 @@ pub fn run(store: &Store, who: Who<'_>, name: &str, special_use: Option<SpecialU
     });
     store.create(&full, special_use)?;
     Ok(())
+}
+
+/// One use per mailbox; more, or one we do not know, is refused (RFC 6154 §3).
+fn special_use(uses: &[String]) -> Result<Option<SpecialUse>, Refusal> {
+    match uses {
+        [] => Ok(None),
+        [one] => SpecialUse::parse(one).map(Some).ok_or(Refusal::UseAttr),
+        _ => Err(Refusal::UseAttr),
+    }
 }

@@ -1,18 +1,19 @@
 //! EXPUNGE, UID EXPUNGE and the expunge of CLOSE (RFC 3501 §6.4.2, §6.4.3, RFC 4315 §2.1).
 
+use imap_wire::SequenceSet;
 use message_store::UidSet;
 
 use crate::refusal::Refusal;
-use crate::request::Set;
+use crate::sequences;
 use crate::view::View;
 
 /// Expunges what is \Deleted, of all messages or of a UID set. The responses come with the next announcement.
-pub fn run(view: &mut View, uids: Option<&Set>) -> Result<(), Refusal> {
+pub fn run(view: &mut View, uids: Option<&SequenceSet>) -> Result<(), Refusal> {
     if view.is_read_only() {
         return Err(Refusal::ReadOnly);
     }
     let chosen: Option<UidSet> = match uids {
-        Some(set) => Some(view.uids(&set.resolve(view, true)?)),
+        Some(set) => Some(view.uids(&sequences::resolve(set, view, true)?)),
         None => None,
     };
     if chosen.as_ref().is_some_and(UidSet::is_empty) {

@@ -1,11 +1,11 @@
-//! LIST, LSUB: names by pattern, in pages of the mailbox list (RFC 3501 §6.3.8, §6.3.9, RFC 3348, RFC 6154).
+//! LIST: names by pattern, in pages of the mailbox list (RFC 3501 §6.3.8, RFC 3348, RFC 6154).
 
 use connection::Output;
 use message_store::{Listed, MailboxName, Store};
 
 use crate::answer;
-use crate::commands::fetch::Progress;
-use crate::names::{self, Who};
+use crate::commands::Progress;
+use crate::names::{Pattern, Who};
 use crate::refusal::Refusal;
 
 /// Names that are read from the list at once.
@@ -13,56 +13,40 @@ const PAGE: usize = 500;
 
 /// A LIST under way. The next page begins after the last name seen.
 pub struct List {
-    pub tag: Box<[u8]>,
-    /// Reference and pattern joined, UTF-8; INBOX in upper case.
-    pattern: String,
+    pattern: Pattern,
     after: Option<MailboxName>,
     prefix: String,
 }
 
 impl List {
     /// Own mailboxes, or, for a pattern that begins with `user/`, those of everybody when an administrator asks.
-    pub fn new(tag: &[u8], reference: &str, pattern: &str, who: Who<'_>) -> List {
-        let mut pattern = format!("{reference}{pattern}");
-        if pattern.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("INBOX")) {
-            pattern.replace_range(..5, "INBOX");
-        }
-        let prefix = if who.is_admin && pattern.starts_with("user/") {
+    pub fn new(pattern: Pattern, who: Who<'_>) -> List {
+        let prefix = if who.is_admin && pattern.as_str().starts_with("user/") {
             "user/".to_owned()
         } else {
             format!("user/{}/", who.uid)
         };
-        List { tag: tag.into(), pattern, after: None, prefix }
+        List { pattern, after: None, prefix }
     }
 
-    /// Writes names until the queue is full. `encode` makes a name what is sent (modified UTF-7).
-    pub fn step(
-        &mut self,
-        store: &Store,
-        who: Who<'_>,
-        encode: fn(&str) -> String,
-        out: &mut Output,
-    ) -> Result<Progress, Refusal> {
-        loop {
-            if out.is_full() {
-                return Ok(Progress::More);
-            }
-            let page = store.list(&self.prefix, self.after.as_ref(), PAGE)?;
-            let last_page = page.len() < PAGE;
-            for listed in &page {
-                self.name(listed, who, encode, out);
-            }
-            self.after = page.into_iter().next_back().map(|listed| listed.name);
-            if last_page {
-                return Ok(Progress::Done);
-            }
+    /// Writes names until the queue is full.
+    pub fn step(&mut self, store: &Store, who: Who<'_>, out: &mut Output) -> Result<Progress, Refusal> {
+        if out.is_full() {
+            return Ok(Progress::More);
         }
+        let page = store.list(&self.prefix, self.after.as_ref(), PAGE)?;
+        let last_page = page.len() < PAGE;
+        for listed in &page {
+            self.name(listed, who, out);
+        }
+        self.after = page.into_iter().next_back().map(|listed| listed.name);
+        Ok(if last_page { Progress::Done } else { Progress::More })
     }
 
-    fn name(&self, listed: &Listed, who: Who<'_>, encode: fn(&str) -> String, out: &mut Output) {
+    fn name(&self, listed: &Listed, who: Who<'_>, out: &mut Output) {
         let everybody = self.prefix == "user/";
         let name = if everybody { listed.name.as_str() } else { who.to_client(&listed.name) };
-        if !names::matches(&self.pattern, name) {
+        if !self.pattern.matches(name) {
             return;
         }
         out.push(b"* LIST (");
@@ -75,45 +59,12 @@ impl List {
             out.push(special_use.attribute().as_bytes());
         }
         out.push(b") \"/\" ");
-        answer::string(out, encode(name).as_bytes());
+        answer::name(out, name);
         out.push(b"\r\n");
     }
 }
 
-/// LSUB: the subscribed names that match; with `%` also the levels above them, as \Noselect (RFC 3501 §6.3.9).
-pub fn lsub(
-    store: &Store,
-    who: Who<'_>,
-    pattern: &str,
-    encode: fn(&str) -> String,
-    out: &mut Output,
-) -> Result<(), Refusal> {
-    let subscribed = store.subscriptions(who.uid)?;
-    let mut parents: Vec<&str> = Vec::new();
-    for name in &subscribed {
-        if names::matches(pattern, name) {
-            lsub_row(out, "", &encode(name));
-            continue;
-        }
-        if !pattern.ends_with('%') {
-            continue;
-        }
-        for (at, _) in name.match_indices('/') {
-            let parent = &name[..at];
-            let known = parents.contains(&parent) || subscribed.iter().any(|one| one == parent);
-            if !known && names::matches(pattern, parent) {
-                parents.push(parent);
-                lsub_row(out, "\\Noselect", &encode(parent));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn lsub_row(out: &mut Output, attributes: &str, name: &str) {
-    out.push(b"* LSUB (");
-    out.push(attributes.as_bytes());
-    out.push(b") \"/\" ");
-    answer::string(out, name.as_bytes());
-    out.push(b"\r\n");
+/// An empty name asks for the separator and the root of the reference (RFC 3501 §6.3.8).
+pub fn root(out: &mut Output) {
+    out.push(b"* LIST (\\Noselect) \"/\" \"\"\r\n");
 }

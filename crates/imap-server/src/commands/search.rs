@@ -11,21 +11,21 @@ use connection::Output;
 use message_store::{Flags, MessageFile, Reader, Record, StoreError};
 
 use crate::answer;
-use crate::commands::fetch::Progress;
+use crate::commands::Progress;
+use crate::flags;
 use crate::refusal::Refusal;
-use crate::request::{SearchKey, Set, Walk};
 use crate::sections;
+use crate::sequences::{self, Walk};
 use crate::view::View;
 use imap_wire::date as dates;
+use imap_wire::{Charset, SearchKey, SequenceSet};
 
 /// Messages looked at before others have their turn.
 const SLICE: usize = 20_000;
 /// Bytes of messages read before others have their turn.
-const SLICE_BYTES: u64 = 8 * 1024 * 1024;
+const SLICE_BYTES: u64 = 1024 * 1024;
 /// Piece of a message that is searched at once.
 const PIECE: usize = 64 * 1024;
-/// Depth of NOT, OR and parentheses.
-const DEPTH_MAX: usize = 100;
 
 /// A key whose sets and keyword names are resolved against the view.
 enum Test {
@@ -65,8 +65,7 @@ impl Order {
 
 /// A SEARCH under way.
 pub struct Search {
-    pub tag: Box<[u8]>,
-    uid: bool,
+    pub uid: bool,
     test: Test,
     walk: Walk,
     begun: bool,
@@ -74,12 +73,15 @@ pub struct Search {
 
 impl Search {
     /// # Errors
-    /// A sequence number that does not exist, or keys nested too deep.
-    pub fn new(tag: &[u8], uid: bool, key: SearchKey, view: &View) -> Result<Search, Refusal> {
+    /// A charset that is not known, or a sequence number that does not exist.
+    pub fn new(asked: imap_wire::Search, view: &View) -> Result<Search, Refusal> {
+        if asked.charset == Charset::Unknown {
+            return Err(Refusal::BadCharset);
+        }
         let keywords = view.mailbox.keywords();
-        let test = resolve(key, view, &keywords, 0)?;
+        let test = resolve(asked.key, view, &keywords)?;
         let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
-        Ok(Search { tag: tag.into(), uid, test, walk: Walk::new(everything), begun: false })
+        Ok(Search { uid: asked.uid, test, walk: Walk::new(everything), begun: false })
     }
 
     /// Looks at the next slice. After an error the line is complete.
@@ -116,17 +118,15 @@ impl Search {
     }
 }
 
-fn resolve(key: SearchKey, view: &View, keywords: &[String], depth: usize) -> Result<Test, Refusal> {
-    if depth > DEPTH_MAX {
-        return Err(Refusal::Syntax("Search keys are nested too deep"));
-    }
-    let inner = |key: Box<SearchKey>| resolve(*key, view, keywords, depth + 1).map(Box::new);
-    let ranges = |set: Set, uid: bool| set.resolve(view, uid).map(Test::Ranges);
+/// The grammar has bounded the depth.
+fn resolve(key: SearchKey, view: &View, keywords: &[String]) -> Result<Test, Refusal> {
+    let inner = |key: Box<SearchKey>| resolve(*key, view, keywords).map(Box::new);
+    let ranges = |set: SequenceSet, uid: bool| sequences::resolve(&set, view, uid).map(Test::Ranges);
     Ok(match key {
         SearchKey::All => Test::All,
         SearchKey::Set(set) => ranges(set, false)?,
         SearchKey::UidSet(set) => ranges(set, true)?,
-        SearchKey::Flag(flags) => Test::Flag(flags),
+        SearchKey::Flag(flag) => Test::Flag(flags::system(flag)),
         SearchKey::Keyword(name) => Test::Keyword(
             keywords
                 .iter()
@@ -150,7 +150,7 @@ fn resolve(key: SearchKey, view: &View, keywords: &[String], depth: usize) -> Re
         SearchKey::And(keys) => {
             let mut tests = Vec::with_capacity(keys.len());
             for key in keys {
-                tests.push(resolve(key, view, keywords, depth + 1)?);
+                tests.push(resolve(key, view, keywords)?);
             }
             tests.sort_by_key(cost);
             Test::And(tests)

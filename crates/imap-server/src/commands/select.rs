@@ -3,12 +3,36 @@
 use connection::Output;
 use message_store::{Flags, MailboxName, Store, StoreError};
 
+use super::{Done, Outcome, not_now};
 use crate::answer;
+use crate::names;
 use crate::refusal::Refusal;
+use crate::state::State;
 use crate::view::View;
 
+/// Selects a mailbox. One that was selected is not any more, whatever comes of it (RFC 3501 §6.3.1).
+pub fn run(
+    store: &Store,
+    state: &mut State,
+    mailbox: &imap_wire::Mailbox,
+    read_only: bool,
+    out: &mut Output,
+) -> Result<Outcome, Refusal> {
+    state.unselect();
+    let user = match state {
+        State::Authenticated(user) => user.clone(),
+        other => return Err(not_now(other)),
+    };
+    let name = user.who().to_store(names::named(mailbox)?)?;
+    let view = open(store, &name, read_only, out)?;
+    *state = State::Selected { user, view: Box::new(view) };
+    let mut done = Done::new(if read_only { "EXAMINE completed" } else { "SELECT completed" });
+    done.code = if read_only { "READ-ONLY" } else { "READ-WRITE" }.to_owned();
+    Ok(Outcome::Done(done))
+}
+
 /// The view of the mailbox, with the untagged responses written.
-pub fn run(store: &Store, name: &MailboxName, read_only: bool, out: &mut Output) -> Result<View, Refusal> {
+fn open(store: &Store, name: &MailboxName, read_only: bool, out: &mut Output) -> Result<View, Refusal> {
     let mailbox = match store.open_mailbox(name) {
         Ok(mailbox) => mailbox,
         Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
@@ -23,18 +47,19 @@ pub fn run(store: &Store, name: &MailboxName, read_only: bool, out: &mut Output)
     answer::number(out, view.recent_count(), b"RECENT");
     if status.unseen > 0 {
         if let Some(sequence) = first_unseen(&view) {
-            code(out, b"UNSEEN ", sequence, b"First unseen message");
+            code(out, b"UNSEEN ", u64::from(sequence), b"First unseen message");
         }
     }
-    code(out, b"UIDVALIDITY ", view.mailbox.uid_validity(), b"UIDs are valid while this is");
-    code(out, b"UIDNEXT ", status.uid_next, b"Next UID");
+    code(out, b"UIDVALIDITY ", u64::from(view.mailbox.uid_validity()), b"UIDs are valid while this is");
+    code(out, b"UIDNEXT ", u64::from(status.uid_next), b"Next UID");
+    code(out, b"HIGHESTMODSEQ ", status.highest_modseq, b"Highest modseq"); // RFC 7162 §3.1.2.1
     Ok(view)
 }
 
-fn code(out: &mut Output, word: &[u8], number: u32, text: &[u8]) {
+fn code(out: &mut Output, word: &[u8], number: u64, text: &[u8]) {
     out.push(b"* OK [");
     out.push(word);
-    answer::digits(out, u64::from(number));
+    answer::digits(out, number);
     out.push(b"] ");
     out.push(text);
     out.push(b"\r\n");

@@ -1,28 +1,26 @@
 //! STATUS: numbers of a mailbox that is not selected (RFC 3501 §6.3.10), with SIZE (RFC 8438).
 
 use connection::Output;
-use message_store::Mailbox;
+use imap_wire::StatusItem as Item;
+use imap_wire::command::status::Status;
+use message_store::{Store, StoreError};
 
 use crate::answer;
+use crate::names::{self, Who};
 use crate::refusal::Refusal;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Item {
-    Messages,
-    Recent,
-    UidNext,
-    UidValidity,
-    Unseen,
-    Size,
-}
-
-/// `* STATUS name (MESSAGES 231 UIDNEXT 44292)`; `name` is as the client shall see it.
-pub fn run(mailbox: &Mailbox, name: &str, items: &[Item], out: &mut Output) -> Result<(), Refusal> {
+/// `* STATUS name (MESSAGES 231 UIDNEXT 44292)`
+pub fn run(store: &Store, who: Who<'_>, asked: &Status, out: &mut Output) -> Result<(), Refusal> {
+    let name = names::named(&asked.mailbox)?;
+    let mailbox = match store.open_mailbox(&who.to_store(name)?) {
+        Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
+        other => other?,
+    };
     let status = mailbox.status()?;
     out.push(b"* STATUS ");
-    answer::string(out, name.as_bytes());
+    answer::name(out, name);
     out.push(b" (");
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in asked.items.iter().enumerate() {
         let (word, value): (&[u8], u64) = match item {
             Item::Messages => (b"MESSAGES ", status.exists.into()),
             Item::Recent => (b"RECENT ", status.recent.into()),

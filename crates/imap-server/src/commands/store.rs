@@ -1,76 +1,116 @@
-//! STORE, UID STORE: changes flags (RFC 3501 §6.4.6). Durable before it is answered.
+//! STORE, UID STORE: changes flags (RFC 3501 §6.4.6). Each batch is durable before it is answered.
 
 use connection::Output;
 use message_store::{FlagChange, Flags, How};
 
 use crate::answer;
+use crate::commands::Progress;
+use crate::flags;
 use crate::refusal::Refusal;
-use crate::request::Set;
+use crate::sequences::{self, Walk};
 use crate::view::{Told, View};
 
-/// What one STORE asks for. Syntax has refused unknown `\Flags` and `\Recent`.
-#[derive(Clone, Debug)]
-pub struct Change {
-    pub how: How,
-    pub silent: bool,
-    pub flags: Flags,
-    pub keywords: Vec<String>,
+/// Messages changed at once; then others have their turn.
+const BATCH: usize = 8192;
+
+/// A STORE under way.
+pub struct StoreFlags {
+    pub uid: bool,
+    how: How,
+    silent: bool,
+    flags: Flags,
+    keywords: Vec<String>,
+    walk: Walk,
+    /// Changes that need not be announced any more.
+    pub told: Told,
 }
 
-/// Changes the flags and tells the new ones unless `.SILENT`; what was told is not announced again.
-pub fn run(
-    view: &mut View,
-    set: &Set,
-    uid: bool,
-    change: &Change,
-    out: &mut Output,
-) -> Result<Told, Refusal> {
-    let ranges = set.resolve(view, uid)?;
-    if view.is_read_only() {
-        return Err(Refusal::ReadOnly);
+impl StoreFlags {
+    /// A STORE of the messages of the view.
+    ///
+    /// # Errors
+    /// A message that does not exist, a mailbox that takes no changes, more keywords than it can have.
+    pub fn new(asked: imap_wire::Store, view: &View) -> Result<StoreFlags, Refusal> {
+        let ranges = sequences::resolve(&asked.set, view, asked.uid)?;
+        if view.is_read_only() {
+            return Err(Refusal::ReadOnly);
+        }
+        let how = match asked.how {
+            imap_wire::How::Add => How::Add,
+            imap_wire::How::Remove => How::Remove,
+            imap_wire::How::Replace => How::Replace,
+        };
+        let store = StoreFlags {
+            uid: asked.uid,
+            how,
+            silent: asked.silent,
+            flags: flags::of_list(&asked.flags),
+            keywords: asked.flags.keywords,
+            walk: Walk::new(ranges),
+            told: Told::new(),
+        };
+        store.check_room(view)?;
+        Ok(store)
     }
-    check_room(view, change)?;
-    let uids = view.uids(&ranges);
-    if uids.is_empty() {
-        return Ok(Told::new());
-    }
-    let asked = FlagChange { how: change.how, flags: change.flags, keywords: &change.keywords };
-    let changed = view.mailbox.change_flags(&uids, asked, None)?.changed;
-    let mut told = Told::with_capacity(changed.len());
-    let keywords = view.mailbox.keywords();
-    view.tell_keywords(&keywords, out);
-    if change.silent {
-        for uid in changed {
-            let sequence = view.sequence_from_uid(uid);
-            if let Some((slot, record)) = view.record(sequence).filter(|(_, record)| record.uid == uid) {
-                told.push((slot, record.modseq));
+
+    /// Changes and tells one batch.
+    pub fn step(&mut self, view: &mut View, out: &mut Output) -> Result<Progress, Refusal> {
+        if out.is_full() {
+            return Ok(Progress::More);
+        }
+        let batch: Vec<u32> = self.walk.ahead(BATCH).collect();
+        if batch.is_empty() {
+            return Ok(Progress::Done);
+        }
+        let uids = view.uids_of(batch.iter().copied());
+        let change = FlagChange { how: self.how, flags: self.flags, keywords: &self.keywords };
+        let changed = if uids.is_empty() {
+            Vec::new()
+        } else {
+            view.mailbox.change_flags(&uids, change, None)?.changed
+        };
+        let keywords = view.mailbox.keywords();
+        view.tell_keywords(&keywords, out);
+        if self.silent {
+            for uid in changed {
+                let sequence = view.sequence_from_uid(uid);
+                if let Some((slot, record)) = view.record(sequence).filter(|(_, record)| record.uid == uid) {
+                    self.told.push((slot, record.modseq));
+                }
             }
+        } else {
+            self.tell(&batch, view, &keywords, out);
         }
-        return Ok(told);
-    }
-    // RFC 3501 §6.4.6: the new value of every message named, changed or not.
-    for sequence in ranges.into_iter().flatten() {
-        let Some((slot, record)) = view.record(sequence) else { continue };
-        if record.flags.contains(Flags::EXPUNGED) {
-            continue;
+        for _ in &batch {
+            self.walk.advance();
         }
-        let recent = view.is_recent(record.uid);
-        answer::flags_update(out, sequence, uid.then_some(record.uid), &record, recent, &keywords);
-        told.push((slot, record.modseq));
+        Ok(if self.walk.peek().is_some() { Progress::More } else { Progress::Done })
     }
-    Ok(told)
-}
 
-/// New keywords must fit before anything changes.
-fn check_room(view: &View, change: &Change) -> Result<(), Refusal> {
-    if change.keywords.is_empty() || change.how == How::Remove {
-        return Ok(());
+    /// RFC 3501 §6.4.6: the new value of every message named, changed or not.
+    fn tell(&mut self, batch: &[u32], view: &View, keywords: &[String], out: &mut Output) {
+        for &sequence in batch {
+            let Some((slot, record)) = view.record(sequence) else { continue };
+            if record.flags.contains(Flags::EXPUNGED) {
+                continue;
+            }
+            let recent = view.is_recent(record.uid);
+            answer::flags_update(out, sequence, self.uid.then_some(record.uid), &record, recent, keywords);
+            self.told.push((slot, record.modseq));
+        }
     }
-    let known = view.mailbox.keywords();
-    let is_known = |keyword: &str| known.iter().any(|one| one.eq_ignore_ascii_case(keyword));
-    let new = change.keywords.iter().filter(|keyword| !is_known(keyword)).count();
-    if known.len().saturating_add(new) > answer::KEYWORDS_MAX {
-        return Err(Refusal::Limit("The mailbox has 64 keywords already"));
+
+    /// New keywords must fit before anything changes.
+    fn check_room(&self, view: &View) -> Result<(), Refusal> {
+        if self.keywords.is_empty() || self.how == How::Remove {
+            return Ok(());
+        }
+        let known = view.mailbox.keywords();
+        let is_known = |keyword: &str| known.iter().any(|one| one.eq_ignore_ascii_case(keyword));
+        let new = self.keywords.iter().filter(|keyword| !is_known(keyword)).count();
+        if known.len().saturating_add(new) > answer::KEYWORDS_MAX {
+            return Err(Refusal::Limit("The mailbox has 64 keywords already"));
+        }
+        Ok(())
     }
-    Ok(())
 }

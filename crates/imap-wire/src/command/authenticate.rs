@@ -8,7 +8,7 @@ use crate::words;
 pub struct Authenticate {
     /// In upper case.
     pub mechanism: String,
-    /// The initial response, still in base64; `=`, an empty one, is empty here.
+    /// The initial response as written: base64, or `=` for an empty one.
     pub initial: Option<Vec<u8>>,
 }
 
@@ -30,8 +30,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Authenticate> {
     if initial.is_empty() {
         return cursor.error("an initial response in base64");
     }
-    let initial = if initial == b"=" { Vec::new() } else { initial.to_vec() };
-    Ok(Authenticate { mechanism, initial: Some(initial) })
+    Ok(Authenticate { mechanism, initial: Some(initial.to_vec()) })
 }
 
 #[cfg(test)]
@@ -42,7 +41,7 @@ mod tests {
     fn the_initial_response_may_be_missing_or_empty() {
         let read = |text: &[u8]| arguments(&mut Cursor::new(text)).map(|one| (one.mechanism, one.initial));
         assert_eq!(read(b" plain"), Ok(("PLAIN".into(), None)));
-        assert_eq!(read(b" PLAIN ="), Ok(("PLAIN".into(), Some(Vec::new()))));
+        assert_eq!(read(b" PLAIN ="), Ok(("PLAIN".into(), Some(b"=".to_vec()))));
         assert_eq!(read(b" PLAIN AGE="), Ok(("PLAIN".into(), Some(b"AGE=".to_vec()))));
         assert!(read(b" PLAIN !x").is_err());
     }

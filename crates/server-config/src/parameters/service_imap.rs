@@ -10,7 +10,8 @@ parameters! {
     MAX_SESSIONS: Count = "service.imap.maxsessions", "400", 1, 1000000, false, Restart, Status::Active, "imapd", "Sessions of each process; above it a connection gets no banner until one ends.";
     IDLE_TIMEOUT: Minutes = "service.imap.idletimeout", "30", 30, 10080, true, NextConnection, Status::Active, "imapd", "How long a client may stay silent; a value below the default counts as the default.";
     BANNER: Text = "service.imap.banner", "%h %p service (%P %V)", 0, 0, false, NextConnection, Status::Active, "imapd", "The greeting: %h host, %p protocol, %P product, %V version.";
-    PLAINTEXT_MIN_CIPHER: Count = "service.imap.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "imapd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed.";
+    PLAINTEXT_MIN_CIPHER: Count = "service.imap.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "imapd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed; unset: TLS, except on this host.";
+    APPEND_LIMIT: Bytes = "service.imap.appendlimit", "268435456", 1, 4294967295, false, NextConnection, Status::Active, "imapd", "Bytes of the largest message a client may APPEND. Ours.";
     ALLOW_ANONYMOUS_LOGIN: Switch = "service.imap.allowanonymouslogin", "no", 0, 1, false, Restart, Status::NotYet("anonymous login"), "imapd", "Whether the user anonymous logs in without a password.";
     SSL_USE_SSL: Switch = "service.imap.sslusessl", "yes", 0, 1, false, Restart, Status::NotYet("switching TLS off"), "imapd", "Whether TLS is offered at all.";
     DOMAIN_ALLOWED: Text = "service.imap.domainallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "imapd", "Filters of the clients that are let in.";

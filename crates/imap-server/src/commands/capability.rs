@@ -1,0 +1,35 @@
+//! CAPABILITY: what is offered in this state (RFC 3501 §6.1.1).
+
+use connection::{Io, TlsState};
+
+use crate::settings::Settings;
+use crate::state::State;
+
+/// `* CAPABILITY IMAP4rev1 ...`
+pub fn run(state: &State, settings: &Settings, io: &mut Io) {
+    let line = format!("* CAPABILITY {}\r\n", list(state, settings, io));
+    io.output.push(line.as_bytes());
+}
+
+/// The names, with spaces between them.
+pub fn list(state: &State, settings: &Settings, io: &Io) -> String {
+    let mut names =
+        String::from("IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN");
+    names.push_str(" MOVE SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE");
+    names.push_str(&format!(" APPENDLIMIT={}", settings.append_bytes_max)); // RFC 7889 §3
+    if state.user().is_some() {
+        return names;
+    }
+    if io.tls == TlsState::Available {
+        names.push_str(" STARTTLS");
+    }
+    if settings.allows_password(&io.tls, io.peer.ip()) {
+        for mechanism in sasl::Mechanism::ALL {
+            names.push_str(" AUTH=");
+            names.push_str(mechanism.name());
+        }
+    } else {
+        names.push_str(" LOGINDISABLED"); // RFC 3501 §6.2.3
+    }
+    names
+}

@@ -1,0 +1,190 @@
+//! One message of a FETCH: its record, what was read of it, and each item as bytes.
+//!
+//! Sections above [`INLINE_MAX`] bytes leave as ranges of their file.
+
+use std::os::unix::fs::FileExt;
+
+use connection::Output;
+use imap_wire::{FetchItem, Section, SectionText};
+use message_store::{Cached, MessageFile, Record, StoreError};
+
+use crate::answer;
+use crate::refusal::Refusal;
+use crate::sections::{self, Span};
+use crate::view::View;
+
+/// Largest piece of a message that is read into the queue instead of being sent from the file.
+const INLINE_MAX: u64 = 64 * 1024;
+
+/// One message: its record, and what was read of it for this row.
+pub struct Source<'a> {
+    view: &'a View,
+    slot: u32,
+    record: Record,
+    internal_date_ns: i64,
+    header_size: u32,
+    cached: Option<Cached>,
+    file: Option<MessageFile>,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(view: &'a View, slot: u32, record: Record) -> Source<'a> {
+        Source { view, slot, record, internal_date_ns: 0, header_size: 0, cached: None, file: None }
+    }
+
+    /// Reads what the items need before the first byte of the row is written; false when the message is gone.
+    pub fn prepare(&mut self, items: &[FetchItem]) -> Result<bool, Refusal> {
+        let wants = |test: fn(&FetchItem) -> bool| items.iter().any(test);
+        if !wants(needs_more_than_record) {
+            return Ok(true);
+        }
+        let Some((reader, slot)) = self.view.present_slot(self.slot, self.record.uid)? else {
+            return Ok(false);
+        };
+        if wants(needs_cold) {
+            let cold = reader.cold(slot)?;
+            self.internal_date_ns = cold.internal_date_ns;
+            self.header_size = cold.header_size;
+        }
+        if wants(needs_cache) {
+            match self.view.mailbox.cached(slot) {
+                Ok(cached) => self.cached = Some(cached),
+                Err(StoreError::NotFound) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if wants(needs_file) {
+            match self.view.mailbox.open_message(self.record.uid) {
+                Ok(file) => self.file = Some(file),
+                Err(StoreError::NotFound) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes name and value of an item.
+    ///
+    /// # Errors
+    /// Its bytes cannot be read: the value is NIL.
+    pub fn write(&self, item: &FetchItem, keywords: &[String], out: &mut Output) -> Result<(), Refusal> {
+        let cached = |pick: fn(&Cached) -> &[u8]| self.cached.as_ref().map_or(&b"NIL"[..], pick);
+        match item {
+            FetchItem::Uid => {
+                out.push(b"UID ");
+                answer::digits(out, u64::from(self.record.uid));
+            }
+            FetchItem::Flags => {
+                out.push(b"FLAGS ");
+                answer::flags(out, &self.record, self.view.is_recent(self.record.uid), keywords);
+            }
+            FetchItem::Size => {
+                out.push(b"RFC822.SIZE ");
+                answer::digits(out, u64::from(self.record.size));
+            }
+            FetchItem::InternalDate => {
+                out.push(b"INTERNALDATE \"");
+                out.push(&imap_wire::date::internal_date(self.internal_date_ns));
+                out.push(b"\"");
+            }
+            FetchItem::Envelope => {
+                out.push(b"ENVELOPE ");
+                out.push(cached(Cached::envelope));
+            }
+            FetchItem::Body => {
+                out.push(b"BODY ");
+                out.push(cached(Cached::body));
+            }
+            FetchItem::BodyStructure => {
+                out.push(b"BODYSTRUCTURE ");
+                out.push(cached(Cached::bodystructure));
+            }
+            FetchItem::Section(section) => return self.section(section, out),
+        }
+        Ok(())
+    }
+
+    fn section(&self, section: &Section, out: &mut Output) -> Result<(), Refusal> {
+        out.push(section.label.as_bytes());
+        out.push(b" ");
+        let result = self.content(section, out);
+        if !matches!(result, Ok(true)) {
+            out.push(b"NIL");
+        }
+        result.map(drop)
+    }
+
+    /// The literal of a section; false, and nothing written, when the message has no such section.
+    fn content(&self, section: &Section, out: &mut Output) -> Result<bool, Refusal> {
+        let Some(span) = self.span(section) else { return Ok(false) };
+        let wanted = matches!(section.text, SectionText::Fields(_));
+        match &section.text {
+            SectionText::Fields(names) | SectionText::FieldsNot(names) => {
+                let selected = sections::select_fields(&self.read(span)?, names, wanted);
+                let all = Span { offset: 0, len: selected.len() as u64 };
+                let piece = all.cut(section.partial);
+                answer::literal_size(out, piece.len);
+                out.push(piece.of(&selected));
+            }
+            _ => self.piece(span.cut(section.partial), out)?,
+        }
+        Ok(true)
+    }
+
+    /// Where the bytes of a section are; nothing when the message has no such section.
+    fn span(&self, section: &Section) -> Option<Span> {
+        let size = self.file.as_ref()?.size;
+        if section.part.is_empty() {
+            return sections::whole_message(&section.text, self.header_size.into(), size);
+        }
+        None // the part table is not read yet
+    }
+
+    fn piece(&self, span: Span, out: &mut Output) -> Result<(), Refusal> {
+        if span.len > INLINE_MAX {
+            if let Some(message) = &self.file {
+                answer::literal_size(out, span.len);
+                out.push_file(message.file.clone(), span.offset, span.len);
+            }
+            return Ok(());
+        }
+        let bytes = self.read(span)?;
+        answer::literal_size(out, span.len);
+        out.push(&bytes);
+        Ok(())
+    }
+
+    fn read(&self, span: Span) -> Result<Vec<u8>, Refusal> {
+        let Some(message) = &self.file else { return Ok(Vec::new()) };
+        let mut bytes = vec![0; usize::try_from(span.len).unwrap_or(0)];
+        message
+            .file
+            .read_exact_at(&mut bytes, span.offset)
+            .map_err(|_| StoreError::Damaged("a message file is shorter than it was".into()))?;
+        Ok(bytes)
+    }
+}
+
+fn needs_more_than_record(item: &FetchItem) -> bool {
+    !matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::Size)
+}
+
+fn needs_cold(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::InternalDate => true,
+        FetchItem::Section(section) => section.text != SectionText::All,
+        _ => false,
+    }
+}
+
+fn needs_structure(item: &FetchItem) -> bool {
+    matches!(item, FetchItem::Section(section) if !section.part.is_empty())
+}
+
+fn needs_cache(item: &FetchItem) -> bool {
+    matches!(item, FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure) || needs_structure(item)
+}
+
+fn needs_file(item: &FetchItem) -> bool {
+    matches!(item, FetchItem::Section(_))
+}

@@ -1,0 +1,74 @@
+//! Commands that go on when the output queue has drained.
+
+use connection::Output;
+
+use super::fetch::Fetch;
+use super::list::List;
+use super::search::Search;
+use super::store::StoreFlags;
+use super::{Done, News};
+use crate::refusal::Refusal;
+use crate::server::Server;
+use crate::state::State;
+
+/// Whether a command came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    More,
+    Done,
+}
+
+/// A command under way.
+pub enum Running {
+    Fetch(Fetch),
+    Search(Search),
+    Store(StoreFlags),
+    List(List),
+}
+
+impl Running {
+    /// Does the next piece.
+    ///
+    /// # Errors
+    /// The command ends with this refusal.
+    pub fn step(
+        &mut self,
+        server: &Server,
+        state: &mut State,
+        out: &mut Output,
+    ) -> Result<Progress, Refusal> {
+        match (self, state) {
+            (Running::List(list), state) => match state.user() {
+                Some(user) => list.step(&server.store, user.who(), out),
+                None => Err(super::not_now(state)),
+            },
+            (Running::Fetch(fetch), State::Selected { view, .. }) => fetch.step(view, out),
+            (Running::Search(search), State::Selected { view, .. }) => search.step(view, out),
+            (Running::Store(store), State::Selected { view, .. }) => store.step(view, out),
+            (_, state) => Err(super::not_now(state)),
+        }
+    }
+
+    /// What the tagged response says after the last piece.
+    ///
+    /// # Errors
+    /// Some of it could not be done.
+    pub fn end(self) -> Result<Done, Refusal> {
+        Ok(match self {
+            Running::Fetch(fetch) => {
+                if let Some(trouble) = fetch.trouble {
+                    return Err(trouble);
+                }
+                if fetch.missing {
+                    return Err(Refusal::ExpungeIssued);
+                }
+                Done::new("FETCH completed").with(News::behind(fetch.uid, fetch.told))
+            }
+            Running::Search(search) => {
+                Done::new("SEARCH completed").with(News::behind(search.uid, Vec::new()))
+            }
+            Running::Store(store) => Done::new("STORE completed").with(News::behind(store.uid, store.told)),
+            Running::List(_) => Done::new("LIST completed").with(News::all()),
+        })
+    }
+}

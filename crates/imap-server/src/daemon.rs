@@ -1,0 +1,82 @@
+//! imapd: from the configuration to a running service.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::Authenticator;
+use dispatcher::daemon::{self, Program, Site};
+use dispatcher::{Listener, Service, TlsMode};
+use message_store::{Severity, Store, StoreLog, StoreSettings};
+use server_config::parameters::service_imap;
+use server_log::{Category, Log};
+
+use crate::{ImapService, Server, Settings};
+
+const PROGRAM: Program =
+    Program { service: "imap", name: "imapd", about: "serves mailboxes to IMAP clients" };
+/// How long a client may leave its responses unread (RFC 3501 has no word on it).
+const STALL_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long commands may go on after SIGTERM.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs imapd from its arguments to its end.
+pub fn main() -> ExitCode {
+    daemon::main(PROGRAM, listening, service)
+}
+
+/// How it listens: `service.imap.port`, and with TLS from the first byte `service.imap.sslport`.
+fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
+    let config = site.config.now();
+    let certificate = site.certificate();
+    let plain = if certificate.is_some() { TlsMode::StartTls } else { TlsMode::Plain };
+    let ssl_port =
+        if config.get(&service_imap::ENABLE_SSL_PORT) { config.get(&service_imap::SSL_PORT) } else { 0 };
+    let mut listeners = Vec::new();
+    for (port, tls) in [(config.get(&service_imap::PORT), plain), (ssl_port, TlsMode::Implicit)] {
+        for address in site.sockets(port)? {
+            listeners.push(Listener { address, tls, role: port });
+        }
+    }
+    let count = |value: i64| usize::try_from(value).unwrap_or(1);
+    Ok(dispatcher::Settings {
+        service: PROGRAM.service,
+        program: PROGRAM.name,
+        listeners,
+        max_threads: count(config.get(&service_imap::MAX_THREADS)),
+        max_sessions: Some(count(config.get(&service_imap::MAX_SESSIONS))),
+        processes: count(config.get(&service_imap::NUM_PROCESSES)),
+        thread_name: PROGRAM.service,
+        fixed_threads: false,
+        certificate,
+        telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
+        run_dir: site.instance.run_dir(),
+        accept_delay: None,
+        stall_timeout: STALL_TIMEOUT,
+        drain_timeout: DRAIN_TIMEOUT,
+    })
+}
+
+/// Opens store and directory.
+fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
+    let config = site.config.now();
+    let store = Store::open(StoreSettings::from_config(&config, &site.instance), store_log(&site.log))
+        .map_err(|why| format!("store: {why}"))?;
+    let directory =
+        directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
+    let authenticator = Authenticator::new(directory, &config);
+    let reread = site.clone();
+    let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
+    let settings = Settings::from_config(&config);
+    let server = Server::new(settings, store, authenticator, site.log.clone(), Box::new(reload));
+    Ok(Arc::new(ImapService(Arc::new(server))))
+}
+
+fn store_log(log: &Log) -> StoreLog {
+    let log = log.clone();
+    StoreLog::new(move |severity, text| match severity {
+        Severity::Error => log.error(Category::Store, format_args!("{text}")),
+        Severity::Warning => log.warning(Category::Store, format_args!("{text}")),
+        Severity::Notice => log.notice(Category::Store, format_args!("{text}")),
+    })
+}

@@ -1,0 +1,109 @@
+//! From the sets that a client writes to the sequence numbers of its view, and a walk along them.
+
+use std::ops::RangeInclusive;
+
+use imap_wire::{Bound, SequenceSet};
+
+use crate::refusal::Refusal;
+use crate::view::View;
+
+/// The sequence numbers of the view that a set names, sorted and disjoint.
+///
+/// # Errors
+/// A sequence number that does not exist is a syntax error (RFC 3501 §7.1); a UID that does not exist is not.
+pub fn resolve(set: &SequenceSet, view: &View, uid: bool) -> Result<Vec<RangeInclusive<u32>>, Refusal> {
+    let last = if uid { view.last_uid() } else { view.exists() };
+    let mut ranges = Vec::with_capacity(set.0.len());
+    for (one, other) in &set.0 {
+        let value = |bound: &Bound| match bound {
+            Bound::Number(number) => *number,
+            Bound::Last => last,
+        };
+        let (one, other) = (value(one), value(other));
+        let range = one.min(other)..=one.max(other);
+        if uid {
+            let sequences = view.sequences_of_uids(&range);
+            if !sequences.is_empty() {
+                ranges.push(sequences);
+            }
+        } else if *range.start() == 0 || *range.end() > view.exists() {
+            return Err(Refusal::Syntax("No such message"));
+        } else {
+            ranges.push(range);
+        }
+    }
+    Ok(coalesce(ranges))
+}
+
+fn coalesce(mut ranges: Vec<RangeInclusive<u32>>) -> Vec<RangeInclusive<u32>> {
+    ranges.sort_unstable_by_key(|range| *range.start());
+    let mut merged: Vec<RangeInclusive<u32>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                *last = *last.start()..=(*last.end()).max(*range.end());
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// Walks resolved ranges one sequence number at a time, so that a command can stop and go on later.
+#[derive(Debug)]
+pub struct Walk {
+    ranges: Vec<RangeInclusive<u32>>,
+    range: usize,
+    next: u32,
+}
+
+impl Walk {
+    pub fn new(ranges: Vec<RangeInclusive<u32>>) -> Walk {
+        let next = ranges.first().map_or(0, |range| *range.start());
+        Walk { ranges, range: 0, next }
+    }
+
+    /// The next sequence number, not taken yet.
+    pub fn peek(&self) -> Option<u32> {
+        self.ranges.get(self.range).map(|_| self.next)
+    }
+
+    pub fn advance(&mut self) {
+        let Some(range) = self.ranges.get(self.range) else { return };
+        if self.next < *range.end() {
+            self.next += 1;
+        } else {
+            self.range += 1;
+            self.next = self.ranges.get(self.range).map_or(0, |range| *range.start());
+        }
+    }
+
+    /// The next `count` sequence numbers, not taken.
+    pub fn ahead(&self, count: usize) -> impl Iterator<Item = u32> + '_ {
+        let from = self.next;
+        self.ranges[self.range.min(self.ranges.len())..]
+            .iter()
+            .enumerate()
+            .flat_map(move |(index, range)| if index == 0 { from..=*range.end() } else { range.clone() })
+            .take(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_goes_through_ranges_and_looks_ahead_without_moving() {
+        let mut walk = Walk::new(coalesce(vec![7..=8, 1..=2, 2..=3]));
+        walk.advance();
+        assert_eq!(walk.ahead(10).collect::<Vec<_>>(), [2, 3, 7, 8]);
+        let mut all = Vec::new();
+        while let Some(sequence) = walk.peek() {
+            all.push(sequence);
+            walk.advance();
+        }
+        assert_eq!(all, [2, 3, 7, 8]);
+        assert_eq!(walk.ahead(3).count(), 0);
+    }
+}

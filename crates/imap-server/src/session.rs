@@ -1,0 +1,263 @@
+//! The life of one connection: greeting, (command, responses)*, farewell (RFC 3501 §2.2).
+//!
+//! Between two commands a session is a small value: no buffer, no descriptor, no thread. What it is in the middle of
+//! is its [`Doing`].
+
+mod ending;
+mod receiving;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connection::{Event, Io, Next, TimeoutKind};
+
+use crate::answer;
+use crate::commands::append::Append;
+use crate::commands::authenticate::Authenticating;
+use crate::commands::{self, Done, Outcome, Progress, Running};
+use crate::gathering::{Budget, Gathering};
+use crate::refusal::Refusal;
+use crate::server::Server;
+use crate::state::{Idling, State};
+
+/// Bad commands before log-in, and in a row after it, from which a client is sent away.
+const BAD_COMMANDS_MAX: u32 = 20;
+/// Time to log in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(180);
+/// Silence in the middle of a command before log-in.
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a session is in the middle of.
+pub enum Doing {
+    /// It waits for a command.
+    Nothing,
+    /// A command whose literals are being received.
+    Gathering(Box<Gathering>),
+    /// The message of an APPEND is being received, then the end of its line.
+    Appending(Box<Appending>),
+    Authenticating(Box<Authenticating>),
+    /// A wrong password; its answer is held back. The tag.
+    Refusing(Box<[u8]>),
+    Idling(Box<Idling>),
+    /// A command goes on when the output queue has room.
+    Running(Box<(Box<[u8]>, Running)>),
+}
+
+/// An APPEND that receives its message.
+pub struct Appending {
+    tag: Box<[u8]>,
+    append: Append,
+}
+
+/// One IMAP session.
+pub struct Session {
+    server: Arc<Server>,
+    state: State,
+    doing: Doing,
+    bad_commands: u32,
+    /// The server is stopping: say goodbye after the present command.
+    closing: bool,
+    /// The end was logged.
+    ended: bool,
+}
+
+impl connection::Session for Session {
+    fn on_event(&mut self, event: Event<'_>, io: &mut Io) -> Next {
+        io.mask_input = matches!(self.doing, Doing::Authenticating(_));
+        match event {
+            Event::Opened => self.greet(io),
+            Event::Line { line, .. } => self.line(line, io),
+            Event::LineTooLong => self.line_too_long(io),
+            Event::Content { bytes, last } => self.content(bytes, last),
+            Event::Stream(_) => Next::Line, // never asked for
+            Event::Drained => self.go_on(io),
+            Event::TlsStarted => {
+                // RFC 3501 §6.2.1: what was said in clear is forgotten.
+                self.state = State::NotAuthenticated { failures: 0 };
+                Next::Line
+            }
+            Event::Woken => self.woken(io),
+            Event::Timeout(kind) => self.timeout(kind, io),
+            Event::Draining => self.draining(io),
+            Event::Closed(reason) => {
+                self.log_end(ending::of(reason), io);
+                Next::Close
+            }
+        }
+    }
+}
+
+impl Session {
+    pub fn new(server: Arc<Server>) -> Session {
+        Session {
+            server,
+            state: State::NotAuthenticated { failures: 0 },
+            doing: Doing::Nothing,
+            bad_commands: 0,
+            closing: false,
+            ended: false,
+        }
+    }
+
+    fn budget(&self) -> Budget {
+        match self.state {
+            State::NotAuthenticated { .. } => Budget::BEFORE_LOGIN,
+            _ => Budget::AFTER_LOGIN,
+        }
+    }
+
+    fn greet(&mut self, io: &mut Io) -> Next {
+        let settings = self.server.settings();
+        io.line_limit = Budget::BEFORE_LOGIN.line_bytes_max;
+        io.idle_timeout = LOGIN_TIMEOUT;
+        io.deadline = Instant::now().checked_add(LOGIN_TIMEOUT);
+        let capabilities = commands::capability::list(&self.state, &settings, io);
+        let greeting = format!("* OK [CAPABILITY {capabilities}] {}\r\n", settings.greeting());
+        io.output.push(greeting.as_bytes());
+        Next::Line
+    }
+
+    /// Runs one whole command.
+    fn execute(&mut self, bytes: &[u8], io: &mut Io) -> Next {
+        let head = match imap_wire::head(bytes) {
+            Ok(head) => head,
+            Err(error) => return self.finish(b"*", Err(error.into()), io),
+        };
+        io.mask_input = head.is("LOGIN") || head.is("AUTHENTICATE");
+        let was_authenticated = self.state.user().is_some();
+        let outcome = match imap_wire::parse(bytes, &head) {
+            Ok(command) => commands::run(&self.server, &mut self.state, command, head.tag, io),
+            Err(error) => Err(error.into()),
+        };
+        if !was_authenticated && self.state.user().is_some() {
+            self.welcome(io);
+        }
+        self.after(head.tag, outcome, io)
+    }
+
+    fn after(&mut self, tag: &[u8], outcome: Result<Outcome, Refusal>, io: &mut Io) -> Next {
+        match outcome {
+            Ok(Outcome::Done(done)) => self.finish(tag, Ok(done), io),
+            Ok(Outcome::Running(running)) => {
+                self.doing = Doing::Running(Box::new((tag.into(), running)));
+                self.go_on(io)
+            }
+            Ok(Outcome::Waiting(doing, next)) => {
+                self.doing = doing;
+                next
+            }
+            Ok(Outcome::LoggedOut) => {
+                answer::tagged(&mut io.output, tag, "OK", "", "LOGOUT completed");
+                self.log_end("logged out", io);
+                Next::Close
+            }
+            Ok(Outcome::StartTls) => {
+                answer::tagged(&mut io.output, tag, "OK", "", "Begin TLS negotiation now");
+                Next::StartTls
+            }
+            Err(refusal) => self.finish(tag, Err(refusal), io),
+        }
+    }
+
+    /// The limits of a user instead of those of a stranger.
+    fn welcome(&mut self, io: &mut Io) {
+        io.line_limit = Budget::AFTER_LOGIN.line_bytes_max;
+        io.idle_timeout = self.server.settings().idle_timeout;
+        io.deadline = None;
+        io.mask_input = false;
+        self.bad_commands = 0;
+    }
+
+    /// More of the command under way.
+    fn go_on(&mut self, io: &mut Io) -> Next {
+        let Doing::Running(running) = &mut self.doing else { return Next::Line };
+        let result = running.1.step(&self.server, &mut self.state, &mut io.output);
+        if matches!(result, Ok(Progress::More)) {
+            return Next::Resume;
+        }
+        let Doing::Running(running) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
+            return Next::Line;
+        };
+        let (tag, running) = *running;
+        let done = result.and_then(|_| running.end());
+        self.finish(&tag, done, io)
+    }
+
+    /// Announces what is new, then writes the tagged response (`*` when there was no tag).
+    fn finish(&mut self, tag: &[u8], result: Result<Done, Refusal>, io: &mut Io) -> Next {
+        match result {
+            Ok(done) => {
+                if self.state.user().is_some() {
+                    self.bad_commands = 0;
+                }
+                if let Some(news) = &done.news {
+                    if let Err(refusal) = self.announce(news, io) {
+                        return self.lost_mailbox(refusal, tag, io);
+                    }
+                }
+                answer::tagged(&mut io.output, tag, "OK", &done.code, done.text);
+            }
+            Err(refusal) => {
+                if let Refusal::Store(error) = &refusal {
+                    self.log_store_trouble(error, io);
+                }
+                let (word, code, text) = refusal.response();
+                answer::tagged(&mut io.output, tag, word, code, &text);
+                self.bad_commands = if refusal.is_bad() { self.bad_commands.saturating_add(1) } else { 0 };
+                if self.bad_commands > BAD_COMMANDS_MAX {
+                    return self.bye("Too many bad commands", "too many bad commands", io);
+                }
+            }
+        }
+        if self.closing {
+            return self.bye("Server shutting down", "server stopped", io);
+        }
+        Next::Line
+    }
+
+    fn announce(&mut self, news: &commands::News, io: &mut Io) -> Result<(), Refusal> {
+        match self.state.view() {
+            Some(view) => Ok(view.announce(news.allowed, &news.told, news.with_uid, &mut io.output)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Something happened to the mailbox that an idle client watches.
+    fn woken(&mut self, io: &mut Io) -> Next {
+        let Doing::Idling(idling) = &self.doing else { return Next::Same };
+        let tag = idling.tag.clone();
+        match self.announce(&commands::News::all(), io) {
+            Ok(()) => Next::Same,
+            Err(refusal) => self.lost_mailbox(refusal, &tag, io),
+        }
+    }
+
+    fn timeout(&mut self, kind: TimeoutKind, io: &mut Io) -> Next {
+        match kind {
+            TimeoutKind::Pause => {
+                let Doing::Refusing(tag) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
+                    return Next::Line;
+                };
+                let next = self.finish(&tag, Err(Refusal::WrongPassword), io);
+                match self.state {
+                    State::NotAuthenticated { failures } if failures >= commands::login::FAILURES_MAX => {
+                        self.bye("Too many wrong passwords", "too many wrong passwords", io)
+                    }
+                    _ => next,
+                }
+            }
+            TimeoutKind::Deadline if self.state.user().is_some() => Next::Same,
+            TimeoutKind::Idle | TimeoutKind::Deadline => {
+                self.bye("Autologout; idle for too long", "idle for too long", io)
+            }
+        }
+    }
+
+    fn draining(&mut self, io: &mut Io) -> Next {
+        if matches!(self.doing, Doing::Running(_) | Doing::Appending(_)) {
+            self.closing = true;
+            return Next::Same;
+        }
+        self.bye("Server shutting down", "server stopped", io)
+    }
+}
