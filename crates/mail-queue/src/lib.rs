@@ -1,1 +1,21 @@
-//! Messages in transit: their states on disk and their hand-over.
+//! Messages in transit: their files, their states and their hand-over. `docs/formats/queue.md` is the format.
+//!
+//! smtp-server begins a message, streams it in and commits it; from then on it is the mta's, which loads the entry,
+//! records how far it is and finishes it. Several processes may read the queue at once (mailq); one changes it (smtpd).
+
+mod entry;
+mod envelope;
+mod escape;
+mod id;
+mod incoming;
+mod progress;
+mod queue;
+mod start_check;
+
+pub use entry::Entry;
+pub use envelope::{Envelope, EnvelopeError, Recipient, State};
+pub use id::QueueId;
+pub use incoming::IncomingMessage;
+pub use progress::Step;
+pub use queue::{Queue, QueueError, QueueSettings};
+pub use start_check::{Checked, Waiting};

@@ -1,0 +1,80 @@
+//! One message of the queue in the hands of the mta.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use crate::envelope::BYTES_MAX;
+use crate::queue::{Queue, QueueError};
+use crate::{Envelope, EnvelopeError, QueueId, Step};
+
+/// An entry: its envelope as it stands, and the right to record what happens to it.
+pub struct Entry {
+    queue: Queue,
+    file: File,
+    pub envelope: Envelope,
+}
+
+impl Entry {
+    pub(crate) fn load(queue: Queue, id: &QueueId) -> Result<Option<Entry>, QueueError> {
+        let path = queue.envelope_path(id);
+        let mut file = match OpenOptions::new().read(true).append(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = Vec::new();
+        (&mut file).take(BYTES_MAX).read_to_end(&mut bytes)?;
+        let envelope = match Envelope::decode(&bytes) {
+            Ok(envelope) if envelope.id == *id => envelope,
+            Ok(_) => return Err(damaged(&queue, id, EnvelopeError::Line("Id"))),
+            Err(why) => return Err(damaged(&queue, id, why)),
+        };
+        Ok(Some(Entry { queue, file, envelope }))
+    }
+
+    /// The message's file.
+    pub fn message_path(&self) -> PathBuf {
+        self.queue.message_path(&self.envelope.id)
+    }
+
+    /// Records a step of the recipient at `place` (from 0) and applies it.
+    ///
+    /// # Errors
+    /// It could not be written; it is applied all the same, since it did happen: after a restart it happens again.
+    pub fn record(&mut self, place: usize, step: Step) -> io::Result<()> {
+        self.record_all(vec![(place, step)])
+    }
+
+    /// Several steps in one write.
+    ///
+    /// # Errors
+    /// As [`Entry::record`].
+    pub fn record_all(&mut self, steps: Vec<(usize, Step)>) -> io::Result<()> {
+        let now = base::clock::unix_seconds();
+        let text: String = steps.iter().map(|(place, step)| step.encode(*place, now)).collect();
+        for (place, step) in steps {
+            self.envelope.apply(place, step);
+        }
+        self.file.write_all(text.as_bytes())
+    }
+
+    /// Nobody waits any more: the envelope goes, then the message.
+    ///
+    /// # Errors
+    /// The envelope could not be removed; the entry will be found finished at the next start.
+    pub fn finish(self) -> io::Result<()> {
+        let id = &self.envelope.id;
+        fs::remove_file(self.queue.envelope_path(id))?;
+        self.queue.gone();
+        match fs::remove_file(self.queue.message_path(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn damaged(queue: &Queue, id: &QueueId, why: EnvelopeError) -> QueueError {
+    queue.set_aside(id, &why);
+    QueueError::Damaged(why)
+}

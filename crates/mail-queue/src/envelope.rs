@@ -1,0 +1,378 @@
+//! The envelope of a message and its text form. The table is in `docs/formats/queue.md`.
+
+use std::fmt::{self, Write as _};
+
+use crate::QueueId;
+use crate::escape::{escape, unescape};
+use crate::progress::{Step, apply, read_steps};
+
+/// Bytes of an envelope file at most: a hundred thousand recipients and their progress.
+pub const BYTES_MAX: u64 = 256 << 20;
+
+/// How far a recipient is.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum State {
+    #[default]
+    Pending,
+    /// Delivered, or replaced by those it stands for.
+    Done,
+    /// For good; a report is due. The status is `5.1.1` and the like (RFC 3463).
+    Failed { status: String, text: String },
+    /// Failed, and the report is in the queue (or none was wanted).
+    Reported,
+}
+
+/// One recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Recipient {
+    /// `local@domain`, as SMTP writes it.
+    pub address: String,
+    /// As RCPT gave it: `rfc822;xtext`.
+    pub orcpt: Option<String>,
+    /// As RCPT gave it: `never`, or of `success,failure,delay`.
+    pub notify: Option<String>,
+    pub state: State,
+    /// The recipient (from 1) that this one was made from by forwarding or a group.
+    pub from: Option<usize>,
+}
+
+/// The envelope of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    pub id: QueueId,
+    /// Nanoseconds since 1970.
+    pub arrived_ns: i64,
+    /// Bytes of the message file.
+    pub message_size: u64,
+    /// Where the relayed form begins.
+    pub relay_offset: u64,
+    /// Received lines that came with it.
+    pub hops: u32,
+    /// The content has bytes above 127.
+    pub eight_bit: bool,
+    /// `ESMTPSA` and the like (RFC 3848).
+    pub protocol: String,
+    /// The client's name and address.
+    pub host_from: String,
+    /// The uid of who logged in.
+    pub auth_sender: Option<String>,
+    pub envid: Option<String>,
+    /// RET=HDRS was asked for.
+    pub headers_only: bool,
+    /// Nothing for the null reverse-path.
+    pub sender: Option<String>,
+    pub recipients: Vec<Recipient>,
+    /// Attempts so far that left somebody pending.
+    pub attempts: u32,
+    /// Not tried again before this second.
+    pub next_attempt: i64,
+    /// Of the last attempt.
+    pub last_error: String,
+}
+
+/// Why bytes are no envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnvelopeError {
+    /// The end mark is missing or its check fails: torn, or never finished.
+    Torn,
+    /// The check holds, and yet: which line.
+    Line(&'static str),
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EnvelopeError::Torn => f.write_str("the envelope is torn"),
+            EnvelopeError::Line(name) => write!(f, "the envelope's {name} is missing or wrong"),
+        }
+    }
+}
+
+impl std::error::Error for EnvelopeError {}
+
+const VERSION_LINE: &str = "Mailboat-Envelope: 1";
+
+impl Envelope {
+    /// A new one; the rest is filled in by its maker.
+    pub fn new(id: QueueId) -> Envelope {
+        Envelope {
+            id,
+            arrived_ns: base::clock::unix_nanos(),
+            message_size: 0,
+            relay_offset: 0,
+            hops: 0,
+            eight_bit: false,
+            protocol: "SMTP".into(),
+            host_from: String::new(),
+            auth_sender: None,
+            envid: None,
+            headers_only: false,
+            sender: None,
+            recipients: Vec::new(),
+            attempts: 0,
+            next_attempt: 0,
+            last_error: String::new(),
+        }
+    }
+
+    /// Seconds since 1970.
+    pub fn arrived(&self) -> i64 {
+        self.arrived_ns.div_euclid(1_000_000_000)
+    }
+
+    /// Whether somebody still waits for this message or for a report.
+    pub fn is_open(&self) -> bool {
+        self.recipients
+            .iter()
+            .any(|recipient| matches!(recipient.state, State::Pending | State::Failed { .. }))
+    }
+
+    /// Places (from 0) of those not done with.
+    pub fn pending(&self) -> impl Iterator<Item = usize> + '_ {
+        self.recipients
+            .iter()
+            .enumerate()
+            .filter(|(_, recipient)| recipient.state == State::Pending)
+            .map(|(place, _)| place)
+    }
+
+    /// What tells one delivery of this message from any other for ever: the id, and the moment.
+    pub fn delivery_key(&self) -> String {
+        format!("{} {}", self.id, self.arrived_ns)
+    }
+
+    /// The file's text, end mark included.
+    pub fn encode(&self) -> String {
+        let mut text = String::with_capacity(512);
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name}: {}", escape(value));
+        };
+        line("Mailboat-Envelope", "1");
+        line("Id", self.id.as_str());
+        line("Arrived", &self.arrived_ns.to_string());
+        line("Message-Size", &self.message_size.to_string());
+        line("Relay-Offset", &self.relay_offset.to_string());
+        line("Hops", &self.hops.to_string());
+        line("Body", if self.eight_bit { "8bit" } else { "7bit" });
+        line("Protocol", &self.protocol);
+        line("Host-From", &self.host_from);
+        if let Some(auth) = &self.auth_sender {
+            line("Auth-Sender", auth);
+        }
+        if let Some(envid) = &self.envid {
+            line("Envid", envid);
+        }
+        if self.headers_only {
+            line("Ret", "hdrs");
+        }
+        line("Sender", &format!("<{}>", self.sender.as_deref().unwrap_or("")));
+        for recipient in &self.recipients {
+            let mut value = format!("<{}>", recipient.address);
+            if let Some(notify) = &recipient.notify {
+                let _ = write!(value, " notify={notify}");
+            }
+            if let Some(orcpt) = &recipient.orcpt {
+                let _ = write!(value, " orcpt={orcpt}");
+            }
+            line("Recipient", &value);
+        }
+        let crc = base::crc32(text.as_bytes());
+        let _ = writeln!(text, "End: {crc:08x}");
+        text
+    }
+
+    /// Reads a file's bytes, progress included.
+    ///
+    /// # Errors
+    /// See [`EnvelopeError`].
+    pub fn decode(bytes: &[u8]) -> Result<Envelope, EnvelopeError> {
+        let end = find_end(bytes).ok_or(EnvelopeError::Torn)?;
+        let head = std::str::from_utf8(&bytes[..end.start]).map_err(|_| EnvelopeError::Torn)?;
+        let mut envelope = read_head(head)?;
+        for (place, step) in read_steps(&bytes[end.end..]) {
+            apply(&mut envelope, place, step);
+        }
+        Ok(envelope)
+    }
+
+    /// Applies what was just recorded.
+    pub(crate) fn apply(&mut self, place: usize, step: Step) {
+        apply(self, place, step);
+    }
+}
+
+/// Where the end mark stands, if there is one whose check holds.
+fn find_end(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+    const MARK: &[u8] = b"\nEnd: ";
+    let at = memchr::memmem::find(bytes, MARK)? + 1;
+    let line_end = at + memchr::memchr(b'\n', &bytes[at..])?;
+    let digits = std::str::from_utf8(&bytes[at + MARK.len() - 1..line_end]).ok()?;
+    let crc = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 8)?;
+    (base::crc32(&bytes[..at]) == crc).then_some(at..line_end + 1)
+}
+
+fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
+    let mut lines = head.lines();
+    if lines.next() != Some(VERSION_LINE) {
+        return Err(EnvelopeError::Line("version"));
+    }
+    let id = lines.next().and_then(|line| line.strip_prefix("Id: ")).and_then(QueueId::parse);
+    let mut envelope = Envelope::new(id.ok_or(EnvelopeError::Line("Id"))?);
+    let mut sender_seen = false;
+    for line in lines {
+        let (name, value) = line.split_once(": ").ok_or(EnvelopeError::Line("form"))?;
+        let value = unescape(value).ok_or(EnvelopeError::Line("form"))?;
+        match name {
+            "Arrived" => envelope.arrived_ns = number(&value, "Arrived")?,
+            "Message-Size" => envelope.message_size = number(&value, "Message-Size")?,
+            "Relay-Offset" => envelope.relay_offset = number(&value, "Relay-Offset")?,
+            "Hops" => envelope.hops = number(&value, "Hops")?,
+            "Body" => envelope.eight_bit = value == "8bit",
+            "Protocol" => envelope.protocol = value,
+            "Host-From" => envelope.host_from = value,
+            "Auth-Sender" => envelope.auth_sender = Some(value),
+            "Envid" => envelope.envid = Some(value),
+            "Ret" => envelope.headers_only = value == "hdrs",
+            "Sender" => {
+                let sender = in_angles(&value).ok_or(EnvelopeError::Line("Sender"))?.0;
+                envelope.sender = (!sender.is_empty()).then(|| sender.to_owned());
+                sender_seen = true;
+            }
+            "Recipient" => envelope.recipients.push(recipient(&value)?),
+            _ => {} // of a later version
+        }
+    }
+    if !sender_seen {
+        return Err(EnvelopeError::Line("Sender"));
+    }
+    Ok(envelope)
+}
+
+fn number<T: std::str::FromStr>(value: &str, name: &'static str) -> Result<T, EnvelopeError> {
+    value.parse().map_err(|_| EnvelopeError::Line(name))
+}
+
+/// What stands between the first `<` and its `>`, and the rest. A quoted local part may hold a `>`, so the last one
+/// before the parameters counts.
+pub(crate) fn in_angles(value: &str) -> Option<(&str, &str)> {
+    let inner = value.strip_prefix('<')?;
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, byte) in inner.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'>' if !quoted => return Some((&inner[..at], &inner[at + 1..])),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn recipient(value: &str) -> Result<Recipient, EnvelopeError> {
+    let (address, rest) = in_angles(value).ok_or(EnvelopeError::Line("Recipient"))?;
+    let mut recipient = Recipient { address: address.to_owned(), ..Recipient::default() };
+    for word in rest.split(' ').filter(|word| !word.is_empty()) {
+        match word.split_once('=') {
+            Some(("notify", notify)) => recipient.notify = Some(notify.to_owned()),
+            Some(("orcpt", orcpt)) => recipient.orcpt = Some(orcpt.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(recipient)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub fn sample() -> Envelope {
+        let mut envelope = Envelope::new(QueueId::parse("GPM7U00A.1B2").unwrap());
+        envelope.arrived_ns = 1_772_272_800_123_456_789;
+        envelope.message_size = 1234;
+        envelope.relay_offset = 35;
+        envelope.hops = 3;
+        envelope.eight_bit = true;
+        envelope.host_from = "client [127.0.0.1]".into();
+        envelope.auth_sender = Some("alice".into());
+        envelope.sender = Some("alice@example.org".into());
+        envelope.recipients = vec![
+            Recipient {
+                address: "bob@example.org".into(),
+                notify: Some("failure,delay".into()),
+                orcpt: Some("rfc822;bob@example.org".into()),
+                ..Recipient::default()
+            },
+            Recipient { address: "\"a > b\"@example.org".into(), ..Recipient::default() },
+        ];
+        envelope
+    }
+
+    #[test]
+    fn an_envelope_is_read_as_it_was_written() {
+        let envelope = sample();
+        let text = envelope.encode();
+        assert!(
+            text.contains(
+                "\nRecipient: <bob@example.org> notify=failure,delay orcpt=rfc822;bob@example.org\n"
+            )
+        );
+        assert_eq!(Envelope::decode(text.as_bytes()), Ok(envelope));
+    }
+
+    #[test]
+    fn any_flipped_bit_and_any_cut_is_recognised() {
+        let bytes = sample().encode().into_bytes();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            // The check is in hexadecimal digits: a flipped case bit of a digit spells the same number.
+            if let Ok(read) = Envelope::decode(&damaged) {
+                assert!(bit / 8 > bytes.len() - 10, "bit {bit} of {}", bytes.len());
+                assert_eq!(read, sample());
+            }
+        }
+        for length in 0..bytes.len() {
+            assert!(Envelope::decode(&bytes[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn progress_is_applied_and_a_torn_step_is_not() {
+        let mut text = sample().encode();
+        text.push_str(&Step::Done.encode(0, 1_772_272_801));
+        text.push_str(
+            &Step::Expanded(vec!["x@a.example".into(), "y@a.example".into()]).encode(1, 1_772_272_801),
+        );
+        text.push_str(&Step::Failed { status: "5.1.1".into(), text: "no\nsuch user".into() }.encode(2, 5));
+        let whole = Envelope::decode(text.as_bytes()).unwrap();
+        assert_eq!(whole.recipients.len(), 4);
+        assert_eq!(whole.recipients[0].state, State::Done);
+        assert_eq!(whole.recipients[1].state, State::Done);
+        assert_eq!(whole.recipients[3].from, Some(2));
+        assert_eq!(whole.pending().collect::<Vec<_>>(), [3]);
+        assert!(matches!(&whole.recipients[2].state, State::Failed { text, .. } if text == "no\nsuch user"));
+        let torn = &text.as_bytes()[..text.len() - 3];
+        assert_eq!(Envelope::decode(torn).unwrap().recipients[2].state, State::Pending);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_says_cannot_forge_a_line(host in "\\PC*|[\\x00-\\x7f]{0,40}", auth in ".*") {
+            let mut envelope = sample();
+            envelope.host_from = host;
+            envelope.auth_sender = Some(auth);
+            prop_assert_eq!(Envelope::decode(envelope.encode().as_bytes()), Ok(envelope));
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
+            let _ = Envelope::decode(&bytes);
+            let mut behind = sample().encode().into_bytes();
+            behind.extend_from_slice(&bytes);
+            prop_assert!(Envelope::decode(&behind).is_ok());
+        }
+    }
+}

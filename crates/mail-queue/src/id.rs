@@ -1,0 +1,100 @@
+//! Names of messages in the queue: `XXXXXXXX.XXX` (S81).
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use base::base36;
+
+/// Values of the five characters behind the second.
+const COUNTER_RANGE: u64 = 36 * 36 * 36 * 36 * 36;
+
+/// A queue id; always of the legal form.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct QueueId(String);
+
+impl QueueId {
+    /// The next id of this process.
+    pub fn next() -> QueueId {
+        static COUNTER: OnceLock<AtomicU64> = OnceLock::new();
+        static LAST_SECOND: AtomicI64 = AtomicI64::new(0);
+        let counter = COUNTER.get_or_init(|| AtomicU64::new(random_start())).fetch_add(1, Ordering::Relaxed);
+        let now = base::clock::unix_seconds();
+        let second = LAST_SECOND.fetch_max(now, Ordering::Relaxed).max(now); // never back
+        QueueId::of(second, counter)
+    }
+
+    fn of(second: i64, counter: u64) -> QueueId {
+        let second = base36::encode(u64::try_from(second).unwrap_or(0), 6);
+        let rest = base36::encode(counter % COUNTER_RANGE, 5);
+        QueueId(format!("{second}{}.{}", &rest[..2], &rest[2..]))
+    }
+
+    /// The id that is always the same for the same cause: a report is not made twice.
+    pub fn derived(second: i64, cause: &str) -> QueueId {
+        let hash = cause.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        QueueId::of(second, hash ^ (hash >> 29))
+    }
+
+    /// Reads an id.
+    pub fn parse(text: &str) -> Option<QueueId> {
+        let (head, tail) = text.split_once('.')?;
+        let legal = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        (head.len() == 8 && tail.len() == 3 && legal(head) && legal(tail)).then(|| QueueId(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `env-XXXXXXXX.XXX`
+    pub fn envelope_name(&self) -> String {
+        format!("env-{}", self.0)
+    }
+}
+
+impl fmt::Display for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Somewhere in the range, another place in each process.
+fn random_start() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish() % COUNTER_RANGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_originals_form_and_do_not_repeat() {
+        let ids: std::collections::HashSet<QueueId> = (0..10_000).map(|_| QueueId::next()).collect();
+        assert_eq!(ids.len(), 10_000);
+        for id in ids {
+            assert_eq!(QueueId::parse(id.as_str()), Some(id));
+        }
+        assert!(QueueId::of(1_010_485_800, 37).as_str().starts_with("GPM7U0"));
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for wrong in
+            ["", "GPM7U00", "GPM7U000.00", "gpm7u000.000", "../../.etc", "GPM7U000/000", "GPM7U000.000x"]
+        {
+            assert_eq!(QueueId::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_derived_id_is_the_same_for_the_same_cause() {
+        assert_eq!(QueueId::derived(5, "a 1"), QueueId::derived(5, "a 1"));
+        assert_ne!(QueueId::derived(5, "a 1"), QueueId::derived(5, "a 2"));
+    }
+}

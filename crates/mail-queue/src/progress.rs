@@ -1,0 +1,112 @@
+//! The steps that are appended to an envelope as it goes its way.
+
+use crate::envelope::{Envelope, Recipient, State, in_angles};
+use crate::escape::{escape, unescape};
+
+/// Recipients of one envelope at most, expansions included: a group that contains itself ends here.
+pub const RECIPIENTS_MAX: usize = 200_000;
+
+/// One step. Its recipient is given by place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The recipient has it.
+    Done,
+    /// The recipient stands for these addresses, which are new recipients.
+    Expanded(Vec<String>),
+    /// For good.
+    Failed { status: String, text: String },
+    /// The report of the failure is in the queue.
+    Reported,
+    /// Tried, and not again before this second. Concerns the whole envelope.
+    Attempt { next: i64, text: String },
+}
+
+impl Step {
+    /// The line for the recipient at `place` (from 0), with its end.
+    pub fn encode(&self, place: usize, now: i64) -> String {
+        let number = place + 1;
+        let line = match self {
+            Step::Done => format!("done {number} {now}"),
+            Step::Expanded(addresses) => {
+                let list: String =
+                    addresses.iter().map(|address| format!(" <{}>", escape(address))).collect();
+                format!("expanded {number} {now}{list}")
+            }
+            Step::Failed { status, text } => format!("failed {number} {now} {status} {}", escape(text)),
+            Step::Reported => format!("reported {number} {now}"),
+            Step::Attempt { next, text } => format!("attempt 0 {next} {}", escape(text)),
+        };
+        let crc = base::crc32(line.as_bytes());
+        format!("{line} #{crc:08x}\n")
+    }
+
+    fn decode(line: &str) -> Option<(usize, Step)> {
+        let (line, crc) = line.rsplit_once(" #")?;
+        if crc.len() != 8 || u32::from_str_radix(crc, 16).ok()? != base::crc32(line.as_bytes()) {
+            return None;
+        }
+        let mut words = line.splitn(4, ' ');
+        let (word, number, second) = (words.next()?, words.next()?, words.next()?);
+        let rest = words.next().unwrap_or("");
+        let number: usize = number.parse().ok()?;
+        let second: i64 = second.parse().ok()?;
+        let step = match word {
+            "done" => Step::Done,
+            "expanded" => Step::Expanded(addresses(rest)?),
+            "failed" => {
+                let (status, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                Step::Failed { status: status.to_owned(), text: unescape(text)? }
+            }
+            "reported" => Step::Reported,
+            "attempt" => return Some((0, Step::Attempt { next: second, text: unescape(rest)? })),
+            _ => return None,
+        };
+        Some((number.checked_sub(1)?, step))
+    }
+}
+
+fn addresses(mut rest: &str) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let (address, behind) = in_angles(rest)?;
+        found.push(unescape(address)?);
+        rest = behind.strip_prefix(' ').unwrap_or(behind);
+    }
+    Some(found)
+}
+
+/// The steps behind the end mark, up to the first that does not verify.
+pub fn read_steps(bytes: &[u8]) -> impl Iterator<Item = (usize, Step)> + '_ {
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .map_while(|line| Step::decode(std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?))
+}
+
+/// Changes the envelope as the step says. A step that does not fit changes nothing.
+pub fn apply(envelope: &mut Envelope, place: usize, step: Step) {
+    if let Step::Attempt { next, text } = step {
+        envelope.attempts = envelope.attempts.saturating_add(1);
+        envelope.next_attempt = next;
+        envelope.last_error = text;
+        return;
+    }
+    let room = RECIPIENTS_MAX.saturating_sub(envelope.recipients.len());
+    let Some(recipient) = envelope.recipients.get_mut(place) else { return };
+    match step {
+        Step::Done => recipient.state = State::Done,
+        Step::Failed { status, text } => recipient.state = State::Failed { status, text },
+        Step::Reported => recipient.state = State::Reported,
+        Step::Expanded(addresses) if addresses.len() <= room => {
+            recipient.state = State::Done;
+            let parent = recipient.clone();
+            envelope.recipients.extend(addresses.into_iter().map(|address| Recipient {
+                address,
+                orcpt: parent.orcpt.clone(),
+                notify: parent.notify.clone(),
+                state: State::Pending,
+                from: Some(place + 1),
+            }));
+        }
+        Step::Expanded(_) | Step::Attempt { .. } => {}
+    }
+}

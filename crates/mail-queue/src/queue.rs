@@ -1,0 +1,239 @@
+//! The queue as a whole: its folders, how to begin a message, how to find one.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use commit_journal::SyncLevel;
+use server_config::parameters::service_smtp;
+use server_config::{Config, Instance};
+use server_log::{Category, Log};
+
+use crate::entry::Entry;
+use crate::incoming::IncomingMessage;
+use crate::{EnvelopeError, QueueId};
+
+/// Where the queue is, and what it promises.
+#[derive(Clone, Debug)]
+pub struct QueueSettings {
+    pub folder: PathBuf,
+    /// `local.service.smtp.envelopesynclevel` (S155)
+    pub envelope_sync: SyncLevel,
+    /// `local.service.smtp.messagesynclevel` (S155)
+    pub message_sync: SyncLevel,
+    /// `service.smtp.minfreespace`: bytes below which nothing new is taken.
+    pub min_free_bytes: u64,
+}
+
+impl QueueSettings {
+    pub fn from_config(config: &Config, instance: &Instance) -> QueueSettings {
+        let level = |number: i64| SyncLevel::from_number(number).unwrap_or_default();
+        QueueSettings {
+            folder: instance.queue_dir(),
+            envelope_sync: level(config.get(&service_smtp::ENVELOPE_SYNC_LEVEL)),
+            message_sync: level(config.get(&service_smtp::MESSAGE_SYNC_LEVEL)),
+            min_free_bytes: u64::try_from(config.get(&service_smtp::MIN_FREE_SPACE)).unwrap_or(0),
+        }
+    }
+}
+
+/// Why the queue did not do what it was asked.
+#[derive(Debug)]
+pub enum QueueError {
+    /// The disk is full, or nearly. Nothing was kept.
+    NoSpace,
+    /// The entry is there already (a report that was made before).
+    AlreadyThere,
+    /// Stored bytes are wrong; the entry was put into lost+found.
+    Damaged(EnvelopeError),
+    Io(io::Error),
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QueueError::NoSpace => f.write_str("no space left for the queue"),
+            QueueError::AlreadyThere => f.write_str("it is in the queue already"),
+            QueueError::Damaged(why) => write!(f, "{why}"),
+            QueueError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for QueueError {}
+
+impl From<io::Error> for QueueError {
+    fn from(error: io::Error) -> QueueError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => QueueError::NoSpace,
+            _ => QueueError::Io(error),
+        }
+    }
+}
+
+type OnCommit = Box<dyn Fn(&QueueId) + Send + Sync>;
+
+pub(crate) struct Shared {
+    pub settings: QueueSettings,
+    pub control: PathBuf,
+    pub messages: PathBuf,
+    pub lost: PathBuf,
+    pub log: Log,
+    depth: AtomicUsize,
+    on_commit: OnceLock<OnCommit>,
+}
+
+/// The queue of an instance; clones share it.
+#[derive(Clone)]
+pub struct Queue {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Queue {
+    /// Makes the folders that are missing. Look at [`Queue::check`] before anything is taken.
+    ///
+    /// # Errors
+    /// A folder cannot be made.
+    pub fn open(settings: QueueSettings, log: Log) -> io::Result<Queue> {
+        let inside = |name: &str| settings.folder.join(name);
+        let (control, messages, lost) = (inside("control"), inside("messages"), inside("lost+found"));
+        for folder in [&control, &messages, &lost, &inside("deferred/SMTP-Deliver")] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let shared = Shared {
+            settings,
+            control,
+            messages,
+            lost,
+            log,
+            depth: AtomicUsize::new(0),
+            on_commit: OnceLock::new(),
+        };
+        Ok(Queue { shared: Arc::new(shared) })
+    }
+
+    /// Begins a message: a file of its own, to be streamed into.
+    ///
+    /// # Errors
+    /// `NoSpace`, or the system's.
+    pub fn begin(&self) -> Result<IncomingMessage, QueueError> {
+        IncomingMessage::begin(self.clone(), QueueId::next())
+    }
+
+    /// Begins a message with an id that says what caused it.
+    ///
+    /// # Errors
+    /// `AlreadyThere` when it was made before.
+    pub fn begin_as(&self, id: QueueId) -> Result<IncomingMessage, QueueError> {
+        if self.envelope_path(&id).exists() {
+            return Err(QueueError::AlreadyThere);
+        }
+        // A message without its envelope is what a crash left of the same report.
+        match fs::remove_file(self.message_path(&id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => IncomingMessage::begin(self.clone(), id),
+        }
+    }
+
+    /// Called with each id that was committed, once. The first caller counts.
+    pub fn on_commit(&self, tell: impl Fn(&QueueId) + Send + Sync + 'static) {
+        let _ = self.shared.on_commit.set(Box::new(tell));
+    }
+
+    /// The entry of this id; nothing when there is none (any more).
+    ///
+    /// # Errors
+    /// `Damaged` (it is in lost+found then), or the system's.
+    pub fn load(&self, id: &QueueId) -> Result<Option<Entry>, QueueError> {
+        Entry::load(self.clone(), id)
+    }
+
+    /// Envelopes in the control folder (S49).
+    pub fn depth(&self) -> usize {
+        self.shared.depth.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are free for the queue.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn free_space(&self) -> io::Result<u64> {
+        os::file::free_space(&self.shared.settings.folder)
+    }
+
+    /// Whether less is free than `service.smtp.minfreespace`.
+    pub fn is_short_of_space(&self) -> bool {
+        self.free_space().is_ok_and(|free| free < self.shared.settings.min_free_bytes)
+    }
+
+    /// Ids of the envelopes in the control folder, oldest first. Also for tools, with or without smtpd.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn ids(&self) -> io::Result<Vec<QueueId>> {
+        let mut ids: Vec<QueueId> = fs::read_dir(&self.shared.control)?
+            .filter_map(|entry| QueueId::parse(entry.ok()?.file_name().to_str()?.strip_prefix("env-")?))
+            .collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// The message file of an id.
+    pub fn message_path(&self, id: &QueueId) -> PathBuf {
+        self.shared.messages.join(id.as_str())
+    }
+
+    /// The envelope file of an id.
+    pub fn envelope_path(&self, id: &QueueId) -> PathBuf {
+        self.shared.control.join(id.envelope_name())
+    }
+
+    pub(crate) fn committed(&self, id: &QueueId) {
+        self.shared.depth.fetch_add(1, Ordering::Relaxed);
+        if let Some(tell) = self.shared.on_commit.get() {
+            tell(id);
+        }
+    }
+
+    pub(crate) fn gone(&self) {
+        let _ = self
+            .shared
+            .depth
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |depth| depth.checked_sub(1));
+    }
+
+    pub(crate) fn set_depth(&self, depth: usize) {
+        self.shared.depth.store(depth, Ordering::Relaxed);
+    }
+
+    /// Puts what stands under this id into lost+found, with a line in the log.
+    pub fn set_aside(&self, id: &QueueId, why: &dyn fmt::Display) {
+        self.shared.log.error(
+            Category::General,
+            format_args!("{id}: {why}; what there is of it was put into queue/lost+found"),
+        );
+        let had_envelope = move_aside(&self.envelope_path(id), &self.shared.lost);
+        move_aside(&self.message_path(id), &self.shared.lost);
+        if had_envelope {
+            self.gone();
+        }
+    }
+}
+
+/// Moves a file into a folder, under a name that is free there. Whether there was one.
+pub(crate) fn move_aside(path: &Path, folder: &Path) -> bool {
+    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { return false };
+    for attempt in 0..1000 {
+        let target = if attempt == 0 { folder.join(&name) } else { folder.join(format!("{name}.{attempt}")) };
+        match os::file::rename_new(path, &target) {
+            Ok(()) => return true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => return false,
+        }
+    }
+    false
+}
