@@ -5,6 +5,7 @@
 //! outgrown. [`Authenticator`] is what servers ask; it holds the cache of log-ins.
 
 pub mod authenticator;
+pub mod domains;
 pub mod edit;
 pub mod embedded;
 pub mod entry;
@@ -19,6 +20,7 @@ use server_config::{Config, Instance};
 use server_log::Log;
 
 pub use authenticator::{Authenticator, LogIn};
+pub use domains::LocalDomains;
 pub use embedded::Embedded;
 pub use entry::{DeliveryOptions, Entry, Kind, Service};
 

@@ -1,1 +1,19 @@
-//! The smtp-accept module: an SMTP conversation that ends in a committed queue entry.
+//! smtp-accept: a conversation that ends in a committed queue entry (RFC 5321, RFC 6409).
+//!
+//! What becomes of the entry is the mta's; the two meet only in the queue. 250 to the end of data is said when the queue
+//! has made message and envelope durable, never before. [`Accept`] is the service for the dispatcher.
+
+pub mod accept;
+pub mod commands;
+pub mod content;
+pub mod header;
+pub mod listening;
+pub mod receiving;
+pub mod replies;
+pub mod session;
+pub mod settings;
+pub mod state;
+
+pub use accept::Accept;
+pub use listening::listening;
+pub use settings::Settings;

@@ -6,7 +6,7 @@ parameters! {
     SUBMISSION_PORT: Port = "local.service.smtp.submissionport", "587", 0, 65535, false, Restart, Status::Active, "smtpd", "The submission port (RFC 6409); 0 is off. Ours.";
     SUBMISSIONS_PORT: Port = "local.service.smtp.submissionsport", "0", 0, 65535, false, Restart, Status::Active, "smtpd", "The submission port with implicit TLS (RFC 8314); 0 is off. Ours.";
     PLAINTEXT_MIN_CIPHER: Count = "service.smtp.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "smtpd", "Bits of encryption that AUTH needs; 0 none, -1 never allowed.";
-    BANNER: Text = "service.smtp.banner", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "The greeting; empty is the built-in one.";
+    BANNER: Text = "service.smtp.banner", "%h %p service (%P %V)", 0, 0, false, NextConnection, Status::Active, "smtpd", "The greeting: %h host, %p protocol, %P product, %V version.";
     DOMAIN: Text = "service.smtp.domain", "", 0, 0, false, Restart, Status::Active, "smtpd", "The domain this server runs in.";
     DEFAULT_DOMAIN: Text = "service.smtp.defaultdomain", "", 0, 0, false, Restart, Status::Active, "smtpd", "The domain added to addresses that have none; unset is the host name.";
     LOCAL_MAIL_DOMAINS: List = "service.smtp.smtp-router.localmaildomains", "", 0, 0, false, Restart, Status::Active, "smtpd", "Domains in which an address not found is an unknown user.";
@@ -44,10 +44,11 @@ parameters! {
     ALLOW_HELP: Switch = "service.smtp.smtp-accept.allowhelp", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether HELP is advertised and honoured.";
     ALLOW_BDAT: Switch = "service.smtp.smtp-accept.allowbdat", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether BDAT is advertised and honoured.";
     ALLOW_VRFY: Switch = "service.smtp.smtp-accept.allowvrfy", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether VRFY is advertised and honoured.";
-    ALLOW_EXPN: Switch = "service.smtp.smtp-accept.allowexpn", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether EXPN is advertised and honoured.";
+    ALLOW_EXPN: Switch = "service.smtp.smtp-accept.allowexpn", "no", 0, 1, false, NextConnection, Status::NotYet("EXPN"), "smtpd", "Whether EXPN is advertised and honoured.";
     ALLOW_ONEX: Switch = "service.smtp.smtp-accept.allowonex", "no", 0, 1, false, Restart, Status::NotYet("ONEX"), "smtpd", "Whether ONEX is honoured.";
     ALLOW_VERB: Switch = "service.smtp.smtp-accept.allowverb", "no", 0, 1, false, Restart, Status::NotYet("VERB"), "smtpd", "Whether VERB is honoured.";
     ALLOW_ETRN: Switch = "service.smtp.smtp-accept.allowetrn", "no", 0, 1, false, Restart, Status::NotYet("ETRN"), "smtpd", "Whether ETRN is honoured.";
+    OWN_ADDRESS_ONLY: Switch = "local.service.smtp.smtp-accept.ownaddressonly", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether who logged in may send from own addresses only. Ours.";
     DO_AUTH: Switch = "service.smtp.smtp-accept.doauth", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether AUTH is offered.";
     HOPCOUNTEXCEED_ACTIONS: Count = "service.smtp.error-handler.hopcountexceedactions", "14", 0, 15, false, Restart, Status::Active, "smtpd", "Sum of 1 reply to the sender, 2 hold, 4 notify postmaster, 8 log.";
     QUOTAEXCEED_ACTIONS: Count = "service.smtp.error-handler.quotaexceedactions", "1", 1, 15, false, Restart, Status::Active, "smtpd", "Sum of 1 reply to the sender, 2 hold, 4 notify postmaster, 8 log.";

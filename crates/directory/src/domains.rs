@@ -1,0 +1,91 @@
+//! Which domains are ours: `localmaildomains` of any length (S112), the host's own names, and the default domain.
+
+use std::collections::HashSet;
+
+use server_config::Config;
+use server_config::parameters::{local, service_smtp};
+
+/// Longest pattern of `localmaildomains`; domains are not longer.
+const DOMAIN_BYTES_MAX: usize = 255;
+
+/// The domains in which an address that is not found is an unknown user.
+#[derive(Clone, Debug, Default)]
+pub struct LocalDomains {
+    exact: HashSet<String>,
+    /// Suffixes with their dot, from `*.example.org`.
+    below: HashSet<String>,
+    default: String,
+}
+
+impl LocalDomains {
+    /// From `service.smtp.smtp-router.localmaildomains`, `.domain`, `.defaultdomain` (S110, S111) and `local.hostname`.
+    pub fn from_config(config: &Config) -> LocalDomains {
+        let host = config.get(&local::HOST_NAME);
+        let own = config.get(&service_smtp::DOMAIN);
+        let default = config.get(&service_smtp::DEFAULT_DOMAIN);
+        let listed = config.get(&service_smtp::LOCAL_MAIL_DOMAINS);
+        let default = if default.is_empty() { host.clone() } else { default };
+        LocalDomains::new(listed.into_iter().chain([host, own, default.clone()]), &default)
+    }
+
+    /// `names` may be `*.example.org`: every domain below.
+    pub fn new(names: impl IntoIterator<Item = String>, default: &str) -> LocalDomains {
+        let mut domains = LocalDomains { default: default.to_ascii_lowercase(), ..LocalDomains::default() };
+        for name in names {
+            let name = name.trim().trim_end_matches('.').to_ascii_lowercase();
+            if name.is_empty() || name.len() > DOMAIN_BYTES_MAX {
+                continue;
+            }
+            match name.strip_prefix('*') {
+                Some(suffix) if suffix.starts_with('.') => domains.below.insert(suffix.to_owned()),
+                _ => domains.exact.insert(name),
+            };
+        }
+        domains
+    }
+
+    /// Whether mail for this domain is delivered here.
+    pub fn contains(&self, domain: &str) -> bool {
+        let domain = domain.to_ascii_lowercase();
+        self.exact.contains(&domain)
+            || domain.match_indices('.').any(|(at, _)| self.below.contains(&domain[at..]))
+    }
+
+    /// The domain of addresses that have none.
+    pub fn default_domain(&self) -> &str {
+        &self.default
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_are_found_whole_or_below_a_star() {
+        let domains = LocalDomains::new(["Example.ORG".into(), "*.corp.test".into()], "example.org");
+        for (domain, ours) in [
+            ("example.org", true),
+            ("EXAMPLE.org", true),
+            ("sub.example.org", false),
+            ("a.corp.test", true),
+            ("a.b.corp.test", true),
+            ("corp.test", false),
+            ("notcorp.test", false),
+        ] {
+            assert_eq!(domains.contains(domain), ours, "{domain}");
+        }
+    }
+
+    /// S112.
+    #[test]
+    fn ten_thousand_domains_cost_no_more_than_one() {
+        let names = (0..10_000).map(|n| format!("d{n}.example"));
+        let domains = LocalDomains::new(names, "d0.example");
+        let begin = std::time::Instant::now();
+        for n in 0..100_000 {
+            assert!(domains.contains(&format!("d{}.example", n % 10_000)));
+        }
+        assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+    }
+}

@@ -1,0 +1,56 @@
+//! The service: what all sessions share.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use connection::{Io, Session as ConnectionSession};
+use directory::Authenticator;
+use dispatcher::Service;
+use mail_queue::Queue;
+use server_log::Log;
+
+use crate::Settings;
+use crate::session::Session;
+
+/// Gives new settings after SIGHUP, or nothing when they are broken.
+pub type Reread = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
+
+/// What every session has access to.
+pub struct Desk {
+    pub queue: Queue,
+    pub authenticator: Authenticator,
+    pub log: Log,
+}
+
+/// The accept module.
+pub struct Accept {
+    desk: Arc<Desk>,
+    settings: RwLock<Arc<Settings>>,
+    reread: Reread,
+}
+
+impl Accept {
+    pub fn new(
+        settings: Settings,
+        queue: Queue,
+        authenticator: Authenticator,
+        log: Log,
+        reread: Reread,
+    ) -> Accept {
+        let desk = Arc::new(Desk { queue, authenticator, log });
+        Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
+    }
+}
+
+impl Service for Accept {
+    fn open_session(&self, _io: &Io) -> Box<dyn ConnectionSession> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Box::new(Session::new(settings, self.desk.clone()))
+    }
+
+    fn reload(&self) {
+        if let Some(settings) = (self.reread)() {
+            *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+            self.desk.authenticator.flush(None);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Which command does what. Exhaustive on purpose: a new command does not compile until it has its place.
+
+pub mod auth;
+pub mod bdat;
+pub mod data;
+pub mod ehlo;
+pub mod mail;
+pub mod rcpt;
+pub mod starttls;
+
+use connection::Io;
+use smtp_wire::{Command, Reply};
+
+use crate::replies;
+use crate::session::{Answer, Session};
+
+/// Reads one line and runs it.
+pub fn run_line(session: &mut Session, line: &[u8], io: &mut Io) -> Answer {
+    match smtp_wire::parse(line, false) {
+        Ok(command) => run(session, command, io),
+        Err(error) if error.is_fatal() => Answer::Last(error.reply()),
+        Err(error) => Answer::Say(error.reply()),
+    }
+}
+
+fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
+    match command {
+        Command::Helo(name) => Answer::Say(ehlo::helo(session, name)),
+        Command::Ehlo(name) => Answer::Say(ehlo::ehlo(session, name, io)),
+        Command::Mail(sender, parameters) => mail::run(session, sender, parameters, io),
+        Command::Rcpt(recipient, parameters) => Answer::Say(rcpt::run(session, recipient, parameters)),
+        Command::Data => data::begin(session, io),
+        Command::Bdat { size, last } => bdat::begin(session, size, last, io),
+        Command::Rset => {
+            session.state.reset(); // who logged in stays so (S189)
+            Answer::Say(Reply::new(250, (2, 0, 0), "OK"))
+        }
+        Command::Noop => Answer::Say(Reply::new(250, (2, 0, 0), "OK")),
+        Command::Vrfy if session.settings.allow_vrfy => {
+            Answer::Say(Reply::new(252, (2, 5, 2), "Cannot verify, but will take mail for it if it exists"))
+        }
+        Command::Help if session.settings.allow_help => Answer::Say(help()),
+        Command::Vrfy | Command::Help | Command::NotDone(_) => Answer::Say(replies::not_implemented()),
+        Command::NotTrusted => Answer::Say(Reply::new(550, (5, 7, 0), "Not for you")),
+        Command::Quit => {
+            let host = &session.settings.host_name;
+            Answer::Last(Reply::new(221, (2, 0, 0), format!("{host} closing")))
+        }
+        Command::StartTls => starttls::run(session, io),
+        Command::Auth(mechanism, initial) => auth::begin(session, &mechanism, initial.as_deref(), io),
+        Command::Http => Answer::Last(Reply::new(554, (5, 5, 1), "This is SMTP")),
+    }
+}
+
+fn help() -> Reply {
+    Reply::new(
+        214,
+        (2, 0, 0),
+        "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT",
+    )
+    .line("Trouble with mail? Write to the postmaster")
+}

@@ -1,0 +1,119 @@
+//! AUTH: who the client is, proved (RFC 4954). Once in a connection (S190).
+
+use std::time::Duration;
+
+use connection::{Io, TlsState};
+use directory::{LogIn, Service};
+use sasl::{Exchange, Mechanism, Step};
+use server_log::Category;
+use smtp_wire::Reply;
+
+use crate::replies;
+use crate::session::{Answer, Session};
+use crate::state::State;
+
+/// Failures after which the connection is closed.
+const FAILURES_MAX: u32 = 5;
+/// The pause after the first failure; it doubles with each.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
+
+/// Whether a password may be said on this connection: under TLS of enough bits, or on loopback.
+pub fn is_offered(session: &Session, io: &Io) -> bool {
+    session.settings.do_auth && session.user.is_none() && is_safe(session, io)
+}
+
+fn is_safe(session: &Session, io: &Io) -> bool {
+    let needed = session.settings.plaintext_min_cipher;
+    match &io.tls {
+        _ if needed < 0 => false,
+        TlsState::Active { bits, .. } => i64::from(*bits) >= needed,
+        _ => needed == 0 && io.peer.ip().to_canonical().is_loopback(),
+    }
+}
+
+pub fn begin(session: &mut Session, mechanism: &str, initial: Option<&[u8]>, io: &Io) -> Answer {
+    if !session.settings.do_auth {
+        return Answer::Say(replies::not_implemented());
+    }
+    if session.user.is_some() {
+        return Answer::Say(replies::bad_sequence("You are logged in already")); // RFC 4954 §4
+    }
+    let client = match &session.state {
+        State::Greeted { client } if client.extended => client.clone(),
+        State::InTransaction { .. } => return Answer::Say(replies::bad_sequence("A transaction is open")),
+        _ => return Answer::Say(replies::bad_sequence("Say EHLO first")),
+    };
+    if !is_safe(session, io) {
+        return Answer::Say(Reply::new(538, (5, 7, 11), "Encryption is required first"));
+    }
+    let Some(mechanism) = Mechanism::named(mechanism) else {
+        return Answer::Say(Reply::new(504, (5, 5, 4), "Mechanism not supported"));
+    };
+    let (exchange, step) = Exchange::start(mechanism, initial);
+    session.state = State::Authenticating { client, exchange };
+    proceed(session, step, io)
+}
+
+/// The client's response to a challenge.
+pub fn respond(session: &mut Session, line: &[u8], io: &mut Io) -> Answer {
+    let State::Authenticating { exchange, .. } = &mut session.state else {
+        return Answer::Say(replies::bad_sequence("No response was expected"));
+    };
+    let step = exchange.respond(line);
+    proceed(session, step, io)
+}
+
+fn proceed(session: &mut Session, step: Step, io: &Io) -> Answer {
+    let (authzid, authcid, password) = match step {
+        Step::Challenge(text) => return Answer::Say(Reply::plain(334, text)),
+        Step::Cancelled => {
+            session.state.reset();
+            return Answer::Say(Reply::new(501, (5, 0, 0), "Authentication cancelled"));
+        }
+        Step::Syntax => {
+            session.state.reset();
+            return Answer::Say(Reply::new(501, (5, 5, 2), "Cannot decode the response"));
+        }
+        Step::Credentials { authzid, authcid, password } => (authzid, authcid, password),
+    };
+    session.state.reset();
+    let log_in = session.desk.authenticator.log_in(Service::Smtp, &authcid, password.reveal());
+    let peer = io.peer.ip().to_canonical();
+    match log_in {
+        // Nobody acts for somebody else here.
+        LogIn::Accepted(user) if authzid.is_empty() || same(&user, &authzid) => {
+            session.user = Some(user);
+            session.desk.log.information(Category::Account, format_args!("login {authcid} [{peer}]"));
+            Answer::Say(Reply::new(235, (2, 7, 0), "Authentication successful"))
+        }
+        LogIn::Accepted(_) | LogIn::Refused => {
+            session.desk.log.notice(Category::Account, format_args!("badlogin {authcid} [{peer}]"));
+            failed(session)
+        }
+        LogIn::Disallowed => {
+            session.desk.log.notice(Category::Account, format_args!("login not allowed {authcid} [{peer}]"));
+            Answer::Say(Reply::new(535, (5, 7, 1), "This account may not send mail here")) // S109
+        }
+        LogIn::Unavailable(why) => {
+            session.desk.log.error(Category::Account, format_args!("{why}"));
+            Answer::Say(Reply::new(454, (4, 7, 0), "Cannot check passwords now, try again later"))
+        }
+    }
+}
+
+fn same(user: &directory::Entry, name: &str) -> bool {
+    user.uid.as_deref().is_some_and(|uid| uid.eq_ignore_ascii_case(name)) || user.has_address(name)
+}
+
+/// A wrong password is answered late, without holding a thread; after a few the connection ends.
+fn failed(session: &mut Session) -> Answer {
+    let after = PAUSE_FIRST.saturating_mul(1 << session.failed_log_ins.min(8)).min(PAUSE_MAX);
+    session.failed_log_ins = session.failed_log_ins.saturating_add(1);
+    if session.failed_log_ins >= FAILURES_MAX {
+        let text = format!("{} Too many wrong passwords", session.settings.host_name);
+        return Answer::Later { reply: Reply::new(421, (4, 7, 0), text), after, last: true };
+    }
+    let reply = Reply::new(535, (5, 7, 8), "Wrong user name or password");
+    Answer::Later { reply, after, last: false }
+}

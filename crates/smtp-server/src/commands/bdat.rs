@@ -1,0 +1,86 @@
+//! BDAT: the content in chunks of a length that is told (RFC 3030 §2).
+//!
+//! A chunk that cannot be taken is read all the same, since it is on its way; the refusal follows it.
+
+use connection::Io;
+use smtp_wire::{Decoder, Reply};
+
+use crate::replies;
+use crate::session::{Answer, Session};
+use crate::state::{Chunk, Client, State, Transaction};
+
+/// Bytes of a refused chunk that are read; a client that announces more is sent away.
+const REFUSED_CHUNK_MAX: u64 = 64 << 20;
+
+pub fn begin(session: &mut Session, size: u64, last: bool, io: &Io) -> Answer {
+    let refusal = refusal(session, size);
+    if refusal.is_some() && size > REFUSED_CHUNK_MAX {
+        return Answer::Last(refusal.unwrap_or_else(replies::too_big));
+    }
+    let (client, transaction) = match std::mem::replace(&mut session.state, State::Closing) {
+        State::InTransaction { client, transaction } => (client, transaction),
+        State::Greeted { client } => (client, Box::default()),
+        _ => (Client { name: String::new(), extended: false }, Box::<Transaction>::default()),
+    };
+    let mut chunk = Chunk { size, last, refused: refusal };
+    let mut transaction = transaction;
+    if chunk.refused.is_none() && transaction.receiving.is_none() {
+        match session.begin_content(&client, &transaction, Decoder::chunks(), io) {
+            Ok(receiving) => transaction.receiving = Some(Box::new(receiving)),
+            Err(reply) => chunk.refused = Some(reply),
+        }
+    }
+    session.state = State::InChunk { client, transaction, chunk };
+    Answer::Chunk(size)
+}
+
+fn refusal(session: &Session, size: u64) -> Option<Reply> {
+    if !session.settings.allow_chunking {
+        return Some(replies::not_implemented());
+    }
+    match &session.state {
+        State::InTransaction { transaction, .. } if transaction.recipients.is_empty() => {
+            Some(replies::bad_sequence("No valid recipients"))
+        }
+        State::InTransaction { .. } => {
+            let max = session.settings.message_size_max;
+            max.is_some_and(|max| size > max).then(replies::too_big)
+        }
+        _ => Some(replies::bad_sequence("Say MAIL and RCPT first")),
+    }
+}
+
+/// A piece of the chunk. The answer when it was the last one.
+pub fn piece(session: &mut Session, bytes: &[u8], is_last: bool, io: &Io) -> Option<Answer> {
+    let State::InChunk { transaction, chunk, .. } = &mut session.state else {
+        return Some(Answer::Last(replies::bad_sequence("No content was expected")));
+    };
+    if let (None, Some(receiving)) = (&chunk.refused, &mut transaction.receiving) {
+        receiving.take(bytes);
+    }
+    is_last.then(|| Answer::Say(end(session, io)))
+}
+
+fn end(session: &mut Session, io: &Io) -> Reply {
+    let State::InChunk { client, mut transaction, chunk } =
+        std::mem::replace(&mut session.state, State::Closing)
+    else {
+        return replies::bad_sequence("No content was expected");
+    };
+    let greeted = !client.name.is_empty();
+    let back = |client: Client| if greeted { State::Greeted { client } } else { State::Connected };
+    if let Some(refusal) = chunk.refused {
+        session.state = back(client); // a refused chunk ends the transaction
+        return refusal;
+    }
+    if !chunk.last {
+        session.state = State::InTransaction { client, transaction };
+        return Reply::new(250, (2, 0, 0), format!("{} octets received", chunk.size));
+    }
+    let reply = match transaction.receiving.take() {
+        Some(receiving) => session.commit(&client, *transaction, *receiving, true, io),
+        None => replies::bad_sequence("No content was begun"),
+    };
+    session.state = State::Greeted { client };
+    reply
+}

@@ -1,0 +1,54 @@
+//! DATA: the content, up to CR LF . CR LF (RFC 5321 §4.1.1.4).
+
+use connection::Io;
+use smtp_wire::{Decoder, Reply};
+
+use crate::replies;
+use crate::session::{Answer, Session};
+use crate::state::State;
+
+pub fn begin(session: &mut Session, io: &Io) -> Answer {
+    match &session.state {
+        State::InTransaction { transaction, .. } if transaction.receiving.is_some() => {
+            return Answer::Say(replies::bad_sequence("BDAT was begun")); // RFC 3030 §2
+        }
+        State::InTransaction { transaction, .. } if transaction.recipients.is_empty() => {
+            return Answer::Say(replies::bad_sequence("No valid recipients"));
+        }
+        State::InTransaction { client, .. } if io.more_input && !client.extended => {
+            // Content before 354, from a client that was not offered pipelining: it does not listen.
+            return Answer::Last(Reply::new(554, (5, 5, 0), "Content came before it was asked for"));
+        }
+        State::InTransaction { .. } => {}
+        _ => return Answer::Say(replies::bad_sequence("Say MAIL and RCPT first")),
+    }
+    let State::InTransaction { client, transaction } = std::mem::replace(&mut session.state, State::Closing)
+    else {
+        return Answer::Last(replies::shutting_down(&session.settings.host_name));
+    };
+    match session.begin_content(&client, &transaction, Decoder::data(), io) {
+        Ok(receiving) => {
+            session.state = State::InData { client, transaction, receiving: Box::new(receiving) };
+            Answer::Content(Reply::plain(354, "End data with <CR><LF>.<CR><LF>"))
+        }
+        Err(reply) => {
+            session.state = State::Greeted { client };
+            Answer::Say(reply)
+        }
+    }
+}
+
+/// The end of data was read: the reply to it.
+pub fn end(session: &mut Session, io: &Io) -> Reply {
+    match std::mem::replace(&mut session.state, State::Closing) {
+        State::InData { client, transaction, receiving } => {
+            let reply = session.commit(&client, *transaction, *receiving, false, io);
+            session.state = State::Greeted { client };
+            reply
+        }
+        other => {
+            session.state = other;
+            replies::bad_sequence("No content was expected")
+        }
+    }
+}

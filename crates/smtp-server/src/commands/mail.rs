@@ -1,0 +1,63 @@
+//! MAIL FROM: begins a transaction (RFC 5321 §4.1.1.2).
+
+use connection::Io;
+use smtp_wire::{Address, MailParameters, Reply, Ret};
+
+use crate::replies;
+use crate::session::{Answer, Session};
+use crate::state::{State, Transaction};
+
+pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParameters, io: &Io) -> Answer {
+    let client = match &session.state {
+        State::Greeted { client } => client.clone(),
+        State::Connected => return Answer::Say(replies::bad_sequence("Say HELO or EHLO first")),
+        _ => return Answer::Say(replies::bad_sequence("A transaction is open already")),
+    };
+    let sender = sender.map(|sender| sender.qualified(session.settings.domains.default_domain()));
+    if let Some(refusal) = refusal(session, sender.as_ref(), &parameters, io) {
+        return refusal;
+    }
+    let transaction = Transaction {
+        sender,
+        envid: parameters.envid,
+        headers_only: parameters.ret == Some(Ret::Headers),
+        ..Transaction::default()
+    };
+    session.state = State::InTransaction { client, transaction: Box::new(transaction) };
+    Answer::Say(Reply::new(250, (2, 1, 0), "Sender accepted"))
+}
+
+fn refusal(
+    session: &Session,
+    sender: Option<&Address>,
+    parameters: &MailParameters,
+    io: &Io,
+) -> Option<Answer> {
+    let settings = &session.settings;
+    if session.messages >= settings.messages_max {
+        // S48, S51
+        let text = format!("{} Too many messages in one connection", settings.host_name);
+        return Some(Answer::Last(Reply::new(421, (4, 7, 0), text)));
+    }
+    if session.is_submission(io) && session.user.is_none() {
+        return Some(Answer::Say(Reply::new(530, (5, 7, 0), "Authentication is required"))); // RFC 6409 §4.3
+    }
+    if parameters.smtputf8 {
+        return Some(Answer::Say(Reply::new(555, (5, 5, 4), "SMTPUTF8 is not offered")));
+    }
+    if let (Some(user), Some(sender)) = (&session.user, sender) {
+        if settings.own_address_only && !user.has_address(&sender.to_string()) {
+            let text = "Who logged in sends from own addresses only";
+            return Some(Answer::Say(Reply::new(553, (5, 7, 1), text)));
+        }
+    }
+    if let (Some(max), Some(size)) = (settings.message_size_max, parameters.size) {
+        if size > max {
+            return Some(Answer::Say(replies::too_big())); // RFC 1870 §6.1
+        }
+    }
+    if session.desk.queue.is_short_of_space() {
+        return Some(Answer::Say(replies::no_space()));
+    }
+    None
+}

@@ -1,0 +1,75 @@
+//! RCPT TO: adds one recipient to the open transaction (RFC 5321 §4.1.1.3).
+
+use directory::{DirectoryError, Found};
+use mail_queue::Recipient;
+use smtp_wire::{Address, Notify, RcptParameters, Reply};
+
+use crate::replies;
+use crate::session::Session;
+use crate::state::State;
+
+pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters) -> Reply {
+    let State::InTransaction { transaction, .. } = &session.state else {
+        return replies::bad_sequence("Say MAIL first");
+    };
+    if transaction.receiving.is_some() {
+        return replies::bad_sequence("The message has begun"); // RFC 3030 §2
+    }
+    if transaction.recipients.len() >= session.settings.recipients_max {
+        return Reply::new(452, (4, 5, 3), "Too many recipients"); // RFC 5321 §4.5.3.1.10: 452, not 552
+    }
+    let recipient = recipient.qualified(session.settings.domains.default_domain());
+    if let Err(refusal) = check(session, &recipient) {
+        return refusal;
+    }
+    let added = Recipient {
+        address: recipient.to_string(),
+        orcpt: parameters.orcpt,
+        notify: parameters.notify.map(notify_words),
+        ..Recipient::default()
+    };
+    if let State::InTransaction { transaction, .. } = &mut session.state {
+        transaction.recipients.push(added);
+    }
+    Reply::new(250, (2, 1, 5), "Recipient accepted")
+}
+
+fn notify_words(notify: Notify) -> String {
+    let words = [(notify.success, "success"), (notify.failure, "failure"), (notify.delay, "delay")];
+    let wanted: Vec<&str> = words.iter().filter(|(wanted, _)| *wanted).map(|(_, word)| *word).collect();
+    if wanted.is_empty() { "never".to_owned() } else { wanted.join(",") }
+}
+
+/// Who may be written to: everybody who is here, by anybody; everybody else, by who logged in.
+fn check(session: &Session, recipient: &Address) -> Result<(), Reply> {
+    if !session.settings.domains.contains(&recipient.domain) {
+        return match session.user {
+            Some(_) => Ok(()),
+            None => Err(Reply::new(550, (5, 7, 1), "Relaying denied")),
+        };
+    }
+    match find(session, recipient) {
+        Ok(Found::One(_)) => Ok(()),
+        Ok(Found::Nobody) => Err(Reply::new(550, (5, 1, 1), "No such user here")),
+        // The administrator's mistake, not the sender's.
+        Ok(Found::Several(_)) => {
+            Err(Reply::new(451, (4, 3, 5), "The address is ambiguous here, try again later"))
+        }
+        Err(_) => Err(replies::directory_down()),
+    }
+}
+
+fn find(session: &Session, recipient: &Address) -> Result<Found, DirectoryError> {
+    let directory = session.desk.authenticator.directory();
+    let domains = &session.settings.domains;
+    let mut found = directory.by_address(&recipient.to_string())?;
+    if let (Found::Nobody, Some((base, _))) = (&found, recipient.local.split_once('+')) {
+        let base = Address { local: base.to_owned(), domain: recipient.domain.clone() };
+        found = directory.by_address(&base.to_string())?;
+    }
+    if matches!(found, Found::Nobody) && recipient.is_postmaster() {
+        // RFC 5321 §4.5.1: every domain has a postmaster.
+        found = directory.by_address(&format!("postmaster@{}", domains.default_domain()))?;
+    }
+    Ok(found)
+}

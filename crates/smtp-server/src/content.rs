@@ -1,0 +1,126 @@
+//! The end of a content: envelope and message become a queue entry, and the client hears of it.
+
+use connection::{Io, TlsState};
+use mail_queue::Envelope;
+use server_log::Category;
+use smtp_wire::{Decoder, Reply};
+
+use crate::header::date;
+use crate::receiving::{Receiving, Rules};
+use crate::replies;
+use crate::session::Session;
+use crate::state::{Client, Transaction};
+
+impl Session {
+    /// The protocol as Received names it (RFC 3848).
+    fn protocol(&self, client: &Client, io: &Io) -> &'static str {
+        match (client.extended, io.tls.is_active(), self.user.is_some()) {
+            (false, ..) => "SMTP",
+            (true, false, false) => "ESMTP",
+            (true, false, true) => "ESMTPA",
+            (true, true, false) => "ESMTPS",
+            (true, true, true) => "ESMTPSA",
+        }
+    }
+
+    /// Begins the message of a transaction.
+    ///
+    /// # Errors
+    /// The reply that says why not.
+    pub fn begin_content(
+        &self,
+        client: &Client,
+        transaction: &Transaction,
+        decoder: Decoder,
+        io: &Io,
+    ) -> Result<Receiving, Reply> {
+        let ours = self.is_submission(io);
+        let sender = transaction.sender.as_ref().map(ToString::to_string);
+        let from = self.user.as_ref().map(|user| user.mail.clone());
+        let rules = Rules {
+            size_max: self.settings.message_size_max,
+            hops_max: self.settings.hops_max,
+            mends_line_ends: ours || self.user.is_some(),
+            completes_header: ours.then(|| (self.settings.host_name.clone(), from)),
+        };
+        let trace = |id: &str| {
+            (
+                format!("Return-Path: <{}>\r\n", sender.as_deref().unwrap_or("")),
+                self.received_line(client, transaction, id, io),
+            )
+        };
+        Receiving::begin(&self.desk.queue, rules, decoder, trace).map_err(|why| replies::queue_failed(&why))
+    }
+
+    /// The trace line (RFC 5321 §4.4). `for` only when there is one recipient, so that no Bcc is told (S86, S87).
+    fn received_line(&self, client: &Client, transaction: &Transaction, id: &str, io: &Io) -> String {
+        let tls = match &io.tls {
+            TlsState::Active { protocol, cipher, .. } => {
+                format!("\r\n\t(using {protocol} with cipher {cipher})")
+            }
+            _ => String::new(),
+        };
+        let recipient = match transaction.recipients.as_slice() {
+            [one] => format!("\r\n\tfor <{}>", one.address),
+            _ => String::new(),
+        };
+        format!(
+            "Received: from {} ([{}]){tls}\r\n\tby {} (Mailboat {}) with {} id {id}{recipient};\r\n\t{}\r\n",
+            client.name,
+            io.peer.ip().to_canonical(),
+            self.settings.host_name,
+            env!("CARGO_PKG_VERSION"),
+            self.protocol(client, io),
+            date(base::clock::unix_seconds())
+        )
+    }
+
+    /// Commits what was received; the reply to the end of data. Only here 250 is said for a message.
+    pub fn commit(
+        &mut self,
+        client: &Client,
+        transaction: Transaction,
+        receiving: Receiving,
+        is_chunked: bool,
+        io: &Io,
+    ) -> Reply {
+        let received = match receiving.finish(is_chunked) {
+            Ok(received) => received,
+            Err(reply) => return reply,
+        };
+        let mut envelope = Envelope::new(received.message.id().clone());
+        envelope.relay_offset = received.relay_offset;
+        envelope.hops = received.hops;
+        envelope.eight_bit = received.eight_bit;
+        envelope.protocol = self.protocol(client, io).to_owned();
+        envelope.host_from = format!("{} [{}]", client.name, io.peer.ip().to_canonical());
+        envelope.auth_sender = self.user.as_ref().and_then(|user| user.uid.clone());
+        envelope.envid = transaction.envid;
+        envelope.headers_only = transaction.headers_only;
+        envelope.sender = transaction.sender.map(|sender| sender.to_string());
+        envelope.recipients = transaction.recipients;
+        let (sender, count) = (envelope.sender.clone().unwrap_or_default(), envelope.recipients.len());
+        match received.message.commit(envelope) {
+            Ok(id) => {
+                self.messages = self.messages.saturating_add(1);
+                if self.settings.log_messages {
+                    let user = self.user.as_ref().and_then(|user| user.uid.as_deref()).unwrap_or("-");
+                    self.desk.log.notice(
+                        Category::Protocol,
+                        format_args!(
+                            "smtp-accept: {id} from=<{sender}> size={} recipients={count} client={} [{}] user={user}",
+                            received.content_bytes,
+                            client.name,
+                            io.peer.ip().to_canonical()
+                        ),
+                    );
+                }
+                Reply::new(250, (2, 0, 0), format!("{id} accepted"))
+            }
+            Err(why) => {
+                self.desk.log.error(Category::General, format_args!("a message was not queued: {why}"));
+                replies::queue_failed(&why)
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How smtpd listens: mail from other servers, submission with STARTTLS, submission with TLS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dispatcher::daemon::Site;
+use dispatcher::{Listener, TlsMode};
+use mail_queue::Queue;
+use server_config::parameters::service_smtp;
+
+/// Role of the listener for mail from other servers.
+pub const ROLE_MX: u16 = 25;
+/// Roles of the two submission listeners.
+pub const ROLE_SUBMISSION: u16 = 587;
+pub const ROLE_SUBMISSIONS: u16 = 465;
+
+/// How long a client may leave its replies unread.
+const STALL_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a message under way may go on after SIGTERM.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Control files above which new connections are slowed down when nothing is set (S49, S52).
+const THROTTLE_DEFAULT: usize = 2000;
+/// The delay at the threshold, and the longest one.
+const THROTTLE_STEP: Duration = Duration::from_millis(200);
+const THROTTLE_MAX: Duration = Duration::from_secs(5);
+
+/// The dispatcher's settings. The queue is asked before each accept, once there is one.
+///
+/// # Errors
+/// `service.listenaddr` cannot be resolved.
+pub fn listening(
+    site: &Site,
+    queue: Arc<std::sync::OnceLock<Queue>>,
+) -> Result<dispatcher::Settings, String> {
+    let config = site.config.now();
+    let certificate = site.certificate();
+    let plain = if certificate.is_some() { TlsMode::StartTls } else { TlsMode::Plain };
+    let mut listeners = Vec::new();
+    for (port, tls, role) in [
+        (config.get(&service_smtp::PORT), plain, ROLE_MX),
+        (config.get(&service_smtp::SUBMISSION_PORT), plain, ROLE_SUBMISSION),
+        (config.get(&service_smtp::SUBMISSIONS_PORT), TlsMode::Implicit, ROLE_SUBMISSIONS),
+    ] {
+        for address in site.sockets(port)? {
+            listeners.push(Listener { address, tls, role });
+        }
+    }
+    let threshold = config.get(&service_smtp::THROTTLE_THRESHOLD);
+    let threshold = threshold.and_then(|n| usize::try_from(n).ok()).unwrap_or(THROTTLE_DEFAULT);
+    let delay = move || queue.get().map_or(Duration::ZERO, |queue| throttle(queue.depth(), threshold));
+    Ok(dispatcher::Settings {
+        service: site.program.service,
+        program: site.program.name,
+        listeners,
+        max_threads: usize::try_from(config.get(&service_smtp::SMTP_ACCEPT_MIN_RUN_COUNT)).unwrap_or(1),
+        max_sessions: None, // S22: there is none for SMTP
+        processes: 1,       // NMS: there is only ever one smtpd (guide L579)
+        thread_name: "smtp-accept",
+        fixed_threads: true,
+        certificate,
+        telemetry_root: None,
+        run_dir: site.instance.run_dir(),
+        accept_delay: Some(Arc::new(delay)),
+        stall_timeout: STALL_TIMEOUT,
+        drain_timeout: DRAIN_TIMEOUT,
+    })
+}
+
+/// The longer the queue, the slower new connections come in; none is refused.
+fn throttle(depth: usize, threshold: usize) -> Duration {
+    if depth < threshold.max(1) {
+        return Duration::ZERO;
+    }
+    let times = u32::try_from(depth / threshold.max(1)).unwrap_or(u32::MAX);
+    THROTTLE_STEP.saturating_mul(times).min(THROTTLE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S49, S52.
+    #[test]
+    fn connections_are_slowed_from_the_threshold_on_and_never_for_long() {
+        assert_eq!(throttle(1999, 2000), Duration::ZERO);
+        assert_eq!(throttle(2000, 2000), THROTTLE_STEP);
+        assert_eq!(throttle(6000, 2000), THROTTLE_STEP * 3);
+        assert_eq!(throttle(usize::MAX, 1), THROTTLE_MAX);
+    }
+}

@@ -1,0 +1,67 @@
+//! The replies that are not a command's own, in one place.
+
+use mail_queue::QueueError;
+use smtp_wire::Reply;
+
+pub fn bad_sequence(text: &'static str) -> Reply {
+    Reply::new(503, (5, 5, 1), text)
+}
+
+pub fn not_implemented() -> Reply {
+    Reply::new(502, (5, 5, 1), "Command not implemented")
+}
+
+pub fn line_too_long() -> Reply {
+    Reply::new(500, (5, 5, 2), "Line too long")
+}
+
+/// RFC 5321 §2.3.8: a line ends with CR LF and nothing else.
+pub fn bare_line_feed() -> Reply {
+    Reply::new(500, (5, 5, 2), "Lines end with CR LF")
+}
+
+pub fn too_many_errors(host: &str) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{host} Too many bad commands, closing"))
+}
+
+pub fn idle(host: &str) -> Reply {
+    Reply::new(421, (4, 4, 2), format!("{host} Idle for too long, closing"))
+}
+
+pub fn shutting_down(host: &str) -> Reply {
+    Reply::new(421, (4, 3, 2), format!("{host} Service is stopping, try again later"))
+}
+
+pub fn no_space() -> Reply {
+    Reply::new(452, (4, 3, 1), "Not enough room in the queue, try again later")
+}
+
+pub fn directory_down() -> Reply {
+    Reply::new(451, (4, 3, 0), "The directory does not answer, try again later")
+}
+
+pub fn too_big() -> Reply {
+    Reply::new(552, (5, 3, 4), "Message is larger than this server takes")
+}
+
+pub fn header_too_big() -> Reply {
+    Reply::new(552, (5, 3, 4), "Message header is larger than this server takes")
+}
+
+/// Mail with bare line ends is how one message is made to look like two to somebody else.
+pub fn bare_line_ends() -> Reply {
+    Reply::new(550, (5, 6, 11), "Message has bare line feeds or carriage returns")
+}
+
+/// RFC 5321 §6.3.
+pub fn loops() -> Reply {
+    Reply::new(554, (5, 4, 6), "Too many hops: the message is in a loop")
+}
+
+/// What the queue's refusal means to the client: nothing was kept.
+pub fn queue_failed(error: &QueueError) -> Reply {
+    match error {
+        QueueError::NoSpace => no_space(),
+        _ => Reply::new(451, (4, 3, 0), "The queue cannot take the message now, try again later"),
+    }
+}

@@ -1,0 +1,215 @@
+//! The life of one SMTP connection: greeting, (line, command, reply)*, farewell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
+use directory::Entry;
+use smtp_wire::{Ending, Reply};
+
+use crate::accept::Desk;
+use crate::commands;
+use crate::listening::ROLE_MX;
+use crate::replies;
+use crate::settings::Settings;
+use crate::state::State;
+
+/// Bytes of a command line (RFC 5321 §4.5.3.1.4 asks for 512; extensions need more).
+const COMMAND_BYTES_MAX: usize = 2048;
+/// Bytes of a line during AUTH (RFC 4954 §4).
+pub const AUTH_BYTES_MAX: usize = sasl::LINE_BYTES_MAX;
+
+/// One session.
+pub struct Session {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) state: State,
+    /// Who logged in.
+    pub(crate) user: Option<Arc<Entry>>,
+    /// Messages accepted on this connection (S48).
+    pub(crate) messages: u32,
+    /// Log-ins that failed.
+    pub(crate) failed_log_ins: u32,
+    bad_commands: u32,
+    /// Said when the pause is over; and whether the session ends then.
+    held: Option<(Reply, bool)>,
+}
+
+/// What a command comes to.
+pub enum Answer {
+    Say(Reply),
+    /// And the session ends.
+    Last(Reply),
+    /// Said after a while, during which no thread is held.
+    Later {
+        reply: Reply,
+        after: Duration,
+        last: bool,
+    },
+    /// Say this and read what follows as content.
+    Content(Reply),
+    /// Read so many bytes of a chunk; nothing is said yet.
+    Chunk(u64),
+    /// Say this and begin TLS.
+    StartTls(Reply),
+}
+
+impl Session {
+    pub fn new(settings: Arc<Settings>, desk: Arc<Desk>) -> Session {
+        Session {
+            settings,
+            desk,
+            state: State::Connected,
+            user: None,
+            messages: 0,
+            failed_log_ins: 0,
+            bad_commands: 0,
+            held: None,
+        }
+    }
+
+    /// Whether this is a submission listener (RFC 6409).
+    pub(crate) fn is_submission(&self, io: &Io) -> bool {
+        io.role != ROLE_MX
+    }
+
+    fn say(&mut self, reply: &Reply, io: &mut Io) {
+        io.output.push(&reply.encode());
+    }
+
+    /// Says an answer, counts it if it is a complaint, and tells what comes next.
+    fn answer(&mut self, answer: Answer, io: &mut Io) -> Next {
+        match answer {
+            Answer::Say(reply) => {
+                let complains = matches!(reply.code, 500..=504);
+                self.say(&reply, io);
+                if complains {
+                    return self.count_bad_command(io);
+                }
+                self.next(io)
+            }
+            Answer::Last(reply) => {
+                self.say(&reply, io);
+                self.close()
+            }
+            Answer::Later { reply, after, last } => {
+                self.held = Some((reply, last));
+                Next::Pause(after)
+            }
+            Answer::Content(reply) => {
+                self.say(&reply, io);
+                io.idle_timeout = self.settings.data_timeout;
+                Next::Stream
+            }
+            Answer::Chunk(size) => {
+                io.idle_timeout = self.settings.data_timeout;
+                Next::Content(size)
+            }
+            Answer::StartTls(reply) => {
+                self.say(&reply, io);
+                Next::StartTls
+            }
+        }
+    }
+
+    fn next(&mut self, io: &mut Io) -> Next {
+        let in_auth = matches!(self.state, State::Authenticating { .. });
+        io.line_limit = if in_auth { AUTH_BYTES_MAX } else { COMMAND_BYTES_MAX };
+        io.mask_input = in_auth;
+        io.idle_timeout = self.settings.command_timeout;
+        Next::Line
+    }
+
+    fn close(&mut self) -> Next {
+        self.state = State::Closing; // a message under way is dropped here, its file with it
+        Next::Close
+    }
+
+    fn count_bad_command(&mut self, io: &mut Io) -> Next {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        if self.bad_commands >= self.settings.bad_commands_max {
+            let reply = replies::too_many_errors(&self.settings.host_name);
+            self.say(&reply, io);
+            return self.close();
+        }
+        self.next(io)
+    }
+
+    fn line(&mut self, line: &[u8], bare_lf: bool, io: &mut Io) -> Next {
+        if bare_lf {
+            return self.answer(Answer::Say(replies::bare_line_feed()), io);
+        }
+        let answer = if matches!(self.state, State::Authenticating { .. }) {
+            commands::auth::respond(self, line, io)
+        } else {
+            commands::run_line(self, line, io)
+        };
+        self.answer(answer, io)
+    }
+
+    /// Content behind DATA.
+    fn data(&mut self, bytes: &[u8], io: &mut Io) -> Next {
+        let State::InData { receiving, .. } = &mut self.state else {
+            return self.close();
+        };
+        match receiving.take(bytes) {
+            Ending::Open if receiving.is_hopeless() => self.answer(Answer::Last(replies::too_big()), io),
+            Ending::Open => Next::Stream,
+            Ending::Closed(used) => {
+                io.consumed(used);
+                let reply = commands::data::end(self, io);
+                self.answer(Answer::Say(reply), io)
+            }
+        }
+    }
+
+    fn timeout(&mut self, kind: TimeoutKind, io: &mut Io) -> Next {
+        match kind {
+            TimeoutKind::Pause => match self.held.take() {
+                Some((reply, true)) => self.answer(Answer::Last(reply), io),
+                Some((reply, false)) => self.answer(Answer::Say(reply), io),
+                None => self.next(io),
+            },
+            TimeoutKind::Idle | TimeoutKind::Deadline => {
+                let reply = replies::idle(&self.settings.host_name);
+                self.answer(Answer::Last(reply), io)
+            }
+        }
+    }
+
+    /// The server stops: a message under way is finished, everybody else is sent away.
+    fn drain(&mut self, io: &mut Io) -> Next {
+        if matches!(self.state, State::InData { .. } | State::InChunk { .. }) {
+            return Next::Same;
+        }
+        let reply = replies::shutting_down(&self.settings.host_name);
+        self.answer(Answer::Last(reply), io)
+    }
+}
+
+impl ConnectionSession for Session {
+    fn on_event(&mut self, event: Event<'_>, io: &mut Io) -> Next {
+        match event {
+            Event::Opened => {
+                let greeting = Reply::plain(220, self.settings.greeting());
+                self.answer(Answer::Say(greeting), io)
+            }
+            Event::Line { line, bare_lf } => self.line(line, bare_lf, io),
+            Event::LineTooLong => self.answer(Answer::Say(replies::line_too_long()), io),
+            Event::Stream(bytes) => self.data(bytes, io),
+            Event::Content { bytes, last } => match commands::bdat::piece(self, bytes, last, io) {
+                Some(answer) => self.answer(answer, io),
+                None => Next::Same,
+            },
+            Event::TlsStarted => {
+                // RFC 3207 §4.2: what was known before is to be forgotten.
+                self.state = State::Connected;
+                self.next(io)
+            }
+            Event::Timeout(kind) => self.timeout(kind, io),
+            Event::Draining => self.drain(io),
+            Event::Drained | Event::Woken => Next::Same,
+            Event::Closed(_) => self.close(),
+        }
+    }
+}

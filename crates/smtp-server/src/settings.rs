@@ -1,0 +1,78 @@
+//! What smtp-accept reads of the configuration, as plain values.
+
+use std::time::Duration;
+
+use directory::LocalDomains;
+use server_config::Config;
+use server_config::parameters::{local, service_smtp};
+
+/// Settings of the sessions. Ports and threads are in `listening`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub host_name: String,
+    pub banner: String,
+    pub domains: LocalDomains,
+    /// `maxmessagesize`, when `allowsize` is on (S34).
+    pub message_size_max: Option<u64>,
+    pub recipients_max: usize,
+    pub messages_max: u32,
+    pub bad_commands_max: u32,
+    pub hops_max: u32,
+    pub command_timeout: Duration,
+    pub data_timeout: Duration,
+    pub allow_ehlo: bool,
+    pub allow_help: bool,
+    pub allow_chunking: bool,
+    pub allow_vrfy: bool,
+    pub do_auth: bool,
+    pub own_address_only: bool,
+    /// Bits of encryption that AUTH needs; loopback needs none unless it is -1.
+    pub plaintext_min_cipher: i64,
+    /// Whether a line is logged for each message (S25).
+    pub log_messages: bool,
+}
+
+impl Settings {
+    pub fn from_config(config: &Config) -> Settings {
+        let count = |value: i64| usize::try_from(value).unwrap_or(1);
+        let small = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+        let size = u64::try_from(config.get(&service_smtp::MAX_MESSAGE_SIZE)).unwrap_or(0);
+        let domains = LocalDomains::from_config(config);
+        let host = config.get(&local::HOST_NAME);
+        Settings {
+            host_name: if host.is_empty() { system_name() } else { host },
+            banner: config.get(&service_smtp::BANNER),
+            domains,
+            message_size_max: config.get(&service_smtp::ALLOW_SIZE).then_some(size),
+            recipients_max: count(config.get(&service_smtp::MAX_RECIPIENTS)),
+            messages_max: small(config.get(&service_smtp::MAX_MESSAGES)),
+            bad_commands_max: small(config.get(&service_smtp::MAX_BAD_COMMANDS)),
+            hops_max: small(config.get(&service_smtp::MAX_MTA_HOPS)),
+            command_timeout: config.get(&service_smtp::TIMEOUT_COMMAND),
+            data_timeout: config.get(&service_smtp::TIMEOUT_DATA),
+            allow_ehlo: config.get(&service_smtp::ALLOW_EHLO),
+            allow_help: config.get(&service_smtp::ALLOW_HELP),
+            allow_chunking: config.get(&service_smtp::ALLOW_BDAT),
+            allow_vrfy: config.get(&service_smtp::ALLOW_VRFY),
+            do_auth: config.get(&service_smtp::DO_AUTH),
+            own_address_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
+            plaintext_min_cipher: config.get(&service_smtp::PLAINTEXT_MIN_CIPHER),
+            log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),
+        }
+    }
+
+    /// The greeting's text.
+    pub fn greeting(&self) -> String {
+        self.banner
+            .replace("%h", &self.host_name)
+            .replace("%p", "ESMTP")
+            .replace("%P", "Mailboat")
+            .replace("%V", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+fn system_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,92 @@
+//! How far a session has come. A state owns what exists only while it lasts (RFC 5321 §4.1.4).
+
+use mail_queue::Recipient;
+use sasl::Exchange;
+use smtp_wire::Address;
+
+use crate::receiving::Receiving;
+
+/// What the client called itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    pub name: String,
+    /// EHLO and not HELO.
+    pub extended: bool,
+}
+
+/// An open transaction: MAIL was accepted.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    /// Nothing for the null reverse-path.
+    pub sender: Option<Address>,
+    pub recipients: Vec<Recipient>,
+    pub envid: Option<String>,
+    pub headers_only: bool,
+    /// The content as far as BDAT has brought it.
+    pub receiving: Option<Box<Receiving>>,
+}
+
+/// Outside a transaction there is no envelope to misuse.
+pub enum State {
+    Connected,
+    Greeted {
+        client: Client,
+    },
+    InTransaction {
+        client: Client,
+        transaction: Box<Transaction>,
+    },
+    /// AUTH waits for the client's response.
+    Authenticating {
+        client: Client,
+        exchange: Exchange,
+    },
+    /// Content is being read behind DATA.
+    InData {
+        client: Client,
+        transaction: Box<Transaction>,
+        receiving: Box<Receiving>,
+    },
+    /// A chunk of BDAT is being read.
+    InChunk {
+        client: Client,
+        transaction: Box<Transaction>,
+        chunk: Chunk,
+    },
+    /// A reply was said that ends the session.
+    Closing,
+}
+
+/// A chunk of BDAT under way (RFC 3030 §2).
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    pub size: u64,
+    pub last: bool,
+    /// The chunk is read and thrown away, and this is said behind it.
+    pub refused: Option<smtp_wire::Reply>,
+}
+
+impl State {
+    /// What the client called itself, if it has.
+    pub fn client(&self) -> Option<&Client> {
+        match self {
+            State::Connected | State::Closing => None,
+            State::Greeted { client }
+            | State::InTransaction { client, .. }
+            | State::Authenticating { client, .. }
+            | State::InData { client, .. }
+            | State::InChunk { client, .. } => Some(client),
+        }
+    }
+
+    /// Ends a transaction, if one is open, whatever it holds.
+    pub fn reset(&mut self) {
+        *self = match std::mem::replace(self, State::Closing) {
+            State::InTransaction { client, .. }
+            | State::InData { client, .. }
+            | State::InChunk { client, .. }
+            | State::Authenticating { client, .. } => State::Greeted { client },
+            other => other,
+        };
+    }
+}
