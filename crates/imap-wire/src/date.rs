@@ -34,14 +34,22 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, date)
 }
 
-/// Days since 1970 of a date, if there is such a date.
-fn days(year: i64, month: i64, date: i64) -> Option<i64> {
+/// Days since 1970 of a date, if there is such a date. Months and days count from 1.
+pub fn days(year: i64, month: i64, date: i64) -> Option<i64> {
     let shifted = if month > 2 { year } else { year - 1 };
     let era = shifted.div_euclid(400);
     let of_era = shifted.rem_euclid(400);
     let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + date - 1;
     let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
     (civil(days) == (year, month, date)).then_some(days)
+}
+
+/// The month of this English abbreviation, in any case; January is 1.
+pub fn month(name: &[u8]) -> Option<i64> {
+    (1i64..)
+        .zip(MONTHS)
+        .find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(name))
+        .map(|(month, _)| month)
 }
 
 /// `date = date-text / DQUOTE date-text DQUOTE`: days since 1970.
@@ -63,7 +71,7 @@ fn date_text(cursor: &mut Cursor<'_>) -> Parsed<i64> {
 fn parts(cursor: &mut Cursor<'_>) -> Option<i64> {
     let date = digits(cursor, 1, 2)?;
     let month = cursor.take(b'-').then(|| cursor.skip(3))?;
-    let month = (1i64..).zip(MONTHS).find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(month))?.0;
+    let month = self::month(month)?;
     let year = cursor.take(b'-').then(|| digits(cursor, 4, 4))??;
     days(year, month, date)
 }

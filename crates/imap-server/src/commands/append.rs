@@ -36,8 +36,10 @@ impl Append {
         if asked.literal.binary {
             return Err(Refusal::UnknownCte); // RFC 3516 §4.4: BINARY is not offered
         }
-        if asked.literal.size.is_none_or(|size| u64::from(size) > size_max) {
-            return Err(Refusal::MessageTooBig);
+        match asked.literal.size {
+            None => return Err(Refusal::Syntax("Number of a literal out of range")),
+            Some(size) if u64::from(size) > size_max => return Err(Refusal::MessageTooBig),
+            Some(_) => {}
         }
         if asked.flags.keywords.len() > answer::KEYWORDS_MAX {
             return Err(Refusal::Limit("A mailbox has at most 64 keywords"));

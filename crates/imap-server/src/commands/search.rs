@@ -4,28 +4,24 @@
 //! Numbers are written as they are found, so a result costs no memory. Keys of flags and numbers are asked before
 //! those of content, whatever their order in the command.
 
-use std::io::Read;
-use std::os::unix::fs::FileExt;
+mod message;
 
 use connection::Output;
-use message_store::{Flags, MessageFile, Reader, Record, StoreError};
+use message_store::Flags;
 
 use crate::answer;
 use crate::commands::Progress;
 use crate::flags;
 use crate::refusal::Refusal;
-use crate::sections;
 use crate::sequences::{self, Walk};
 use crate::view::View;
-use imap_wire::date as dates;
 use imap_wire::{Charset, SearchKey, SequenceSet};
+use message::Message;
 
 /// Messages looked at before others have their turn.
 const SLICE: usize = 20_000;
 /// Bytes of messages read before others have their turn.
 const SLICE_BYTES: u64 = 1024 * 1024;
-/// Piece of a message that is searched at once.
-const PIECE: usize = 64 * 1024;
 
 /// A key whose sets and keyword names are resolved against the view.
 enum Test {
@@ -105,7 +101,7 @@ impl Search {
                 return Ok(Progress::More);
             }
             if let Some((slot, record)) = view.record(sequence) {
-                let mut message = Message { view, sequence, slot, record, place: None, read: 0 };
+                let mut message = Message::new(view, sequence, slot, record);
                 if message.passes(&self.test)? {
                     out.push(b" ");
                     answer::digits(out, u64::from(if self.uid { record.uid } else { sequence }));
@@ -172,125 +168,5 @@ fn cost(test: &Test) -> u8 {
 }
 
 fn lower(text: &str) -> Vec<u8> {
-    text.as_bytes().to_ascii_lowercase()
-}
-
-/// One message, and what was read of it.
-struct Message<'a> {
-    view: &'a View,
-    sequence: u32,
-    slot: u32,
-    record: Record,
-    place: Option<(Reader, u32)>,
-    read: u64,
-}
-
-impl Message<'_> {
-    fn passes(&mut self, test: &Test) -> Result<bool, Refusal> {
-        let record = self.record;
-        Ok(match test {
-            Test::All => true,
-            Test::Ranges(ranges) => {
-                let after = ranges.partition_point(|range| *range.start() <= self.sequence);
-                after > 0 && ranges[after - 1].contains(&self.sequence)
-            }
-            Test::Flag(flags) => record.flags.contains(*flags),
-            Test::Keyword(bit) => record.keywords & bit != 0,
-            Test::Recent => self.view.is_recent(record.uid),
-            Test::Larger(size) => record.size > *size,
-            Test::Smaller(size) => record.size < *size,
-            Test::Received(order, day) => match self.cold()? {
-                Some(cold) => order.holds(dates::day(cold.internal_date_ns.div_euclid(1_000_000_000)), *day),
-                None => false,
-            },
-            Test::Sent(order, day) => match self.cold()? {
-                Some(cold) => order.holds(dates::day(cold.sent_date), *day),
-                None => false,
-            },
-            Test::Header(name, text) => self.header_has(name, text)?,
-            Test::Body(text) => self.content_has(text, true)?,
-            Test::Text(text) => self.content_has(text, false)?,
-            Test::Not(test) => !self.passes(test)?,
-            Test::Or(one, other) => self.passes(one)? || self.passes(other)?,
-            Test::And(tests) => {
-                for test in tests {
-                    if !self.passes(test)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
-        })
-    }
-
-    /// Where the cold record is; nothing when the message was removed for good.
-    fn cold(&mut self) -> Result<Option<message_store::Cold>, Refusal> {
-        if self.place.is_none() {
-            self.place = self.view.present_slot(self.slot, self.record.uid)?;
-        }
-        match &self.place {
-            Some((reader, slot)) => Ok(Some(reader.cold(*slot)?)),
-            None => Ok(None),
-        }
-    }
-
-    fn file(&self) -> Result<Option<MessageFile>, Refusal> {
-        match self.view.mailbox.open_message(self.record.uid) {
-            Ok(file) => Ok(Some(file)),
-            Err(StoreError::NotFound) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn header_has(&mut self, name: &str, text: &[u8]) -> Result<bool, Refusal> {
-        let Some(cold) = self.cold()? else { return Ok(false) };
-        let Some(message) = self.file()? else { return Ok(false) };
-        let mut header = vec![0; usize::try_from(message.size.min(cold.header_size.into())).unwrap_or(0)];
-        message.file.read_exact_at(&mut header, 0).map_err(StoreError::from)?;
-        self.read += header.len() as u64;
-        Ok(sections::values(&header, name).any(|value| {
-            text.is_empty() || memchr::memmem::find(&value.to_ascii_lowercase(), text).is_some()
-        }))
-    }
-
-    /// Looks through the file in pieces that overlap by the length of the text.
-    fn content_has(&mut self, text: &[u8], body_only: bool) -> Result<bool, Refusal> {
-        if text.is_empty() {
-            return Ok(true);
-        }
-        let from = if body_only { self.cold()?.map_or(0, |cold| cold.header_size.into()) } else { 0 };
-        let Some(message) = self.file()? else { return Ok(false) };
-        let finder = memchr::memmem::Finder::new(text);
-        let mut reader = At { message: &message, offset: from };
-        let mut window = Vec::with_capacity(PIECE + text.len());
-        loop {
-            let kept = window.len();
-            let piece =
-                reader.by_ref().take(PIECE as u64).read_to_end(&mut window).map_err(StoreError::from)?;
-            self.read += piece as u64;
-            window[kept..].make_ascii_lowercase();
-            if finder.find(&window).is_some() {
-                return Ok(true);
-            }
-            if piece == 0 {
-                return Ok(false);
-            }
-            let keep_from = window.len().saturating_sub(text.len() - 1);
-            window.drain(..keep_from);
-        }
-    }
-}
-
-/// Reads a message file from a place on, without a cursor of the descriptor (it is shared).
-struct At<'a> {
-    message: &'a MessageFile,
-    offset: u64,
-}
-
-impl Read for At<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.message.file.read_at(buffer, self.offset)?;
-        self.offset = self.offset.saturating_add(count as u64);
-        Ok(count)
-    }
+    text.to_lowercase().into_bytes()
 }
