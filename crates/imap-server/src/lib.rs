@@ -1,5 +1,6 @@
 //! IMAP sessions over the message store.
 
+pub mod announcement;
 pub mod answer;
 pub mod commands;
 pub mod daemon;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, TimeoutKind};
 
+use crate::announcement::Announcement;
 use crate::answer;
 use crate::commands::append::Append;
 use crate::commands::authenticate::Authenticating;
@@ -41,12 +42,21 @@ pub enum Doing {
     Idling(Box<Idling>),
     /// A command goes on when the output queue has room.
     Running(Box<(Box<[u8]>, Running)>),
+    /// A command is done; what is new is being told before its tagged response.
+    Telling(Box<Telling>),
 }
 
 /// An APPEND that receives its message.
 pub struct Appending {
     tag: Box<[u8]>,
     append: Append,
+}
+
+/// A command that is done but for its last response.
+pub struct Telling {
+    tag: Box<[u8]>,
+    done: Done,
+    news: Announcement,
 }
 
 /// One IMAP session.
@@ -168,34 +178,44 @@ impl Session {
         self.bad_commands = 0;
     }
 
-    /// More of the command under way.
+    /// More of what is under way.
     fn go_on(&mut self, io: &mut Io) -> Next {
-        let Doing::Running(running) = &mut self.doing else { return Next::Line };
-        let result = running.1.step(&self.server, &mut self.state, &mut io.output);
-        if matches!(result, Ok(Progress::More)) {
-            return Next::Resume;
+        match std::mem::replace(&mut self.doing, Doing::Nothing) {
+            Doing::Running(mut running) => {
+                let result = running.1.step(&self.server, &mut self.state, &mut io.output);
+                if matches!(result, Ok(Progress::More)) {
+                    self.doing = Doing::Running(running);
+                    return Next::Resume;
+                }
+                let (tag, running) = *running;
+                self.finish(&tag, result.and_then(|_| running.end()), io)
+            }
+            Doing::Telling(telling) => self.tell(*telling, io),
+            Doing::Idling(mut idling) => {
+                let next = commands::idle::tell(&mut idling, &mut self.state, io);
+                self.doing = Doing::Idling(idling);
+                next
+            }
+            other => {
+                self.doing = other;
+                Next::Line
+            }
         }
-        let Doing::Running(running) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
-            return Next::Line;
-        };
-        let (tag, running) = *running;
-        let done = result.and_then(|_| running.end());
-        self.finish(&tag, done, io)
     }
 
-    /// Announces what is new, then writes the tagged response (`*` when there was no tag).
+    /// Ends a command: announces what is new, then writes the tagged response (`*` when there was no tag).
     fn finish(&mut self, tag: &[u8], result: Result<Done, Refusal>, io: &mut Io) -> Next {
         match result {
             Ok(done) => {
-                if self.state.user().is_some() {
-                    self.bad_commands = 0;
+                let news = match (&done.news, self.state.view()) {
+                    (Some(news), Some(view)) => view.announce(news.allowed, &news.told, news.with_uid),
+                    _ => Ok(None),
+                };
+                match news {
+                    Ok(None) => self.ended_well(tag, &done, io),
+                    Ok(Some(news)) => self.tell(Telling { tag: tag.into(), done, news }, io),
+                    Err(error) => self.lost_mailbox(error.into(), tag, io),
                 }
-                if let Some(news) = &done.news {
-                    if let Err(refusal) = self.announce(news, io) {
-                        return self.lost_mailbox(refusal, tag, io);
-                    }
-                }
-                answer::tagged(&mut io.output, tag, "OK", &done.code, done.text);
             }
             Err(refusal) => {
                 if let Refusal::Store(error) = &refusal {
@@ -207,28 +227,52 @@ impl Session {
                 if self.bad_commands > BAD_COMMANDS_MAX {
                     return self.bye("Too many bad commands", "too many bad commands", io);
                 }
+                self.next_command(io)
             }
         }
+    }
+
+    fn tell(&mut self, mut telling: Telling, io: &mut Io) -> Next {
+        if let Some(view) = self.state.view() {
+            if telling.news.step(view, &mut io.output) == Progress::More {
+                self.doing = Doing::Telling(Box::new(telling));
+                return Next::Resume;
+            }
+        }
+        self.ended_well(&telling.tag, &telling.done, io)
+    }
+
+    fn ended_well(&mut self, tag: &[u8], done: &Done, io: &mut Io) -> Next {
+        if self.state.user().is_some() {
+            self.bad_commands = 0;
+        }
+        answer::tagged(&mut io.output, tag, "OK", &done.code, done.text);
+        self.next_command(io)
+    }
+
+    fn next_command(&mut self, io: &mut Io) -> Next {
         if self.closing {
             return self.bye("Server shutting down", "server stopped", io);
         }
         Next::Line
     }
 
-    fn announce(&mut self, news: &commands::News, io: &mut Io) -> Result<(), Refusal> {
-        match self.state.view() {
-            Some(view) => Ok(view.announce(news.allowed, &news.told, news.with_uid, &mut io.output)?),
-            None => Ok(()),
-        }
-    }
-
     /// Something happened to the mailbox that an idle client watches.
     fn woken(&mut self, io: &mut Io) -> Next {
-        let Doing::Idling(idling) = &self.doing else { return Next::Same };
-        let tag = idling.tag.clone();
-        match self.announce(&commands::News::all(), io) {
-            Ok(()) => Next::Same,
-            Err(refusal) => self.lost_mailbox(refusal, &tag, io),
+        let Doing::Idling(idling) = &mut self.doing else { return Next::Same };
+        if idling.news.is_some() {
+            return Next::Same; // there is more to come, and then another look
+        }
+        let Some(view) = self.state.view() else { return Next::Same };
+        match commands::idle::look(view) {
+            Ok(news) => {
+                idling.news = news;
+                commands::idle::tell(idling, &mut self.state, io)
+            }
+            Err(refusal) => {
+                let tag = idling.tag.clone();
+                self.lost_mailbox(refusal, &tag, io)
+            }
         }
     }
 
@@ -254,7 +298,7 @@ impl Session {
     }
 
     fn draining(&mut self, io: &mut Io) -> Next {
-        if matches!(self.doing, Doing::Running(_) | Doing::Appending(_)) {
+        if matches!(self.doing, Doing::Running(_) | Doing::Telling(_) | Doing::Appending(_)) {
             self.closing = true;
             return Next::Same;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use message_store::Watch;
 
+use crate::announcement::Announcement;
 use crate::names::Who;
 use crate::view::View;
 
@@ -64,6 +65,8 @@ impl State {
 /// An IDLE under way.
 pub struct Idling {
     pub tag: Box<[u8]>,
+    /// What is not told yet.
+    pub news: Option<Announcement>,
     /// Wakes the session when the mailbox changes; nothing is watched when none is selected.
     pub _watch: Option<Watch>,
 }

@@ -8,8 +8,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use connection::Output;
-use message_store::{Flags, Mailbox, Reader, Record, Result, UidSet};
+use message_store::{Flags, Mailbox, Reader, Record, Result, Status, UidSet};
 
+use crate::announcement::Announcement;
 use crate::answer;
 use crate::runs::Runs;
 
@@ -19,6 +20,9 @@ pub enum Allowed {
     All,
     NoExpunge,
 }
+
+/// Changes up to which they are compared one by one with what was told.
+const CHANGES_COMPARED_MAX: u64 = 10_000;
 
 /// A selected mailbox as this session knows it.
 pub struct View {
@@ -149,78 +153,79 @@ impl View {
         Ok(now.slot_of(uid).ok().map(|slot| (now, slot)))
     }
 
-    /// Whether there may be something to announce.
-    pub fn has_news(&self) -> Result<bool> {
-        let status = self.mailbox.status()?;
-        Ok(status.highest_modseq != self.flags_announced || status.highest_modseq != self.expunges_announced)
-    }
-
-    /// Writes EXPUNGE, EXISTS, RECENT, FLAGS and FETCH responses for what is new (RFC 3501 §7.3, §7.4).
+    /// Takes in what is new, as far as it may be told; nothing when there is none.
     pub fn announce(
         &mut self,
         allowed: Allowed,
         told: &Told,
         with_uid: bool,
-        out: &mut Output,
-    ) -> Result<()> {
+    ) -> Result<Option<Announcement>> {
         let status = self.mailbox.status()?;
         if status.highest_modseq == self.flags_announced && status.highest_modseq == self.expunges_announced {
-            return Ok(());
+            return Ok(None);
         }
         let now = self.mailbox.reader()?;
-        let moved = now.generation() != self.reader.generation();
-        if moved && allowed == Allowed::NoExpunge {
-            return Ok(()); // slots mean something else now: wait until expunges may be told
-        }
-        if moved {
-            self.follow(now, out);
-        } else {
+        let mut news = Announcement::new(with_uid);
+        if now.generation() == self.reader.generation() {
             self.reader = now;
+        } else if allowed == Allowed::NoExpunge {
+            return Ok(None); // slots mean something else now: wait until expunges may be told
+        } else {
+            self.follow(now, &mut news);
         }
-        let news = self.changed_slots(allowed, told);
-        if allowed == Allowed::All {
-            self.announce_expunged(&news, out);
+        if !self.is_accounted_for(&status, told) {
+            self.find_changes(allowed, told, &mut news);
         }
-        self.announce_new(status.recent, out)?;
-        self.announce_flags(&news, with_uid, out);
+        self.take_in_new(status.recent, &mut news)?;
         self.flags_announced = status.highest_modseq;
         if allowed == Allowed::All {
             self.expunges_announced = status.highest_modseq;
         }
-        Ok(())
+        Ok(Some(news))
     }
 
-    /// Slots of the view that changed since they were announced.
-    fn changed_slots(&self, allowed: Allowed, told: &Told) -> Vec<(u32, Record)> {
-        let since = match allowed {
-            Allowed::All => self.flags_announced.min(self.expunges_announced),
-            Allowed::NoExpunge => self.flags_announced,
-        };
-        let mut news = Vec::new();
+    /// Whether every change is a new message or was told already, so that no slot of the view need be looked at: each
+    /// change of a mailbox has its own modseq, and an expunge makes the messages fewer.
+    fn is_accounted_for(&self, status: &Status, told: &Told) -> bool {
+        let since = self.flags_announced.min(self.expunges_announced);
+        let count = status.highest_modseq.saturating_sub(since);
+        let new = self.slots_known..self.reader.slots();
+        if count > CHANGES_COMPARED_MAX || new.len() as u64 > CHANGES_COMPARED_MAX {
+            return false;
+        }
+        let mut exists = self.exists();
+        let mut known: Vec<u64> = told.iter().map(|(_, modseq)| *modseq).collect();
+        for slot in new {
+            let record = self.reader.record(slot);
+            exists = exists.saturating_add(u32::from(!record.flags.contains(Flags::EXPUNGED)));
+            known.push(record.modseq);
+        }
+        known.retain(|modseq| *modseq > since && *modseq <= status.highest_modseq);
+        known.sort_unstable();
+        known.dedup();
+        known.len() as u64 == count && exists == status.exists
+    }
+
+    /// Looks at every slot of the view for changes since the last announcement.
+    fn find_changes(&mut self, allowed: Allowed, told: &Told, news: &mut Announcement) {
+        let mut gone = Vec::new();
         for slot in self.runs.slots() {
             let record = self.reader.record(slot);
-            let gone = record.flags.contains(Flags::EXPUNGED);
-            let fresh = if gone { record.modseq > since } else { record.modseq > self.flags_announced };
-            if (fresh || (gone && record.flags.contains(Flags::DAMAGED)))
-                && told.binary_search(&(slot, record.modseq)).is_err()
-            {
-                news.push((slot, record));
+            if told.binary_search(&(slot, record.modseq)).is_ok() {
+                continue;
             }
-        }
-        news
-    }
-
-    fn announce_expunged(&mut self, news: &[(u32, Record)], out: &mut Output) {
-        for (slot, record) in news {
             if record.flags.contains(Flags::EXPUNGED) {
-                if let Some(sequence) = self.runs.remove(*slot) {
-                    answer::number(out, sequence, b"EXPUNGE");
-                }
+                gone.push(slot);
+            } else if record.modseq > self.flags_announced {
+                news.flags.push(slot);
             }
+        }
+        if allowed == Allowed::All {
+            news.expunged.extend(self.runs.remove(&gone));
         }
     }
 
-    fn announce_new(&mut self, recent: u32, out: &mut Output) -> Result<()> {
+    fn take_in_new(&mut self, recent: u32, news: &mut Announcement) -> Result<()> {
         let slots = self.reader.slots();
         if slots <= self.slots_known {
             return Ok(());
@@ -228,29 +233,22 @@ impl View {
         let before = self.exists();
         self.scan_new(slots);
         self.slots_known = slots;
-        if self.exists() == before {
-            return Ok(());
+        if self.exists() > before {
+            self.claim_recent(recent)?;
+            news.counts = Some((self.exists(), self.recent_count()));
         }
-        self.claim_recent(recent)?;
-        answer::number(out, self.exists(), b"EXISTS");
-        answer::number(out, self.recent_count(), b"RECENT");
         Ok(())
     }
 
-    fn announce_flags(&mut self, news: &[(u32, Record)], with_uid: bool, out: &mut Output) {
-        if news.is_empty() {
+    /// The flags of the message in this slot, if it is in the view.
+    pub fn tell_flags(&self, slot: u32, with_uid: bool, keywords: &[String], out: &mut Output) {
+        let Some(sequence) = self.runs.sequence(slot) else { return };
+        let record = self.reader.record(slot);
+        if record.flags.contains(Flags::EXPUNGED) {
             return;
         }
-        let keywords = self.mailbox.keywords();
-        for (slot, record) in news {
-            if record.flags.contains(Flags::EXPUNGED) {
-                continue;
-            }
-            let Some(sequence) = self.runs.sequence(*slot) else { continue };
-            self.tell_keywords(&keywords, out);
-            let recent = self.is_recent(record.uid);
-            answer::flags_update(out, sequence, with_uid.then_some(record.uid), record, recent, &keywords);
-        }
+        let recent = self.is_recent(record.uid);
+        answer::flags_update(out, sequence, with_uid.then_some(record.uid), &record, recent, keywords);
     }
 
     /// A FLAGS response when keywords were added since the client was told (RFC 3501 §7.2.6).
@@ -263,7 +261,7 @@ impl View {
     }
 
     /// The slots were renumbered (the index was compacted): finds every message again by its UID.
-    fn follow(&mut self, now: Reader, out: &mut Output) {
+    fn follow(&mut self, now: Reader, news: &mut Announcement) {
         let old = std::mem::take(&mut self.runs);
         let last_uid_seen = self.slots_known.checked_sub(1).map_or(0, |last| self.reader.record(last).uid);
         let mut gone = Vec::new();
@@ -274,7 +272,7 @@ impl View {
             }
         }
         for (told, sequence) in (0u32..).zip(gone) {
-            answer::number(out, sequence.saturating_sub(told), b"EXPUNGE");
+            news.expunged.push(sequence.saturating_sub(told));
         }
         self.slots_known = match last_uid_seen.checked_add(1) {
             Some(next) => match now.slot_of(next) {
@@ -294,11 +292,18 @@ impl View {
         }
     }
 
+    /// Makes the `waiting` last messages \Recent here; for all other sessions they no longer are, unless this one is
+    /// read-only (RFC 3501 §2.3.2, §6.3.2).
     fn claim_recent(&mut self, waiting: u32) -> Result<()> {
-        if waiting == 0 || self.read_only {
+        if waiting == 0 {
             return Ok(());
         }
-        let taken = self.mailbox.take_recent()?;
+        let taken = if self.read_only {
+            let first = self.exists().saturating_sub(waiting).saturating_add(1);
+            self.record(first).map_or(1, |(_, record)| record.uid)..=self.last_uid()
+        } else {
+            self.mailbox.take_recent()?
+        };
         if !taken.is_empty() {
             let ranges = self.recent.ranges().iter().cloned().chain([taken]).collect::<Vec<_>>();
             self.recent = UidSet::from_ranges(ranges);

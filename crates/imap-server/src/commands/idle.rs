@@ -5,21 +5,38 @@
 use connection::{Io, Next};
 use message_store::Store;
 
-use super::{News, Outcome};
+use super::{News, Outcome, Progress};
+use crate::announcement::Announcement;
 use crate::refusal::Refusal;
 use crate::session::Doing;
 use crate::state::{Idling, State};
+use crate::view::View;
 
 pub fn run(store: &Store, state: &mut State, tag: &[u8], io: &mut Io) -> Result<Outcome, Refusal> {
-    let mut watch = None;
+    let mut idling = Idling { tag: tag.into(), news: None, _watch: None };
     if let Some(view) = state.view() {
         let waker = io.waker();
-        watch = Some(store.watch(&view.mailbox, Box::new(move || waker.wake())));
-        io.output.push(b"+ idling\r\n");
-        let news = News::all();
-        view.announce(news.allowed, &news.told, news.with_uid, &mut io.output)?;
-    } else {
-        io.output.push(b"+ idling\r\n");
+        idling._watch = Some(store.watch(&view.mailbox, Box::new(move || waker.wake())));
+        idling.news = look(view)?;
     }
-    Ok(Outcome::Waiting(Doing::Idling(Box::new(Idling { tag: tag.into(), _watch: watch })), Next::Line))
+    io.output.push(b"+ idling\r\n");
+    let next = tell(&mut idling, state, io);
+    Ok(Outcome::Waiting(Doing::Idling(Box::new(idling)), next))
+}
+
+/// What is new in the mailbox.
+pub fn look(view: &mut View) -> Result<Option<Announcement>, Refusal> {
+    let news = News::all();
+    Ok(view.announce(news.allowed, &news.told, news.with_uid)?)
+}
+
+/// Tells what is new, in pieces; then DONE is waited for.
+pub fn tell(idling: &mut Idling, state: &mut State, io: &mut Io) -> Next {
+    if let (Some(news), Some(view)) = (&mut idling.news, state.view()) {
+        if news.step(view, &mut io.output) == Progress::More {
+            return Next::Resume;
+        }
+    }
+    idling.news = None;
+    Next::Line
 }

@@ -33,7 +33,7 @@ impl Session {
             }
             Doing::Idling(idling) => self.finish(&idling.tag, Err(Refusal::Syntax("Expected DONE")), io),
             // No line is asked for in these.
-            other @ (Doing::Refusing(_) | Doing::Running(_)) => {
+            other @ (Doing::Refusing(_) | Doing::Running(_) | Doing::Telling(_)) => {
                 self.doing = other;
                 Next::Same
             }
@@ -48,7 +48,7 @@ impl Session {
             Doing::Authenticating(authenticating) => authenticating.tag,
             Doing::Idling(idling) => idling.tag,
             Doing::Refusing(tag) => tag,
-            Doing::Nothing | Doing::Running(_) => b"*"[..].into(),
+            Doing::Nothing | Doing::Running(_) | Doing::Telling(_) => b"*"[..].into(),
         };
         let next = self.finish(&tag, Err(Refusal::CommandTooBig), io);
         match self.state {

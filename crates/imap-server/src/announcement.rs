@@ -1,0 +1,57 @@
+//! What a view has to tell its client, and how far it was told (RFC 3501 §7.3, §7.4).
+//!
+//! A million expunges are told in pieces: only their numbers wait, not their lines.
+
+use connection::Output;
+
+use crate::answer;
+use crate::commands::Progress;
+use crate::view::View;
+
+/// News of one mailbox. The view they belong to has taken them in already.
+#[derive(Debug, Default)]
+pub struct Announcement {
+    /// Sequence numbers, each as it is when its EXPUNGE is sent.
+    pub expunged: Vec<u32>,
+    /// EXISTS and RECENT, when there are new messages.
+    pub counts: Option<(u32, u32)>,
+    /// Slots whose flags changed.
+    pub flags: Vec<u32>,
+    with_uid: bool,
+    expunged_told: usize,
+    flags_told: usize,
+}
+
+impl Announcement {
+    /// Nothing yet; `with_uid`: changes of flags are told with UIDs.
+    pub fn new(with_uid: bool) -> Announcement {
+        Announcement { with_uid, ..Announcement::default() }
+    }
+
+    /// Writes until the queue is full.
+    pub fn step(&mut self, view: &mut View, out: &mut Output) -> Progress {
+        while let Some(&number) = self.expunged.get(self.expunged_told) {
+            if out.is_full() {
+                return Progress::More;
+            }
+            answer::number(out, number, b"EXPUNGE");
+            self.expunged_told += 1;
+        }
+        if let Some((exists, recent)) = self.counts.take() {
+            answer::number(out, exists, b"EXISTS");
+            answer::number(out, recent, b"RECENT");
+        }
+        if self.flags_told < self.flags.len() {
+            let keywords = view.mailbox.keywords();
+            view.tell_keywords(&keywords, out);
+            while let Some(&slot) = self.flags.get(self.flags_told) {
+                if out.is_full() {
+                    return Progress::More;
+                }
+                view.tell_flags(slot, self.with_uid, &keywords, out);
+                self.flags_told += 1;
+            }
+        }
+        Progress::Done
+    }
+}
