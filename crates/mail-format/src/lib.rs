@@ -1,1 +1,23 @@
-//! Internet messages as text: header fields, addresses, the MIME tree.
+//! Internet messages as text: header fields, addresses, dates, encoded words, the MIME tree (RFC 5322, 2045 to 2047,
+//! 2231, 5256). Nothing here fails: what makes no sense is taken as it comes, in time that grows with its length only.
+
+pub mod address;
+pub mod charset;
+pub mod content_type;
+pub mod date;
+pub mod envelope;
+pub mod header;
+pub mod quoting;
+pub mod report;
+pub mod structure;
+pub mod subject;
+pub mod words;
+
+pub use address::{Item, address_list};
+pub use charset::decode_text;
+pub use content_type::ContentType;
+pub use date::{date, format_date};
+pub use header::{header_field, header_fields, unfold};
+pub use structure::{Part, PartKind, Structure, scan};
+pub use subject::base_subject;
+pub use words::{decode_words, encode_words};

@@ -1,0 +1,176 @@
+//! Delivery status notifications (RFC 3464): multipart/report with words for people, words for programs, and the message.
+
+use std::fmt::Write as _;
+
+use crate::date::format_date;
+use crate::words::encode_words;
+
+/// What happened to one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipientReport {
+    /// `local@domain`
+    pub final_recipient: String,
+    /// `rfc822;...` as the sender gave it.
+    pub original_recipient: Option<String>,
+    /// `failed`, `delayed`, `delivered`
+    pub action: &'static str,
+    /// `5.1.1`
+    pub status: String,
+    /// What a person should know.
+    pub diagnostic: String,
+}
+
+/// A report about one message.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    /// Who writes it: `mail.example.org`.
+    pub reporting_host: &'a str,
+    /// `MAILER-DAEMON@mail.example.org`
+    pub from: &'a str,
+    /// The sender of the message.
+    pub to: &'a str,
+    pub subject: &'a str,
+    /// For Message-ID and the boundary.
+    pub id: &'a str,
+    /// Seconds since 1970.
+    pub now: i64,
+    pub arrived: i64,
+    pub envid: Option<&'a str>,
+    /// The first lines of the text.
+    pub introduction: &'a str,
+    pub recipients: &'a [RecipientReport],
+    /// Language of the text.
+    pub language: &'a str,
+}
+
+impl Report<'_> {
+    /// Everything up to where the original message, or its header, follows.
+    /// `full` says which of the two it is. Then [`Report::end`] follows.
+    pub fn head(&self, full: bool, eight_bit: bool) -> String {
+        let boundary = self.boundary();
+        let mut text = String::with_capacity(2048);
+        let mut line = |words: &str| {
+            text.push_str(words);
+            text.push_str("\r\n");
+        };
+        line(&format!("Date: {}", format_date(self.now, 0)));
+        line(&format!("From: Mail Delivery System <{}>", self.from));
+        line(&format!("To: <{}>", self.to));
+        line(&format!("Subject: {}", encode_words(self.subject)));
+        line(&format!("Message-ID: <{}@{}>", self.id, self.reporting_host));
+        line("Auto-Submitted: auto-replied"); // RFC 3834 §5
+        line("MIME-Version: 1.0");
+        line(&format!(
+            "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\""
+        ));
+        if eight_bit {
+            line("Content-Transfer-Encoding: 8bit");
+        }
+        line("");
+        line("This is a report in MIME format.");
+        line(&format!("\r\n--{boundary}"));
+        line("Content-Type: text/plain; charset=utf-8");
+        line("Content-Transfer-Encoding: 8bit");
+        line(&format!("Content-Language: {}", self.language));
+        line("");
+        line(self.introduction);
+        for recipient in self.recipients {
+            line(&format!("\r\n<{}>\r\n    {}", recipient.final_recipient, one_line(&recipient.diagnostic)));
+        }
+        line(&format!("\r\n--{boundary}"));
+        line("Content-Type: message/delivery-status");
+        line("");
+        text.push_str(&self.status());
+        let kind = if full { "message/rfc822" } else { "text/rfc822-headers" };
+        let encoding = if eight_bit { "Content-Transfer-Encoding: 8bit\r\n" } else { "" };
+        let _ = write!(text, "\r\n--{boundary}\r\nContent-Type: {kind}\r\n{encoding}\r\n");
+        text
+    }
+
+    /// What follows the original.
+    pub fn end(&self) -> String {
+        format!("\r\n--{}--\r\n", self.boundary())
+    }
+
+    /// Made of the queue id, which occurs in no other message.
+    fn boundary(&self) -> String {
+        format!("=_report_{}_{}", self.id, self.now)
+    }
+
+    /// The fields for programs (RFC 3464 §2.2, §2.3).
+    fn status(&self) -> String {
+        let mut text = String::new();
+        if let Some(envid) = self.envid {
+            let _ = write!(text, "Original-Envelope-Id: {}\r\n", one_line(envid));
+        }
+        let _ = write!(text, "Reporting-MTA: dns; {}\r\n", self.reporting_host);
+        let _ = write!(text, "Arrival-Date: {}\r\n", format_date(self.arrived, 0));
+        for recipient in self.recipients {
+            text.push_str("\r\n");
+            if let Some(original) = &recipient.original_recipient {
+                let _ = write!(text, "Original-Recipient: {}\r\n", one_line(original));
+            }
+            let _ = write!(
+                text,
+                "Final-Recipient: rfc822; {}\r\nAction: {}\r\nStatus: {}\r\nDiagnostic-Code: x-mailboat; {}\r\n",
+                one_line(&recipient.final_recipient),
+                recipient.action,
+                recipient.status,
+                ascii(&one_line(&recipient.diagnostic))
+            );
+        }
+        text
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Structure, header_field, scan};
+
+    #[test]
+    fn a_report_has_its_three_parts() {
+        let recipients = [RecipientReport {
+            final_recipient: "no@x.example".into(),
+            original_recipient: Some("rfc822;No@x.example".into()),
+            action: "failed",
+            status: "5.1.1".into(),
+            diagnostic: "no such\nuser".into(),
+        }];
+        let report = Report {
+            reporting_host: "mail.x.example",
+            from: "MAILER-DAEMON@mail.x.example",
+            to: "joe@x.example",
+            subject: "Undelivered: Grüße",
+            id: "GPM7U00A.1B2",
+            now: 951_760_800,
+            arrived: 951_760_700,
+            envid: Some("E1"),
+            introduction: "Your message could not be delivered to:",
+            recipients: &recipients,
+            language: "en",
+        };
+        let mut message = report.head(true, false).into_bytes();
+        message.extend_from_slice(b"Subject: original\r\n\r\nbody\r\n");
+        message.extend_from_slice(report.end().as_bytes());
+        let structure: Structure = scan(&message);
+        let part = |path: &[u32]| {
+            let (start, end) = structure.part(path).unwrap().body;
+            String::from_utf8(message[start as usize..end as usize].to_vec()).unwrap()
+        };
+        assert!(part(&[1]).contains("<no@x.example>\r\n    no such user"));
+        assert!(part(&[2]).contains("\r\n\r\nOriginal-Recipient: rfc822;No@x.example\r\nFinal-Recipient: rfc822; no@x.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
+        assert!(part(&[2]).starts_with("Original-Envelope-Id: E1\r\n"));
+        assert!(part(&[3]).starts_with("Subject: original"));
+        assert_eq!(structure.part(&[4]), None);
+        assert_eq!(header_field(&message, "Auto-Submitted"), Some(&b" auto-replied"[..]));
+    }
+}
