@@ -1,6 +1,7 @@
 //! Which bytes of a message a section names (RFC 3501 §6.4.5).
 
 use imap_wire::SectionText;
+use mail_format::Structure;
 
 /// Bytes of a message file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,6 +11,12 @@ pub struct Span {
 }
 
 impl Span {
+    /// From `start` to `end`, within a file of `size` bytes.
+    pub fn between(start: u64, end: u64, size: u64) -> Span {
+        let start = start.min(size);
+        Span { offset: start, len: end.min(size).saturating_sub(start) }
+    }
+
     /// `<origin.count>`: past the end it is empty, never an error.
     pub fn cut(self, partial: Option<(u32, u32)>) -> Span {
         let Some((origin, count)) = partial else { return self };
@@ -38,6 +45,19 @@ pub fn whole_message(text: &SectionText, header: u64, size: u64) -> Option<Span>
     }
 }
 
+/// A section of a part, `BODY[1.2]` and the like; nothing when there is no such part, or it has no such section.
+pub fn of_part(structure: &Structure, path: &[u32], text: &SectionText, size: u64) -> Option<Span> {
+    let part = structure.part(path)?;
+    let (start, end) = match text {
+        SectionText::All => part.body,
+        SectionText::Mime => part.header,
+        // RFC 3501 §6.4.5: of a message inside only.
+        SectionText::Header | SectionText::Fields(_) | SectionText::FieldsNot(_) => part.message?.0,
+        SectionText::Text => part.message?.1,
+    };
+    Some(Span::between(start.into(), end.into(), size))
+}
+
 /// The header fields that are (`wanted`) or are not among `names`, with the blank line, as they are in the message.
 pub fn select_fields(header: &[u8], names: &[String], wanted: bool) -> Vec<u8> {
     let mut selected = Vec::with_capacity(header.len().min(1024));
@@ -51,14 +71,6 @@ pub fn select_fields(header: &[u8], names: &[String], wanted: bool) -> Vec<u8> {
     }
     selected.extend_from_slice(b"\r\n");
     selected
-}
-
-/// The values of the header fields called `name`, folds and line ends included.
-pub fn values<'h>(header: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
-    fields(header).filter_map(move |field| {
-        let end = memchr::memchr(b':', field)?;
-        field[..end].trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()).then(|| &field[end + 1..])
-    })
 }
 
 /// The header fields one by one, each with its folds and line ends, without the blank line.

@@ -4,6 +4,7 @@
 //! Numbers are written as they are found, so a result costs no memory. Keys of flags and numbers are asked before
 //! those of content, whatever their order in the command.
 
+mod content;
 mod message;
 
 use connection::Output;
@@ -34,9 +35,9 @@ enum Test {
     Sent(Order, i64),
     Larger(u32),
     Smaller(u32),
-    Header(String, Vec<u8>),
-    Body(Vec<u8>),
-    Text(Vec<u8>),
+    Header(String, String),
+    Body(String),
+    Text(String),
     Not(Box<Test>),
     Or(Box<Test>, Box<Test>),
     And(Vec<Test>),
@@ -138,9 +139,9 @@ fn resolve(key: SearchKey, view: &View, keywords: &[String]) -> Result<Test, Ref
         SearchKey::SentSince(day) => Test::Sent(Order::Since, day),
         SearchKey::Larger(size) => Test::Larger(size),
         SearchKey::Smaller(size) => Test::Smaller(size),
-        SearchKey::Header(name, text) => Test::Header(name, lower(&text)),
-        SearchKey::Body(text) => Test::Body(lower(&text)),
-        SearchKey::Text(text) => Test::Text(lower(&text)),
+        SearchKey::Header(name, text) => Test::Header(name, text.to_lowercase()),
+        SearchKey::Body(text) => Test::Body(text.to_lowercase()),
+        SearchKey::Text(text) => Test::Text(text.to_lowercase()),
         SearchKey::Not(key) => Test::Not(inner(key)?),
         SearchKey::Or(one, other) => Test::Or(inner(one)?, inner(other)?),
         SearchKey::And(keys) => {
@@ -165,8 +166,4 @@ fn cost(test: &Test) -> u8 {
         Test::And(tests) => tests.iter().map(cost).max().unwrap_or(0),
         _ => 0,
     }
-}
-
-fn lower(text: &str) -> Vec<u8> {
-    text.to_lowercase().into_bytes()
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use connection::Output;
 use imap_wire::{FetchItem, Section, SectionText};
+use mail_format::Structure;
 use message_store::{Cached, MessageFile, Record, StoreError};
 
 use crate::answer;
@@ -16,6 +17,9 @@ use crate::view::View;
 /// Largest piece of a message that is read into the queue instead of being sent from the file.
 const INLINE_MAX: u64 = 64 * 1024;
 
+/// What is looked at of a header for single fields.
+const HEADER_BYTES_MAX: u32 = 4 * 1024 * 1024;
+
 /// One message: its record, and what was read of it for this row.
 pub struct Source<'a> {
     view: &'a View,
@@ -24,12 +28,22 @@ pub struct Source<'a> {
     internal_date_ns: i64,
     header_size: u32,
     cached: Option<Cached>,
+    structure: Option<Structure>,
     file: Option<MessageFile>,
 }
 
 impl<'a> Source<'a> {
     pub fn new(view: &'a View, slot: u32, record: Record) -> Source<'a> {
-        Source { view, slot, record, internal_date_ns: 0, header_size: 0, cached: None, file: None }
+        Source {
+            view,
+            slot,
+            record,
+            internal_date_ns: 0,
+            header_size: 0,
+            cached: None,
+            structure: None,
+            file: None,
+        }
     }
 
     /// Reads what the items need before the first byte of the row is written; false when the message is gone.
@@ -52,6 +66,11 @@ impl<'a> Source<'a> {
                 Err(StoreError::NotFound) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
+        }
+        if wants(needs_structure) {
+            let bytes = self.cached.as_ref().map_or(&[][..], Cached::structure_bytes);
+            let damaged = || StoreError::Damaged("the part table of a message".into());
+            self.structure = Some(Structure::decode(bytes).ok_or_else(damaged)?);
         }
         if wants(needs_file) {
             match self.view.mailbox.open_message(self.record.uid) {
@@ -120,7 +139,8 @@ impl<'a> Source<'a> {
         let wanted = matches!(section.text, SectionText::Fields(_));
         match &section.text {
             SectionText::Fields(names) | SectionText::FieldsNot(names) => {
-                let selected = sections::select_fields(&self.read(span)?, names, wanted);
+                let looked_at = span.cut(Some((0, HEADER_BYTES_MAX)));
+                let selected = sections::select_fields(&self.read(looked_at)?, names, wanted);
                 let all = Span { offset: 0, len: selected.len() as u64 };
                 let piece = all.cut(section.partial);
                 answer::literal_size(out, piece.len);
@@ -137,7 +157,7 @@ impl<'a> Source<'a> {
         if section.part.is_empty() {
             return sections::whole_message(&section.text, self.header_size.into(), size);
         }
-        None // the part table is not read yet
+        sections::of_part(self.structure.as_ref()?, &section.part, &section.text, size)
     }
 
     fn piece(&self, span: Span, out: &mut Output) -> Result<(), Refusal> {

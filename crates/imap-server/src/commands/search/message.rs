@@ -1,18 +1,17 @@
 //! One message against the tests of a SEARCH: hot record, cold record, header, content, in the order of their cost.
 
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use imap_wire::date;
+use mail_format::Structure;
+use mail_format::date::date_and_zone;
 use message_store::{MessageFile, Reader, Record, StoreError};
 
 use super::Test;
+use super::content::{self, Body};
 use crate::refusal::Refusal;
-use crate::sections;
 use crate::view::View;
 
-/// Piece of a message that is searched at once.
-const PIECE: usize = 64 * 1024;
 /// What is looked at of a header.
 const HEADER_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -96,7 +95,8 @@ impl<'a> Message<'a> {
             return Ok(utc);
         }
         let Some(header) = self.header()? else { return Ok(utc) };
-        Ok(sections::values(&header, "Date").next().and_then(written_day).unwrap_or(utc))
+        let written = mail_format::header_field(&header, "Date").and_then(date_and_zone);
+        Ok(written.map_or(utc, |(second, zone)| date::day(second.saturating_add(zone.into()))))
     }
 
     /// The header of the message, as far as [`HEADER_BYTES_MAX`]; nothing when the message is gone.
@@ -122,87 +122,33 @@ impl<'a> Message<'a> {
         Ok(Some(header))
     }
 
-    fn header_has(&mut self, name: &str, text: &[u8]) -> Result<bool, Refusal> {
+    fn header_has(&mut self, name: &str, text: &str) -> Result<bool, Refusal> {
         let Some(header) = self.header()? else { return Ok(false) };
-        Ok(sections::values(&header, name).any(|value| {
-            text.is_empty() || memchr::memmem::find(&value.to_ascii_lowercase(), text).is_some()
-        }))
+        Ok(content::field_has(&header, name, text))
     }
 
-    /// Looks through the file in pieces that overlap by the length of the text.
-    fn content_has(&mut self, text: &[u8], body_only: bool) -> Result<bool, Refusal> {
+    fn content_has(&mut self, text: &str, body_only: bool) -> Result<bool, Refusal> {
         if text.is_empty() {
             return Ok(true);
         }
-        let from = if body_only { self.cold()?.map_or(0, |cold| cold.header_size.into()) } else { 0 };
-        let Some(message) = self.file()? else { return Ok(false) };
-        let finder = memchr::memmem::Finder::new(text);
-        let mut reader = At { message: &message, offset: from };
-        let mut window = Vec::with_capacity(PIECE + text.len());
-        loop {
-            let kept = window.len();
-            let piece =
-                reader.by_ref().take(PIECE as u64).read_to_end(&mut window).map_err(StoreError::from)?;
-            self.read += piece as u64;
-            window[kept..].make_ascii_lowercase();
-            if finder.find(&window).is_some() {
+        if !body_only {
+            let Some(header) = self.header()? else { return Ok(false) };
+            if content::header_has(&header, text) {
                 return Ok(true);
             }
-            if piece == 0 {
-                return Ok(false);
-            }
-            let keep_from = window.len().saturating_sub(text.len() - 1);
-            window.drain(..keep_from);
         }
-    }
-}
-
-/// Reads a message file from a place on, without a cursor of the descriptor (it is shared).
-struct At<'a> {
-    message: &'a MessageFile,
-    offset: u64,
-}
-
-impl Read for At<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.message.file.read_at(buffer, self.offset)?;
-        self.offset = self.offset.saturating_add(count as u64);
-        Ok(count)
-    }
-}
-
-/// The day in the value of a Date field: `[day-name ","] day month year ...` (RFC 5322 §3.3, §4.3).
-fn written_day(value: &[u8]) -> Option<i64> {
-    let mut words = value
-        .split(|byte| byte.is_ascii_whitespace() || *byte == b',')
-        .filter(|word| !word.is_empty())
-        .skip_while(|word| !word[0].is_ascii_digit());
-    let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<i64>().ok();
-    let day = number(words.next()?)?;
-    let month = date::month(words.next()?.get(..3)?)?;
-    let year = match number(words.next()?)? {
-        year @ 0..50 => year + 2000,
-        year @ 50..1000 => year + 1900,
-        year => year,
-    };
-    date::days(year, month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_day_is_the_one_that_was_written() {
-        for (value, day) in [
-            (" Mon, 7 Feb 1994 21:52:25 -0800 (PST)\r\n", Some(8803)),
-            ("1 January 1970", Some(0)),
-            ("Thu,\r\n  1 Jan 70 00:00 GMT", Some(0)),
-            ("31 Feb 2000 00:00:00 +0000", None),
-            ("yesterday", None),
-            ("", None),
-        ] {
-            assert_eq!(written_day(value.as_bytes()), day, "{value}");
-        }
+        self.cold()?;
+        let Some((_, slot)) = &self.place else { return Ok(false) };
+        let cached = match self.view.mailbox.cached(*slot) {
+            Err(StoreError::NotFound) => return Ok(false),
+            other => other?,
+        };
+        let structure = Structure::decode(cached.structure_bytes())
+            .ok_or_else(|| StoreError::Damaged("the part table of a message".into()))?;
+        let Some(message) = self.file()? else { return Ok(false) };
+        let mut body = Body { message: &message, read: 0 };
+        let found = body.has(&structure, text);
+        self.read += body.read;
+        Ok(found.map_err(StoreError::from)?)
     }
 }
