@@ -1,15 +1,51 @@
-//! Mailboxes on disk, addressed by UID.
+//! Mailboxes on disk, addressed by UID. The formats are in `docs/formats/store.md` and `store-tree.md`.
+//!
+//! [`Store`] knows which mailboxes there are; [`Mailbox`] is one of them. Everything that is acknowledged is durable first,
+//! at the level that the settings promise; a killed process leaves nothing that the next one does not mend.
 
+mod append;
+mod bytes;
+mod cache;
+mod changes;
 mod error;
 mod flags;
+mod folders;
 mod from_config;
+mod header;
+mod housekeeping;
+mod index;
+mod layout;
+mod list;
+mod log;
 mod log_line;
-mod skeleton;
+mod mailbox;
+mod prepared;
+mod ready;
+mod rebuild;
+mod record;
+mod renames;
+mod resync;
+mod ring;
+mod settings;
+mod shared;
+mod store;
+mod subscriptions;
 mod uid_set;
+mod watch;
+mod writer;
 
+pub use append::{Appended, Delivered, DeliveryId, Incoming, LinkedMessage, NewMessage};
 pub use error::{Result, StoreError};
 pub use flags::{FlagChange, FlagResult, Flags, How};
+pub use housekeeping::CleanedUp;
 pub use log_line::{Severity, StoreLog};
+pub use mailbox::{Mailbox, MaildropLock, MessageFile, Reader, Status};
 pub use mailbox_list::{MailboxName, NameError, SpecialUse};
-pub use skeleton::*;
+pub use prepared::{Cached, Prepared};
+pub use rebuild::Reconstructed;
+pub use record::{Cold, Record};
+pub use resync::{Difference, RebuiltList};
+pub use settings::{StoreSettings, Wait};
+pub use store::{Listed, Store};
 pub use uid_set::UidSet;
+pub use watch::Watch;

@@ -9,9 +9,11 @@ pub enum Severity {
     Notice,
 }
 
+type Sink = dyn Fn(Severity, &str) + Send + Sync;
+
 /// A sink for log lines of the store. The server crates make one from their log.
 #[derive(Clone)]
-pub struct StoreLog(Arc<dyn Fn(Severity, &str) + Send + Sync>);
+pub struct StoreLog(Arc<Sink>);
 
 impl StoreLog {
     pub fn new(sink: impl Fn(Severity, &str) + Send + Sync + 'static) -> StoreLog {

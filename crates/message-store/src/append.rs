@@ -1,0 +1,399 @@
+//! Messages coming in: streamed by a client, linked from the queue, copied from another mailbox.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use commit_journal::sync_file;
+
+use crate::layout::{INCOMING_PREFIX, message_path};
+use crate::log::Operation;
+use crate::mailbox::Mailbox;
+use crate::prepared::Prepared;
+use crate::record::{Cold, Record};
+use crate::shared::hash;
+use crate::writer::Change;
+use crate::{Flags, Result, StoreError, UidSet};
+
+/// Bytes gathered before they are written.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Slots that are looked at for a delivery that happened before, whatever their date.
+const REPEAT_SLOTS_MIN: u32 = 64;
+/// The clock may have been set back so much between accepting and delivering.
+const CLOCK_SLACK_NS: i64 = 2_000_000_000;
+/// Messages copied in one transaction.
+const COPY_BATCH: usize = 1000;
+
+/// What a message is appended with.
+#[derive(Clone, Debug, Default)]
+pub struct NewMessage {
+    pub flags: Flags,
+    pub keywords: Vec<String>,
+    pub internal_date_ns: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub uid: u32,
+    pub uid_validity: u32,
+}
+
+/// What makes a delivery recognisable.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryId<'a> {
+    pub queue_id: &'a str,
+    pub recipient: &'a str,
+}
+
+impl DeliveryId<'_> {
+    fn hash(&self) -> u64 {
+        hash(format!("{}\0{}", self.queue_id, self.recipient).as_bytes())
+    }
+}
+
+/// A message of the queue.
+pub struct LinkedMessage<'a> {
+    /// The file to link; on another file system, or with too many links, it is copied.
+    pub path: &'a Path,
+    pub flags: Flags,
+    /// When the queue accepted it.
+    pub internal_date_ns: i64,
+    pub delivery: DeliveryId<'a>,
+    pub prepared: &'a Prepared,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    New(u32),
+    AlreadyThere(u32),
+}
+
+/// A message that a client is sending: straight to disk, nothing in memory. Dropped before [`Incoming::finish`], nothing
+/// happened.
+pub struct Incoming {
+    mailbox: Arc<Mailbox>,
+    path: PathBuf,
+    file: File,
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+impl Mailbox {
+    /// Begins a message.
+    ///
+    /// # Errors
+    /// `NotFound`, `NoSpace`, the system's.
+    pub fn begin_append(self: &Arc<Self>) -> Result<Incoming> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        self.header()?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(format!("{INCOMING_PREFIX}{}-{number}", std::process::id()));
+        // A file of this name is of a process that was killed: its number came round again.
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        Ok(Incoming { mailbox: Arc::clone(self), path, file, buffer: Vec::new(), written: 0 })
+    }
+
+    /// Links a message of the queue into the mailbox, once: the same delivery again does nothing. The file is durable
+    /// already; its name here is when this returns.
+    ///
+    /// # Errors
+    /// Nothing has happened then.
+    pub fn deliver(&self, message: LinkedMessage<'_>) -> Result<Delivered> {
+        let delivery = message.delivery.hash();
+        let mut change = self.write()?;
+        if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns) {
+            return Ok(Delivered::AlreadyThere(uid));
+        }
+        let source = fs::metadata(message.path)?;
+        let (uid, folder) = change.free_uid(Some(source.ino()))?;
+        let path = message_path(&self.folder, uid);
+        place(message.path, &path, self.shared.settings.sync.message)?;
+        let new = NewRecord {
+            uid,
+            flags: message.flags & Flags::SYSTEM,
+            keywords: 0,
+            internal_date_ns: message.internal_date_ns,
+            delivery,
+            prepared: message.prepared,
+        };
+        let committed = change.append(&new, Vec::new(), folder);
+        if committed.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        committed.map(|()| Delivered::New(uid))
+    }
+
+    /// Copies messages: links, in transactions of a thousand; flags, keywords and dates go along. UIDs here and there.
+    ///
+    /// # Errors
+    /// `NotFound` when a file is gone, `TooBig` for keywords; what was copied by then stays.
+    pub fn copy_to(&self, uids: &UidSet, to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        let reader = self.reader()?;
+        let names = self.keywords();
+        let mut sources = Vec::new();
+        for range in uids.ranges() {
+            let mut slot = reader.slot_of(*range.start()).unwrap_or_else(|slot| slot);
+            while slot < reader.slots() {
+                let record = reader.record(slot);
+                if record.uid > *range.end() {
+                    break;
+                }
+                if !record.is_expunged() {
+                    sources.push((record, reader.cold(slot)?));
+                }
+                slot += 1;
+            }
+        }
+        let mut copied = Vec::with_capacity(sources.len());
+        for batch in sources.chunks(COPY_BATCH) {
+            let mut caches = Vec::with_capacity(batch.len());
+            for (_, cold) in batch {
+                caches.push(self.segments.read(&self.folder, cold.cache_position));
+            }
+            to.take_copies(self, batch, &caches, &names, &mut copied)?;
+        }
+        Ok(copied)
+    }
+
+    fn take_copies(
+        &self,
+        from: &Mailbox,
+        batch: &[(Record, Cold)],
+        caches: &[Option<Vec<u8>>],
+        names: &[String],
+        copied: &mut Vec<(u32, u32)>,
+    ) -> Result<()> {
+        let mut change = self.write()?;
+        let used = batch.iter().fold(0, |used, (record, _)| used | record.keywords);
+        let wanted: Vec<String> = names
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| used >> bit & 1 == 1)
+            .map(|(_, name)| name.clone())
+            .collect();
+        let (_, mut operations) = change.keyword_bits(&wanted)?;
+        let mut known = change.index.keywords(change.header.keywords);
+        known.extend(operations.iter().filter_map(|operation| match operation {
+            Operation::Keyword(_, name) => Some(name.clone()),
+            _ => None,
+        }));
+        let translated = |bits: u64| {
+            names.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).fold(0, |sum, (_, name)| {
+                let bit = known.iter().position(|one| one.eq_ignore_ascii_case(name));
+                sum | bit.map_or(0, |bit| 1u64 << bit)
+            })
+        };
+        let segment = change.cache_segment();
+        let contents = caches.iter().map(|content| content.as_deref().unwrap_or(&[]));
+        let positions = self.segments.append(&self.folder, segment, contents)?;
+        let modseq = change.next_modseq();
+        let save_date_ns = base::clock::unix_nanos();
+        let mut folders = BTreeSet::new();
+        let mut placed = Vec::new();
+        let first_uid = change.header.uid_next;
+        let copied_before = copied.len();
+        let result = (|| {
+            for (((record, cold), position), cache) in batch.iter().zip(positions).zip(caches) {
+                let (uid, folder) = change.free_uid(None)?;
+                let path = message_path(&self.folder, uid);
+                place(&message_path(&from.folder, record.uid), &path, self.shared.settings.sync.message)?;
+                placed.push(path);
+                folders.insert(folder);
+                change.header.uid_next = uid.saturating_add(1); // reserved; the transaction makes it so
+                let cache_position = if cache.is_some() { position } else { crate::cache::NO_POSITION };
+                let new = Record {
+                    uid,
+                    flags: record.flags & Flags::SYSTEM,
+                    modseq,
+                    keywords: translated(record.keywords),
+                    size: record.size,
+                };
+                let cold =
+                    Cold { uid, save_date_ns, created_modseq: modseq, delivery: 0, cache_position, ..*cold };
+                operations.push(Operation::Append(new, cold));
+                copied.push((record.uid, uid));
+            }
+            change.header.uid_next = first_uid;
+            change.commit(&operations, &folders)
+        })();
+        if result.is_err() {
+            change.header.uid_next = first_uid;
+            for path in placed {
+                let _ = fs::remove_file(path);
+            }
+            copied.truncate(copied_before);
+        }
+        result
+    }
+}
+
+/// The values of a record that is to be made.
+struct NewRecord<'a> {
+    uid: u32,
+    flags: Flags,
+    keywords: u64,
+    internal_date_ns: i64,
+    delivery: u64,
+    prepared: &'a Prepared,
+}
+
+impl Change<'_> {
+    /// The next UID whose file name is free, and its folder. A file that no record names was left by an interruption: it
+    /// is passed over, unless it is the very file (`own`) that is to be linked.
+    fn free_uid(&mut self, own: Option<u64>) -> Result<(u32, String)> {
+        let mut uid = self.header.uid_next.max(1);
+        loop {
+            if uid == u32::MAX {
+                return Err(StoreError::TooBig("the last UID"));
+            }
+            let folder = self.message_folder(uid)?;
+            match fs::metadata(message_path(&self.mailbox.folder, uid)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((uid, folder)),
+                Err(error) => return Err(error.into()),
+                Ok(meta) if own == Some(meta.ino()) => return Ok((uid, folder)),
+                Ok(_) => uid += 1,
+            }
+        }
+    }
+
+    /// The UID under which this delivery is here already. Records are looked at from the newest back to when the message
+    /// arrived: it cannot have been delivered before.
+    fn delivered_before(&self, delivery: u64, arrived_ns: i64) -> Option<u32> {
+        let slots = self.header.slots;
+        for (looked, slot) in (0..slots).rev().enumerate() {
+            let Some(cold) = self.index.cold(slot) else { continue };
+            if cold.delivery == delivery {
+                return Some(cold.uid);
+            }
+            let long_before = cold.save_date_ns < arrived_ns.saturating_sub(CLOCK_SLACK_NS);
+            if long_before && looked as u32 >= REPEAT_SLOTS_MIN {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Commits one new message whose file is in place.
+    fn append(&mut self, new: &NewRecord<'_>, mut operations: Vec<Operation>, folder: String) -> Result<()> {
+        let segment = self.cache_segment();
+        let content = std::iter::once(new.prepared.cache.as_slice());
+        let positions = self.mailbox.segments.append(&self.mailbox.folder, segment, content)?;
+        let modseq = self.next_modseq();
+        let record = Record {
+            uid: new.uid,
+            flags: new.flags,
+            modseq,
+            keywords: new.keywords,
+            size: new.prepared.size,
+        };
+        let cold = Cold {
+            uid: new.uid,
+            size: new.prepared.size,
+            internal_date_ns: new.internal_date_ns,
+            save_date_ns: base::clock::unix_nanos(),
+            sent_date: new.prepared.sent_date,
+            created_modseq: modseq,
+            header_size: new.prepared.header_size,
+            lines: new.prepared.lines,
+            guid: new.prepared.guid,
+            delivery: new.delivery,
+            cache_position: positions.first().copied().unwrap_or(crate::cache::NO_POSITION),
+            expunged_at: 0,
+        };
+        operations.push(Operation::Append(record, cold));
+        self.commit(&operations, &BTreeSet::from([folder]))
+    }
+}
+
+/// Gives a durable file a name in the mailbox: a link, or a copy where a link cannot be.
+fn place(from: &Path, to: &Path, level: commit_journal::SyncLevel) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // our own, see free_uid
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks | io::ErrorKind::Unsupported
+            ) =>
+        {
+            let copied = (|| {
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+                io::copy(&mut File::open(from)?, &mut file)?;
+                sync_file(&file, level)
+            })();
+            if copied.is_err() {
+                let _ = fs::remove_file(to);
+            }
+            copied
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Incoming {
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.written.saturating_add(self.buffer.len() as u64)
+    }
+
+    fn write_buffer(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.written = self.written.saturating_add(self.buffer.len() as u64);
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// The message is in the mailbox, durable, when this returns.
+    ///
+    /// # Errors
+    /// Nothing is in the mailbox then.
+    pub fn finish(mut self, message: NewMessage) -> Result<Appended> {
+        self.write_buffer()?;
+        let prepared = Prepared::of_file(&self.file)?;
+        sync_file(&self.file, self.mailbox.shared.settings.sync.message)?;
+        let mailbox = Arc::clone(&self.mailbox);
+        let mut change = mailbox.write()?;
+        let (keywords, operations) = change.keyword_bits(&message.keywords)?;
+        let (uid, folder) = change.free_uid(None)?;
+        let path = message_path(&mailbox.folder, uid);
+        fs::rename(&self.path, &path)?;
+        let new = NewRecord {
+            uid,
+            flags: message.flags & Flags::SYSTEM,
+            keywords,
+            internal_date_ns: message.internal_date_ns,
+            delivery: 0,
+            prepared: &prepared,
+        };
+        if let Err(error) = change.append(&new, operations, folder) {
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(Appended { uid, uid_validity: change.header.uid_validity })
+    }
+}
+
+impl Write for Incoming {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len().saturating_add(bytes.len()) > BUFFER_BYTES {
+            self.write_buffer()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_buffer()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // gone already when it was finished
+    }
+}

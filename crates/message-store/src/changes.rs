@@ -1,0 +1,145 @@
+//! Flags, expunges, moves: changes of messages that are there.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use crate::log::Operation;
+use crate::mailbox::Mailbox;
+use crate::record::Record;
+use crate::writer::Change;
+use crate::{FlagChange, FlagResult, Flags, How, Result, UidSet};
+
+impl Mailbox {
+    /// Changes flags. Messages that have them already are not touched and get no new modseq.
+    ///
+    /// # Errors
+    /// `TooBig` for a 65th keyword; nothing has changed then.
+    pub fn change_flags(
+        &self,
+        uids: &UidSet,
+        change: FlagChange<'_>,
+        unchanged_since: Option<u64>,
+    ) -> Result<FlagResult> {
+        let mut under = self.write()?;
+        // Removing a keyword that nobody has does not make it known.
+        let known = under.index.keywords(under.header.keywords);
+        let is_known = |name: &String| known.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let names: Vec<String> = change
+            .keywords
+            .iter()
+            .filter(|name| change.how != How::Remove || is_known(name))
+            .cloned()
+            .collect();
+        let (bits, mut operations) = under.keyword_bits(&names)?;
+        let asked = change.flags & Flags::SYSTEM;
+        let modseq = under.next_modseq();
+        let mut result = FlagResult::default();
+        let mut changed = Vec::new();
+        under.each(uids, |record| {
+            if unchanged_since.is_some_and(|since| record.modseq > since) {
+                result.refused.push(record.uid);
+                return;
+            }
+            let (flags, keywords) = match change.how {
+                How::Add => (record.flags | asked, record.keywords | bits),
+                How::Remove => (record.flags & !asked, record.keywords & !bits),
+                How::Replace => ((record.flags & !Flags::SYSTEM) | asked, bits),
+            };
+            if flags != record.flags || keywords != record.keywords {
+                result.changed.push(record.uid);
+                changed.push(Operation::Flags(Record { flags, keywords, modseq, ..record }));
+            }
+        });
+        if !changed.is_empty() {
+            operations.append(&mut changed);
+            under.commit(&operations, &BTreeSet::new())?;
+        }
+        Ok(result)
+    }
+
+    /// Expunges the messages with \Deleted, of these or of all: marked at once, their files unlinked later. UIDs.
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    pub fn expunge(&self, uids: Option<&UidSet>) -> Result<Vec<u32>> {
+        let mut under = self.write()?;
+        if under.header.deleted == 0 {
+            return Ok(Vec::new());
+        }
+        let all = UidSet::all();
+        under.expunge_where(uids.unwrap_or(&all), |record| record.flags.contains(Flags::DELETED))
+    }
+
+    /// Copies, then expunges here what was copied. UIDs here and there.
+    ///
+    /// # Errors
+    /// As [`Mailbox::copy_to`]; a message is then in the other mailbox or still here, or both.
+    pub fn move_to(&self, uids: &UidSet, to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        let moved = self.copy_to(uids, to)?;
+        let gone: UidSet = moved.iter().map(|(uid, _)| *uid).collect();
+        self.write()?.expunge_where(&gone, |_| true)?;
+        Ok(moved)
+    }
+
+    /// Expunges these messages whatever their flags (ageing, POP).
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    pub fn remove(&self, uids: &UidSet) -> Result<Vec<u32>> {
+        self.write()?.expunge_where(uids, |_| true)
+    }
+
+    /// The UIDs that this session announces as \Recent; the next one to ask does not (RFC 3501 §2.3.2). Empty when there
+    /// are none.
+    ///
+    /// # Errors
+    /// As [`Mailbox::status`].
+    pub fn take_recent(&self) -> Result<RangeInclusive<u32>> {
+        let header = self.header()?;
+        if header.recent_from >= header.uid_next {
+            return Ok(header.uid_next..=header.uid_next.saturating_sub(1));
+        }
+        let mut under = self.write()?;
+        let range = under.header.recent_from.max(1)..=under.header.uid_next.saturating_sub(1);
+        under.header.recent_from = under.header.uid_next;
+        under.write_header();
+        Ok(range)
+    }
+}
+
+impl Change<'_> {
+    /// Shows every record of these UIDs that is not expunged.
+    pub fn each(&self, uids: &UidSet, mut look: impl FnMut(Record)) {
+        for range in uids.ranges() {
+            let mut slot = self.index.slot_of(*range.start(), self.header.slots).unwrap_or_else(|slot| slot);
+            while slot < self.header.slots {
+                let record = self.index.record(slot);
+                if record.uid > *range.end() {
+                    break;
+                }
+                if !record.is_expunged() {
+                    look(record);
+                }
+                slot += 1;
+            }
+        }
+    }
+
+    fn expunge_where(&mut self, uids: &UidSet, is_meant: impl Fn(&Record) -> bool) -> Result<Vec<u32>> {
+        let modseq = self.next_modseq();
+        let now = base::clock::unix_nanos();
+        let mut operations = Vec::new();
+        let mut expunged = Vec::new();
+        self.each(uids, |record| {
+            if is_meant(&record) {
+                expunged.push(record.uid);
+                let record = Record { flags: record.flags | Flags::EXPUNGED, modseq, ..record };
+                operations.push(Operation::Expunge(record, now));
+            }
+        });
+        if !operations.is_empty() {
+            self.commit(&operations, &BTreeSet::new())?;
+        }
+        Ok(expunged)
+    }
+}

@@ -1,0 +1,238 @@
+//! The mapped index of one mailbox: reading without a lock, writing under it.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{Ordering, fence};
+
+use os::map::SharedMap;
+
+use crate::header::Header;
+use crate::layout::{
+    BLOCKS_AT, COLD_BYTES, HEADER_AT, HEADER_BYTES, HOT_BYTES, KEYWORD_BYTES, KEYWORD_NAME_MAX, KEYWORDS_AT,
+    KEYWORDS_MAX, RESERVE_BYTES, cold_at, hot_at, index_bytes,
+};
+use crate::record::{Cold, Record};
+use crate::{Result, StoreError};
+
+/// How often a record that does not verify is read again before it is damage: a writer takes less than a microsecond.
+const ATTEMPTS: u32 = 2000;
+
+/// One generation of an index.
+pub struct Index {
+    file: File,
+    map: SharedMap,
+}
+
+impl Index {
+    /// Makes an index file with this header; nothing is synced.
+    pub fn create(path: &Path, header: &Header, slots: u32) -> io::Result<Index> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        os::file::allocate(&file, 0, index_bytes(slots.max(1)))?;
+        let index = Index::map(file)?;
+        index.write_header(header);
+        Ok(index)
+    }
+
+    /// # Errors
+    /// `NotFound`; `Damaged` when it is shorter than an index or its header does not verify.
+    pub fn open(path: &Path) -> Result<Index> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let index = Index::map(file)?;
+        if index.map.len() < BLOCKS_AT {
+            return Err(StoreError::Damaged("store.idx is too short".into()));
+        }
+        Ok(index)
+    }
+
+    fn map(file: File) -> io::Result<Index> {
+        let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let map = SharedMap::open(&file, length.saturating_mul(2).max(RESERVE_BYTES))?;
+        Ok(Index { file, map })
+    }
+
+    /// The header, as somebody left it whole. Nothing when a writer died in the middle, or it is damaged.
+    pub fn header(&self) -> Option<Header> {
+        let sequence = self.map.u64_at(0)?;
+        let mut bytes = [0; HEADER_BYTES];
+        for attempt in 0..ATTEMPTS {
+            let before = sequence.load(Ordering::Acquire);
+            if before % 2 == 0 && self.map.read(HEADER_AT, &mut bytes) {
+                fence(Ordering::Acquire);
+                if sequence.load(Ordering::Relaxed) == before {
+                    if let Some(header) = Header::decode(&bytes) {
+                        return Some(header);
+                    }
+                }
+            }
+            rest(attempt);
+        }
+        None
+    }
+
+    /// The header as it stands, for who holds the lock: whether its writer finished, and what it is.
+    pub fn header_locked(&self) -> (bool, Option<Header>) {
+        let mut bytes = [0; HEADER_BYTES];
+        let finished = self.map.u64_at(0).is_some_and(|sequence| sequence.load(Ordering::Acquire) % 2 == 0);
+        let header = self.map.read(HEADER_AT, &mut bytes).then(|| Header::decode(&bytes)).flatten();
+        (finished, header)
+    }
+
+    /// Under the lock.
+    pub fn write_header(&self, header: &Header) {
+        self.begin_write();
+        self.map.write(HEADER_AT, &header.encode());
+        if let Some(sequence) = self.map.u64_at(0) {
+            sequence.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Makes the sequence odd: whoever finds it so, after the writer's death, counts anew.
+    pub fn begin_write(&self) {
+        if let Some(sequence) = self.map.u64_at(0) {
+            let now = sequence.load(Ordering::Relaxed);
+            if now % 2 == 0 {
+                sequence.store(now.wrapping_add(1), Ordering::Relaxed);
+                fence(Ordering::Release);
+            }
+        }
+    }
+
+    /// A record; [`Record::DAMAGED`] when it cannot be read.
+    pub fn record(&self, slot: u32) -> Record {
+        let mut bytes = [0; HOT_BYTES];
+        for attempt in 0..ATTEMPTS {
+            if !self.map.read(hot_at(slot), &mut bytes) && !self.see_growth(slot) {
+                return Record::DAMAGED;
+            }
+            if let Some(record) = Record::decode(&bytes) {
+                return record;
+            }
+            rest(attempt);
+        }
+        Record::DAMAGED
+    }
+
+    /// A cold record, if it can be read.
+    pub fn cold(&self, slot: u32) -> Option<Cold> {
+        let mut bytes = [0; COLD_BYTES];
+        for attempt in 0..ATTEMPTS {
+            if !self.map.read(cold_at(slot), &mut bytes) && !self.see_growth(slot) {
+                return None;
+            }
+            if let Some(cold) = Cold::decode(&bytes) {
+                return Some(cold);
+            }
+            rest(attempt);
+        }
+        None
+    }
+
+    /// A record, without waiting for who may be writing it.
+    pub fn record_once(&self, slot: u32) -> Option<Record> {
+        let mut bytes = [0; HOT_BYTES];
+        self.map.read(hot_at(slot), &mut bytes).then(|| Record::decode(&bytes)).flatten()
+    }
+
+    /// As [`Index::record_once`].
+    pub fn cold_once(&self, slot: u32) -> Option<Cold> {
+        let mut bytes = [0; COLD_BYTES];
+        self.map.read(cold_at(slot), &mut bytes).then(|| Cold::decode(&bytes)).flatten()
+    }
+
+    /// The file may have grown in another process. False when it has not, or beyond what this map can show.
+    fn see_growth(&self, slot: u32) -> bool {
+        let needed = index_bytes(slot.saturating_add(1));
+        let length = self.map.extend(&self.file).unwrap_or(0);
+        length as u64 >= needed
+    }
+
+    /// Whether slots up to here can be seen through this map, the file having grown. Else it must be opened anew.
+    pub fn shows(&self, slots: u32) -> bool {
+        let needed = index_bytes(slots);
+        self.map.len() as u64 >= needed
+            || self.map.extend(&self.file).is_ok_and(|length| length as u64 >= needed)
+    }
+
+    /// Makes room for so many slots. False when the map is too small and the index must be opened anew.
+    ///
+    /// # Errors
+    /// `StorageFull`; nothing has changed then.
+    pub fn make_room(&self, slots: u32) -> io::Result<bool> {
+        let needed = index_bytes(slots);
+        if self.file.metadata()?.len() < needed {
+            os::file::allocate(&self.file, 0, needed)?;
+        }
+        Ok(self.shows(slots))
+    }
+
+    /// Under the lock.
+    pub fn write_record(&self, slot: u32, record: &Record) {
+        self.map.write(hot_at(slot), &record.encode());
+    }
+
+    /// Under the lock.
+    pub fn write_cold(&self, slot: u32, cold: &Cold) {
+        self.map.write(cold_at(slot), &cold.encode());
+    }
+
+    /// The slot of a UID, or the slot where it would be.
+    pub fn slot_of(&self, uid: u32, slots: u32) -> std::result::Result<u32, u32> {
+        let (mut low, mut high) = (0, slots);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let found = self.uid_near(middle, high);
+            match found {
+                Some((slot, at)) if at == uid => return Ok(slot),
+                Some((slot, at)) if at < uid => low = slot + 1,
+                Some(_) => high = middle,
+                None => high = middle, // nothing readable from here on
+            }
+        }
+        Err(low)
+    }
+
+    /// The first slot from `slot` on whose record can be read.
+    fn uid_near(&self, slot: u32, end: u32) -> Option<(u32, u32)> {
+        (slot..end).find_map(|slot| {
+            let record = self.record(slot);
+            (record != Record::DAMAGED).then_some((slot, record.uid))
+        })
+    }
+
+    /// Names of the keywords, by bit.
+    pub fn keywords(&self, count: u32) -> Vec<String> {
+        (0..(count as usize).min(KEYWORDS_MAX))
+            .map(|bit| {
+                let mut bytes = [0; KEYWORD_BYTES];
+                self.map.read(KEYWORDS_AT + bit * KEYWORD_BYTES, &mut bytes);
+                let length = usize::from(bytes[0]).min(KEYWORD_NAME_MAX);
+                String::from_utf8_lossy(&bytes[1..=length]).into_owned()
+            })
+            .collect()
+    }
+
+    /// Under the lock.
+    pub fn write_keyword(&self, bit: usize, name: &str) {
+        let mut bytes = [0; KEYWORD_BYTES];
+        let name = &name.as_bytes()[..name.len().min(KEYWORD_NAME_MAX)];
+        bytes[0] = name.len() as u8;
+        bytes[1..=name.len()].copy_from_slice(name);
+        if bit < KEYWORDS_MAX {
+            self.map.write(KEYWORDS_AT + bit * KEYWORD_BYTES, &bytes);
+        }
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+fn rest(attempt: u32) {
+    if attempt % 64 == 63 {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}

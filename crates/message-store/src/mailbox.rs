@@ -1,0 +1,301 @@
+//! One mailbox: what is read without a lock, and its parts.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use mailbox_list::MailboxName;
+use os::lock::{Mode, OfdLock};
+
+use crate::cache::Segments;
+use crate::header::{Header, MAILBOX_DELETED, SUPERSEDED};
+use crate::index::Index;
+use crate::layout::{INDEX, LOCK, message_path};
+use crate::prepared::{Cached, Prepared};
+use crate::record::{Cold, Record};
+use crate::shared::Shared;
+use crate::writer::Writer;
+use crate::{Result, StoreError};
+
+/// Byte of the lock file that who has the maildrop holds (RFC 1939 §3).
+const MAILDROP_BYTE: u32 = 1;
+
+/// Counts of a mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub exists: u32,
+    pub unseen: u32,
+    pub deleted: u32,
+    pub uid_next: u32,
+    pub highest_modseq: u64,
+    pub size_bytes: u64,
+    /// Messages not yet announced as \Recent to any session.
+    pub recent: u32,
+}
+
+/// A message's file. It stays readable though the message is expunged.
+pub struct MessageFile {
+    pub file: Arc<File>,
+    pub size: u64,
+}
+
+/// Held by who has the maildrop, until dropped.
+pub struct MaildropLock {
+    _lock: OfdLock,
+}
+
+/// A mailbox, open in this process; all sessions share it.
+pub struct Mailbox {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: u128,
+    name: RwLock<MailboxName>,
+    /// The folder itself, wherever it is moved.
+    _anchor: File,
+    /// A path to the anchor.
+    pub(crate) folder: PathBuf,
+    index: RwLock<Arc<Index>>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) segments: Segments,
+}
+
+impl Mailbox {
+    /// Opens the mailbox in `folder`. An index that is damaged is rebuilt.
+    pub(crate) fn open(
+        shared: Arc<Shared>,
+        folder: &Path,
+        name: MailboxName,
+        id: u128,
+    ) -> Result<Arc<Mailbox>> {
+        let anchor = File::open(folder)?;
+        if !anchor.metadata()?.is_dir() {
+            return Err(StoreError::Damaged(format!("{} is no folder", folder.display())));
+        }
+        let folder = PathBuf::from(format!("/proc/self/fd/{}", anchor.as_raw_fd()));
+        let index = match Index::open(&folder.join(INDEX)) {
+            Ok(index) if index.header_locked().1.is_some_and(|header| header.id == id) => index,
+            Err(StoreError::NotFound) | Err(StoreError::Damaged(_)) | Ok(_) => {
+                crate::rebuild::mend(&shared, &folder, &name, id)?;
+                Index::open(&folder.join(INDEX))?
+            }
+            Err(other) => return Err(other),
+        };
+        let mailbox = Arc::new(Mailbox {
+            shared,
+            id,
+            name: RwLock::new(name),
+            _anchor: anchor,
+            folder,
+            index: RwLock::new(Arc::new(index)),
+            writer: Mutex::default(),
+            segments: Segments::default(),
+        });
+        // What a killed process left is taken care of by whoever comes next.
+        if mailbox.needs_recovery() {
+            drop(mailbox.write()?);
+        }
+        mailbox.header()?;
+        Ok(mailbox)
+    }
+
+    fn needs_recovery(&self) -> bool {
+        let (finished, header) = self.index().header_locked();
+        let log = fs::metadata(self.folder.join(crate::layout::LOG)).map_or(0, |meta| meta.len());
+        !finished
+            || header.is_none_or(|header| {
+                header.log_applied != log
+                    || (header.boot != self.shared.boot && log > crate::log::LOG_HEADER_BYTES)
+            })
+    }
+
+    /// Random, for ever.
+    pub fn id(&self) -> u128 {
+        self.id
+    }
+
+    pub fn name(&self) -> MailboxName {
+        self.name.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_name(&self, name: MailboxName) {
+        *self.name.write().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+
+    pub(crate) fn index(&self) -> Arc<Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes up the index that now has the name: a new generation, or more room.
+    pub(crate) fn reopen_index(&self) -> Result<Arc<Index>> {
+        let index = Arc::new(Index::open(&self.folder.join(INDEX))?);
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
+        self.segments.close();
+        Ok(index)
+    }
+
+    /// The index in force and its header.
+    pub(crate) fn current(&self) -> Result<(Arc<Index>, Header)> {
+        for attempt in 0..5 {
+            let index = self.index();
+            let header = match index.header() {
+                Some(header) => header,
+                None => {
+                    drop(self.write()?); // a writer died in the middle: who holds the lock mends it
+                    index.header().ok_or_else(|| self.damaged("the index header"))?
+                }
+            };
+            if header.has(MAILBOX_DELETED) {
+                return Err(StoreError::NotFound);
+            }
+            if !header.has(SUPERSEDED) && index.shows(header.slots) {
+                return Ok((index, header));
+            }
+            let other = self.reopen_index()?;
+            if attempt > 0 && other.header().is_some_and(|header| header.has(SUPERSEDED)) {
+                drop(self.write()?); // waits for who makes the new one, or mends what that left
+            }
+        }
+        Err(self.damaged("the index is superseded and there is no other"))
+    }
+
+    pub(crate) fn header(&self) -> Result<Header> {
+        self.current().map(|(_, header)| header)
+    }
+
+    pub(crate) fn damaged(&self, what: &str) -> StoreError {
+        StoreError::Damaged(format!("{}: {what}", self.name()))
+    }
+
+    pub fn uid_validity(&self) -> u32 {
+        self.index().header().map_or(0, |header| header.uid_validity)
+    }
+
+    /// Counts, in constant time.
+    ///
+    /// # Errors
+    /// `NotFound` when the mailbox was deleted; damage.
+    pub fn status(&self) -> Result<Status> {
+        let header = self.header()?;
+        Ok(Status {
+            exists: header.exists,
+            unseen: header.unseen,
+            deleted: header.deleted,
+            uid_next: header.uid_next,
+            highest_modseq: header.highest_modseq,
+            size_bytes: header.size_bytes,
+            recent: header.uid_next.saturating_sub(header.recent_from),
+        })
+    }
+
+    /// Names of the keywords; the position is the bit.
+    pub fn keywords(&self) -> Vec<String> {
+        let index = self.index();
+        let count = index.header().map_or(0, |header| header.keywords);
+        index.keywords(count)
+    }
+
+    /// A view of the records as they are from now on: no copy, no lock.
+    ///
+    /// # Errors
+    /// As [`Mailbox::status`].
+    pub fn reader(&self) -> Result<Reader> {
+        let (index, header) = self.current()?;
+        Ok(Reader { index, slots: header.slots, generation: header.generation })
+    }
+
+    /// The message of this UID, expunged or not, as long as its file is there.
+    ///
+    /// # Errors
+    /// `NotFound`, or the system's.
+    pub fn open_message(&self, uid: u32) -> Result<MessageFile> {
+        let file = File::open(message_path(&self.folder, uid))?;
+        let size = file.metadata()?.len();
+        Ok(MessageFile { file: Arc::new(file), size })
+    }
+
+    /// ENVELOPE and the like of the message in this slot; computed from its file when the cache has no good record.
+    ///
+    /// # Errors
+    /// `NotFound` when the file is gone; damage.
+    pub fn cached(&self, slot: u32) -> Result<Cached> {
+        let (index, _) = self.current()?;
+        let cold = index.cold(slot).ok_or_else(|| self.damaged(&format!("cold record {slot}")))?;
+        self.cached_of(&cold)
+    }
+
+    pub(crate) fn cached_of(&self, cold: &Cold) -> Result<Cached> {
+        let kept = self.segments.read(&self.folder, cold.cache_position).and_then(Cached::of);
+        match kept {
+            Some(cached) => Ok(cached),
+            None => {
+                let message = self.open_message(cold.uid)?;
+                Cached::of(Prepared::of_file(&message.file)?.cache).ok_or_else(|| self.damaged("the cache"))
+            }
+        }
+    }
+
+    /// The maildrop, for one at a time.
+    ///
+    /// # Errors
+    /// `InUse` at once when somebody has it.
+    pub fn lock_maildrop(&self) -> Result<MaildropLock> {
+        let file = open_lock_file(&self.folder)?;
+        match OfdLock::try_acquire(&file, MAILDROP_BYTE, Mode::Exclusive)? {
+            Some(lock) => Ok(MaildropLock { _lock: lock }),
+            None => Err(StoreError::InUse),
+        }
+    }
+
+    /// Waits for the lock on changes, at most the configured time.
+    pub(crate) fn lock_timeout(&self) -> Duration {
+        self.shared.settings.lock_timeout
+    }
+}
+
+pub(crate) fn open_lock_file(folder: &Path) -> io::Result<Arc<File>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = folder.join(LOCK);
+    let file =
+        fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    Ok(Arc::new(file))
+}
+
+/// Records by slot. See [`Mailbox::reader`].
+#[derive(Clone)]
+pub struct Reader {
+    index: Arc<Index>,
+    slots: u32,
+    generation: u64,
+}
+
+impl Reader {
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// A slot past the end, or one that cannot be read, is `EXPUNGED | DAMAGED`.
+    pub fn record(&self, slot: u32) -> Record {
+        if slot < self.slots { self.index.record(slot) } else { Record::DAMAGED }
+    }
+
+    /// The slot of a UID, or the slot where it would be.
+    pub fn slot_of(&self, uid: u32) -> std::result::Result<u32, u32> {
+        self.index.slot_of(uid, self.slots)
+    }
+
+    /// Slots mean the same as long as this is the same.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// # Errors
+    /// Damage, or a slot past the end.
+    pub fn cold(&self, slot: u32) -> Result<Cold> {
+        self.index
+            .cold(slot)
+            .filter(|_| slot < self.slots)
+            .ok_or_else(|| StoreError::Damaged(format!("cold record {slot}")))
+    }
+}

@@ -1,0 +1,81 @@
+//! `run/store.ready`: stored has recovered the store, the others may open it (S163).
+//!
+//! The file names the process and when it was started, so that what a crash left is not believed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::{Result, StoreError, StoreSettings, Wait};
+
+const POLL: Duration = Duration::from_millis(20);
+
+fn file(run_folder: &Path) -> PathBuf {
+    run_folder.join("store.ready")
+}
+
+/// Clock ticks since the system's start at which a process began (proc(5), field 22).
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+pub fn set(run_folder: &Path) -> io::Result<()> {
+    let pid = std::process::id();
+    let text = format!("{pid} {}\n", start_of(pid).unwrap_or(0));
+    base::replace::durable_replace(&file(run_folder), text.as_bytes(), 0o600)
+}
+
+pub fn clear(run_folder: &Path) -> io::Result<()> {
+    match fs::remove_file(file(run_folder)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a stored that runs now has said so.
+pub fn is_set(run_folder: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(file(run_folder)) else { return false };
+    let mut words = text.split_whitespace();
+    let (Some(pid), Some(start)) = (words.next(), words.next()) else { return false };
+    let pid: u32 = pid.parse().unwrap_or(0);
+    start.parse().ok() == start_of(pid)
+}
+
+/// # Errors
+/// `NotReady`, naming stored's log, when it takes longer than the settings allow.
+pub fn wait(settings: &StoreSettings) -> Result<()> {
+    let Wait::ForStored(patience) = settings.wait else { return Ok(()) };
+    let begin = Instant::now();
+    while !is_set(&settings.run_folder) {
+        if begin.elapsed() >= patience {
+            return Err(StoreError::NotReady(settings.stored_log.display().to_string()));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_that_runs_is_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StoreSettings {
+            run_folder: folder.path().to_owned(),
+            wait: Wait::ForStored(Duration::from_millis(1)),
+            ..StoreSettings::in_folder(folder.path())
+        };
+        assert!(matches!(wait(&settings), Err(StoreError::NotReady(_))));
+        set(folder.path()).unwrap();
+        wait(&settings).unwrap();
+        fs::write(file(folder.path()), format!("{} 1\n", std::process::id())).unwrap();
+        assert!(!is_set(folder.path()), "another process had this number");
+        clear(folder.path()).unwrap();
+        clear(folder.path()).unwrap();
+    }
+}

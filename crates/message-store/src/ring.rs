@@ -1,0 +1,128 @@
+//! Change notice between processes: one file in `run/`, mapped by all.
+//!
+//! | at | len | what |
+//! |---:|----:|---|
+//! | 0 | 8 | how many notices were written so far |
+//! | 64 | 32 each | 4096 notices: number + 1 (8; 0 while it is written), mailbox id (16), modseq (8) |
+//!
+//! Who changed a mailbox takes the next number, writes its notice, and touches the file, which wakes whoever watches it
+//! with inotify. Who fell behind by more than the ring looks at the headers of all it watches. Nothing is registered
+//! anywhere, so nothing is left behind by a killed process; the file may be deleted while nothing runs.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use os::map::SharedMap;
+
+const SLOTS: u64 = 4096;
+const SLOT_BYTES: usize = 32;
+const SLOTS_AT: usize = 64;
+const BYTES: u64 = SLOTS_AT as u64 + SLOTS * SLOT_BYTES as u64;
+
+pub(crate) struct Ring {
+    path: PathBuf,
+    file: File,
+    map: SharedMap,
+}
+
+/// One change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub mailbox: u128,
+}
+
+/// What came since a number.
+pub(crate) enum News {
+    Notices(Vec<Notice>, u64),
+    /// More than the ring holds.
+    Behind(u64),
+}
+
+impl Ring {
+    pub fn open(run_folder: &Path) -> io::Result<Ring> {
+        DirBuilder::new().recursive(true).mode(0o700).create(run_folder)?;
+        let path = run_folder.join("store.ring");
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        if file.metadata()?.len() < BYTES + 1 {
+            os::file::allocate(&file, 0, BYTES + 1)?;
+        }
+        let map = SharedMap::open(&file, 0)?;
+        Ok(Ring { path, file, map })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells everybody.
+    pub fn announce(&self, mailbox: u128, modseq: u64) {
+        let Some(count) = self.map.u64_at(0) else { return };
+        let number = count.fetch_add(1, Ordering::AcqRel);
+        let at = slot_at(number);
+        if let Some(mark) = self.map.u64_at(at) {
+            mark.store(0, Ordering::Release);
+            self.map.write(at + 8, &mailbox.to_le_bytes());
+            self.map.write(at + 24, &modseq.to_le_bytes());
+            mark.store(number.wrapping_add(1), Ordering::Release);
+        }
+        // A map's change is no event for inotify; a written byte is.
+        let _ = self.file.write_at(&[0], BYTES);
+    }
+
+    /// How many notices there were so far.
+    pub fn count(&self) -> u64 {
+        self.map.u64_at(0).map_or(0, |count| count.load(Ordering::Acquire))
+    }
+
+    /// The notices from `number` on.
+    pub fn since(&self, number: u64) -> News {
+        let count = self.count();
+        if count.wrapping_sub(number) > SLOTS / 2 {
+            return News::Behind(count);
+        }
+        let mut notices = Vec::new();
+        let mut next = number;
+        while next != count {
+            let at = slot_at(next);
+            let mark = || self.map.u64_at(at).map_or(0, |mark| mark.load(Ordering::Acquire));
+            let mut id = [0; 16];
+            let before = mark();
+            self.map.read(at + 8, &mut id);
+            if before != next.wrapping_add(1) || mark() != before {
+                // Being written, or never finished because its writer was killed: everybody is looked at.
+                return News::Behind(count);
+            }
+            notices.push(Notice { mailbox: u128::from_le_bytes(id) });
+            next = next.wrapping_add(1);
+        }
+        News::Notices(notices, count)
+    }
+}
+
+fn slot_at(number: u64) -> usize {
+    SLOTS_AT + (number % SLOTS) as usize * SLOT_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_come_in_order_and_who_falls_behind_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (Ring::open(folder.path()).unwrap(), Ring::open(folder.path()).unwrap());
+        let start = other.count();
+        one.announce(7, 1);
+        one.announce(8, 2);
+        let News::Notices(notices, next) = other.since(start) else { panic!("behind") };
+        assert_eq!(notices.iter().map(|notice| notice.mailbox).collect::<Vec<_>>(), [7, 8]);
+        for _ in 0..3000 {
+            one.announce(9, 3);
+        }
+        assert!(matches!(other.since(next), News::Behind(_)));
+    }
+}

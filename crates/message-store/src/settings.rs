@@ -1,0 +1,53 @@
+//! What a store is opened with.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use commit_journal::SyncLevels;
+
+/// Whether to wait for stored at [`crate::Store::open`] (S163).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// stored itself, tools, tests.
+    No,
+    /// At most so long.
+    ForStored(Duration),
+}
+
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// `store/mboxlist`
+    pub list_folder: PathBuf,
+    /// `store.partition.<name>.path`
+    pub partitions: BTreeMap<String, PathBuf>,
+    /// `store.defaultpartition`
+    pub default_partition: String,
+    /// The instance's `run` folder: the change notice ring, `store.ready`.
+    pub run_folder: PathBuf,
+    /// stored's log, to be named in the warning.
+    pub stored_log: PathBuf,
+    pub sync: SyncLevels,
+    /// `local.dbtxnsync` is not 1 (S152).
+    pub list_sync: bool,
+    /// How long a change waits for another process.
+    pub lock_timeout: Duration,
+    pub wait: Wait,
+}
+
+impl StoreSettings {
+    /// Everything below one folder, with the defaults, not waiting for stored.
+    pub fn in_folder(folder: &Path) -> StoreSettings {
+        StoreSettings {
+            list_folder: folder.join("store/mboxlist"),
+            partitions: BTreeMap::from([("primary".into(), folder.join("store/partition/primary"))]),
+            default_partition: "primary".into(),
+            run_folder: folder.join("run"),
+            stored_log: folder.join("log/stored"),
+            sync: SyncLevels::default(),
+            list_sync: true,
+            lock_timeout: Duration::from_secs(5),
+            wait: Wait::No,
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! Changing a mailbox: the lock, what has to be mended first, and committing a transaction.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use commit_journal::{SyncLevel, sync_file, sync_folder};
+use os::lock::{Mode, OfdLock};
+
+use crate::cache::SEGMENT_BYTES;
+use crate::header::{Header, MAILBOX_DELETED, SUPERSEDED};
+use crate::index::Index;
+use crate::layout::{INDEX, KEYWORD_NAME_MAX, KEYWORDS_MAX, LOG, message_folder};
+use crate::log::{self, CHECKPOINT_BYTES, LOG_HEADER_BYTES, LogHeader, Operation};
+use crate::mailbox::{Mailbox, open_lock_file};
+use crate::record::{Cold, Record};
+use crate::{Flags, Result, Severity, StoreError};
+
+/// Byte of the lock file that who changes the mailbox holds.
+const CHANGE_BYTE: u32 = 0;
+
+/// What one process keeps for changing a mailbox, made when it is first needed.
+#[derive(Default)]
+pub struct Writer {
+    lock_file: Option<Arc<File>>,
+    log: Option<(u64, File)>,
+    /// Message folders that are known to be there.
+    folders: BTreeSet<String>,
+    fenced: bool,
+}
+
+/// The right to change a mailbox, everything before being applied. Dropping it gives it back.
+pub struct Change<'m> {
+    pub mailbox: &'m Mailbox,
+    pub index: Arc<Index>,
+    pub header: Header,
+    writer: MutexGuard<'m, Writer>,
+    _lock: OfdLock,
+}
+
+impl Mailbox {
+    /// Takes the lock and mends what a killed process left.
+    ///
+    /// # Errors
+    /// `InUse` after the configured wait, `NotFound` when the mailbox was deleted, `Fenced`, damage.
+    pub(crate) fn write(&self) -> Result<Change<'_>> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.fenced {
+            return Err(StoreError::Fenced);
+        }
+        let lock_file = match &writer.lock_file {
+            Some(file) => Arc::clone(file),
+            None => {
+                let file = open_lock_file(&self.folder)?;
+                writer.lock_file = Some(Arc::clone(&file));
+                file
+            }
+        };
+        let lock = OfdLock::acquire(&lock_file, CHANGE_BYTE, Mode::Exclusive, self.lock_timeout())?;
+        let (index, finished, header) = self.index_locked()?;
+        let mut change = Change { mailbox: self, index, header, writer, _lock: lock };
+        change.recover(finished)?;
+        Ok(change)
+    }
+
+    /// The index in force, under the lock; whether its last writer finished.
+    fn index_locked(&self) -> Result<(Arc<Index>, bool, Header)> {
+        let mut index = self.index();
+        for attempt in 0..4 {
+            let (finished, header) = index.header_locked();
+            let Some(header) = header else {
+                // The header was being written when its writer died.
+                crate::rebuild::mend_locked(&self.shared, &self.folder, &self.name(), self.id)?;
+                index = self.reopen_index()?;
+                continue;
+            };
+            if header.has(MAILBOX_DELETED) {
+                return Err(StoreError::NotFound);
+            }
+            if !header.has(SUPERSEDED) && index.shows(header.slots) {
+                return Ok((index, finished, header));
+            }
+            if header.has(SUPERSEDED) && attempt > 0 {
+                // Marked by who was killed before the new one was in place: this one is still the index.
+                index.write_header(&Header { flags: header.flags & !SUPERSEDED, ..header });
+                continue;
+            }
+            index = self.reopen_index()?;
+        }
+        Err(self.damaged("the index cannot be opened"))
+    }
+}
+
+impl Change<'_> {
+    /// Applies what the log has and the index has not.
+    fn recover(&mut self, finished: bool) -> Result<()> {
+        let rebooted = self.header.boot != self.mailbox.shared.boot;
+        self.open_log()?;
+        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
+        let length = file.metadata()?.len();
+        if rebooted {
+            self.header.log_applied = LOG_HEADER_BYTES; // pages of the map may be old: all is applied again
+        }
+        let behind = length.saturating_sub(self.header.log_applied);
+        if finished && behind == 0 && !rebooted && length == self.header.log_applied {
+            return Ok(());
+        }
+        let mut bytes = vec![0; usize::try_from(behind).map_err(|_| StoreError::TooBig("the log"))?];
+        file.read_exact_at(&mut bytes, self.header.log_applied)?;
+        self.index.begin_write();
+        let mut rest = bytes.as_slice();
+        let mut applied = 0;
+        while let Some((operations, used)) = log::read(rest) {
+            self.make_room_for(&operations)?;
+            self.apply(&operations);
+            rest = &rest[used..];
+            applied += 1;
+        }
+        let end = length - rest.len() as u64;
+        self.header.log_applied = end;
+        if !rest.is_empty() {
+            self.cut_log(end, rest)?;
+        }
+        self.header.boot = self.mailbox.shared.boot;
+        self.count_anew();
+        self.index.write_header(&self.header);
+        if applied > 0 {
+            let name = self.mailbox.name();
+            let text =
+                format!("{name}: {applied} transactions of the log were applied after an interruption");
+            self.mailbox.shared.log.write(Severity::Notice, &text);
+        }
+        Ok(())
+    }
+
+    /// What stands behind the last whole transaction did not happen. When whole ones follow it is damage and kept aside.
+    fn cut_log(&mut self, end: u64, rest: &[u8]) -> Result<()> {
+        let folder = &self.mailbox.folder;
+        if log::another_follows(rest) {
+            let aside = format!("{LOG}.damaged-{}", base::clock::unix_seconds());
+            fs::copy(folder.join(LOG), folder.join(&aside))?;
+            let text =
+                format!("{}: a transaction of the log is damaged; kept as {aside}", self.mailbox.name());
+            self.mailbox.shared.log.write(Severity::Error, &text);
+        }
+        if let Some((_, file)) = &self.writer.log {
+            file.set_len(end)?;
+        }
+        Ok(())
+    }
+
+    /// The log that goes with the index.
+    fn open_log(&mut self) -> Result<()> {
+        if self.writer.log.as_ref().is_some_and(|(generation, _)| *generation == self.header.log_generation) {
+            return Ok(());
+        }
+        let path = self.mailbox.folder.join(LOG);
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.begin_log("is missing"),
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = [0; LOG_HEADER_BYTES as usize];
+        let header = file.read_exact_at(&mut bytes, 0).ok().and_then(|()| LogHeader::decode(&bytes));
+        let generation = match header {
+            Some(header) if header.id == self.mailbox.id => header.generation,
+            _ => return self.begin_log("does not verify"),
+        };
+        if generation == self.header.log_generation.wrapping_add(1) {
+            // A checkpoint put a new log in place and was interrupted: the index was synced before.
+            self.header.log_generation = generation;
+            self.header.log_applied = LOG_HEADER_BYTES;
+            self.index.write_header(&self.header);
+        } else if generation != self.header.log_generation {
+            return self.begin_log("belongs to another index");
+        }
+        self.writer.log = Some((generation, file));
+        Ok(())
+    }
+
+    /// A new log in place of one that cannot be used; what is in the index is all there is.
+    fn begin_log(&mut self, why: &str) -> Result<()> {
+        let folder = &self.mailbox.folder;
+        let aside = format!("{LOG}.damaged-{}", base::clock::unix_seconds());
+        let _ = fs::rename(folder.join(LOG), folder.join(aside));
+        let text = format!("{}: the log {why}; a new one is begun", self.mailbox.name());
+        self.mailbox.shared.log.write(Severity::Error, &text);
+        self.count_anew();
+        self.new_log()
+    }
+
+    /// Puts an empty log of the next generation in place, the index being synced first.
+    pub fn new_log(&mut self) -> Result<()> {
+        let level = self.mailbox.shared.settings.sync.index;
+        self.index.write_header(&self.header);
+        sync_file(self.index.file(), level)?;
+        let generation = self.header.log_generation.wrapping_add(1);
+        let log_header =
+            LogHeader { id: self.mailbox.id, uid_validity: self.header.uid_validity, generation };
+        let first = self.first_operations();
+        let file = write_log(&self.mailbox.folder, &log_header, &first, level)?;
+        self.header.log_generation = generation;
+        self.header.log_applied = file.metadata()?.len();
+        self.index.write_header(&self.header);
+        self.writer.log = Some((generation, file));
+        Ok(())
+    }
+
+    /// What a log begins with, so that it can tell even when the index is lost.
+    fn first_operations(&self) -> Vec<Operation> {
+        let names = self.index.keywords(self.header.keywords).into_iter().enumerate();
+        let mut operations: Vec<Operation> =
+            names.map(|(bit, name)| Operation::Keyword(bit as u8, name)).collect();
+        operations.push(Operation::Next {
+            uid_next: self.header.uid_next,
+            highest_modseq: self.header.highest_modseq,
+        });
+        operations
+    }
+
+    /// Counts of the header from the records.
+    fn count_anew(&mut self) {
+        self.header.forget_counts();
+        for slot in 0..self.header.slots {
+            let record = self.index.record(slot);
+            self.header.count(&record, 1);
+            if record != Record::DAMAGED {
+                self.header.uid_next = self.header.uid_next.max(record.uid.saturating_add(1));
+                self.header.highest_modseq = self.header.highest_modseq.max(record.modseq);
+            }
+        }
+    }
+
+    fn make_room_for(&mut self, operations: &[Operation]) -> Result<()> {
+        let new = operations.iter().filter(|operation| matches!(operation, Operation::Append(..))).count();
+        let new = u32::try_from(new).map_err(|_| StoreError::TooBig("a transaction"))?;
+        let slots =
+            self.header.slots.checked_add(new).ok_or(StoreError::TooBig("a mailbox of 2^32 messages"))?;
+        if new > 0 && !self.index.make_room(slots)? {
+            self.index = self.mailbox.reopen_index()?;
+        }
+        Ok(())
+    }
+
+    /// Writes final states into the records; the header follows.
+    fn apply(&mut self, operations: &[Operation]) {
+        for operation in operations {
+            match operation {
+                Operation::Append(record, cold) => self.apply_append(record, cold),
+                Operation::Flags(record) => {
+                    self.apply_record(record);
+                }
+                Operation::Expunge(record, at) => {
+                    if let Some(slot) = self.apply_record(record) {
+                        if let Some(cold) = self.index.cold(slot) {
+                            self.index.write_cold(slot, &Cold { expunged_at: *at, ..cold });
+                        }
+                    }
+                }
+                Operation::Keyword(bit, name) => {
+                    self.index.write_keyword(usize::from(*bit), name);
+                    self.header.keywords =
+                        self.header.keywords.max(u32::from(*bit) + 1).min(KEYWORDS_MAX as u32);
+                }
+                Operation::Unlinked(uid) => {
+                    if let Ok(slot) = self.index.slot_of(*uid, self.header.slots) {
+                        let mut record = self.index.record(slot);
+                        record.flags |= Flags::UNLINKED;
+                        self.apply_record(&record);
+                    }
+                }
+                Operation::Next { uid_next, highest_modseq } => {
+                    self.header.uid_next = self.header.uid_next.max(*uid_next);
+                    self.header.highest_modseq = self.header.highest_modseq.max(*highest_modseq);
+                }
+            }
+        }
+    }
+
+    fn apply_append(&mut self, record: &Record, cold: &Cold) {
+        let slot = match self.index.slot_of(record.uid, self.header.slots) {
+            Ok(slot) => {
+                let old = self.index.record(slot);
+                self.header.count(&old, -1);
+                slot
+            }
+            Err(slot) if slot == self.header.slots => {
+                self.header.slots += 1;
+                slot
+            }
+            Err(_) => return, // below the last UID and not there: removed by a compaction
+        };
+        self.index.write_cold(slot, cold);
+        self.index.write_record(slot, record);
+        self.header.count(record, 1);
+        self.header.uid_next = self.header.uid_next.max(record.uid.saturating_add(1));
+        self.header.highest_modseq = self.header.highest_modseq.max(record.modseq);
+    }
+
+    fn apply_record(&mut self, record: &Record) -> Option<u32> {
+        let slot = self.index.slot_of(record.uid, self.header.slots).ok()?;
+        let old = self.index.record(slot);
+        self.header.count(&old, -1);
+        self.index.write_record(slot, record);
+        self.header.count(record, 1);
+        self.header.highest_modseq = self.header.highest_modseq.max(record.modseq);
+        Some(slot)
+    }
+
+    /// Makes a transaction durable, applies it, tells everybody. Names of new message files are durable with it.
+    ///
+    /// # Errors
+    /// Nothing has happened then. After a failed sync the mailbox takes no changes from this process any more.
+    pub fn commit(&mut self, operations: &[Operation], new_names: &BTreeSet<String>) -> Result<()> {
+        self.make_room_for(operations)?;
+        let start = self.header.log_applied;
+        let bytes = log::encode(operations);
+        let settings = self.mailbox.shared.settings.sync;
+        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
+        if let Err(error) = file.write_all_at(&bytes, start) {
+            let _ = file.set_len(start);
+            return Err(error.into());
+        }
+        let synced = sync_file(file, settings.index).and_then(|()| {
+            // Where the file system does not commit names with the log, or at level 2.
+            new_names
+                .iter()
+                .try_for_each(|name| sync_folder(&self.mailbox.folder.join(name), settings.message))
+        });
+        if let Err(error) = synced {
+            let _ = file.set_len(start);
+            self.writer.fenced = true;
+            let text = format!("{}: a sync failed: {error}; no more changes from here", self.mailbox.name());
+            self.mailbox.shared.log.write(Severity::Error, &text);
+            return Err(error.into());
+        }
+        self.index.begin_write();
+        self.apply(operations);
+        self.header.log_applied = start + bytes.len() as u64;
+        self.header.boot = self.mailbox.shared.boot;
+        self.index.write_header(&self.header);
+        if self.header.log_applied >= CHECKPOINT_BYTES {
+            if let Err(error) = self.new_log() {
+                let text = format!("{}: checkpoint: {error}", self.mailbox.name());
+                self.mailbox.shared.log.write(Severity::Warning, &text);
+            }
+        }
+        self.mailbox.shared.ring.announce(self.mailbox.id, self.header.highest_modseq);
+        Ok(())
+    }
+
+    /// The next modification sequence number.
+    pub fn next_modseq(&self) -> u64 {
+        self.header.highest_modseq.saturating_add(1)
+    }
+
+    /// The bit of each keyword, and the operations that make those that are new.
+    ///
+    /// # Errors
+    /// `TooBig` when there would be more than 64, or a name is too long.
+    pub fn keyword_bits(&self, names: &[String]) -> Result<(u64, Vec<Operation>)> {
+        let mut known = self.index.keywords(self.header.keywords);
+        let mut bits = 0;
+        let mut operations = Vec::new();
+        for name in names {
+            let place = known.iter().position(|one| one.eq_ignore_ascii_case(name));
+            let bit = match place {
+                Some(bit) => bit,
+                None if name.len() > KEYWORD_NAME_MAX || name.is_empty() => {
+                    return Err(StoreError::TooBig("a keyword of 63 bytes"));
+                }
+                None if known.len() >= KEYWORDS_MAX => {
+                    return Err(StoreError::TooBig("64 keywords of a mailbox"));
+                }
+                None => {
+                    operations.push(Operation::Keyword(known.len() as u8, name.clone()));
+                    known.push(name.clone());
+                    known.len() - 1
+                }
+            };
+            bits |= 1 << bit;
+        }
+        Ok((bits, operations))
+    }
+
+    /// The folder of a UID's file, made when it is missing; its name.
+    pub fn message_folder(&mut self, uid: u32) -> Result<String> {
+        let name = message_folder(uid);
+        if !self.writer.folders.contains(&name) {
+            make_message_folder(&self.mailbox.folder, &name, self.mailbox.shared.settings.sync.message)?;
+            self.writer.folders.insert(name.clone());
+        }
+        Ok(name)
+    }
+
+    /// The cache segment that is being written; the next one when it is full.
+    pub fn cache_segment(&mut self) -> u32 {
+        let full = self
+            .mailbox
+            .segments
+            .length(&self.mailbox.folder, self.header.cache_segment)
+            .is_ok_and(|length| length >= SEGMENT_BYTES);
+        if full && self.header.cache_segment < 99 {
+            self.header.cache_segment += 1;
+        }
+        self.header.cache_segment
+    }
+
+    /// Changes the header only, in the map: what may be lost.
+    pub fn write_header(&mut self) {
+        self.index.write_header(&self.header);
+    }
+
+    /// Another file is the log now, or the folder's content is another: what is kept open is let go.
+    pub fn forget_files(&mut self) {
+        self.writer.log = None;
+        self.writer.folders.clear();
+    }
+}
+
+/// Makes `NN` when it is missing.
+pub fn make_message_folder(folder: &Path, name: &str, level: SyncLevel) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder.join(name)) {
+        Ok(()) => sync_folder(folder, level),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a log beside the old one, syncs it, and puts it in place.
+pub fn write_log(
+    folder: &Path,
+    header: &LogHeader,
+    operations: &[Operation],
+    level: SyncLevel,
+) -> io::Result<File> {
+    let new = folder.join(format!("{LOG}.new"));
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut bytes = header.encode().to_vec();
+    bytes.extend_from_slice(&log::encode(operations));
+    file.write_all_at(&bytes, 0)?;
+    sync_file(&file, level)?;
+    fs::rename(&new, folder.join(LOG))?;
+    if level != SyncLevel::None {
+        os::file::sync_dir(folder)?;
+    }
+    Ok(file)
+}
+
+/// Puts an index in place of the one that has the name.
+pub fn install_index(folder: &Path, new: &Path, level: SyncLevel) -> io::Result<()> {
+    fs::rename(new, folder.join(INDEX))?;
+    if level == SyncLevel::None { Ok(()) } else { os::file::sync_dir(folder) }
+}
