@@ -1,3 +1,7 @@
-//! smtpd: see the crates it names.
+//! smtpd: the accept module and the stages of the mta in one process, meeting in the queue.
 
-fn main() {}
+mod service;
+
+fn main() -> std::process::ExitCode {
+    service::main()
+}

@@ -7,9 +7,8 @@ use std::time::Duration;
 use directory::Authenticator;
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{Listener, Service, TlsMode};
-use message_store::{Severity, Store, StoreLog, StoreSettings};
+use message_store::{Store, StoreLog, StoreSettings};
 use server_config::parameters::service_imap;
-use server_log::{Category, Log};
 
 use crate::{ImapService, Server, Settings};
 
@@ -60,7 +59,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
 /// Opens store and directory.
 fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let config = site.config.now();
-    let store = Store::open(StoreSettings::from_config(&config, &site.instance), store_log(&site.log))
+    let store = Store::open(StoreSettings::from_config(&config, &site.instance), StoreLog::to(&site.log))
         .map_err(|why| format!("store: {why}"))?;
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
@@ -70,13 +69,4 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let settings = Settings::from_config(&config);
     let server = Server::new(settings, store, authenticator, site.log.clone(), Box::new(reload));
     Ok(Arc::new(ImapService(Arc::new(server))))
-}
-
-fn store_log(log: &Log) -> StoreLog {
-    let log = log.clone();
-    StoreLog::new(move |severity, text| match severity {
-        Severity::Error => log.error(Category::Store, format_args!("{text}")),
-        Severity::Warning => log.warning(Category::Store, format_args!("{text}")),
-        Severity::Notice => log.notice(Category::Store, format_args!("{text}")),
-    })
 }

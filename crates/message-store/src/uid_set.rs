@@ -85,6 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::reversed_empty_ranges)] // reversed ranges are what is tested
     fn ranges_are_sorted_and_coalesced() {
         let set = UidSet::from_ranges([9..=7, 1..=3, 4..=4, 8..=20, 0..=0]);
         assert_eq!(set.ranges(), [1..=4, 7..=20]);

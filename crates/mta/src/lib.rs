@@ -1,1 +1,18 @@
-//! Everything after acceptance: one file per stage; meets smtp-server only through the queue.
+//! What becomes of a message once it is in the queue: accounts, routing, delivery, reports.
+//!
+//! Each stage has its own pool of worker threads, as many as its `minruncount` says (S11, S24), and its file in
+//! [`stages`]. A message goes through them as one piece of [`work::Work`]; what happened is recorded in its envelope, so that
+//! after a crash it goes on where it was, and a step that is done again does no harm.
+//!
+//! smtp-deliver, unix-deliver, prog-deliver and autoreply-handler are not built yet: mail for other hosts, native and
+//! program delivery end in a report to the sender. Nothing disappears.
+
+pub mod mta;
+pub mod pool;
+pub mod settings;
+pub mod stages;
+pub mod timetable;
+pub mod work;
+
+pub use mta::Mta;
+pub use settings::Settings;

@@ -39,7 +39,6 @@ impl Session {
         let from = self.user.as_ref().map(|user| user.mail.clone());
         let rules = Rules {
             size_max: self.settings.message_size_max,
-            hops_max: self.settings.hops_max,
             mends_line_ends: ours || self.user.is_some(),
             completes_header: ours.then(|| (self.settings.host_name.clone(), from)),
         };

@@ -14,11 +14,13 @@ use crate::replies;
 /// Bytes of a refused content that are read before the connection is given up.
 const DISCARDED_BYTES_MAX: u64 = 256 << 20;
 
+/// Received lines from which a message is refused at once. From `maxmtahops` on the error-handler has it (S44).
+const HOPS_MAX: u32 = 200;
+
 /// What the rules of the session say about this content.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub size_max: Option<u64>,
-    pub hops_max: u32,
     /// Bare line ends are mended instead of refused: the client is one of ours.
     pub mends_line_ends: bool,
     /// Fields are added that are missing: host name, and the sender's address.
@@ -137,7 +139,7 @@ impl Receiving {
         let Some(content) = self.header.take() else { return };
         let header = Header(&content[..end]);
         self.hops = header.count("Received");
-        if self.hops >= self.rules.hops_max {
+        if self.hops >= HOPS_MAX {
             return self.fail(replies::loops());
         }
         if let (Some((host, from)), Some(message)) = (&self.rules.completes_header, &self.message) {

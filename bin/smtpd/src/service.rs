@@ -1,0 +1,101 @@
+//! smtpd from its configuration to a running service.
+//!
+//! Everything is looked at before the ports open: the queue (S82, S83), the store, the directory and its one postmaster
+//! (S54).
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use connection::{Io, Session};
+use directory::{Authenticator, Directory, Found, LocalDomains};
+use dispatcher::Service;
+use dispatcher::daemon::{self, Program, Site};
+use mail_queue::{Queue, QueueSettings};
+use message_store::{Store, StoreLog, StoreSettings};
+use mta::Mta;
+use mta::mta::Desk;
+use server_log::Category;
+use smtp_server::{Accept, Settings};
+
+const PROGRAM: Program =
+    Program { service: "smtp", name: "smtpd", about: "accepts, routes and delivers mail" };
+
+/// Runs smtpd from its arguments to its end.
+pub fn main() -> ExitCode {
+    let queue: Arc<OnceLock<Queue>> = Arc::default();
+    let asked = queue.clone();
+    daemon::main(PROGRAM, |site| smtp_server::listening(site, asked), |site| service(site, &queue))
+}
+
+/// The accept module, and the stages that live as long as it does.
+struct Smtpd {
+    accept: Accept,
+    _mta: Mta,
+}
+
+impl Service for Smtpd {
+    fn open_session(&self, io: &Io) -> Box<dyn Session> {
+        self.accept.open_session(io)
+    }
+
+    fn reload(&self) {
+        self.accept.reload();
+    }
+}
+
+fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service>, String> {
+    let config = site.config.now();
+    let directory =
+        directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
+    let domains = LocalDomains::from_config(&config);
+    check_postmaster(directory.as_ref(), &domains)?;
+    let store = Store::open(StoreSettings::from_config(&config, &site.instance), StoreLog::to(&site.log))
+        .map_err(|why| format!("store: {why}"))?;
+    let queue = Queue::open(QueueSettings::from_config(&config, &site.instance), site.log.clone())
+        .map_err(|why| format!("queue: {why}"))?;
+    let checked = queue
+        .check(|done, of| {
+            site.log.notice(Category::General, format_args!("queue check: {done} of {of} entries"));
+        })
+        .map_err(|why| format!("queue: {why}"))?;
+    site.log.notice(
+        Category::General,
+        format_args!(
+            "queue check: {} waiting, {} finished, {} set aside",
+            checked.waiting.len(),
+            checked.finished,
+            checked.set_aside
+        ),
+    );
+    let _ = shared.set(queue.clone());
+    let desk = Desk {
+        settings: mta::Settings::from_config(&config),
+        queue: queue.clone(),
+        store,
+        directory: directory.clone(),
+        log: site.log.clone(),
+    };
+    let mta = Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?;
+    let reread = site.clone();
+    let accept = Accept::new(
+        Settings::from_config(&config),
+        queue,
+        Authenticator::new(directory, &config),
+        site.log.clone(),
+        Box::new(move || reread.read_again().map(|config| Settings::from_config(&config))),
+    );
+    Ok(Arc::new(Smtpd { accept, _mta: mta }))
+}
+
+/// S54: without a postmaster nobody would hear of trouble; with two it is not clear who.
+fn check_postmaster(directory: &dyn Directory, domains: &LocalDomains) -> Result<(), String> {
+    let address = format!("postmaster@{}", domains.default_domain());
+    match directory.by_address(&address) {
+        Ok(Found::One(_)) => Ok(()),
+        Ok(Found::Nobody) => Err(format!("nobody has the address {address}: exactly one entry must")),
+        Ok(Found::Several(count)) => {
+            Err(format!("{count} entries have the address {address}: exactly one must"))
+        }
+        Err(why) => Err(format!("directory: {why}")),
+    }
+}

@@ -1,0 +1,86 @@
+//! What the mta reads of the configuration, as plain values.
+
+use std::time::Duration;
+
+use directory::LocalDomains;
+use server_config::Config;
+use server_config::parameters::{local, service_smtp};
+
+/// How one stage runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage {
+    /// `minruncount`
+    pub threads: usize,
+    /// Whether it logs a line for each message (S25).
+    pub log: bool,
+}
+
+/// What is done about a failure: the sum of `*actions` (S43).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actions(pub i64);
+
+impl Actions {
+    pub fn reply(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    pub fn postmaster(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    pub fn log(self) -> bool {
+        self.0 & 8 != 0
+    }
+}
+
+/// Settings of all stages.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub host_name: String,
+    pub domains: LocalDomains,
+    pub hops_max: u32,
+    /// `deferredperiod`: the longest time between two attempts.
+    pub deferred_period: Duration,
+    /// `maxqueuetime` (X1)
+    pub queue_time_max: Duration,
+    pub account_handler: Stage,
+    pub smtp_router: Stage,
+    pub mailbox_deliver: Stage,
+    pub error_handler: Stage,
+    pub hops_exceeded: Actions,
+    pub quota_exceeded: Actions,
+    pub unknown_account: Actions,
+}
+
+impl Settings {
+    pub fn from_config(config: &Config) -> Settings {
+        let stage = |threads: i64, log: bool| Stage { threads: usize::try_from(threads).unwrap_or(1), log };
+        let host = config.get(&local::HOST_NAME);
+        Settings {
+            host_name: if host.is_empty() { "localhost".into() } else { host },
+            domains: LocalDomains::from_config(config),
+            hops_max: u32::try_from(config.get(&service_smtp::MAX_MTA_HOPS)).unwrap_or(30),
+            deferred_period: config.get(&service_smtp::DEFERRED_PERIOD),
+            queue_time_max: config.get(&service_smtp::MAX_QUEUE_TIME),
+            account_handler: stage(
+                config.get(&service_smtp::ACCOUNT_HANDLER_MIN_RUN_COUNT),
+                config.get(&service_smtp::ACCOUNT_HANDLER_LOG),
+            ),
+            smtp_router: stage(
+                config.get(&service_smtp::SMTP_ROUTER_MIN_RUN_COUNT),
+                config.get(&service_smtp::SMTP_ROUTER_LOG),
+            ),
+            mailbox_deliver: stage(
+                config.get(&service_smtp::MAILBOX_DELIVER_MIN_RUN_COUNT),
+                config.get(&service_smtp::MAILBOX_DELIVER_LOG),
+            ),
+            error_handler: stage(
+                config.get(&service_smtp::ERROR_HANDLER_MIN_RUN_COUNT),
+                config.get(&service_smtp::ERROR_HANDLER_LOG),
+            ),
+            hops_exceeded: Actions(config.get(&service_smtp::HOPCOUNTEXCEED_ACTIONS)),
+            quota_exceeded: Actions(config.get(&service_smtp::QUOTAEXCEED_ACTIONS)),
+            unknown_account: Actions(config.get(&service_smtp::UNKNOWNACCTS_ACTIONS)),
+        }
+    }
+}

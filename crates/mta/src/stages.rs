@@ -1,0 +1,6 @@
+//! The stages, one file each, in the order in which a message meets them.
+
+pub mod account_handler;
+pub mod error_handler;
+pub mod mailbox_deliver;
+pub mod smtp_router;

@@ -1,0 +1,153 @@
+//! account-handler: who a recipient is. Users, alternate addresses, forwarding, groups, nobody.
+//!
+//! Forwarding and groups make new recipients in the same envelope, recorded before they are delivered to. A user that
+//! forwards and keeps a copy is among the new ones again; whoever is met a second time on the way is delivered to
+//! directly, so that forwarding in a circle ends in a mailbox.
+
+use std::sync::Arc;
+
+use directory::{DirectoryError, Entry as Account, Found, Kind};
+use mail_queue::Step;
+use server_log::Category;
+
+use crate::mta::Desk;
+use crate::work::{Route, Work};
+
+/// Forwardings and groups one behind the other at most.
+const CHAIN_MAX: usize = 20;
+
+/// Resolves every recipient that waits, those that come up on the way included.
+pub fn run(desk: &Desk, work: &mut Work) {
+    if work.entry.envelope.hops >= desk.settings.hops_max {
+        let places: Vec<usize> = work.entry.envelope.pending().collect();
+        for place in places {
+            work.fail(place, "5.4.6", "too many hops: the message is in a loop"); // S44
+        }
+        return;
+    }
+    let mut place = 0;
+    while place < work.entry.envelope.recipients.len() {
+        if work.entry.envelope.recipients[place].state == mail_queue::State::Pending {
+            resolve(desk, work, place);
+        }
+        place += 1;
+    }
+    if desk.settings.account_handler.log {
+        let envelope = &work.entry.envelope;
+        desk.log.notice(
+            Category::Protocol,
+            format_args!("account-handler: {} recipients={}", envelope.id, envelope.recipients.len()),
+        );
+    }
+}
+
+fn resolve(desk: &Desk, work: &mut Work, place: usize) {
+    let address = work.entry.envelope.recipients[place].address.clone();
+    let Some((local, domain)) = address.rsplit_once('@') else {
+        return work.fail(place, "5.1.3", "the address has no domain");
+    };
+    if !desk.settings.domains.contains(domain) {
+        return work.routes.push((place, Route::Elsewhere));
+    }
+    match find(desk, local, domain) {
+        Err(why) => work.delay(why.to_string()),
+        Ok((Found::Nobody, _)) => work.fail(place, "5.1.1", "no such user here"),
+        Ok((Found::Several(count), _)) => {
+            work.delay(format!("{address} is the address of {count} entries of the directory"));
+        }
+        Ok((Found::One(account), folder)) => match account.kind {
+            Kind::Group => expand_group(work, place, &account),
+            Kind::User => user(desk, work, place, account, folder),
+        },
+    }
+}
+
+/// The entry of an address, and the sub-address when the plain one is nobody's.
+fn find(desk: &Desk, local: &str, domain: &str) -> Result<(Found, Option<String>), DirectoryError> {
+    let directory = &desk.directory;
+    let found = directory.by_address(&format!("{local}@{domain}"))?;
+    if !matches!(found, Found::Nobody) {
+        return Ok((found, None));
+    }
+    if let Some((base, detail)) = local.split_once('+') {
+        let found = directory.by_address(&format!("{base}@{domain}"))?;
+        if !matches!(found, Found::Nobody) {
+            return Ok((found, Some(detail.to_owned())));
+        }
+    }
+    if local.eq_ignore_ascii_case("postmaster") {
+        let default = desk.settings.domains.default_domain();
+        return Ok((directory.by_address(&format!("postmaster@{default}"))?, None));
+    }
+    Ok((Found::Nobody, None))
+}
+
+fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folder: Option<String>) {
+    if !account.active {
+        return work.fail(place, "5.2.1", "the mailbox is disabled");
+    }
+    let host = account.mail_host.as_deref().unwrap_or("");
+    if !host.is_empty() && !host.eq_ignore_ascii_case(&desk.settings.host_name) {
+        return work.fail(
+            place,
+            "5.4.4",
+            format!("the mailbox is on {host}, and mail cannot be sent on yet"),
+        );
+    }
+    let ancestry = work.ancestry(place);
+    let met_before = ancestry[1..].iter().any(|address| account.has_address(address));
+    if !account.forward.is_empty() && !met_before {
+        if ancestry.len() > CHAIN_MAX {
+            return work.fail(place, "5.4.6", "too many forwardings one behind the other");
+        }
+        let mut to = account.forward.clone();
+        if account.delivery.mailbox {
+            to.push(account.mail.clone());
+        }
+        return expand(work, place, to, &account.mail);
+    }
+    if account.delivery.mailbox {
+        return work.routes.push((place, Route::Mailbox { account, folder }));
+    }
+    let why = if account.forward.is_empty() {
+        "native and program delivery are not built yet"
+    } else {
+        "the forwardings go in a circle"
+    };
+    work.fail(place, if account.forward.is_empty() { "5.3.3" } else { "5.4.6" }, why);
+}
+
+fn expand_group(work: &mut Work, place: usize, group: &Account) {
+    if work.ancestry(place).len() > CHAIN_MAX {
+        return work.fail(place, "5.4.6", "too many groups one inside the other");
+    }
+    if group.members.is_empty() {
+        return work.fail(place, "5.1.1", "the group has no members");
+    }
+    expand(work, place, group.members.clone(), "");
+}
+
+/// Puts addresses in a recipient's place. Those that have the message already are left out, but for `own`.
+fn expand(work: &mut Work, place: usize, to: Vec<String>, own: &str) {
+    let mut new: Vec<String> = Vec::new();
+    for address in to {
+        let known = |other: &str| other.eq_ignore_ascii_case(&address);
+        let there = work.entry.envelope.recipients.iter().any(|recipient| known(&recipient.address));
+        let is_own = !own.is_empty() && known(own);
+        if address.contains('@') && (is_own || !there) && !new.iter().any(|other| known(other)) {
+            new.push(address);
+        }
+    }
+    let before = work.entry.envelope.recipients.len();
+    let wanted = new.len();
+    let recorded = work.entry.record(place, Step::Expanded(new));
+    if work.entry.envelope.recipients.len() < before + wanted {
+        return work.fail(place, "5.3.4", "too many recipients");
+    }
+    if let Err(why) = recorded {
+        // Delivering to those who are not written down could happen twice; nobody gets it until they are.
+        work.entry.envelope.recipients.truncate(before);
+        work.entry.envelope.recipients[place].state = mail_queue::State::Pending;
+        work.delay(why.to_string());
+    }
+}

@@ -1,0 +1,88 @@
+//! mailbox-deliver: a hard link and a record in each recipient's mailbox, once whatever happens (S75, S157).
+
+use std::fs::File;
+
+use mail_queue::Step;
+use message_store::{Delivered, DeliveryId, Flags, LinkedMessage, MailboxName, Prepared, StoreError};
+use server_log::Category;
+
+use crate::mta::Desk;
+use crate::work::{Route, Work};
+
+pub fn run(desk: &Desk, work: &mut Work) {
+    let routes = std::mem::take(&mut work.routes);
+    let path = work.entry.message_path();
+    // Computed once, for all recipients.
+    let prepared = match File::open(&path).map_err(StoreError::from).and_then(|file| Prepared::of_file(&file))
+    {
+        Ok(prepared) => prepared,
+        Err(why) => return work.delay(format!("the message cannot be read: {why}")),
+    };
+    let mut steps = Vec::new();
+    for (place, route) in routes {
+        let Route::Mailbox { account, folder } = route else { continue };
+        let Some(uid) = account.uid.as_deref() else {
+            steps.push((place, failed("5.3.0", "the account has no uid".into())));
+            continue;
+        };
+        let delivered = deliver(desk, work, &prepared, uid, account.partition.as_deref(), folder.as_deref());
+        let id = &work.entry.envelope.id;
+        match delivered {
+            Ok(outcome) => {
+                if desk.settings.mailbox_deliver.log {
+                    let again =
+                        if matches!(outcome, Delivered::AlreadyThere(_)) { " (was there)" } else { "" };
+                    desk.log
+                        .notice(Category::Protocol, format_args!("mailbox-deliver: {id} to={uid}{again}"));
+                }
+                steps.push((place, Step::Done));
+            }
+            Err(why @ (StoreError::TooBig(_) | StoreError::CannotCreate(_))) => {
+                steps.push((place, failed("5.2.0", why.to_string())));
+            }
+            Err(why) => work.delay(format!("{uid}: {why}")),
+        }
+    }
+    let all_done = steps.len() == work.entry.envelope.pending().count()
+        && steps.iter().all(|(_, step)| *step == Step::Done)
+        && work.failed().is_empty();
+    if all_done {
+        // Nothing is written down when the entry goes at once: delivered again, it would be recognised.
+        for (place, _) in steps {
+            work.entry.envelope.recipients[place].state = mail_queue::State::Done;
+        }
+    } else {
+        let _ = work.entry.record_all(steps); // what is not written down is done again and recognised
+    }
+}
+
+fn failed(status: &str, text: String) -> Step {
+    Step::Failed { status: status.to_owned(), text }
+}
+
+fn deliver(
+    desk: &Desk,
+    work: &Work,
+    prepared: &Prepared,
+    uid: &str,
+    partition: Option<&str>,
+    folder: Option<&str>,
+) -> Result<Delivered, StoreError> {
+    let envelope = &work.entry.envelope;
+    desk.store.ensure_user_in(uid, partition)?;
+    let inbox = MailboxName::inbox(uid)?;
+    // user+folder goes to the folder where there is one.
+    let named = folder.and_then(|folder| MailboxName::parse(&format!("user/{uid}/{folder}")).ok());
+    let name = match named {
+        Some(name) if desk.store.exists(&name)? => name,
+        _ => inbox,
+    };
+    let key = envelope.delivery_key();
+    desk.store.open_mailbox(&name)?.deliver(LinkedMessage {
+        path: &work.entry.message_path(),
+        flags: Flags::NONE,
+        internal_date_ns: envelope.arrived_ns,
+        delivery: DeliveryId { queue_id: &key, recipient: uid },
+        prepared,
+    })
+}

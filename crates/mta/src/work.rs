@@ -1,0 +1,69 @@
+//! One message on its way through the stages.
+
+use std::sync::Arc;
+
+use directory::Entry as Account;
+use mail_queue::{Entry, State, Step};
+
+/// Where a recipient's copy goes.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// A user's mailbox; the sub-address, if there was one.
+    Mailbox { account: Arc<Account>, folder: Option<String> },
+    /// Not of our domains: the router's to say.
+    Elsewhere,
+}
+
+/// Why a recipient is still waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delay {
+    pub text: String,
+}
+
+/// A message and what is known about its recipients in this attempt.
+pub struct Work {
+    pub entry: Entry,
+    /// By place in the envelope.
+    pub routes: Vec<(usize, Route)>,
+    /// The last reason to try again.
+    pub delay: Option<Delay>,
+}
+
+impl Work {
+    pub fn new(entry: Entry) -> Work {
+        Work { entry, routes: Vec::new(), delay: None }
+    }
+
+    /// For good: a report follows. What cannot be written down now happens again.
+    pub fn fail(&mut self, place: usize, status: &str, text: impl Into<String>) {
+        let _ = self.entry.record(place, Step::Failed { status: status.to_owned(), text: text.into() });
+    }
+
+    /// Not now.
+    pub fn delay(&mut self, text: impl Into<String>) {
+        self.delay = Some(Delay { text: text.into() });
+    }
+
+    /// Recipients whose reports are due.
+    pub fn failed(&self) -> Vec<usize> {
+        let recipients = self.entry.envelope.recipients.iter().enumerate();
+        recipients
+            .filter(|(_, recipient)| matches!(recipient.state, State::Failed { .. }))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
+    /// The addresses a recipient was made from, itself first.
+    pub fn ancestry(&self, place: usize) -> Vec<String> {
+        let recipients = &self.entry.envelope.recipients;
+        let mut addresses = Vec::new();
+        let mut at = Some(place);
+        while let Some(recipient) = at.and_then(|place| recipients.get(place)) {
+            addresses.push(recipient.address.clone());
+            // Numbers only go back, so this ends.
+            let above = recipient.from.and_then(|number| number.checked_sub(1));
+            at = above.filter(|above| at.is_some_and(|place| *above < place));
+        }
+        addresses
+    }
+}
