@@ -1,3 +1,5 @@
-//! stored: see the crates it names.
+//! stored: the keeper of the message store.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    store_maintenance::daemon::main()
+}

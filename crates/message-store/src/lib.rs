@@ -42,6 +42,7 @@ pub use log_line::{Severity, StoreLog};
 pub use mailbox::{Mailbox, MaildropLock, MessageFile, Reader, Status};
 pub use mailbox_list::{MailboxName, NameError, SpecialUse};
 pub use prepared::{Cached, Prepared};
+pub use ready::is_set as is_ready;
 pub use rebuild::Reconstructed;
 pub use record::{Cold, Record};
 pub use resync::{Difference, RebuiltList};

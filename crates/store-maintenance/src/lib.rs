@@ -1,1 +1,5 @@
-//! The timetable of stored: one file per job.
+//! stored: the store's recovery at start, and its timetable. One file per job in [`jobs`].
+
+pub mod daemon;
+pub mod jobs;
+pub mod timetable;

@@ -1,0 +1,176 @@
+//! stored from its arguments to its end.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use dispatcher::daemon::{Program, Site, begin, sole};
+use message_store::{Store, StoreLog, StoreSettings, Wait};
+use server_config::parameters::store as parameters;
+use server_log::Category;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::jobs::{clean_up, recovery, stale_readers};
+use crate::timetable::Nightly;
+
+const PROGRAM: Program = Program { service: "store", name: "stored", about: "keeps the message store" };
+/// Between two looks at the timetable.
+const LOOK_INTERVAL: Duration = Duration::from_secs(20);
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Arguments {
+    instance: Option<PathBuf>,
+    /// `-t`: only tell, by the exit status, whether the store is ready.
+    tell: bool,
+    /// `-1`: recovery and one clean-up, then the end.
+    once: bool,
+}
+
+/// Runs stored.
+pub fn main() -> ExitCode {
+    let arguments = match arguments(std::env::args_os().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "stored: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.tell {
+        return tell(arguments.instance);
+    }
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "stored: {}", base::escape(&why));
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn arguments(given: impl Iterator<Item = OsString>) -> Result<Option<Arguments>, String> {
+    let mut found = Arguments::default();
+    let mut given = given;
+    while let Some(argument) = given.next() {
+        match argument.to_str().unwrap_or("") {
+            "--instance" => found.instance = Some(given.next().ok_or("--instance needs a folder")?.into()),
+            "-t" => found.tell = true,
+            "-1" => found.once = true,
+            "-d" => {} // NMS: to run as a daemon, which the supervisor sees to
+            "--version" | "-V" => {
+                let _ = writeln!(std::io::stdout(), "stored {}", env!("CARGO_PKG_VERSION"));
+                return Ok(None);
+            }
+            "--help" | "-h" => {
+                let _ = writeln!(
+                    std::io::stdout(),
+                    "stored: {}\n\nusage: stored [--instance DIR] [-t | -1]\n\n  -t  exit with 0 when the store is ready, 1 when not\n  -1  recover, clean up once, and end",
+                    PROGRAM.about
+                );
+                return Ok(None);
+            }
+            other => match other.strip_prefix("--instance=") {
+                Some(folder) => found.instance = Some(folder.into()),
+                None => {
+                    return Err(format!("unknown argument {}", base::escape(&argument.to_string_lossy())));
+                }
+            },
+        }
+    }
+    Ok(Some(found))
+}
+
+fn tell(instance: Option<PathBuf>) -> ExitCode {
+    let ready = server_config::Instance::find(instance.as_deref())
+        .is_some_and(|instance| message_store::is_ready(&instance.run_dir()));
+    let _ = writeln!(std::io::stdout(), "{}", if ready { "ready" } else { "not ready" });
+    if ready { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let site = begin(PROGRAM, arguments.instance.clone())?;
+    let critical = |why: String| {
+        site.log.critical(Category::General, format_args!("{why}"));
+        why
+    };
+    let _sole = sole(&site).map_err(critical)?;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let signals = listen(stopping.clone()).map_err(critical)?;
+    let settings =
+        StoreSettings { wait: Wait::No, ..StoreSettings::from_config(&site.config.now(), &site.instance) };
+    let store = Store::open(settings, StoreLog::to(&site.log))
+        .map_err(|why| critical(format!("the store cannot be opened: {why}")))?;
+    store.clear_ready().map_err(|why| critical(why.to_string()))?;
+    let version = env!("CARGO_PKG_VERSION");
+    site.log.notice(Category::General, format_args!("stored {version} starting, recovering the store"));
+    recovery::run(&store, &site.log).map_err(critical)?;
+    if arguments.once {
+        clean_up::run(&store, age(&site), &site.log, &|| stopping.load(Ordering::Relaxed));
+        return Ok(());
+    }
+    store.set_ready().map_err(|why| critical(why.to_string()))?;
+    let pid_file = site.instance.run_dir().join("store.pid");
+    let pid = format!("{}\n", std::process::id());
+    base::replace::durable_replace(&pid_file, pid.as_bytes(), 0o644)
+        .map_err(|why| critical(why.to_string()))?;
+    site.log.notice(Category::General, format_args!("the store is ready"));
+    serve(&site, &store, &signals, &stopping);
+    let _ = std::fs::remove_file(&pid_file);
+    store.clear_ready().map_err(|why| critical(why.to_string()))?;
+    site.log.notice(Category::General, format_args!("stored stopped"));
+    Ok(())
+}
+
+fn age(site: &Site) -> Duration {
+    site.config.now().get(&parameters::CLEANUP_AGE)
+}
+
+fn serve(site: &Site, store: &Store, signals: &mpsc::Receiver<i32>, stopping: &AtomicBool) {
+    let mut nightly = Nightly::default();
+    loop {
+        stale_readers::run(store, &site.log);
+        let hour = site.config.now().get(&parameters::EXPIRE_START);
+        if nightly.is_due(base::clock::unix_seconds(), hour) {
+            clean_up::run(store, age(site), &site.log, &|| stopping.load(Ordering::Relaxed));
+        }
+        match signals.recv_timeout(LOOK_INTERVAL) {
+            Ok(SIGHUP) => {
+                site.log.reopen();
+                site.read_again();
+            }
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if stopping.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+/// Signals as messages; the flag is for what takes long.
+fn listen(stopping: Arc<AtomicBool>) -> Result<mpsc::Receiver<i32>, String> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|why| why.to_string())?;
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if signal != SIGHUP {
+                    stopping.store(true, Ordering::Relaxed);
+                }
+                if tell.send(signal).is_err() {
+                    return;
+                }
+            }
+        })
+        .map_err(|why| why.to_string())?;
+    Ok(told)
+}

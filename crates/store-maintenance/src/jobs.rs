@@ -1,0 +1,5 @@
+//! What stored does, one file a job.
+
+pub mod clean_up;
+pub mod recovery;
+pub mod stale_readers;
