@@ -1,3 +1,5 @@
-//! hashdir: see `admin_tools`.
+//! hashdir: see `admin_tools::hashdir`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    admin_tools::hashdir::run(std::env::args_os(), &mut std::io::stdout(), &mut std::io::stderr()).into()
+}

@@ -1,3 +1,5 @@
-//! reconstruct: see `admin_tools`.
+//! reconstruct: see `admin_tools::reconstruct`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    admin_tools::reconstruct::run(std::env::args_os(), &mut std::io::stdout(), &mut std::io::stderr()).into()
+}

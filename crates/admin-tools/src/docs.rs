@@ -11,7 +11,18 @@ use server_config::{Entry, REGISTRY};
 
 /// Every tool's command line.
 fn commands() -> Vec<clap::Command> {
-    vec![crate::configutil::command(), crate::getconf::command(), crate::setconf::command()]
+    vec![
+        crate::configutil::command(),
+        crate::deliver::command(),
+        crate::dirutil::command(),
+        crate::getconf::command(),
+        crate::hashdir::command(),
+        crate::mailq::command(),
+        crate::mboxutil::command(),
+        crate::reconstruct::command(),
+        crate::setconf::command(),
+        crate::setup::command(),
+    ]
 }
 
 /// Writes `reference/parameters.md`, `man/<tool>.1` and `completions/<tool>.bash`.

@@ -1,5 +1,15 @@
 //! The command-line tools, one module each.
+
+mod certificate;
 pub mod configutil;
+pub mod deliver;
+pub mod dirutil;
 pub mod docs;
 pub mod getconf;
+pub mod hashdir;
+pub mod mailq;
+pub mod mboxutil;
+pub mod reconstruct;
 pub mod setconf;
+pub mod setup;
+pub mod site;

@@ -37,6 +37,7 @@ mod writer;
 pub use append::{Appended, Delivered, DeliveryId, Incoming, LinkedMessage, NewMessage};
 pub use error::{Result, StoreError};
 pub use flags::{FlagChange, FlagResult, Flags, How};
+pub use folders::encode as folder_name;
 pub use housekeeping::CleanedUp;
 pub use log_line::{Severity, StoreLog};
 pub use mailbox::{Mailbox, MaildropLock, MessageFile, Reader, Status};

@@ -1,0 +1,186 @@
+//! mboxutil: lists, makes, deletes and renames mailboxes (original.md 3.4).
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
+use message_store::{Listed, MailboxName, Store};
+
+use crate::site::{Site, broken, run_tool};
+
+/// Names of one page of the list.
+const PAGE: usize = 1000;
+
+#[derive(Parser)]
+#[command(name = "mboxutil", version, about = "Lists, makes, deletes and renames mailboxes")]
+#[command(group = clap::ArgGroup::new("job").required(true).args(["list", "create", "delete", "rename"]))]
+struct Arguments {
+    /// The instance; else CONFIGROOT names its config folder
+    #[arg(long)]
+    instance: Option<PathBuf>,
+    /// List mailboxes: messages, kilobytes, name
+    #[arg(short)]
+    list: bool,
+    /// With -l and -d: an IMAP pattern (* any, % within a level)
+    #[arg(short, value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// With -l: also the folder on disk
+    #[arg(short = 'x')]
+    paths: bool,
+    /// With -l: names only
+    #[arg(short = 's')]
+    short: bool,
+    /// Make a mailbox, in this partition if one is named: MAILBOX [PARTITION]
+    #[arg(short, num_args = 1..=2, value_names = ["MAILBOX", "PARTITION"])]
+    create: Vec<String>,
+    /// Delete a mailbox; a user's INBOX with everything below it; with -p all that match
+    #[arg(short, num_args = 0..=1, default_missing_value = "", value_name = "MAILBOX")]
+    delete: Option<String>,
+    /// Rename a mailbox and all below it
+    #[arg(short, num_args = 2, value_names = ["OLD", "NEW"])]
+    rename: Vec<String>,
+}
+
+/// The command line, for the generated documents.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs the tool; the result is the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    run_tool("mboxutil", arguments, out, err, work)
+}
+
+fn name(text: &str) -> Result<MailboxName, String> {
+    MailboxName::parse(text).map_err(|why| format!("{}: {why}", base::escape(text)))
+}
+
+fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
+    let store = Site::open(arguments.instance.as_deref(), "mboxutil")?.store()?;
+    if let Some(mailbox) = arguments.create.first() {
+        let mailbox = name(mailbox)?;
+        let made = match arguments.create.get(1) {
+            Some(partition) => store.create_in(&mailbox, None, partition),
+            None => store.create(&mailbox, None),
+        };
+        return made.map_err(|why| format!("{mailbox}: {why}"));
+    }
+    if let [old, new] = arguments.rename.as_slice() {
+        let (old, new) = (name(old)?, name(new)?);
+        return store.rename(&old, &new).map_err(|why| format!("{old}: {why}"));
+    }
+    match (&arguments.delete, &arguments.pattern) {
+        (Some(mailbox), None) if !mailbox.is_empty() => {
+            let mailbox = name(mailbox)?;
+            store.delete(&mailbox).map_err(|why| format!("{mailbox}: {why}"))
+        }
+        (Some(mailbox), Some(pattern)) if mailbox.is_empty() => {
+            let mut matching: Vec<MailboxName> = Vec::new();
+            each(&store, Some(pattern), |listed| {
+                matching.push(listed.name.clone());
+                Ok(())
+            })?;
+            for mailbox in matching.iter().rev() {
+                if store.exists(mailbox).unwrap_or(false) {
+                    store.delete(mailbox).map_err(|why| format!("{mailbox}: {why}"))?;
+                    writeln!(out, "deleted {mailbox}").map_err(broken)?;
+                }
+            }
+            Ok(())
+        }
+        (Some(_), _) => Err("-d takes a mailbox, or -p PATTERN".into()),
+        (None, pattern) => each(&store, pattern.as_deref(), |listed| show(&store, &arguments, listed, out)),
+    }
+}
+
+fn each(
+    store: &Store,
+    pattern: Option<&str>,
+    mut look: impl FnMut(&Listed) -> Result<(), String>,
+) -> Result<(), String> {
+    let pattern = pattern.map(|pattern| pattern.strip_prefix('/').unwrap_or(pattern));
+    let mut after: Option<MailboxName> = None;
+    loop {
+        let page = store.list("", after.as_ref(), PAGE).map_err(|why| why.to_string())?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.name.clone());
+        for listed in page.iter().filter(|listed| listed.selectable) {
+            if pattern.is_none_or(|pattern| matches(pattern, listed.name.as_str())) {
+                look(listed)?;
+            }
+        }
+    }
+}
+
+/// IMAP's wild-cards: `*` any text, `%` any without `/` (RFC 3501 §6.3.8). In time that grows with the product of the lengths.
+fn matches(pattern: &str, name: &str) -> bool {
+    let name: Vec<char> = name.chars().collect();
+    let mut reachable = vec![false; name.len() + 1];
+    reachable[0] = true;
+    for c in pattern.chars() {
+        let mut next = vec![false; name.len() + 1];
+        match c {
+            '*' | '%' => {
+                let mut open = false;
+                for at in 0..=name.len() {
+                    open |= reachable[at];
+                    next[at] = open;
+                    if c == '%' && name.get(at) == Some(&'/') {
+                        open = false;
+                    }
+                }
+            }
+            c => {
+                for at in 0..name.len() {
+                    next[at + 1] = reachable[at] && name[at] == c;
+                }
+            }
+        }
+        reachable = next;
+    }
+    reachable[name.len()]
+}
+
+fn show(store: &Store, arguments: &Arguments, listed: &Listed, out: &mut dyn Write) -> Result<(), String> {
+    let shown = base::escape(listed.name.as_str());
+    if arguments.short {
+        return writeln!(out, "{shown}").map_err(broken);
+    }
+    let status = store.open_mailbox(&listed.name).and_then(|mailbox| mailbox.status());
+    let folder = if arguments.paths {
+        store.folder_of(&listed.name).map(|path| format!("  {}", path.display())).unwrap_or_default()
+    } else {
+        String::new()
+    };
+    match status {
+        Ok(status) => {
+            let kilobytes = status.size_bytes.div_ceil(1024);
+            writeln!(out, "{:>9} {kilobytes:>9} {shown}{folder}", status.exists).map_err(broken)
+        }
+        Err(why) => writeln!(out, "{:>9} {:>9} {shown}{folder}  ({why})", "-", "-").map_err(broken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_imaps() {
+        for (pattern, name, yes) in [
+            ("*", "user/joe/INBOX", true),
+            ("user/joe/%", "user/joe/INBOX", true),
+            ("user/joe/%", "user/joe/A/B", false),
+            ("user/%/INBOX", "user/joe/INBOX", true),
+            ("user/%", "user/joe/INBOX", false),
+            ("*A*", "user/joe/A/B", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(matches(pattern, name), yes, "{pattern} {name}");
+        }
+        let begin = std::time::Instant::now();
+        assert!(!matches(&("*%".repeat(1000) + "b"), &"a/".repeat(200)));
+        assert!(begin.elapsed().as_secs() < 5);
+    }
+}

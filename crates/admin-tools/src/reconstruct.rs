@@ -1,0 +1,202 @@
+//! reconstruct: mailboxes and the mailbox list made anew from the message files (original.md 3.5, S159 to S169).
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{CommandFactory, Parser};
+use message_store::{Difference, MailboxName, Store, StoreError};
+
+use crate::site::{Site, broken, run_tool};
+
+const PAGE: usize = 1000;
+/// Mailboxes between two lines of progress.
+const PROGRESS_EVERY: usize = 1000;
+
+#[derive(Parser)]
+#[command(
+    name = "reconstruct",
+    version,
+    about = "Makes mailboxes, or the mailbox list, anew from the message files"
+)]
+struct Arguments {
+    /// The instance; else CONFIGROOT names its config folder
+    #[arg(long)]
+    instance: Option<PathBuf>,
+    /// With everything below; without a mailbox, the whole store
+    #[arg(short)]
+    recursive: bool,
+    /// The mailbox list: adds what is on disk, drops what is not
+    #[arg(short, conflicts_with = "recursive")]
+    mailbox_list: bool,
+    /// Only look: say what is there
+    #[arg(short = 'n')]
+    look: bool,
+    /// Mailboxes: user/joe/INBOX, user/joe/Work
+    mailboxes: Vec<String>,
+}
+
+/// The command line, for the generated documents.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs the tool; the result is the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    run_tool("reconstruct", arguments, out, err, work)
+}
+
+fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
+    if arguments.mailboxes.is_empty() && !arguments.recursive && !arguments.mailbox_list {
+        return Err("name a mailbox, or give -r for the whole store, or -m for the mailbox list".into());
+    }
+    let store = Site::open(arguments.instance.as_deref(), "reconstruct")?.store()?;
+    if arguments.mailbox_list {
+        return mailbox_list(&store, out);
+    }
+    let mut run = Run { store: &store, look: arguments.look, begin: Instant::now(), ..Run::new(&store) };
+    if arguments.mailboxes.is_empty() {
+        run.below("", out, err)?;
+    }
+    for text in &arguments.mailboxes {
+        let name = MailboxName::parse(text).map_err(|why| format!("{}: {why}", base::escape(text)))?;
+        if arguments.recursive && !arguments.look {
+            // Folders that somebody put there are taken up first (S184).
+            let told = store.adopt_below(&name, |difference| {
+                let _ = tell(difference, out);
+            });
+            told.map_err(|why| format!("{name}: {why}"))?;
+        }
+        run.one(&name, out)?;
+        if arguments.recursive {
+            let prefix = match name.owner().filter(|_| name.is_inbox()) {
+                Some(owner) => format!("user/{owner}/"),
+                None => format!("{name}/"),
+            };
+            run.below(&prefix, out, err)?;
+        }
+    }
+    run.summary(out)
+}
+
+fn tell(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
+    match difference {
+        Difference::Added(name) => writeln!(out, "added {name}"),
+        Difference::Removed(name) => writeln!(out, "removed {name}: its folder is gone"),
+    }
+}
+
+fn mailbox_list(store: &Store, out: &mut dyn Write) -> Result<(), String> {
+    let done = store
+        .rebuild_list(|difference| {
+            let _ = tell(difference, out);
+        })
+        .map_err(|why| why.to_string())?;
+    writeln!(
+        out,
+        "{} mailboxes on disk, {} added to the list, {} removed from it",
+        done.found, done.added, done.without_folder
+    )
+    .map_err(broken)
+}
+
+struct Run<'s> {
+    store: &'s Store,
+    look: bool,
+    begin: Instant,
+    mailboxes: usize,
+    messages: usize,
+    added: usize,
+    lost: usize,
+    failed: usize,
+    done: std::collections::BTreeSet<String>,
+}
+
+impl<'s> Run<'s> {
+    fn new(store: &'s Store) -> Run<'s> {
+        Run {
+            store,
+            look: false,
+            begin: Instant::now(),
+            mailboxes: 0,
+            messages: 0,
+            added: 0,
+            lost: 0,
+            failed: 0,
+            done: std::collections::BTreeSet::new(),
+        }
+    }
+
+    fn one(&mut self, name: &MailboxName, out: &mut dyn Write) -> Result<(), String> {
+        if !self.done.insert(name.to_string()) {
+            return Ok(());
+        }
+        self.mailboxes += 1;
+        if self.look {
+            let status = self.store.open_mailbox(name).and_then(|mailbox| mailbox.status());
+            let status = status.map_err(|why| format!("{name}: {why}"))?;
+            self.messages += status.exists as usize;
+            return writeln!(out, "{name}: {} messages", status.exists).map_err(broken);
+        }
+        match self.store.reconstruct(name) {
+            Ok(done) => {
+                self.messages += done.messages;
+                self.added += done.added;
+                self.lost += done.lost;
+                writeln!(
+                    out,
+                    "{name}: {} messages, {} without a record, {} lost",
+                    done.messages, done.added, done.lost
+                )
+                .map_err(broken)
+            }
+            // S167: the list is authoritative.
+            Err(StoreError::NotFound) => Err(format!("{name} does not exist (see reconstruct -m)")),
+            Err(why) => Err(format!("{name}: {why}")),
+        }
+    }
+
+    fn below(&mut self, prefix: &str, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
+        let mut after: Option<MailboxName> = None;
+        loop {
+            let page = self.store.list(prefix, after.as_ref(), PAGE).map_err(|why| why.to_string())?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.name.clone());
+            for listed in page.iter().filter(|listed| listed.selectable) {
+                if let Err(why) = self.one(&listed.name, out) {
+                    self.failed += 1; // the others still are
+                    writeln!(err, "reconstruct: {why}").map_err(broken)?;
+                }
+                if self.mailboxes % PROGRESS_EVERY == 0 {
+                    let rate = self.messages as f64 / self.begin.elapsed().as_secs_f64().max(0.001);
+                    writeln!(
+                        err,
+                        "{} mailboxes, {} messages, {rate:.0} messages/s",
+                        self.mailboxes, self.messages
+                    )
+                    .map_err(broken)?;
+                }
+            }
+        }
+    }
+
+    fn summary(&self, out: &mut dyn Write) -> Result<(), String> {
+        writeln!(
+            out,
+            "{} mailboxes, {} messages, {} without a record, {} lost, {} failed in {:.1} s",
+            self.mailboxes,
+            self.messages,
+            self.added,
+            self.lost,
+            self.failed,
+            self.begin.elapsed().as_secs_f64()
+        )
+        .map_err(broken)?;
+        if self.failed > 0 {
+            Err(format!("{} mailboxes could not be reconstructed", self.failed))
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! msg-setup: makes an instance. It never touches one that is there.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser};
+use directory::ldif;
+use server_config::config::quote;
+use server_config::{Config, Instance, edit};
+
+use crate::certificate;
+use crate::dirutil::{make_password, user_attributes, user_dn};
+use crate::site::{broken, run_tool};
+
+#[derive(Parser)]
+#[command(
+    name = "msg-setup",
+    version,
+    about = "Makes an instance: folders, parameters, certificate, directory"
+)]
+struct Arguments {
+    /// The instance's folder
+    #[arg(long)]
+    instance: PathBuf,
+    /// The mail domain: example.org
+    #[arg(long)]
+    domain: String,
+    /// The name of this host: mail.example.org
+    #[arg(long)]
+    hostname: String,
+    /// uid of the store's administrator
+    #[arg(long, default_value = "admin")]
+    admin: String,
+    /// uid of an ordinary user; may be given several times
+    #[arg(long = "user", value_name = "UID")]
+    users: Vec<String>,
+    /// Host or address to listen on; every one when it is not given
+    #[arg(long)]
+    listen: Option<String>,
+    /// uid:password lines; passwords are made up for those who are not in it
+    #[arg(long, value_name = "FILE")]
+    passwords_file: Option<PathBuf>,
+    /// Parameters to begin with: a file of etc/profiles
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    #[arg(long, value_name = "PORT", default_value_t = 25)]
+    smtp_port: u16,
+    #[arg(long, value_name = "PORT", default_value_t = 587)]
+    submission_port: u16,
+    /// 0: off
+    #[arg(long, value_name = "PORT", default_value_t = 465)]
+    submissions_port: u16,
+    #[arg(long, value_name = "PORT", default_value_t = 143)]
+    imap_port: u16,
+    /// 0: off
+    #[arg(long, value_name = "PORT", default_value_t = 993)]
+    imaps_port: u16,
+    #[arg(long, value_name = "PORT", default_value_t = 110)]
+    pop_port: u16,
+    /// 0: off
+    #[arg(long, value_name = "PORT", default_value_t = 995)]
+    pops_port: u16,
+}
+
+/// The command line, for the generated documents.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs the tool; the result is the exit code. Prints a line for each account: uid and password.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    run_tool("msg-setup", arguments, out, err, work)
+}
+
+fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
+    let instance = Instance::new(&arguments.instance);
+    if instance.local_conf().exists() {
+        return Err(format!("there is an instance in {} already", arguments.instance.display()));
+    }
+    let settings = parameters(&arguments)?;
+    let accounts = accounts(&arguments)?;
+    make_folders(&instance)?;
+    let root = fs::canonicalize(&arguments.instance).map_err(|why| why.to_string())?;
+    let instance = Instance::new(root);
+    write_directory(&instance, &arguments, &accounts)?;
+    certificate::make(&instance.certs_dir(), &arguments.hostname, &addresses(&arguments))?;
+    // Last: with it, the folder is an instance.
+    write_new(&instance.local_conf(), settings.as_bytes(), 0o640)?;
+    for (uid, password) in &accounts {
+        writeln!(out, "{uid} {password}").map_err(broken)?;
+    }
+    Ok(())
+}
+
+fn addresses(arguments: &Arguments) -> Vec<IpAddr> {
+    let mut all = vec![IpAddr::from([127, 0, 0, 1])];
+    all.extend(arguments.listen.as_deref().and_then(|text| text.parse::<IpAddr>().ok()));
+    all.dedup();
+    all
+}
+
+/// The text of local.conf, every value checked.
+fn parameters(arguments: &Arguments) -> Result<String, String> {
+    let yes_no = |on: bool| if on { "yes" } else { "no" }.to_owned();
+    let mut set: Vec<(String, String)> = Vec::new();
+    if let Some(profile) = &arguments.profile {
+        let config = Config::read(profile).map_err(|why| why.to_string())?;
+        set.extend(config.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+    let mut own = |name: &str, value: String| set.push((name.to_owned(), value));
+    own("local.hostname", arguments.hostname.clone());
+    own("service.smtp.domain", arguments.domain.clone());
+    own("service.smtp.defaultdomain", arguments.domain.clone());
+    own("service.smtp.smtp-router.localmaildomains", arguments.domain.clone());
+    if let Some(listen) = &arguments.listen {
+        own("service.listenaddr", listen.clone());
+    }
+    own("service.smtp.port", arguments.smtp_port.to_string());
+    own("local.service.smtp.submissionport", arguments.submission_port.to_string());
+    own("local.service.smtp.submissionsport", arguments.submissions_port.to_string());
+    own("service.imap.port", arguments.imap_port.to_string());
+    own("service.imap.enablesslport", yes_no(arguments.imaps_port != 0));
+    own("service.imap.sslport", arguments.imaps_port.to_string());
+    own("service.pop.port", arguments.pop_port.to_string());
+    own("service.pop.enablesslport", yes_no(arguments.pops_port != 0));
+    own("service.pop.sslport", arguments.pops_port.to_string());
+    own("store.admins", arguments.admin.clone());
+    let mut text = String::from(
+        "# Parameters of this instance. configutil changes them and knows what each one does:\n# configutil explain NAME\n",
+    );
+    for (at, (name, value)) in set.iter().enumerate() {
+        edit::admit(name, value).map_err(|why| why.to_string())?;
+        if !set[at + 1..].iter().any(|(later, _)| later == name) {
+            text.push_str(&format!("{name} = {}\n", quote(value)));
+        }
+    }
+    Ok(text)
+}
+
+/// Who is made, with passwords: the administrator, the postmaster, the users.
+fn accounts(arguments: &Arguments) -> Result<Vec<(String, String)>, String> {
+    let given = match &arguments.passwords_file {
+        None => Vec::new(),
+        Some(path) => fs::read_to_string(path)
+            .map_err(|why| format!("{}: {why}", path.display()))?
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(uid, password)| (uid.to_owned(), password.to_owned()))
+            .collect(),
+    };
+    let mut accounts: Vec<(String, String)> = Vec::new();
+    let uids = [arguments.admin.as_str(), "postmaster"];
+    for uid in uids.into_iter().chain(arguments.users.iter().map(String::as_str)) {
+        if accounts.iter().any(|(other, _)| other.eq_ignore_ascii_case(uid)) {
+            return Err(format!("{} is named twice", base::escape(uid)));
+        }
+        user_dn(uid, &arguments.domain)?; // refused before anything is made
+        let known = given.iter().find(|(one, _)| one == uid).map(|(_, password)| password.clone());
+        let password = known.map_or_else(make_password, Ok)?;
+        accounts.push((uid.to_owned(), password));
+    }
+    Ok(accounts)
+}
+
+fn make_folders(instance: &Instance) -> Result<(), String> {
+    let mut folders = vec![
+        instance.config_dir(),
+        instance.certs_dir(),
+        instance.run_dir(),
+        instance.tmp_dir(),
+        instance.queue_dir(),
+        instance.store_dir(),
+    ];
+    folders.extend(["smtp", "imap", "pop", "store"].map(|service| instance.log_dir(service)));
+    for folder in folders {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|why| format!("{}: {why}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn write_directory(
+    instance: &Instance,
+    arguments: &Arguments,
+    accounts: &[(String, String)],
+) -> Result<(), String> {
+    let domain = &arguments.domain;
+    let pair = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let mut text = String::from(
+        "version: 1\n\n# Users and groups. dirutil changes them; the daemons read this file again when it is another.\n\n",
+    );
+    let top = format!("o={domain}");
+    text.push_str(&ldif::write(
+        &top,
+        &[pair("objectClass", "top"), pair("objectClass", "organization"), pair("o", domain)],
+    ));
+    for unit in ["People", "Groups"] {
+        let dn = format!("ou={unit},{top}");
+        let attributes =
+            [pair("objectClass", "top"), pair("objectClass", "organizationalUnit"), pair("ou", unit)];
+        text.push_str(&ldif::write(&dn, &attributes));
+    }
+    for (uid, password) in accounts {
+        let attributes = user_attributes(uid, &format!("{uid}@{domain}"), None, password)?;
+        text.push_str(&ldif::write(&user_dn(uid, domain)?, &attributes));
+    }
+    write_new(&instance.directory_ldif(), text.as_bytes(), 0o600)
+}
+
+/// Writes a file that must not be there.
+pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), String> {
+    let told = |why: std::io::Error| format!("{}: {why}", path.display());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(told)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(told)
+}

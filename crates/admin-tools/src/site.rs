@@ -1,0 +1,70 @@
+//! What the tools that work on an instance have in common.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use message_store::{Store, StoreLog, StoreSettings, Wait};
+use server_config::{Config, Instance};
+use server_log::Log;
+
+/// The instance, and its configuration.
+pub struct Site {
+    pub instance: Instance,
+    pub config: Config,
+    pub log: Log,
+}
+
+impl Site {
+    /// # Errors
+    /// No instance is named, or its configuration is wrong: one line.
+    pub fn open(named: Option<&Path>, program: &str) -> Result<Site, String> {
+        let instance =
+            Instance::find(named).ok_or("which instance? Give --instance DIR or set CONFIGROOT")?;
+        if !instance.local_conf().exists() {
+            return Err(format!(
+                "{} is not an instance: it has no config/local.conf",
+                instance.root().display()
+            ));
+        }
+        let config = Config::load(&instance).map_err(|why| why.to_string())?;
+        Ok(Site { instance, config, log: Log::to_stderr(program) })
+    }
+
+    /// The store, whether stored runs or not.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub fn store(&self) -> Result<Store, String> {
+        let settings =
+            StoreSettings { wait: Wait::No, ..StoreSettings::from_config(&self.config, &self.instance) };
+        Store::open(settings, StoreLog::to(&self.log)).map_err(|why| format!("store: {why}"))
+    }
+
+    /// The file of the embedded directory.
+    pub fn directory_file(&self) -> PathBuf {
+        let set = self.config.get(&server_config::parameters::local::DIRECTORY_LDIF);
+        if set.is_empty() { self.instance.directory_ldif() } else { self.instance.root().join(set) }
+    }
+}
+
+/// Parses, runs, and turns what came of it into an exit status: 0, 1 for a refusal, 2 for misuse.
+pub fn run_tool<A: clap::Parser>(
+    name: &str,
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    work: impl FnOnce(A, &mut dyn Write, &mut dyn Write) -> Result<(), String>,
+) -> u8 {
+    let arguments = match A::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(stop) => return crate::configutil::say(&stop, out, err),
+    };
+    let done = work(arguments, out, err);
+    crate::configutil::finish(done, name, err)
+}
+
+/// A write to standard output that failed: the reader has gone.
+pub fn broken(why: std::io::Error) -> String {
+    why.to_string()
+}
