@@ -37,20 +37,26 @@ impl List {
         let page = store.list(&self.prefix, self.after.as_ref(), PAGE)?;
         let last_page = page.len() < PAGE;
         for listed in &page {
-            self.name(listed, who, out);
+            self.name(store, listed, who, out)?;
         }
         self.after = page.into_iter().next_back().map(|listed| listed.name);
         Ok(if last_page { Progress::Done } else { Progress::More })
     }
 
-    fn name(&self, listed: &Listed, who: Who<'_>, out: &mut Output) {
+    fn name(&self, store: &Store, listed: &Listed, who: Who<'_>, out: &mut Output) -> Result<(), Refusal> {
         let everybody = self.prefix == "user/";
         let name = if everybody { listed.name.as_str() } else { who.to_client(&listed.name) };
         if !self.pattern.matches(name) {
-            return;
+            return Ok(());
         }
+        let has_children = if listed.name.is_inbox() {
+            // In the store all mailboxes of a user are below INBOX; for the client only INBOX/... are.
+            listed.has_children && !store.list(&format!("{}/", listed.name.as_str()), None, 1)?.is_empty()
+        } else {
+            listed.has_children
+        };
         out.push(b"* LIST (");
-        out.push(if listed.has_children { b"\\HasChildren" } else { b"\\HasNoChildren" });
+        out.push(if has_children { b"\\HasChildren" } else { b"\\HasNoChildren" });
         if !listed.selectable {
             out.push(b" \\Noselect");
         }
@@ -61,6 +67,7 @@ impl List {
         out.push(b") \"/\" ");
         answer::name(out, name);
         out.push(b"\r\n");
+        Ok(())
     }
 }
 
