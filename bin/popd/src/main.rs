@@ -1,3 +1,5 @@
-//! popd: see the crates it names.
+//! popd: POP3 sessions over the message store.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    pop3_server::daemon::main()
+}

@@ -67,12 +67,10 @@ fn collect(folder: &Path, depth: usize, all: &mut Vec<Queued>) -> Result<(), Str
         if path.is_dir() && depth < DEPTH_MAX {
             collect(&path, depth + 1, all)?;
         } else if entry.file_name().to_string_lossy().starts_with("env-") {
-            match fs::read(&path) {
-                Ok(bytes) => {
-                    let envelope = Envelope::decode(&bytes).map_err(|why| why.to_string());
-                    all.push(Queued { path, envelope });
-                }
-                Err(_) => {} // delivered while we looked
+            // One that cannot be read was delivered while we looked.
+            if let Ok(bytes) = fs::read(&path) {
+                let envelope = Envelope::decode(&bytes).map_err(|why| why.to_string());
+                all.push(Queued { path, envelope });
             }
         }
     }

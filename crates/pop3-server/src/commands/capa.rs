@@ -1,0 +1,25 @@
+//! CAPA: what is offered in this state (RFC 2449 §5).
+
+use connection::{Io, TlsState};
+use pop3_wire::answer;
+
+use crate::commands::user::is_safe;
+use crate::session::{Outcome, Session};
+use crate::state::State;
+
+pub fn run(session: &Session, io: &mut Io) -> Outcome {
+    let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER"];
+    if is_safe(session, io) {
+        lines.push("USER");
+        lines.push("SASL PLAIN LOGIN");
+    }
+    if io.tls == TlsState::Available && !matches!(session.state, State::Transaction { .. }) {
+        lines.push("STLS");
+    }
+    io.output.push(&answer::ok("Capabilities follow"));
+    for line in lines {
+        io.output.push(format!("{line}\r\n").as_bytes());
+    }
+    io.output.push(format!("IMPLEMENTATION Mailboat-{}\r\n.\r\n", env!("CARGO_PKG_VERSION")).as_bytes());
+    Outcome::Done
+}

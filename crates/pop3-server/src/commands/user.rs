@@ -1,0 +1,115 @@
+//! USER and PASS (RFC 1939 §7), and what every kind of log-in ends in.
+
+use std::time::Duration;
+
+use connection::{Io, TlsState};
+use directory::{Entry, LogIn, Service};
+use message_store::StoreError;
+use pop3_wire::answer;
+use server_log::Category;
+
+use crate::commands::refuse;
+use crate::maildrop::Maildrop;
+use crate::session::{Outcome, Session};
+use crate::state::State;
+
+/// Failures after which the connection is closed.
+const FAILURES_MAX: u32 = 5;
+/// The pause after the first failure; it doubles with each.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
+
+/// Whether a password may be said on this connection: under TLS of enough bits, or on loopback.
+pub fn is_safe(session: &Session, io: &Io) -> bool {
+    let needed = session.settings.plaintext_min_cipher;
+    match &io.tls {
+        _ if needed < 0 => false,
+        TlsState::Active { bits, .. } => i64::from(*bits) >= needed,
+        _ => needed == 0 && io.peer.ip().to_canonical().is_loopback(),
+    }
+}
+
+/// Every name is accepted: who exists is not told.
+pub fn user(session: &mut Session, name: String, io: &mut Io) -> Outcome {
+    if !is_safe(session, io) {
+        return refuse("[AUTH] Encryption is required first", io);
+    }
+    match &mut session.state {
+        State::Authorization { user } => {
+            *user = Some(name);
+            io.output.push(&answer::ok("Password?"));
+            Outcome::Done
+        }
+        _ => refuse("You are logged in already", io),
+    }
+}
+
+pub fn pass(session: &mut Session, password: &str, io: &mut Io) -> Outcome {
+    match &mut session.state {
+        State::Authorization { user } => match user.take() {
+            Some(user) => log_in(session, &user, password, io),
+            None => refuse("Say USER first", io),
+        },
+        _ => refuse("You are logged in already", io),
+    }
+}
+
+/// Checks the password and opens the maildrop.
+pub fn log_in(session: &mut Session, user: &str, password: &str, io: &mut Io) -> Outcome {
+    let peer = io.peer.ip().to_canonical();
+    let log = session.desk.log.clone();
+    match session.desk.authenticator.log_in(Service::Pop, user, password) {
+        LogIn::Accepted(entry) => open(session, &entry, io),
+        LogIn::Refused => {
+            log.notice(
+                Category::Account,
+                format_args!("session {} badlogin: user {user} from {peer}", io.number),
+            );
+            failed(session)
+        }
+        LogIn::Disallowed => {
+            log.notice(
+                Category::Account,
+                format_args!("session {} not allowed: user {user} from {peer}", io.number),
+            );
+            refuse("[AUTH] This account may not use POP", io) // S109
+        }
+        LogIn::Unavailable(why) => {
+            log.error(Category::Account, format_args!("{why}"));
+            refuse("[SYS/TEMP] Cannot check passwords now, try again later", io)
+        }
+    }
+}
+
+fn open(session: &mut Session, entry: &Entry, io: &mut Io) -> Outcome {
+    let uid = entry.uid.clone().unwrap_or_default();
+    let peer = io.peer.ip().to_canonical();
+    let maildrop = match Maildrop::open(&session.desk.store, &uid, entry.partition.as_deref()) {
+        Ok(maildrop) => maildrop,
+        Err(StoreError::InUse) => return refuse("[IN-USE] The maildrop is in use by another session", io),
+        Err(why) => {
+            session.desk.log.error(Category::Store, format_args!("{uid}: {why}"));
+            return refuse("[SYS/TEMP] The maildrop cannot be opened now", io);
+        }
+    };
+    let (count, octets) = maildrop.totals();
+    session.desk.log.notice(
+        Category::Account,
+        format_args!("session {} login: user {uid} from {peer}, {count} messages", io.number),
+    );
+    io.set_user(&uid);
+    session.state = State::Transaction { uid, maildrop: Box::new(maildrop) };
+    io.output.push(&answer::ok(&format!("{count} messages ({octets} octets)")));
+    Outcome::Done
+}
+
+/// A wrong password is answered late, without holding a thread; after a few the connection ends.
+fn failed(session: &mut Session) -> Outcome {
+    let after = PAUSE_FIRST.saturating_mul(1 << session.failed_log_ins.min(8)).min(PAUSE_MAX);
+    session.failed_log_ins = session.failed_log_ins.saturating_add(1);
+    Outcome::Later {
+        text: "[AUTH] Wrong user name or password", // RFC 3206
+        after,
+        last: session.failed_log_ins >= FAILURES_MAX,
+    }
+}

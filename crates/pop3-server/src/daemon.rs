@@ -1,0 +1,70 @@
+//! popd: from the configuration to a running service.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::Authenticator;
+use dispatcher::daemon::{self, Program, Site};
+use dispatcher::{Listener, Service, TlsMode};
+use message_store::{Store, StoreLog, StoreSettings};
+use server_config::parameters::service_pop;
+
+use crate::session::{Desk, PopService};
+use crate::settings::Settings;
+
+const PROGRAM: Program = Program { service: "pop", name: "popd", about: "serves maildrops to POP3 clients" };
+/// How long a client may leave its answers unread.
+const STALL_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long commands may go on after SIGTERM.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs popd from its arguments to its end.
+pub fn main() -> ExitCode {
+    daemon::main(PROGRAM, listening, service)
+}
+
+/// How it listens: `service.pop.port`, and with TLS from the first byte `service.pop.sslport`.
+fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
+    let config = site.config.now();
+    let certificate = site.certificate();
+    let plain = if certificate.is_some() { TlsMode::StartTls } else { TlsMode::Plain };
+    let ssl_port =
+        if config.get(&service_pop::ENABLE_SSL_PORT) { config.get(&service_pop::SSL_PORT) } else { 0 };
+    let mut listeners = Vec::new();
+    for (port, tls) in [(config.get(&service_pop::PORT), plain), (ssl_port, TlsMode::Implicit)] {
+        for address in site.sockets(port)? {
+            listeners.push(Listener { address, tls, role: port });
+        }
+    }
+    let count = |value: i64| usize::try_from(value).unwrap_or(1);
+    Ok(dispatcher::Settings {
+        service: PROGRAM.service,
+        program: PROGRAM.name,
+        listeners,
+        max_threads: count(config.get(&service_pop::MAX_THREADS)),
+        max_sessions: Some(count(config.get(&service_pop::MAX_SESSIONS))),
+        processes: count(config.get(&service_pop::NUM_PROCESSES)),
+        thread_name: PROGRAM.service,
+        fixed_threads: false,
+        certificate,
+        telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
+        run_dir: site.instance.run_dir(),
+        accept_delay: None,
+        stall_timeout: STALL_TIMEOUT,
+        drain_timeout: DRAIN_TIMEOUT,
+    })
+}
+
+/// Opens store and directory.
+fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
+    let config = site.config.now();
+    let store = Store::open(StoreSettings::from_config(&config, &site.instance), StoreLog::to(&site.log))
+        .map_err(|why| format!("store: {why}"))?;
+    let directory =
+        directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
+    let desk = Desk { store, authenticator: Authenticator::new(directory, &config), log: site.log.clone() };
+    let reread = site.clone();
+    let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
+    Ok(Arc::new(PopService::new(desk, Settings::from_config(&config), Box::new(reload))))
+}

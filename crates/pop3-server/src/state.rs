@@ -1,0 +1,21 @@
+//! How far a session has come (RFC 1939 §3). A state owns what exists only while it lasts.
+
+use sasl::Exchange;
+
+use crate::maildrop::Maildrop;
+
+pub enum State {
+    /// USER may have been said.
+    Authorization {
+        user: Option<String>,
+    },
+    /// AUTH waits for the client's response.
+    Authenticating {
+        exchange: Exchange,
+    },
+    Transaction {
+        uid: String,
+        maildrop: Box<Maildrop>,
+    },
+    Closing,
+}
