@@ -226,7 +226,8 @@ fn mutt_reads_and_saves_over_imap() {
     fs::write(
         &rc,
         format!(
-            "set ssl_starttls=no ssl_force_tls=no folder=imap://{}:{IMAP}/ record='' confirmcreate=no quit=yes\n\
+            "set imap_user=bob@example.test imap_pass=bob-secret ssl_starttls=no ssl_force_tls=no\n\
+             set folder=imap://{}:{IMAP}/ record='' confirmcreate=no quit=yes\n\
              set delete=yes move=no confirmappend=no sleep_time=0\n\
              push '<save-message><kill-line>=Kept<enter><sync-mailbox><quit>'\n",
             instance.address
