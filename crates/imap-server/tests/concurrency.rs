@@ -148,3 +148,16 @@ fn ten_thousand_expunges_are_told_in_pieces_and_in_order() {
     assert!(two.sent_most < 80_000, "{} bytes were queued", two.sent_most);
     assert_eq!(two.ok("FETCH 1 UID"), "* 1 FETCH (UID 2)\r\n");
 }
+
+#[test]
+fn a_mailbox_that_another_session_deletes_or_renames_does_not_confuse_this_one() {
+    let (_site, mut one, mut two) = two(1);
+    one.ok("CREATE Work");
+    one.ok("COPY 1 Work");
+    two.ok("SELECT Work");
+    one.ok("RENAME Work Play");
+    assert!(two.ok("FETCH 1 (UID BODY.PEEK[])").contains("number 1"));
+    one.ok("DELETE Play");
+    assert_eq!(two.command("NOOP"), "* BYE The selected mailbox was deleted\r\n");
+    assert!(two.is_closed());
+}
