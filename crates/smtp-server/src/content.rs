@@ -55,16 +55,16 @@ impl Session {
     fn received_line(&self, client: &Client, transaction: &Transaction, id: &str, io: &Io) -> String {
         let tls = match &io.tls {
             TlsState::Active { protocol, cipher, .. } => {
-                format!("\r\n\t(using {protocol} with cipher {cipher})")
+                format!("\r\n        (using {protocol} with cipher {cipher})")
             }
             _ => String::new(),
         };
         let recipient = match transaction.recipients.as_slice() {
-            [one] => format!("\r\n\tfor <{}>", one.address),
+            [one] => format!("\r\n        for <{}>", one.address),
             _ => String::new(),
         };
         format!(
-            "Received: from {} ([{}]){tls}\r\n\tby {} (Mailboat {}) with {} id {id}{recipient};\r\n\t{}\r\n",
+            "Received: from {} ([{}]){tls}\r\n        by {} (Mailboat {}) with {} id {id}{recipient};\r\n        {}\r\n",
             client.name,
             io.peer.ip().to_canonical(),
             self.settings.host_name,
