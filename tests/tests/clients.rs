@@ -22,7 +22,7 @@ fn swaks_submits_over_starttls_and_over_tls() {
     for (port, tls) in [(SUBMISSION, "--tls"), (SUBMISSIONS, "--tls-on-connect")] {
         let said = run(Command::new("swaks")
             .args(["--server", &instance.address.to_string(), "--port", &port.to_string(), tls])
-            .args(["--tls-verify", "--tls-verify-target", "localhost", "--tls-ca-path"])
+            .args(["--tls-verify", "--tls-ca-path"])
             .arg(&ca)
             .args(["-a", "PLAIN", "-au", "alice@example.test", "-ap", "alice-secret"])
             .args(["-f", "alice@example.test", "-t", "bob@example.test", "--header", "Subject: swaks"]));

@@ -22,7 +22,10 @@ fn threads(pid: u32) -> Vec<String> {
 }
 
 fn workers(pid: u32, module: &str) -> usize {
-    threads(pid).iter().filter(|name| name.starts_with(&format!("{module}-"))).count()
+    // The system keeps 15 bytes of a thread's name, so the number may be cut off.
+    let name = format!("{module}-");
+    let prefix = &name[..name.len().min(15)];
+    threads(pid).iter().filter(|name| name.starts_with(prefix)).count()
 }
 
 /// The processes below one.

@@ -1,7 +1,8 @@
 //! Listening, and the parent of several worker processes (S100).
 //!
-//! Workers are executions of the same program with the same arguments; they inherit the listening sockets as systemd
-//! would pass them (`LISTEN_FDS`). One that dies is replaced, later and later if it dies soon after its start.
+//! Workers are executions of the same program with the same arguments; they inherit listening sockets as systemd would
+//! pass them (`LISTEN_FDS`). Each has sockets of its own on the same addresses, among which the kernel spreads the
+//! connections; the parent holds them too, so what waits for a worker that died is taken by its replacement. One that dies is replaced, later and later if it dies soon after its start.
 
 use std::fmt;
 use std::io;
@@ -14,8 +15,8 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use crate::Settings;
 use crate::serve::{pid_path, write_pid};
+use crate::{Listener, Settings};
 use server_log::{Category, Log};
 
 /// Connections that wait to be accepted (S5).
@@ -74,6 +75,19 @@ impl Listeners {
         Ok(Listeners { sockets, worker: false })
     }
 
+    /// A set of listeners for each worker process.
+    fn bind_for_workers(settings: &Settings) -> Result<Vec<Vec<TcpListener>>, StartError> {
+        let mut sets: Vec<Vec<TcpListener>> = (0..settings.processes).map(|_| Vec::new()).collect();
+        for Listener { address, .. } in &settings.listeners {
+            let sockets = os::net::listen_shared(*address, BACKLOG, settings.processes)
+                .map_err(|error| StartError::new(&format!("cannot listen on {address}"), &error))?;
+            for (set, socket) in sets.iter_mut().zip(sockets) {
+                set.push(socket);
+            }
+        }
+        Ok(sets)
+    }
+
     /// The sockets that this process was started with, or new ones.
     fn take(settings: &Settings) -> Result<Listeners, StartError> {
         let inherited =
@@ -128,13 +142,24 @@ fn by_port(mut sockets: Vec<TcpListener>, settings: &Settings) -> Vec<TcpListene
 /// An address cannot be listened on, or the first workers cannot be started.
 pub fn supervise(settings: &Settings, log: &Log) -> Result<Role, StartError> {
     let _ = os::process::raise_file_limit(); // what there is must do
-    let listeners = Listeners::take(settings)?;
-    if listeners.is_worker() || settings.processes <= 1 {
-        return Ok(Role::Serve(listeners));
+    let is_worker = os::net::worker_number().is_some();
+    if is_worker || settings.processes <= 1 {
+        return Ok(Role::Serve(Listeners::take(settings)?));
     }
+    // Sockets of a service manager are one set, which all workers share.
+    let inherited =
+        os::net::inherited_listeners().map_err(|error| StartError::new("inherited sockets", &error))?;
+    let sets = if inherited.is_empty() {
+        Listeners::bind_for_workers(settings)?
+    } else if inherited.len() == settings.listeners.len() {
+        vec![by_port(inherited, settings)]
+    } else {
+        let (got, want) = (inherited.len(), settings.listeners.len());
+        return Err(StartError(format!("{got} inherited sockets for {want} listeners")));
+    };
     let pid_file = pid_path(settings);
     write_pid(&pid_file)?;
-    let result = Parent::new(settings, log, &listeners).and_then(Parent::run);
+    let result = Parent::new(settings, log, &sets).and_then(Parent::run);
     let _ = std::fs::remove_file(&pid_file);
     result.map(|()| Role::Done).map_err(|error| StartError::new("worker processes", &error))
 }
@@ -150,18 +175,20 @@ struct Worker {
 struct Parent<'a> {
     settings: &'a Settings,
     log: &'a Log,
-    listeners: Vec<RawFd>,
+    /// One set for each worker, or one for all.
+    listeners: Vec<Vec<RawFd>>,
     workers: Vec<Worker>,
     stopping: Option<Instant>,
 }
 
 impl<'a> Parent<'a> {
-    fn new(settings: &'a Settings, log: &'a Log, listeners: &Listeners) -> io::Result<Parent<'a>> {
+    fn new(settings: &'a Settings, log: &'a Log, sets: &[Vec<TcpListener>]) -> io::Result<Parent<'a>> {
         let now = Instant::now();
         let worker =
             |number| Worker { number, child: None, started: now, back_off: BACK_OFF_FIRST, start_at: now };
         let workers = (1..=settings.processes).map(worker).collect();
-        Ok(Parent { settings, log, listeners: os::net::raw(&listeners.sockets), workers, stopping: None })
+        let listeners = sets.iter().map(|set| os::net::raw(set)).collect();
+        Ok(Parent { settings, log, listeners, workers, stopping: None })
     }
 
     fn run(mut self) -> io::Result<()> {
@@ -225,7 +252,8 @@ impl<'a> Parent<'a> {
         {
             let arguments: Vec<_> = std::env::args_os().skip(1).collect();
             let started = std::env::current_exe().and_then(|program| {
-                os::process::spawn_with_listeners(&program, &arguments, &self.listeners, worker.number)
+                let set = &self.listeners[(worker.number - 1) % self.listeners.len()];
+                os::process::spawn_with_listeners(&program, &arguments, set, worker.number)
             });
             match started {
                 Ok(child) => {

@@ -24,8 +24,23 @@ pub const WORKER_VARIABLE: &str = "MAILBOAT_WORKER";
 /// # Errors
 /// Whatever the system says: address in use, no right to the port, no such address here.
 pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    bind(address, backlog, false)
+}
+
+/// As many listening sockets on one address, among which the kernel spreads connections (`SO_REUSEPORT`). That nobody
+/// else listens there is made sure of first.
+///
+/// # Errors
+/// As [`listen`].
+pub fn listen_shared(address: SocketAddr, backlog: i32, count: usize) -> io::Result<Vec<TcpListener>> {
+    drop(bind(address, backlog, false)?);
+    (0..count).map(|_| bind(address, backlog, true)).collect()
+}
+
+fn bind(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
