@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use dispatcher::daemon::{Program, Site, begin, sole};
 use message_store::{Store, StoreLog, StoreSettings, Wait};
-use server_config::parameters::store as parameters;
+use server_config::parameters::store;
 use server_log::Category;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -130,14 +130,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 fn age(site: &Site) -> Duration {
-    site.config.now().get(&parameters::CLEANUP_AGE)
+    site.config.now().get(&store::CLEANUP_AGE)
 }
 
 fn serve(site: &Site, store: &Store, signals: &mpsc::Receiver<i32>, stopping: &AtomicBool) {
     let mut nightly = Nightly::default();
     loop {
         stale_readers::run(store, &site.log);
-        let hour = site.config.now().get(&parameters::EXPIRE_START);
+        let hour = site.config.now().get(&store::EXPIRE_START);
         if nightly.is_due(base::clock::unix_seconds(), hour) {
             clean_up::run(store, age(site), &site.log, &|| stopping.load(Ordering::Relaxed));
         }

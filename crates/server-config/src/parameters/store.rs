@@ -3,12 +3,12 @@
 parameters! {
     EXPIRE_START: Count = "store.expirestart", "23", 0, 23, false, Restart, Status::Active, "stored", "The hour of the daily expire and clean-up.";
     CLEANUP_AGE: Hours = "store.cleanupage", "1", 0, 87600, false, Restart, Status::Active, "stored", "The least age of an expunged message before its file goes.";
-    DB_CACHE_SIZE: Bytes = "store.dbcachesize", "16777216", 0, i64::MAX, false, Restart, Status::Active, "stored", "The cache of the mailbox list.";
-    DB_TMP_DIR: Text = "store.dbtmpdir", "", 0, 0, false, Restart, Status::Active, "stored", "Where the cache files of the mailbox list live; unset is beside it.";
+    DB_CACHE_SIZE: Bytes = "store.dbcachesize", "16777216", 0, i64::MAX, false, Restart, Status::Ignored("the mailbox list is mapped; the system's page cache holds it, as much as there is memory"), "nobody", "The cache of the mailbox list.";
+    DB_TMP_DIR: Text = "store.dbtmpdir", "", 0, 0, false, Restart, Status::Ignored("the mailbox list has no cache files"), "nobody", "Where the cache files of the mailbox list live; unset is beside it.";
     DEFAULT_PARTITION: Text = "store.defaultpartition", "primary", 0, 0, false, Restart, Status::Active, "imapd, smtpd, mboxutil", "The partition of new mailboxes.";
     PARTITION_PATH: Text = "store.partition.*.path", "", 0, 0, false, Restart, Status::Active, "all daemons", "The root of a partition; unset is store/partition/<name>.";
     ADMINS: List = "store.admins", "", 0, 0, false, Restart, Status::Active, "imapd", "Users who may act on all mailboxes.";
-    DEFAULT_MAILBOX_QUOTA: Bytes = "store.defaultmailboxquota", "-1", -1, i64::MAX, false, Restart, Status::Active, "smtpd, imapd", "The quota of users who have none; -1 is unlimited.";
+    DEFAULT_MAILBOX_QUOTA: Bytes = "store.defaultmailboxquota", "-1", -1, i64::MAX, false, Restart, Status::NotYet("quotas"), "smtpd, imapd", "The quota of users who have none; -1 is unlimited.";
     DEFAULT_MESSAGE_QUOTA: Count = "store.defaultmessagequota", "-1", -1, i64::MAX, false, Restart, Status::NotYet("quotas"), "smtpd, imapd", "The quota in messages; -1 is unlimited.";
     QUOTA_ENFORCEMENT: Switch = "store.quotaenforcement", "no", 0, 1, false, Restart, Status::NotYet("quotas"), "smtpd", "Whether mail over quota is refused.";
     QUOTA_NOTIFICATION: Switch = "store.quotanotification", "no", 0, 1, false, Restart, Status::NotYet("quotas"), "smtpd", "Whether a user over quota is told.";
