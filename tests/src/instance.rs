@@ -198,6 +198,12 @@ impl Instance {
         Setup::default().start()
     }
 
+    /// An environment variable for the daemons and tools started from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(one, _)| one != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts every daemon that does not run.
     pub fn start_all(&mut self) {
         for (service, _) in DAEMONS {
