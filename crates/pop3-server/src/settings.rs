@@ -12,7 +12,7 @@ pub struct Settings {
     pub banner: String,
     pub idle_timeout: Duration,
     /// Bits of encryption that a plain-text log-in needs; 0 none, -1 never allowed.
-    pub plaintext_min_cipher: i64,
+    pub plaintext_min_cipher: Option<i64>,
 }
 
 impl Settings {
@@ -21,7 +21,7 @@ impl Settings {
             host_name: config.get(&local::HOST_NAME),
             banner: config.get(&service_pop::BANNER),
             idle_timeout: config.get(&service_pop::IDLE_TIMEOUT),
-            plaintext_min_cipher: config.get(&service_pop::PLAINTEXT_MIN_CIPHER),
+            plaintext_min_cipher: config.get_set(&service_pop::PLAINTEXT_MIN_CIPHER),
         }
     }
 

@@ -26,7 +26,7 @@ pub struct Settings {
     pub do_auth: bool,
     pub own_address_only: bool,
     /// Bits of encryption that AUTH needs; loopback needs none unless it is -1.
-    pub plaintext_min_cipher: i64,
+    pub plaintext_min_cipher: Option<i64>,
     /// Whether a line is logged for each message (S25).
     pub log_messages: bool,
 }
@@ -54,7 +54,7 @@ impl Settings {
             allow_vrfy: config.get(&service_smtp::ALLOW_VRFY),
             do_auth: config.get(&service_smtp::DO_AUTH),
             own_address_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
-            plaintext_min_cipher: config.get(&service_smtp::PLAINTEXT_MIN_CIPHER),
+            plaintext_min_cipher: config.get_set(&service_smtp::PLAINTEXT_MIN_CIPHER),
             log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),
         }
     }

@@ -21,11 +21,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(16);
 
 /// Whether a password may be said on this connection: under TLS of enough bits, or on loopback.
 pub fn is_safe(session: &Session, io: &Io) -> bool {
-    let needed = session.settings.plaintext_min_cipher;
-    match &io.tls {
-        _ if needed < 0 => false,
-        TlsState::Active { bits, .. } => i64::from(*bits) >= needed,
-        _ => needed == 0 && io.peer.ip().to_canonical().is_loopback(),
+    let bits = match io.tls {
+        TlsState::Active { bits, .. } => Some(i64::from(bits)),
+        _ => None,
+    };
+    match session.settings.plaintext_min_cipher {
+        None => bits.is_some() || io.peer.ip().to_canonical().is_loopback(),
+        Some(0) => true,
+        Some(least) => least > 0 && bits.is_some_and(|bits| bits >= least),
     }
 }
 

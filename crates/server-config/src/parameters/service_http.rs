@@ -10,7 +10,7 @@ parameters! {
     MAX_SESSIONS: Count = "service.http.maxsessions", "400", 1, 1000000, false, Restart, Status::NotYet("web mail"), "mshttpd", "Sessions of each process; above it a connection gets no banner until one ends.";
     IDLE_TIMEOUT: Minutes = "service.http.idletimeout", "30", 30, 10080, true, NextConnection, Status::NotYet("web mail"), "mshttpd", "How long a client may stay silent; a value below the default counts as the default.";
     BANNER: Text = "service.http.banner", "%h %p service (%P %V)", 0, 0, false, NextConnection, Status::NotYet("web mail"), "mshttpd", "The greeting: %h host, %p protocol, %P product, %V version.";
-    PLAINTEXT_MIN_CIPHER: Count = "service.http.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::NotYet("web mail"), "mshttpd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed.";
+    PLAINTEXT_MIN_CIPHER: Count = "service.http.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::NotYet("web mail"), "mshttpd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed; while it is not set, TLS or loopback.";
     ALLOW_ANONYMOUS_LOGIN: Switch = "service.http.allowanonymouslogin", "no", 0, 1, false, Restart, Status::NotYet("anonymous login"), "mshttpd", "Whether the user anonymous logs in without a password.";
     SSL_USE_SSL: Switch = "service.http.sslusessl", "yes", 0, 1, false, Restart, Status::NotYet("switching TLS off"), "mshttpd", "Whether TLS is offered at all.";
     DOMAIN_ALLOWED: Text = "service.http.domainallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "mshttpd", "Filters of the clients that are let in.";

@@ -10,7 +10,7 @@ parameters! {
     MAX_SESSIONS: Count = "service.pop.maxsessions", "600", 1, 1000000, false, Restart, Status::Active, "popd", "Sessions of each process; above it a connection gets no banner until one ends.";
     IDLE_TIMEOUT: Minutes = "service.pop.idletimeout", "10", 10, 10080, true, NextConnection, Status::Active, "popd", "How long a client may stay silent; a value below the default counts as the default.";
     BANNER: Text = "service.pop.banner", "%h %p service (%P %V)", 0, 0, false, NextConnection, Status::Active, "popd", "The greeting: %h host, %p protocol, %P product, %V version.";
-    PLAINTEXT_MIN_CIPHER: Count = "service.pop.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "popd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed.";
+    PLAINTEXT_MIN_CIPHER: Count = "service.pop.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "popd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed; while it is not set, TLS or loopback.";
     ALLOW_ANONYMOUS_LOGIN: Switch = "service.pop.allowanonymouslogin", "no", 0, 1, false, Restart, Status::NotYet("anonymous login"), "popd", "Whether the user anonymous logs in without a password.";
     SSL_USE_SSL: Switch = "service.pop.sslusessl", "yes", 0, 1, false, Restart, Status::NotYet("switching TLS off"), "popd", "Whether TLS is offered at all.";
     DOMAIN_ALLOWED: Text = "service.pop.domainallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "popd", "Filters of the clients that are let in.";

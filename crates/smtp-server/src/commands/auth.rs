@@ -24,11 +24,14 @@ pub fn is_offered(session: &Session, io: &Io) -> bool {
 }
 
 fn is_safe(session: &Session, io: &Io) -> bool {
-    let needed = session.settings.plaintext_min_cipher;
-    match &io.tls {
-        _ if needed < 0 => false,
-        TlsState::Active { bits, .. } => i64::from(*bits) >= needed,
-        _ => needed == 0 && io.peer.ip().to_canonical().is_loopback(),
+    let bits = match io.tls {
+        TlsState::Active { bits, .. } => Some(i64::from(bits)),
+        _ => None,
+    };
+    match session.settings.plaintext_min_cipher {
+        None => bits.is_some() || io.peer.ip().to_canonical().is_loopback(),
+        Some(0) => true,
+        Some(least) => least > 0 && bits.is_some_and(|bits| bits >= least),
     }
 }
 
