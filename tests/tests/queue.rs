@@ -277,3 +277,21 @@ fn who_wants_no_report_gets_none() {
     instance.wait_for_empty_queue();
     assert_eq!(instance.imap("bob").exists("INBOX"), 0);
 }
+
+/// S25: each module's own switch says whether it logs a line for each message.
+#[test]
+fn each_module_logs_its_messages_when_it_is_told_to() {
+    let line_of = |module: &str, log: &str| log.lines().any(|line| line.contains(&format!("{module}: ")));
+    for (accept, deliver) in [("no", "yes"), ("yes", "no")] {
+        let instance = Setup::default()
+            .set("service.smtp.smtp-accept.log", accept)
+            .set("service.smtp.mailbox-deliver.log", deliver)
+            .start();
+        instance.send("alice", "logged");
+        instance.wait_for_messages("alice", 1);
+        instance.wait_for_empty_queue();
+        let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        assert_eq!(line_of("smtp-accept", &log), accept == "yes", "{log}");
+        assert_eq!(line_of("mailbox-deliver", &log), deliver == "yes", "{log}");
+    }
+}
