@@ -57,7 +57,8 @@ fn the_suite_starts_in_order_with_one_line_per_daemon_and_stops_without_orphans(
     let pids: Vec<i32> = ["store", "smtp", "imap", "pop"].iter().map(|service| suite.pid(service)).collect();
     let stopped = suite.script("stop-msg", &[]);
     assert!(stopped.status.success(), "{}", text(&stopped));
-    assert!(text(&stopped).lines().all(|line| line.contains(": Stopping ") && line.contains(" done: ")));
+    let said = text(&stopped);
+    assert!(said.lines().all(|line| line.contains(": Stopping ") && line.contains(" done: ")), "{said}");
     assert!(pids.iter().all(|pid| !alive(*pid)));
     assert_eq!(suite.script("status-msg", &[]).status.code(), Some(1));
 }
