@@ -106,10 +106,10 @@ impl Mailbox {
     pub fn deliver(&self, message: LinkedMessage<'_>) -> Result<Delivered> {
         let delivery = message.delivery.hash();
         let mut change = self.write()?;
-        if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns) {
+        let source = fs::metadata(message.path)?;
+        if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns, &source) {
             return Ok(Delivered::AlreadyThere(uid));
         }
-        let source = fs::metadata(message.path)?;
         let (uid, folder) = change.free_uid(Some(source.ino()))?;
         let path = message_path(&self.folder, uid);
         place(message.path, &path, self.shared.settings.sync.message)?;
@@ -263,11 +263,22 @@ impl Change<'_> {
 
     /// The UID under which this delivery is here already. Records are looked at from the newest back to when the message
     /// arrived: it cannot have been delivered before.
-    fn delivered_before(&self, delivery: u64, arrived_ns: i64) -> Option<u32> {
+    ///
+    /// A record without a delivery may be one that a rebuild made for a link whose delivery was interrupted: it is known
+    /// by the file.
+    fn delivered_before(&self, delivery: u64, arrived_ns: i64, source: &fs::Metadata) -> Option<u32> {
         let slots = self.header.slots;
         for (looked, slot) in (0..slots).rev().enumerate() {
             let Some(cold) = self.index.cold(slot) else { continue };
             if cold.delivery == delivery {
+                return Some(cold.uid);
+            }
+            let may_be_a_link =
+                cold.delivery == 0 && source.nlink() > 1 && u64::from(cold.size) == source.size();
+            if may_be_a_link
+                && fs::metadata(message_path(&self.mailbox.folder, cold.uid))
+                    .is_ok_and(|file| (file.ino(), file.dev()) == (source.ino(), source.dev()))
+            {
                 return Some(cold.uid);
             }
             let long_before = cold.save_date_ns < arrived_ns.saturating_sub(CLOCK_SLACK_NS);

@@ -4,7 +4,7 @@
 //! index and the log verifies; the UIDVALIDITY from the index, the log, or the mailbox list. Nothing is guessed: a message
 //! without a record gets a new one, without flags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -36,6 +36,8 @@ pub struct Reconstructed {
     pub added: usize,
     /// Records whose files are gone.
     pub lost: usize,
+    /// Second links of a message, left by an interrupted delivery: not taken for messages.
+    pub passed_over: usize,
 }
 
 impl Mailbox {
@@ -155,7 +157,17 @@ fn rebuild_locked(shared: &Shared, folder: &Path, name: &MailboxName, id: u128) 
     let mut records = BTreeMap::new();
     let found = files(folder)?;
     let modseq = salvage.highest_modseq.max(old.highest_modseq).saturating_add(1);
-    for (uid, size) in &found {
+    let known: HashSet<u64> = found
+        .iter()
+        .filter(|(uid, _)| salvage.records.contains_key(uid))
+        .map(|(_, (_, inode))| *inode)
+        .collect();
+    for (uid, (size, inode)) in &found {
+        if known.contains(inode) && !salvage.records.contains_key(uid) {
+            // A link of a delivery that was interrupted and then done again under another UID.
+            done.passed_over += 1;
+            continue;
+        }
         match salvage.records.remove(uid) {
             Some((record, cold)) if u64::from(record.size) == *size => {
                 done.messages += usize::from(!record.is_expunged());
@@ -346,8 +358,8 @@ impl Salvage {
     }
 }
 
-/// UIDs and sizes of the message files. A file in the wrong folder, or with another name, is none.
-fn files(folder: &Path) -> io::Result<BTreeMap<u32, u64>> {
+/// UIDs, sizes and inodes of the message files. A file in the wrong folder, or with another name, is none.
+fn files(folder: &Path) -> io::Result<BTreeMap<u32, (u64, u64)>> {
     let mut found = BTreeMap::new();
     for number in 0..100 {
         let name = format!("{number:02}");
@@ -367,7 +379,7 @@ fn files(folder: &Path) -> io::Result<BTreeMap<u32, u64>> {
             let Some(uid) = uid.filter(|uid| message_folder(*uid) == name) else { continue };
             let meta = entry.metadata()?;
             if meta.is_file() {
-                found.insert(uid, meta.size());
+                found.insert(uid, (meta.size(), meta.ino()));
             }
         }
     }

@@ -490,3 +490,47 @@ fn a_thousand_messages_across_blocks_and_checkpoints() {
     assert_eq!(content(&mailbox).len(), 1000);
     assert_eq!(mailbox.status().unwrap().unseen, 0);
 }
+
+/// A delivery that was killed after its link and before its record: done again it is there once, whatever was rebuilt
+/// before or after (S75).
+#[test]
+fn an_interrupted_delivery_is_there_once_after_any_rebuild() {
+    for rebuilt_before in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let mailbox = inbox(&store);
+        let arrived = i64::try_from(
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos(),
+        )
+        .unwrap();
+        let path = folder.path().join("queued");
+        fs::write(&path, "Subject: queued\r\n\r\nx\r\n").unwrap();
+        let prepared = Prepared::of_file(&fs::File::open(&path).unwrap()).unwrap();
+        append(&mailbox, "Subject: one\r\n\r\n", Flags::NONE, &[]);
+        let place = store.folder_of(&mailbox.name()).unwrap();
+        fs::hard_link(&path, place.join("00/2.msg")).unwrap();
+        if rebuilt_before {
+            assert_eq!(store.reconstruct(&mailbox.name()).unwrap().added, 1);
+        } else {
+            append(&mailbox, "Subject: another took its turn\r\n\r\n", Flags::NONE, &[]);
+        }
+        let deliver = || {
+            mailbox
+                .deliver(LinkedMessage {
+                    path: &path,
+                    flags: Flags::NONE,
+                    internal_date_ns: arrived,
+                    delivery: DeliveryId { queue_id: "Q", recipient: "joe" },
+                    prepared: &prepared,
+                })
+                .unwrap()
+        };
+        assert_eq!(deliver(), if rebuilt_before { Delivered::AlreadyThere(2) } else { Delivered::New(4) });
+        let expected = mailbox.status().unwrap().exists;
+        let done = store.reconstruct(&mailbox.name()).unwrap();
+        assert_eq!((done.added, done.lost), (0, 0));
+        assert_eq!(mailbox.status().unwrap().exists, expected);
+        assert_eq!(expected, if rebuilt_before { 2 } else { 3 });
+        assert!(matches!(deliver(), Delivered::AlreadyThere(_)));
+    }
+}
