@@ -22,6 +22,8 @@ enum Workload {
     Pop,
     /// IMAP sessions that are selected and idle, until standard input ends.
     Idle,
+    /// Fills one mailbox of `u<clients>` by all clients, then SELECT and FETCH of everything.
+    Large,
     /// No server: as many files of this size, each with its own fdatasync, by as many threads.
     Disk,
 }
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Workload::Imap => workloads::imap(&plan),
         Workload::Pop => workloads::pop(&plan),
         Workload::Idle => workloads::idle(&plan),
+        Workload::Large => workloads::large(&plan),
         Workload::Disk => workloads::disk(&plan),
     };
     match done {

@@ -103,6 +103,7 @@ pub fn smtp(plan: &Plan) -> Result<()> {
         }
     }
     let sent = (per_client(plan) * plan.clients) as f64;
+    say("done", sent);
     say("accepted_per_second", sent / accepted.as_secs_f64());
     say("delivered_per_second", sent / begin.elapsed().as_secs_f64());
     say_latencies(latencies.concat());
@@ -125,6 +126,7 @@ pub fn append(plan: &Plan) -> Result<()> {
         }
         Ok(latencies)
     })?;
+    say("done", (per_client(plan) * plan.clients) as f64);
     say("appended_per_second", (per_client(plan) * plan.clients) as f64 / begin.elapsed().as_secs_f64());
     say_latencies(latencies.concat());
     Ok(())
@@ -161,6 +163,7 @@ pub fn imap(plan: &Plan) -> Result<()> {
         Ok(latencies)
     })?;
     let latencies = latencies.concat();
+    say("done", latencies.len() as f64);
     say("commands_per_second", latencies.len() as f64 / begin.elapsed().as_secs_f64());
     say_latencies(latencies);
     Ok(())
@@ -188,7 +191,9 @@ pub fn pop(plan: &Plan) -> Result<()> {
         }
         Ok(read)
     })?;
-    say("retrieved_per_second", read.iter().sum::<usize>() as f64 / begin.elapsed().as_secs_f64());
+    let read = read.iter().sum::<usize>() as f64;
+    say("done", read);
+    say("retrieved_per_second", read / begin.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -209,6 +214,38 @@ pub fn idle(plan: &Plan) -> Result<()> {
     println!("ready");
     std::io::stdout().flush()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+pub fn large(plan: &Plan) -> Result<()> {
+    let owner = plan.clients;
+    together(plan.clients, |number| {
+        let mut client = log_in(plan, owner)?;
+        for each in 0..per_client(plan) {
+            client.imap_append("INBOX", &message(number * per_client(plan) + each, 1024))?;
+        }
+        Ok(())
+    })?;
+    let mut client = log_in(plan, owner)?;
+    let messages = count(&mut client)?;
+    if messages < plan.messages {
+        return Err(Error::other("messages are missing in the large mailbox"));
+    }
+    say("done", plan.messages as f64);
+    let commands = [
+        ("select_ms", "SELECT INBOX"),
+        ("flags_ms", "FETCH 1:* FLAGS"),
+        ("envelope_ms", "FETCH 1:* ENVELOPE"),
+    ];
+    for (name, command) in commands {
+        let begin = Instant::now();
+        let (lines, _) = client.imap(command)?;
+        say(name, begin.elapsed().as_secs_f64() * 1e3);
+        let fetched = lines.iter().filter(|line| line.contains(" FETCH ")).count();
+        if command.starts_with("FETCH") && fetched != messages {
+            return Err(Error::other(format!("{command}: {fetched} of {messages}")));
+        }
+    }
     Ok(())
 }
 
