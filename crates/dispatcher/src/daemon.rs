@@ -121,6 +121,7 @@ pub fn main(
     settings: impl FnOnce(&Site) -> Result<Settings, String>,
     service: impl FnOnce(&Arc<Site>) -> Result<Arc<dyn Service>, String>,
 ) -> ExitCode {
+    os::memory::give_back_large_blocks();
     let instance = match arguments(program, std::env::args_os().skip(1)) {
         Ok(instance) => instance,
         Err(code) => return code,

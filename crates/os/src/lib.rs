@@ -6,6 +6,7 @@ pub mod file;
 pub mod lmdb;
 pub mod lock;
 pub mod map;
+pub mod memory;
 pub mod net;
 pub mod notify;
 pub mod process;
