@@ -8,16 +8,26 @@ use crate::envelope::BYTES_MAX;
 use crate::queue::{Queue, QueueError};
 use crate::{Envelope, EnvelopeError, QueueId, Step};
 
+/// Where the files of an entry are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// `queue/control` and `queue/messages`
+    Control,
+    /// The folder of this domain in `queue/deferred/SMTP-Deliver`
+    Deferred(String),
+}
+
 /// An entry: its envelope as it stands, and the right to record what happens to it.
 pub struct Entry {
-    queue: Queue,
-    file: File,
+    pub(crate) queue: Queue,
+    pub(crate) file: File,
+    pub(crate) home: Home,
     pub envelope: Envelope,
 }
 
 impl Entry {
-    pub(crate) fn load(queue: Queue, id: &QueueId) -> Result<Option<Entry>, QueueError> {
-        let path = queue.envelope_path(id);
+    pub(crate) fn load(queue: Queue, id: &QueueId, home: Home) -> Result<Option<Entry>, QueueError> {
+        let path = queue.envelope_in(&home, id);
         let mut file = match OpenOptions::new().read(true).append(true).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -27,15 +37,27 @@ impl Entry {
         (&mut file).take(BYTES_MAX).read_to_end(&mut bytes)?;
         let envelope = match Envelope::decode(&bytes) {
             Ok(envelope) if envelope.id == *id => envelope,
-            Ok(_) => return Err(damaged(&queue, id, EnvelopeError::Line("Id"))),
-            Err(why) => return Err(damaged(&queue, id, why)),
+            Ok(_) => return Err(damaged(&queue, id, &home, EnvelopeError::Line("Id"))),
+            Err(why) => return Err(damaged(&queue, id, &home, why)),
         };
-        Ok(Some(Entry { queue, file, envelope }))
+        Ok(Some(Entry { queue, file, home, envelope }))
     }
 
     /// The message's file.
     pub fn message_path(&self) -> PathBuf {
-        self.queue.message_path(&self.envelope.id)
+        self.queue.message_in(&self.home, &self.envelope.id)
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The domain in whose folder it waits, if it does.
+    pub fn deferred_domain(&self) -> Option<&str> {
+        match &self.home {
+            Home::Control => None,
+            Home::Deferred(domain) => Some(domain),
+        }
     }
 
     /// Records a step of the recipient at `place` (from 0) and applies it.
@@ -65,16 +87,23 @@ impl Entry {
     /// The envelope could not be removed; the entry will be found finished at the next start.
     pub fn finish(self) -> io::Result<()> {
         let id = &self.envelope.id;
-        fs::remove_file(self.queue.envelope_path(id))?;
-        self.queue.gone();
-        match fs::remove_file(self.queue.message_path(id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        fs::remove_file(self.queue.envelope_in(&self.home, id))?;
+        if self.home == Home::Control {
+            self.queue.gone();
         }
+        let message = self.message_path();
+        match fs::remove_file(&message) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if let Home::Deferred(domain) = &self.home {
+            self.queue.remove_empty_folders(domain, &message);
+        }
+        Ok(())
     }
 }
 
-fn damaged(queue: &Queue, id: &QueueId, why: EnvelopeError) -> QueueError {
-    queue.set_aside(id, &why);
+fn damaged(queue: &Queue, id: &QueueId, home: &Home, why: EnvelopeError) -> QueueError {
+    queue.set_aside_from(home, id, &why);
     QueueError::Damaged(why)
 }

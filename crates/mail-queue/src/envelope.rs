@@ -57,6 +57,8 @@ pub struct Envelope {
     /// The uid of who logged in.
     pub auth_sender: Option<String>,
     pub envid: Option<String>,
+    /// The entry that this one was split from.
+    pub parent: Option<QueueId>,
     /// RET=HDRS was asked for.
     pub headers_only: bool,
     /// Nothing for the null reverse-path.
@@ -106,6 +108,7 @@ impl Envelope {
             host_from: String::new(),
             auth_sender: None,
             envid: None,
+            parent: None,
             headers_only: false,
             sender: None,
             recipients: Vec::new(),
@@ -164,6 +167,9 @@ impl Envelope {
         }
         if self.headers_only {
             line("Ret", "hdrs");
+        }
+        if let Some(parent) = &self.parent {
+            line("Parent", parent.as_str());
         }
         line("Sender", &format!("<{}>", self.sender.as_deref().unwrap_or("")));
         for recipient in &self.recipients {
@@ -232,6 +238,7 @@ fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
             "Host-From" => envelope.host_from = value,
             "Auth-Sender" => envelope.auth_sender = Some(value),
             "Envid" => envelope.envid = Some(value),
+            "Parent" => envelope.parent = QueueId::parse(&value),
             "Ret" => envelope.headers_only = value == "hdrs",
             "Sender" => {
                 let sender = in_angles(&value).ok_or(EnvelopeError::Line("Sender"))?.0;

@@ -3,6 +3,7 @@
 //! smtp-server begins a message, streams it in and commits it; from then on it is the mta's, which loads the entry,
 //! records how far it is and finishes it. Several processes may read the queue at once (mailq); one changes it (smtpd).
 
+mod deferred;
 mod entry;
 mod envelope;
 mod escape;
@@ -12,7 +13,7 @@ mod progress;
 mod queue;
 mod start_check;
 
-pub use entry::Entry;
+pub use entry::{Entry, Home};
 pub use envelope::{Envelope, EnvelopeError, Recipient, State};
 pub use id::QueueId;
 pub use incoming::IncomingMessage;

@@ -1,5 +1,6 @@
 //! The steps that are appended to an envelope as it goes its way.
 
+use crate::QueueId;
 use crate::envelope::{Envelope, Recipient, State, in_angles};
 use crate::escape::{escape, unescape};
 
@@ -17,6 +18,8 @@ pub enum Step {
     Failed { status: String, text: String },
     /// The report of the failure is in the queue.
     Reported,
+    /// Waits in the deferred queue now, under this id.
+    Moved(QueueId),
     /// Tried, and not again before this second. Concerns the whole envelope.
     Attempt { next: i64, text: String },
 }
@@ -34,6 +37,7 @@ impl Step {
             }
             Step::Failed { status, text } => format!("failed {number} {now} {status} {}", escape(text)),
             Step::Reported => format!("reported {number} {now}"),
+            Step::Moved(id) => format!("moved {number} {now} {id}"),
             Step::Attempt { next, text } => format!("attempt 0 {next} {}", escape(text)),
         };
         let crc = base::crc32(line.as_bytes());
@@ -58,6 +62,7 @@ impl Step {
                 Step::Failed { status: status.to_owned(), text: unescape(text)? }
             }
             "reported" => Step::Reported,
+            "moved" => Step::Moved(QueueId::parse(rest)?),
             "attempt" => return Some((0, Step::Attempt { next: second, text: unescape(rest)? })),
             _ => return None,
         };
@@ -93,7 +98,7 @@ pub fn apply(envelope: &mut Envelope, place: usize, step: Step) {
     let room = RECIPIENTS_MAX.saturating_sub(envelope.recipients.len());
     let Some(recipient) = envelope.recipients.get_mut(place) else { return };
     match step {
-        Step::Done => recipient.state = State::Done,
+        Step::Done | Step::Moved(_) => recipient.state = State::Done,
         Step::Failed { status, text } => recipient.state = State::Failed { status, text },
         Step::Reported => recipient.state = State::Reported,
         Step::Expanded(addresses) if addresses.len() <= room => {

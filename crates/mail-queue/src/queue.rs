@@ -13,7 +13,7 @@ use server_config::parameters::service_smtp;
 use server_config::{Config, Instance};
 use server_log::{Category, Log};
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Home};
 use crate::incoming::IncomingMessage;
 use crate::{EnvelopeError, QueueId};
 
@@ -81,6 +81,7 @@ pub(crate) struct Shared {
     pub settings: QueueSettings,
     pub control: PathBuf,
     pub messages: PathBuf,
+    pub deferred: PathBuf,
     pub lost: PathBuf,
     pub log: Log,
     depth: AtomicUsize,
@@ -101,13 +102,15 @@ impl Queue {
     pub fn open(settings: QueueSettings, log: Log) -> io::Result<Queue> {
         let inside = |name: &str| settings.folder.join(name);
         let (control, messages, lost) = (inside("control"), inside("messages"), inside("lost+found"));
-        for folder in [&control, &messages, &lost, &inside("deferred/SMTP-Deliver")] {
+        let deferred = inside("deferred/SMTP-Deliver");
+        for folder in [&control, &messages, &lost, &deferred] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         let shared = Shared {
             settings,
             control,
             messages,
+            deferred,
             lost,
             log,
             depth: AtomicUsize::new(0),
@@ -149,7 +152,7 @@ impl Queue {
     /// # Errors
     /// `Damaged` (it is in lost+found then), or the system's.
     pub fn load(&self, id: &QueueId) -> Result<Option<Entry>, QueueError> {
-        Entry::load(self.clone(), id)
+        Entry::load(self.clone(), id, Home::Control)
     }
 
     /// Envelopes in the control folder (S49).
@@ -210,15 +213,33 @@ impl Queue {
         self.shared.depth.store(depth, Ordering::Relaxed);
     }
 
-    /// Puts what stands under this id into lost+found, with a line in the log.
+    pub(crate) fn envelope_in(&self, home: &Home, id: &QueueId) -> PathBuf {
+        match home {
+            Home::Control => self.envelope_path(id),
+            Home::Deferred(domain) => self.deferred_folder(domain).join(id.envelope_name()),
+        }
+    }
+
+    pub(crate) fn message_in(&self, home: &Home, id: &QueueId) -> PathBuf {
+        match home {
+            Home::Control => self.message_path(id),
+            Home::Deferred(domain) => self.deferred_message_path(domain, id),
+        }
+    }
+
+    /// Puts what stands under this id in the control folder into lost+found, with a line in the log.
     pub fn set_aside(&self, id: &QueueId, why: &dyn fmt::Display) {
+        self.set_aside_from(&Home::Control, id, why);
+    }
+
+    pub(crate) fn set_aside_from(&self, home: &Home, id: &QueueId, why: &dyn fmt::Display) {
         self.shared.log.error(
             Category::General,
             format_args!("{id}: {why}; what there is of it was put into queue/lost+found"),
         );
-        let had_envelope = move_aside(&self.envelope_path(id), &self.shared.lost);
-        move_aside(&self.message_path(id), &self.shared.lost);
-        if had_envelope {
+        let had_envelope = move_aside(&self.envelope_in(home, id), &self.shared.lost);
+        move_aside(&self.message_in(home, id), &self.shared.lost);
+        if had_envelope && *home == Home::Control {
             self.gone();
         }
     }
