@@ -95,7 +95,9 @@ impl Queue {
     pub fn reap_deferred(&self, domain: &str) -> io::Result<usize> {
         let top = self.deferred_folder(domain);
         let mut found = 0;
-        for folder in folders(&top)?.iter().map(|first| folders(first)).collect::<io::Result<Vec<_>>>()?.concat() {
+        for folder in
+            folders(&top)?.iter().map(|first| folders(first)).collect::<io::Result<Vec<_>>>()?.concat()
+        {
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
                 let id = entry.file_name().to_str().and_then(QueueId::parse);
@@ -258,7 +260,8 @@ impl Entry {
         let mut recipient = recipients.get(place)?.clone();
         if recipient.orcpt.is_none() {
             let asked = recipient.from.and_then(|number| recipients.get(number.checked_sub(1)?));
-            recipient.orcpt = asked.map(|asked| format!("rfc822;{}", smtp_wire::xtext::encode(asked.address.as_bytes())));
+            recipient.orcpt =
+                asked.map(|asked| format!("rfc822;{}", smtp_wire::xtext::encode(asked.address.as_bytes())));
         }
         recipient.from = None;
         recipient.state = State::Pending;
