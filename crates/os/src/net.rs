@@ -4,7 +4,7 @@
 //! nothing per connection.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -47,6 +47,20 @@ fn bind(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListen
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Connects within `timeout`, from `source` when it is given; the system chooses the port. Small writes leave at once.
+///
+/// # Errors
+/// Whatever the system says; `TimedOut` when nobody answered.
+pub fn connect(address: SocketAddr, source: Option<IpAddr>, timeout: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    socket.connect_timeout(&address.into(), timeout)?;
+    socket.set_tcp_nodelay(true)?;
     Ok(socket.into())
 }
 
@@ -144,6 +158,18 @@ mod tests {
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
         assert!(socket.tcp_nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_connection_comes_from_the_address_that_is_asked_for() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 16).unwrap();
+        let source = IpAddr::from([127, 0, 0, 9]);
+        let second = Duration::from_secs(1);
+        let client = connect(listener.local_addr().unwrap(), Some(source), second).unwrap();
+        assert_eq!(client.local_addr().unwrap().ip(), source);
+        drop(listener);
+        let refused = connect(client.peer_addr().unwrap(), None, second).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]
