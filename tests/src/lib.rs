@@ -1,16 +1,19 @@
 //! The black-box suite: real programs, real sockets, no crate of ours imported.
 //!
 //! [`Instance`] makes an instance in a temporary folder on a loopback address of its own, so suites run in parallel
-//! without sharing a port; [`client`] speaks the protocols line by line; [`stub_mta`] is the other host, scripted.
+//! without sharing a port; [`client`] speaks the protocols line by line; [`stub_mta`] is the other host, scripted, and
+//! [`stub_dns`] the name server that knows it.
 //! Everything is stopped when it is dropped.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 pub mod certificates;
 pub mod client;
 pub mod instance;
+pub mod stub_dns;
 pub mod stub_mta;
 
 pub use certificates::{Authority, Certificate};
 pub use client::{Imap, Pop, Smtp, Wire};
 pub use instance::{Instance, Setup, program, quick, run};
+pub use stub_dns::StubDns;
 pub use stub_mta::{Act, Received, Step, StubMta};

@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 7] = [
     &["base"],
     &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config"],
     &["server-log", "connection", "mailbox-list", "commit-journal"],
-    &["message-store", "mail-queue", "directory", "smtp-client", "dispatcher"],
+    &["message-store", "mail-queue", "directory", "smtp-client", "dispatcher", "dns"],
     &["smtp-server", "mta", "imap-server", "pop3-server", "store-maintenance"],
     &["admin-tools"],
 ];

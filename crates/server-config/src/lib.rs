@@ -12,6 +12,6 @@ pub use instance::Instance;
 pub use parameter::{Effect, Entry, Parameter, Status};
 pub use parameters::{REGISTRY, find, nearest};
 pub use values::{
-    Bytes, Count, Days, Hours, List, LogFormat, LogLevel, LogType, Microseconds, Minutes, OptionalCount,
-    Port, RewriteStyle, Seconds, Switch, Text, Value,
+    Bytes, Count, Days, Hours, List, LogFormat, LogLevel, LogType, Microseconds, Minutes, NameServers,
+    OptionalCount, Port, RewriteStyle, Seconds, Switch, Text, Value,
 };

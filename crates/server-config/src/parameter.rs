@@ -76,6 +76,7 @@ pub trait Entry: Sync {
         match (self.kind(), low, high) {
             ("text", ..) => "any text".into(),
             ("list", ..) => "items separated by blanks".into(),
+            ("name servers", ..) => "addresses separated by blanks".into(),
             (kind, 0, 0 | 1) if kind == "yes or no" || kind.starts_with("one of") => kind.into(),
             (kind, low, i64::MAX) => format!("{kind}, at least {low}"),
             (kind, low, high) => format!("{kind}, {low} to {high}"),

@@ -1,5 +1,6 @@
 //! The types of values; the unit is the type.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How the text of a value becomes what the program uses.
@@ -97,6 +98,28 @@ impl Value for List {
     }
 }
 
+/// Addresses of name servers separated by blanks: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`, `[2001:db8::1]:5353`.
+pub struct NameServers;
+impl Value for NameServers {
+    type Out = Vec<SocketAddr>;
+    const KIND: &'static str = "name servers";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Vec<SocketAddr>, String> {
+        text.split_whitespace().map(name_server).collect()
+    }
+}
+
+fn name_server(word: &str) -> Result<SocketAddr, String> {
+    let bare = word.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(word);
+    match bare.parse::<IpAddr>() {
+        Ok(address) => Ok(SocketAddr::new(address, 53)),
+        Err(_) => word
+            .parse::<SocketAddr>()
+            .ok()
+            .filter(|server| server.port() != 0)
+            .ok_or_else(|| format!("'{word}' is not the address of a name server")),
+    }
+}
+
 macro_rules! choice {
     ($name:ident, $kind:literal, [$($word:literal),*]) => {
         #[doc = concat!($kind, ", in any case; the value is the word as listed.")]
@@ -123,3 +146,20 @@ choice!(
 choice!(LogType, "one of file, syslog", ["file", "syslog"]);
 choice!(LogFormat, "one of text, json", ["text", "json"]);
 choice!(RewriteStyle, "one of never, none, quoted, comment", ["never", "none", "quoted", "comment"]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_server_has_an_address_and_may_have_a_port() {
+        let servers =
+            NameServers::parse("192.0.2.1 192.0.2.1:54 2001:db8::1 [2001:db8::1] [::1]:55", (0, 0)).unwrap();
+        let shown: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
+        let expected = ["192.0.2.1:53", "192.0.2.1:54", "[2001:db8::1]:53", "[2001:db8::1]:53", "[::1]:55"];
+        assert_eq!(shown, expected);
+        for wrong in ["ns.example.org", "192.0.2.1:0", "192.0.2.1:99999", "[::1", "192.0.2.1,192.0.2.2"] {
+            assert!(NameServers::parse(wrong, (0, 0)).is_err(), "{wrong}");
+        }
+    }
+}

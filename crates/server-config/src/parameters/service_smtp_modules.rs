@@ -24,8 +24,8 @@ parameters! {
     REWRITE_TO_CC: Text = "service.smtp.smtp-router.rewritetocc", "True, True", 0, 0, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Which of To and Cc are rewritten.";
     ALWAYS_QUEUE: Switch = "service.smtp.smtp-deliver.alwaysqueue", "no", 0, 1, false, Restart, Status::NotYet("relaying"), "smtpd", "Whether remote mail is only queued.";
     USE_MX: Switch = "service.smtp.smtp-deliver.usemx", "yes", 0, 1, false, Restart, Status::NotYet("relaying"), "smtpd", "Whether MX records are used.";
-    INTERNAL_MX: Text = "service.smtp.smtp-deliver.internalmxserverip", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Name servers for inner domains.";
-    EXTERNAL_MX: Text = "service.smtp.smtp-deliver.externalmxserverip", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Name servers for all other domains.";
+    INTERNAL_MX: NameServers = "service.smtp.smtp-deliver.internalmxserverip", "", 0, 0, false, Restart, Status::Active, "smtpd", "Name servers inside, asked first; they and the outer ones stand in for /etc/resolv.conf.";
+    EXTERNAL_MX: NameServers = "service.smtp.smtp-deliver.externalmxserverip", "", 0, 0, false, Restart, Status::Active, "smtpd", "Name servers outside, asked after the inner ones.";
     MAIL_DELIVERY_PROGRAM: Text = "service.smtp.unix-deliver.maildeliveryprogram", "/usr/bin/mail", 0, 0, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "The program of native delivery.";
     NEED_SENDER: Switch = "service.smtp.unix-deliver.needsender", "no", 0, 1, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "Whether that program is given the sender.";
     STRIP_CR: Switch = "service.smtp.unix-deliver.stripcr", "yes", 0, 1, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "Whether that program gets bare line feeds.";

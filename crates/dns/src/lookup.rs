@@ -1,0 +1,127 @@
+//! A look-up: the servers in turn, aliases followed, until somebody knows.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_proto::op::Query;
+use hickory_proto::rr::{Name, RecordType};
+
+use crate::answer::Negative;
+use crate::cache::Outcome;
+use crate::exchange;
+use crate::reading::{self, ALIASES_MAX, Reading};
+use crate::servers::{Order, Servers};
+
+/// However long a zone says: a day, and three hours for "there is none" (RFC 2308 §5).
+const LIFE_MAX: u32 = 86_400;
+const NEGATIVE_LIFE_MAX: u32 = 10_800;
+
+/// Whom to ask, and how patiently.
+pub(crate) struct Asker {
+    pub(crate) servers: Servers,
+    pub(crate) timeout: Duration,
+    pub(crate) tries: u32,
+}
+
+/// What one server said, and whether it may be believed that it validated it.
+struct Said {
+    reading: Reading,
+    secure: bool,
+}
+
+impl Asker {
+    /// Looks `name` up.
+    ///
+    /// # Errors
+    /// Nobody could tell; the text says why.
+    pub(crate) fn look_up(&self, name: Name, kind: RecordType, order: Order) -> Result<Outcome, String> {
+        let mut asked = name;
+        let mut secure = true;
+        let mut ttl = LIFE_MAX;
+        let mut aliases = 0usize;
+        loop {
+            let said = self.ask_servers(&asked, kind, order)?;
+            secure &= said.secure;
+            match said.reading {
+                Reading::Found(records, its_ttl) => {
+                    return Ok(outcome(Ok(records), secure, ttl.min(its_ttl)));
+                }
+                Reading::None(negative, its_ttl) => {
+                    let ttl = ttl.min(its_ttl.unwrap_or(0)).min(NEGATIVE_LIFE_MAX);
+                    return Ok(outcome(Err(negative), secure, ttl));
+                }
+                Reading::Alias(target, its_ttl, more) => {
+                    aliases = aliases.saturating_add(more);
+                    if aliases > ALIASES_MAX {
+                        break;
+                    }
+                    ttl = ttl.min(its_ttl);
+                    asked = target;
+                }
+                Reading::Circle => break,
+                Reading::Useless(why) => return Err(why),
+            }
+        }
+        Err(format!("the aliases (CNAME) of {asked} lead in a circle or too far"))
+    }
+
+    /// Asks server after server; those that did not answer, again, as often as there are tries.
+    fn ask_servers(&self, name: &Name, kind: RecordType, order: Order) -> Result<Said, String> {
+        let query = Query::query(name.clone(), kind);
+        let mut unanswered = self.servers.in_order(order);
+        let mut reasons = Reasons::default();
+        // "There is none" without a SOA record is believed only if nobody knows better.
+        let mut doubtful = None;
+        for _ in 0..self.tries.max(1) {
+            let mut silent = Vec::new();
+            for server in unanswered {
+                match exchange::ask(server, &query, self.timeout) {
+                    Err(why) => {
+                        self.servers.was_silent(order, server);
+                        reasons.note(server, why.to_string());
+                        silent.push(server);
+                    }
+                    Ok(message) => {
+                        let secure = message.metadata.authentic_data && server.ip().is_loopback();
+                        match reading::read(&message, name, kind) {
+                            Reading::Useless(why) => reasons.note(server, why),
+                            Reading::None(negative, None) => doubtful = doubtful.or(Some((negative, secure))),
+                            reading => return Ok(Said { reading, secure }),
+                        }
+                    }
+                }
+            }
+            if silent.is_empty() || doubtful.is_some() {
+                break;
+            }
+            unanswered = silent;
+        }
+        match doubtful {
+            Some((negative, secure)) => Ok(Said { reading: Reading::None(negative, None), secure }),
+            None => Err(reasons.told(name, kind)),
+        }
+    }
+}
+
+fn outcome(result: Result<Vec<crate::answer::Record>, Negative>, secure: bool, ttl: u32) -> Outcome {
+    Outcome { result, secure, life: Duration::from_secs(u64::from(ttl)), failed: Vec::new() }
+}
+
+/// What each server did instead of answering; the last word of each.
+#[derive(Default)]
+struct Reasons(Vec<(SocketAddr, String)>);
+
+impl Reasons {
+    fn note(&mut self, server: SocketAddr, why: String) {
+        self.0.retain(|(one, _)| *one != server);
+        self.0.push((server, why));
+    }
+
+    fn told(&self, name: &Name, kind: RecordType) -> String {
+        if self.0.is_empty() {
+            return "there is no name server to ask".to_owned();
+        }
+        let each: Vec<String> = self.0.iter().map(|(server, why)| format!("{server}: {why}")).collect();
+        format!("the look-up of {name} {kind} failed: {}", each.join(", "))
+    }
+}

@@ -1,0 +1,53 @@
+//! The resolver against name servers that do and do not behave.
+
+mod answers;
+mod guide;
+mod nonsense;
+mod servers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use black_box::StubDns;
+use server_log::Log;
+
+use crate::{DnsError, Mx, Resolver, Settings};
+
+/// Short enough for a test to wait for, long enough for a loaded machine to answer within.
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+fn settings(stubs: &[&StubDns]) -> Settings {
+    let servers = stubs.iter().map(|stub| stub.address()).collect();
+    Settings { servers, timeout: TIMEOUT, tries: 1, cache_entries: Some(100) }
+}
+
+fn resolver(stubs: &[&StubDns]) -> Resolver {
+    Resolver::new(settings(stubs), Log::discard())
+}
+
+/// Without a cache.
+fn forgetful(stubs: &[&StubDns]) -> Resolver {
+    Resolver::new(Settings { cache_entries: None, ..settings(stubs) }, Log::discard())
+}
+
+/// A resolver whose clock goes on only when it is told to.
+fn timed(stubs: &[&StubDns]) -> (Resolver, Clock) {
+    let clock = Clock(Arc::default());
+    let (start, passed) = (Instant::now(), Arc::clone(&clock.0));
+    let mut resolver = resolver(stubs);
+    resolver.now = Box::new(move || start + Duration::from_secs(passed.load(Ordering::SeqCst)));
+    (resolver, clock)
+}
+
+struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    fn pass(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+fn hosts(list: Vec<Mx>) -> Vec<String> {
+    list.into_iter().map(|mx| mx.host).collect()
+}
