@@ -19,7 +19,9 @@ fn commands() -> Vec<clap::Command> {
         crate::hashdir::command(),
         crate::mailq::command(),
         crate::mboxutil::command(),
+        crate::msg_queue::command(),
         crate::reconstruct::command(),
+        crate::sendmail::command(),
         crate::setconf::command(),
         crate::setup::command(),
     ]

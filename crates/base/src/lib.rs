@@ -3,6 +3,7 @@
 pub mod base36;
 pub mod clock;
 pub mod hashdir;
+pub mod json;
 pub mod replace;
 
 /// CRC-32 (IEEE) of `bytes`, as every record on disk carries it.

@@ -12,6 +12,7 @@ mod incoming;
 mod progress;
 mod queue;
 mod start_check;
+mod survey;
 
 pub use entry::{Entry, Home};
 pub use envelope::{Envelope, EnvelopeError, Recipient, State};
@@ -20,3 +21,4 @@ pub use incoming::IncomingMessage;
 pub use progress::Step;
 pub use queue::{Queue, QueueError, QueueSettings};
 pub use start_check::{Checked, Waiting};
+pub use survey::{Folder, Survey};

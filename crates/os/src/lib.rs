@@ -10,3 +10,4 @@ pub mod memory;
 pub mod net;
 pub mod notify;
 pub mod process;
+pub mod user;

@@ -13,5 +13,5 @@ pub use parameter::{Effect, Entry, Parameter, Status};
 pub use parameters::{REGISTRY, find, nearest};
 pub use values::{
     Bytes, Count, Days, Hours, List, LogFormat, LogLevel, LogType, Microseconds, Minutes, NameServers,
-    OptionalCount, Port, RewriteStyle, Seconds, Switch, Text, Value,
+    OptionalCount, OptionalPort, Port, RewriteStyle, Seconds, Switch, Text, Value,
 };

@@ -64,6 +64,16 @@ impl Value for OptionalCount {
     }
 }
 
+/// A port that may be unset: another parameter says it then.
+pub struct OptionalPort;
+impl Value for OptionalPort {
+    type Out = Option<u16>;
+    const KIND: &'static str = "port or unset";
+    fn parse(text: &str, range: (i64, i64)) -> Result<Option<u16>, String> {
+        if text.is_empty() { Ok(None) } else { number(text, range).map(|port| u16::try_from(port).ok()) }
+    }
+}
+
 /// `yes` or `no`.
 pub struct Switch;
 impl Value for Switch {

@@ -31,12 +31,12 @@ impl Line<'_> {
             }
             Format::Json => format!(
                 "{{\"time\":{},\"host\":{},\"program\":{},\"pid\":{pid},\"category\":{},\"level\":{},\"text\":{}}}\n",
-                json(stamp),
-                json(host),
-                json(program),
-                json(category),
-                json(level),
-                json(text)
+                base::json::quote(stamp),
+                base::json::quote(host),
+                base::json::quote(program),
+                base::json::quote(category),
+                base::json::quote(level),
+                base::json::quote(text)
             ),
         }
     }
@@ -69,24 +69,6 @@ pub(crate) fn escape(text: &str) -> String {
 /// What some programs take for the end of a line besides the control characters.
 fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// A JSON string (RFC 8259 §7).
-fn json(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len().saturating_add(2));
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            c if u32::from(c) < 0x20 || c == '\u{7f}' || is_line_break(c) => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

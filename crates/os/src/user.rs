@@ -1,0 +1,39 @@
+//! Who runs this process, as the system's user database says.
+
+use nix::unistd::{Uid, User};
+
+/// A user of the system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemUser {
+    /// The log-in name.
+    pub name: String,
+    /// The full name: the first part of the gecos field, where `&` stands for the name.
+    pub full_name: String,
+}
+
+/// The real user of this process; nothing when the database does not know the number.
+pub fn current() -> Option<SystemUser> {
+    let user = User::from_uid(Uid::current()).ok().flatten()?;
+    let gecos = user.gecos.to_string_lossy();
+    let full_name = full_name(&gecos, &user.name);
+    Some(SystemUser { name: user.name, full_name })
+}
+
+fn full_name(gecos: &str, name: &str) -> String {
+    let first = gecos.split(',').next().unwrap_or("").trim();
+    let mut letters = name.chars();
+    let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    first.replace('&', &capital)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_full_name_is_the_first_part_and_an_ampersand_the_log_in_name() {
+        assert_eq!(full_name("Joe Doe,Room 5,,", "joe"), "Joe Doe");
+        assert_eq!(full_name("& Doe", "joe"), "Joe Doe");
+        assert_eq!(full_name("", "joe"), "");
+    }
+}
