@@ -11,9 +11,11 @@ pub mod client;
 pub mod instance;
 pub mod stub_dns;
 pub mod stub_mta;
+pub mod vigil;
 
 pub use certificates::{Authority, Certificate};
 pub use client::{Imap, Pop, Smtp, Wire};
 pub use instance::{Instance, Setup, program, quick, run};
 pub use stub_dns::StubDns;
 pub use stub_mta::{Act, Received, Step, StubMta};
+pub use vigil::Vigil;

@@ -24,7 +24,12 @@ pub fn run_line(session: &mut Session, line: &[u8], io: &mut Io) -> Answer {
 }
 
 fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
+    if is_idle_talk(&command) && session.talks_idly() {
+        return Answer::Last(replies::too_much_idle_talk(&session.settings.host_name));
+    }
     match command {
+        // RFC 2920 §3.1: EHLO ends a group; who did not wait for its reply cannot know of PIPELINING.
+        Command::Helo(_) | Command::Ehlo(_) if io.more_input => Answer::Last(replies::too_early()),
         Command::Helo(name) => Answer::Say(ehlo::helo(session, name)),
         Command::Ehlo(name) => Answer::Say(ehlo::ehlo(session, name, io)),
         Command::Mail(sender, parameters) => mail::run(session, sender, parameters, io),
@@ -37,7 +42,7 @@ fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
         }
         Command::Noop => Answer::Say(Reply::new(250, (2, 0, 0), "OK")),
         Command::Vrfy if session.settings.allow_vrfy => {
-            Answer::Say(Reply::new(252, (2, 5, 2), "Cannot verify, but will take mail for it if it exists"))
+            Answer::Say(Reply::new(252, (2, 0, 0), "Cannot verify, but will take mail for it if it exists"))
         }
         Command::Help if session.settings.allow_help => Answer::Say(help()),
         Command::Vrfy | Command::Help | Command::NotDone(_) => Answer::Say(replies::not_implemented()),
@@ -48,8 +53,26 @@ fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
         }
         Command::StartTls => starttls::run(session, io),
         Command::Auth(mechanism, initial) => auth::begin(session, &mechanism, initial.as_deref(), io),
-        Command::Http => Answer::Last(Reply::new(554, (5, 5, 1), "This is SMTP")),
+        Command::Http => {
+            let text = format!("{} This is SMTP, closing", session.settings.host_name);
+            Answer::Last(Reply::new(421, (4, 7, 0), text))
+        }
     }
+}
+
+/// What costs us something and brings no message nearer.
+fn is_idle_talk(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Helo(_)
+            | Command::Ehlo(_)
+            | Command::Noop
+            | Command::Rset
+            | Command::Vrfy
+            | Command::Help
+            | Command::NotDone(_)
+            | Command::NotTrusted
+    )
 }
 
 fn help() -> Reply {

@@ -101,7 +101,7 @@ impl Session {
         let (sender, count) = (envelope.sender.clone().unwrap_or_default(), envelope.recipients.len());
         match received.message.commit(envelope) {
             Ok(id) => {
-                self.messages = self.messages.saturating_add(1);
+                self.count_message();
                 if self.settings.log_messages {
                     let user = self.user.as_ref().and_then(|user| user.uid.as_deref()).unwrap_or("-");
                     self.desk.log.notice(

@@ -5,6 +5,9 @@ use jiff::tz::TimeZone;
 
 /// Bytes of a header at most, folded lines and all.
 pub const HEADER_BYTES_MAX: usize = 1 << 20;
+/// Fields of a header at most, and bytes of one, folds and all: what ENVELOPE shows of a message is bounded.
+const FIELDS_MAX: usize = 10_000;
+const FIELD_BYTES_MAX: usize = 128 << 10;
 
 /// The header, up to and with its empty line.
 pub struct Header<'a>(pub &'a [u8]);
@@ -18,6 +21,25 @@ impl Header<'_> {
                 && line[name.len()..].trim_ascii_start().first() == Some(&b':')
         };
         u32::try_from(lines.filter(is_field).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether fields and their lengths are within bounds.
+    pub fn fits(&self) -> bool {
+        let (mut fields, mut length) = (0, 0_usize);
+        for line in self.0.split_inclusive(|byte| *byte == b'\n') {
+            if line == b"\r\n" {
+                break;
+            }
+            if !line.starts_with(b" ") && !line.starts_with(b"\t") {
+                fields += 1;
+                length = 0;
+            }
+            length += line.len();
+            if fields > FIELDS_MAX || length > FIELD_BYTES_MAX {
+                return false;
+            }
+        }
+        true
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -49,6 +71,17 @@ pub fn end(content: &[u8], searched: usize) -> Option<usize> {
     memchr::memmem::find(&content[from..], b"\r\n\r\n").map(|at| from + at + 4)
 }
 
+/// Whether `content` begins with a header field, or with the empty line that ends a header, or holds nothing. If not, it
+/// is all body: nothing of it may become part of the lines put in front of it.
+pub fn is_at_start(content: &[u8]) -> bool {
+    if content.is_empty() || content.starts_with(b"\r\n") {
+        return true;
+    }
+    let name = content.iter().take_while(|byte| matches!(byte, 0x21..=0x7e) && **byte != b':').count();
+    let behind = content[name..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    name > 0 && behind == Some(&b':')
+}
+
 /// `date-time` (RFC 5322 §3.3), in this host's zone.
 pub fn date(second: i64) -> String {
     let time = Timestamp::from_second(second).unwrap_or_default().to_zoned_datetime(TimeZone::system());
@@ -70,6 +103,26 @@ mod tests {
         assert!(added.ends_with("From: <a@b.example>\r\n"));
         let whole = Header(b"DATE: x\r\nmessage-id: y\r\nfrom: z\r\n\r\n");
         assert_eq!(whole.missing_fields("ID", "h", Some("a@b")), "");
+    }
+
+    #[test]
+    fn fields_without_number_or_end_do_not_fit() {
+        assert!(Header(b"A: b\r\n c\r\nD: e\r\n\r\n").fits());
+        assert!(Header(format!("{}\r\n", "X: y\r\n".repeat(FIELDS_MAX)).as_bytes()).fits());
+        assert!(!Header("X: y\r\n".repeat(FIELDS_MAX + 1).as_bytes()).fits());
+        let folded = format!("X: y\r\n{}", " z\r\n".repeat(FIELD_BYTES_MAX / 4));
+        assert!(!Header(folded.as_bytes()).fits());
+        assert!(!Header(&[b'x'; FIELD_BYTES_MAX + 1]).fits());
+    }
+
+    #[test]
+    fn a_header_begins_with_a_field_or_not_at_all() {
+        for header in ["", "\r\nbody", "A: b\r\n", "A :b", "X-1:"] {
+            assert!(is_at_start(header.as_bytes()), "{header:?}");
+        }
+        for body in [" A: b\r\n", "hello world\r\nA: b\r\n", ":a", "hello\r\n", "A\r\n: b", "\u{e4}: b"] {
+            assert!(!is_at_start(body.as_bytes()), "{body:?}");
+        }
     }
 
     #[test]

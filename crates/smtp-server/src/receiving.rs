@@ -14,6 +14,9 @@ use crate::replies;
 /// Bytes of a refused content that are read before the connection is given up.
 const DISCARDED_BYTES_MAX: u64 = 256 << 20;
 
+/// Bytes of one line. RFC 5321 §4.5.3.1.6 asks for 1000 and many send more; nothing that is meant as text needs this many.
+const LINE_BYTES_MAX: u64 = 512 << 10;
+
 /// Received lines from which a message is refused at once. From `maxmtahops` on the error-handler has it (S44).
 const HOPS_MAX: u32 = 200;
 
@@ -96,6 +99,9 @@ impl Receiving {
         content.clear();
         let ending = self.decoder.decode(bytes, &mut content);
         self.store(&content);
+        if self.failure.is_none() && self.decoder.faults().longest_line > LINE_BYTES_MAX {
+            self.fail(replies::content_line_too_long());
+        }
         if content.capacity() <= 128 * 1024 {
             self.scratch = content;
         }
@@ -137,7 +143,11 @@ impl Receiving {
 
     fn header_is_whole(&mut self, end: usize) {
         let Some(content) = self.header.take() else { return };
-        let header = Header(&content[..end]);
+        let begins = header::is_at_start(&content);
+        let header = Header(&content[..if begins { end } else { 0 }]);
+        if !header.fits() {
+            return self.fail(replies::header_too_big());
+        }
         self.hops = header.count("Received");
         if self.hops >= HOPS_MAX {
             return self.fail(replies::loops());
@@ -145,6 +155,9 @@ impl Receiving {
         if let (Some((host, from)), Some(message)) = (&self.rules.completes_header, &self.message) {
             let added = header.missing_fields(message.id().as_str(), host, from.as_deref());
             self.write(added.as_bytes());
+        }
+        if !begins {
+            self.write(b"\r\n"); // all of it is body, and stays apart from the trace lines
         }
         self.write(&content);
     }

@@ -24,6 +24,24 @@ pub fn too_many_errors(host: &str) -> Reply {
     Reply::new(421, (4, 7, 0), format!("{host} Too many bad commands, closing"))
 }
 
+/// RFC 2920 §3.1: the client does not wait for replies that it has to wait for.
+pub fn too_early() -> Reply {
+    Reply::new(554, (5, 5, 0), "Protocol error: more came before it was asked for")
+}
+
+pub fn too_much_idle_talk(host: &str) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{host} Too many commands without a message, closing"))
+}
+
+pub fn too_many_small_chunks(host: &str) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{host} Too many small chunks, closing"))
+}
+
+/// RFC 4954 §4.
+pub fn auth_line_too_long() -> Reply {
+    Reply::new(500, (5, 5, 6), "Authentication exchange line is too long")
+}
+
 pub fn idle(host: &str) -> Reply {
     Reply::new(421, (4, 4, 2), format!("{host} Idle for too long, closing"))
 }
@@ -46,6 +64,11 @@ pub fn too_big() -> Reply {
 
 pub fn header_too_big() -> Reply {
     Reply::new(552, (5, 3, 4), "Message header is larger than this server takes")
+}
+
+/// A line far beyond RFC 5321 §4.5.3.1.6.
+pub fn content_line_too_long() -> Reply {
+    Reply::new(554, (5, 6, 0), "Message has a line longer than this server takes")
 }
 
 /// Mail with bare line ends is how one message is made to look like two to somebody else.

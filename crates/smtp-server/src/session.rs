@@ -31,6 +31,8 @@ pub struct Session {
     /// Log-ins that failed.
     pub(crate) failed_log_ins: u32,
     bad_commands: u32,
+    /// Commands since the last message that bring none nearer.
+    idle_talk: u32,
     /// Said when the pause is over; and whether the session ends then.
     held: Option<(Reply, bool)>,
 }
@@ -64,6 +66,7 @@ impl Session {
             messages: 0,
             failed_log_ins: 0,
             bad_commands: 0,
+            idle_talk: 0,
             held: None,
         }
     }
@@ -71,6 +74,18 @@ impl Session {
     /// Whether this is a submission listener (RFC 6409).
     pub(crate) fn is_submission(&self, io: &Io) -> bool {
         io.role != ROLE_MX
+    }
+
+    /// Counts a command that brings no message nearer; whether it is one too many.
+    pub(crate) fn talks_idly(&mut self) -> bool {
+        self.idle_talk = self.idle_talk.saturating_add(1);
+        self.idle_talk > self.settings.idle_commands_max
+    }
+
+    /// A message was accepted.
+    pub(crate) fn count_message(&mut self) {
+        self.messages = self.messages.saturating_add(1);
+        self.idle_talk = 0;
     }
 
     fn say(&mut self, reply: &Reply, io: &mut Io) {
@@ -136,15 +151,32 @@ impl Session {
     }
 
     fn line(&mut self, line: &[u8], bare_lf: bool, io: &mut Io) -> Next {
+        let in_auth = matches!(self.state, State::Authenticating { .. });
         if bare_lf {
+            self.give_up_log_in();
             return self.answer(Answer::Say(replies::bare_line_feed()), io);
         }
-        let answer = if matches!(self.state, State::Authenticating { .. }) {
+        let answer = if in_auth {
             commands::auth::respond(self, line, io)
         } else {
             commands::run_line(self, line, io)
         };
         self.answer(answer, io)
+    }
+
+    fn line_too_long(&mut self, io: &mut Io) -> Next {
+        let reply =
+            if self.give_up_log_in() { replies::auth_line_too_long() } else { replies::line_too_long() };
+        self.answer(Answer::Say(reply), io)
+    }
+
+    /// A refused line ends an exchange of AUTH (RFC 4954 §4): what comes next is a command again.
+    fn give_up_log_in(&mut self) -> bool {
+        let in_auth = matches!(self.state, State::Authenticating { .. });
+        if in_auth {
+            self.state.reset();
+        }
+        in_auth
     }
 
     /// Content behind DATA.
@@ -195,7 +227,7 @@ impl ConnectionSession for Session {
                 self.answer(Answer::Say(greeting), io)
             }
             Event::Line { line, bare_lf } => self.line(line, bare_lf, io),
-            Event::LineTooLong => self.answer(Answer::Say(replies::line_too_long()), io),
+            Event::LineTooLong => self.line_too_long(io),
             Event::Stream(bytes) => self.data(bytes, io),
             Event::Content { bytes, last } => match commands::bdat::piece(self, bytes, last, io) {
                 Some(answer) => self.answer(answer, io),

@@ -17,6 +17,8 @@ pub struct Settings {
     pub recipients_max: usize,
     pub messages_max: u32,
     pub bad_commands_max: u32,
+    /// Commands in a row that bring no message nearer.
+    pub idle_commands_max: u32,
     pub command_timeout: Duration,
     pub data_timeout: Duration,
     pub allow_ehlo: bool,
@@ -46,6 +48,7 @@ impl Settings {
             recipients_max: count(config.get(&service_smtp::MAX_RECIPIENTS)),
             messages_max: small(config.get(&service_smtp::MAX_MESSAGES)),
             bad_commands_max: small(config.get(&service_smtp::MAX_BAD_COMMANDS)),
+            idle_commands_max: small(config.get(&service_smtp::MAX_IDLE_COMMANDS)),
             command_timeout: config.get(&service_smtp::TIMEOUT_COMMAND),
             data_timeout: config.get(&service_smtp::TIMEOUT_DATA),
             allow_ehlo: config.get(&service_smtp::ALLOW_EHLO),

@@ -24,6 +24,8 @@ pub struct Transaction {
     pub headers_only: bool,
     /// The content as far as BDAT has brought it.
     pub receiving: Option<Box<Receiving>>,
+    /// Chunks so far that were hardly worth their command.
+    pub small_chunks: u32,
 }
 
 /// Outside a transaction there is no envelope to misuse.

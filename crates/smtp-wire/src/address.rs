@@ -24,7 +24,7 @@ pub struct Address {
 pub enum AddressError {
     /// Not of the form of RFC 5321 §4.1.2.
     Syntax,
-    /// The domain breaks its length limit.
+    /// The domain, or a label of it, breaks its length limit.
     DomainTooLong,
     /// Bytes above 127 without SMTPUTF8.
     NeedsUtf8,
@@ -130,14 +130,13 @@ pub fn domain(name: &str) -> Result<String, AddressError> {
         };
         return if known { Ok(name.to_ascii_lowercase()) } else { Err(AddressError::Syntax) };
     }
+    if name.split('.').any(|label| label.len() > LABEL_MAX) {
+        return Err(AddressError::DomainTooLong); // RFC 1035 §2.3.4
+    }
     let label = |label: &str| {
         let inside =
             |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || !c.is_ascii() && !c.is_control();
-        !label.is_empty()
-            && label.len() <= LABEL_MAX
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(inside)
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(inside)
     };
     if name.split('.').all(label) { Ok(name.to_lowercase()) } else { Err(AddressError::Syntax) }
 }

@@ -311,7 +311,7 @@ mod tests {
             (b"RCPT TO:u1@mta.test", "501 5.5.2"),
             (b"RCPT TO:<u1@mta.test>NOTIFY=NEVER", "501 5.5.4"),
             (b"RCPT TO:<${run{id}}@mta.test>", "ok"),
-            (label.as_bytes(), "501 5.1.3"),
+            (label.as_bytes(), "501 5.1.2"),
             (b"BDAT 5", "ok"),
             (b"BDAT 0 LAST", "ok"),
             (b"BDAT -1", "501 5.5.4"),

@@ -72,7 +72,7 @@ fn proceed(session: &mut Session, step: Step, io: &Io) -> Answer {
         Step::Challenge(text) => return Answer::Say(Reply::plain(334, text)),
         Step::Cancelled => {
             session.state.reset();
-            return Answer::Say(Reply::new(501, (5, 0, 0), "Authentication cancelled"));
+            return Answer::Say(Reply::new(501, (5, 7, 0), "Authentication cancelled"));
         }
         Step::Syntax => {
             session.state.reset();

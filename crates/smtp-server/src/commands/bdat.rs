@@ -11,8 +11,14 @@ use crate::state::{Chunk, Client, State, Transaction};
 
 /// Bytes of a refused chunk that are read; a client that announces more is sent away.
 const REFUSED_CHUNK_MAX: u64 = 64 << 20;
+/// A chunk below this size is small unless it is the last one, and a message has so many of them at most.
+const SMALL_CHUNK_BYTES: u64 = 1024;
+const SMALL_CHUNKS_MAX: u32 = 1000;
 
 pub fn begin(session: &mut Session, size: u64, last: bool, io: &Io) -> Answer {
+    if size < SMALL_CHUNK_BYTES && !last && has_too_many_small_chunks(session) {
+        return Answer::Last(replies::too_many_small_chunks(&session.settings.host_name));
+    }
     let refusal = refusal(session, size);
     if refusal.is_some() && size > REFUSED_CHUNK_MAX {
         return Answer::Last(refusal.unwrap_or_else(replies::too_big));
@@ -32,6 +38,13 @@ pub fn begin(session: &mut Session, size: u64, last: bool, io: &Io) -> Answer {
     }
     session.state = State::InChunk { client, transaction, chunk };
     Answer::Chunk(size)
+}
+
+/// Counts a small chunk: each costs as much as a large one.
+fn has_too_many_small_chunks(session: &mut Session) -> bool {
+    let State::InTransaction { transaction, .. } = &mut session.state else { return false };
+    transaction.small_chunks = transaction.small_chunks.saturating_add(1);
+    transaction.small_chunks > SMALL_CHUNKS_MAX
 }
 
 fn refusal(session: &Session, size: u64) -> Option<Reply> {

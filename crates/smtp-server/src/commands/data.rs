@@ -8,16 +8,17 @@ use crate::session::{Answer, Session};
 use crate::state::State;
 
 pub fn begin(session: &mut Session, io: &Io) -> Answer {
+    if io.more_input {
+        // RFC 2920 §3.1: DATA ends a group. Content before 354 would be run as commands if DATA were refused.
+        return Answer::Last(replies::too_early());
+    }
     match &session.state {
         State::InTransaction { transaction, .. } if transaction.receiving.is_some() => {
-            return Answer::Say(replies::bad_sequence("BDAT was begun")); // RFC 3030 §2
+            session.state.reset(); // a refused message leaves nothing of its transaction
+            return Answer::Say(replies::bad_sequence("BDAT was begun, begin anew")); // RFC 3030 §2
         }
         State::InTransaction { transaction, .. } if transaction.recipients.is_empty() => {
             return Answer::Say(replies::bad_sequence("No valid recipients"));
-        }
-        State::InTransaction { client, .. } if io.more_input && !client.extended => {
-            // Content before 354, from a client that was not offered pipelining: it does not listen.
-            return Answer::Last(Reply::new(554, (5, 5, 0), "Content came before it was asked for"));
         }
         State::InTransaction { .. } => {}
         _ => return Answer::Say(replies::bad_sequence("Say MAIL and RCPT first")),
