@@ -1,9 +1,12 @@
 //! One connection of the stub.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Act, Received, Shared, Step};
 use crate::instance::PATIENCE;
@@ -237,13 +240,9 @@ impl Connection<'_> {
     }
 
     fn is_left(&self) -> bool {
-        self.socket.set_nonblocking(true).unwrap();
-        let peeked = self.socket.peek(&mut [0]);
-        self.socket.set_nonblocking(false).unwrap();
-        match peeked {
-            Ok(read) => read == 0,
-            Err(why) => why.kind() != io::ErrorKind::WouldBlock,
-        }
+        let gone = PollFlags::from_bits_retain(nix::libc::POLLRDHUP); // nix has no name for it
+        let mut polled = [PollFd::new(self.socket.as_fd(), gone)];
+        poll(&mut polled, PollTimeout::ZERO).unwrap() > 0
     }
 
     fn say(&mut self, text: &str) -> Going<()> {
