@@ -1,14 +1,15 @@
 //! Who exists and who may: users and groups, their addresses and passwords.
 //!
-//! One trait, [`Directory`], for every kind of directory. Here is the embedded one: an LDIF file with the object classes
-//! and attributes of the LDAP schema ([`embedded`]), which can be loaded into a real directory on the day it is
-//! outgrown. [`Authenticator`] is what servers ask; it holds the cache of log-ins.
+//! One trait, [`Directory`], for every kind of directory: LDAP servers ([`ldap`]), and the embedded one ([`embedded`]), an
+//! LDIF file with the object classes and attributes of the LDAP schema, which can be loaded into a real directory on the
+//! day it is outgrown. [`Authenticator`] is what servers ask; it holds the cache of log-ins.
 
 pub mod authenticator;
 pub mod domains;
 pub mod edit;
 pub mod embedded;
 pub mod entry;
+pub mod ldap;
 pub mod ldif;
 pub mod password;
 
@@ -23,6 +24,7 @@ pub use authenticator::{Authenticator, LogIn};
 pub use domains::LocalDomains;
 pub use embedded::Embedded;
 pub use entry::{DeliveryOptions, Entry, Kind, Service};
+pub use ldap::LdapDirectory;
 
 /// What was found under an address or uid.
 #[derive(Clone, Debug)]
@@ -84,11 +86,17 @@ pub fn by_login(directory: &dyn Directory, login: &str) -> Result<Found> {
     }
 }
 
-/// The directory that the instance is configured for.
+/// The directory that the instance is configured for: LDAP when a host is set ([`ldap::Settings::from_config`]), else the
+/// file.
 ///
 /// # Errors
-/// It cannot be read; one clear line.
+/// The file cannot be read, the settings of LDAP cannot be used; one clear line. LDAP servers that are down are no error.
 pub fn open(config: &Config, instance: &Instance, log: &Log) -> Result<Arc<dyn Directory>> {
+    let settings = ldap::Settings::from_config(config, instance).map_err(DirectoryError::Unavailable)?;
+    if let Some(settings) = settings {
+        let directory = LdapDirectory::open(settings, log.clone()).map_err(DirectoryError::Unavailable)?;
+        return Ok(Arc::new(directory));
+    }
     let set = config.get(&local::DIRECTORY_LDIF);
     let path = if set.is_empty() { instance.directory_ldif() } else { instance.root().join(set) };
     Ok(Arc::new(Embedded::open(&path, log.clone())?))

@@ -35,7 +35,7 @@ parameters! {
     REWRITE_SENDER: Switch = "service.smtp.smtp-router.dorewritesenderusingauth", "no", 0, 1, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Whether Sender becomes who logged in.";
     HOST_REWRITES: Text = "service.smtp.smtp-router.hostrewrites", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "The routing table.";
     CHECK_DEFERRED: Switch = "service.smtp.smtp-deliver.checkdeferredqueue", "yes", 0, 1, false, Restart, Status::NotYet("relaying"), "smtpd", "Whether new mail waits behind deferred mail of its domain.";
-    LDAP_POOL_SIZE: Count = "service.smtp.ldappoolsize", "32", 1, 10000, false, Restart, Status::NotYet("LDAP"), "all daemons", "LDAP connections of each process.";
+    LDAP_POOL_SIZE: Count = "service.smtp.ldappoolsize", "32", 1, 10000, false, Restart, Status::Active, "all daemons", "LDAP connections of each process, at most; shared by its threads (S33).";
     DNS_CACHE_SIZE: Count = "service.smtp.dnscachesize", "1000", -1, 10000000, false, Restart, Status::Active, "smtpd", "Entries of the DNS cache; -1 is off.";
     DNS_SERVERS: NameServers = "service.smtp.dnsservers", "", 0, 0, false, Restart, Status::Active, "smtpd", "Name servers (address, address:port or [v6]:port), in order; unset is those of /etc/resolv.conf. Ours.";
     DNS_TIMEOUT: Seconds = "service.smtp.dnstimeout", "5", 1, 60, false, Restart, Status::Active, "smtpd", "How long one name server is waited for; while it is not set, what /etc/resolv.conf says. Ours.";

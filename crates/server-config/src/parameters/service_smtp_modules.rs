@@ -20,7 +20,7 @@ parameters! {
     ROUTING_ATTRIBUTE: Text = "service.smtp.smtp-router.routingattribute", "mailRoutingAddress", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "The attribute that bit 4 of enveloperewritemethod uses.";
     FALLBACK_SEARCH: Count = "service.smtp.smtp-router.fallbacksearchmethod", "3", 1, 7, false, Restart, Status::NotYet("fallback searches"), "smtpd", "Sum of 1 local part is a uid, 2 without the host name, 4 vanity domains.";
     ROUTER_MAX_RECIPIENTS: Count = "service.smtp.smtp-router.maxrecipients", "500", 1, 1000000, false, Restart, Status::NotYet("splitting of expansions"), "smtpd", "Recipients of one control file; a larger expansion is split.";
-    NESTED_GROUPS: Switch = "service.smtp.smtp-router.nestedgroups", "yes", 0, 1, false, Restart, Status::NotYet("dynamic groups"), "smtpd", "Whether groups inside dynamic groups are expanded.";
+    NESTED_GROUPS: Switch = "service.smtp.smtp-router.nestedgroups", "yes", 0, 1, false, Restart, Status::Active, "all daemons", "Whether groups inside dynamic groups are expanded.";
     REWRITE_TO_CC: Text = "service.smtp.smtp-router.rewritetocc", "True, True", 0, 0, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Which of To and Cc are rewritten.";
     ALWAYS_QUEUE: Switch = "service.smtp.smtp-deliver.alwaysqueue", "no", 0, 1, false, Restart, Status::NotYet("relaying"), "smtpd", "Whether remote mail is only queued.";
     USE_MX: Switch = "service.smtp.smtp-deliver.usemx", "yes", 0, 1, false, Restart, Status::NotYet("relaying"), "smtpd", "Whether MX records are used.";

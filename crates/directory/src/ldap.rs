@@ -1,0 +1,248 @@
+//! The directory of a site: one or several LDAP servers with the same entries.
+//!
+//! Users and groups are those of the object classes that the embedded directory has, and the answers are the same. A
+//! password is checked by binding as the user, on a connection that does nothing else; an empty one is refused before
+//! (RFC 4513 §5.1.2: the server would take it for an anonymous bind). Values become filters only by way of [`filter`].
+//! No server, no answer in time, an answer that is cut: [`DirectoryError::Unavailable`], never "unknown". Nothing is
+//! cached here (S56, S97): what is remembered, the servers' caches say.
+//!
+//! One file per idea: [`settings`] from the parameters, [`servers`] with fail-over (S176), [`pool`] (S33), [`connection`],
+//! [`filter`], [`attributes`], [`members`] of groups, [`timing`] of refusals.
+
+mod attributes;
+mod connection;
+mod filter;
+mod members;
+mod pool;
+mod runtime;
+mod servers;
+mod settings;
+mod timing;
+mod url;
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use ldap3::Scope;
+use server_log::{Category, Log};
+
+pub use settings::{Credential, Identity, Server, Settings, Transport};
+
+use connection::{Answer, Connector, Purpose, Search};
+use filter::Filter;
+use pool::Pool;
+use runtime::Failure;
+use servers::Servers;
+use timing::Refusals;
+
+use crate::{Directory, DirectoryError, Entry, Found, Kind, Result};
+
+/// Entries that a look-up reads: enough to see that there are several.
+const LOOK_UP_MAX: usize = 10;
+/// Entries of a page, when all users are listed.
+const PAGE: usize = 500;
+/// Longest uid or address that is looked up, in bytes.
+const NAME_BYTES_MAX: usize = 1024;
+/// A bind that the server refuses because of who it is for (RFC 4511 Appendix A): noSuchObject, invalidDNSyntax,
+/// constraintViolation and unwillingToPerform (an account that is locked), inappropriateAuthentication (no password),
+/// invalidCredentials, insufficientAccessRights.
+const NOT_THIS_PASSWORD: [u32; 7] = [19, 32, 34, 48, 49, 50, 53];
+
+/// See the head of this file.
+pub struct LdapDirectory {
+    servers: Arc<Servers>,
+    pool: Pool,
+    refusals: Refusals,
+    log: Log,
+    told_of_references: AtomicBool,
+}
+
+impl LdapDirectory {
+    /// Nothing is asked yet: a server that is down now may come later.
+    ///
+    /// # Errors
+    /// The settings cannot be used: the file of certificates, one clear line.
+    pub fn open(settings: Settings, log: Log) -> std::result::Result<LdapDirectory, String> {
+        for warning in &settings.warnings {
+            log.warning(Category::Ldap, format_args!("{warning}"));
+        }
+        let servers = Arc::new(Servers::new(Connector::new(settings)?, log.clone()));
+        Ok(LdapDirectory {
+            pool: Pool::new(Arc::clone(&servers)),
+            servers,
+            refusals: Refusals::default(),
+            log,
+            told_of_references: AtomicBool::new(false),
+        })
+    }
+
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> usize {
+        self.pool.open_connections()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.servers.connector.settings
+    }
+
+    fn search(&self, filter: &Filter, size_max: usize) -> Search {
+        Search {
+            base: self.settings().base.clone(),
+            scope: Scope::Subtree,
+            filter: filter.to_string(),
+            attributes: self.settings().attributes.clone(),
+            size_max,
+            page: None,
+        }
+    }
+
+    fn note_references(&self, answer: &Answer) {
+        if answer.references > 0 && !self.told_of_references.swap(true, Ordering::Relaxed) {
+            let base = &self.settings().base;
+            self.log.warning(
+                Category::Ldap,
+                format_args!("below {base} are references to other LDAP servers; they are not followed"),
+            );
+        }
+    }
+
+    /// The mail entries that a look-up finds, without members, and whether there are more.
+    fn look_up(&self, filter: &Filter) -> Result<(Vec<Entry>, bool)> {
+        let limit = self.settings().search_timeout;
+        let answer = self.pool.with(Purpose::Searches, |connection| {
+            connection.search(self.search(filter, LOOK_UP_MAX), limit)
+        })?;
+        self.note_references(&answer);
+        let entries = answer.entries.into_iter();
+        let entries = entries.filter_map(|found| Entry::from_attributes(&found.dn, found.attributes));
+        Ok((entries.collect(), answer.cut))
+    }
+
+    fn found(&self, mut entries: Vec<Entry>) -> Result<Found> {
+        match entries.len() {
+            0 => Ok(Found::Nobody),
+            1 => {
+                let mut entry = entries.remove(0);
+                members::add_members(&self.pool, self.settings(), &mut entry)?;
+                Ok(Found::One(Arc::new(entry)))
+            }
+            several => Ok(Found::Several(several)),
+        }
+    }
+
+    /// Whether the server takes `password` for the entry of this DN.
+    fn bind(&self, dn: &str, password: &str) -> Result<bool> {
+        let limit = self.settings().search_timeout;
+        let result =
+            self.pool.with(Purpose::PasswordChecks, |connection| connection.bind(dn, password, limit))?;
+        match result.rc {
+            0 => Ok(true),
+            code if NOT_THIS_PASSWORD.contains(&code) => Ok(false),
+            code => {
+                let text = base::escape(&result.text);
+                let why = Failure::Refused { code, text: format!("a password cannot be checked: {text}") };
+                Err(DirectoryError::Unavailable(why.to_string()))
+            }
+        }
+    }
+}
+
+/// Whether it can be somebody's name.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX
+}
+
+impl Directory for LdapDirectory {
+    fn by_address(&self, address: &str) -> Result<Found> {
+        if !is_name(address) {
+            return Ok(Found::Nobody);
+        }
+        let (entries, cut) = self.look_up(&Filter::address(address))?;
+        if cut {
+            return Ok(Found::Several(entries.len()));
+        }
+        // The server's idea of equality is wider than ours (blanks), and the search asked for two things at once.
+        let has = |entry: &Entry, wanted: &str| entry.addresses().any(|own| own.to_lowercase() == wanted);
+        let address = address.to_lowercase();
+        let (exact, others): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| has(entry, &address));
+        if !exact.is_empty() {
+            return self.found(exact);
+        }
+        let domain = address.rfind('@').map_or("", |at| &address[at..]);
+        self.found(others.into_iter().filter(|entry| has(entry, domain)).collect())
+    }
+
+    fn by_uid(&self, uid: &str) -> Result<Found> {
+        if !is_name(uid) {
+            return Ok(Found::Nobody);
+        }
+        let (entries, cut) = self.look_up(&Filter::uid(uid))?;
+        let uid = uid.to_lowercase();
+        let is = |entry: &Entry| {
+            entry.kind == Kind::User && entry.uid.as_deref().is_some_and(|own| own.to_lowercase() == uid)
+        };
+        if cut {
+            return Ok(Found::Several(entries.len()));
+        }
+        self.found(entries.into_iter().filter(is).collect())
+    }
+
+    fn check_password(&self, entry: &Entry, password: &str) -> Result<bool> {
+        if password.is_empty() || entry.dn.is_empty() {
+            return Ok(false); // RFC 4513 §5.1.1, §5.1.2: neither would be a check
+        }
+        let begun = Instant::now();
+        let right = self.bind(&entry.dn, password)?;
+        if !right {
+            self.refusals.remember(begun.elapsed());
+        }
+        Ok(right)
+    }
+
+    fn check_nobody(&self, password: &str) {
+        if password.is_empty() {
+            return;
+        }
+        let begun = Instant::now();
+        // The way to the server and back is part of the time.
+        let _ = self.bind(&format!("cn=mailboat-nobody,{}", self.settings().base), password);
+        self.refusals.wait_like_one(begun);
+    }
+
+    /// Reads every user each time, by pages: LDAP has no portable way to begin in the middle.
+    fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>> {
+        let after = after.map(str::to_lowercase);
+        let from = after.as_deref().map_or(Unbounded, Excluded);
+        let time = self.settings().search_timeout;
+        self.pool.with(Purpose::Searches, |connection| {
+            let mut first: BTreeMap<String, Arc<Entry>> = BTreeMap::new();
+            let mut page = Some(Vec::new());
+            while let Some(at) = page.take() {
+                let search = Search { page: Some(at), ..self.search(&Filter::users(), PAGE) };
+                let answer = connection.search(search, time)?;
+                self.note_references(&answer);
+                if answer.cut {
+                    let text = "the server does not list all users: raise its size limit".into();
+                    return Err(Failure::Refused { code: 4, text });
+                }
+                page = answer.next_page;
+                for found in answer.entries {
+                    let Some(entry) = Entry::from_attributes(&found.dn, found.attributes) else { continue };
+                    let Some(uid) = entry.uid.as_deref().map(str::to_lowercase) else { continue };
+                    let wanted = std::ops::RangeBounds::contains(&(from, Unbounded), uid.as_str());
+                    if entry.kind == Kind::User && wanted {
+                        first.entry(uid).or_insert_with(|| Arc::new(entry));
+                    }
+                    if first.len() > limit {
+                        first.pop_last();
+                    }
+                }
+            }
+            Ok(first.into_values().collect())
+        })
+    }
+}
