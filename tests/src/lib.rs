@@ -9,9 +9,13 @@
 pub mod certificates;
 pub mod client;
 pub mod instance;
+<<<<<<< HEAD
 pub mod stub_dns;
 pub mod stub_mta;
 pub mod vigil;
+=======
+pub mod slapd;
+>>>>>>> d97fccb (directory: LDAP servers as the directory: pool, fail-over, TLS, binds, groups; schema for OpenLDAP)
 
 pub use certificates::{Authority, Certificate};
 pub use client::{Imap, Pop, Smtp, Wire};

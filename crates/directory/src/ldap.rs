@@ -21,7 +21,6 @@ mod timing;
 mod url;
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -216,7 +215,6 @@ impl Directory for LdapDirectory {
     /// Reads every user each time, by pages: LDAP has no portable way to begin in the middle.
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>> {
         let after = after.map(str::to_lowercase);
-        let from = after.as_deref().map_or(Unbounded, Excluded);
         let time = self.settings().search_timeout;
         self.pool.with(Purpose::Searches, |connection| {
             let mut first: BTreeMap<String, Arc<Entry>> = BTreeMap::new();
@@ -233,7 +231,7 @@ impl Directory for LdapDirectory {
                 for found in answer.entries {
                     let Some(entry) = Entry::from_attributes(&found.dn, found.attributes) else { continue };
                     let Some(uid) = entry.uid.as_deref().map(str::to_lowercase) else { continue };
-                    let wanted = std::ops::RangeBounds::contains(&(from, Unbounded), uid.as_str());
+                    let wanted = after.as_deref().is_none_or(|after| uid.as_str() > after);
                     if entry.kind == Kind::User && wanted {
                         first.entry(uid).or_insert_with(|| Arc::new(entry));
                     }

@@ -91,8 +91,7 @@ impl Connector {
         let limit = self.settings.connect_timeout;
         let stream = dial(server, limit).map_err(|why| Failure::Broken(why.to_string()))?;
         let start_tls = self.settings.transport == Transport::StartTls;
-        let mut how =
-            LdapConnSettings::new().set_starttls(start_tls).set_std_stream(StdStream::Tcp(stream));
+        let mut how = LdapConnSettings::new().set_starttls(start_tls).set_std_stream(StdStream::Tcp(stream));
         if let Some(tls) = &self.tls {
             how = how.set_connector(tls.clone());
         }
@@ -282,7 +281,8 @@ async fn run_search(mut ldap: ldap3::Ldap, search: Search, limit: Duration) -> R
         code => return Err(Failure::Refused { code, text: reason(&result) }),
     }
     let page = result.ctrls.iter().find(|control| control.1.ctype == PAGED_RESULTS);
-    let cookie = page.and_then(|control| control.1.val.as_ref().map(|_| control.1.parse::<PagedResults>().cookie));
+    let cookie =
+        page.and_then(|control| control.1.val.as_ref().map(|_| control.1.parse::<PagedResults>().cookie));
     answer.next_page = cookie.filter(|cookie| !cookie.is_empty());
     Ok(answer)
 }

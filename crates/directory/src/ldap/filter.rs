@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn filters_are_those_of_the_object_classes() {
-        let users = "(|(objectClass=nsMessagingServerUser)(objectClass=mailRecipient)(objectClass=inetMailUser))";
+        let users =
+            "(|(objectClass=nsMessagingServerUser)(objectClass=mailRecipient)(objectClass=inetMailUser))";
         assert_eq!(Filter::uid("joe").to_string(), format!("(&(uid=joe){users})"));
         let all = "(|(objectClass=nsMessagingServerUser)(objectClass=mailRecipient)(objectClass=inetMailUser)\
                    (objectClass=mailGroup)(objectClass=inetMailGroup))";

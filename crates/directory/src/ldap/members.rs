@@ -36,7 +36,8 @@ pub fn add_members(pool: &Pool, settings: &Settings, group: &mut Entry) -> Resul
     if group.kind != Kind::Group {
         return Ok(());
     }
-    let told = |why: String| DirectoryError::Unavailable(format!("group {}: {why}", base::escape(&group.mail)));
+    let told =
+        |why: String| DirectoryError::Unavailable(format!("group {}: {why}", base::escape(&group.mail)));
     let values = |name: &str| group.attributes.get(name).map_or(&[][..], Vec::as_slice);
     let dns = values("uniquemember").to_vec();
     let urls: Vec<LdapUrl> = URL_ATTRIBUTES
@@ -67,7 +68,8 @@ pub fn add_members(pool: &Pool, settings: &Settings, group: &mut Entry) -> Resul
 fn usable(text: &str, settings: &Settings) -> std::result::Result<LdapUrl, String> {
     let url = url::parse(text)?;
     let ours = |server: &super::settings::Server| {
-        url.host.eq_ignore_ascii_case(&server.to_string()) || url.host.eq_ignore_ascii_case(&server.bracketed())
+        url.host.eq_ignore_ascii_case(&server.to_string())
+            || url.host.eq_ignore_ascii_case(&server.bracketed())
     };
     if url.host.is_empty() || settings.servers.iter().any(ours) {
         Ok(url)
@@ -127,6 +129,7 @@ fn search(base: &str, scope: Scope, filter: String, size_max: usize, page: Optio
 }
 
 fn addresses_in(answer: Answer, groups: bool) -> Vec<String> {
-    let entries = answer.entries.into_iter().filter_map(|found| Entry::from_attributes(&found.dn, found.attributes));
+    let entries =
+        answer.entries.into_iter().filter_map(|found| Entry::from_attributes(&found.dn, found.attributes));
     entries.filter(|entry| groups || entry.kind == Kind::User).map(|entry| entry.mail).collect()
 }

@@ -130,8 +130,7 @@ impl Pool {
                 let why = format!("all {} connections to the LDAP server are busy", self.size);
                 return Err(DirectoryError::Unavailable(why));
             }
-            (state, _) =
-                self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -70,7 +70,8 @@ impl Runtime {
             let done = timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut(limit)));
             let _ = tell.send(done);
         });
-        told.recv().unwrap_or_else(|_| Err(Failure::Broken("the server's answer cannot be understood".into())))
+        told.recv()
+            .unwrap_or_else(|_| Err(Failure::Broken("the server's answer cannot be understood".into())))
     }
 }
 

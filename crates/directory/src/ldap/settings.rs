@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use server_config::parameters::{directory as central, local, service_http, service_smtp, service_smtp_modules};
+use server_config::parameters::{
+    directory as central, local, service_http, service_smtp, service_smtp_modules,
+};
 use server_config::{Config, Instance};
 
 use super::attributes;
@@ -96,7 +98,10 @@ impl Settings {
         let servers: Vec<Server> =
             source.hosts.iter().map(|host| Server::parse(host, port)).collect::<Result<_, _>>()?;
         if transport != Transport::Plain && servers.iter().any(|server| server.host.contains(':')) {
-            return Err("a certificate is checked against a host name: name the LDAP server, not its IPv6 address".into());
+            return Err(
+                "a certificate is checked against a host name: name the LDAP server, not its IPv6 address"
+                    .into(),
+            );
         }
         let base = source.text(config, &local::UG_LDAP_BASE_DN, &central::LDAP_BASE_DN);
         if base.is_empty() {
@@ -106,7 +111,8 @@ impl Settings {
         let mut warnings = source.warnings.clone();
         if transport == Transport::Plain && !servers.iter().all(Server::is_this_host) {
             warnings.push(
-                "passwords go to the LDAP server in clear: set local.ugldapusessl or local.ugldapstarttls".into(),
+                "passwords go to the LDAP server in clear: set local.ugldapusessl or local.ugldapstarttls"
+                    .into(),
             );
         }
         Ok(Some(Settings {
@@ -320,7 +326,11 @@ mod tests {
         assert_eq!(hosts(&[&[both, BASE], &shared[..]].concat()), ["central.x:389"]);
         let local = settings(&[&[both, "local.ugldapuselocal = yes"], &shared[..]].concat());
         let local = local.unwrap().unwrap();
-        assert_eq!((local.servers.len(), local.base.as_str()), (2, "o=y"), "what is not set is the central value");
+        assert_eq!(
+            (local.servers.len(), local.base.as_str()),
+            (2, "o=y"),
+            "what is not set is the central value"
+        );
     }
 
     #[test]
@@ -328,7 +338,9 @@ mod tests {
         let yes = "local.ugldapuselocal = yes";
         let host = "local.ugldaphost = \"a [::1]:99 ::2 127.0.0.1\"";
         assert_eq!(hosts(&[BASE, yes, host]), ["a:389", "[::1]:99", "[::2]:389", "127.0.0.1:389"]);
-        assert!(settings(&[BASE, yes, host, "local.ugldapusessl = yes"]).unwrap_err().contains("certificate"));
+        assert!(
+            settings(&[BASE, yes, host, "local.ugldapusessl = yes"]).unwrap_err().contains("certificate")
+        );
         let tls = ["local.ugldaphost = \"a 127.0.0.1:99\"", "local.ugldapusessl = yes"];
         assert_eq!(hosts(&[&[BASE, yes], &tls[..]].concat()), ["a:636", "127.0.0.1:99"]);
         assert_eq!(hosts(&[BASE, "local.ugldaphost = a", "local.ugldapport = 1389"]), ["a:1389"]);
@@ -337,7 +349,9 @@ mod tests {
             assert!(settings(&[BASE, yes, &line]).is_err(), "{bad}");
         }
         let tls = ["local.ugldapusessl = yes", "local.ugldapstarttls = yes"];
-        assert!(settings(&[&[BASE, "local.ugldaphost = a"], &tls[..]].concat()).unwrap_err().contains("exclude"));
+        assert!(
+            settings(&[&[BASE, "local.ugldaphost = a"], &tls[..]].concat()).unwrap_err().contains("exclude")
+        );
         assert!(settings(&["local.ugldaphost = a"]).unwrap_err().contains("basedn"));
     }
 

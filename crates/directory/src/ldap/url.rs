@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn the_parts_and_their_defaults() {
         assert_eq!(
-            parse("ldap:///ou=People,o=Ace%20Industry?mail?sub?(&(objectClass=person)(l=San%20Jos%C3%A9))").unwrap(),
+            parse("ldap:///ou=People,o=Ace%20Industry?mail?sub?(&(objectClass=person)(l=San%20Jos%C3%A9))")
+                .unwrap(),
             LdapUrl {
                 host: String::new(),
                 base: "ou=People,o=Ace Industry".into(),
