@@ -2,20 +2,17 @@
 //!
 //! [`Instance`] makes an instance in a temporary folder on a loopback address of its own, so suites run in parallel
 //! without sharing a port; [`client`] speaks the protocols line by line; [`stub_mta`] is the other host, scripted, and
-//! [`stub_dns`] the name server that knows it.
+//! [`stub_dns`] the name server that knows it, [`slapd`] an LDAP server.
 //! Everything is stopped when it is dropped.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 pub mod certificates;
 pub mod client;
 pub mod instance;
-<<<<<<< HEAD
+pub mod slapd;
 pub mod stub_dns;
 pub mod stub_mta;
 pub mod vigil;
-=======
-pub mod slapd;
->>>>>>> d97fccb (directory: LDAP servers as the directory: pool, fail-over, TLS, binds, groups; schema for OpenLDAP)
 
 pub use certificates::{Authority, Certificate};
 pub use client::{Imap, Pop, Smtp, Wire};
