@@ -39,7 +39,7 @@ pub enum Behaviour {
     WrongQuestion,
     /// Bytes that are no DNS message.
     Garbage,
-    /// FORMERR to a query with EDNS, as servers from before 1999 do (RFC 6891 §7).
+    /// FORMERR without the question to a query with EDNS, as servers from before 1999 do (RFC 6891 §7).
     WithoutEdns,
     /// Negative answers lack the SOA record.
     WithoutSoa,

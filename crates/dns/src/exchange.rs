@@ -32,11 +32,10 @@ pub(crate) fn ask(server: SocketAddr, query: &Query, timeout: Duration) -> io::R
 fn ask_in_one_way(server: SocketAddr, query: &Query, timeout: Duration, edns: bool) -> io::Result<Message> {
     let message = question(random::number()?, query, edns);
     let bytes = message.to_vec().map_err(io::Error::other)?;
-    let answer = by_datagram(server, &message, &bytes, Instant::now() + timeout)?;
-    if answer.metadata.truncation {
-        return by_connection(server, &message, &bytes, Instant::now() + timeout);
+    match by_datagram(server, &message, &bytes, Instant::now() + timeout)? {
+        Datagram::Answer(answer) => Ok(answer),
+        Datagram::Cut => by_connection(server, &message, &bytes, Instant::now() + timeout),
     }
-    Ok(answer)
 }
 
 fn question(id: u16, query: &Query, edns: bool) -> Message {
@@ -53,7 +52,13 @@ fn question(id: u16, query: &Query, edns: bool) -> Message {
     message
 }
 
-fn by_datagram(server: SocketAddr, asked: &Message, bytes: &[u8], end: Instant) -> io::Result<Message> {
+enum Datagram {
+    Answer(Message),
+    /// There is more than fits (TC).
+    Cut,
+}
+
+fn by_datagram(server: SocketAddr, asked: &Message, bytes: &[u8], end: Instant) -> io::Result<Datagram> {
     let any = match server {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -66,8 +71,12 @@ fn by_datagram(server: SocketAddr, asked: &Message, bytes: &[u8], end: Instant) 
         socket.set_read_timeout(Some(left(end)?))?;
         match socket.recv(&mut buffer) {
             Ok(length) => {
-                if let Some(answer) = buffer.get(..length).and_then(|bytes| read_answer(bytes, asked)) {
-                    return Ok(answer);
+                let bytes = buffer.get(..length).unwrap_or_default();
+                if is_cut(bytes, asked) {
+                    return Ok(Datagram::Cut);
+                }
+                if let Some(answer) = read_answer(bytes, asked) {
+                    return Ok(Datagram::Answer(answer));
                 }
             }
             Err(why) if why.kind() == ErrorKind::Interrupted => {}
@@ -82,15 +91,12 @@ fn by_connection(server: SocketAddr, asked: &Message, bytes: &[u8], end: Instant
     stream.set_write_timeout(Some(left(end)?))?;
     let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), bytes].concat()).map_err(in_our_words)?;
-    loop {
-        let mut length = [0; 2];
-        read_whole(&mut stream, &mut length, end)?;
-        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-        read_whole(&mut stream, &mut answer, end)?;
-        if let Some(answer) = read_answer(&answer, asked) {
-            return Ok(answer);
-        }
-    }
+    let mut length = [0; 2];
+    read_whole(&mut stream, &mut length, end)?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    read_whole(&mut stream, &mut answer, end)?;
+    read_answer(&answer, asked)
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "an answer to something else"))
 }
 
 /// Fills `buffer` before `end`, however slowly the bytes come.
@@ -110,14 +116,27 @@ fn read_whole(stream: &mut TcpStream, buffer: &mut [u8], end: Instant) -> io::Re
 
 /// The message, if it is one and answers `asked`.
 pub(crate) fn read_answer(bytes: &[u8], asked: &Message) -> Option<Message> {
-    let id = bytes.first_chunk::<2>().map(|id| u16::from_be_bytes(*id));
-    if id != Some(asked.metadata.id) {
+    if !has_the_id(bytes, asked) {
         return None;
     }
     let answer = Message::from_vec(bytes).ok()?;
     let head = &answer.metadata;
     let of_its_kind = head.message_type == MessageType::Response && head.op_code == OpCode::Query;
-    (of_its_kind && answer.queries == asked.queries).then_some(answer)
+    // A server that did not understand the question may leave it out; nothing else is believed without it.
+    let told = matches!(head.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
+    let to_us = answer.queries == asked.queries || (answer.queries.is_empty() && !told);
+    (of_its_kind && to_us).then_some(answer)
+}
+
+/// Whether the answer was cut; the rest of one that was may be cut anywhere, so it is not read.
+fn is_cut(bytes: &[u8], asked: &Message) -> bool {
+    const RESPONSE_AND_TRUNCATED: u8 = 0x82;
+    let flags = bytes.get(2).copied().unwrap_or(0);
+    has_the_id(bytes, asked) && flags & RESPONSE_AND_TRUNCATED == RESPONSE_AND_TRUNCATED
+}
+
+fn has_the_id(bytes: &[u8], asked: &Message) -> bool {
+    bytes.first_chunk::<2>().is_some_and(|id| u16::from_be_bytes(*id) == asked.metadata.id)
 }
 
 fn left(end: Instant) -> io::Result<Duration> {

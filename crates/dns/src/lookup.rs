@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use hickory_proto::op::Query;
 use hickory_proto::rr::{Name, RecordType};
+use server_log::{Category, Log};
 
-use crate::answer::Negative;
+use crate::answer::{Negative, Record};
 use crate::cache::Outcome;
 use crate::exchange;
 use crate::reading::{self, ALIASES_MAX, Reading};
@@ -21,6 +22,7 @@ pub(crate) struct Asker {
     pub(crate) servers: Servers,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
+    pub(crate) log: Log,
 }
 
 /// What one server said, and whether it may be believed that it validated it.
@@ -77,7 +79,12 @@ impl Asker {
             for server in unanswered {
                 match exchange::ask(server, &query, self.timeout) {
                     Err(why) => {
-                        self.servers.was_silent(order, server);
+                        if self.servers.was_silent(order, server) {
+                            self.log.information(
+                                Category::Network,
+                                format_args!("name server {server} is put last: {why}"),
+                            );
+                        }
                         reasons.note(server, why.to_string());
                         silent.push(server);
                     }
@@ -103,7 +110,7 @@ impl Asker {
     }
 }
 
-fn outcome(result: Result<Vec<crate::answer::Record>, Negative>, secure: bool, ttl: u32) -> Outcome {
+fn outcome(result: Result<Vec<Record>, Negative>, secure: bool, ttl: u32) -> Outcome {
     Outcome { result, secure, life: Duration::from_secs(u64::from(ttl)), failed: Vec::new() }
 }
 

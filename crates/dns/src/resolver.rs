@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hickory_proto::rr::{Name, RecordType};
 use server_log::{Category, Log};
@@ -13,6 +13,8 @@ use crate::flights::{Flights, Told};
 use crate::lookup::Asker;
 use crate::servers::{Order, Servers};
 use crate::{Settings, failed_hosts, name, random};
+
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
 /// Shared by all threads; a look-up blocks the thread that asks.
 ///
@@ -35,8 +37,9 @@ impl Resolver {
         Resolver {
             asker: Asker {
                 servers: Servers::new(settings.servers),
-                timeout: settings.timeout,
+                timeout: settings.timeout.min(TIMEOUT_MAX),
                 tries: settings.tries,
+                log,
             },
             cache: settings.cache_entries.map(Cache::new),
             flights: Flights::default(),

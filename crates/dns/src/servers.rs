@@ -37,14 +37,16 @@ impl Servers {
         }
     }
 
-    /// This server did not answer.
-    pub(crate) fn was_silent(&self, order: Order, server: SocketAddr) {
-        if order == Order::Demoting {
-            let mut list = self.lock();
-            if let Some(place) = list.iter().position(|one| *one == server) {
-                list[place..].rotate_left(1);
-            }
+    /// This server did not answer; whether others are asked before it from now on that were not so far.
+    pub(crate) fn was_silent(&self, order: Order, server: SocketAddr) -> bool {
+        if order == Order::Configured {
+            return false;
         }
+        let mut list = self.lock();
+        let behind = list.iter().position(|one| *one == server).and_then(|place| list.get_mut(place..));
+        let Some(behind) = behind else { return false };
+        behind.rotate_left(1);
+        behind.len() > 1
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
@@ -62,12 +64,13 @@ mod tests {
             ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"].map(|a| a.parse().unwrap());
         let servers = Servers::new(vec![a, b, a, c]);
         assert_eq!(servers.in_order(Order::Demoting), [a, b, c]);
-        servers.was_silent(Order::Demoting, a);
+        assert!(servers.was_silent(Order::Demoting, a));
         assert_eq!(servers.in_order(Order::Demoting), [b, c, a]);
-        servers.was_silent(Order::Demoting, a);
+        assert!(!servers.was_silent(Order::Demoting, a));
+        assert!(!servers.was_silent(Order::Configured, b));
         assert_eq!(servers.in_order(Order::Demoting), [b, c, a]);
-        servers.was_silent(Order::Demoting, b);
-        servers.was_silent(Order::Demoting, c);
+        assert!(servers.was_silent(Order::Demoting, b));
+        assert!(servers.was_silent(Order::Demoting, c));
         assert_eq!(servers.in_order(Order::Demoting), [a, b, c]);
         assert_eq!(servers.in_order(Order::Configured), [a, b, c]);
     }

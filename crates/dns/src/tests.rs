@@ -14,16 +14,23 @@ use server_log::Log;
 
 use crate::{DnsError, Mx, Resolver, Settings};
 
-/// Short enough for a test to wait for, long enough for a loaded machine to answer within.
-const TIMEOUT: Duration = Duration::from_millis(400);
+/// How long a server that answers may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for a server that does not.
+const TIMEOUT: Duration = Duration::from_millis(800);
 
 fn settings(stubs: &[&StubDns]) -> Settings {
     let servers = stubs.iter().map(|stub| stub.address()).collect();
-    Settings { servers, timeout: TIMEOUT, tries: 1, cache_entries: Some(100) }
+    Settings { servers, timeout: PATIENCE, tries: 1, cache_entries: Some(100) }
 }
 
 fn resolver(stubs: &[&StubDns]) -> Resolver {
     Resolver::new(settings(stubs), Log::discard())
+}
+
+/// For servers that do not answer; with a cache.
+fn impatient(stubs: &[&StubDns]) -> Resolver {
+    Resolver::new(Settings { timeout: TIMEOUT, ..settings(stubs) }, Log::discard())
 }
 
 /// Without a cache.

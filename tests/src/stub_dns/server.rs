@@ -130,7 +130,11 @@ fn reply(asked: &Asked, tcp: bool, state: &State) -> Option<Vec<u8>> {
         Behaviour::Silent => None,
         Behaviour::ServFail => refusal(SERVFAIL),
         Behaviour::Refused => refusal(REFUSED),
-        Behaviour::WithoutEdns if asked.payload.is_some() => refusal(FORMERR),
+        Behaviour::WithoutEdns if asked.payload.is_some() => {
+            let mut head = Reply::to(asked, 0, FORMERR).bytes()[..12].to_vec();
+            head[5] = 0; // no question
+            Some(head)
+        }
         Behaviour::Truncated | Behaviour::TruncatedWithoutTcp if !tcp => {
             Some(Reply::to(asked, TRUNCATED, 0).bytes().to_vec())
         }

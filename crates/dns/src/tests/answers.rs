@@ -78,7 +78,7 @@ fn addresses_of_both_kinds_come_together() {
 fn aliases_are_followed_by_the_server_or_by_us() {
     let records = [
         ("alias.test", "CNAME", 300, "middle.test"),
-        ("middle.test", "CNAME", 300, "end.test"),
+        ("middle.test", "CNAME", 300, "END.test"),
         ("end.test", "MX", 300, "10 mx.test"),
         ("end.test", "A", 300, "192.0.2.1"),
         ("dangling.test", "CNAME", 300, "nowhere.test"),

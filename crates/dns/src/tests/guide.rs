@@ -62,7 +62,7 @@ fn when_every_host_failed_all_come_back() {
 fn mx_look_ups_ask_a_silent_first_server_each_time() {
     let (first, second) = (StubDns::start(), StubDns::start());
     first.behave(Behaviour::Silent);
-    let resolver = resolver(&[&first, &second]);
+    let resolver = impatient(&[&first, &second]);
     for name in ["a.test", "b.test", "c.test"] {
         second.add(name, "MX", 300, "10 mx.test");
         assert_eq!(hosts(resolver.mx(name).unwrap()), ["mx.test"]);
@@ -79,7 +79,7 @@ fn address_look_ups_put_a_silent_server_last_until_the_other_fails() {
             stub.add(name, "A", 300, "192.0.2.1");
         }
     }
-    let resolver = resolver(&[&first, &second]);
+    let resolver = impatient(&[&first, &second]);
     first.behave(Behaviour::Silent);
     assert_eq!(resolver.addresses("a.test").unwrap().len(), 1);
     assert_eq!(first.count("a.test", "A"), 1);
@@ -102,7 +102,7 @@ fn address_look_ups_put_a_silent_server_last_until_the_other_fails() {
 fn a_demotion_does_not_change_the_order_of_mx_look_ups() {
     let (first, second) = (StubDns::start(), StubDns::with(&[("a.test", "A", 300, "192.0.2.1")]));
     first.behave(Behaviour::Silent);
-    let resolver = resolver(&[&first, &second]);
+    let resolver = impatient(&[&first, &second]);
     assert_eq!(resolver.addresses("a.test").unwrap().len(), 1);
     first.behave(Behaviour::Normal);
     first.add("b.test", "MX", 300, "10 mx.test");

@@ -22,7 +22,7 @@ fn a_server_that_fails_is_passed_over_at_once() {
             ["mx.test"],
             "{behaviour:?}"
         );
-        assert!(start.elapsed() < TIMEOUT, "{behaviour:?} was waited for");
+        assert!(start.elapsed() < PATIENCE, "{behaviour:?} was waited for");
         assert_eq!(bad.count("example.test", "MX"), 1);
     }
 }
@@ -31,11 +31,10 @@ fn a_server_that_fails_is_passed_over_at_once() {
 fn an_answer_to_something_else_is_not_listened_to() {
     for behaviour in [Behaviour::Silent, Behaviour::WrongId, Behaviour::WrongQuestion, Behaviour::Garbage] {
         let (bad, good) = bad_then_good(behaviour);
-        assert_eq!(
-            hosts(forgetful(&[&bad, &good]).mx("example.test").unwrap()),
-            ["mx.test"],
-            "{behaviour:?}"
-        );
+        let start = Instant::now();
+        let list = impatient(&[&bad, &good]).mx("example.test").unwrap();
+        assert_eq!(hosts(list), ["mx.test"], "{behaviour:?}");
+        assert!((TIMEOUT..TIMEOUT * 10).contains(&start.elapsed()), "{behaviour:?}: {:?}", start.elapsed());
         assert_eq!(bad.count("example.test", "MX"), 1, "{behaviour:?}");
     }
 }
@@ -73,13 +72,10 @@ fn a_closed_port_costs_no_time() {
     let closed = StubDns::start().address();
     let good = StubDns::with(&[("example.test", "A", 300, "192.0.2.1")]);
     let servers = vec![closed, good.address()];
-    let resolver = Resolver::new(
-        Settings { servers, timeout: Duration::from_secs(60), ..settings(&[]) },
-        Log::discard(),
-    );
+    let resolver = Resolver::new(Settings { servers, ..settings(&[]) }, Log::discard());
     let start = Instant::now();
     assert_eq!(resolver.addresses("example.test").unwrap().len(), 1);
-    assert!(start.elapsed() < Duration::from_secs(50));
+    assert!(start.elapsed() < PATIENCE);
 }
 
 #[test]
@@ -87,7 +83,10 @@ fn nobody_who_answers_is_a_temporary_failure_with_each_reason() {
     let (silent, failing) = (StubDns::start(), StubDns::start());
     silent.behave(Behaviour::Silent);
     failing.behave(Behaviour::ServFail);
-    let resolver = Resolver::new(Settings { tries: 3, ..settings(&[&silent, &failing]) }, Log::discard());
+    let resolver = Resolver::new(
+        Settings { tries: 3, timeout: TIMEOUT, ..settings(&[&silent, &failing]) },
+        Log::discard(),
+    );
     let start = Instant::now();
     let Err(DnsError::Temporary(why)) = resolver.mx("example.test") else { panic!() };
     assert!(start.elapsed() >= TIMEOUT * 3);
@@ -134,7 +133,8 @@ fn the_time_limit_covers_a_connection_as_a_whole() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let datagrams = UdpSocket::bind(address).unwrap();
-    let resolver = Resolver::new(Settings { servers: vec![address], ..settings(&[]) }, Log::discard());
+    let resolver =
+        Resolver::new(Settings { servers: vec![address], timeout: TIMEOUT, ..settings(&[]) }, Log::discard());
     let start = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -185,4 +185,42 @@ fn a_server_may_have_an_ipv6_address() {
     let stub = StubDns::start_at("::1".parse().unwrap());
     stub.add("example.test", "AAAA", 300, "2001:db8::1");
     assert_eq!(resolver(&[&stub]).addresses("example.test").unwrap().len(), 1);
+}
+
+/// A server that cuts an answer in the middle of a record.
+#[test]
+fn a_cut_answer_need_not_be_whole_to_be_known_as_cut() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let datagrams = UdpSocket::bind(address).unwrap();
+    let resolver = Resolver::new(Settings { servers: vec![address], ..settings(&[]) }, Log::discard());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut buffer = [0; 512];
+            let (_, from) = datagrams.recv_from(&mut buffer).unwrap();
+            buffer[2..8].copy_from_slice(&[0x83, 0x80, 0, 1, 0, 9]);
+            datagrams.send_to(&buffer[..20], from).unwrap();
+            drop(listener.accept().unwrap());
+        });
+        let Err(DnsError::Temporary(why)) = resolver.mx("example.test") else { panic!() };
+        assert!(why.ends_with("connection closed") || why.contains("reset"), "{why}");
+    });
+}
+
+/// S60: the administrator can find out why the order changed.
+#[test]
+fn a_demotion_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = server_config::Instance::new(folder.path());
+    let config = server_config::Config::from_text("logfile.smtp.loglevel = Information").unwrap();
+    let settings_of_log = server_log::LogSettings::from_config(&config, &instance, "smtp");
+    let log = Log::open("smtp", "smtpd", settings_of_log).unwrap();
+    let closed = StubDns::start().address();
+    let good = StubDns::with(&[("example.test", "A", 300, "192.0.2.1")]);
+    let servers = vec![closed, good.address()];
+    let resolver = Resolver::new(Settings { servers, ..settings(&[]) }, log);
+    assert_eq!(resolver.addresses("example.test").unwrap().len(), 1);
+    let text = std::fs::read_to_string(instance.log_dir("smtp").join("smtp")).unwrap();
+    let line = format!("Network Information: name server {closed} is put last: no server there\n");
+    assert!(text.contains(&line), "{text}");
 }
