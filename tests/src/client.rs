@@ -176,6 +176,11 @@ impl Imap {
         Imap { wire, greeting, number: 0 }
     }
 
+    /// On a wire that was greeted before, as after STARTTLS.
+    pub fn resumed(wire: Wire) -> Imap {
+        Imap { wire, greeting: String::new(), number: 0 }
+    }
+
     /// One response line with its literals inlined (as `{n}` CRLF bytes).
     pub fn response(&mut self) -> String {
         let mut text = self.wire.line();

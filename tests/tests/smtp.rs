@@ -1,4 +1,4 @@
-//! SMTP from outside: what is offered, what is refused, and what strange input is answered with.
+//! SMTP from outside: what is offered and what is refused. Bad input is in bad_input_smtp.rs.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -57,95 +57,6 @@ fn what_is_offered_works_and_nothing_else_is_offered() {
     smtp.ok("RSET");
     assert!(smtp.ok("QUIT").starts_with("221"));
     assert!(smtp.wire.is_closed());
-}
-
-/// RFC 5321 §4.1.4; the catalogue of bad input.
-#[test]
-fn commands_out_of_order_and_out_of_form_are_refused_and_change_nothing() {
-    let instance = Setup::default().set("service.smtp.smtp-accept.maxbadcommands", "100").start();
-    let mut smtp = instance.smtp();
-    assert!(smtp.ask("MAIL FROM:<a@b.example>").starts_with("503"));
-    assert!(smtp.ask("EHLO").starts_with("501"));
-    assert!(smtp.ask("EHLO b\u{e4}d").starts_with("501"));
-    smtp.ok("EHLO client.example.org");
-    for (line, code) in [
-        ("RCPT TO:<alice@example.test>", "503"),
-        ("DATA", "503"),
-        ("BDAT 0 LAST", "503"),
-        ("MAIL FROM:a@b.example", "501"),
-        ("MAIL FROM:<a@b.example> FOO=BAR", "555"),
-        ("MAIL FROM:<a@b.example> BODY=FOO", "501"),
-        ("MAIL FROM:<a@b.example> BODY=BINARYMIME", "501"),
-        ("MAIL FROM:<a@b.example> SIZE=abc", "501"),
-        ("MAIL FROM:<a@b.example> SIZE=99999999999", "552"),
-        ("MAIL FROM:<a@b.example> SIZE=99999999999999999999999", "552"),
-        ("MAIL FROM:<a@b.example> SMTPUTF8", "555"),
-        ("MAIL FROM:<\u{e4}@b.example>", "553"),
-        ("MAIL FROM:<a@b@c.example>", "501"),
-        ("MAIL FROM:<@>", "501"),
-        ("BOGUS", "500"),
-        ("", "500"),
-        ("DATA now", "501"),
-        ("AUTH", "501"),
-        ("AUTH NOSUCH", "504"),
-        ("AUTH PLAIN !!!", "501"),
-    ] {
-        let reply = smtp.ask(line);
-        assert!(reply.starts_with(code), "{line}: {reply}");
-    }
-    smtp.ok("MAIL FROM:<a@b.example> SIZE=100 BODY=8BITMIME");
-    assert!(smtp.ask("MAIL FROM:<c@d.example>").starts_with("503"));
-    for (line, code) in [
-        ("RCPT TO:<nobody@example.test>", "550 5.1.1"),
-        ("RCPT TO:<alice%elsewhere.example@example.test>", "550 5.1.1"),
-        ("RCPT TO:<elsewhere.example!alice@example.test>", "550 5.1.1"),
-        ("RCPT TO:<\"alice@elsewhere.example\"@example.test>", "550 5.1.1"),
-        ("RCPT TO:<alice@elsewhere.example>", "550 5.7.1"),
-        ("RCPT TO:<alice@example.test> NOTIFY=NEVER,FAILURE", "501"),
-        ("RCPT TO:<alice@example.test> ORCPT=bad", "501"),
-        ("RCPT TO:<alice@[127.0.0.1", "501"),
-        ("RCPT TO:<>", "501"),
-    ] {
-        let reply = smtp.ask(line);
-        assert!(reply.starts_with(code), "{line}: {reply}");
-    }
-    assert!(smtp.ask("DATA").starts_with("503"), "no recipient was accepted");
-    smtp.ok("RCPT TO:<\"alice\"@EXAMPLE.test>");
-    smtp.ok("RCPT TO:<@relay.example,@other.example:bob@example.test>");
-    smtp.ok("RCPT TO:<Postmaster>");
-    smtp.ok("EHLO again.example.org");
-    assert!(smtp.ask("RCPT TO:<alice@example.test>").starts_with("503"), "EHLO ends a transaction");
-    smtp.ok("MAIL FROM:<a@b.example>");
-    smtp.ok("RSET");
-    assert!(smtp.ask("RCPT TO:<alice@example.test>").starts_with("503"));
-}
-
-/// Only CR LF . CR LF ends a message; what looks like it from a stranger is refused as a whole.
-#[test]
-fn nothing_but_the_true_end_of_data_ends_a_message() {
-    let instance = Instance::start();
-    for fake in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\n.\r"] {
-        let mut smtp = in_data(&instance);
-        let text = format!(
-            "Subject: a\r\n\r\nfirst{fake}MAIL FROM:<evil@example.org>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nsmuggled\r\n.\r\n"
-        );
-        smtp.wire.send(text.as_bytes());
-        let reply = smtp.reply();
-        assert!(reply.starts_with("550 5.6.11"), "{fake:?}: {reply}");
-        assert!(smtp.ask("NOOP").starts_with("250"), "{fake:?}: exactly one reply for one message");
-    }
-    instance.wait_for_empty_queue();
-    assert_eq!(instance.imap("bob").exists("INBOX"), 0);
-    assert_eq!(instance.imap("alice").exists("INBOX"), 0);
-    // The same from somebody who logged in is mended, and is still one message.
-    let mut smtp = instance.submission("alice");
-    smtp.ok("MAIL FROM:<alice@example.test>");
-    smtp.ok("RCPT TO:<bob@example.test>");
-    smtp.ok("DATA");
-    smtp.wire.send(b"Subject: a\nFrom: alice@example.test\n\none\n.\ntwo\r\n.\r\n");
-    assert!(smtp.reply().starts_with("250"));
-    instance.wait_for_messages("bob", 1);
-    assert_eq!(bodies(&instance, "bob"), ["one\r\n.\r\ntwo\r\n)"]);
 }
 
 #[test]
@@ -261,23 +172,6 @@ fn limits_of_a_connection_and_a_message_are_kept() {
     smtp.wire.send(b"WORST\r\n");
     assert!(smtp.reply().starts_with("500") && smtp.reply().starts_with("421"));
     assert!(smtp.wire.is_closed());
-}
-
-#[test]
-fn endless_lines_and_bare_line_feeds_are_refused_once_and_forgotten() {
-    let instance = Instance::start();
-    let mut smtp = greeted(&instance);
-    for length in [2049, 5000, 300_000] {
-        smtp.wire.send(format!("NOOP {}\r\n", "x".repeat(length)).as_bytes());
-        assert!(smtp.reply().starts_with("500 5.5.2"), "{length}");
-    }
-    smtp.wire.send(format!("NOOP {}\r\n", "x".repeat(1000)).as_bytes());
-    assert!(smtp.reply().starts_with("250"));
-    smtp.wire.send(b"NOOP\n");
-    assert!(smtp.reply().starts_with("500 5.5.2"));
-    smtp.wire.send(b"NOOP \rX\r\nNOOP \0\r\n");
-    assert!(smtp.reply().starts_with("500") && smtp.reply().starts_with("500"));
-    assert!(smtp.ask("NOOP").starts_with("250"));
 }
 
 /// RFC 6409, S190.

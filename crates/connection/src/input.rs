@@ -9,12 +9,15 @@ pub const READ_BYTES: usize = 32 * 1024;
 /// Bytes of one over-long line that are thrown away before the connection is given up.
 pub const DISCARD_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Bytes of the beginning of an over-long line that are kept.
+pub const LINE_START_BYTES: usize = 300;
+
 /// What [`Input::next_line`] found. Positions are into the buffer; see [`Input::slice`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// A whole line without its line end.
     Found { start: usize, end: usize, bare_lf: bool },
-    /// The end of an over-long line was reached.
+    /// The end of an over-long line was reached. [`Input::take_start`] gives its beginning.
     TooLong,
     /// More must be read.
     Incomplete,
@@ -36,6 +39,8 @@ pub struct Input {
     /// Bytes thrown away of a line that is too long.
     discarded: u64,
     discarding: bool,
+    /// How the line began that is or was thrown away.
+    long_start: Option<Box<[u8]>>,
 }
 
 impl Input {
@@ -132,6 +137,7 @@ impl Input {
     pub fn clear(&mut self) {
         self.rewind();
         self.discarding = false;
+        self.long_start = None;
     }
 
     /// Whether a whole line waits. Each byte is looked at once.
@@ -162,12 +168,27 @@ impl Input {
         }
         let bare_lf = lf == start || self.buffer[lf - 1] != b'\r';
         let end = if bare_lf { lf } else { lf - 1 };
-        if end - start > limit { Line::TooLong } else { Line::Found { start, end, bare_lf } }
+        if end - start > limit {
+            self.keep_start(start, end.min(start.saturating_add(limit)));
+            return Line::TooLong;
+        }
+        Line::Found { start, end, bare_lf }
+    }
+
+    fn keep_start(&mut self, start: usize, end: usize) {
+        let end = end.min(start.saturating_add(LINE_START_BYTES));
+        self.long_start = Some(self.slice(start, end).into());
+    }
+
+    /// The first bytes of the line that was too long, at most [`LINE_START_BYTES`].
+    pub fn take_start(&mut self) -> Box<[u8]> {
+        self.long_start.take().unwrap_or_default()
     }
 
     fn without_lf(&mut self, limit: usize) -> Line {
         // One byte more than the limit may still be the CR.
         if !self.discarding && self.len() > limit.saturating_add(1) {
+            self.keep_start(self.start, self.start.saturating_add(limit).min(self.end));
             self.discarding = true;
             self.discarded = 0;
         }
@@ -238,7 +259,10 @@ mod tests {
                 loop {
                     match input.next_line(5) {
                         Line::Found { start, end, .. } => seen.push(input.slice(start, end).to_vec()),
-                        Line::TooLong => seen.push(b"too long".to_vec()),
+                        Line::TooLong => {
+                            assert_eq!(*input.take_start(), b"12345"[..], "cut {cut}");
+                            seen.push(b"too long".to_vec());
+                        }
                         other => {
                             assert_eq!(other, Line::Incomplete);
                             break;
@@ -247,6 +271,23 @@ mod tests {
                 }
             }
             assert_eq!(seen, [b"12345".to_vec(), b"too long".to_vec(), b"ok".to_vec()], "cut {cut}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_line_the_beginning_is_kept() {
+        for cut in [1, 50, 1000] {
+            let mut input = Input::default();
+            let mut starts = Vec::new();
+            let text = format!("a1 {}\r\nb2 {}\r\n", "x".repeat(5000), "y".repeat(400));
+            for piece in text.as_bytes().chunks(cut) {
+                feed(&mut input, piece);
+                while input.next_line(350) == Line::TooLong {
+                    starts.push(input.take_start());
+                }
+            }
+            assert!(starts[0].starts_with(b"a1 xxx") && starts[1].starts_with(b"b2 yyy"), "cut {cut}");
+            assert!(starts.iter().all(|start| start.len() == LINE_START_BYTES), "cut {cut}");
         }
     }
 

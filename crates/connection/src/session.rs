@@ -23,8 +23,8 @@ pub enum Event<'a> {
     Opened,
     /// One line without its CRLF. A line that ended in a bare LF arrives with `bare_lf`.
     Line { line: &'a [u8], bare_lf: bool },
-    /// A line was longer than [`Io::line_limit`]; it was read and thrown away up to its LF.
-    LineTooLong,
+    /// A line was longer than [`Io::line_limit`]; it was read and thrown away up to its LF. `start` is how it began.
+    LineTooLong { start: &'a [u8] },
     /// Bytes of the content asked for with [`Next::Content`], in order; `last` closes the content.
     Content { bytes: &'a [u8], last: bool },
     /// Whatever arrived, after [`Next::Stream`]. Say how much was used with [`Io::consumed`]; the rest comes again

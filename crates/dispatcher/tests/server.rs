@@ -43,7 +43,7 @@ impl Session for Echo {
             }
             Event::TlsStarted => Next::Line,
             Event::Line { line, bare_lf } => self.line(&String::from_utf8_lossy(line), bare_lf, io),
-            Event::LineTooLong => say(io, "too long"),
+            Event::LineTooLong { .. } => say(io, "too long"),
             Event::Content { bytes, last } => {
                 io.output.push(bytes);
                 if last { say(io, "") } else { Next::Same }

@@ -16,14 +16,23 @@ pub struct Budget {
     pub literal_bytes_max: u64,
     /// All lines and literals together.
     pub command_bytes_max: u64,
+    /// Literals of one command, however small.
+    pub literals_max: u32,
 }
 
 impl Budget {
     /// Strangers have little to say.
-    pub const BEFORE_LOGIN: Budget =
-        Budget { line_bytes_max: 8 * 1024, literal_bytes_max: 4 * 1024, command_bytes_max: 64 * 1024 };
-    pub const AFTER_LOGIN: Budget =
-        Budget { line_bytes_max: 64 * 1024, literal_bytes_max: 64 * 1024, command_bytes_max: 256 * 1024 };
+    pub const BEFORE_LOGIN: Budget = Budget::of_kibibytes(8, 4, 64, 64);
+    pub const AFTER_LOGIN: Budget = Budget::of_kibibytes(64, 64, 256, 1000);
+
+    const fn of_kibibytes(line: usize, literal: u64, command: u64, literals_max: u32) -> Budget {
+        Budget {
+            line_bytes_max: line * 1024,
+            literal_bytes_max: literal * 1024,
+            command_bytes_max: command * 1024,
+            literals_max,
+        }
+    }
 }
 
 /// Bytes of a refused command that are thrown away before the connection is given up.
@@ -48,12 +57,13 @@ pub struct Gathering {
     /// Why the command will not be done.
     pub refusal: Option<Refusal>,
     discarded: u64,
+    literals: u32,
 }
 
 impl Gathering {
     /// A command that is refused already; `start` holds its tag.
     pub fn refused(start: Vec<u8>, refusal: Refusal) -> Gathering {
-        Gathering { bytes: start, refusal: Some(refusal), discarded: 0 }
+        Gathering { bytes: start, refusal: Some(refusal), discarded: 0, literals: 0 }
     }
 
     /// Takes a line, or the rest of one behind a literal.
@@ -79,7 +89,9 @@ impl Gathering {
         if self.refusal.is_some() {
             return;
         }
+        self.literals = self.literals.saturating_add(1);
         match literal.size {
+            _ if self.literals > budget.literals_max => self.refusal = Some(Refusal::CommandTooBig),
             None => self.refusal = Some(Refusal::Syntax("Number of a literal out of range")),
             Some(_) if literal.binary => {
                 self.refusal = Some(Refusal::Syntax("No binary literal is allowed here"))
@@ -121,7 +133,8 @@ impl Gathering {
 mod tests {
     use super::*;
 
-    const SMALL: Budget = Budget { line_bytes_max: 100, literal_bytes_max: 10, command_bytes_max: 40 };
+    const SMALL: Budget =
+        Budget { line_bytes_max: 100, literal_bytes_max: 10, command_bytes_max: 40, literals_max: 3 };
 
     fn announce(gathering: &mut Gathering, line: &[u8]) -> Announced {
         let literal = Literal::at_end(line).unwrap();
@@ -141,6 +154,16 @@ mod tests {
         gathering.line(b"", &SMALL);
         assert_eq!(gathering.bytes, b"a LOGIN {3}\r\njoe {1+}\r\nx");
         assert!(gathering.refusal.is_none());
+    }
+
+    #[test]
+    fn literals_are_counted_however_small() {
+        let mut gathering = Gathering::default();
+        for _ in 0..3 {
+            assert_eq!(announce(&mut gathering, b"a {0+}"), Announced::Read { bytes: 0, invite: false });
+        }
+        assert_eq!(announce(&mut gathering, b"a {0}"), Announced::Over);
+        assert!(matches!(gathering.refusal, Some(Refusal::CommandTooBig)));
     }
 
     #[test]

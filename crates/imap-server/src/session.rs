@@ -77,7 +77,7 @@ impl connection::Session for Session {
         match event {
             Event::Opened => self.greet(io),
             Event::Line { line, .. } => self.line(line, io),
-            Event::LineTooLong => self.line_too_long(io),
+            Event::LineTooLong { start } => self.line_too_long(start, io),
             Event::Content { bytes, last } => self.content(bytes, last),
             Event::Stream(_) => Next::Line, // never asked for
             Event::Drained => self.go_on(io),

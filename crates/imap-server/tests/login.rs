@@ -98,8 +98,8 @@ fn strangers_cannot_make_us_hold_much() {
     assert!(client.is_closed());
     let mut client = site.client();
     client.take();
-    let said = client.command(&"x".repeat(9000));
-    assert!(said.contains("BAD [TOOBIG]") && client.is_closed(), "{said}");
+    let said = client.command(&format!("NOOP {}", "x".repeat(9000)));
+    assert!(said.starts_with("t BAD [TOOBIG]") && client.is_closed(), "{said}");
 }
 
 #[test]
@@ -134,6 +134,22 @@ fn silence_ends_a_session() {
     assert_eq!((joe.io.deadline, joe.io.idle_timeout.as_secs()), (None, 1800));
     joe.event(Event::Timeout(TimeoutKind::Idle));
     assert!(joe.is_closed() && joe.take().starts_with("* BYE Autologout"));
+}
+
+/// research/store.md 4.3: a client announces a literal and sends nothing.
+#[test]
+fn a_literal_that_never_comes_is_waited_for_a_minute() {
+    let site = Site::new();
+    let mut stranger = site.client();
+    stranger.say(b"t LOGIN {5}\r\n");
+    assert_eq!(stranger.io.idle_timeout.as_secs(), 60);
+    stranger.event(Event::Timeout(TimeoutKind::Idle));
+    assert!(stranger.is_closed() && stranger.take().contains("* BYE Autologout"));
+    let mut joe = site.user("joe");
+    joe.say(b"t SELECT {5}\r\n");
+    assert_eq!(joe.io.idle_timeout.as_secs(), 1800);
+    joe.event(Event::Timeout(TimeoutKind::Idle));
+    assert!(joe.is_closed() && joe.take().contains("* BYE Autologout"));
 }
 
 #[test]

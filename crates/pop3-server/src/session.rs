@@ -179,7 +179,7 @@ impl ConnectionSession for Session {
                 self.next(Outcome::Done, io)
             }
             Event::Line { line, .. } => self.line(line, io), // RFC 1939 asks for CR LF; a bare LF is harmless here
-            Event::LineTooLong => self.complain("The line is too long", io),
+            Event::LineTooLong { .. } => self.complain("The line is too long", io),
             Event::Drained => {
                 let outcome = commands::go_on(self, io);
                 self.next(outcome, io)

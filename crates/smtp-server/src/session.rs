@@ -227,7 +227,7 @@ impl ConnectionSession for Session {
                 self.answer(Answer::Say(greeting), io)
             }
             Event::Line { line, bare_lf } => self.line(line, bare_lf, io),
-            Event::LineTooLong => self.line_too_long(io),
+            Event::LineTooLong { .. } => self.line_too_long(io),
             Event::Stream(bytes) => self.data(bytes, io),
             Event::Content { bytes, last } => match commands::bdat::piece(self, bytes, last, io) {
                 Some(answer) => self.answer(answer, io),

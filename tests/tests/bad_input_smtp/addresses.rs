@@ -18,6 +18,8 @@ const RCPT: &[(&str, &str)] = &[
     ("RCPT TO:<u1@[127.0.0.1]>", "550 5.7.1"),
     ("RCPT TO:<u1@[IPv6:::1]>", "550 5.7.1"),
     ("RCPT TO:<u1@[300.1.1.1]>", "501 5.1.3"),
+    ("RCPT TO:<u1@[127.0.0.1>", "501 5.1.3"),
+    ("RCPT TO:<u1@relay.test>", "550 5.7.1"),
     ("RCPT TO:<>", "501 5.1.3"),
     ("RCPT TO:<postmaster>", "250 2.1.5"),
     ("RCPT TO:<Postmaster@mta.test>", "250 2.1.5"),
@@ -54,6 +56,8 @@ const MAIL: &[(&str, &str)] = &[
     ("MAIL FROM: <a@discard.test>", "250 2.1.0"),
     ("MAIL FROM:a@discard.test", "501 5.5.2"),
     ("MAIL FROM:<a@discard.test", "501 5.1.7"),
+    ("MAIL FROM:<@>", "501 5.1.7"),
+    ("MAIL FROM:<a@b@discard.test>", "501 5.1.7"),
     ("MAIL FROM:<;id;@discard.test>", "501 5.1.7"),
     ("MAIL FROM:<a@discard.test> X", "555 5.5.4"),
 ];

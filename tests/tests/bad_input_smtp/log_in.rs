@@ -20,6 +20,7 @@ fn broken_exchanges_end_and_leave_nobody_logged_in() {
     let good = blob("\0alice\0alice-secret");
     let huge = blob(&"x".repeat(75_000));
     for (case, steps) in [
+        ("no mechanism", vec![("AUTH".to_owned(), "501 5.5.4")]),
         ("bad base64", vec![("AUTH PLAIN !!!".to_owned(), "501 5.5.2")]),
         ("bad base64, later", vec![("AUTH PLAIN".to_owned(), "334"), ("!!!".to_owned(), "501 5.5.2")]),
         // Not 535: it is no PLAIN message at all (RFC 4616 §2), so nobody's password was wrong.

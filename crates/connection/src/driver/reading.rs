@@ -24,7 +24,10 @@ impl Connection {
         match self.want {
             Want::Line => match self.input.next_line(self.io.line_limit) {
                 Line::Found { start, end, bare_lf } => return self.line(start, end, bare_lf),
-                Line::TooLong => return self.event(Event::LineTooLong, false),
+                Line::TooLong => {
+                    let start = self.input.take_start();
+                    return self.event(Event::LineTooLong { start: &start }, false);
+                }
                 Line::Endless => return self.end(CloseReason::Failed),
                 Line::Incomplete => {}
             },

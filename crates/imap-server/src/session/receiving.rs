@@ -40,15 +40,15 @@ impl Session {
         }
     }
 
-    /// A line was too long and is thrown away. Strangers are sent away for it.
-    pub(super) fn line_too_long(&mut self, io: &mut Io) -> Next {
+    /// A line was too long and was thrown away but for its `start`. Strangers are sent away for it.
+    pub(super) fn line_too_long(&mut self, start: &[u8], io: &mut Io) -> Next {
         let tag = match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Gathering(gathering) => tag_of(&gathering),
             Doing::Appending(appending) => appending.tag,
             Doing::Authenticating(authenticating) => authenticating.tag,
             Doing::Idling(idling) => idling.tag,
             Doing::Refusing(tag) => tag,
-            Doing::Nothing | Doing::Running(_) | Doing::Telling(_) => b"*"[..].into(),
+            Doing::Nothing | Doing::Running(_) | Doing::Telling(_) => tag_at(start),
         };
         let next = self.finish(&tag, Err(Refusal::CommandTooBig), io);
         match self.state {
@@ -175,5 +175,10 @@ impl Session {
 }
 
 fn tag_of(gathering: &Gathering) -> Box<[u8]> {
-    imap_wire::head(&gathering.bytes).map_or(b"*"[..].into(), |head| head.tag.into())
+    tag_at(&gathering.bytes)
+}
+
+/// The tag that a command begins with; `*` when there is none (RFC 3501 §7.1.3).
+fn tag_at(start: &[u8]) -> Box<[u8]> {
+    imap_wire::head(start).map_or(b"*"[..].into(), |head| head.tag.into())
 }

@@ -197,7 +197,8 @@ impl Client {
                     let bare_lf = line.last() != Some(&b'\r');
                     line.truncate(line.len() - usize::from(!bare_lf));
                     if line.len() > self.io.line_limit {
-                        self.event(Event::LineTooLong);
+                        let start = &line[..line.len().min(300)];
+                        self.event(Event::LineTooLong { start });
                     } else {
                         self.event(Event::Line { line: &line, bare_lf });
                     }
