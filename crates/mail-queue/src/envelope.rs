@@ -34,6 +34,8 @@ pub struct Recipient {
     pub state: State,
     /// The recipient (from 1) that this one was made from by forwarding or a group.
     pub from: Option<usize>,
+    /// By which way, when an account has several; what the mta wrote there.
+    pub via: Option<String>,
 }
 
 /// The envelope of one message.
@@ -293,6 +295,7 @@ fn recipient(value: &str) -> Result<Recipient, EnvelopeError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::Target;
     use proptest::prelude::*;
 
     pub fn sample() -> Envelope {
@@ -344,6 +347,28 @@ pub(crate) mod tests {
         for length in 0..bytes.len() {
             assert!(Envelope::decode(&bytes[..length]).is_err(), "cut at {length}");
         }
+    }
+
+    #[test]
+    fn a_recipient_that_was_split_has_a_place_for_each_way() {
+        let ways = [
+            ("x@a.example", None),
+            ("\"b c\"@a.example", Some("mailbox")),
+            ("\"b c\"@a.example", Some("program sort \"a <b>\" 100% \n#;")),
+        ];
+        let target = |(address, via): (&str, Option<&str>)| Target {
+            address: address.into(),
+            via: via.map(str::to_owned),
+        };
+        let ways_of = Step::Ways(ways.map(target).to_vec());
+        let text = format!("{}{}{}", sample().encode(), ways_of.encode(0, 7), Step::Done.encode(4, 8));
+        let read = Envelope::decode(text.as_bytes()).unwrap();
+        assert_eq!(read.recipients[0].state, State::Done);
+        let found: Vec<_> =
+            read.recipients[2..].iter().map(|one| (one.address.as_str(), one.via.as_deref())).collect();
+        assert_eq!(found, ways);
+        assert!(read.recipients[2..].iter().all(|one| one.from == Some(1) && one.orcpt.is_some()));
+        assert_eq!(read.pending().collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]

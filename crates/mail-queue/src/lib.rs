@@ -18,7 +18,7 @@ pub use entry::{Entry, Home};
 pub use envelope::{Envelope, EnvelopeError, Recipient, State};
 pub use id::QueueId;
 pub use incoming::IncomingMessage;
-pub use progress::Step;
+pub use progress::{Step, Target};
 pub use queue::{Queue, QueueError, QueueSettings};
 pub use start_check::{Checked, Waiting};
 pub use survey::{Folder, Survey};

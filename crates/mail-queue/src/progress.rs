@@ -7,6 +7,14 @@ use crate::escape::{escape, unescape};
 /// Recipients of one envelope at most, expansions included: a group that contains itself ends here.
 pub const RECIPIENTS_MAX: usize = 200_000;
 
+/// Who takes a recipient's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub address: String,
+    /// By which way; what the mta understands.
+    pub via: Option<String>,
+}
+
 /// One step. Its recipient is given by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -14,6 +22,8 @@ pub enum Step {
     Done,
     /// The recipient stands for these addresses, which are new recipients.
     Expanded(Vec<String>),
+    /// As `Expanded`, with the way of each: a mailbox and a program of one account fail and are repeated apart.
+    Ways(Vec<Target>),
     /// For good.
     Failed { status: String, text: String },
     /// The report of the failure is in the queue.
@@ -34,6 +44,10 @@ impl Step {
                 let list: String =
                     addresses.iter().map(|address| format!(" <{}>", escape(address))).collect();
                 format!("expanded {number} {now}{list}")
+            }
+            Step::Ways(targets) => {
+                let list: String = targets.iter().map(encode_target).collect();
+                format!("ways {number} {now}{list}")
             }
             Step::Failed { status, text } => format!("failed {number} {now} {status} {}", escape(text)),
             Step::Reported => format!("reported {number} {now}"),
@@ -57,6 +71,7 @@ impl Step {
         let step = match word {
             "done" => Step::Done,
             "expanded" => Step::Expanded(addresses(rest)?),
+            "ways" => Step::Ways(targets(rest)?),
             "failed" => {
                 let (status, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 Step::Failed { status: status.to_owned(), text: unescape(text)? }
@@ -80,6 +95,28 @@ fn addresses(mut rest: &str) -> Option<Vec<String>> {
     Some(found)
 }
 
+/// ` <address>`, or ` <address>;way` with the blanks of the way escaped, too.
+fn encode_target(target: &Target) -> String {
+    let via = target.via.as_deref().map(|via| format!(";{}", escape(via).replace(' ', "%20")));
+    format!(" <{}>{}", escape(&target.address), via.unwrap_or_default())
+}
+
+fn targets(mut rest: &str) -> Option<Vec<Target>> {
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let (address, behind) = in_angles(rest)?;
+        let (via, next) = behind.split_once(' ').unwrap_or((behind, ""));
+        let via = match via.strip_prefix(';') {
+            Some(via) => Some(unescape(via)?),
+            None if via.is_empty() => None,
+            None => return None,
+        };
+        found.push(Target { address: unescape(address)?, via });
+        rest = next;
+    }
+    Some(found)
+}
+
 /// The steps behind the end mark, up to the first that does not verify.
 pub fn read_steps(bytes: &[u8]) -> impl Iterator<Item = (usize, Step)> + '_ {
     bytes
@@ -95,23 +132,34 @@ pub fn apply(envelope: &mut Envelope, place: usize, step: Step) {
         envelope.last_error = text;
         return;
     }
-    let room = RECIPIENTS_MAX.saturating_sub(envelope.recipients.len());
     let Some(recipient) = envelope.recipients.get_mut(place) else { return };
     match step {
         Step::Done | Step::Moved(_) => recipient.state = State::Done,
         Step::Failed { status, text } => recipient.state = State::Failed { status, text },
         Step::Reported => recipient.state = State::Reported,
-        Step::Expanded(addresses) if addresses.len() <= room => {
-            recipient.state = State::Done;
-            let parent = recipient.clone();
-            envelope.recipients.extend(addresses.into_iter().map(|address| Recipient {
-                address,
-                orcpt: parent.orcpt.clone(),
-                notify: parent.notify.clone(),
-                state: State::Pending,
-                from: Some(place + 1),
-            }));
+        Step::Expanded(addresses) => {
+            let targets = addresses.into_iter().map(|address| Target { address, via: None }).collect();
+            replace(envelope, place, targets);
         }
-        Step::Expanded(_) | Step::Attempt { .. } => {}
+        Step::Ways(targets) => replace(envelope, place, targets),
+        Step::Attempt { .. } => {}
     }
+}
+
+/// Puts new recipients behind the others; the one they stand for is done. Nothing changes when there are too many.
+fn replace(envelope: &mut Envelope, place: usize, targets: Vec<Target>) {
+    if envelope.recipients.len().saturating_add(targets.len()) > RECIPIENTS_MAX {
+        return;
+    }
+    let recipient = &mut envelope.recipients[place];
+    recipient.state = State::Done;
+    let (orcpt, notify) = (recipient.orcpt.clone(), recipient.notify.clone());
+    envelope.recipients.extend(targets.into_iter().map(|target| Recipient {
+        address: target.address,
+        orcpt: orcpt.clone(),
+        notify: notify.clone(),
+        state: State::Pending,
+        from: Some(place + 1),
+        via: target.via,
+    }));
 }

@@ -185,6 +185,11 @@ impl Queue {
         Ok(ids)
     }
 
+    /// The folder of the queue; others keep what belongs to mail in transit in folders of their own there.
+    pub fn folder(&self) -> &Path {
+        &self.shared.settings.folder
+    }
+
     /// The message file of an id.
     pub fn message_path(&self, id: &QueueId) -> PathBuf {
         self.shared.messages.join(id.as_str())

@@ -1,12 +1,15 @@
 //! Files: making them durable, reserving their space, renaming without replacing.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice};
+use nix::fcntl::{FallocateFlags, OFlag, PosixFadviseAdvice};
+use nix::sys::stat::Mode;
 
 fn io_error(error: nix::errno::Errno) -> io::Error {
     io::Error::from_raw_os_error(error as i32)
@@ -45,6 +48,52 @@ pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let length = i64::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
     nix::fcntl::fallocate(file.as_fd(), FallocateFlags::empty(), offset, length).map_err(io_error)
+}
+
+/// How [`open_in`] opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    Read,
+    /// To read and to write; made with these permission bits when it is not there.
+    Write { mode: u32 },
+    /// To write; `AlreadyExists` when it is there.
+    New { mode: u32 },
+}
+
+/// Opens a file by its name in an opened folder, so that nobody who renames folders meanwhile is followed. A symbolic
+/// link at the end is refused, and a pipe does not block.
+///
+/// # Errors
+/// `InvalidInput` for a name that leads elsewhere; the system's.
+pub fn open_in(folder: &File, name: &OsStr, how: How) -> io::Result<File> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes == b"." || bytes == b".." || bytes.contains(&b'/') || bytes.contains(&0) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let always = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let (flags, mode) = match how {
+        How::Read => (OFlag::O_RDONLY, 0),
+        How::Write { mode } => (OFlag::O_RDWR | OFlag::O_CREAT, mode),
+        How::New { mode } => (OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, mode),
+    };
+    let opened = nix::fcntl::openat(folder.as_fd(), name, flags | always, Mode::from_bits_truncate(mode));
+    opened.map(File::from).map_err(io_error)
+}
+
+/// Removes a file by its name in an opened folder.
+///
+/// # Errors
+/// The system's.
+pub fn remove_in(folder: &File, name: &OsStr) -> io::Result<()> {
+    nix::unistd::unlinkat(folder.as_fd(), name, nix::unistd::UnlinkatFlags::NoRemoveDir).map_err(io_error)
+}
+
+/// Gives an opened file to a user.
+///
+/// # Errors
+/// The system's.
+pub fn give_to(file: &File, uid: u32, gid: u32) -> io::Result<()> {
+    std::os::unix::fs::fchown(file, Some(uid), Some(gid))
 }
 
 /// Bytes that an ordinary user may still write to the file system of `path`.
