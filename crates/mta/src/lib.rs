@@ -7,11 +7,18 @@
 //! smtp-deliver, unix-deliver, prog-deliver and autoreply-handler are not built yet: mail for other hosts, native and
 //! program delivery end in a report to the sender. Nothing disappears.
 
+pub mod autoreply;
+pub mod local;
+pub mod local_form;
+pub mod local_settings;
+pub mod mbox;
 pub mod mta;
 pub mod pool;
 pub mod settings;
 pub mod stages;
 pub mod timetable;
+pub mod trusted;
+pub mod ways;
 pub mod work;
 
 pub use mta::Mta;

@@ -9,6 +9,7 @@ use mail_queue::{Queue, QueueError, QueueId, Step, Waiting};
 use message_store::Store;
 use server_log::{Category, Log};
 
+use crate::local::Local;
 use crate::pool::Pool;
 use crate::settings::Settings;
 use crate::stages::{account_handler, error_handler, mailbox_deliver, smtp_router};
@@ -29,6 +30,7 @@ struct Pools {
     smtp_router: Arc<Pool<Box<Work>>>,
     mailbox_deliver: Arc<Pool<Box<Work>>>,
     error_handler: Arc<Pool<Box<Work>>>,
+    local: Local,
 }
 
 /// The running stages. Dropping it stops them.
@@ -49,6 +51,7 @@ impl Mta {
             smtp_router: Pool::new(),
             mailbox_deliver: Pool::new(),
             error_handler: Pool::new(),
+            local: Local::new(),
         });
         let timetable = Arc::new(Timetable::default());
         let desk = Arc::new(desk);
@@ -77,6 +80,8 @@ fn start_pools(desk: &Arc<Desk>, pools: &Arc<Pools>, flow: &Arc<Flow>) -> io::Re
         }
     };
     let settings = &desk.settings;
+    let to = flow.clone();
+    pools.local.start(desk, move |work| to.onward(work), |module| Box::new(panicked(module)))?;
     let to = flow.clone();
     pools.account_handler.start(
         "account-handler",
@@ -116,6 +121,7 @@ impl Drop for Mta {
         self.pools.account_handler.stop();
         self.pools.smtp_router.stop();
         self.pools.mailbox_deliver.stop();
+        self.pools.local.stop();
         self.pools.error_handler.stop();
     }
 }
@@ -155,7 +161,14 @@ impl Flow {
 
     fn deliver(&self, mut work: Box<Work>) {
         mailbox_deliver::run(&self.desk, &mut work);
-        self.end_attempt(work);
+        self.onward(work);
+    }
+
+    /// To the stages of this host's other ways, one after the other.
+    fn onward(&self, work: Box<Work>) {
+        if let Some(work) = self.pools.local.take(work) {
+            self.end_attempt(work);
+        }
     }
 
     /// Finished, failed, or to be tried again.

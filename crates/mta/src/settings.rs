@@ -6,6 +6,8 @@ use directory::LocalDomains;
 use server_config::Config;
 use server_config::parameters::{local, service_smtp};
 
+use crate::local_settings::LocalSettings;
+
 /// How one stage runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
@@ -50,6 +52,8 @@ pub struct Settings {
     pub hops_exceeded: Actions,
     pub quota_exceeded: Actions,
     pub unknown_account: Actions,
+    /// Of unix-deliver, prog-deliver and autoreply-handler.
+    pub local: LocalSettings,
 }
 
 impl Settings {
@@ -80,6 +84,7 @@ impl Settings {
             ),
             hops_exceeded: Actions(config.get(&service_smtp::HOPCOUNTEXCEED_ACTIONS)),
             quota_exceeded: Actions(config.get(&service_smtp::QUOTAEXCEED_ACTIONS)),
+            local: LocalSettings::from_config(config),
             unknown_account: Actions(config.get(&service_smtp::UNKNOWNACCTS_ACTIONS)),
         }
     }

@@ -1,6 +1,9 @@
 //! The stages, one file each, in the order in which a message meets them.
 
 pub mod account_handler;
+pub mod autoreply_handler;
 pub mod error_handler;
 pub mod mailbox_deliver;
+pub mod prog_deliver;
 pub mod smtp_router;
+pub mod unix_deliver;

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use directory::Entry as Account;
 use mail_queue::{Entry, State, Step};
 
+use crate::ways::Way;
+
 /// Where a recipient's copy goes.
 #[derive(Clone, Debug)]
 pub enum Route {
     /// A user's mailbox; the sub-address, if there was one.
     Mailbox { account: Arc<Account>, folder: Option<String> },
+    /// Another way of an account on this host.
+    Local { account: Arc<Account>, way: Way },
     /// Not of our domains: the router's to say.
     Elsewhere,
 }
@@ -42,6 +46,27 @@ impl Work {
     /// Not now.
     pub fn delay(&mut self, text: impl Into<String>) {
         self.delay = Some(Delay { text: text.into() });
+    }
+
+    /// Takes the routes that one of the local stages goes.
+    pub fn take_local(&mut self, wanted: impl Fn(&Way) -> bool) -> Vec<(usize, Arc<Account>, Way)> {
+        let (taken, left) = std::mem::take(&mut self.routes)
+            .into_iter()
+            .partition(|(_, route)| matches!(route, Route::Local { way, .. } if wanted(way)));
+        self.routes = left;
+        let taken: Vec<(usize, Route)> = taken;
+        taken
+            .into_iter()
+            .filter_map(|(place, route)| match route {
+                Route::Local { account, way } => Some((place, account, way)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The way that was written down for a recipient.
+    pub fn way(&self, place: usize) -> Option<Way> {
+        self.entry.envelope.recipients[place].via.as_deref().and_then(Way::decode)
     }
 
     /// Recipients whose reports are due.

@@ -53,7 +53,8 @@ pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
 /// How [`open_in`] opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    Read,
+    /// To look at what it is; not even its owner needs to be able to read it.
+    Look,
     /// To read and to write; made with these permission bits when it is not there.
     Write { mode: u32 },
     /// To write; `AlreadyExists` when it is there.
@@ -72,7 +73,7 @@ pub fn open_in(folder: &File, name: &OsStr, how: How) -> io::Result<File> {
     }
     let always = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let (flags, mode) = match how {
-        How::Read => (OFlag::O_RDONLY, 0),
+        How::Look => (OFlag::O_PATH, 0),
         How::Write { mode } => (OFlag::O_RDWR | OFlag::O_CREAT, mode),
         How::New { mode } => (OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, mode),
     };

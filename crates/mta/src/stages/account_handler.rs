@@ -2,15 +2,17 @@
 //!
 //! Forwarding and groups make new recipients in the same envelope, recorded before they are delivered to. A user that
 //! forwards and keeps a copy is among the new ones again; whoever is met a second time on the way is delivered to
-//! directly, so that forwarding in a circle ends in a mailbox.
+//! directly, so that forwarding in a circle ends in a mailbox. The ways of an account that has several (a mailbox and a
+//! program, a vacation) become recipients of their own likewise.
 
 use std::sync::Arc;
 
 use directory::{DirectoryError, Entry as Account, Found, Kind};
-use mail_queue::Step;
+use mail_queue::{Step, Target};
 use server_log::Category;
 
 use crate::mta::Desk;
+use crate::ways::{self, Way};
 use crate::work::{Route, Work};
 
 /// Forwardings and groups one behind the other at most.
@@ -51,6 +53,9 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
     }
     match find(desk, local, domain) {
         Err(why) => work.delay(why.to_string()),
+        Ok((Found::Nobody, _)) if work.way(place) == Some(Way::AutoReply) => {
+            let _ = work.entry.record(place, Step::Done); // who is gone answers nobody
+        }
         Ok((Found::Nobody, _)) => work.fail(place, "5.1.1", "no such user here"),
         Ok((Found::Several(count), _)) => {
             work.delay(format!("{address} is the address of {count} entries of the directory"));
@@ -94,11 +99,19 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
             format!("the mailbox is on {host}, and mail cannot be sent on yet"),
         );
     }
+    if let Some(way) = work.way(place) {
+        return take(work, place, account, folder, way);
+    }
     let ancestry = work.ancestry(place);
     let met_before = ancestry[1..].iter().any(|address| account.has_address(address));
+    let ways = ways::of(&account, work.entry.envelope.sender.as_deref(), base::clock::unix_seconds());
+    let only_mailbox = ways.iter().all(|way| *way == Way::Mailbox);
     if !account.forward.is_empty() && !met_before {
         if ancestry.len() > CHAIN_MAX {
             return work.fail(place, "5.4.6", "too many forwardings one behind the other");
+        }
+        if !only_mailbox {
+            return split(work, place, &account.forward, ways, &account);
         }
         let mut to = account.forward.clone();
         if account.delivery.mailbox {
@@ -106,15 +119,52 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
         }
         return expand(work, place, to, &account.mail);
     }
-    if account.delivery.mailbox {
+    if !ways.iter().any(ways::delivers) {
+        return work.fail(place, "5.4.6", "the forwardings go in a circle");
+    }
+    if only_mailbox {
         return work.routes.push((place, Route::Mailbox { account, folder }));
     }
-    let why = if account.forward.is_empty() {
-        "native and program delivery are not built yet"
-    } else {
-        "the forwardings go in a circle"
-    };
-    work.fail(place, if account.forward.is_empty() { "5.3.3" } else { "5.4.6" }, why);
+    split(work, place, &[], ways, &account);
+}
+
+/// A way that was written down in an earlier attempt, or just now.
+fn take(work: &mut Work, place: usize, account: Arc<Account>, folder: Option<String>, way: Way) {
+    if way == Way::Mailbox {
+        return work.routes.push((place, Route::Mailbox { account, folder }));
+    }
+    let programs = ways::programs(&account);
+    if matches!(way, Way::Program(_)) && !programs.contains(&way) {
+        // Another command stands in the directory now: mended, perhaps because this one failed.
+        return match programs.is_empty() {
+            true => work.fail(place, "5.2.1", "the account's program was taken away"),
+            false => split(work, place, &[], programs, &account),
+        };
+    }
+    work.routes.push((place, Route::Local { account, way }));
+}
+
+/// Puts forward addresses and ways in a recipient's place, but for what is among the recipients already.
+fn split(work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, account: &Account) {
+    let recipients = &work.entry.envelope.recipients;
+    let mut targets: Vec<Target> = unmet(work, forward.to_vec(), "")
+        .into_iter()
+        .map(|address| Target { address, via: None })
+        .collect();
+    for way in ways {
+        // A mailbox keeps the sub-address; of the others two addresses of one user are the same.
+        let address = match way {
+            Way::Mailbox => recipients[place].address.clone(),
+            _ => account.mail.clone(),
+        };
+        let via = Some(way.encode());
+        let there = |one: &mail_queue::Recipient| one.via == via && one.address.eq_ignore_ascii_case(&address);
+        if !recipients.iter().any(there) {
+            targets.push(Target { address, via });
+        }
+    }
+    let wanted = targets.len();
+    replace(work, place, Step::Ways(targets), wanted);
 }
 
 fn expand_group(work: &mut Work, place: usize, group: &Account) {
@@ -129,6 +179,13 @@ fn expand_group(work: &mut Work, place: usize, group: &Account) {
 
 /// Puts addresses in a recipient's place. Those that have the message already are left out, but for `own`.
 fn expand(work: &mut Work, place: usize, to: Vec<String>, own: &str) {
+    let new = unmet(work, to, own);
+    let wanted = new.len();
+    replace(work, place, Step::Expanded(new), wanted);
+}
+
+/// The addresses that are no recipients yet, and `own`.
+fn unmet(work: &Work, to: Vec<String>, own: &str) -> Vec<String> {
     let mut new: Vec<String> = Vec::new();
     for address in to {
         let known = |other: &str| other.eq_ignore_ascii_case(&address);
@@ -138,9 +195,13 @@ fn expand(work: &mut Work, place: usize, to: Vec<String>, own: &str) {
             new.push(address);
         }
     }
+    new
+}
+
+/// Records that `wanted` new recipients take a place.
+fn replace(work: &mut Work, place: usize, step: Step, wanted: usize) {
     let before = work.entry.envelope.recipients.len();
-    let wanted = new.len();
-    let recorded = work.entry.record(place, Step::Expanded(new));
+    let recorded = work.entry.record(place, step);
     if work.entry.envelope.recipients.len() < before + wanted {
         return work.fail(place, "5.3.4", "too many recipients");
     }

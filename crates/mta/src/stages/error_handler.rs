@@ -44,6 +44,10 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
         if actions.reply() && has_sender && wants_reply {
             to_sender.push(*place);
         }
+        // An automatic answer that cannot be delivered is nobody's business (RFC 3834 §3.3).
+        if !has_sender && recipient.notify.as_deref() == Some("never") {
+            continue;
+        }
         // A report that fails is nobody's but the postmaster's.
         if actions.postmaster() || !has_sender {
             to_postmaster.push(*place);

@@ -10,7 +10,13 @@ use crate::mta::Desk;
 use crate::work::{Route, Work};
 
 pub fn run(desk: &Desk, work: &mut Work) {
-    let routes = std::mem::take(&mut work.routes);
+    let (routes, others): (Vec<_>, Vec<_>) = std::mem::take(&mut work.routes)
+        .into_iter()
+        .partition(|(_, route)| matches!(route, Route::Mailbox { .. }));
+    work.routes = others;
+    if routes.is_empty() {
+        return;
+    }
     let path = work.entry.message_path();
     // Computed once, for all recipients.
     let prepared = match File::open(&path).map_err(StoreError::from).and_then(|file| Prepared::of_file(&file))

@@ -1,8 +1,8 @@
 //! Site-wide settings, alarms, SNMP.
 
 parameters! {
-    SITE_LANGUAGE: Text = "gen.sitelanguage", "en", 0, 0, false, Restart, Status::NotYet("reply languages"), "smtpd", "The language of the site.";
-    INSTALLED_LANGUAGES: Text = "gen.installedlanguages", "en", 0, 0, false, Restart, Status::NotYet("reply languages"), "smtpd", "Languages that have texts.";
+    SITE_LANGUAGE: Text = "gen.sitelanguage", "en", 0, 0, false, Restart, Status::Active, "smtpd", "The language of the site.";
+    INSTALLED_LANGUAGES: Text = "gen.installedlanguages", "en", 0, 0, false, Restart, Status::Ignored("a language is there when there is a text in it"), "nobody", "Languages that have texts.";
     ACCOUNT_URL: Text = "gen.accounturl", "", 0, 0, false, Restart, Status::NotYet("XSERVERINFO"), "imapd", "The page of account settings, for clients that ask.";
     FOLDER_URL: Text = "gen.folderurl", "", 0, 0, false, Restart, Status::NotYet("XSERVERINFO"), "imapd", "The page of folder settings, for clients that ask.";
     FILTER_URL: Text = "gen.filterurl", "", 0, 0, false, Restart, Status::NotYet("XSERVERINFO"), "imapd", "The page of filters, for clients that ask.";

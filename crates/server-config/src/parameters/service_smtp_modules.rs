@@ -26,12 +26,14 @@ parameters! {
     USE_MX: Switch = "service.smtp.smtp-deliver.usemx", "yes", 0, 1, false, Restart, Status::NotYet("relaying"), "smtpd", "Whether MX records are used.";
     INTERNAL_MX: NameServers = "service.smtp.smtp-deliver.internalmxserverip", "", 0, 0, false, Restart, Status::Active, "smtpd", "Name servers inside, asked first; they and the outer ones stand in for /etc/resolv.conf.";
     EXTERNAL_MX: NameServers = "service.smtp.smtp-deliver.externalmxserverip", "", 0, 0, false, Restart, Status::Active, "smtpd", "Name servers outside, asked after the inner ones.";
-    MAIL_DELIVERY_PROGRAM: Text = "service.smtp.unix-deliver.maildeliveryprogram", "/usr/bin/mail", 0, 0, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "The program of native delivery.";
-    NEED_SENDER: Switch = "service.smtp.unix-deliver.needsender", "no", 0, 1, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "Whether that program is given the sender.";
-    STRIP_CR: Switch = "service.smtp.unix-deliver.stripcr", "yes", 0, 1, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "Whether that program gets bare line feeds.";
-    UNIX_UID: Count = "service.smtp.unix-deliver.defaultuid", "1", 0, 4294967295, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "The uid of that program.";
-    UNIX_GID: Count = "service.smtp.unix-deliver.defaultgid", "1", 0, 4294967295, false, Restart, Status::NotYet("unix-deliver"), "smtpd", "The gid of that program.";
-    DEFAULT_VACATION: Text = "service.smtp.autoreply-handler.defaultvacation", "", 0, 0, false, Restart, Status::NotYet("auto-reply"), "smtpd", "The text of a vacation without a text of its own.";
-    DEFAULT_REPLY: Text = "service.smtp.autoreply-handler.defaultreply", "", 0, 0, false, Restart, Status::NotYet("auto-reply"), "smtpd", "The text of a reply without a text of its own.";
-    DEFAULT_ECHO: Text = "service.smtp.autoreply-handler.defaultecho", "", 0, 0, false, Restart, Status::NotYet("auto-reply"), "smtpd", "The text of a echo without a text of its own.";
+    MAIL_DELIVERY_PROGRAM: Text = "service.smtp.unix-deliver.maildeliveryprogram", "", 0, 0, false, Restart, Status::Active, "smtpd", "The program of native delivery, in the place of mbox files (the original: /usr/bin/mail).";
+    NEED_SENDER: Switch = "service.smtp.unix-deliver.needsender", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether that program is given the sender, behind the uid.";
+    STRIP_CR: Switch = "service.smtp.unix-deliver.stripcr", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether that program gets bare line feeds.";
+    UNIX_UID: Count = "service.smtp.unix-deliver.defaultuid", "1", 1, 4294967294, false, Restart, Status::Active, "smtpd", "The uid of that program when smtpd is root.";
+    UNIX_GID: Count = "service.smtp.unix-deliver.defaultgid", "1", 1, 4294967294, false, Restart, Status::Active, "smtpd", "The gid of that program when smtpd is root.";
+    DEFAULT_VACATION: Text = "service.smtp.autoreply-handler.defaultvacation", "", 0, 0, false, Restart, Status::Active, "smtpd", "The text of a vacation without a text of its own; $ ends a line, ;lang-fr behind the name marks a language.";
+    DEFAULT_REPLY: Text = "service.smtp.autoreply-handler.defaultreply", "", 0, 0, false, Restart, Status::Active, "smtpd", "The text of a reply without a text of its own.";
+    DEFAULT_ECHO: Text = "service.smtp.autoreply-handler.defaultecho", "", 0, 0, false, Restart, Status::Active, "smtpd", "The text of an echo without a text of its own.";
+    MAIL_SPOOL: Text = "local.service.smtp.unix-deliver.mailspool", "/var/mail", 0, 0, false, Restart, Status::Active, "smtpd", "The folder of the mbox files of native delivery, one for each uid. Ours.";
+    VACATION_PERIOD: Days = "local.service.smtp.autoreply-handler.vacationperiod", "7", 1, 365, false, Restart, Status::Active, "smtpd", "How long a sender is not answered again. Ours.";
 }

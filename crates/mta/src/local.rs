@@ -1,0 +1,112 @@
+//! The stages beside mailbox-deliver that end on this host, each with its own workers: unix-deliver, prog-deliver,
+//! autoreply-handler.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::autoreply::remembered::Remembered;
+use crate::mta::Desk;
+use crate::pool::Pool;
+use crate::stages::{autoreply_handler, prog_deliver, unix_deliver};
+use crate::ways::Way;
+use crate::work::{Route, Work};
+
+/// Below the queue: who was answered.
+const REMEMBERED: &str = "autoreply";
+
+/// The three pools.
+pub struct Local {
+    autoreply_handler: Arc<Pool<Box<Work>>>,
+    unix_deliver: Arc<Pool<Box<Work>>>,
+    prog_deliver: Arc<Pool<Box<Work>>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Local {
+    pub fn new() -> Local {
+        Local {
+            autoreply_handler: Pool::new(),
+            unix_deliver: Pool::new(),
+            prog_deliver: Pool::new(),
+            stopping: Arc::default(),
+        }
+    }
+
+    /// Starts the workers. A message that a stage is done with goes to `onward`.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(
+        &self,
+        desk: &Arc<Desk>,
+        onward: impl Fn(Box<Work>) + Clone + Send + Sync + 'static,
+        panicked: impl Fn(&'static str) -> Box<dyn Fn() + Send + Sync>,
+    ) -> io::Result<()> {
+        let settings = &desk.settings.local;
+        let remembered = Remembered::new(&desk.queue.folder().join(REMEMBERED));
+        let (at, to) = (desk.clone(), onward.clone());
+        self.autoreply_handler.start(
+            "autoreply-handler",
+            settings.autoreply_handler.threads,
+            move |mut work| {
+                autoreply_handler::run(&at, &remembered, &mut work);
+                to(work);
+            },
+            panicked("autoreply-handler"),
+        )?;
+        let (at, to, stopping) = (desk.clone(), onward.clone(), self.stopping.clone());
+        self.unix_deliver.start(
+            "unix-deliver",
+            settings.unix_deliver.threads,
+            move |mut work| {
+                unix_deliver::run(&at, &mut work, &|| !stopping.load(Ordering::Relaxed));
+                pass(&stopping, work, &to);
+            },
+            panicked("unix-deliver"),
+        )?;
+        let (at, to, stopping) = (desk.clone(), onward, self.stopping.clone());
+        self.prog_deliver.start(
+            "prog-deliver",
+            settings.prog_deliver.threads,
+            move |mut work| {
+                prog_deliver::run(&at, &mut work, &|| !stopping.load(Ordering::Relaxed));
+                pass(&stopping, work, &to);
+            },
+            panicked("prog-deliver"),
+        )
+    }
+
+    /// Gives a message to the stage whose turn it is; back when there is none. What may take long comes last.
+    pub fn take(&self, work: Box<Work>) -> Option<Box<Work>> {
+        let has = |wanted: fn(&Way) -> bool| {
+            work.routes.iter().any(|(_, route)| matches!(route, Route::Local { way, .. } if wanted(way)))
+        };
+        let pool = if has(|way| *way == Way::AutoReply) {
+            &self.autoreply_handler
+        } else if has(|way| *way == Way::Native) {
+            &self.unix_deliver
+        } else if has(|way| matches!(way, Way::Program(_))) {
+            &self.prog_deliver
+        } else {
+            return Some(work);
+        };
+        pool.push(work);
+        None
+    }
+
+    /// Running programs are ended; their messages, and all that wait, stay in the queue.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.autoreply_handler.stop();
+        self.unix_deliver.stop();
+        self.prog_deliver.stop();
+    }
+}
+
+/// A message that was left undone because smtpd stops goes on at the next start, at once.
+fn pass(stopping: &AtomicBool, work: Box<Work>, onward: &impl Fn(Box<Work>)) {
+    if !stopping.load(Ordering::Relaxed) {
+        onward(work);
+    }
+}
