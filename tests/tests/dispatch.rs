@@ -99,7 +99,15 @@ fn two_smtp_threads_serve_two_hundred_sessions() {
 /// S11, S24: the modules' pools are as large as their minruncount says, and mail flows.
 #[test]
 fn every_module_has_the_workers_it_was_given() {
-    let modules = ["account-handler", "smtp-router", "mailbox-deliver", "error-handler"];
+    let modules = [
+        "account-handler",
+        "smtp-router",
+        "mailbox-deliver",
+        "error-handler",
+        "unix-deliver",
+        "prog-deliver",
+        "autoreply-handler",
+    ];
     let mut setup = Setup::default();
     for (index, module) in modules.iter().enumerate() {
         setup = setup.set(&format!("service.smtp.{module}.minruncount"), &(index + 1).to_string());
@@ -108,9 +116,15 @@ fn every_module_has_the_workers_it_was_given() {
     instance.send("alice", "through small pools");
     instance.wait_for_messages("alice", 1);
     let pid = instance.pid("smtp").unwrap();
-    for (module, count) in
-        [("account-handler", 1), ("smtp-router", 2), ("mailbox-deliver", 1), ("error-handler", 4)]
-    {
+    for (module, count) in [
+        ("account-handler", 1),
+        ("smtp-router", 2),
+        ("mailbox-deliver", 1),
+        ("error-handler", 4),
+        ("unix-deliver", 5),
+        ("prog-deliver", 6),
+        ("autoreply-handler", 7),
+    ] {
         assert_eq!(workers(pid, module), count, "{module}: {:?}", threads(pid));
     }
 }

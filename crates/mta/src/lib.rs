@@ -4,8 +4,7 @@
 //! [`stages`]. A message goes through them as one piece of [`work::Work`]; what happened is recorded in its envelope, so that
 //! after a crash it goes on where it was, and a step that is done again does no harm.
 //!
-//! smtp-deliver, unix-deliver, prog-deliver and autoreply-handler are not built yet: mail for other hosts, native and
-//! program delivery end in a report to the sender. Nothing disappears.
+//! smtp-deliver is not built yet: mail for other hosts ends in a report to the sender. Nothing disappears.
 
 pub mod autoreply;
 pub mod local;

@@ -23,8 +23,8 @@ pub struct Local {
     stopping: Arc<AtomicBool>,
 }
 
-impl Local {
-    pub fn new() -> Local {
+impl Default for Local {
+    fn default() -> Local {
         Local {
             autoreply_handler: Pool::new(),
             unix_deliver: Pool::new(),
@@ -32,7 +32,9 @@ impl Local {
             stopping: Arc::default(),
         }
     }
+}
 
+impl Local {
     /// Starts the workers. A message that a stage is done with goes to `onward`.
     ///
     /// # Errors

@@ -336,7 +336,8 @@ fn is_forgotten(folder: &File, name: &OsString) -> bool {
     let Ok(data) = file.metadata() else { return false };
     let age = base::clock::unix_seconds().saturating_sub(data.mtime());
     let mut text = String::new();
-    let pid = (&mut file).take(20).read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
+    let pid =
+        (&mut file).take(20).read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
     age > LOCK_AGE_MAX || pid.is_some_and(|pid| !os::process::is_running(pid))
 }
 
@@ -370,7 +371,9 @@ mod tests {
         append(folder.path(), "Subject: b\n\nb\n").unwrap();
         assert_eq!(
             content(folder.path()),
-            format!("{FROM}\nSubject: a\n\n>From x\n>>From y\nFromage\n>>From\n\n{FROM}\nSubject: b\n\nb\n\n")
+            format!(
+                "{FROM}\nSubject: a\n\n>From x\n>>From y\nFromage\n>>From\n\n{FROM}\nSubject: b\n\nb\n\n"
+            )
         );
         assert_eq!(fs::metadata(folder.path().join("alice")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the lock is gone");

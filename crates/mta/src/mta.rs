@@ -51,7 +51,7 @@ impl Mta {
             smtp_router: Pool::new(),
             mailbox_deliver: Pool::new(),
             error_handler: Pool::new(),
-            local: Local::new(),
+            local: Local::default(),
         });
         let timetable = Arc::new(Timetable::default());
         let desk = Arc::new(desk);

@@ -27,7 +27,11 @@ pub fn program(folder: &Path, name: &str) -> Result<PathBuf, Refusal> {
     let untrusted = |why: String| Refusal::Untrusted(why);
     let bare = name.strip_prefix(&format!("{}/", folder.display())).unwrap_or(name);
     if bare.is_empty() || bare.contains(['/', '\0']) || bare == "." || bare == ".." || bare.starts_with('-') {
-        return Err(Refusal::Name(format!("'{}' names no program of {}", base::escape(name), folder.display())));
+        return Err(Refusal::Name(format!(
+            "'{}' names no program of {}",
+            base::escape(name),
+            folder.display()
+        )));
     }
     let folder = fs::canonicalize(folder).map_err(|why| untrusted(format!("{}: {why}", folder.display())))?;
     for above in folder.ancestors() {

@@ -55,10 +55,15 @@ pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
 pub enum How {
     /// To look at what it is; not even its owner needs to be able to read it.
     Look,
+    Read,
     /// To read and to write; made with these permission bits when it is not there.
-    Write { mode: u32 },
+    Write {
+        mode: u32,
+    },
     /// To write; `AlreadyExists` when it is there.
-    New { mode: u32 },
+    New {
+        mode: u32,
+    },
 }
 
 /// Opens a file by its name in an opened folder, so that nobody who renames folders meanwhile is followed. A symbolic
@@ -74,6 +79,7 @@ pub fn open_in(folder: &File, name: &OsStr, how: How) -> io::Result<File> {
     let always = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let (flags, mode) = match how {
         How::Look => (OFlag::O_PATH, 0),
+        How::Read => (OFlag::O_RDONLY, 0),
         How::Write { mode } => (OFlag::O_RDWR | OFlag::O_CREAT, mode),
         How::New { mode } => (OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, mode),
     };

@@ -92,14 +92,12 @@ impl Languages {
 
 impl Wish {
     fn first(&self, has_text: &impl Fn(&str) -> bool) -> Option<String> {
-        let exact = self.languages.iter().find(|language| has_text(language));
-        if exact.is_some() || !self.loosely {
-            return exact.cloned();
-        }
         self.languages.iter().find_map(|language| {
-            // RFC 4647 §3.4: from the end, part by part.
+            // RFC 4647 §3.4: each in its order, from its end, part by part.
             let shorter = language.rmatch_indices('-').map(|(at, _)| &language[..at]);
-            shorter.into_iter().find(|language| has_text(language)).map(str::to_owned)
+            let shorter = shorter.filter(|_| self.loosely);
+            let mut forms = std::iter::once(language.as_str()).chain(shorter);
+            forms.find(|language| has_text(language)).map(str::to_owned)
         })
     }
 }
@@ -107,13 +105,17 @@ impl Wish {
 /// `fr-BE, fr;q=0.8, en;q=0.3`: what is wanted most comes first.
 fn accepted(value: &[u8]) -> Vec<String> {
     let value = String::from_utf8_lossy(&unfold(value)).into_owned();
-    let items: Vec<&str> =
-        if value.contains([',', ';']) { value.split(',').collect() } else { value.split_whitespace().collect() };
+    let items: Vec<&str> = if value.contains([',', ';']) {
+        value.split(',').collect()
+    } else {
+        value.split_whitespace().collect()
+    };
     let mut wanted: Vec<(u32, String)> = Vec::new();
     for item in items.into_iter().take(LANGUAGES_MAX) {
         let mut parts = item.split(';');
         let language = parts.next().and_then(tag);
-        let weight = parts.find_map(|part| part.trim().strip_prefix("q=")).unwrap_or("1").trim().parse::<f32>();
+        let weight =
+            parts.find_map(|part| part.trim().strip_prefix("q=")).unwrap_or("1").trim().parse::<f32>();
         if let (Some(language), Some(weight)) = (language, weight.ok().filter(|weight| *weight > 0.0)) {
             wanted.push(((weight.min(1.0) * 1000.0) as u32, language));
         }
@@ -162,9 +164,13 @@ mod tests {
     #[test]
     fn the_recommended_table_gives_each_country_its_language() {
         let recommended = languages("fr fr$de de$es es$jp ja");
-        for (domain, language) in
-            [("example.fr", "fr"), ("example.de", "de"), ("a.b.ES", "es"), ("example.jp", "ja"), ("x.test", "en")]
-        {
+        for (domain, language) in [
+            ("example.fr", "fr"),
+            ("example.de", "de"),
+            ("a.b.ES", "es"),
+            ("example.jp", "ja"),
+            ("x.test", "en"),
+        ] {
             assert_eq!(recommended.choose(b"", None, &format!("x@{domain}"), has(BUILT_IN)), language);
         }
     }
@@ -175,7 +181,10 @@ mod tests {
         for text in ["jp ja$grp.co.jp en", "grp.co.jp en$jp ja"] {
             let table = languages(text);
             let of = |domain: &str| table.choose(b"", None, &format!("a@{domain}"), has(BUILT_IN));
-            assert_eq!([of("grp.co.jp"), of("sub.GRP.co.jp"), of("x.co.jp"), of("notgrp.co.jp")], ["en", "en", "ja", "ja"]);
+            assert_eq!(
+                [of("grp.co.jp"), of("sub.GRP.co.jp"), of("x.co.jp"), of("notgrp.co.jp")],
+                ["en", "en", "ja", "ja"]
+            );
         }
     }
 
@@ -190,7 +199,11 @@ mod tests {
             assert_eq!(of(&["fr", "nl"]), "fr");
             assert_eq!(of(&["de", "ja"]), "en");
         }
-        assert_eq!(languages("be fr-BE").choose(b"", None, "x@a.be", has(&["fr"])), "en", "the list says everything");
+        assert_eq!(
+            languages("be fr-BE").choose(b"", None, "x@a.be", has(&["fr"])),
+            "en",
+            "the list says everything"
+        );
     }
 
     /// S88 to S91, each before the next.
@@ -201,7 +214,10 @@ mod tests {
         let ja = b"Subject: x\r\nX-Accept-Language: ko, ja-JP\r\n\r\n";
         let choose = |header: &[u8], reader, address| table.choose(header, reader, address, has(BUILT_IN));
         assert_eq!(choose(ja, Some(&reader), "x@a.fr"), "ja");
-        assert_eq!(choose(b"Prefer-Language: es\r\nX-Accept-Language: ja\r\n", Some(&reader), "x@a.fr"), "es");
+        assert_eq!(
+            choose(b"Prefer-Language: es\r\nX-Accept-Language: ja\r\n", Some(&reader), "x@a.fr"),
+            "es"
+        );
         assert_eq!(choose(b"Prefer-Language: ko\r\n", Some(&reader), "x@a.fr"), "de");
         assert_eq!(choose(b"", None, "x@a.fr"), "fr");
         assert_eq!(choose(b"", None, "x@a.org"), "en");
@@ -216,7 +232,10 @@ mod tests {
 
     #[test]
     fn weights_order_a_list_and_zero_takes_out() {
-        assert_eq!(accepted(b" en;q=0.3, fr;q=0.8,\r\n de, ja;q=0, *, x_y, es;q=nonsense"), ["de", "fr", "en"]);
+        assert_eq!(
+            accepted(b" en;q=0.3, fr;q=0.8,\r\n de, ja;q=0, *, x_y, es;q=nonsense"),
+            ["de", "fr", "en"]
+        );
     }
 
     proptest! {

@@ -113,7 +113,8 @@ fn message_ids(header: &[u8], name: &str) -> Vec<String> {
         let inner = word.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
         word.len() <= 250
             && inner.is_some_and(|inner| {
-                inner.contains('@') && inner.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'<' && byte != b'>')
+                inner.contains('@')
+                    && inner.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'<' && byte != b'>')
             })
     });
     words.map(str::to_owned).collect()
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(decode_words(header_field(header, "Subject").unwrap()), "Auto: Grüße  Bcc: x");
         assert_eq!(header_field(header, "Bcc"), None);
         let body = &message.as_bytes()[header.len()..];
-        assert_eq!(decode_text(body, "base64", "utf-8"), "不在です。");
+        assert_eq!(decode_text(body, "base64", "utf-8"), "不在です。\r\n");
     }
 
     #[test]
@@ -185,7 +186,7 @@ mod tests {
             let (start, end) = structure.part(path).unwrap().body;
             &message[start as usize..end as usize]
         };
-        assert_eq!(decode_text(body(&[1]).as_bytes(), "base64", "utf-8"), "不在です。");
+        assert_eq!(decode_text(body(&[1]).as_bytes(), "base64", "utf-8"), "不在です。\r\n");
         assert_eq!(body(&[2]), "Subject: x\r\n\r\nbody\r\n");
     }
 

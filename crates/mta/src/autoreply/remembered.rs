@@ -64,7 +64,9 @@ impl Remembered {
         let lines: Vec<Line> = text.lines().map_while(decode).collect();
         let sender = cut(&sender.to_lowercase());
         let counts = |line: &&Line| {
-            line.sender == sender && line.second >= measure.since && now.saturating_sub(line.second) < measure.seconds
+            line.sender == sender
+                && line.second >= measure.since
+                && now.saturating_sub(line.second) < measure.seconds
         };
         if lines.iter().any(|line| line.key == key && line.sender == sender) {
             return Ok(true); // begun before a crash
@@ -100,7 +102,7 @@ fn rewrite(path: &Path, mut lines: Vec<Line>, new: Line, oldest: i64) -> io::Res
         .collect();
     kept.reverse();
     let text: String = kept.into_iter().map(encode).collect();
-    base::durable_replace(path, text.as_bytes(), 0o600)
+    base::replace::durable_replace(path, text.as_bytes(), 0o600)
 }
 
 fn append(path: &Path, line: &str) -> io::Result<()> {
@@ -246,7 +248,10 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 5]).unwrap();
         assert!(memory.decide("alice", "dave@a.example", "3", 1001, WEEK).unwrap());
-        assert!(!memory.decide("alice", "dave@a.example", "4", 1002, WEEK).unwrap(), "it stands behind the torn one");
+        assert!(
+            !memory.decide("alice", "dave@a.example", "4", 1002, WEEK).unwrap(),
+            "it stands behind the torn one"
+        );
         assert!(!memory.decide("alice", "bob@a.example", "5", 1002, WEEK).unwrap());
         assert!(memory.decide("alice", "carol@a.example", "6", 1002, WEEK).unwrap());
     }

@@ -11,8 +11,16 @@ const RECIPIENT_FIELDS: [&str; 6] = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc"
 /// Fields that only lists write, beside `List-*` (RFC 2369, RFC 2919).
 const LIST_FIELDS: [&str; 4] = ["Mailing-List", "X-Mailing-List", "X-BeenThere", "X-List"];
 /// Whole local parts behind which nobody reads.
-const MACHINES: [&str; 8] =
-    ["mailer-daemon", "listserv", "majordomo", "mailman", "noreply", "no-reply", "donotreply", "do-not-reply"];
+const MACHINES: [&str; 8] = [
+    "mailer-daemon",
+    "listserv",
+    "majordomo",
+    "mailman",
+    "noreply",
+    "no-reply",
+    "donotreply",
+    "do-not-reply",
+];
 
 /// Why no answer is sent.
 pub type Reason = &'static str;
@@ -51,9 +59,8 @@ fn check_sender(account: &Account, sender: &str) -> Result<(), Reason> {
 }
 
 fn check_header(header: &[u8]) -> Result<(), Reason> {
-    let value = |name: &str| {
-        header_field(header, name).map(|value| decode_words(value).trim().to_ascii_lowercase())
-    };
+    let value =
+        |name: &str| header_field(header, name).map(|value| decode_words(value).trim().to_ascii_lowercase());
     let first_word =
         |value: String| value.split([';', '(', ' ', '\t']).next().map(str::to_owned).unwrap_or_default();
     if value("Auto-Submitted").map(first_word).is_some_and(|word| word != "no") {
@@ -84,9 +91,8 @@ fn check_header(header: &[u8]) -> Result<(), Reason> {
 
 /// Whether one of the account's addresses stands in a recipient field.
 fn names(account: &Account, header: &[u8]) -> bool {
-    let mut values = header_fields(header).filter(|(name, _)| {
-        RECIPIENT_FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
-    });
+    let mut values = header_fields(header)
+        .filter(|(name, _)| RECIPIENT_FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes())));
     values.any(|(_, value)| {
         address_list(value).iter().any(|item| match item {
             Item::Mailbox { local, domain, .. } => {

@@ -8,7 +8,7 @@ use directory::Entry as Account;
 use server_config::Config;
 use server_config::parameters::service_smtp_modules;
 
-use crate::autoreply::language::{Languages, tag};
+use crate::autoreply::language::tag;
 use crate::autoreply::vacation::Mode;
 
 /// The built-in texts: a section for each kind of message.

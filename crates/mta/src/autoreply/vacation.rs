@@ -75,7 +75,7 @@ fn generalized_time(text: &str) -> Option<(i64, i64)> {
         zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
     }
     let zone = zone_of(zone)?;
-    let second = date.to_datetime(time).to_zoned(zone).ok()?.timestamp().as_second();
+    let second = zone.to_timestamp(date.to_datetime(time)).ok()?.as_second();
     Some((second, if digits == 8 { 86_400 } else { 0 }))
 }
 

@@ -147,10 +147,8 @@ fn take(work: &mut Work, place: usize, account: Arc<Account>, folder: Option<Str
 /// Puts forward addresses and ways in a recipient's place, but for what is among the recipients already.
 fn split(work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, account: &Account) {
     let recipients = &work.entry.envelope.recipients;
-    let mut targets: Vec<Target> = unmet(work, forward.to_vec(), "")
-        .into_iter()
-        .map(|address| Target { address, via: None })
-        .collect();
+    let mut targets: Vec<Target> =
+        unmet(work, forward.to_vec(), "").into_iter().map(|address| Target { address, via: None }).collect();
     for way in ways {
         // A mailbox keeps the sub-address; of the others two addresses of one user are the same.
         let address = match way {
@@ -158,7 +156,8 @@ fn split(work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, acco
             _ => account.mail.clone(),
         };
         let via = Some(way.encode());
-        let there = |one: &mail_queue::Recipient| one.via == via && one.address.eq_ignore_ascii_case(&address);
+        let there =
+            |one: &mail_queue::Recipient| one.via == via && one.address.eq_ignore_ascii_case(&address);
         if !recipients.iter().any(there) {
             targets.push(Target { address, via });
         }

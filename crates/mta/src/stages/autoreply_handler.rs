@@ -14,12 +14,12 @@ use server_log::Category;
 
 use crate::autoreply::message::{Answer, Original, subject_of};
 use crate::autoreply::remembered::{ANSWERS_A_DAY_MAX, Measure, Remembered};
+use crate::autoreply::rules;
 use crate::autoreply::texts::words;
 use crate::autoreply::vacation::{Mode, is_answering, window};
-use crate::autoreply::rules;
 use crate::mta::Desk;
-use crate::work::Work;
 use crate::ways::Way;
+use crate::work::Work;
 
 /// Bytes of a header that the rules look at.
 const HEADER_BYTES_MAX: u64 = 256 * 1024;
@@ -63,9 +63,9 @@ pub fn run(desk: &Desk, remembered: &Remembered, work: &mut Work) {
         let uid = account.uid.as_deref().unwrap_or(&account.mail);
         let outcome = answer(desk, remembered, work, &account);
         match &outcome {
-            Ok(said) if desk.settings.local.autoreply_handler.log => desk
-                .log
-                .notice(Category::Protocol, format_args!("autoreply-handler: {id} for={uid} {said}")),
+            Ok(said) if desk.settings.local.autoreply_handler.log => {
+                desk.log.notice(Category::Protocol, format_args!("autoreply-handler: {id} for={uid} {said}"))
+            }
             Ok(_) => {}
             Err(why) => {
                 let age = base::clock::unix_seconds().saturating_sub(work.entry.envelope.arrived());

@@ -92,7 +92,9 @@ fn deliver(desk: &Desk, work: &Work, account: &Account, command: &str, wanted: &
     let Some(folder) = &settings.folder else {
         desk.log.error(
             Category::General,
-            format_args!("prog-deliver: service.smtp.prog-deliver.shellpath names no folder; no program is run"),
+            format_args!(
+                "prog-deliver: service.smtp.prog-deliver.shellpath names no folder; no program is run"
+            ),
         );
         return Outcome::Failed("5.3.5", "this server runs no programs".into());
     };
@@ -177,13 +179,13 @@ fn judge(name: &str, ran: &Ran) -> Outcome {
     match code {
         0 => Outcome::Delivered,
         71 | 74 | 75 => Outcome::Later(told(format!("{name} asks to try again later ({code})"))), // EX_OSERR, _IOERR, _TEMPFAIL
-        65 => failed("5.6.0"),                                                                   // EX_DATAERR
-        67 => failed("5.1.1"),                                                                   // EX_NOUSER
-        68 => failed("5.1.2"),                                                                   // EX_NOHOST
-        73 => failed("5.2.0"),                                                                   // EX_CANTCREAT
-        76 => failed("5.5.0"),                                                                   // EX_PROTOCOL
-        77 => failed("5.7.0"),                                                                   // EX_NOPERM
-        78 => failed("5.3.5"),                                                                   // EX_CONFIG
+        65 => failed("5.6.0"), // EX_DATAERR
+        67 => failed("5.1.1"), // EX_NOUSER
+        68 => failed("5.1.2"), // EX_NOHOST
+        73 => failed("5.2.0"), // EX_CANTCREAT
+        76 => failed("5.5.0"), // EX_PROTOCOL
+        77 => failed("5.7.0"), // EX_NOPERM
+        78 => failed("5.3.5"), // EX_CONFIG
         _ => failed("5.3.0"),
     }
 }
@@ -292,7 +294,10 @@ mod tests {
             assert!(matches!(ended(code, ""), Outcome::Failed(one, _) if one == status), "{code}");
         }
         let told = ended(1, "\x1b[31mfirst\r\n\r\nsecond\n3\n4\n5\n6\n");
-        assert_eq!(told, Outcome::Failed("5.3.0", "sort ended with 1:  [31mfirst / second / 3 / 4 / 5".into()));
+        assert_eq!(
+            told,
+            Outcome::Failed("5.3.0", "sort ended with 1:  [31mfirst / second / 3 / 4 / 5".into())
+        );
         let killed = Ran { end: End::Exit(ExitStatus::from_raw(9)), output: Vec::new() };
         assert!(matches!(judge("sort", &killed), Outcome::Later(_)));
         assert!(matches!(judge("sort", &Ran { end: End::TimedOut, ..killed }), Outcome::Later(_)));
@@ -305,7 +310,9 @@ mod tests {
         assert_eq!(words(r#"sort "two words" a"b c"d """#), ["sort", "two words", "ab cd", ""]);
         assert_eq!(words(r"sort \24HOME \5c \22"), ["sort", "$HOME", "\\", "\""]);
         assert_eq!(words("  "), [""; 0]);
-        for wrong in [r"sort \", r"sort \2", r"sort \zz", "sort \"open", r"sort \00", r"sort \ff", &"x ".repeat(101)] {
+        for wrong in
+            [r"sort \", r"sort \2", r"sort \zz", "sort \"open", r"sort \00", r"sort \ff", &"x ".repeat(101)]
+        {
             assert!(split(wrong).is_err(), "{wrong}");
         }
     }
@@ -313,7 +320,7 @@ mod tests {
     #[test]
     fn an_address_in_the_environment_is_harmless() {
         assert_eq!(harmless("-froot@a.example"), "_froot@a.example");
-        assert_eq!(harmless("\"a;$(id)\n\"@b.example"), "_a___id____@b.example");
+        assert_eq!(harmless("\"a;$(id)\n\"@b.example"), "_a___id___@b.example");
         assert_eq!(harmless("bob+x=y@a.example"), "bob+x=y@a.example");
     }
 

@@ -59,7 +59,9 @@ fn append(desk: &Desk, work: &Work, uid: &str) -> Outcome {
         from_line: from_line(envelope.sender.as_deref(), envelope.arrived()),
     };
     let path = work.entry.message_path();
-    let open = || -> io::Result<LineFeeds<BufReader<File>>> { Ok(LineFeeds::new(BufReader::new(File::open(&path)?))) };
+    let open = || -> io::Result<LineFeeds<BufReader<File>>> {
+        Ok(LineFeeds::new(BufReader::new(File::open(&path)?)))
+    };
     match mbox.append(&open) {
         Ok(Appended::New | Appended::Before) => Outcome::Delivered,
         Err(why) => Outcome::Later(format!("{}/{uid}: {why}", mbox.folder.display())),
@@ -73,7 +75,7 @@ fn from_line(sender: Option<&str>, arrived: i64) -> String {
         .chars()
         .map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c })
         .collect();
-    let moment = Timestamp::from_second(arrived).unwrap_or_default().to_zoned(TimeZone::UTC);
+    let moment = Timestamp::from_second(arrived).unwrap_or_default().to_zoned_datetime(TimeZone::UTC);
     format!("From {sender} {}", moment.strftime("%a %b %e %H:%M:%S %Y"))
 }
 
@@ -107,7 +109,10 @@ mod tests {
 
     #[test]
     fn the_from_line_is_that_of_mbox_files() {
-        assert_eq!(from_line(Some("bob@a.example"), 1_772_272_800), "From bob@a.example Sat Feb 28 10:00:00 2026");
+        assert_eq!(
+            from_line(Some("bob@a.example"), 1_772_272_800),
+            "From bob@a.example Sat Feb 28 10:00:00 2026"
+        );
         assert_eq!(from_line(None, 0), "From MAILER-DAEMON Thu Jan  1 00:00:00 1970");
         assert!(from_line(Some("\"a b\nFrom c\"@d"), 0).starts_with("From \"a_b_From_c\"@d Thu"));
     }
