@@ -10,5 +10,5 @@ pub mod memory;
 pub mod net;
 pub mod notify;
 pub mod process;
-pub mod user;
 pub mod run;
+pub mod user;
