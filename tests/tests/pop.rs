@@ -142,38 +142,6 @@ fn pipelined_commands_are_answered_in_order() {
 }
 
 #[test]
-fn strange_lines_are_refused_and_change_nothing() {
-    let instance = with_messages(1);
-    let mut pop = Pop::open(instance.connect(POP));
-    for line in
-        ["STAT", "LIST", "RETR 1", "DELE 1", "PASS x", "", "BOGUS", "USER", "AUTH NOSUCH", "AUTH PLAIN !!!"]
-    {
-        pop.refused(line);
-    }
-    pop.wire.send(format!("USER {}\r\n", "x".repeat(300)).as_bytes());
-    assert!(pop.wire.line().starts_with("-ERR"));
-    pop.ok("USER alice");
-    pop.ok("PASS alice-secret");
-    for line in [
-        "RETR",
-        "RETR 0",
-        "RETR -1",
-        "RETR 2",
-        "RETR 4294967297",
-        "RETR x",
-        "TOP 1",
-        "TOP 1 -1",
-        "LIST 0",
-        "UIDL 9",
-        "DELE 0",
-        "AUTH PLAIN",
-    ] {
-        pop.refused(line);
-    }
-    assert_eq!(pop.ok("STAT"), "+OK 1 17");
-}
-
-#[test]
 fn wrong_passwords_are_answered_late_and_all_alike() {
     let instance = Instance::start();
     for user in ["alice", "nobody"] {

@@ -135,6 +135,14 @@ impl Session {
         self.next(outcome, io)
     }
 
+    /// It ends an exchange of AUTH (RFC 5034 §4): what comes next is a command again.
+    fn line_too_long(&mut self, io: &mut Io) -> Next {
+        if matches!(self.state, State::Authenticating { .. }) {
+            self.state = State::Authorization { user: None };
+        }
+        self.complain("The line is too long", io)
+    }
+
     fn complain(&mut self, text: &str, io: &mut Io) -> Next {
         io.output.push(&answer::err(text));
         self.bad_commands = self.bad_commands.saturating_add(1);
@@ -179,7 +187,7 @@ impl ConnectionSession for Session {
                 self.next(Outcome::Done, io)
             }
             Event::Line { line, .. } => self.line(line, io), // RFC 1939 asks for CR LF; a bare LF is harmless here
-            Event::LineTooLong { .. } => self.complain("The line is too long", io),
+            Event::LineTooLong { .. } => self.line_too_long(io),
             Event::Drained => {
                 let outcome = commands::go_on(self, io);
                 self.next(outcome, io)
