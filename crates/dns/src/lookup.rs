@@ -89,7 +89,7 @@ impl Asker {
                         silent.push(server);
                     }
                     Ok(message) => {
-                        let secure = message.metadata.authentic_data && server.ip().is_loopback();
+                        let secure = message.metadata.authentic_data && is_trusted(server);
                         match reading::read(&message, name, kind) {
                             Reading::Useless(why) => reasons.note(server, why),
                             Reading::None(negative, None) => doubtful = doubtful.or(Some((negative, secure))),
@@ -108,6 +108,11 @@ impl Asker {
             None => Err(reasons.told(name, kind)),
         }
     }
+}
+
+/// Between this host and itself nobody can set the AD bit of an answer (RFC 4035 §4.9.3).
+fn is_trusted(server: SocketAddr) -> bool {
+    server.ip().to_canonical().is_loopback()
 }
 
 fn outcome(result: Result<Vec<Record>, Negative>, secure: bool, ttl: u32) -> Outcome {
@@ -130,5 +135,23 @@ impl Reasons {
         }
         let each: Vec<String> = self.0.iter().map(|(server, why)| format!("{server}: {why}")).collect();
         format!("the look-up of {name} {kind} failed: {}", each.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_trusted;
+
+    #[test]
+    fn a_server_across_a_network_is_not_believed_to_have_validated() {
+        for (server, trusted) in [
+            ("127.0.0.53:53", true),
+            ("[::1]:53", true),
+            ("[::ffff:127.0.0.1]:53", true),
+            ("192.0.2.1:53", false),
+            ("[2001:db8::1]:53", false),
+        ] {
+            assert_eq!(is_trusted(server.parse().unwrap()), trusted, "{server}");
+        }
     }
 }

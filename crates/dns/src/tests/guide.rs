@@ -156,6 +156,35 @@ fn a_ttl_of_nothing_and_a_failure_are_not_kept() {
 
 /// S61
 #[test]
+fn nothing_is_kept_for_longer_than_a_day_nor_its_absence_for_longer_than_three_hours() {
+    let stub = StubDns::with(&[("example.test", "MX", 604_800, "10 mx.test")]);
+    stub.set_negative_ttl(604_800);
+    let (resolver, clock) = timed(&[&stub]);
+    let asked = || {
+        assert!(resolver.mx("example.test").is_ok());
+        assert_eq!(resolver.mx("nowhere.test"), Err(DnsError::NoSuchDomain));
+        (stub.count("example.test", "MX"), stub.count("nowhere.test", "MX"))
+    };
+    assert_eq!(asked(), (1, 1));
+    clock.pass(10_799);
+    assert_eq!(asked(), (1, 1));
+    clock.pass(1);
+    assert_eq!(asked(), (1, 2));
+    clock.pass(86_400 - 10_800);
+    assert_eq!(asked(), (2, 3));
+}
+
+/// RFC 2181 §8
+#[test]
+fn a_ttl_that_is_no_number_of_seconds_is_nothing() {
+    let stub = StubDns::with(&[("example.test", "TXT", 1 << 31, "text")]);
+    let resolver = resolver(&[&stub]);
+    assert!(resolver.txt("example.test").is_ok() && resolver.txt("example.test").is_ok());
+    assert_eq!(stub.count("example.test", "TXT"), 2);
+}
+
+/// S61
+#[test]
 fn the_cache_holds_no_more_than_it_may() {
     let stub = StubDns::with(&[("a.test", "MX", 300, "10 mx.test"), ("b.test", "MX", 300, "10 mx.test")]);
     let small = Resolver::new(Settings { cache_entries: Some(1), ..settings(&[&stub]) }, Log::discard());
