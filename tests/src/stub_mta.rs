@@ -83,8 +83,10 @@ pub struct Received {
     pub mail: String,
     /// The lines of the RCPTs that were taken.
     pub rcpts: Vec<String>,
-    /// With dots taken off.
+    /// With dots taken off. Empty when the stub discards it.
     pub content: Vec<u8>,
+    /// Bytes of the content.
+    pub size: usize,
     /// It came under TLS.
     pub tls: bool,
     /// How many BDATs it came in; 0 for DATA.
@@ -127,6 +129,7 @@ struct Shared {
     offers: Vec<String>,
     tls: Option<SslAcceptor>,
     lmtp: bool,
+    discards: bool,
     rules: Mutex<Vec<Rule>>,
     seen: Mutex<Seen>,
     changed: Condvar,
@@ -160,6 +163,7 @@ pub struct Script {
     offers: Vec<String>,
     tls: Option<SslAcceptor>,
     lmtp: bool,
+    discards: bool,
     rules: Vec<Rule>,
 }
 
@@ -179,6 +183,7 @@ impl StubMta {
             offers: ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE"].map(str::to_owned).to_vec(),
             tls: None,
             lmtp: false,
+            discards: false,
             rules: Vec::new(),
         }
     }
@@ -256,6 +261,12 @@ impl Script {
         self
     }
 
+    /// Counts the bytes of contents and keeps none.
+    pub fn discard_content(mut self) -> Script {
+        self.discards = true;
+        self
+    }
+
     /// Does this every time at a step.
     pub fn on(self, step: Step, acts: &[Act]) -> Script {
         self.on_text(step, "", acts)
@@ -284,6 +295,7 @@ impl Script {
             offers: self.offers,
             tls: self.tls,
             lmtp: self.lmtp,
+            discards: self.discards,
             rules: Mutex::new(self.rules),
             seen: Mutex::default(),
             changed: Condvar::new(),

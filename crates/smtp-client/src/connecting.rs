@@ -76,7 +76,10 @@ impl Session {
             return if required { Err(failed(text)) } else { Ok(()) };
         }
         let limit = self.timeouts.helo;
-        let reply = self.ask("STARTTLS", "STARTTLS", limit).map_err(|broken| self.broken(&broken))?;
+        let reply = self.ask("STARTTLS", "STARTTLS", limit).map_err(|broken| match broken {
+            Broken::Closed(_) => failed(broken.text(&self.peer)), // it would take us without
+            other => self.broken(&other),
+        })?;
         if !reply.is_positive() {
             let text = format!("{} said at STARTTLS: {reply}", self.peer);
             return if required || self.refusal(&reply).is_none() { Err(failed(text)) } else { Ok(()) };
@@ -132,6 +135,7 @@ fn open(peer: &Peer, settings: &Settings) -> Result<Session, Refused> {
         timeouts: settings.timeouts,
         lmtp: settings.lmtp,
         needs_reset: false,
+        messages: 0,
         ended: false,
     })
 }

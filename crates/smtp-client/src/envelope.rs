@@ -49,7 +49,13 @@ impl Session {
             commands.push(Command::Reset);
         }
         commands.push(Command::Mail);
+        let before = commands.len();
         commands.extend((0..plan.rcpts.len()).filter(|p| plan.rcpts[*p].is_some()).map(Command::Rcpt));
+        if let Some(most) = self.offers.recipients_max {
+            let rest = commands.split_off(commands.len().min(before.saturating_add(most)));
+            let text = format!("{} takes {most} recipients at once", self.peer);
+            leave_out(&rest, &text, plan);
+        }
         if with_data && self.offers.pipelining {
             commands.push(Command::Data);
         }
@@ -63,8 +69,12 @@ impl Session {
                 break;
             }
             let is_late = begun.elapsed() > self.timeouts.rcpt.saturating_mul(FLIGHT_LIMITS);
-            if asked.full.is_some() || is_late && !asked.accepted.is_empty() {
-                self.leave_out(rest, plan, &asked);
+            if let Some(reply) = &asked.full {
+                leave_out(rest, &format!("{} said: {reply}", self.peer), plan);
+                break;
+            }
+            if is_late && !asked.accepted.is_empty() {
+                leave_out(rest, &format!("{} takes too long for each recipient", self.peer), plan);
                 break;
             }
         }
@@ -162,18 +172,13 @@ impl Session {
         }
         Ok(())
     }
+}
 
-    /// Those that were not asked for have to wait for a transaction of their own.
-    fn leave_out(&self, rest: &[Command], plan: &mut Plan, asked: &Asked) {
-        let text = match &asked.full {
-            Some(reply) => format!("{} said: {reply}", self.peer),
-            None => format!("{} takes too long for each recipient", self.peer),
-        };
-        for command in rest {
-            if let Command::Rcpt(place) = command {
-                let status = "4.5.3".into();
-                plan.outcomes[*place] = Some(Outcome::Later { status, text: text.clone() });
-            }
+/// Those that were not asked for have to wait for a transaction of their own.
+fn leave_out(commands: &[Command], text: &str, plan: &mut Plan) {
+    for command in commands {
+        if let Command::Rcpt(place) = command {
+            plan.outcomes[*place] = Some(Outcome::Later { status: "4.5.3".into(), text: text.to_owned() });
         }
     }
 }

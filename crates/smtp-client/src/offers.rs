@@ -23,6 +23,10 @@ pub struct Offers {
     pub enhanced_codes: bool,
     /// RFC 3207.
     pub starttls: bool,
+    /// RFC 9422: recipients of one transaction at most.
+    pub recipients_max: Option<usize>,
+    /// RFC 9422: messages of one session at most.
+    pub messages_max: Option<usize>,
     /// RFC 4954: `PLAIN` among the mechanisms.
     pub auth_plain: bool,
     /// `LOGIN` among the mechanisms.
@@ -45,6 +49,7 @@ impl Offers {
                 "DSN" => offers.dsn = true,
                 "ENHANCEDSTATUSCODES" => offers.enhanced_codes = true,
                 "STARTTLS" => offers.starttls = true,
+                "LIMITS" => offers.limits(words),
                 "AUTH" => offers.mechanisms(words),
                 // The form of servers older than RFC 2554.
                 _ => {
@@ -55,6 +60,17 @@ impl Offers {
             }
         }
         offers
+    }
+
+    fn limits<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        for (name, value) in words.filter_map(|word| word.split_once('=')) {
+            let value = value.parse().ok().filter(|limit| *limit > 0);
+            match name.to_ascii_uppercase().as_str() {
+                "RCPTMAX" => self.recipients_max = value,
+                "MAILMAX" => self.messages_max = value,
+                _ => {}
+            }
+        }
     }
 
     fn mechanisms<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
@@ -89,6 +105,14 @@ mod tests {
             ..Offers::default()
         };
         assert_eq!(offers, expected); // the word behind the host's name is no keyword
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_none() {
+        let offers = read("250-mx\r\n250 LIMITS MAILMAX=5 rcptmax=20 RCPTDOMAINMAX=1 X\r\n");
+        assert_eq!((offers.messages_max, offers.recipients_max), (Some(5), Some(20)));
+        let offers = read("250-mx\r\n250 LIMITS MAILMAX=0 RCPTMAX=many\r\n");
+        assert_eq!((offers.messages_max, offers.recipients_max), (None, None));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Session {
     pub(crate) lmtp: bool,
     /// The transaction before this one was not taken to its good end: RSET comes first.
     pub(crate) needs_reset: bool,
+    /// Messages that were begun.
+    pub(crate) messages: usize,
     pub(crate) ended: bool,
 }
 

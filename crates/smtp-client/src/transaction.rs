@@ -43,11 +43,12 @@ impl Session {
             || Outcome::Later { status: "4.3.0".into(), text: format!("{} gave no answer", self.peer) };
         Transaction {
             recipients: plan.outcomes.into_iter().map(|known| known.unwrap_or_else(missing)).collect(),
-            reusable: !self.ended,
+            reusable: !self.ended && self.offers.messages_max.is_none_or(|most| self.messages < most),
         }
     }
 
     fn transact(&mut self, message: &Outgoing<'_>, plan: &mut Plan) -> Result<(), Broken> {
+        self.messages += 1;
         let chunked = self.offers.chunking && content::is_regular(message);
         let mut asked = self.envelope(plan, !chunked)?;
         if asked.accepted.is_empty() {

@@ -4,7 +4,7 @@
 mod common;
 
 use black_box::{Act, Step, StubMta};
-use common::{SHORT, message, open, send, settings, small, text, try_open, words};
+use common::{SHORT, message, open, send, settings, small, try_open, words};
 use proptest::prelude::*;
 
 const B: &[&str] = &["b@y.example"];
@@ -117,19 +117,14 @@ fn a_refusal_before_the_end_of_the_content_counts() {
 
 #[test]
 fn a_peer_that_reads_nothing_is_given_up() {
-    for offers in [&["PIPELINING"][..], &["CHUNKING"]] {
-        let step = if offers[0] == "CHUNKING" { Step::Content } else { Step::Data };
-        let stub = StubMta::new().offers(offers).on(step, &[Act::say("354 go"), Act::Silence]).start();
+    let data = StubMta::new().on(Step::Data, &[Act::say("354 go"), Act::Silence]);
+    let chunks = StubMta::new().offers(&["CHUNKING"]).on(Step::Rcpt, &[Act::say("250 ok"), Act::Silence]);
+    for stub in [data.start(), chunks.start()] {
         let mut settings = settings();
         (settings.timeouts.data_send, settings.timeouts.data) = (SHORT, SHORT);
         let begun = std::time::Instant::now();
         let transaction = send(&mut try_open(&stub, &settings).unwrap(), &message(&large(16)), B);
-        assert!(
-            matches!(words(&transaction)[0].as_str(), "later 4.4.2" | "later 4.5.0"),
-            "{}",
-            text(&transaction)
-        );
-        assert!(!transaction.reusable);
+        assert_eq!((words(&transaction), transaction.reusable), (vec!["later 4.4.2".to_owned()], false));
         assert!(begun.elapsed() < SHORT * 30, "{:?}", begun.elapsed());
     }
 }

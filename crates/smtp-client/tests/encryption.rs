@@ -6,7 +6,7 @@ mod common;
 use std::io::Write;
 
 use black_box::{Act, Authority, Certificate, Step, StubMta};
-use common::{open, peer, refused, send, settings, small, try_open, words};
+use common::{SHORT, open, peer, refused, send, settings, small, try_open, words};
 use openssl::hash::{MessageDigest, hash};
 use smtp_client::{Kind, Session, Settings, TlsUse, Tlsa, Verify};
 
@@ -21,7 +21,9 @@ fn tls_is_used_when_it_is_offered() {
     let stub = StubMta::new().tls(&Authority::new().issue("another.example.test")).start();
     let mut session = try_open(&stub, &with(TlsUse::Opportunistic)).unwrap();
     assert!(session.is_tls() && !session.offers().starttls, "{:?}", session.cipher());
+    assert!(session.is_alive());
     assert_eq!(words(&send(&mut session, &small(), &["b@y.example"])), ["ok"]);
+    assert!(session.is_alive());
     session.quit();
     let seen = stub.wait_until("the end", |seen| seen.open == 0);
     assert!(seen.received[0].tls);
@@ -74,6 +76,22 @@ fn a_handshake_that_fails_is_said_so() {
     assert_eq!(refused.kind, Kind::Tls);
     assert!(refused.text.contains("TLS failed"), "{refused}");
     assert!(try_open(&stub, &with(TlsUse::Never)).is_ok(), "the caller may try in the clear");
+}
+
+#[test]
+fn a_peer_that_closes_or_falls_silent_at_tls_is_left() {
+    let certificate = Authority::new().issue(HOST);
+    for acts in
+        [vec![Act::Close], vec![Act::say("220 go"), Act::Close], vec![Act::say("220 go"), Act::Silence]]
+    {
+        let stub = StubMta::new().tls(&certificate).on(Step::StartTls, &acts).start();
+        let mut settings = with(TlsUse::Opportunistic);
+        settings.timeouts.helo = SHORT;
+        let begun = std::time::Instant::now();
+        let refused = refused(&stub, &settings);
+        assert_eq!(refused.kind, Kind::Tls, "{refused}");
+        assert!(begun.elapsed() < SHORT * 20);
+    }
 }
 
 fn verified(certificate: &Certificate, trusted: &Authority, verify: Verify) -> Result<Session, String> {

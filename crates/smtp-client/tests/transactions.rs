@@ -9,6 +9,12 @@ use black_box::{Act, Step, StubMta};
 use common::{Message, SHORT, message, open, send, settings, small, text, try_open, words};
 use smtp_client::{OutRecipient, Outcome, Outgoing, Ret, Settings, Timeouts};
 
+/// Sessions are kept for the next message, by whichever thread has it.
+const _: fn() = || {
+    fn goes_to_another_thread<T: Send>() {}
+    goes_to_another_thread::<smtp_client::Session>();
+};
+
 const B: &[&str] = &["b@y.example"];
 const THREE: &[&str] = &["b@y.example", "c@y.example", "d@y.example"];
 
@@ -182,6 +188,23 @@ fn who_takes_no_more_recipients_gets_the_rest_in_another_transaction() {
     assert_eq!(words(&send(&mut open(&full), &small(), THREE)), ["ok", "failed 5.2.2", "ok"]);
 }
 
+/// RFC 9422
+#[test]
+fn limits_that_the_peer_announces_are_kept() {
+    for pipelining in ["PIPELINING", "DSN"] {
+        let stub = StubMta::new().offers(&[pipelining, "LIMITS RCPTMAX=2 MAILMAX=2"]).start();
+        let mut session = open(&stub);
+        let first = send(&mut session, &small(), THREE);
+        assert_eq!(
+            (words(&first), first.reusable),
+            (["ok", "ok", "later 4.5.3"].map(str::to_owned).to_vec(), true)
+        );
+        let second = send(&mut session, &small(), &THREE[2..]);
+        assert_eq!((words(&second), second.reusable), (vec!["ok".to_owned()], false));
+        assert_eq!(stub.wait_for(2)[0].rcpts.len(), 2);
+    }
+}
+
 #[test]
 fn a_reply_that_makes_no_sense_ends_the_session_and_decides_nothing() {
     let table: &[(Step, &str)] = &[
@@ -238,6 +261,34 @@ fn every_step_of_a_transaction_has_its_limit() {
             assert!(begun.elapsed() < SHORT * 20, "{name}: {:?}", begun.elapsed());
         }
     }
+}
+
+#[test]
+fn a_peer_that_does_not_answer_rset_is_given_up() {
+    let stub = StubMta::new().on(Step::Mail, &[Act::say("451 no")]).on(Step::Reset, &[Act::Silence]).start();
+    let mut settings = settings();
+    settings.timeouts.rset = SHORT;
+    let mut session = try_open(&stub, &settings).unwrap();
+    assert!(send(&mut session, &small(), B).reusable);
+    let transaction = send(&mut session, &small(), B);
+    assert_eq!((words(&transaction), transaction.reusable), (vec!["later 4.4.2".to_owned()], false));
+    assert!(text(&transaction).contains("RSET"), "{transaction:?}");
+}
+
+/// A hundred slow answers are no hundred limits: those that were taken get the message, the others wait.
+#[test]
+fn a_peer_that_is_slow_with_each_recipient_does_not_hold_the_session() {
+    let slow = [Act::Wait(Duration::from_millis(60)), Act::say("250 ok")];
+    let stub = StubMta::new().offers(&[]).on(Step::Rcpt, &slow).start();
+    let mut settings = settings();
+    settings.timeouts.rcpt = Duration::from_millis(100);
+    let addresses: Vec<String> = (0..50).map(|n| format!("r{n}@y.example")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let transaction = send(&mut try_open(&stub, &settings).unwrap(), &small(), &addresses);
+    let words = words(&transaction);
+    let taken = words.iter().filter(|word| *word == "ok").count();
+    assert!((1..20).contains(&taken) && words[49] == "later 4.5.3", "{words:?}");
+    assert_eq!(stub.wait_for(1)[0].rcpts.len(), taken);
 }
 
 #[test]

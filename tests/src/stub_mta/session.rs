@@ -129,19 +129,23 @@ impl Connection<'_> {
             if line == b".\r\n" {
                 break;
             }
-            self.message.content.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+            self.keep(line.strip_prefix(b".").unwrap_or(&line));
         }
         self.end_of_content()
     }
 
     fn chunk(&mut self, line: &str) -> Going<()> {
         let mut words = line.split(' ').skip(1);
-        let size: usize = words.next().and_then(|word| word.parse().ok()).ok_or(Gone)?;
+        let mut left: usize = words.next().and_then(|word| word.parse().ok()).ok_or(Gone)?;
         let is_last = words.next().is_some();
-        while self.input.len() < size {
-            self.more()?;
+        while left > 0 {
+            if self.input.is_empty() {
+                self.more()?;
+            }
+            let piece: Vec<u8> = self.input.drain(..left.min(self.input.len())).collect();
+            self.keep(&piece);
+            left -= piece.len();
         }
-        self.message.content.extend(self.input.drain(..size));
         self.message.chunks += 1;
         if is_last {
             return self.end_of_content();
@@ -150,6 +154,13 @@ impl Connection<'_> {
             self.forget();
         }
         Ok(())
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        self.message.size += piece.len();
+        if !self.shared.discards {
+            self.message.content.extend_from_slice(piece);
+        }
     }
 
     fn end_of_content(&mut self) -> Going<()> {
