@@ -367,6 +367,38 @@ fn native_delivery_appends_to_a_file_of_the_host() {
     assert!(log(&instance).contains("to=daemon delivered"));
 }
 
+/// Killed at any moment, smtpd leaves each message once in the mailbox and in the file, and one answer with each sender.
+#[test]
+fn a_crash_doubles_neither_native_mail_nor_answers() {
+    let spool = tempfile::tempdir().unwrap();
+    let (rounds, each) = if black_box::quick() { (4, 3) } else { (12, 5) };
+    let senders: Vec<String> = (0..rounds * each).map(|n| format!("s{n}")).collect();
+    let mut users: Vec<&str> = senders.iter().map(String::as_str).collect();
+    users.push("daemon");
+    let mut instance = Setup::default()
+        .users(&users)
+        .set("local.service.smtp.unix-deliver.mailspool", spool.path().to_str().unwrap())
+        .create();
+    change(&instance, "daemon", &["+mailDeliveryOption=native", "mailAutoReplyMode=vacation"]);
+    instance.start_all();
+    for round in senders.chunks(each) {
+        for sender in round {
+            let text = format!("To: daemon@example.test\r\nSubject: from-{sender}-\r\n\r\nx\r\n");
+            send(&instance, &format!("{sender}@example.test"), "daemon@example.test", &text);
+        }
+        instance.kill("smtp");
+        instance.start_all();
+    }
+    instance.wait_for_empty_queue();
+    let text = fs::read_to_string(spool.path().join("daemon")).unwrap();
+    for sender in &senders {
+        assert_eq!(text.matches(&format!("\nSubject: from-{sender}-\n")).count(), 1, "{sender}: {text}");
+        instance.wait_for_messages(sender, 1);
+    }
+    assert_eq!(text.matches("From s").count(), senders.len());
+    instance.wait_for_messages("daemon", senders.len() as u32);
+}
+
 /// The original's way: a program with the uid, and the sender if it is wanted.
 #[test]
 fn native_delivery_may_be_a_program() {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use os::file::{How, give_to, open_in, remove_in};
+use os::file::{How, create_whole, give_to, open_in, remove_in};
 use os::lock::{Mode, OfdLock};
 
 /// How long another program may hold a lock before the delivery is put off.
@@ -310,11 +310,8 @@ impl<'a> DotLock<'a> {
         let give_up = Instant::now() + LOCK_WAIT;
         let mut pause = Duration::from_millis(2);
         loop {
-            match open_in(folder, &name, How::New { mode: 0o644 }) {
-                Ok(mut file) => {
-                    let _ = write!(file, "{}", std::process::id()); // for people
-                    return Ok(DotLock { folder, name });
-                }
+            match create_whole(folder, &name, 0o644, std::process::id().to_string().as_bytes()) {
+                Ok(()) => return Ok(DotLock { folder, name }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -336,8 +333,9 @@ fn is_forgotten(folder: &File, name: &OsString) -> bool {
     let Ok(data) = file.metadata() else { return false };
     let age = base::clock::unix_seconds().saturating_sub(data.mtime());
     let mut text = String::new();
-    let pid =
-        (&mut file).take(20).read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
+    let read = (&mut file).take(20).read_to_string(&mut text);
+    // Some programs write no number, or 0.
+    let pid = read.ok().and_then(|_| text.trim().parse::<u32>().ok()).filter(|pid| *pid > 0);
     age > LOCK_AGE_MAX || pid.is_some_and(|pid| !os::process::is_running(pid))
 }
 
@@ -467,6 +465,15 @@ mod tests {
             fs::remove_file(&lock).unwrap();
             assert_eq!(waiting.join().unwrap().unwrap(), Appended::New);
         });
+        // One without a number is honoured until it is old.
+        let opened = File::open(folder.path()).unwrap();
+        for content in ["", "0"] {
+            fs::write(&lock, content).unwrap();
+            assert!(!is_forgotten(&opened, &"alice.lock".into()));
+            let file = File::options().write(true).open(&lock).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+            assert!(is_forgotten(&opened, &"alice.lock".into()));
+        }
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -85,6 +85,24 @@ pub fn open_in(folder: &File, name: &OsStr, how: How) -> io::Result<File> {
     };
     let opened = nix::fcntl::openat(folder.as_fd(), name, flags | always, Mode::from_bits_truncate(mode));
     opened.map(File::from).map_err(io_error)
+}
+
+/// Makes a file that appears with its content or not at all, whenever we are killed. Where the file system has no files
+/// without a name, it appears empty first.
+///
+/// # Errors
+/// `AlreadyExists`; as [`open_in`].
+pub fn create_whole(folder: &File, name: &OsStr, mode: u32, content: &[u8]) -> io::Result<()> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let Ok(unnamed) = nix::fcntl::openat(folder.as_fd(), ".", flags, Mode::from_bits_truncate(mode)) else {
+        let mut file = open_in(folder, name, How::New { mode })?;
+        return file.write_all(content);
+    };
+    let mut unnamed = File::from(unnamed);
+    unnamed.write_all(content)?;
+    let itself = format!("/proc/self/fd/{}", unnamed.as_raw_fd());
+    let follow = nix::fcntl::AtFlags::AT_SYMLINK_FOLLOW;
+    nix::unistd::linkat(nix::fcntl::AT_FDCWD, itself.as_str(), folder.as_fd(), name, follow).map_err(io_error)
 }
 
 /// Removes a file by its name in an opened folder.

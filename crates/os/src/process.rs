@@ -31,15 +31,6 @@ pub fn own_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-/// Number and primary group of a user of this host.
-///
-/// # Errors
-/// The system's list of users cannot be read.
-pub fn user_named(name: &str) -> io::Result<Option<(u32, u32)>> {
-    let user = nix::unistd::User::from_name(name)?;
-    Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
-}
-
 /// Whether a process with this number exists (a zombie does).
 pub fn is_running(pid: u32) -> bool {
     let Ok(pid) = i32::try_from(pid) else { return false };

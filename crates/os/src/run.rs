@@ -28,7 +28,7 @@ const ASK_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub cpu_seconds: u64,
-    /// Address space of each process.
+    /// What each process may write to: heap and private mappings. Space that is only reserved does not count.
     pub memory_bytes: u64,
     /// Of each file that it writes.
     pub file_bytes: u64,
@@ -170,7 +170,7 @@ fn confine(limits: Limits, parent: Pid) -> io::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
     let mut wanted = [
         (Resource::RLIMIT_CPU, Some(limits.cpu_seconds)),
-        (Resource::RLIMIT_AS, Some(limits.memory_bytes)),
+        (Resource::RLIMIT_DATA, Some(limits.memory_bytes)),
         (Resource::RLIMIT_FSIZE, Some(limits.file_bytes)),
         (Resource::RLIMIT_NOFILE, Some(limits.open_files)),
         (Resource::RLIMIT_NPROC, limits.processes),
@@ -362,6 +362,15 @@ mod tests {
         );
         let ran = run(&shell(&script), &mut &b""[..], &|| true).unwrap();
         assert_eq!(output(&ran), "WHO=us\n32\n0\n0077\n");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut program = shell("exec awk 'BEGIN { s = sprintf(\"%200000000d\", 1); print length(s) }'");
+        program.limits.memory_bytes = 64 << 20;
+        assert_ne!(code(&run(&program, &mut &b""[..], &|| true).unwrap()), Some(0));
+        program.limits.memory_bytes = 2 << 30;
+        assert_eq!(code(&run(&program, &mut &b""[..], &|| true).unwrap()), Some(0));
     }
 
     #[test]

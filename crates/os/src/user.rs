@@ -1,4 +1,4 @@
-//! Who runs this process, as the system's user database says.
+//! Users, as the system's user database says: who runs this process, who has a name.
 
 use nix::unistd::{Uid, User};
 
@@ -19,6 +19,15 @@ pub fn current() -> Option<SystemUser> {
     Some(SystemUser { name: user.name, full_name })
 }
 
+/// Number and primary group of a user; nothing when there is none of this name.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn numbers_of(name: &str) -> std::io::Result<Option<(u32, u32)>> {
+    let user = User::from_name(name)?;
+    Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
+}
+
 fn full_name(gecos: &str, name: &str) -> String {
     let first = gecos.split(',').next().unwrap_or("").trim();
     let mut letters = name.chars();
@@ -29,6 +38,12 @@ fn full_name(gecos: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_is_zero_and_nobody_has_a_strange_name() {
+        assert_eq!(numbers_of("root").unwrap(), Some((0, 0)));
+        assert_eq!(numbers_of("no such user").unwrap(), None);
+    }
 
     #[test]
     fn the_full_name_is_the_first_part_and_an_ampersand_the_log_in_name() {

@@ -43,7 +43,7 @@ pub fn run(desk: &Desk, work: &mut Work, wanted: &dyn Fn() -> bool) {
 
 fn append(desk: &Desk, work: &Work, uid: &str) -> Outcome {
     let owner: Owner = if os::process::own_uid() == 0 {
-        match os::process::user_named(uid) {
+        match os::user::numbers_of(uid) {
             Ok(Some(owner)) => Some(owner),
             Ok(None) => return Outcome::Failed("5.1.1", format!("this host has no user {uid}")),
             Err(why) => return Outcome::Later(format!("the users of this host cannot be read: {why}")),
