@@ -72,6 +72,8 @@ pub struct Envelope {
     pub next_attempt: i64,
     /// Of the last attempt.
     pub last_error: String,
+    /// Not tried until somebody releases it.
+    pub held: bool,
 }
 
 /// Why bytes are no envelope.
@@ -117,6 +119,7 @@ impl Envelope {
             attempts: 0,
             next_attempt: 0,
             last_error: String::new(),
+            held: false,
         }
     }
 

@@ -1,23 +1,28 @@
 //! Messages in transit: their files, their states and their hand-over. `docs/formats/queue.md` is the format.
 //!
 //! smtp-server begins a message, streams it in and commits it; from then on it is the mta's, which loads the entry,
-//! records how far it is and finishes it. Several processes may read the queue at once (mailq); one changes it (smtpd).
+//! records how far it is and finishes it. Several processes may read the queue at once (mailq); one changes it: smtpd
+//! while it runs, else a tool that holds smtpd's lock (msg-queue).
 
+mod commands;
 mod deferred;
 mod entry;
 mod envelope;
 mod escape;
 mod id;
 mod incoming;
+mod obey;
 mod progress;
 mod queue;
 mod start_check;
 mod survey;
 
+pub use commands::{Command, Verb};
 pub use entry::{Entry, Home};
 pub use envelope::{Envelope, EnvelopeError, Recipient, State};
 pub use id::QueueId;
 pub use incoming::IncomingMessage;
+pub use obey::{Finder, Obeyed};
 pub use progress::{Step, Target};
 pub use queue::{Queue, QueueError, QueueSettings};
 pub use start_check::{Checked, Waiting};

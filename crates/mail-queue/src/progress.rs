@@ -25,13 +25,26 @@ pub enum Step {
     /// As `Expanded`, with the way of each: a mailbox and a program of one account fail and are repeated apart.
     Ways(Vec<Target>),
     /// For good.
-    Failed { status: String, text: String },
+    Failed {
+        status: String,
+        text: String,
+    },
     /// The report of the failure is in the queue.
     Reported,
     /// Waits in the deferred queue now, under this id.
     Moved(QueueId),
     /// Tried, and not again before this second. Concerns the whole envelope.
-    Attempt { next: i64, text: String },
+    Attempt {
+        next: i64,
+        text: String,
+    },
+    /// Not tried until it is released. Concerns the whole envelope, as do those below.
+    Held,
+    Released,
+    /// May be tried from this second on, whatever the last attempt said.
+    Due(i64),
+    /// The same, and as if it had never been tried.
+    Requeued(i64),
 }
 
 impl Step {
@@ -53,6 +66,10 @@ impl Step {
             Step::Reported => format!("reported {number} {now}"),
             Step::Moved(id) => format!("moved {number} {now} {id}"),
             Step::Attempt { next, text } => format!("attempt 0 {next} {}", escape(text)),
+            Step::Held => format!("held 0 {now}"),
+            Step::Released => format!("released 0 {now}"),
+            Step::Due(second) => format!("due 0 {second}"),
+            Step::Requeued(second) => format!("requeued 0 {second}"),
         };
         let crc = base::crc32(line.as_bytes());
         format!("{line} #{crc:08x}\n")
@@ -79,6 +96,10 @@ impl Step {
             "reported" => Step::Reported,
             "moved" => Step::Moved(QueueId::parse(rest)?),
             "attempt" => return Some((0, Step::Attempt { next: second, text: unescape(rest)? })),
+            "held" => return Some((0, Step::Held)),
+            "released" => return Some((0, Step::Released)),
+            "due" => return Some((0, Step::Due(second))),
+            "requeued" => return Some((0, Step::Requeued(second))),
             _ => return None,
         };
         Some((number.checked_sub(1)?, step))
@@ -126,12 +147,7 @@ pub fn read_steps(bytes: &[u8]) -> impl Iterator<Item = (usize, Step)> + '_ {
 
 /// Changes the envelope as the step says. A step that does not fit changes nothing.
 pub fn apply(envelope: &mut Envelope, place: usize, step: Step) {
-    if let Step::Attempt { next, text } = step {
-        envelope.attempts = envelope.attempts.saturating_add(1);
-        envelope.next_attempt = next;
-        envelope.last_error = text;
-        return;
-    }
+    let Some(step) = apply_to_whole(envelope, step) else { return };
     let Some(recipient) = envelope.recipients.get_mut(place) else { return };
     match step {
         Step::Done | Step::Moved(_) => recipient.state = State::Done,
@@ -142,7 +158,7 @@ pub fn apply(envelope: &mut Envelope, place: usize, step: Step) {
             replace(envelope, place, targets);
         }
         Step::Ways(targets) => replace(envelope, place, targets),
-        Step::Attempt { .. } => {}
+        _ => {}
     }
 }
 
@@ -162,4 +178,25 @@ fn replace(envelope: &mut Envelope, place: usize, targets: Vec<Target>) {
         from: Some(place + 1),
         via: target.via,
     }));
+}
+
+/// Changes what concerns the whole envelope; gives back a step that concerns a recipient.
+fn apply_to_whole(envelope: &mut Envelope, step: Step) -> Option<Step> {
+    match step {
+        Step::Attempt { next, text } => {
+            envelope.attempts = envelope.attempts.saturating_add(1);
+            envelope.next_attempt = next;
+            envelope.last_error = text;
+        }
+        Step::Held => envelope.held = true,
+        Step::Released => envelope.held = false,
+        Step::Due(second) => envelope.next_attempt = second,
+        Step::Requeued(second) => {
+            envelope.next_attempt = second;
+            envelope.attempts = 0;
+            envelope.held = false;
+        }
+        of_recipient => return Some(of_recipient),
+    }
+    None
 }

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::envelope::BYTES_MAX;
+use crate::escape::unescape;
 use crate::{Envelope, EnvelopeError, QueueId};
 
 /// Bytes of an id.
@@ -117,6 +118,22 @@ impl Survey {
         Ok(folder)
     }
 
+    /// The name of the folder is the domain's, escaped; where it was cut, an envelope inside tells the domain.
+    fn domain_folder(&self, path: PathBuf) -> io::Result<Folder> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let domain = unescape(&name).unwrap_or_else(|| name.clone());
+        let mut folder = self.folder(path, Some(domain))?;
+        let first = if name.contains('~') { folder.ids().next() } else { None };
+        if let Some(id) = first {
+            let read = folder.read(&id, &mut Vec::new())?.and_then(Result::ok);
+            let address = read.and_then(|envelope| envelope.recipients.last().map(|one| one.address.clone()));
+            if let Some((_, domain)) = address.as_deref().and_then(|address| address.rsplit_once('@')) {
+                folder.domain = Some(domain.to_ascii_lowercase());
+            }
+        }
+        Ok(folder)
+    }
+
     /// Puts the folders below on the stack, so that they come in the order of their names.
     fn descend(&mut self, path: &Path, depth: usize) -> io::Result<()> {
         let mut below = Vec::new();
@@ -142,8 +159,7 @@ impl Iterator for Survey {
         loop {
             let (path, depth) = self.stack.pop()?;
             if depth == DOMAIN_DEPTH {
-                let domain = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                return Some(self.folder(path, Some(domain)));
+                return Some(self.domain_folder(path));
             }
             if let Err(why) = self.descend(&path, depth) {
                 return Some(Err(why));

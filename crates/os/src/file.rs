@@ -39,6 +39,16 @@ pub fn sync_dir(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Everything that was written so far to the file system on which `folder` is: for changes to many files, which one by
+/// one would take a sync each.
+///
+/// # Errors
+/// The system's.
+pub fn sync_file_system(folder: &Path) -> io::Result<()> {
+    let folder = File::open(folder)?;
+    nix::unistd::syncfs(folder.as_fd()).map_err(io_error)
+}
+
 /// Reserves blocks for `length` bytes from `offset` and lets the file grow to hold them, so that later writes there
 /// cannot meet a full disk.
 ///

@@ -1,4 +1,4 @@
-//! One inotify watch on one file, as a descriptor to wait on.
+//! One inotify watch on one file or folder, as a descriptor to wait on.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +9,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-/// Becomes readable when somebody wrote to the file (with `write`; stores through a map are not seen).
+/// Becomes readable when somebody wrote to the file (with `write`; stores through a map are not seen), or put something
+/// into the folder.
 pub struct Notify(Inotify);
 
 impl Notify {
@@ -21,6 +22,30 @@ impl Notify {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         inotify.add_watch(file, AddWatchFlags::IN_MODIFY)?;
         Ok(Notify(inotify))
+    }
+
+    /// Watches for names that come into `folder`.
+    ///
+    /// # Errors
+    /// As [`Notify::on`].
+    pub fn on_folder(folder: &Path) -> io::Result<Notify> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        inotify.add_watch(folder, AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CREATE)?;
+        Ok(Notify(inotify))
+    }
+
+    /// As [`Notify::wait`], and returns also when `stop` can be read or its other end is gone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn wait_beside(&self, stop: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        let mut both = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN), PollFd::new(stop, PollFlags::POLLIN)];
+        match poll(&mut both, timeout) {
+            Ok(0) => Ok(false),
+            Ok(_) | Err(Errno::EINTR) => self.take(),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits for a write, or for ever when `timeout` is nothing. Takes all events that came so far.
@@ -76,5 +101,17 @@ mod tests {
         file.write_all(b"x").unwrap();
         assert!(notify.wait(Some(Duration::from_secs(10))).unwrap());
         assert!(!notify.take().unwrap());
+    }
+
+    #[test]
+    fn a_name_that_comes_into_a_folder_or_a_closed_socket_ends_the_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let notify = Notify::on_folder(folder.path()).unwrap();
+        let (stop, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(!notify.wait_beside(stop.as_fd(), Duration::ZERO).unwrap());
+        std::fs::write(folder.path().join("x"), "").unwrap();
+        assert!(notify.wait_beside(stop.as_fd(), Duration::from_secs(10)).unwrap());
+        drop(other);
+        assert!(!notify.wait_beside(stop.as_fd(), Duration::from_secs(10)).unwrap());
     }
 }
