@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Instant, SystemTime};
 
+use black_box::instance::wait_for;
 use black_box::{Instance, Setup, run};
 
 /// CRC-32 (IEEE), bit by bit: what the format says, and not our code again.
@@ -269,4 +270,167 @@ fn a_long_queue_is_counted_in_seconds_and_in_little_memory() {
     eprintln!("{count} entries counted in {took:?}");
     assert_eq!(rows(&summary), [[count.to_string().as_str(), "one.test"]]);
     assert!(took.as_secs() < 20, "{took:?}");
+}
+
+fn msg_queue(instance: &Instance, arguments: &[&str]) -> String {
+    run(instance.tool("msg-queue").args(arguments))
+}
+
+/// An instance whose alice cannot be delivered to, with these messages waiting for her.
+fn with_mail_stuck(subjects: &[&str]) -> (Instance, PathBuf, Vec<String>) {
+    let instance = Setup::default().start();
+    let folder = instance.path("store/partition/primary/=user").join(hashdir(&instance, "alice"));
+    fs::create_dir_all(&folder).unwrap();
+    let way = folder.join("=alice");
+    fs::write(&way, "in the way").unwrap();
+    let mut smtp = instance.submission("bob");
+    let mut ids = Vec::new();
+    for subject in subjects {
+        let text = format!("Subject: {subject}\r\nFrom: bob@example.test\r\n\r\nx\r\n");
+        let reply = smtp.send_message("bob@example.test", &["alice@example.test"], &text);
+        ids.push(
+            reply.split_whitespace().find(|word| word.len() == 12 && word.contains('.')).unwrap().to_owned(),
+        );
+    }
+    for id in &ids {
+        let envelope = instance.path(&format!("queue/control/env-{id}"));
+        wait_for("an attempt", || fs::read_to_string(&envelope).ok()?.contains("\nattempt 0 ").then_some(()));
+    }
+    (instance, way, ids)
+}
+
+fn report_for_bob(instance: &Instance) -> String {
+    instance.wait_for_messages("bob", 1);
+    let mut imap = instance.imap("bob");
+    imap.ok("SELECT INBOX");
+    imap.ok("FETCH 1 BODY.PEEK[]").join("")
+}
+
+fn subjects_of_alice(instance: &Instance) -> Vec<String> {
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    let text = imap.ok("FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]").join("\n");
+    let mut found: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Subject: "))
+        .map(|line| line.trim().to_owned())
+        .collect();
+    found.sort();
+    found
+}
+
+/// The verbs change the queue; `stopped` says whether smtpd runs while they do. The outcome is the same.
+fn verbs(stopped: bool) {
+    let (mut instance, way, ids) = with_mail_stuck(&["held", "flushed", "requeued", "deleted", "expired"]);
+    if stopped {
+        instance.stop("smtp");
+    }
+    let dry = msg_queue(&instance, &["delete", "--all", "--dry-run"]);
+    assert!(dry.ends_with("would delete 5 messages\n") && ids.iter().all(|id| dry.contains(id)), "{dry}");
+    assert_eq!(msg_queue(&instance, &["hold", &ids[0]]), "hold: 1 message\n");
+    assert!(mailq(&instance, &["--json", "--id", &ids[0]]).starts_with("{\"queue_name\":\"hold\""));
+    assert_eq!(msg_queue(&instance, &["delete", "--id", &ids[3]]), "delete: 1 message\n");
+    assert!(!instance.path(&format!("queue/control/env-{}", ids[3])).exists());
+    assert!(!instance.path(&format!("queue/messages/{}", ids[3])).exists());
+    assert_eq!(msg_queue(&instance, &["expire", &ids[4]]), "expire: 1 message\n");
+    fs::remove_file(way).unwrap();
+    assert_eq!(msg_queue(&instance, &["requeue", &ids[2]]), "requeue: 1 message\n");
+    // Everything that is left and was not touched, and the held one, which stays.
+    let flushed = msg_queue(&instance, &["flush", "--recipient", "alice@*", "--sender", "bob@example.test"]);
+    assert!(flushed.starts_with("flush: "), "{flushed}");
+    if stopped {
+        instance.start_one("smtp");
+    }
+    instance.wait_for_messages("alice", 2);
+    assert_eq!(subjects_of_alice(&instance), ["flushed", "requeued"]);
+    let report = report_for_bob(&instance);
+    assert!(report.contains("Status: 4.4.7") && report.contains("given up by the administrator"), "{report}");
+    // What is held survives a restart.
+    instance.stop("smtp");
+    if !stopped {
+        instance.start_one("smtp");
+    }
+    assert_eq!(msg_queue(&instance, &["release", "--all"]), "release: 1 message\n");
+    if stopped {
+        instance.start_one("smtp");
+    }
+    instance.wait_for_messages("alice", 3);
+    instance.wait_for_empty_queue();
+    assert_eq!(instance.imap("bob").exists("INBOX"), 1, "delete tells nobody");
+}
+
+#[test]
+fn the_verbs_reach_a_running_smtpd() {
+    verbs(false);
+}
+
+#[test]
+fn the_verbs_change_the_queue_of_a_stopped_smtpd() {
+    verbs(true);
+}
+
+/// What waits for another host goes back to the active queue, or to its sender.
+#[test]
+fn deferred_mail_is_given_up_requeued_and_deleted() {
+    for stopped in [true, false] {
+        let mut instance = queue();
+        let deferred = instance.path("queue/deferred/SMTP-Deliver");
+        instance.start_one("store");
+        instance.start_one("imap");
+        if !stopped {
+            instance.start_one("smtp");
+        }
+        assert_eq!(msg_queue(&instance, &["delete", &id(2)]), "delete: 1 message\n");
+        assert_eq!(
+            msg_queue(&instance, &["expire", "--domain", "one.test", "--older-than", "150m"]),
+            "expire: 1 message\n"
+        );
+        assert_eq!(msg_queue(&instance, &["hold", "--domain", "two.test"]), "hold: 1 message\n");
+        let left = deferred.join(hashdir(&instance, "one.test")).join("one.test");
+        assert!(left.join(format!("env-{}", id(1))).exists());
+        for number in [2, 3] {
+            assert!(!left.join(format!("env-{}", id(number))).exists(), "{number}");
+            assert!(!left.join(hashdir(&instance, &id(number))).join(id(number)).exists(), "{number}");
+        }
+        if stopped {
+            instance.start_one("smtp");
+        }
+        instance.wait_for_messages("alice", 2); // the active one, and the report
+        instance.wait_for_empty_queue();
+        let mut imap = instance.imap("alice");
+        imap.ok("SELECT INBOX");
+        let all = imap.ok("FETCH 1:* BODY.PEEK[]").join("");
+        assert!(all.contains("Final-Recipient: rfc822; c@one.test"), "{all}");
+        assert_eq!(mailq(&instance, &["-l", "--domain", "two.test"]).matches("  held\n").count(), 1);
+    }
+}
+
+#[test]
+fn whom_a_verb_is_for_must_be_said() {
+    let instance = queue();
+    let refused = |arguments: &[&str]| {
+        let output = instance.tool("msg-queue").args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(refused(&["delete"]), "msg-queue: name messages, give filters, or --all\n");
+    assert_eq!(refused(&["flush", "GPM7U0ZZ.000"]), "msg-queue: GPM7U0ZZ.000 is not in the queue\n");
+    assert_eq!(msg_queue(&instance, &["hold", "--domain", "nowhere.test"]), "hold: 0 messages\n");
+    assert_eq!(mailq(&instance, &["-l"]).matches("held").count(), 0);
+}
+
+/// A command that is no command is set aside, and told.
+#[test]
+fn a_torn_command_is_put_into_lost_and_found() {
+    let instance = Setup::default().start();
+    let folder = instance.path("queue/commands");
+    fs::write(instance.path("torn"), "Mailboat-Command: 1\nVerb: delete\nBy: root\n").unwrap();
+    fs::rename(instance.path("torn"), folder.join("GPM7U001.000")).unwrap();
+    wait_for("the command to be set aside", || {
+        instance.path("queue/lost+found/GPM7U001.000").exists().then_some(())
+    });
+    wait_for("a line in the log", || {
+        let log = fs::read_to_string(instance.path("log/smtp/smtp")).ok()?;
+        log.lines().any(|line| line.contains("GPM7U001.000")).then_some(())
+    });
 }

@@ -299,3 +299,13 @@ fn a_large_message_needs_no_large_memory() {
         answer.split("RFC822.SIZE ").nth(1).unwrap().split(')').next().unwrap().parse().unwrap();
     assert!(stored > size, "{answer}");
 }
+
+/// `-q`: what waits is tried, here by the recipient.
+#[test]
+fn a_queue_run_is_a_flush() {
+    let instance = Setup::default().create();
+    assert_eq!(run(instance.tool("sendmail").arg("-qRalice")), "flush: 0 messages\n");
+    assert_eq!(run(instance.tool("sendmail").arg("-q")), "flush: 0 messages\n");
+    let output = instance.tool("sendmail").arg("-q30m").output().unwrap();
+    assert_eq!(code(&output), 64);
+}

@@ -149,7 +149,8 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "a size is a number of bytes, or one with k, M or G".into())
 }
 
-fn id(text: &str) -> Result<QueueId, String> {
+/// A queue id of a command line.
+pub fn id(text: &str) -> Result<QueueId, String> {
     QueueId::parse(text).ok_or_else(|| "an id looks like GPM7U00A.1B2".into())
 }
 

@@ -3,7 +3,7 @@
 //! A drop-in for what cron, mailx and git call `/usr/lib/sendmail`: the message comes on standard input, the recipients on
 //! the command line or, with `-t`, from To, Cc and Bcc. It is completed (Date, Message-ID, From), kept in a temporary file
 //! and not in memory, and submitted by SMTP to the smtpd of the instance; where that listens is looked up at each run.
-//! `-bs` passes SMTP through, `-bv` asks whether addresses can be written to, `-bp` is mailq.
+//! `-bs` passes SMTP through, `-bv` asks whether addresses can be written to, `-bp` is mailq, `-q` msg-queue flush.
 //!
 //! Exit statuses are those of sysexits(3). A status of 0 means that smtpd has taken responsibility for every recipient.
 //! // NMS: the look-up chains of the guide, L538 to L550; the options of the original's sendmail (`-t -f -i -bs -bp -F -v`).
@@ -21,11 +21,15 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 use directory::LocalDomains;
+use mail_queue::Verb;
 use server_config::parameters::local;
 use server_config::{Config, Instance};
 use smtp_wire::Address;
 use smtp_wire::address::AddressError;
 
+use crate::msg_queue::change::{self, Targets};
+use crate::selection::Selection;
+use crate::site::Site;
 use arguments::Arguments;
 use exit::Failure;
 use message::Author;
@@ -72,6 +76,9 @@ fn work(
     err: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let place = Place::find(arguments.instance.as_deref())?;
+    if let Some(what) = &arguments.queue_run {
+        return queue_run(what, &place, out);
+    }
     match arguments.mode() {
         "m" => submit(arguments, &place, input, out, err),
         "v" => verify(arguments, &place, out),
@@ -100,6 +107,27 @@ fn queue_listing(arguments: &Arguments, place: &Place, out: &mut dyn Write, err:
         2 => exit::USAGE,
         _ => exit::UNAVAILABLE,
     }
+}
+
+/// `-q`: what `msg-queue flush` does.
+fn queue_run(what: &str, place: &Place, out: &mut dyn Write) -> Result<u8, Failure> {
+    let around = |text: &str| vec![format!("*{text}*")];
+    let mut selection = Selection::default();
+    match what.split_at_checked(1) {
+        None => {}
+        Some(("R", text)) => selection.recipient = around(text),
+        Some(("S", text)) => selection.sender = around(text),
+        Some(("I", text)) => {
+            let id = crate::selection::id(text).map_err(|why| Failure::new(exit::USAGE, why))?;
+            selection.id = vec![id];
+        }
+        _ => return Err(Failure::new(exit::USAGE, format!("-q{what}: smtpd looks at its queue by itself"))),
+    }
+    let root = place.instance.as_ref().map(Instance::root);
+    let site = Site::open(root, "sendmail").map_err(|why| Failure::new(exit::CONFIG, why))?;
+    change::run(&site, Verb::Flush, &Targets::of(selection), out)
+        .map_err(|why| Failure::new(exit::UNAVAILABLE, why))?;
+    Ok(exit::OK)
 }
 
 /// Where this runs: the instance, if there is one, and what follows from its configuration.

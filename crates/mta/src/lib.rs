@@ -7,6 +7,7 @@
 //! smtp-deliver is not built yet: mail for other hosts ends in a report to the sender. Nothing disappears.
 
 pub mod autoreply;
+pub mod commands;
 pub mod local;
 pub mod local_form;
 pub mod local_settings;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use directory::Directory;
-use mail_queue::{Queue, QueueError, QueueId, Step, Waiting};
+use mail_queue::{Obeyed, Queue, QueueError, QueueId, Step, Waiting};
 use message_store::Store;
 use server_log::{Category, Log};
 
+use crate::commands::{Begin, Commands, Watch};
 use crate::local::Local;
 use crate::pool::Pool;
 use crate::settings::Settings;
@@ -38,6 +39,7 @@ pub struct Mta {
     pools: Arc<Pools>,
     timetable: Arc<Timetable>,
     clock: Option<JoinHandle<()>>,
+    watch: Option<Watch>,
 }
 
 impl Mta {
@@ -55,7 +57,13 @@ impl Mta {
         });
         let timetable = Arc::new(Timetable::default());
         let desk = Arc::new(desk);
-        let flow = Arc::new(Flow { desk: desk.clone(), pools: pools.clone(), timetable: timetable.clone() });
+        let commands = Arc::new(Commands::new(desk.queue.clone(), desk.log.clone()));
+        let flow = Arc::new(Flow {
+            desk: desk.clone(),
+            pools: pools.clone(),
+            timetable: timetable.clone(),
+            commands: commands.clone(),
+        });
         start_pools(&desk, &pools, &flow)?;
         for waiting in waiting {
             timetable.add(waiting.next_attempt, waiting.id);
@@ -68,7 +76,9 @@ impl Mta {
                 due.account_handler.push(id);
             }
         })?;
-        Ok(Mta { pools, timetable, clock: Some(clock) })
+        let to = flow.clone();
+        let watch = commands.watch(Box::new(move |id, obeyed| to.start_ordered(id, obeyed)))?;
+        Ok(Mta { pools, timetable, clock: Some(clock), watch: Some(watch) })
     }
 }
 
@@ -114,6 +124,7 @@ fn start_pools(desk: &Arc<Desk>, pools: &Arc<Pools>, flow: &Arc<Flow>) -> io::Re
 
 impl Drop for Mta {
     fn drop(&mut self) {
+        self.watch.take();
         self.timetable.stop();
         if let Some(clock) = self.clock.take() {
             let _ = clock.join();
@@ -131,6 +142,7 @@ struct Flow {
     desk: Arc<Desk>,
     pools: Arc<Pools>,
     timetable: Arc<Timetable>,
+    commands: Arc<Commands>,
 }
 
 impl Flow {
@@ -144,6 +156,11 @@ impl Flow {
                 let later = base::clock::unix_seconds() + pause(0, self.desk.settings.deferred_period);
                 return self.timetable.add(later, id.clone());
             }
+        };
+        let entry = match self.commands.begin(entry) {
+            Begin::Go(entry) => *entry,
+            Begin::Busy => return self.timetable.add(base::clock::unix_seconds() + 10, id.clone()),
+            Begin::Held | Begin::Gone => return,
         };
         let mut work = Box::new(Work::new(entry));
         account_handler::run(&self.desk, &mut work);
@@ -217,14 +234,23 @@ impl Flow {
     /// Nobody waits: the entry goes. Somebody does: it is tried again.
     fn close(&self, work: Box<Work>) {
         let envelope = &work.entry.envelope;
-        if envelope.is_open() {
-            return self.timetable.add(envelope.next_attempt, envelope.id.clone());
-        }
         let id = envelope.id.clone();
+        if envelope.is_open() {
+            self.timetable.add(envelope.next_attempt, id.clone());
+            return self.commands.end(&id, &|id, obeyed| self.start_ordered(id, obeyed));
+        }
         if let Err(why) = work.entry.finish() {
             self.desk
                 .log
                 .error(Category::General, format_args!("{id}: cannot be removed from the queue: {why}"));
+        }
+        self.commands.end(&id, &|id, obeyed| self.start_ordered(id, obeyed));
+    }
+
+    fn start_ordered(&self, id: &QueueId, obeyed: Obeyed) {
+        match obeyed {
+            Obeyed::Due => self.timetable.add(base::clock::unix_seconds(), id.clone()),
+            Obeyed::Nothing | Obeyed::DueAt(_) => {}
         }
     }
 }

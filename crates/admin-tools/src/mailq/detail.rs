@@ -69,6 +69,9 @@ pub fn entry(folder: &Folder, id: &QueueId, envelope: &Envelope, out: &mut dyn W
         envelope.attempts,
         envelope.next_attempt.saturating_sub(now).max(0)
     )?;
+    if envelope.held {
+        writeln!(out, "  held until it is released")?;
+    }
     for recipient in &envelope.recipients {
         writeln!(out, "  <{}> {}", base::escape(&recipient.address), super::state(&recipient.state))?;
     }

@@ -1,7 +1,7 @@
 //! One JSON object a line: the fields of Postfix's `postqueue -j`, and more behind them.
 //!
 //! As there, `sender` is `MAILER-DAEMON` for reports, `recipients` are those that wait, and `delay_reason` stands with a
-//! recipient that was tried. `queue_name` is `active`, `deferred` or `corrupt`.
+//! recipient that was tried. `queue_name` is `active`, `deferred`, `hold` or `corrupt`.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -30,8 +30,11 @@ pub fn tell(queue: &Path, selection: &Selection, out: &mut dyn Write) -> Result<
 }
 
 fn queue_name(folder: &Folder, envelope: &Envelope, now: i64) -> &'static str {
-    let waits = folder.domain().is_some() || envelope.next_attempt > now;
-    if waits { "deferred" } else { "active" }
+    match envelope.held {
+        true => "hold",
+        false if folder.domain().is_some() || envelope.next_attempt > now => "deferred",
+        false => "active",
+    }
 }
 
 fn object(folder: &Folder, id: &QueueId, envelope: &Envelope, now: i64) -> String {

@@ -19,10 +19,11 @@ pub fn tell(queue: &Path, selection: &Selection, out: &mut dyn Write) -> Result<
         };
         let sender = base::escape(envelope.sender.as_deref().unwrap_or(""));
         let age = now.saturating_sub(envelope.arrived());
+        let held = if envelope.held { "  held" } else { "" };
         let waits = folder
             .domain()
             .map_or(String::new(), |domain| format!("  deferred for {}", base::escape(domain)));
-        writeln!(out, "{id} {:>9} bytes {age:>7} s  <{sender}>{waits}", envelope.message_size)
+        writeln!(out, "{id} {:>9} bytes {age:>7} s  <{sender}>{waits}{held}", envelope.message_size)
             .map_err(broken)?;
         for recipient in envelope.recipients.iter().filter(|one| one.state != State::Done) {
             let (address, state) = (base::escape(&recipient.address), super::state(&recipient.state));

@@ -62,6 +62,9 @@ pub struct Arguments {
     /// Accepted and without effect (debugging)
     #[arg(short = 'd', num_args = 0..=1, require_equals = true, default_missing_value = "", hide = true)]
     _debug: Option<String>,
+    /// Try what is queued now, or of it: -qI the id that follows, -qR or -qS recipients or senders with this text
+    #[arg(short = 'q', num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "WHAT")]
+    pub queue_run: Option<String>,
     /// The same as -bi
     #[arg(short = 'I', hide = true)]
     new_aliases: bool,
@@ -97,8 +100,8 @@ impl Arguments {
 /// Options whose value may stand in the next word.
 const TAKES_VALUE: &str = "frFbNRVoOBhpeLXCA";
 
-/// The command line as clap reads it: called as mailq or newaliases this is `-bp` or `-bi`, and the optional value of
-/// `-d`, which can only be attached, is marked as such.
+/// The command line as clap reads it: called as mailq or newaliases this is `-bp` or `-bi`, and the optional values
+/// of `-d` and `-q`, which can only be attached, are marked as such.
 pub fn prepared(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut given = given.into_iter();
     let called = given.next().unwrap_or_else(|| "sendmail".into());
@@ -120,9 +123,11 @@ pub fn prepared(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             && (text == "--instance"
                 || letters.next().is_some_and(|letter| TAKES_VALUE.contains(letter))
                     && letters.next().is_none());
-        match text.strip_prefix("-d") {
-            Some(value) if is_option && !value.is_empty() => line.push(format!("-d={value}").into()),
-            _ => line.push(word),
+        let attached =
+            text.get(..2).filter(|option| is_option && text.len() > 2 && ["-d", "-q"].contains(option));
+        match attached {
+            Some(option) => line.push(format!("{option}={}", &text[2..]).into()),
+            None => line.push(word),
         }
     }
     line

@@ -1,0 +1,145 @@
+//! The verbs of msg-queue: which messages are meant, and who does it.
+//!
+//! Whoever holds `run/smtp.lock` owns the queue. When smtpd does, a command file is put into `queue/commands` and is done
+//! when it is gone; when smtpd ends meanwhile, the command is taken back and done here. Else the lock is held while the
+//! queue is changed, so that smtpd cannot start in between.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use mail_queue::{Command, Finder, Queue, QueueId, QueueSettings, Survey, Verb};
+
+use crate::selection::{Selection, id};
+use crate::site::{Site, broken};
+
+/// How long smtpd is waited for; it goes on behind this.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks whether it was done.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Which messages.
+#[derive(Args)]
+pub struct Targets {
+    /// These messages
+    #[arg(value_name = "ID", value_parser = id)]
+    ids: Vec<QueueId>,
+    /// Every message of the queue
+    #[arg(long)]
+    all: bool,
+    /// Tell which messages are meant, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Targets {
+    /// What `sendmail -q` means.
+    pub fn of(selection: Selection) -> Targets {
+        Targets { ids: Vec::new(), all: selection.is_everything(), dry_run: false, selection }
+    }
+}
+
+/// Messages with the domain in whose folder they were seen.
+type Meant = Vec<(QueueId, Option<String>)>;
+
+pub fn run(site: &Site, verb: Verb, targets: &Targets, out: &mut dyn Write) -> Result<(), String> {
+    let mut selection = targets.selection.clone();
+    selection.id.extend(targets.ids.iter().cloned());
+    if selection.is_everything() && !targets.all {
+        return Err("name messages, give filters, or --all".into());
+    }
+    let meant = meant(&site.instance.queue_dir(), &selection)?;
+    let missing = selection.id.iter().find(|id| !meant.iter().any(|(one, _)| one == *id));
+    if let Some(id) = missing.filter(|_| is_by_id_only(&selection)) {
+        return Err(format!("{id} is not in the queue"));
+    }
+    let plural = if meant.len() == 1 { "" } else { "s" };
+    if targets.dry_run {
+        for (id, _) in &meant {
+            writeln!(out, "{id}").map_err(broken)?;
+        }
+        return writeln!(out, "would {} {} message{plural}", verb.word(), meant.len()).map_err(broken);
+    }
+    let count = meant.len();
+    if count > 0 {
+        carry_out(site, verb, meant)?;
+    }
+    writeln!(out, "{}: {count} message{plural}", verb.word()).map_err(broken)
+}
+
+fn is_by_id_only(selection: &Selection) -> bool {
+    let ids_only = Selection { id: selection.id.clone(), ..Selection::default() };
+    let without = Selection { id: Vec::new(), ..selection.clone() };
+    !ids_only.is_everything() && without.is_everything()
+}
+
+fn meant(queue: &Path, selection: &Selection) -> Result<Meant, String> {
+    let (mut meant, mut buffer) = (Vec::new(), Vec::new());
+    for folder in Survey::of(queue) {
+        let folder = folder.map_err(|why| why.to_string())?;
+        let domain = folder.domain().map(str::to_owned);
+        selection.each(&folder, &mut buffer, |id, envelope| {
+            // What is damaged is smtpd's to set aside.
+            if envelope.is_ok() {
+                meant.push((id.clone(), domain.clone()));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(meant)
+}
+
+fn carry_out(site: &Site, verb: Verb, meant: Meant) -> Result<(), String> {
+    let settings = QueueSettings::from_config(&site.config, &site.instance);
+    let queue = Queue::open(settings, site.log.clone()).map_err(|why| format!("queue: {why}"))?;
+    let lock = site.instance.run_dir().join("smtp.lock");
+    if let Some(_held) = smtpd_lock(&lock)? {
+        return here(&queue, verb, &meant);
+    }
+    let by = os::user::current().map_or_else(|| "unknown".to_owned(), |user| user.name);
+    let command = Command { verb, by, entries: meant };
+    let path = queue.submit(&command).map_err(|why| format!("queue/commands: {why}"))?;
+    let begin = Instant::now();
+    while path.exists() {
+        if begin.elapsed() > PATIENCE {
+            return Err("smtpd has not done it yet; it will, as long as it runs".into());
+        }
+        if let Some(_held) = smtpd_lock(&lock)? {
+            // It ended meanwhile. What it did already is done again, which is harmless.
+            let _ = fs::remove_file(&path);
+            return here(&queue, verb, &command.entries);
+        }
+        std::thread::sleep(LOOK);
+    }
+    let name = path.file_name().unwrap_or_default();
+    if site.instance.queue_dir().join("lost+found").join(name).exists() {
+        return Err("smtpd did not understand the command; it is in queue/lost+found".into());
+    }
+    Ok(())
+}
+
+/// The lock of a running smtpd, when none runs.
+fn smtpd_lock(path: &Path) -> Result<Option<File>, String> {
+    let told = |why: std::io::Error| format!("{}: {why}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(told)?;
+    }
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(told)?;
+    #[allow(clippy::incompatible_msrv)]
+    Ok(file.try_lock().is_ok().then_some(file))
+}
+
+fn here(queue: &Queue, verb: Verb, meant: &Meant) -> Result<(), String> {
+    let mut finder = Finder::new(queue);
+    for (id, domain) in meant {
+        let entry = finder.find(id, domain.as_deref()).map_err(|why| format!("{id}: {why}"))?;
+        if let Some(entry) = entry {
+            entry.obey(verb).map_err(|why| format!("{id}: {why}"))?;
+        }
+    }
+    queue.make_durable().map_err(|why| format!("queue: {why}"))
+}
