@@ -23,7 +23,7 @@ _sendmail() {
 
     case "${cmd}" in
         sendmail)
-            opts="-t -i -r -f -F -b -v -N -R -V -o -O -B -m -d -I --instance --help --version"
+            opts="-t -i -r -f -F -b -v -N -R -V -o -O -B -m -d -q -I --instance --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,6 +74,10 @@ _sendmail() {
                     return 0
                     ;;
                 -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -q)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -27,7 +27,7 @@ fn commands() -> Vec<clap::Command> {
     ]
 }
 
-/// Writes `reference/parameters.md`, `man/<tool>.1` and `completions/<tool>.bash`.
+/// Writes `reference/parameters.md`, `man/<tool>.1`, `man/<tool>-<verb>.1` and `completions/<tool>.bash`.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -38,14 +38,25 @@ pub fn write_to(folder: &Path) -> io::Result<()> {
     fs::write(folder.join("reference/parameters.md"), parameters())?;
     for mut command in commands() {
         let name = command.get_name().to_owned();
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command.clone()).render(&mut page)?;
-        fs::write(folder.join("man").join(format!("{name}.1")), page)?;
+        let man = folder.join("man");
+        page(&command, &man.join(format!("{name}.1")))?;
+        let mut whole = command.clone();
+        whole.build();
+        for verb in whole.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            page(verb, &man.join(format!("{name}-{}.1", verb.get_name())))?;
+        }
         let mut script = Vec::new();
         clap_complete::generate(Shell::Bash, &mut command, name.clone(), &mut script);
         fs::write(folder.join("completions").join(format!("{name}.bash")), script)?;
     }
     Ok(())
+}
+
+/// The man page of a tool, or of one of its verbs.
+fn page(command: &clap::Command, path: &Path) -> io::Result<()> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    fs::write(path, page)
 }
 
 /// The reference of all parameters, in Markdown.
