@@ -1,7 +1,7 @@
 //! sendmail from outside: where it submits, what it makes of messages, what it says when it cannot.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -254,18 +254,27 @@ fn the_other_modes_verify_list_and_speak_smtp() {
     std::os::unix::fs::symlink(program("sendmail"), &link).unwrap();
     let listed = run(Command::new(link).env("CONFIGROOT", instance.path("config")));
     assert_eq!(listed, "Mail queue is empty.\n");
-    let session = "EHLO here\r\nMAIL FROM:<s@x.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n";
     let mut child =
         instance.tool("sendmail").arg("-bs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(session.as_bytes()).unwrap();
-    input.write_all(b"Subject: by hand\r\n\r\nx\r\n.\r\nQUIT\r\n").unwrap();
+    let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut answers = BufReader::new(output).lines();
+    let mut answer = || answers.find(|line| line.as_ref().unwrap().as_bytes()[3] == b' ').unwrap().unwrap();
+    assert!(answer().starts_with("220 "));
+    for (line, code) in [
+        ("EHLO here", "250 "),
+        ("MAIL FROM:<s@x.test>", "250 "),
+        ("RCPT TO:<bob@example.test>", "250 "),
+        ("DATA", "354 "),
+        ("Subject: by hand\r\n\r\nx\r\n.", "250 "),
+        ("QUIT", "221 "),
+    ] {
+        input.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        let said = answer();
+        assert!(said.starts_with(code), "{line}: {said}");
+    }
     // It ends when the server has closed, though its input is still open.
-    let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(child.wait().unwrap().success());
     drop(input);
-    assert!(said.starts_with("220 ") && said.contains("\r\n221 "), "{said}");
     instance.wait_for_messages("bob", 1);
 }
 
