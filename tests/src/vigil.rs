@@ -27,6 +27,7 @@ impl Vigil {
         let processes = processes(instance);
         assert_eq!(processes, self.processes, "a daemon or a worker of one was restarted");
         let growth = resident_bytes(&processes).saturating_sub(self.resident_bytes);
+        println!("{growth} bytes more than before");
         assert!(growth <= growth_max, "{growth} bytes more than before, {growth_max} are allowed");
     }
 }

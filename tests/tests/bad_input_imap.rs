@@ -30,7 +30,7 @@ use black_box::instance::IMAP;
 use black_box::{Imap, Instance};
 
 /// What a group of cases may leave behind in all daemons together.
-const GROWTH_MAX_BYTES: u64 = 48 << 20;
+const GROWTH_MAX_BYTES: u64 = 8 << 20;
 
 const MESSAGE: &str = "From: Amy <amy@example.org>\r\nSubject: lunch\r\n\r\nat noon?\r\n";
 

@@ -17,7 +17,7 @@ use black_box::instance::{POP, wait_for};
 use black_box::{Instance, Pop, Setup, Vigil, run};
 
 /// What a group of cases may leave behind in all daemons together.
-const GROWTH_MAX_BYTES: u64 = 48 << 20;
+const GROWTH_MAX_BYTES: u64 = 8 << 20;
 
 const MESSAGE: &str = ".Subject: dots\r\nFrom: a@b.test\r\n\r\n.\r\n..x\r\n";
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use black_box::instance::{IMAP, SMTP, wait_for};
-use black_box::{Imap, Instance, Setup, Wire, quick, run};
+use black_box::{Instance, Setup, Wire, quick, run};
 
 /// Rounds of kill and restart, each with a fresh moment.
 fn rounds() -> u32 {
@@ -288,47 +288,4 @@ fn a_full_disk_refuses_politely_and_corrupts_nothing() {
     assert_eq!(imap.exists("INBOX"), 1);
     let kept = imap.ok("FETCH 1 BODY.PEEK[]").join("");
     assert!(kept.contains("body of before"), "{kept}");
-}
-
-/// Garbage on every port: the daemons answer properly afterwards.
-#[test]
-fn garbage_on_every_port_leaves_the_daemons_well() {
-    let instance = Instance::start();
-    let seconds = if quick() { 3 } else { 60 };
-    let end = std::time::Instant::now() + Duration::from_secs(seconds);
-    let ports = [2525u16, 2587, 2465, 2143, 2993, 2110, 2995];
-    std::thread::scope(|scope| {
-        for (index, port) in ports.into_iter().enumerate() {
-            let instance = &instance;
-            scope.spawn(move || {
-                let mut dice = Dice(0x1234_5678_9abc_def1 + index as u64);
-                while std::time::Instant::now() < end {
-                    let Ok(stream) = TcpStream::connect(instance.at(port)) else { continue };
-                    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-                    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-                    let mut wire = Wire::plain(stream);
-                    for _ in 0..dice.roll(8) {
-                        let piece: Vec<u8> = (0..dice.roll(3000))
-                            .map(|_| match dice.roll(12) {
-                                0 => b'\n',
-                                1 => b'\r',
-                                2 => b'{',
-                                3 => b'(',
-                                4 => b' ',
-                                5 => b'"',
-                                _ => dice.roll(256) as u8,
-                            })
-                            .collect();
-                        if !wire.try_send(&piece) {
-                            break;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    instance.send("alice", "after the storm");
-    instance.wait_for_messages("alice", 1);
-    assert!(instance.pop("alice").ok("STAT").starts_with("+OK 1"));
-    let _ = Imap::open(instance.connect(IMAP));
 }

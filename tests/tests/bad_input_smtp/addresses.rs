@@ -1,6 +1,6 @@
 //! Reverse-paths and forward-paths. The case is the line; its host and user are those of the instance.
 
-use black_box::{Instance, Setup, Vigil};
+use black_box::{Instance, Setup, Vigil, run};
 
 use crate::Stage::{Greeted, InTransaction, WithRecipient};
 use crate::{GROWTH_MAX_BYTES, at, here, line};
@@ -114,4 +114,34 @@ fn recipients_are_counted_and_each_gets_one_copy() {
     instance.wait_for_empty_queue();
     assert_eq!(instance.imap("alice").exists("INBOX"), 1, "same rcpt x3");
     vigil.end(&instance, GROWTH_MAX_BYTES);
+}
+
+/// S111: users without a domain are in `service.smtp.defaultdomain`.
+#[test]
+fn an_address_without_a_domain_is_in_the_default_domain() {
+    let mut instance = Setup::default().set("service.smtp.defaultdomain", "example.test").start();
+    let mut smtp = at(&instance, Greeted);
+    smtp.send_message("joe", &["alice"], "Subject: short\r\n\r\n");
+    instance.wait_for_messages("alice", 1);
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    let header = imap.ok("FETCH 1 BODY.PEEK[HEADER]").join("");
+    assert!(header.contains("Return-Path: <joe@example.test>"), "{header}");
+    assert!(header.contains("for <alice@example.test>;"), "{header}");
+    instance.set("service.smtp.defaultdomain", "elsewhere.test");
+    for (user, address) in [("postmaster", "postmaster@elsewhere.test"), ("bob", "joe@elsewhere.test")] {
+        run(instance.tool("dirutil").args([
+            "change",
+            user,
+            "--add",
+            &format!("mailAlternateAddress={address}"),
+        ]));
+    }
+    instance.stop("smtp");
+    instance.start_one("smtp");
+    for (path, answer) in
+        [("<alice>", "550 5.1.1"), ("<joe>", "250 2.1.5"), ("<alice@example.test>", "250 2.1.5")]
+    {
+        line(&instance, InTransaction, "another default domain", &format!("RCPT TO:{path}"), &[answer]);
+    }
 }
