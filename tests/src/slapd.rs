@@ -168,15 +168,27 @@ impl Slapd {
         searches.map(str::to_owned).collect()
     }
 
-    /// Connections to it that are established now, as `ss` would show them at the clients' end.
-    pub fn connections(&self) -> usize {
+    /// A process's connections to it that are established now, as `ss` would show them.
+    pub fn connections_of(&self, pid: u32) -> usize {
+        let ours = self.sockets();
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return 0 };
+        let targets = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        let inode = |target: PathBuf| {
+            let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        };
+        targets.filter_map(inode).filter(|inode| ours.contains(inode)).count()
+    }
+
+    /// The inodes of the clients' sockets.
+    fn sockets(&self) -> Vec<String> {
         let [a, b, c, d] = self.address.octets();
         let remote = format!("{:02X}{:02X}{:02X}{:02X}:{:04X}", d, c, b, a, self.port);
         let table = fs::read_to_string("/proc/net/tcp").unwrap();
         let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        fields
-            .filter(|fields| fields.get(2) == Some(&remote.as_str()) && fields.get(3) == Some(&"01"))
-            .count()
+        let established =
+            fields.filter(|fields| fields.get(2) == Some(&remote.as_str()) && fields.get(3) == Some(&"01"));
+        established.filter_map(|fields| fields.get(9).map(|inode| (*inode).to_owned())).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use connection::{Io, Session};
 use directory::{Authenticator, Directory, Found, LocalDomains};
@@ -14,11 +15,14 @@ use mail_queue::{Queue, QueueSettings};
 use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
 use mta::mta::Desk;
-use server_log::Category;
+use server_log::{Category, Log};
 use smtp_server::{Accept, Settings};
 
 const PROGRAM: Program =
     Program { service: "smtp", name: "smtpd", about: "accepts, routes and delivers mail" };
+
+/// Between two questions to a directory that does not answer at start.
+const DIRECTORY_RETRY: Duration = Duration::from_millis(500);
 
 /// Runs smtpd from its arguments to its end.
 pub fn main() -> ExitCode {
@@ -48,7 +52,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
     let domains = LocalDomains::from_config(&config);
-    check_postmaster(directory.as_ref(), &domains)?;
+    check_postmaster(directory.as_ref(), &domains, &site.log)?;
     let store = Store::open(StoreSettings::from_config(&config, &site.instance), StoreLog::to(&site.log))
         .map_err(|why| format!("store: {why}"))?;
     let queue = Queue::open(QueueSettings::from_config(&config, &site.instance), site.log.clone())
@@ -87,15 +91,28 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     Ok(Arc::new(Smtpd { accept, _mta: mta }))
 }
 
-/// S54: without a postmaster nobody would hear of trouble; with two it is not clear who.
-fn check_postmaster(directory: &dyn Directory, domains: &LocalDomains) -> Result<(), String> {
+/// S54: without a postmaster nobody would hear of trouble; with two it is not clear who. An LDAP server that does not
+/// answer is waited for: after a power cut everything starts at once.
+fn check_postmaster(directory: &dyn Directory, domains: &LocalDomains, log: &Log) -> Result<(), String> {
     let address = format!("postmaster@{}", domains.default_domain());
-    match directory.by_address(&address) {
-        Ok(Found::One(_)) => Ok(()),
-        Ok(Found::Nobody) => Err(format!("nobody has the address {address}: exactly one entry must")),
-        Ok(Found::Several(count)) => {
-            Err(format!("{count} entries have the address {address}: exactly one must"))
+    let mut told = String::new();
+    loop {
+        match directory.by_address(&address) {
+            Ok(Found::One(_)) => return Ok(()),
+            Ok(Found::Nobody) => {
+                return Err(format!("nobody has the address {address}: exactly one entry must"));
+            }
+            Ok(Found::Several(count)) => {
+                return Err(format!("{count} entries have the address {address}: exactly one must"));
+            }
+            Err(why) => {
+                let why = why.to_string();
+                if why != told {
+                    log.error(Category::Ldap, format_args!("{why}; smtpd waits for it"));
+                    told = why;
+                }
+                std::thread::sleep(DIRECTORY_RETRY);
+            }
         }
-        Err(why) => Err(format!("directory: {why}")),
     }
 }

@@ -173,9 +173,16 @@ pub fn user_attributes(
 
 fn group_attributes(mail: &str, members: &[String]) -> Vec<(String, Vec<u8>)> {
     let mut attributes: Vec<(String, Vec<u8>)> =
-        [("objectClass", "top"), ("objectClass", "mailGroup"), ("cn", mail), ("mail", mail)]
-            .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
-            .into();
+        // groupOfURLs is structural and demands nothing: without such a class no LDAP server takes the entry.
+        [
+            ("objectClass", "top"),
+            ("objectClass", "groupOfURLs"),
+            ("objectClass", "mailGroup"),
+            ("cn", mail),
+            ("mail", mail),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+        .into();
     for member in members {
         attributes.push(("mgrpRFC822MailMember".into(), member.as_bytes().to_vec()));
     }

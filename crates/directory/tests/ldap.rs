@@ -327,24 +327,28 @@ fn the_pool_is_shared_and_never_exceeded() {
     for size in [1, 8] {
         let time = Duration::from_secs(60);
         let ldap = open(Settings { pool_size: size, search_timeout: time, ..settings(&[&server]) });
-        let working = AtomicUsize::new(32);
+        // The load lasts until it was looked at often enough.
+        let looked = AtomicUsize::new(0);
         let most = std::thread::scope(|scope| {
             for thread in 0..32 {
-                let (ldap, working) = (&ldap, &working);
+                let (ldap, looked) = (&ldap, &looked);
                 scope.spawn(move || {
-                    for round in 0..10 {
+                    let mut round = 0;
+                    while looked.load(Ordering::Relaxed) < 50 || round < 10 {
                         let alice = one(ldap.by_uid("alice").unwrap());
                         if (thread + round) % 3 == 0 {
                             assert!(ldap.check_password(&alice, "alice-secret").unwrap());
                         }
+                        round += 1;
                     }
-                    working.fetch_sub(1, Ordering::Relaxed);
                 });
             }
             let mut most = 0;
-            while working.load(Ordering::Relaxed) > 0 {
-                most = most.max(server.connections());
+            while looked.load(Ordering::Relaxed) < 50 {
+                let now = server.connections_of(std::process::id());
+                most = most.max(now);
                 assert!(ldap.open_connections() <= size);
+                looked.fetch_add(usize::from(now > 0), Ordering::Relaxed);
             }
             most
         });

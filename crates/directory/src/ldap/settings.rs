@@ -9,9 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use server_config::parameters::{
-    directory as central, local, service_http, service_smtp, service_smtp_modules,
-};
+use server_config::parameters::{directory, local, service_http, service_smtp, service_smtp_modules};
 use server_config::{Config, Instance};
 
 use super::attributes;
@@ -103,7 +101,7 @@ impl Settings {
                     .into(),
             );
         }
-        let base = source.text(config, &local::UG_LDAP_BASE_DN, &central::LDAP_BASE_DN);
+        let base = source.text(config, &local::UG_LDAP_BASE_DN, &directory::LDAP_BASE_DN);
         if base.is_empty() {
             return Err("local.ugldapbasedn is not set: where do searches begin?".into());
         }
@@ -153,7 +151,7 @@ struct Source {
 impl Source {
     fn choose(config: &Config) -> Option<Source> {
         let ours = config.get(&local::UG_LDAP_HOST);
-        let shared = config.get(&central::LDAP_HOST);
+        let shared = config.get(&directory::LDAP_HOST);
         let use_local = config.get(&local::UG_LDAP_USE_LOCAL);
         let mut warnings = Vec::new();
         let (local, mut hosts) = match (use_local, ours.is_empty(), shared.is_empty()) {
@@ -187,17 +185,17 @@ impl Source {
 
     fn use_ssl(&self, config: &Config) -> bool {
         let ours = self.local.then(|| config.get_set(&local::UG_LDAP_USE_SSL)).flatten();
-        ours.unwrap_or_else(|| config.get(&central::LDAP_USE_SSL))
+        ours.unwrap_or_else(|| config.get(&directory::LDAP_USE_SSL))
     }
 
     fn port(&self, config: &Config) -> Option<u16> {
         let ours = self.local.then(|| config.get_set(&local::UG_LDAP_PORT)).flatten();
-        ours.or_else(|| config.get_set(&central::LDAP_PORT))
+        ours.or_else(|| config.get_set(&directory::LDAP_PORT))
     }
 
     fn identity(&self, config: &Config, instance: &Instance) -> Result<Option<Identity>, String> {
-        let dn = self.text(config, &local::UG_LDAP_BIND_DN, &central::LDAP_BIND_DN);
-        let credential = self.text(config, &local::UG_LDAP_BIND_CRED, &central::LDAP_BIND_CRED);
+        let dn = self.text(config, &local::UG_LDAP_BIND_DN, &directory::LDAP_BIND_DN);
+        let credential = self.text(config, &local::UG_LDAP_BIND_CRED, &directory::LDAP_BIND_CRED);
         match (dn.is_empty(), credential.is_empty()) {
             (true, _) => Ok(None),
             // RFC 4513 §5.1.2: the server would take such a bind for an anonymous one.

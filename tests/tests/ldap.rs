@@ -1,0 +1,247 @@
+//! The suite with LDAP servers as its directory: the embedded directory's own file, outgrown.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use black_box::instance::{IMAP, POP, wait_for};
+use black_box::slapd::{BASE, BIND_DN, BIND_SECRET, Slapd};
+use black_box::{Imap, Instance, Pop, Setup, run};
+
+/// An instance whose users are in these servers and nowhere else. Their entries are the embedded directory's file as it is.
+struct Site {
+    instance: Instance,
+    servers: Vec<Slapd>,
+}
+
+fn site(servers: usize, prepare: impl FnOnce(&Instance)) -> Site {
+    let instance = Setup::default().create();
+    prepare(&instance);
+    let file = instance.path("config/directory.ldif");
+    let entries = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let servers: Vec<Slapd> = (0..servers).map(|_| Slapd::start(&entries)).collect();
+    let hosts: Vec<String> = servers.iter().map(Slapd::host).collect();
+    instance.set("local.ugldaphost", &hosts.join(" "));
+    instance.set("local.ugldapuselocal", "yes");
+    instance.set("local.ugldapbasedn", BASE);
+    instance.set("local.ugldapbinddn", BIND_DN);
+    instance.set("local.ugldapbindcred", "file:config/ldap.credential");
+    fs::write(instance.path("config/ldap.credential"), format!("{BIND_SECRET}\n")).unwrap();
+    Site { instance, servers }
+}
+
+fn log_in_imap(instance: &Instance, user: &str, password: &str) -> String {
+    let mut imap = Imap::open(instance.connect(IMAP));
+    imap.command(&format!("LOGIN {user} {password}")).1
+}
+
+fn log_in_pop(instance: &Instance, user: &str) -> String {
+    let mut pop = Pop::open(instance.connect(POP));
+    pop.ok(&format!("USER {user}"));
+    pop.ask(&format!("PASS {user}-secret"))
+}
+
+/// Log-ins, submission, delivery, a group, and a service that is not allowed (S109).
+#[test]
+fn users_and_groups_of_an_ldap_server_get_their_mail() {
+    let mut site = site(1, |instance| {
+        run(instance.tool("dirutil").args([
+            "add",
+            "group",
+            "both",
+            "--member",
+            "alice@example.test",
+            "bob@example.test",
+        ]));
+        run(instance.tool("dirutil").args(["change", "bob", "--add", "nsmsgDisallowAccess=pop"]));
+    });
+    site.instance.start_all();
+    let instance = &site.instance;
+    let mut smtp = instance.submission("alice");
+    smtp.send_message("alice@example.test", &["both@example.test"], "Subject: to both\r\n\r\nx\r\n");
+    instance.wait_for_messages("alice", 1);
+    instance.wait_for_messages("bob", 1);
+    assert!(log_in_pop(instance, "alice").starts_with("+OK"));
+    assert!(log_in_pop(instance, "bob").starts_with("-ERR"), "bob may not use POP");
+    assert!(log_in_imap(instance, "bob", "wrong").contains("AUTHENTICATIONFAILED"));
+    assert!(log_in_imap(instance, "nobody", "wrong").contains("AUTHENTICATIONFAILED"));
+    assert!(log_in_imap(instance, "bob", "\"\"").contains("NO"), "an empty password is never right");
+    assert!(log_in_imap(instance, "\"*\"", "alice-secret").contains("AUTHENTICATIONFAILED"));
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    smtp.ok("MAIL FROM:<a@example.org>");
+    assert!(smtp.ask("RCPT TO:<nobody@example.test>").starts_with("550"));
+    assert!(smtp.ask("RCPT TO:<\"*)(uid=*\"@example.test>").starts_with("550"));
+    assert!(smtp.ask("RCPT TO:<alice@example.test>").starts_with("250"));
+    let logs: String = ["smtp", "imap", "pop"]
+        .iter()
+        .map(|name| fs::read_to_string(instance.path(&format!("log/{name}/{name}"))).unwrap())
+        .collect();
+    assert!(!logs.contains(BIND_SECRET), "the credential is in no log");
+}
+
+/// A directory that is down is nobody's fault but ours: 451, UNAVAILABLE, and nothing is refused for good.
+#[test]
+fn a_directory_that_is_down_makes_clients_come_again() {
+    let mut site = site(1, |instance| {
+        // What is remembered would go on working.
+        instance.set("service.authcachettl", "0");
+    });
+    site.instance.start_all();
+    assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+    let mut smtp = site.instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    smtp.ok("MAIL FROM:<a@example.org>");
+    smtp.ok("RCPT TO:<alice@example.test>");
+    site.servers[0].stop();
+    for address in ["alice@example.test", "nobody@example.test"] {
+        let reply = smtp.ask(&format!("RCPT TO:<{address}>"));
+        assert!(reply.starts_with("451"), "{address}: {reply}");
+    }
+    let reply = log_in_imap(&site.instance, "alice", "alice-secret");
+    assert!(reply.contains("NO [UNAVAILABLE]"), "{reply}");
+    let reply = log_in_pop(&site.instance, "alice");
+    assert!(reply.starts_with("-ERR [SYS/TEMP]"), "{reply}");
+    site.servers[0].start_again();
+    wait_for("log-ins to work again", || {
+        log_in_imap(&site.instance, "alice", "alice-secret").contains("OK").then_some(())
+    });
+    wait_for("recipients to be known again", || {
+        smtp.ask("RCPT TO:<bob@example.test>").starts_with("250").then_some(())
+    });
+    assert!(smtp.ask("RCPT TO:<nobody@example.test>").starts_with("550"));
+    site.instance.send("alice", "after all");
+    site.instance.wait_for_messages("alice", 1);
+}
+
+/// smtpd asks for the postmaster before it serves (S54): it waits for a directory that starts after it.
+#[test]
+fn daemons_that_start_before_the_directory_wait_for_it() {
+    let mut site = site(1, |_| {});
+    site.servers[0].stop();
+    site.instance.start_one("store");
+    let log = site.instance.path("log/smtp/smtp");
+    let (instance, server) = (&mut site.instance, &mut site.servers[0]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_for("smtpd to say that it waits", || {
+                fs::read_to_string(&log).ok()?.contains("smtpd waits for it").then_some(())
+            });
+            server.start_again();
+        });
+        instance.start_one("smtp");
+    });
+    site.instance.start_all();
+    site.instance.send("alice", "late start");
+    site.instance.wait_for_messages("alice", 1);
+}
+
+/// S176: the value as the guide sets it; log-ins go on without the first server, and go back to it.
+#[test]
+fn the_second_directory_server_is_used_while_the_first_is_down() {
+    let mut site = site(2, |instance| instance.set("service.authcachettl", "0"));
+    let value = run(site.instance.tool("configutil").args(["-o", "local.ugldaphost"]));
+    assert_eq!(value.trim(), format!("{} {}", site.servers[0].host(), site.servers[1].host()));
+    site.instance.start_all();
+    assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+    assert!(site.servers[1].searches().is_empty());
+    site.servers[0].stop();
+    for _ in 0..5 {
+        assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+        assert!(log_in_pop(&site.instance, "bob").starts_with("+OK"));
+    }
+    site.instance.send("bob", "by the second");
+    site.instance.wait_for_messages("bob", 1);
+    let log = fs::read_to_string(site.instance.path("log/imap/imap")).unwrap();
+    assert!(log.contains(&format!("{} is used instead", site.servers[1].host())), "{log}");
+    let asked = site.servers[0].searches().len();
+    site.servers[0].start_again();
+    wait_for("the first server to be asked again", || {
+        assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+        (site.servers[0].searches().len() > asked).then_some(())
+    });
+}
+
+/// S33: as `ss` would show it, no process has more connections than `ldappoolsize`.
+#[test]
+fn no_process_has_more_connections_than_ldappoolsize() {
+    let mut site = site(1, |instance| {
+        instance.set("service.authcachettl", "0");
+        instance.set("service.smtp.ldappoolsize", "8");
+    });
+    site.instance.start_all();
+    let (instance, server) = (&site.instance, &site.servers[0]);
+    let pids = ["smtp", "imap"].map(|service| instance.pid(service).unwrap());
+    // The load lasts until it was looked at often enough.
+    let looked = AtomicUsize::new(0);
+    let most = std::thread::scope(|scope| {
+        for thread in 0..24 {
+            let looked = &looked;
+            scope.spawn(move || {
+                let user = if thread % 2 == 0 { "alice" } else { "bob" };
+                while looked.load(Ordering::Relaxed) < 50 {
+                    assert!(log_in_imap(instance, user, &format!("{user}-secret")).contains("OK"));
+                    let mut smtp = instance.smtp();
+                    smtp.ok("EHLO client.example.org");
+                    smtp.ok("MAIL FROM:<a@example.org>");
+                    for _ in 0..10 {
+                        smtp.ok(&format!("RCPT TO:<{user}@example.test>"));
+                    }
+                }
+            });
+        }
+        let mut most = [0; 2];
+        while looked.load(Ordering::Relaxed) < 50 {
+            let now = pids.map(|pid| server.connections_of(pid));
+            most = [most[0].max(now[0]), most[1].max(now[1])];
+            looked.fetch_add(usize::from(now.iter().all(|count| *count > 0)), Ordering::Relaxed);
+        }
+        most
+    });
+    assert!(most.iter().all(|most| (2..=8).contains(most)), "smtpd and imapd had {most:?} connections");
+}
+
+/// S127: within `service.authcachettl` the second log-in asks nobody; without the cache each one does.
+#[test]
+fn a_remembered_log_in_searches_once() {
+    let mut site = site(1, |_| {});
+    site.instance.start_all();
+    let of_alice = |site: &Site| {
+        let searches = site.servers[0].searches();
+        searches.iter().filter(|line| line.contains("(uid=alice)")).count()
+    };
+    assert!(log_in_pop(&site.instance, "alice").starts_with("+OK"));
+    wait_for("the search to be logged", || (of_alice(&site) == 1).then_some(()));
+    assert!(log_in_pop(&site.instance, "alice").starts_with("+OK"));
+    assert!(log_in_pop(&site.instance, "bob").starts_with("+OK"));
+    wait_for("bob's search", || {
+        site.servers[0].searches().iter().any(|line| line.contains("(uid=bob)")).then_some(())
+    });
+    assert_eq!(of_alice(&site), 1, "the second log-in was remembered");
+}
+
+/// S96: the cache of the original's LDAP library is not there, whatever its switches say.
+#[test]
+fn the_switches_of_the_ldap_librarys_cache_change_nothing() {
+    let searches = [false, true].map(|on| {
+        let mut site = site(1, |instance| {
+            instance.set("service.authcachettl", "0");
+            if on {
+                instance.set("service.ldapmemcache", "yes");
+                instance.set("service.ldapmemcachesize", "1000000");
+                instance.set("service.ldapmemcachettl", "600");
+            }
+        });
+        site.instance.start_one("store");
+        site.instance.start_one("imap");
+        for _ in 0..3 {
+            assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+        }
+        assert!(log_in_imap(&site.instance, "bob", "bob-secret").contains("OK"));
+        let last = |line: &String| line.contains("(uid=bob)");
+        wait_for("the last search", || site.servers[0].searches().iter().any(last).then_some(()));
+        site.servers[0].searches().len()
+    });
+    assert_eq!(searches, [4, 4]);
+}
