@@ -1,11 +1,13 @@
 //! The connections of a process, shared by its threads: `service.smtp.ldappoolsize` at most (S33).
 //!
 //! Made on demand. Searches and password checks have connections of their own ([`Purpose`]); both count. A connection is
-//! used by one thread at a time. Idle ones are closed when the server has closed them, when a better server is back, or to
-//! make room for the other purpose; one that was idle for long is tried before it is trusted. An operation that finds its
-//! connection dead is repeated once on another: searches and binds may be (they change nothing).
+//! used by one thread at a time. When all are in use a caller waits for one of its purpose; if there is none of it, or the
+//! wait is long, one of the other purpose is closed for it, so that the shares follow the load without a connection being
+//! made for each call. Idle ones are closed when the server has closed them, when a better server is back, or when they
+//! were idle for long; one that was idle for less is tried before it is trusted. An operation that finds its connection
+//! dead is repeated once on another: searches and binds may be (they change nothing).
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Purpose};
@@ -19,29 +21,45 @@ const TRUSTED_FOR: Duration = Duration::from_secs(30);
 const IDLE_MAX: Duration = Duration::from_secs(300);
 /// Attempts of one operation.
 const ATTEMPTS: usize = 2;
+/// After so long a wait, a connection of the other purpose is closed.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// See the head of this file.
 pub struct Pool {
     servers: Arc<Servers>,
     size: usize,
     state: Mutex<State>,
-    freed: Condvar,
+    /// One for each purpose.
+    freed: [Condvar; 2],
 }
 
 #[derive(Default)]
 struct State {
+    searches: Share,
+    checks: Share,
+}
+
+/// The connections of one purpose.
+#[derive(Default)]
+struct Share {
     /// Idle ones and those in use.
     open: usize,
-    searches: Vec<Connection>,
-    checks: Vec<Connection>,
+    idle: Vec<Connection>,
+    waiting: usize,
+    /// Those of the waiting for whom one of the other purpose shall be closed.
+    claims: usize,
 }
 
 impl State {
-    fn idle(&mut self, purpose: Purpose) -> &mut Vec<Connection> {
+    fn of(&mut self, purpose: Purpose) -> &mut Share {
         match purpose {
             Purpose::Searches => &mut self.searches,
             Purpose::PasswordChecks => &mut self.checks,
         }
+    }
+
+    fn open(&self) -> usize {
+        self.searches.open + self.checks.open
     }
 }
 
@@ -55,7 +73,7 @@ fn other(purpose: Purpose) -> Purpose {
 impl Pool {
     pub fn new(servers: Arc<Servers>) -> Pool {
         let size = servers.connector.settings.pool_size;
-        Pool { servers, size, state: Mutex::default(), freed: Condvar::new() }
+        Pool { servers, size, state: Mutex::default(), freed: Default::default() }
     }
 
     /// Runs one operation on a connection of this purpose.
@@ -95,12 +113,13 @@ impl Pool {
     }
 
     fn take(&self, purpose: Purpose) -> Result<Lease<'_>> {
-        let wait_until = Instant::now() + self.servers.connector.settings.search_timeout;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        let wait_max = self.servers.connector.settings.search_timeout;
+        let mut state = self.lock();
         loop {
             let best = self.servers.best().map_err(DirectoryError::Unavailable)?;
-            let mut useless = self.take_useless(&mut state, best);
-            if let Some(connection) = state.idle(purpose).pop() {
+            let useless = take_useless(&mut state, best);
+            if let Some(connection) = state.of(purpose).idle.pop() {
                 drop(state);
                 drop(useless);
                 let mut lease = Lease::idle(self, purpose, connection);
@@ -108,48 +127,56 @@ impl Pool {
                     return Ok(lease);
                 }
                 drop(lease);
-                state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state = self.lock();
                 continue;
             }
-            let room = state.open < self.size || {
-                // One for the other purpose makes room.
-                let removed = state.idle(other(purpose)).pop();
-                state.open -= usize::from(removed.is_some());
-                let found = removed.is_some();
-                useless.extend(removed);
-                found
-            };
-            if room {
-                state.open += 1;
+            let waited = begun.elapsed();
+            let patient = state.of(purpose).open > 0 && waited < PATIENCE;
+            let full = state.open() >= self.size;
+            let given_up = if full && !patient { state.of(other(purpose)).idle.pop() } else { None };
+            state.of(other(purpose)).open -= usize::from(given_up.is_some());
+            if !full || given_up.is_some() {
+                state.of(purpose).open += 1;
                 drop(state);
-                drop(useless); // closed before the new one is opened
+                drop((useless, given_up)); // closed before the new one is opened
                 return self.open(purpose);
             }
-            let left = wait_until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if waited >= wait_max {
                 let why = format!("all {} connections to the LDAP server are busy", self.size);
                 return Err(DirectoryError::Unavailable(why));
             }
-            (state, _) = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            let limit = if patient { PATIENCE.min(wait_max) } else { wait_max };
+            state = self.wait(state, purpose, limit.saturating_sub(waited), !patient);
         }
     }
 
-    /// Idle ones that nobody should use: closed by the server, idle for too long, or on a worse server than need be.
-    fn take_useless(&self, state: &mut State, best: usize) -> Vec<Connection> {
-        let mut useless = Vec::new();
-        for purpose in [Purpose::Searches, Purpose::PasswordChecks] {
-            let idle = state.idle(purpose);
-            for mut connection in std::mem::take(idle) {
-                let worse = connection.place != best;
-                if worse || connection.is_closed() || connection.last_used.elapsed() > IDLE_MAX {
-                    useless.push(connection);
-                } else {
-                    idle.push(connection);
-                }
-            }
-        }
-        state.open -= useless.len();
-        useless
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(
+        &self,
+        mut state: MutexGuard<'s, State>,
+        purpose: Purpose,
+        limit: Duration,
+        claim: bool,
+    ) -> MutexGuard<'s, State> {
+        let share = state.of(purpose);
+        share.waiting += 1;
+        share.claims += usize::from(claim);
+        let freed = &self.freed[purpose as usize];
+        let (mut state, _) = freed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
+        let share = state.of(purpose);
+        share.waiting -= 1;
+        share.claims -= usize::from(claim);
+        state
+    }
+
+    /// Something has become free: an idle connection of this purpose, or room for one of any.
+    fn tell(&self, mut state: MutexGuard<'_, State>, purpose: Purpose) {
+        let first = if state.of(purpose).waiting > 0 { purpose } else { other(purpose) };
+        drop(state);
+        self.freed[first as usize].notify_one();
     }
 
     /// A new connection, to the best server that can be reached. The room for it is counted already.
@@ -168,10 +195,28 @@ impl Pool {
         }
     }
 
-    /// Connections that are open now; for tests.
+    /// Connections that are open now.
     pub fn open_connections(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).open
+        self.lock().open()
     }
+}
+
+/// Idle ones that nobody should use: closed by the server, idle for too long, or on a worse server than need be.
+fn take_useless(state: &mut State, best: usize) -> Vec<Connection> {
+    let mut useless = Vec::new();
+    for purpose in [Purpose::Searches, Purpose::PasswordChecks] {
+        let share = state.of(purpose);
+        for mut connection in std::mem::take(&mut share.idle) {
+            let worse = connection.place != best;
+            if worse || connection.is_closed() || connection.last_used.elapsed() > IDLE_MAX {
+                share.open -= 1;
+                useless.push(connection);
+            } else {
+                share.idle.push(connection);
+            }
+        }
+    }
+    useless
 }
 
 /// A connection in use; closed when it is dropped without being given back.
@@ -202,13 +247,16 @@ impl<'p> Lease<'p> {
         })
     }
 
+    /// Back to the idle ones, unless somebody waits for it to be closed.
     fn give_back(mut self) {
+        let mut state = self.pool.lock();
+        if state.of(other(self.purpose)).claims > 0 {
+            return; // dropped
+        }
         if let Some(mut connection) = self.connection.take() {
             connection.last_used = Instant::now();
-            let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.idle(self.purpose).push(connection);
-            drop(state);
-            self.pool.freed.notify_one();
+            state.of(self.purpose).idle.push(connection);
+            self.pool.tell(state, self.purpose);
             std::mem::forget(self); // the room stays taken
         }
     }
@@ -217,9 +265,9 @@ impl<'p> Lease<'p> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         self.connection = None;
-        let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.open -= 1;
-        drop(state);
-        self.pool.freed.notify_one();
+        let mut state = self.pool.lock();
+        state.of(self.purpose).open -= 1;
+        let claimed = state.of(other(self.purpose)).claims > 0;
+        self.pool.tell(state, if claimed { other(self.purpose) } else { self.purpose });
     }
 }
