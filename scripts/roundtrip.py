@@ -6,6 +6,7 @@ was but for the message, which stays as a welcome.
 
 import imaplib
 import poplib
+import shlex
 import smtplib
 import ssl
 import sys
@@ -17,7 +18,8 @@ LIMIT_SECONDS = 30
 
 def settings(path):
     with open(path, encoding="utf-8") as lines:
-        return dict(line.rstrip("\n").split("=", 1) for line in lines if "=" in line)
+        words = [word for line in lines for word in shlex.split(line) if "=" in word]
+        return dict(word.split("=", 1) for word in words)
 
 
 def send(env, trust, token):
@@ -65,6 +67,20 @@ def read_by_pop(env, trust, token):
 
 def main():
     env = settings(sys.argv[1])
+    try:
+        go_round(env)
+    except (imaplib.IMAP4.error, poplib.error_proto, smtplib.SMTPException) as refusal:
+        text = refusal.args[-1] if refusal.args else refusal
+        text = text.decode(errors="replace") if isinstance(text, bytes) else text
+        hint = ""
+        if "password" in str(text):
+            hint = f" (the passwords in {sys.argv[1]} are those of the first day: write the new ones there)"
+        sys.exit(f"roundtrip: the server says: {text}{hint}")
+    except OSError as trouble:
+        sys.exit(f"roundtrip: {trouble}")
+
+
+def go_round(env):
     trust = ssl.create_default_context(cafile=env["CA_FILE"])
     token = uuid.uuid4().hex[:12]
     started = send(env, trust, token)

@@ -76,6 +76,43 @@ fn a_daemon_that_dies_is_started_again() {
     });
     let mut imap = Imap::open(suite.0.connect(IMAP));
     imap.ok("LOGIN alice alice-secret");
+    let log = fs::read_to_string(suite.0.path("log/imap/imap")).unwrap();
+    let noted =
+        format!("General Error: imapd was started again: the former process {first} was ended by signal 9");
+    assert!(log.contains(&noted), "{log}");
+    let supervisor: i32 =
+        fs::read_to_string(suite.0.path("run/imap.supervisor")).unwrap().trim().parse().unwrap();
+    assert!(!text(&suite.script("status-msg", &["imap"])).contains("nobody"));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    wait_for("the supervisor's end", || {
+        text(&suite.script("status-msg", &["imap"])).contains("nobody restarts it").then_some(())
+    });
+}
+
+/// In a checkout `bin/stored` is a folder of source: the scripts must find the programs all the same.
+#[test]
+fn the_scripts_take_no_source_folder_for_a_program() {
+    let checkout = tempfile::tempdir().unwrap();
+    let inside = |path: &str| checkout.path().join(path);
+    fs::create_dir_all(inside("target")).unwrap();
+    fs::create_dir(inside("scripts")).unwrap();
+    for script in ["msg-common", "msg-supervise", "refresh-msg", "start-msg", "status-msg", "stop-msg"] {
+        fs::copy(top().join("scripts").join(script), inside("scripts").join(script)).unwrap();
+    }
+    for name in ["stored", "configutil"] {
+        fs::create_dir_all(inside("bin").join(name)).unwrap();
+    }
+    let suite = Suite(Setup::default().create());
+    let status = || {
+        let mut command = Command::new(inside("scripts/refresh-msg"));
+        command.env("CONFIGROOT", suite.0.path("config")).env_remove("BINDIR").output().unwrap()
+    };
+    let unbuilt = text(&status());
+    assert!(unbuilt.contains("not built"), "{unbuilt}");
+    std::os::unix::fs::symlink(program("stored").parent().unwrap(), inside("target/release")).unwrap();
+    let built = text(&status());
+    assert_eq!(built, "refresh-msg: none of these runs: store smtp imap pop http\n");
 }
 
 #[test]
@@ -108,8 +145,53 @@ fn refresh_makes_the_daemons_read_their_configuration_again() {
     assert!(suite.script("start-msg", &["store", "imap"]).status.success());
     assert!(Imap::open(suite.0.connect(IMAP)).greeting.contains("first"));
     suite.0.set("service.imap.banner", "second %h");
-    assert!(suite.script("refresh-msg", &["imap"]).status.success());
-    wait_for("the new banner", || {
-        Imap::open(suite.0.connect(IMAP)).greeting.contains("second").then_some(())
-    });
+    let said = suite.script("refresh-msg", &["imap"]);
+    assert!(said.status.success(), "{}", text(&said));
+    assert!(text(&said).ends_with(" done\n"), "{}", text(&said));
+    assert!(Imap::open(suite.0.connect(IMAP)).greeting.contains("second"), "done is done");
+}
+
+#[test]
+fn a_refresh_waits_for_every_worker_process() {
+    let set_up =
+        Setup::default().set("service.imap.banner", "first %h").set("service.imap.numprocesses", "3");
+    let suite = Suite(set_up.create());
+    assert!(suite.script("start-msg", &["store", "imap"]).status.success());
+    suite.0.set("service.imap.banner", "second %h");
+    let said = suite.script("refresh-msg", &["imap"]);
+    assert!(said.status.success(), "{}", text(&said));
+    let told = fs::read_to_string(suite.0.path("run/imap.refreshed")).unwrap();
+    assert_eq!(told.lines().count(), 3, "{told}");
+    for _ in 0..6 {
+        assert!(Imap::open(suite.0.connect(IMAP)).greeting.contains("second"));
+    }
+}
+
+/// What the check before a refresh cannot see, the daemon itself reports: here a file that only it may not read.
+#[test]
+fn a_refresh_says_what_a_daemon_did_not_take() {
+    let suite = Suite(Setup::default().create());
+    assert!(suite.script("start-msg", &["store", "imap"]).status.success());
+    let key = suite.0.path("config/certs/server.key");
+    let good = fs::read(&key).unwrap();
+    fs::write(&key, "nonsense").unwrap();
+    let before = suite.script("refresh-msg", &[]);
+    assert_eq!(before.status.code(), Some(1));
+    let said = text(&before);
+    assert!(said.contains("server.key"), "{said}");
+    // The check passes, the daemon reads another configuration: a stand-in for configutil agrees to everything.
+    let tools = tempfile::tempdir().unwrap();
+    let agree = tools.path().join("configutil");
+    fs::write(&agree, "#!/bin/sh\nexit 0\n").unwrap();
+    std::os::unix::fs::symlink(program("stored"), tools.path().join("stored")).unwrap();
+    std::os::unix::fs::symlink(program("imapd"), tools.path().join("imapd")).unwrap();
+    fs::set_permissions(&agree, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = Command::new(top().join("scripts/refresh-msg"));
+    command.env("CONFIGROOT", suite.0.path("config")).env("BINDIR", tools.path()).arg("imap");
+    let refused = command.output().unwrap();
+    let said = text(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains(" refused") && said.contains("the former one stays in use"), "{said}");
+    fs::write(&key, good).unwrap();
+    assert!(suite.script("refresh-msg", &[]).status.success());
 }

@@ -1,4 +1,4 @@
-//! msg-setup: makes an instance. It never touches one that is there.
+//! msg-setup: makes an instance. It never touches one that is there, nor a folder that holds something else.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -83,6 +83,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     }
     let settings = parameters(&arguments)?;
     let accounts = accounts(&arguments)?;
+    refuse_foreign(&instance)?;
     make_folders(&instance)?;
     let root = fs::canonicalize(&arguments.instance).map_err(|why| why.to_string())?;
     let instance = Instance::new(root);
@@ -166,6 +167,30 @@ fn accounts(arguments: &Arguments) -> Result<Vec<(String, String)>, String> {
     Ok(accounts)
 }
 
+/// An instance needs a folder of its own; the `lost+found` of a file system of its own may be there.
+fn refuse_foreign(instance: &Instance) -> Result<(), String> {
+    let told = |why: std::io::Error| format!("{}: {why}", instance.root().display());
+    if instance.mark().exists() {
+        let folder = instance.root().display();
+        return Err(format!("{folder} holds an instance that was not finished: delete it first"));
+    }
+    let entries = match fs::read_dir(instance.root()) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(why) => return Err(told(why)),
+    };
+    for entry in entries {
+        let name = entry.map_err(told)?.file_name();
+        if name != "lost+found" {
+            let (folder, name) = (instance.root().display(), base::escape(&name.to_string_lossy()));
+            return Err(format!(
+                "{folder} is not empty: '{name}' is there; an instance needs a folder of its own"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn make_folders(instance: &Instance) -> Result<(), String> {
     let mut folders = vec![
         instance.config_dir(),
@@ -176,14 +201,14 @@ fn make_folders(instance: &Instance) -> Result<(), String> {
         instance.store_dir(),
     ];
     folders.extend(["smtp", "imap", "pop", "store"].map(|service| instance.log_dir(service)));
-    for folder in folders {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|why| format!("{}: {why}", folder.display()))?;
-    }
-    Ok(())
+    let make = |folder: &Path| {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(folder).map_err(|why| format!("{}: {why}", folder.display()))
+    };
+    make(instance.root())?;
+    write_new(&instance.mark(), b"This folder is an instance of Mailboat, made by msg-setup.\n", 0o644)?;
+    folders.iter().try_for_each(|folder| make(folder))
 }
 
 fn write_directory(

@@ -1,9 +1,11 @@
 //! Log-ins: the password, the service, and the cache of both (S127 to S130).
 //!
 //! A log-in that succeeded is remembered for `service.authcachettl` in this process, by user and a keyed hash of the
-//! password, never the password. Another password asks the directory, so a new one works at once (the former one too,
-//! until its entry ends: NMS). Whether the user may still log in is read again every minute. A wrong password is
-//! remembered for a few seconds, so that a program that repeats it costs nothing.
+//! password, never the password. Another password asks the directory, so a new one works at once. The former one goes on
+//! with LDAP until its entry in the cache ends (NMS); the embedded directory knows without being asked that an entry has
+//! changed ([`Directory::edition`]), and a log-in ends with the password that it was for, or with the user. Whether the
+//! user may still log in is read again every minute. A wrong password is remembered for a few seconds, so that a program
+//! that repeats it costs nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +43,8 @@ struct Remembered {
     right: Option<(Mac, Instant)>,
     wrong: Option<(Mac, Instant)>,
     status_read: Instant,
+    /// Of the entry when the passwords were compared.
+    edition: Option<u64>,
     /// Place in the order of use.
     used: u64,
 }
@@ -119,9 +123,10 @@ impl Authenticator {
             self.directory.check_nobody(password);
             return Ok(None);
         };
+        let edition = self.directory.edition(&entry); // before: a change meanwhile makes it an old one
         let right = self.directory.check_password(&entry, password)?;
         if let Some(mac) = mac {
-            self.remember(name, entry.clone(), mac, right);
+            self.remember(name, entry.clone(), edition, mac, right);
         }
         Ok(right.then_some(entry))
     }
@@ -139,9 +144,16 @@ impl Authenticator {
 
     fn recall(&self, name: &str, mac: &Mac) -> Recall {
         let now = Instant::now();
+        let known = self.cache.lock().unwrap_or_else(PoisonError::into_inner).entry(name);
+        // Asked without the lock: the directory may be reading its file.
+        let edition = known.and_then(|entry| self.directory.edition(&entry));
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.touch(name);
         let Some(remembered) = cache.by_login.get(name) else { return Recall::Nothing };
+        if edition != remembered.edition {
+            cache.forget(name);
+            return Recall::Nothing;
+        }
         let holds = |known: &Option<(Mac, Instant)>, age: Duration| {
             known.as_ref().is_some_and(|(known, since)| {
                 now.duration_since(*since) < age && openssl::memcmp::eq(known, mac)
@@ -176,12 +188,13 @@ impl Authenticator {
         }
     }
 
-    fn remember(&self, name: String, entry: Arc<Entry>, mac: Mac, right: bool) {
+    fn remember(&self, name: String, entry: Arc<Entry>, edition: Option<u64>, mac: Mac, right: bool) {
         let now = Instant::now();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match cache.by_login.get_mut(&name) {
             Some(remembered) => {
                 remembered.entry = entry;
+                remembered.edition = edition;
                 remembered.status_read = now;
                 if right {
                     remembered.right = Some((mac, now));
@@ -195,7 +208,8 @@ impl Authenticator {
                 cache.clock += 1;
                 let used = cache.clock;
                 cache.order.insert(used, name.clone());
-                cache.by_login.insert(name, Remembered { entry, right, wrong, status_read: now, used });
+                let remembered = Remembered { entry, right, wrong, status_read: now, edition, used };
+                cache.by_login.insert(name, remembered);
             }
         }
         while cache.by_login.len() > self.entries_max {
@@ -230,6 +244,10 @@ impl Cache {
             self.order.insert(self.clock, name);
         }
         remembered.used = self.clock;
+    }
+
+    fn entry(&self, name: &str) -> Option<Arc<Entry>> {
+        self.by_login.get(name).map(|remembered| remembered.entry.clone())
     }
 
     fn forget(&mut self, name: &str) {
@@ -337,6 +355,43 @@ mod tests {
             who.log_in(Service::Imap, user, user);
         }
         assert_eq!(directory.searches.load(Ordering::Relaxed), before, "b and c are the two");
+    }
+
+    /// The embedded directory: a changed password and a deleted user end what was remembered; a user of the same name who
+    /// comes later is somebody else.
+    #[test]
+    fn a_log_in_ends_with_the_password_it_was_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("directory.ldif");
+        let carol = |more: &str| {
+            let text = format!(
+                "dn: uid=carol,o=x\nobjectClass: mailRecipient\nuid: carol\nmail: carol@x.test\n{more}\n\ndn: uid=dave,o=x\nobjectClass: mailRecipient\nuid: dave\nmail: dave@x.test\nuserPassword: {{CLEAR}}dave\n"
+            );
+            base::replace::durable_replace(&path, text.as_bytes(), 0o600).unwrap();
+        };
+        carol("userPassword: {CLEAR}first");
+        let directory = Arc::new(crate::Embedded::open(&path, server_log::Log::discard()).unwrap());
+        let who = Authenticator::with_cache(directory, Duration::from_secs(900), 10);
+        let log_in = |password: &str| who.log_in(Service::Imap, "carol", password);
+        let waited_for = |condition: &dyn Fn() -> bool| {
+            let give_up = Instant::now() + Duration::from_secs(20);
+            while !condition() {
+                assert!(Instant::now() < give_up);
+                std::thread::yield_now();
+            }
+        };
+        assert!(accepted(log_in("first")) && accepted(who.log_in(Service::Pop, "dave", "dave")));
+        assert!(matches!(log_in("second"), LogIn::Refused));
+        carol("userPassword: {CLEAR}second");
+        waited_for(&|| matches!(log_in("first"), LogIn::Refused));
+        assert!(accepted(log_in("second")), "what was wrong a moment ago is right now");
+        carol("userPassword: {CLEAR}second\nnsmsgDisallowAccess: imap");
+        waited_for(&|| matches!(log_in("second"), LogIn::Disallowed));
+        base::replace::durable_replace(&path, b"dn: o=x\no: x\n", 0o600).unwrap();
+        waited_for(&|| matches!(log_in("second"), LogIn::Refused));
+        carol("userPassword: {CLEAR}third");
+        waited_for(&|| accepted(log_in("third")));
+        assert!(matches!(log_in("second"), LogIn::Refused));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use crate::{Directory, DirectoryError, Found, Result, password};
 
 /// Between two looks at the file.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Names of several entries that the log tells after each reading.
+const SHARED_TOLD_MAX: usize = 10;
 
 /// A directory in a file. See the head of this file.
 pub struct Embedded {
@@ -31,6 +34,8 @@ pub struct Embedded {
 struct Looked {
     at: Instant,
     stamp: Stamp,
+    /// The file was not there at the last look.
+    missing: bool,
 }
 
 /// What tells one state of the file from another.
@@ -45,6 +50,8 @@ struct Stamp {
 struct Person {
     entry: Arc<Entry>,
     passwords: Vec<String>,
+    /// A hash of all that the file says of it.
+    edition: u64,
 }
 
 #[derive(Default)]
@@ -61,13 +68,15 @@ impl Embedded {
     /// # Errors
     /// The file cannot be read or is no LDIF; the line that is wrong is named.
     pub fn open(path: &Path, log: Log) -> Result<Embedded> {
-        let (content, stamp) = load(path).map_err(DirectoryError::Unavailable)?;
-        Ok(Embedded {
+        let (content, stamp) = load(path).map_err(DirectoryError::Unusable)?;
+        let directory = Embedded {
             path: path.to_owned(),
             log,
             content: RwLock::new(Arc::new(content)),
-            looked: Mutex::new(Looked { at: Instant::now(), stamp }),
-        })
+            looked: Mutex::new(Looked { at: Instant::now(), stamp, missing: false }),
+        };
+        directory.tell_shared();
+        Ok(directory)
     }
 
     fn content(&self) -> Arc<Content> {
@@ -82,7 +91,18 @@ impl Embedded {
             return;
         }
         looked.at = Instant::now();
-        let Ok(stamp) = stamp(&self.path) else { return }; // being replaced, or gone: what there is must do
+        let stamp = match stamp(&self.path) {
+            Ok(stamp) => stamp,
+            Err(why) => {
+                // Told at the second look: an editor may be replacing it.
+                if std::mem::replace(&mut looked.missing, true) && looked.stamp != Stamp::default() {
+                    looked.stamp = Stamp::default();
+                    self.keep(&format!("{}: {why}", self.path.display()));
+                }
+                return;
+            }
+        };
+        looked.missing = false;
         if stamp == looked.stamp {
             return;
         }
@@ -93,11 +113,22 @@ impl Embedded {
                 *self.content.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(content);
                 looked.stamp = stamp;
                 self.log.notice(Category::Account, format_args!("Directory read again: {count} entries"));
+                self.tell_shared();
             }
-            Err(why) => self.log.error(
-                Category::Account,
-                format_args!("{why}; the former content of the directory stays in use"),
-            ),
+            Err(why) => self.keep(&why),
+        }
+    }
+
+    fn keep(&self, why: &str) {
+        let text = format_args!("{why}; the former content of the directory stays in use");
+        self.log.error(Category::Account, text);
+    }
+
+    /// What several entries have is nobody's: mail to such an address waits, such a uid cannot log in.
+    fn tell_shared(&self) {
+        let content = self.content.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for shared in content.shared().into_iter().take(SHARED_TOLD_MAX) {
+            self.log.error(Category::Account, format_args!("{}: {shared}", self.path.display()));
         }
     }
 }
@@ -126,6 +157,7 @@ impl Content {
                 let why = format!("the same dn stands in line {first}");
                 return Err(ldif::LdifError { line: record.line, why });
             }
+            let edition = edition(&record);
             let (attributes, passwords) = sort_attributes(record.attributes);
             let Some(entry) = Entry::from_attributes(&record.dn, attributes) else { continue };
             let place = content.people.len();
@@ -134,7 +166,7 @@ impl Content {
                 named.push((place, members.clone()));
             }
             content.index(place, &entry, dn);
-            content.people.push(Person { entry: Arc::new(entry), passwords });
+            content.people.push(Person { entry: Arc::new(entry), passwords, edition });
         }
         for (group, dns) in named {
             let found: Vec<String> = dns
@@ -160,6 +192,23 @@ impl Content {
         self.by_dn.insert(dn, place);
     }
 
+    /// A line for each uid and address that several entries have, by name.
+    fn shared(&self) -> Vec<String> {
+        let told = |name: &str, places: &[usize]| {
+            let dns: Vec<&str> = places.iter().map(|place| self.people[*place].entry.dn.as_str()).collect();
+            format!("{} entries have {}: {}", places.len(), base::escape(name), base::escape(&dns.join("; ")))
+        };
+        let uids = self.by_uid.iter().filter(|(_, places)| places.len() > 1);
+        let mut lines: Vec<String> =
+            uids.map(|(uid, places)| told(&format!("the uid {uid}"), places)).collect();
+        let addresses = self.by_address.iter().filter(|(_, places)| places.len() > 1);
+        let mut of_addresses: Vec<String> =
+            addresses.map(|(address, places)| told(&format!("the address {address}"), places)).collect();
+        of_addresses.sort_unstable();
+        lines.append(&mut of_addresses);
+        lines
+    }
+
     fn found(&self, places: Option<&Vec<usize>>) -> Found {
         match places.map(Vec::as_slice) {
             None | Some([]) => Found::Nobody,
@@ -167,6 +216,12 @@ impl Content {
             Some(several) => Found::Several(several.len()),
         }
     }
+}
+
+fn edition(record: &Record) -> u64 {
+    let mut hash = std::hash::DefaultHasher::new();
+    (&record.dn, &record.attributes).hash(&mut hash);
+    hash.finish()
 }
 
 /// Attributes by lower-case name, and the passwords, which are kept apart.
@@ -227,6 +282,12 @@ impl Directory for Embedded {
 
     fn check_nobody(&self, given: &str) {
         password::verify_nobody(given);
+    }
+
+    fn edition(&self, entry: &Entry) -> Option<u64> {
+        let content = self.content();
+        let place = content.by_dn.get(&normal_dn(&entry.dn));
+        Some(place.map_or(0, |place| content.people[*place].edition))
     }
 
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>> {
@@ -350,6 +411,32 @@ uniqueMember: uid=gone,ou=People,o=example.test
         });
         assert!(matches!(directory.by_uid("carol").unwrap(), Found::One(_)));
         assert!(Embedded::open(&path, Log::discard()).err().unwrap().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn what_several_entries_have_is_told() {
+        let twin = FILE.replace("@catchall.test", "A.Smith@example.test");
+        let content = Content::of(ldif::parse(twin.as_bytes()).unwrap()).unwrap();
+        let told = content.shared();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("2 entries have the address a.smith@example.test: uid=alice"),
+            "{told:?}"
+        );
+        assert!(Content::of(ldif::parse(FILE.as_bytes()).unwrap()).unwrap().shared().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_told_once_and_what_there_was_stays() {
+        let (folder, directory) = directory(FILE);
+        let path = folder.path().join("directory.ldif");
+        fs::rename(&path, path.with_extension("away")).unwrap();
+        wait_until(|| {
+            assert!(matches!(directory.by_uid("alice").unwrap(), Found::One(_)));
+            directory.looked.lock().unwrap().stamp == Stamp::default()
+        });
+        fs::write(&path, FILE.replace("uid: bob", "uid: bert")).unwrap();
+        wait_until(|| matches!(directory.by_uid("bert").unwrap(), Found::One(_)));
     }
 
     #[test]

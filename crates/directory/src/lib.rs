@@ -40,12 +40,15 @@ pub enum Found {
 pub enum DirectoryError {
     /// Ask again later.
     Unavailable(String),
+    /// The file of the embedded directory, or the settings of LDAP, cannot be used: somebody must mend them.
+    Unusable(String),
 }
 
 impl fmt::Display for DirectoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DirectoryError::Unavailable(why) => write!(f, "the directory does not answer: {why}"),
+            DirectoryError::Unusable(why) => f.write_str(why),
         }
     }
 }
@@ -67,6 +70,12 @@ pub trait Directory: Send + Sync {
 
     /// Takes as long as [`Directory::check_password`], for a user that does not exist.
     fn check_nobody(&self, password: &str);
+
+    /// A number that is another one once the entry, or its password, is another or is gone; log-ins that were remembered
+    /// end with it. `None`: it cannot be told without asking (LDAP), so they live as long as `service.authcachettl` says.
+    fn edition(&self, _entry: &Entry) -> Option<u64> {
+        None
+    }
 
     /// Users by uid, those after `after`, at most `limit`.
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>>;
@@ -92,7 +101,7 @@ pub fn by_login(directory: &dyn Directory, login: &str) -> Result<Found> {
 /// # Errors
 /// The file cannot be read, the settings of LDAP cannot be used; one clear line. LDAP servers that are down are no error.
 pub fn open(config: &Config, instance: &Instance, log: &Log) -> Result<Arc<dyn Directory>> {
-    let settings = ldap::Settings::from_config(config, instance).map_err(DirectoryError::Unavailable)?;
+    let settings = ldap::Settings::from_config(config, instance).map_err(DirectoryError::Unusable)?;
     if let Some(settings) = settings {
         let directory = LdapDirectory::open(settings, log.clone()).map_err(DirectoryError::Unavailable)?;
         return Ok(Arc::new(directory));

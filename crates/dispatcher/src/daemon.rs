@@ -18,7 +18,10 @@ use server_config::parameters::{encryption, service};
 use server_config::{Config, Instance, Live};
 use server_log::{Category, Log, LogSettings};
 
-use crate::{Role, Service, Settings, serve, supervise};
+use crate::{Refreshed, Role, Service, Settings, serve, supervise};
+
+/// The environment variable in which the supervisor says how the former process ended: `41 ended with status 139`.
+const FORMER_END: &str = "MAILBOAT_FORMER_END";
 
 /// Which daemon this is.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +54,9 @@ impl Site {
                 Some(self.config.now())
             }
             Err(why) => {
-                self.log
-                    .error(Category::General, format_args!("{why}; the former configuration stays in force"));
+                let text = format!("{why}; the former configuration stays in force");
+                self.log.error(Category::General, format_args!("{text}"));
+                Refreshed::new(&self.instance.run_dir(), self.program.service).refused(&text);
                 None
             }
         }
@@ -230,7 +234,17 @@ pub fn begin(program: Program, instance: Option<PathBuf>) -> Result<Site, String
     let folder = settings.folder.clone();
     let log = Log::open(program.service, program.name, settings)
         .map_err(|why| format!("the log in {} cannot be opened: {why}", folder.display()))?;
+    note_former_end(program, &log);
     Ok(Site { program, instance, config: Live::new(config), log })
+}
+
+/// What the supervisor knows of the process before this one: how it ended, when it was not asked to.
+fn note_former_end(program: Program, log: &Log) {
+    let Some(ended) = std::env::var_os(FORMER_END).filter(|ended| !ended.is_empty()) else { return };
+    if os::net::worker_number().is_none() {
+        let (name, ended) = (program.name, ended.to_string_lossy());
+        log.error(Category::General, format_args!("{name} was started again: the former process {ended}"));
+    }
 }
 
 /// The lock that keeps a second copy of this service out of the instance, as long as the value lives. The kernel frees

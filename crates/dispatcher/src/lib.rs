@@ -4,6 +4,7 @@
 
 pub mod daemon;
 mod pool;
+mod refreshed;
 mod serve;
 mod settings;
 mod shared;
@@ -11,6 +12,7 @@ mod slot;
 mod supervise;
 mod wheel;
 
+pub use refreshed::Refreshed;
 pub use serve::{Running, serve, start};
 pub use settings::{AcceptDelay, Listener, Service, Settings, TlsMode};
 pub use supervise::{Listeners, Role, StartError, supervise};

@@ -19,6 +19,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use crate::pool::Pool;
+use crate::refreshed::Refreshed;
 use crate::shared::{Notes, Shared};
 use crate::slot::{Desk, Job, Slot, bits_of};
 use crate::supervise::Listeners;
@@ -159,7 +160,7 @@ impl Server {
         let tls = Tls::open(settings.certificate.clone())
             .map_err(|error| StartError(format!("certificate {error}")))?;
         if settings.certificate.is_none() && settings.listeners.iter().any(|l| l.tls == TlsMode::Implicit) {
-            return Err(StartError("a listener with TLS needs a certificate".to_owned()));
+            return Err(StartError("a listener with TLS needs a certificate: there is no config/certs/server.crt, and local.encryption.certificate names none".to_owned()));
         }
         let poll = Poll::new().map_err(system)?;
         let waker = mio::Waker::new(poll.registry(), WAKER).map_err(system)?;
@@ -188,7 +189,8 @@ impl Server {
             telemetry_root: settings.telemetry_root.clone(),
             stall_timeout: settings.stall_timeout,
         });
-        let desk = Arc::new(Desk { service, environment, log: log.clone() });
+        let refreshed = Refreshed::new(&settings.run_dir, settings.service);
+        let desk = Arc::new(Desk { service, environment, log: log.clone(), refreshed });
         let pool = make_pool(&settings, &shared, &desk);
         Ok(Server {
             poll,
@@ -310,8 +312,9 @@ impl Server {
                 SIGHUP => {
                     self.log.reopen();
                     if let Err(error) = self.desk.environment.tls.reload() {
-                        let text = format_args!("certificate {error}; the former one stays in use");
-                        self.log.error(Category::Network, text);
+                        let text = format!("certificate {error}; the former one stays in use");
+                        self.log.error(Category::Network, format_args!("{text}"));
+                        self.desk.refreshed.refused(&text);
                     }
                     jobs.push(Job::Reload);
                 }

@@ -12,6 +12,7 @@ use connection::{Connection, Environment, Io, Outcome, Scratch, TlsState, WakeTa
 use mio::net::TcpStream;
 
 use crate::pool::Pool;
+use crate::refreshed::Refreshed;
 use crate::shared::Shared;
 use crate::{Service, TlsMode};
 use server_log::{Category, Log};
@@ -150,6 +151,7 @@ pub struct Desk {
     pub service: Arc<dyn Service>,
     pub environment: Arc<Environment>,
     pub log: Log,
+    pub refreshed: Refreshed,
 }
 
 impl Desk {
@@ -160,7 +162,9 @@ impl Desk {
                 if catch_unwind(AssertUnwindSafe(|| self.service.reload())).is_err() {
                     self.log
                         .critical(Category::General, format_args!("panic while parameters were read again"));
+                    self.refreshed.refused("panic while parameters were read again");
                 }
+                self.refreshed.done();
                 return;
             }
             Job::Drive(slot, connection, bits) => (slot, connection, bits),

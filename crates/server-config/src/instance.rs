@@ -28,6 +28,10 @@ impl Instance {
     pub fn root(&self) -> &Path {
         &self.root
     }
+    /// The file that says that the folder is an instance, and nobody's home: msg-setup makes it first.
+    pub fn mark(&self) -> PathBuf {
+        self.root.join(".mailboat-instance")
+    }
     pub fn config_dir(&self) -> PathBuf {
         self.root.join("config")
     }

@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use dispatcher::Refreshed;
 use dispatcher::daemon::{Program, Site, begin, sole};
 use message_store::{Store, StoreLog, StoreSettings, Wait};
 use server_config::parameters::store;
@@ -145,6 +146,7 @@ fn serve(site: &Site, store: &Store, signals: &mpsc::Receiver<i32>, stopping: &A
             Ok(SIGHUP) => {
                 site.log.reopen();
                 site.read_again();
+                Refreshed::new(&site.instance.run_dir(), PROGRAM.service).done();
             }
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
