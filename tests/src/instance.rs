@@ -215,19 +215,37 @@ impl Instance {
 
     /// Starts one daemon (by its service name) and waits until it serves.
     pub fn start_one(&mut self, service: &'static str) {
+        self.begin_one(service);
+        self.wait_until_serving(service);
+    }
+
+    /// Starts one daemon and does not wait.
+    pub fn begin_one(&mut self, service: &'static str) {
         let child = self.spawn(service, Stdio::inherit());
         self.daemons.retain(|(name, _)| *name != service);
         self.daemons.push((service, child));
-        let pid_file = self.root.join("run").join(format!("{service}.pid"));
-        let pid = self.pid(service).unwrap().to_string();
-        wait_for(&format!("{service} to serve"), || {
-            if let Some((_, child)) = self.daemons.iter_mut().find(|(name, _)| *name == service) {
-                if let Some(status) = child.try_wait().unwrap() {
-                    panic!("{service} ended at start: {status}; {}", self.logs());
-                }
+    }
+
+    /// Whether a daemon that was begun serves by now; the test fails when it has ended.
+    pub fn is_serving(&mut self, service: &str) -> bool {
+        if let Some((_, child)) = self.daemons.iter_mut().find(|(name, _)| *name == service) {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("{service} ended at start: {status}; {}", self.logs());
             }
-            (fs::read_to_string(&pid_file).ok()?.trim() == pid).then_some(())
-        });
+        }
+        let pid = self.pid(service).unwrap().to_string();
+        let pid_file = self.root.join("run").join(format!("{service}.pid"));
+        fs::read_to_string(&pid_file).is_ok_and(|text| text.trim() == pid)
+    }
+
+    /// Waits until a daemon that was begun serves.
+    pub fn wait_until_serving(&mut self, service: &str) {
+        wait_for(&format!("{service} to serve"), || self.is_serving(service).then_some(()));
+    }
+
+    /// A service's log so far.
+    pub fn log(&self, service: &str) -> String {
+        fs::read_to_string(self.path(&format!("log/{service}/{service}"))).unwrap_or_default()
     }
 
     /// Runs a daemon that is expected to refuse to start; its output.

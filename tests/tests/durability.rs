@@ -1,58 +1,47 @@
 //! What is synced before it is said, by level (S151 to S156), watched with strace.
+//!
+//! A sync counts only when it is of the right file, has ended, and has ended well before what it must precede has begun.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use black_box::{Call, Instance, Setup, Trace};
 
-use black_box::instance::wait_for;
-use black_box::{Instance, Setup};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+/// A new message of alice's, before it has its name.
+const MESSAGE: &[&str] = &["/=alice/tmp-"];
+const LOG: &[&str] = &["/=alice/store.log"];
 
-/// strace on one process and all its threads, writing to a file.
-struct Trace {
-    child: Child,
-    output: std::path::PathBuf,
+fn started(levels: &[(&str, &str)]) -> Instance {
+    levels.iter().fold(Setup::default(), |setup, (name, value)| setup.set(name, value)).start()
 }
 
-impl Trace {
-    fn of(instance: &Instance, service: &str) -> Trace {
-        let output = instance.root.with_extension(format!("{service}.strace"));
-        let mut child = Command::new("strace")
-            .args(["-f", "-y", "-e", "trace=fdatasync,fsync,sync_file_range,write,sendto,writev"])
-            .arg("-o")
-            .arg(&output)
-            .args(["-p", &instance.pid(service).unwrap().to_string()])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // "strace: Process N attached": only then does it see everything.
-        let mut said = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
-        assert!(said.contains("attached"), "{said}");
-        Trace { child, output }
-    }
+fn all<'a>(calls: &'a [Call], name: &str, parts: &[&str]) -> Vec<&'a Call> {
+    calls.iter().filter(|call| call.is(name, parts)).collect()
+}
 
-    /// Ends it; the lines.
-    fn lines(mut self) -> Vec<String> {
-        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
-        self.child.wait().unwrap();
-        fs::read_to_string(&self.output).unwrap().lines().map(str::to_owned).collect()
+/// The one call of this name with all of these in its arguments.
+fn one<'a>(calls: &'a [Call], name: &str, parts: &[&str]) -> &'a Call {
+    let found = all(calls, name, parts);
+    assert_eq!(found.len(), 1, "{name} {parts:?} in {calls:#?}");
+    found[0]
+}
+
+fn said<'a>(calls: &'a [Call], text: &str) -> &'a Call {
+    calls.iter().find(|call| call.says(text)).unwrap_or_else(|| panic!("{text} in {calls:#?}"))
+}
+
+fn in_order(calls: &[&Call]) {
+    for pair in calls.windows(2) {
+        assert!(pair[0].is_before(pair[1]), "{:#?}\nhas not ended before\n{:#?}", pair[0], pair[1]);
     }
 }
 
-fn count(lines: &[String], call: &str, path: &str) -> usize {
-    lines.iter().filter(|line| line.contains(&format!(" {call}(")) && line.contains(path)).count()
+/// No call of this name on a file with this in its path.
+fn none(calls: &[Call], name: &str, part: &str) {
+    assert!(all(calls, name, &[part]).is_empty(), "{name} {part} in {calls:#?}");
 }
 
 /// One message in by SMTP under strace; what smtpd did.
-fn delivery(levels: &[(&str, &str)]) -> Vec<String> {
-    let mut setup = Setup::default();
-    for (name, value) in levels {
-        setup = setup.set(name, value);
-    }
-    let instance = setup.start();
+fn delivery(levels: &[(&str, &str)]) -> Vec<Call> {
+    let instance = started(levels);
     instance.send("alice", "the mailbox exists now");
     instance.wait_for_messages("alice", 1);
     instance.wait_for_empty_queue();
@@ -60,92 +49,104 @@ fn delivery(levels: &[(&str, &str)]) -> Vec<String> {
     instance.send("alice", "traced");
     instance.wait_for_messages("alice", 2);
     instance.wait_for_empty_queue();
-    trace.lines()
+    trace.calls()
 }
 
-/// One APPEND under strace; what imapd did.
-fn append(levels: &[(&str, &str)]) -> Vec<String> {
-    let mut setup = Setup::default();
-    for (name, value) in levels {
-        setup = setup.set(name, value);
-    }
-    let instance = setup.start();
+/// One APPEND, one STORE and one EXPUNGE under strace; what imapd did.
+fn session(levels: &[(&str, &str)]) -> Vec<Call> {
+    let instance = started(levels);
     let mut imap = instance.imap("alice");
     assert!(imap.append("INBOX", "", "Subject: first\r\n\r\nx\r\n").starts_with("OK"));
+    imap.ok("SELECT INBOX");
     let trace = Trace::of(&instance, "imap");
     assert!(imap.append("INBOX", "", "Subject: traced\r\n\r\nx\r\n").starts_with("OK"));
-    let lines = trace.lines();
-    wait_for("nothing", || Some(()));
-    lines
+    imap.ok("STORE 1 +FLAGS.SILENT (\\Deleted)");
+    imap.ok("EXPUNGE");
+    trace.calls()
 }
 
-/// S151, S155: message and envelope are durable before 250, the mailbox before the queue entry goes.
+/// S151, S155: message and envelope are durable before 250; the mailbox before the queue entry goes.
 #[test]
 fn at_level_1_message_and_envelope_are_synced_before_250() {
-    let lines = delivery(&[]);
-    let at = |what: &dyn Fn(&str) -> bool| lines.iter().position(|line| what(line));
-    let message = at(&|line| line.contains("fdatasync(") && line.contains("/queue/messages/"));
-    let envelope = at(&|line| line.contains("fdatasync(") && line.contains("/queue/control/"));
-    let answer = at(&|line| {
-        line.contains("\"250 ") && (line.contains("write") || line.contains("sendto")) && {
-            // The answer to the end of data is the one behind the sync of the envelope.
-            lines.iter().position(|other| other == line) > envelope
-        }
-    });
-    assert!(message.is_some() && envelope.is_some(), "{lines:#?}");
-    assert!(
-        answer.is_some_and(|answer| message.unwrap() < answer && envelope.unwrap() < answer),
-        "{lines:#?}"
-    );
-    assert!(count(&lines, "fdatasync", "/store.log") >= 1, "{lines:#?}");
-    assert_eq!(count(&lines, "fsync", "/queue/"), 0, "{lines:#?}");
+    let calls = delivery(&[]);
+    let message = one(&calls, "fdatasync", &["/queue/messages/"]);
+    let envelope = one(&calls, "fdatasync", &["/queue/control/env-"]);
+    let answer = said(&calls, "\"250 2.0.0 ");
+    assert!(answer.text.contains(" accepted"), "{answer:#?}");
+    in_order(&[message, answer]);
+    in_order(&[envelope, answer]);
+    let link = one(&calls, "linkat", &["/queue/messages/", ".msg"]);
+    let written = one(&calls, "pwrite64", LOG);
+    let log = one(&calls, "fdatasync", LOG);
+    let envelope_goes = one(&calls, "unlink", &["/queue/control/env-"]);
+    let message_goes = one(&calls, "unlink", &["/queue/messages/"]);
+    in_order(&[link, written, log, envelope_goes, message_goes]);
+    none(&calls, "fsync", "/queue/");
 }
 
 /// S153: level 0 leaves it to the system.
 #[test]
 fn at_level_0_nothing_is_synced() {
-    let lines = delivery(&[
+    let levels = [
         ("local.store.synclevel", "0"),
         ("local.service.smtp.envelopesynclevel", "0"),
         ("local.service.smtp.messagesynclevel", "0"),
-    ]);
-    assert_eq!(
-        count(&lines, "fdatasync", "/queue/") + count(&lines, "fdatasync", "/store/partition"),
-        0,
-        "{lines:#?}"
-    );
-    assert_eq!(count(&lines, "fsync", ""), 0, "{lines:#?}");
+    ];
+    for calls in [delivery(&levels), session(&levels)] {
+        for name in ["fdatasync", "fsync", "sync_file_range"] {
+            none(&calls, name, "");
+        }
+    }
 }
 
-/// S153, S155: level 2 is fsync.
+/// S153, S155: level 2 is fsync, of the files and of the folders that name them.
 #[test]
-fn at_level_2_files_are_fsynced() {
-    let lines = delivery(&[
+fn at_level_2_files_and_their_folders_are_fsynced() {
+    let calls = delivery(&[
         ("local.store.synclevel", "2"),
         ("local.service.smtp.envelopesynclevel", "2"),
         ("local.service.smtp.messagesynclevel", "2"),
     ]);
-    assert!(count(&lines, "fsync", "/queue/messages/") >= 1, "{lines:#?}");
-    assert!(count(&lines, "fsync", "/queue/control") >= 1, "{lines:#?}");
-    assert!(count(&lines, "fsync", "/store.log") >= 1, "{lines:#?}");
+    let answer = said(&calls, "\"250 2.0.0 ");
+    for parts in [["/queue/messages/"], ["/queue/control/env-"], ["/queue/messages>"], ["/queue/control>"]] {
+        let synced = all(&calls, "fsync", &parts);
+        assert!(!synced.is_empty(), "{parts:?} in {calls:#?}");
+        synced.iter().for_each(|sync| in_order(&[sync, answer]));
+    }
+    let entry_goes = one(&calls, "unlink", &["/queue/control/env-"]);
+    in_order(&[one(&calls, "fsync", LOG), entry_goes]);
+    in_order(&[one(&calls, "fsync", &["/=alice/00>"]), entry_goes]);
+    none(&calls, "fdatasync", "/queue/");
+    none(&calls, "fdatasync", "/=alice/");
 }
 
 /// S154: the general level is inherited, one that is set overrides it.
 #[test]
 fn a_level_of_its_own_overrides_the_general_one() {
-    let inherited = append(&[("local.store.synclevel", "2")]);
-    assert!(count(&inherited, "fsync", "/store.log") >= 1, "{inherited:#?}");
-    assert!(count(&inherited, "fsync", ".msg") + count(&inherited, "fsync", "/tmp") >= 1, "{inherited:#?}");
-    let overridden = append(&[("local.store.synclevel", "2"), ("local.store.indexsynclevel", "0")]);
-    assert_eq!(count(&overridden, "fsync", "/store.log"), 0, "{overridden:#?}");
-    assert!(count(&overridden, "fsync", "/=alice") >= 1, "the message itself still is: {overridden:#?}");
+    let inherited = session(&[("local.store.synclevel", "2")]);
+    assert_eq!(all(&inherited, "fsync", LOG).len(), 3, "APPEND, STORE, EXPUNGE: {inherited:#?}");
+    one(&inherited, "fsync", MESSAGE);
+    none(&inherited, "fdatasync", "/=alice/");
+    let index = session(&[("local.store.synclevel", "2"), ("local.store.indexsynclevel", "0")]);
+    none(&index, "fsync", LOG[0]);
+    none(&index, "fdatasync", "/=alice/");
+    one(&index, "fsync", MESSAGE);
+    let message = session(&[("local.store.synclevel", "2"), ("local.store.messagesynclevel", "1")]);
+    one(&message, "fdatasync", MESSAGE);
+    none(&message, "fsync", MESSAGE[0]);
+    assert_eq!(all(&message, "fsync", LOG).len(), 3, "{message:#?}");
 }
 
-/// S151: an APPEND is on the disk before its OK.
+/// S151: what a client was answered with OK is on the disk before: the message itself, its name, its record.
 #[test]
 fn an_append_is_synced_before_its_ok() {
-    let lines = append(&[]);
-    let log = lines.iter().position(|line| line.contains("fdatasync(") && line.contains("/store.log"));
-    let ok = lines.iter().position(|line| line.contains("APPENDUID"));
-    assert!(log.is_some() && ok.is_some() && log < ok, "{lines:#?}");
+    let calls = session(&[]);
+    let logs = all(&calls, "fdatasync", LOG);
+    let [append, store, expunge] = logs.as_slice() else { panic!("three changes: {calls:#?}") };
+    let message = one(&calls, "fdatasync", MESSAGE);
+    let named = one(&calls, "rename", &["/tmp-", ".msg"]);
+    in_order(&[message, named, append, said(&calls, "APPENDUID")]);
+    in_order(&[store, said(&calls, "OK STORE")]);
+    in_order(&[expunge, said(&calls, "OK EXPUNGE")]);
+    none(&calls, "fsync", "/=alice/");
 }

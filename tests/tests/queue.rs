@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use black_box::instance::wait_for;
+use black_box::instance::{SMTP, SUBMISSION, SUBMISSIONS, wait_for};
 use black_box::{Instance, Setup, run};
+use nix::sys::signal::Signal;
 
 /// An instance whose alice cannot be delivered to: a file is in the way of her mailbox.
 fn with_alice_stuck() -> (Instance, PathBuf) {
@@ -91,6 +95,41 @@ fn a_delayed_message_is_delivered_after_a_restart() {
     instance.wait_for_messages("bob", 1);
 }
 
+/// S75: the envelope is the tracker. Who has the message, whom a group stands for and who was told of a failure is in it,
+/// so a restart repeats none of this, though the mailboxes that could tell are gone.
+#[test]
+fn the_envelope_knows_after_a_restart_what_was_done() {
+    let mut instance = Setup::default().users(&["alice", "bob", "carol"]).create();
+    let members = ["alice@example.test", "bob@example.test", "gone@example.test"];
+    dirutil(&instance, &[&["add", "group", "team", "--member"][..], &members[..]].concat());
+    instance.start_all();
+    let way = block(&instance, "alice");
+    let mut smtp = instance.submission("carol");
+    smtp.send_message("carol@example.test", &["team@example.test"], "Subject: tracked\r\n\r\nx\r\n");
+    instance.wait_for_messages("bob", 1);
+    instance.wait_for_messages("carol", 1); // the report on gone@
+    let envelope = wait_for("the report to have left the queue", || {
+        let [id] = ids(&instance).try_into().ok()?;
+        let text = fs::read_to_string(instance.path(&format!("queue/control/env-{id}"))).ok()?;
+        text.contains("\nattempt 0 ").then_some(text)
+    });
+    for step in ["\nexpanded 1 ", "\ndone 3 ", "\nfailed 4 ", "\nreported 4 "] {
+        assert!(envelope.contains(step), "{step:?} in {envelope}");
+    }
+    instance.kill("smtp");
+    fs::remove_file(way).unwrap();
+    for user in ["bob", "carol"] {
+        run(instance.tool("mboxutil").args(["-d", &format!("user/{user}")]));
+    }
+    dirutil(&instance, &["delete", "team@example.test"]);
+    instance.set_environment("MAILBOAT_CLOCK_OFFSET", "7200");
+    instance.start_all();
+    instance.wait_for_messages("alice", 1);
+    instance.wait_for_empty_queue();
+    instance.wait_for_messages("bob", 0);
+    instance.wait_for_messages("carol", 0);
+}
+
 /// X1: given up after maxqueuetime, with a report.
 #[test]
 fn mail_that_cannot_be_delivered_for_days_is_reported() {
@@ -135,23 +174,69 @@ fn orphans_of_both_kinds_are_set_aside_at_start() {
     instance.wait_for_messages("alice", 1);
 }
 
-/// S83: the port is closed until the check has ended.
+/// S83: nobody is let in while the check runs; then everybody is. smtpd is stopped in the middle of its check, so that
+/// there is all the time in the world to knock: a socket that listened would take the connection all the same.
 #[test]
 fn the_port_stays_closed_until_the_queue_was_checked() {
     let mut instance = Setup::default().create();
-    let control = instance.path("queue/control");
+    instance.start_one("store");
+    let (control, lost) = (instance.path("queue/control"), instance.path("queue/lost+found"));
     fs::create_dir_all(&control).unwrap();
-    let count = if black_box::quick() { 2000 } else { 20_000 };
+    let count = if black_box::quick() { 3000 } else { 20_000 };
     for n in 0..count {
         fs::write(control.join(format!("env-GPM7U0{}.{}", base36(n, 2), base36(n / 1296, 3))), "torn")
             .unwrap();
     }
-    instance.start_one("store");
-    instance.start_one("smtp");
-    let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
-    let checked = log.find("queue check: 0 waiting").unwrap();
-    assert!(log.find("smtpd 0.1.0 starting").unwrap() > checked, "the ports open behind the check");
-    assert_eq!(fs::read_dir(instance.path("queue/lost+found")).unwrap().count(), count);
+    instance.begin_one("smtp");
+    wait_for("the check to have begun", || fs::read_dir(&lost).ok()?.next().map(drop));
+    instance.signal("smtp", Signal::SIGSTOP);
+    let done = fs::read_dir(&lost).unwrap().count();
+    assert!(done < count, "the check was over before it could be looked at: more entries are needed");
+    for port in [SMTP, SUBMISSION, SUBMISSIONS] {
+        let refused = TcpStream::connect(instance.at(port));
+        assert_eq!(refused.err().map(|why| why.kind()), Some(ErrorKind::ConnectionRefused), "port {port}");
+    }
+    instance.signal("smtp", Signal::SIGCONT);
+    instance.wait_until_serving("smtp");
+    assert_eq!(fs::read_dir(&lost).unwrap().count(), count);
+    instance.send("alice", "as ever");
+}
+
+/// S80, S85: with 5,000 messages waiting, smtpd is there within two seconds, each of them having been looked at. Of three
+/// starts the best counts, since the machine has other work.
+#[test]
+fn smtpd_starts_within_two_seconds_with_5000_messages_waiting() {
+    let (mut instance, _way) = with_alice_stuck();
+    instance.send("alice", "one of many");
+    let id = stuck(&instance);
+    instance.stop("smtp");
+    let envelope = fs::read_to_string(instance.path(&format!("queue/control/env-{id}"))).unwrap();
+    let (head, _) = envelope.split_once("End: ").unwrap();
+    let message = fs::read(instance.path(&format!("queue/messages/{id}"))).unwrap();
+    // Not due before tomorrow: what is measured is the start, not the deliveries.
+    let tomorrow = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 86_400;
+    for n in 1..5000 {
+        let other = format!("GPM7U0{}.{}", base36(n % 1296, 2), base36(n / 1296, 3));
+        let head = head.replace(&id, &other);
+        let step = format!("attempt 0 {tomorrow} 4.3.0 not yet");
+        let crc = |text: &str| crc32fast::hash(text.as_bytes());
+        let text = format!("{head}End: {:08x}\n{step} #{:08x}\n", crc(&head), crc(&step));
+        fs::write(instance.path(&format!("queue/control/env-{other}")), text).unwrap();
+        fs::write(instance.path(&format!("queue/messages/{other}")), &message).unwrap();
+    }
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let begin = Instant::now();
+        instance.start_one("smtp");
+        times.push(begin.elapsed());
+        drop(instance.smtp());
+        instance.stop("smtp");
+    }
+    eprintln!("starts with 5,000 waiting: {times:?}");
+    let log = instance.log("smtp");
+    assert_eq!(log.matches("queue check: 5000 waiting").count(), 3, "{log}");
+    assert_eq!(ids(&instance).len(), 5000);
+    assert!(times.iter().min().unwrap().as_secs_f64() < 2.0, "{times:?}");
 }
 
 fn base36(mut value: usize, width: usize) -> String {

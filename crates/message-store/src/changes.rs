@@ -81,6 +81,14 @@ impl Mailbox {
         Ok(moved)
     }
 
+    /// Moves every message, as many as there are: RENAME of an INBOX (RFC 3501 §6.3.5).
+    ///
+    /// # Errors
+    /// As [`Mailbox::move_to`]; each message is then in the other mailbox or still here.
+    pub fn move_all_to(&self, to: &Mailbox) -> Result<()> {
+        self.move_to(&UidSet::all(), to).map(drop)
+    }
+
     /// Expunges these messages whatever their flags (ageing, POP).
     ///
     /// # Errors

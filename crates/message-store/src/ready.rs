@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Result, StoreError, StoreSettings, Wait};
+use crate::{Result, Severity, StoreError, StoreLog, StoreSettings, Wait};
 
 const POLL: Duration = Duration::from_millis(20);
+/// Daemons are started together, so a short wait is not worth a line.
+const WARNING_AFTER: Duration = Duration::from_secs(1);
 
 fn file(run_folder: &Path) -> PathBuf {
     run_folder.join("store.ready")
@@ -44,12 +46,20 @@ pub fn is_set(run_folder: &Path) -> bool {
     start.parse().ok() == start_of(pid)
 }
 
+/// Waits for stored; a warning says so when it is not there soon.
+///
 /// # Errors
 /// `NotReady`, naming stored's log, when it takes longer than the settings allow.
-pub fn wait(settings: &StoreSettings) -> Result<()> {
+pub fn wait(settings: &StoreSettings, log: &StoreLog) -> Result<()> {
     let Wait::ForStored(patience) = settings.wait else { return Ok(()) };
     let begin = Instant::now();
+    let mut told = false;
     while !is_set(&settings.run_folder) {
+        if begin.elapsed() >= WARNING_AFTER && !told {
+            told = true;
+            let why = StoreError::NotReady(settings.stored_log.display().to_string());
+            log.write(Severity::Warning, &format!("waiting for stored: {why}"));
+        }
         if begin.elapsed() >= patience {
             return Err(StoreError::NotReady(settings.stored_log.display().to_string()));
         }
@@ -70,9 +80,9 @@ mod tests {
             wait: Wait::ForStored(Duration::from_millis(1)),
             ..StoreSettings::in_folder(folder.path())
         };
-        assert!(matches!(wait(&settings), Err(StoreError::NotReady(_))));
+        assert!(matches!(wait(&settings, &StoreLog::discard()), Err(StoreError::NotReady(_))));
         set(folder.path()).unwrap();
-        wait(&settings).unwrap();
+        wait(&settings, &StoreLog::discard()).unwrap();
         fs::write(file(folder.path()), format!("{} 1\n", std::process::id())).unwrap();
         assert!(!is_set(folder.path()), "another process had this number");
         clear(folder.path()).unwrap();

@@ -80,15 +80,6 @@ impl Mailbox {
             || !files(folder).unwrap_or_default().is_empty()
     }
 
-    /// Other processes' sessions find the mailbox gone.
-    pub(crate) fn mark_deleted(&self) -> Result<()> {
-        let mut change = self.write()?;
-        change.header.flags |= MAILBOX_DELETED;
-        change.write_header();
-        self.shared.ring.announce(self.id, change.header.highest_modseq);
-        Ok(())
-    }
-
     /// `reconstruct`: everything anew from the message files and what verifies. Sessions go on in the new generation.
     ///
     /// # Errors

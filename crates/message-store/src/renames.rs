@@ -1,7 +1,7 @@
 //! Renames that are under way: the list and the folder change one after the other, and a crash must not part them.
 //!
 //! Before anything moves, `rename-<id>` in the store's list folder says what is meant, durably; when all is done it goes.
-//! stored finishes those it finds.
+//! Who locks one of the trees and finds it finishes it (`tree_lock.rs`), stored at its start all.
 
 use std::fs;
 use std::io;
@@ -16,8 +16,6 @@ pub struct Pending {
     path: PathBuf,
     pub from: MailboxName,
     pub to: MailboxName,
-    /// The process that is at it.
-    pub pid: u32,
 }
 
 const PREFIX: &str = "rename-";
@@ -27,7 +25,7 @@ pub fn begin(list_folder: &Path, id: u128, from: &MailboxName, to: &MailboxName)
     let path = list_folder.join(format!("{PREFIX}{id:032x}"));
     let pid = std::process::id();
     base::replace::durable_replace(&path, format!("{pid}\n{from}\n{to}\n").as_bytes(), 0o600)?;
-    Ok(Pending { path, from: from.clone(), to: to.clone(), pid })
+    Ok(Pending { path, from: from.clone(), to: to.clone() })
 }
 
 impl Pending {
@@ -45,12 +43,14 @@ pub fn all(list_folder: &Path) -> Result<Vec<Pending>> {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        let text = fs::read_to_string(entry.path())?;
-        let mut lines = text.lines();
-        let pid = lines.next().and_then(|line| line.parse().ok());
+        let text = match fs::read_to_string(entry.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // done meanwhile
+            other => other?,
+        };
+        let mut lines = text.lines().skip(1); // the process, for who reads it
         let mut name = || lines.next().and_then(|line| MailboxName::parse(line).ok());
-        match (pid, name(), name()) {
-            (Some(pid), Some(from), Some(to)) => found.push(Pending { path: entry.path(), from, to, pid }),
+        match (name(), name()) {
+            (Some(from), Some(to)) => found.push(Pending { path: entry.path(), from, to }),
             _ => fs::remove_file(entry.path())?, // durable_replace makes no torn file: somebody else's
         }
     }

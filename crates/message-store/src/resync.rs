@@ -5,11 +5,10 @@ use std::path::Path;
 
 use mailbox_list::{MailboxName, NewEntry};
 
-use crate::Result;
-use crate::folders;
 use crate::list::told;
 use crate::mailbox::Mailbox;
-use crate::store::{PAGE_MAX, Store, random_id};
+use crate::store::{Listed, PAGE_MAX, Store, random_id};
+use crate::{Result, deletion, folders};
 
 /// Deeper folders are not looked at.
 const DEPTH_MAX: usize = 20;
@@ -79,6 +78,15 @@ impl Store {
         if self.find(name)?.is_some_and(|entry| entry.selectable) {
             return Ok(false);
         }
+        let _lock = self.lock_trees(&[name])?;
+        let is_listed = self.find(name)?.is_some_and(|entry| entry.selectable);
+        if is_listed || !folder.is_dir() {
+            return Ok(false); // made, renamed or deleted meanwhile
+        }
+        if deletion::is_marked(folder) {
+            self.clear_away(name, partition)?; // deleted, and not to come back
+            return Ok(false);
+        }
         let usual = folders::folder(&self.shared.settings.partitions[partition], name);
         if let Some(usual) = usual.filter(|usual| usual != folder && !usual.exists()) {
             fs::rename(folder, usual)?; // the guide's spelling becomes ours
@@ -91,6 +99,12 @@ impl Store {
         Ok(true)
     }
 
+    /// Also when its partition is not among those of the configuration.
+    fn has_folder(&self, listed: &Listed) -> bool {
+        let root = self.shared.settings.partitions.get(&listed.partition);
+        root.and_then(|root| folders::folder(root, &listed.name)).is_none_or(|folder| folder.is_dir())
+    }
+
     fn drop_entries_without_folder(&self, tell: &mut impl FnMut(&Difference)) -> Result<usize> {
         let mut count = 0;
         let mut after: Option<MailboxName> = None;
@@ -99,9 +113,13 @@ impl Store {
             let Some(last) = page.last() else { return Ok(count) };
             after = Some(last.name.clone());
             for listed in page.iter().filter(|listed| listed.selectable) {
-                let root = self.shared.settings.partitions.get(&listed.partition);
-                let folder = root.and_then(|root| folders::folder(root, &listed.name));
-                if folder.is_some_and(|folder| !folder.is_dir()) {
+                if self.has_folder(listed) {
+                    continue;
+                }
+                // Who is renaming or making it is waited for; only then it is missing.
+                let _lock = self.lock_trees(&[&listed.name])?;
+                let now = self.find(&listed.name)?;
+                if now.is_some_and(|entry| entry.id == listed.id) && !self.has_folder(listed) {
                     self.shared.list.remove(&listed.name).map_err(told)?;
                     tell(&Difference::Removed(listed.name.clone()));
                     count += 1;

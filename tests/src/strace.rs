@@ -1,0 +1,140 @@
+//! strace on one of our daemons: which system calls it made, when each began, and when it had ended.
+//!
+//! Under `strace -f` a call that another thread interrupts is written twice: where it begins (`<unfinished ...>`) and where
+//! it ends (`<... fdatasync resumed>`). Only a call that has *ended* with 0 has made anything durable, so order is asked
+//! of ends and beginnings, never of lines.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::Instance;
+
+/// What makes files durable, what gives and takes names, and what is said to clients.
+const CALLS: &str = "trace=fdatasync,fsync,sync_file_range,write,sendto,writev,pwrite64,link,linkat,rename,renameat,renameat2,unlink,unlinkat";
+
+/// strace attached to one process and all its threads.
+pub struct Trace {
+    child: Child,
+    output: std::path::PathBuf,
+}
+
+/// One system call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub name: String,
+    /// Its arguments; descriptors with their paths.
+    pub text: String,
+    /// Place in the trace where it began.
+    pub begun: usize,
+    /// Place where it had ended; nothing when the trace ended before.
+    pub ended: Option<usize>,
+    pub result: Option<i64>,
+}
+
+impl Call {
+    /// It had ended well before the other one began.
+    pub fn is_before(&self, other: &Call) -> bool {
+        self.result.is_some_and(|result| result >= 0) && self.ended.is_some_and(|ended| ended < other.begun)
+    }
+
+    /// Whether it is this call and all of these stand in its arguments.
+    pub fn is(&self, name: &str, parts: &[&str]) -> bool {
+        self.name == name && parts.iter().all(|part| self.text.contains(part))
+    }
+
+    /// Whether it says this to a client.
+    pub fn says(&self, text: &str) -> bool {
+        ["write", "sendto", "writev"].contains(&self.name.as_str())
+            && self.text.contains(text)
+            && !self.text.contains("/log/")
+    }
+}
+
+impl Trace {
+    /// Attaches; returns when everything from now on is seen.
+    pub fn of(instance: &Instance, service: &str) -> Trace {
+        let output = instance.root.with_extension(format!("{service}.strace"));
+        let mut child = Command::new("strace")
+            .args(["-f", "-y", "-s", "200", "-e", CALLS])
+            .arg("-o")
+            .arg(&output)
+            .args(["-p", &instance.pid(service).unwrap().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // "strace: Process N attached": only then does it see everything.
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("attached"), "{said}");
+        Trace { child, output }
+    }
+
+    /// Detaches; the calls in the order in which they began.
+    pub fn calls(mut self) -> Vec<Call> {
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
+        self.child.wait().unwrap();
+        parse(&fs::read_to_string(&self.output).unwrap())
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn parse(text: &str) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    let mut open: HashMap<&str, usize> = HashMap::new();
+    for (place, line) in text.lines().enumerate() {
+        let Some((pid, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        if let Some(resumed) = rest.strip_prefix("<... ") {
+            let Some(at) = open.remove(pid) else { continue };
+            let more = resumed.split_once("resumed>").map_or("", |(_, more)| more);
+            calls[at].text.push_str(more);
+            calls[at].ended = Some(place);
+            calls[at].result = result_of(more);
+        } else if let Some((name, arguments)) = rest.split_once('(') {
+            let is_open = arguments.ends_with("<unfinished ...>");
+            if is_open {
+                open.insert(pid, calls.len());
+            }
+            calls.push(Call {
+                name: name.to_owned(),
+                text: arguments.to_owned(),
+                begun: place,
+                ended: (!is_open).then_some(place),
+                result: if is_open { None } else { result_of(arguments) },
+            });
+        }
+    }
+    calls
+}
+
+/// `...) = 0`
+fn result_of(text: &str) -> Option<i64> {
+    text.rsplit_once(" = ")?.1.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_ends_where_it_is_resumed() {
+        let calls = parse(
+            "7 fdatasync(3</a/store.log> <unfinished ...>\n8 write(5<socket:[1]>, \"250 ok\", 6) = 6\n7 <... fdatasync resumed>) = 0\n8 sendto(5, \"OK\", 2) = 2\n",
+        );
+        assert_eq!((calls[0].begun, calls[0].ended, calls[0].result), (0, Some(2), Some(0)));
+        assert!(!calls[0].is_before(&calls[1]), "begun before, ended behind");
+        assert!(calls[0].is_before(&calls[2]));
+        assert!(calls[1].says("250 ") && calls[0].is("fdatasync", &["/store.log"]));
+    }
+}
