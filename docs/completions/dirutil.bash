@@ -25,8 +25,14 @@ _dirutil() {
             dirutil,delete)
                 cmd="dirutil__subcmd__delete"
                 ;;
+            dirutil,export)
+                cmd="dirutil__subcmd__export"
+                ;;
             dirutil,help)
                 cmd="dirutil__subcmd__help"
+                ;;
+            dirutil,import)
+                cmd="dirutil__subcmd__import"
                 ;;
             dirutil,list)
                 cmd="dirutil__subcmd__list"
@@ -64,8 +70,14 @@ _dirutil() {
             dirutil__subcmd__help,delete)
                 cmd="dirutil__subcmd__help__subcmd__delete"
                 ;;
+            dirutil__subcmd__help,export)
+                cmd="dirutil__subcmd__help__subcmd__export"
+                ;;
             dirutil__subcmd__help,help)
                 cmd="dirutil__subcmd__help__subcmd__help"
+                ;;
+            dirutil__subcmd__help,import)
+                cmd="dirutil__subcmd__help__subcmd__import"
                 ;;
             dirutil__subcmd__help,list)
                 cmd="dirutil__subcmd__help__subcmd__list"
@@ -89,7 +101,7 @@ _dirutil() {
 
     case "${cmd}" in
         dirutil)
-            opts="-h -V --instance --help --version add change password delete list show help"
+            opts="-h -V --instance --help --version add change password delete list export import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -280,8 +292,26 @@ _dirutil() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        dirutil__subcmd__export)
+            opts="-h --instance --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         dirutil__subcmd__help)
-            opts="add change password delete list show help"
+            opts="add change password delete list export import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -364,7 +394,35 @@ _dirutil() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        dirutil__subcmd__help__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         dirutil__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__help__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -413,6 +471,24 @@ _dirutil() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__import)
+            opts="-h --replace --instance --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

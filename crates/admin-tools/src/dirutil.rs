@@ -1,8 +1,10 @@
 //! dirutil: users and groups of the embedded directory.
 
+mod transfer;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -59,6 +61,16 @@ enum Job {
     },
     /// Everybody: uid or address, kind, addresses
     List,
+    /// The whole directory as LDIF that an LDAP server takes, passwords included
+    Export,
+    /// Adds the entries of an LDIF file (slapcat, ldapsearch -LLL), all or none
+    Import {
+        /// - is standard input
+        file: PathBuf,
+        /// Entries that are there already get the new attributes
+        #[arg(long)]
+        replace: bool,
+    },
     /// All attributes but the password
     Show {
         /// uid of the user, or address of the group
@@ -138,6 +150,11 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
         }
         Job::List => list(&file, out),
         Job::Show { who } => show(&file, &who, out),
+        Job::Export => transfer::export(&file, out),
+        Job::Import { file: from, replace } => {
+            let (added, replaced) = transfer::import(&file, &read_file(&from)?, replace)?;
+            writeln!(out, "{added} added, {replaced} replaced").map_err(broken)
+        }
     }
 }
 
@@ -230,6 +247,15 @@ fn read_password() -> Result<String, String> {
     std::io::stdin().lock().read_line(&mut line).map_err(|why| why.to_string())?;
     let secret = line.trim_end_matches(['\r', '\n']);
     if secret.is_empty() { Err("the password is empty".into()) } else { Ok(secret.to_owned()) }
+}
+
+fn read_file(path: &std::path::Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(|why| why.to_string())?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 fn split(pair: &str) -> Result<(String, Vec<u8>), String> {

@@ -1,6 +1,7 @@
 //! Changing the embedded directory's file: lock, read, write a new file, sync, rename. What is not touched stays to the
 //! byte, comments included.
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -8,21 +9,26 @@ use std::path::Path;
 use crate::embedded::normal_dn;
 use crate::ldif::{self, Record};
 
+/// Names and values in their order.
+pub type Attributes = Vec<(String, Vec<u8>)>;
+
 /// One change of a file.
 pub enum Change<'a> {
     /// A new entry; its dn must not be there.
     Add {
         dn: &'a str,
-        attributes: Vec<(String, Vec<u8>)>,
+        attributes: Attributes,
     },
     /// Other attributes for an entry that is there.
     Replace {
         dn: &'a str,
-        attributes: Vec<(String, Vec<u8>)>,
+        attributes: Attributes,
     },
     Delete {
         dn: &'a str,
     },
+    /// Many entries: those that are there get these attributes, the others are added.
+    Merge(Vec<(String, Attributes)>),
 }
 
 /// Every record of the file.
@@ -63,14 +69,7 @@ pub fn change<'a>(
             if place(dn).is_some() {
                 return Err(format!("{dn} is there already"));
             }
-            let apart = if text.is_empty() || text.ends_with("\n\n") {
-                ""
-            } else if text.ends_with('\n') {
-                "\n"
-            } else {
-                "\n\n"
-            };
-            format!("{text}{apart}{}", ldif::write(dn, &attributes))
+            format!("{text}{}{}", apart(&text), ldif::write(dn, &attributes))
         }
         Change::Replace { dn, attributes } => {
             let at = place(dn).ok_or_else(|| format!("there is no {dn}"))?;
@@ -80,8 +79,48 @@ pub fn change<'a>(
             let at = place(dn).ok_or_else(|| format!("there is no {dn}"))?;
             splice(&text, &records[at], "")
         }
+        Change::Merge(entries) => merge(&text, &records, &entries),
     };
     base::replace::durable_replace(path, new.as_bytes(), 0o600).map_err(told)
+}
+
+/// What parts the end of a text from a record that is written behind it.
+fn apart(text: &str) -> &'static str {
+    if text.is_empty() || text.ends_with("\n\n") {
+        ""
+    } else if text.ends_with('\n') {
+        "\n"
+    } else {
+        "\n\n"
+    }
+}
+
+/// The text with entries replaced in their places, and new ones behind, in one pass.
+fn merge(text: &str, records: &[Record], entries: &[(String, Attributes)]) -> String {
+    let mut new: HashMap<String, String> = HashMap::new();
+    for (dn, attributes) in entries {
+        new.insert(normal_dn(dn), ldif::write(dn, attributes));
+    }
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is_empty = |line: &str| line.trim_end_matches(['\r', '\n']).is_empty();
+    let mut merged = String::with_capacity(text.len());
+    let mut at = 0;
+    for record in records {
+        let Some(text) = new.remove(&normal_dn(&record.dn)) else { continue };
+        let start = record.line.saturating_sub(1);
+        merged.extend(lines[at..start].iter().copied());
+        merged.push_str(&text);
+        let length = lines[start..].iter().position(|line| is_empty(line));
+        at = length.map_or(lines.len(), |length| start + length + 1);
+    }
+    merged.extend(lines[at..].iter().copied());
+    for (dn, _) in entries {
+        if let Some(text) = new.remove(&normal_dn(dn)) {
+            merged.push_str(apart(&merged));
+            merged.push_str(&text);
+        }
+    }
+    merged
 }
 
 /// The text with the lines of one record, and the empty line behind it, replaced.
@@ -126,6 +165,21 @@ mod tests {
             "version: 1\n# ours\n\ndn: uid=a,o=x\nuid: a\nmail: a@x.test\n\n# about b\ndn: uid=c,o=x\nuid: c\n\n"
         );
         assert!(change(&path, |_| Ok(Change::Delete { dn: "uid=z,o=x" })).is_err());
+    }
+
+    #[test]
+    fn many_entries_are_merged_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("directory.ldif");
+        fs::write(&path, "version: 1\n# ours\n\ndn: uid=a,o=x\nuid: a\n\n# about b\ndn: uid=b,o=x\nuid: b")
+            .unwrap();
+        let entry = |uid: &str| (format!("uid={uid},o=x"), vec![pair("uid", uid), pair("cn", "new")]);
+        change(&path, |_| Ok(Change::Merge(["c", "B", "d"].map(entry).into()))).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "version: 1\n# ours\n\ndn: uid=a,o=x\nuid: a\n\n# about b\ndn: uid=B,o=x\nuid: B\ncn: new\n\n\
+             dn: uid=c,o=x\nuid: c\ncn: new\n\ndn: uid=d,o=x\nuid: d\ncn: new\n\n"
+        );
     }
 
     #[test]
