@@ -1,7 +1,7 @@
 //! The life of one SMTP connection: greeting, (line, command, reply)*, farewell.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
 use directory::Entry;
@@ -16,6 +16,8 @@ use crate::state::State;
 
 /// Bytes of a command line (RFC 5321 §4.5.3.1.4 asks for 512; extensions need more).
 const COMMAND_BYTES_MAX: usize = 2048;
+/// Bytes of a content that must come within each `timeoutdata`: who is slower holds a file of the queue for nothing.
+const CONTENT_PACE_BYTES: usize = 1024;
 /// Bytes of a line during AUTH (RFC 4954 §4).
 pub const AUTH_BYTES_MAX: usize = sasl::LINE_BYTES_MAX;
 
@@ -33,6 +35,8 @@ pub struct Session {
     bad_commands: u32,
     /// Commands since the last message that bring none nearer.
     idle_talk: u32,
+    /// Bytes of content since its time limit was renewed.
+    paced: usize,
     /// Said when the pause is over; and whether the session ends then.
     held: Option<(Reply, bool)>,
 }
@@ -67,6 +71,7 @@ impl Session {
             failed_log_ins: 0,
             bad_commands: 0,
             idle_talk: 0,
+            paced: 0,
             held: None,
         }
     }
@@ -113,11 +118,11 @@ impl Session {
             }
             Answer::Content(reply) => {
                 self.say(&reply, io);
-                io.idle_timeout = self.settings.data_timeout;
+                self.renew_content_time(io);
                 Next::Stream
             }
             Answer::Chunk(size) => {
-                io.idle_timeout = self.settings.data_timeout;
+                self.renew_content_time(io);
                 Next::Content(size)
             }
             Answer::StartTls(reply) => {
@@ -132,7 +137,22 @@ impl Session {
         io.line_limit = if in_auth { AUTH_BYTES_MAX } else { COMMAND_BYTES_MAX };
         io.mask_input = in_auth;
         io.idle_timeout = self.settings.command_timeout;
+        io.deadline = None;
         Next::Line
+    }
+
+    fn renew_content_time(&mut self, io: &mut Io) {
+        self.paced = 0;
+        io.idle_timeout = self.settings.data_timeout;
+        io.deadline = Instant::now().checked_add(self.settings.data_timeout);
+    }
+
+    /// Content has come; a drop every now and then is not enough.
+    fn keep_pace(&mut self, bytes: usize, io: &mut Io) {
+        self.paced = self.paced.saturating_add(bytes);
+        if self.paced >= CONTENT_PACE_BYTES {
+            self.renew_content_time(io);
+        }
     }
 
     fn close(&mut self) -> Next {
@@ -181,6 +201,7 @@ impl Session {
 
     /// Content behind DATA.
     fn data(&mut self, bytes: &[u8], io: &mut Io) -> Next {
+        self.keep_pace(bytes.len(), io);
         let State::InData { receiving, .. } = &mut self.state else {
             return self.close();
         };
@@ -229,10 +250,13 @@ impl ConnectionSession for Session {
             Event::Line { line, bare_lf } => self.line(line, bare_lf, io),
             Event::LineTooLong { .. } => self.line_too_long(io),
             Event::Stream(bytes) => self.data(bytes, io),
-            Event::Content { bytes, last } => match commands::bdat::piece(self, bytes, last, io) {
-                Some(answer) => self.answer(answer, io),
-                None => Next::Same,
-            },
+            Event::Content { bytes, last } => {
+                self.keep_pace(bytes.len(), io);
+                match commands::bdat::piece(self, bytes, last, io) {
+                    Some(answer) => self.answer(answer, io),
+                    None => Next::Same,
+                }
+            }
             Event::TlsStarted => {
                 // RFC 3207 §4.2: what was known before is to be forgotten.
                 self.state = State::Connected;

@@ -1,6 +1,10 @@
 //! What comes behind DATA: where it ends, and what is in it.
 
-use black_box::{Instance, Vigil};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use black_box::instance::PATIENCE;
+use black_box::{Instance, Setup, Smtp, Vigil};
 
 use crate::Stage::{Greeted, WithRecipient};
 use crate::{GROWTH_MAX_BYTES, at, says};
@@ -161,7 +165,7 @@ fn headers_and_lines_have_a_budget() {
     instance.wait_for_empty_queue();
     instance.wait_for_messages("alice", 5);
     instance.wait_for_messages("postmaster", 2);
-    assert_eq!(std::fs::read_dir(instance.path("queue/messages")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(instance.path("queue/messages")).unwrap().count(), 0);
     vigil.end(&instance, GROWTH_MAX_BYTES);
 }
 
@@ -179,4 +183,42 @@ fn a_message_that_is_too_large_is_read_to_its_end_and_forgotten() {
     drop(smtp);
     assert!(at(&instance, Greeted).ask("DATA").starts_with("503"));
     vigil.end(&instance, GROWTH_MAX_BYTES);
+}
+
+/// "1 octet every 29 s in DATA", and the same in a chunk; here one every 100 ms where a second is allowed.
+#[test]
+fn who_only_trickles_is_sent_away() {
+    let instance = Setup::default().set("service.smtp.smtp-accept.timeoutdata", "1").start();
+    let vigil = Vigil::begin(&instance);
+    for begin in ["DATA", "BDAT 1000000 LAST"] {
+        let mut smtp = at(&instance, WithRecipient);
+        smtp.wire.send(format!("{begin}\r\n").as_bytes());
+        if begin == "DATA" {
+            assert!(smtp.reply().starts_with("354"));
+        }
+        let begun = Instant::now();
+        assert!((0..100).any(|_| speaks_after(&mut smtp, b"x")), "{begin}");
+        let reply = smtp.reply();
+        assert!(reply.starts_with("421 4.4.2"), "{begin}: {reply}");
+        assert!(begun.elapsed() >= Duration::from_millis(900), "{begin}: after {:?}", begun.elapsed());
+    }
+    assert_eq!(fs::read_dir(instance.path("queue/messages")).unwrap().count(), 0);
+    // Who is slow but not that slow goes on.
+    let mut smtp = at(&instance, WithRecipient);
+    smtp.ok("DATA");
+    let line = format!("{}\r\n", "x".repeat(510));
+    for _ in 0..25 {
+        assert!(!speaks_after(&mut smtp, line.as_bytes()), "slow but steady");
+    }
+    says(&mut smtp, "slow but steady", b".\r\n", &["250 2.0.0"]);
+    vigil.end(&instance, GROWTH_MAX_BYTES);
+}
+
+/// Sends bytes; whether the server says something within 100 ms.
+fn speaks_after(smtp: &mut Smtp, bytes: &[u8]) -> bool {
+    smtp.wire.socket().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    smtp.wire.try_send(bytes);
+    let speaks = smtp.wire.socket().peek(&mut [0]).is_ok();
+    smtp.wire.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+    speaks
 }
