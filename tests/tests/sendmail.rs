@@ -318,3 +318,22 @@ fn a_queue_run_is_a_flush() {
     let output = instance.tool("sendmail").arg("-q30m").output().unwrap();
     assert_eq!(code(&output), 64);
 }
+
+/// Debian's mutt hands its messages to sendmail.
+#[test]
+fn mutt_submits_by_sendmail() {
+    let instance = Instance::start();
+    let home = tempfile::tempdir().unwrap();
+    let mut mutt = Command::new("mutt");
+    mutt.env("HOME", home.path()).env("CONFIGROOT", instance.path("config"));
+    mutt.args(["-n", "-F", "/dev/null", "-e", "set copy=no from=bob@example.test realname='Bob B.'"]);
+    mutt.arg("-e").arg(format!("set sendmail='{} -oem -oi'", program("sendmail").display()));
+    mutt.args(["-s", "grüße", "-b", "bob@example.test", "alice@example.test"]);
+    let output = feed(&mut mutt, "gruß\n.\nend\n".as_bytes());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    instance.wait_for_messages("alice", 1);
+    instance.wait_for_messages("bob", 1);
+    let message = fetch(&instance, "alice", 1);
+    assert!(message.contains("From: \"Bob B.\" <bob@example.test>\r\n"), "{message}");
+    assert!(message.contains("\r\n.\r\nend\r\n") && !message.contains("Bcc"), "{message}");
+}

@@ -242,4 +242,29 @@ mod tests {
         obey(&queue, &id, Verb::Delete);
         assert!(!entry.is_current() && entry.reload().unwrap().is_none());
     }
+
+    /// A crash between the steps of a move back: the start, or the same command again, makes it whole.
+    #[test]
+    fn a_move_back_that_was_interrupted_loses_and_doubles_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path());
+        // The message was linked, the envelope did not move: the start takes the link away, it is still deferred.
+        let id = deferred(&queue);
+        let away = queue.load_deferred("down.test", &id).unwrap().unwrap().message_path();
+        fs::hard_link(&away, queue.message_path(&id)).unwrap();
+        let checked = queue.check(|_, _| {}).unwrap();
+        assert_eq!((checked.waiting.len(), checked.finished, checked.set_aside), (0, 1, 0));
+        // The command came again before a start: the link that is there is the right one.
+        fs::hard_link(&away, queue.message_path(&id)).unwrap();
+        assert_eq!(obey(&queue, &id, Verb::Requeue), Obeyed::Nothing);
+        assert!(!away.exists() && queue.message_path(&id).exists());
+        assert_eq!(queue.check(|_, _| {}).unwrap().waiting.len(), 1);
+        // The envelope moved, the old link did not go: it is active, and the old link is no entry.
+        fs::create_dir_all(away.parent().unwrap()).unwrap();
+        fs::hard_link(queue.message_path(&id), &away).unwrap();
+        let checked = queue.check(|_, _| {}).unwrap();
+        assert_eq!((checked.waiting.len(), checked.set_aside), (1, 0));
+        assert!(queue.load_deferred("down.test", &id).unwrap().is_none());
+        assert_eq!(Finder::new(&queue).find(&id, Some("down.test")).unwrap().unwrap().home(), &Home::Control);
+    }
 }
