@@ -333,6 +333,9 @@ fn verbs(stopped: bool) {
     assert!(!instance.path(&format!("queue/control/env-{}", ids[3])).exists());
     assert!(!instance.path(&format!("queue/messages/{}", ids[3])).exists());
     assert_eq!(msg_queue(&instance, &["expire", &ids[4]]), "expire: 1 message\n");
+    if stopped {
+        assert!(mailq(&instance, &["--json", "--id", &ids[4]]).contains("\"forced_expire\":true"));
+    }
     fs::remove_file(way).unwrap();
     assert_eq!(msg_queue(&instance, &["requeue", &ids[2]]), "requeue: 1 message\n");
     // Everything that is left and was not touched, and the held one, which stays.

@@ -22,7 +22,7 @@ pub use entry::{Entry, Home};
 pub use envelope::{Envelope, EnvelopeError, Recipient, State};
 pub use id::QueueId;
 pub use incoming::IncomingMessage;
-pub use obey::{Finder, Obeyed};
+pub use obey::{EXPIRED, Finder, Obeyed};
 pub use progress::{Step, Target};
 pub use queue::{Queue, QueueError, QueueSettings};
 pub use start_check::{Checked, Waiting};

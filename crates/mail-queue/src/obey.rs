@@ -16,6 +16,9 @@ use crate::queue::{Queue, QueueError};
 use crate::survey::Survey;
 use crate::{QueueId, Step, Verb};
 
+/// Why recipients failed whom [`Verb::Expire`] gave up.
+pub const EXPIRED: &str = "given up by the administrator";
+
 /// What is to be started when a verb was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obeyed {
@@ -63,10 +66,7 @@ impl Entry {
     }
 
     fn expire(&mut self, now: i64) -> io::Result<()> {
-        let failed = |place| {
-            let text = "given up by the administrator".to_owned();
-            (place, Step::Failed { status: "4.4.7".into(), text })
-        };
+        let failed = |place| (place, Step::Failed { status: "4.4.7".into(), text: EXPIRED.into() });
         let mut steps: Vec<(usize, Step)> = self.envelope.pending().map(failed).collect();
         steps.push((0, Step::Requeued(now)));
         self.record_all(steps)

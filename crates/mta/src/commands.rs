@@ -174,6 +174,8 @@ impl Commands {
                 Ok(None) => {}
                 Err(why) => {
                     self.log.error(Category::General, format_args!("{}: {why}", path.display()));
+                    // One that cannot even be put aside is left alone, and told once.
+                    self.lock().taken.insert(path);
                 }
             }
         }

@@ -37,16 +37,23 @@ fn queue_name(folder: &Folder, envelope: &Envelope, now: i64) -> &'static str {
     }
 }
 
+/// Given up by `msg-queue expire`; the report is due.
+fn is_expired(envelope: &Envelope) -> bool {
+    waiting(envelope)
+        .any(|one| matches!(&one.state, State::Failed { text, .. } if text == mail_queue::EXPIRED))
+}
+
 fn object(folder: &Folder, id: &QueueId, envelope: &Envelope, now: i64) -> String {
     let mut text = String::with_capacity(512);
     let optional = |value: Option<&str>| value.map_or_else(|| "null".to_owned(), quote);
     let _ = write!(
         text,
-        "{{\"queue_name\":\"{}\",\"queue_id\":{},\"arrival_time\":{},\"message_size\":{},\"forced_expire\":false,\"sender\":{},\"recipients\":[",
+        "{{\"queue_name\":\"{}\",\"queue_id\":{},\"arrival_time\":{},\"message_size\":{},\"forced_expire\":{},\"sender\":{},\"recipients\":[",
         queue_name(folder, envelope, now),
         quote(id.as_str()),
         envelope.arrived(),
         envelope.message_size,
+        is_expired(envelope),
         quote(envelope.sender.as_deref().unwrap_or("MAILER-DAEMON")),
     );
     for (number, recipient) in waiting(envelope).enumerate() {

@@ -17,6 +17,8 @@ use crate::site::{Site, broken};
 
 /// How long smtpd is waited for; it goes on behind this.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Messages of one command file at most.
+const TOGETHER: usize = 100_000;
 /// Between two looks whether it was done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -65,8 +67,8 @@ pub fn run(site: &Site, verb: Verb, targets: &Targets, out: &mut dyn Write) -> R
         return writeln!(out, "would {} {} message{plural}", verb.word(), meant.len()).map_err(broken);
     }
     let count = meant.len();
-    if count > 0 {
-        carry_out(site, verb, meant)?;
+    for together in meant.chunks(TOGETHER) {
+        carry_out(site, verb, together)?;
     }
     writeln!(out, "{}: {count} message{plural}", verb.word()).map_err(broken)
 }
@@ -93,15 +95,15 @@ fn meant(queue: &Path, selection: &Selection) -> Result<Meant, String> {
     Ok(meant)
 }
 
-fn carry_out(site: &Site, verb: Verb, meant: Meant) -> Result<(), String> {
+fn carry_out(site: &Site, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Result<(), String> {
     let settings = QueueSettings::from_config(&site.config, &site.instance);
     let queue = Queue::open(settings, site.log.clone()).map_err(|why| format!("queue: {why}"))?;
     let lock = site.instance.run_dir().join("smtp.lock");
     if let Some(_held) = smtpd_lock(&lock)? {
-        return here(&queue, verb, &meant);
+        return here(&queue, verb, meant);
     }
     let by = os::user::current().map_or_else(|| "unknown".to_owned(), |user| user.name);
-    let command = Command { verb, by, entries: meant };
+    let command = Command { verb, by, entries: meant.to_vec() };
     let path = queue.submit(&command).map_err(|why| format!("queue/commands: {why}"))?;
     let begin = Instant::now();
     while path.exists() {
@@ -111,7 +113,7 @@ fn carry_out(site: &Site, verb: Verb, meant: Meant) -> Result<(), String> {
         if let Some(_held) = smtpd_lock(&lock)? {
             // It ended meanwhile. What it did already is done again, which is harmless.
             let _ = fs::remove_file(&path);
-            return here(&queue, verb, &command.entries);
+            return here(&queue, verb, meant);
         }
         std::thread::sleep(LOOK);
     }
@@ -133,13 +135,23 @@ fn smtpd_lock(path: &Path) -> Result<Option<File>, String> {
     Ok(file.try_lock().is_ok().then_some(file))
 }
 
-fn here(queue: &Queue, verb: Verb, meant: &Meant) -> Result<(), String> {
+fn here(queue: &Queue, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Result<(), String> {
     let mut finder = Finder::new(queue);
+    let mut failed: Vec<String> = Vec::new();
     for (id, domain) in meant {
-        let entry = finder.find(id, domain.as_deref()).map_err(|why| format!("{id}: {why}"))?;
-        if let Some(entry) = entry {
-            entry.obey(verb).map_err(|why| format!("{id}: {why}"))?;
+        let outcome = match finder.find(id, domain.as_deref()) {
+            Ok(Some(entry)) => entry.obey(verb).map(drop),
+            Ok(None) => Ok(()), // it went meanwhile
+            Err(why) => Err(why),
+        };
+        if let Err(why) = outcome {
+            failed.push(format!("{id}: {why}"));
         }
     }
-    queue.make_durable().map_err(|why| format!("queue: {why}"))
+    queue.make_durable().map_err(|why| format!("queue: {why}"))?;
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(failed.remove(0)),
+        many => Err(format!("{}; and {} more failed", failed[0], many - 1)),
+    }
 }
