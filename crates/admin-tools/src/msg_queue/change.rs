@@ -4,13 +4,14 @@
 //! when it is gone; when smtpd ends meanwhile, the command is taken back and done here. Else the lock is held while the
 //! queue is changed, so that smtpd cannot start in between.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use mail_queue::{Command, Finder, Queue, QueueId, QueueSettings, Survey, Verb};
+use mail_queue::{Command, Envelope, Finder, Queue, QueueId, QueueSettings, Survey, Verb};
 
 use crate::selection::{Selection, id};
 use crate::site::{Site, broken};
@@ -54,8 +55,8 @@ pub fn run(site: &Site, verb: Verb, targets: &Targets, out: &mut dyn Write) -> R
     if selection.is_everything() && !targets.all {
         return Err("name messages, give filters, or --all".into());
     }
-    let meant = meant(&site.instance.queue_dir(), &selection)?;
-    let missing = selection.id.iter().find(|id| !meant.iter().any(|(one, _)| one == *id));
+    let (meant, seen) = meant(&site.instance.queue_dir(), &selection, verb)?;
+    let missing = selection.id.iter().find(|id| !seen.contains(id));
     if let Some(id) = missing.filter(|_| is_by_id_only(&selection)) {
         return Err(format!("{id} is not in the queue"));
     }
@@ -79,20 +80,32 @@ fn is_by_id_only(selection: &Selection) -> bool {
     !ids_only.is_everything() && without.is_everything()
 }
 
-fn meant(queue: &Path, selection: &Selection) -> Result<Meant, String> {
-    let (mut meant, mut buffer) = (Vec::new(), Vec::new());
+/// The messages to which the verb does something, and which of those named by id there are.
+fn meant(queue: &Path, selection: &Selection, verb: Verb) -> Result<(Meant, HashSet<QueueId>), String> {
+    let (mut meant, mut seen, mut buffer) = (Vec::new(), HashSet::new(), Vec::new());
     for folder in Survey::of(queue) {
         let folder = folder.map_err(|why| why.to_string())?;
         let domain = folder.domain().map(str::to_owned);
         selection.each(&folder, &mut buffer, |id, envelope| {
+            if !selection.id.is_empty() {
+                seen.insert(id.clone());
+            }
             // What is damaged is smtpd's to set aside.
-            if envelope.is_ok() {
+            if envelope.is_ok_and(|envelope| concerns(verb, &envelope)) {
                 meant.push((id.clone(), domain.clone()));
             }
             Ok(())
         })?;
     }
-    Ok(meant)
+    Ok((meant, seen))
+}
+
+fn concerns(verb: Verb, envelope: &Envelope) -> bool {
+    match verb {
+        Verb::Hold | Verb::Flush => !envelope.held,
+        Verb::Release => envelope.held,
+        Verb::Requeue | Verb::Delete | Verb::Expire => true,
+    }
 }
 
 fn carry_out(site: &Site, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Result<(), String> {
