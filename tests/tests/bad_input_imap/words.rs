@@ -112,6 +112,7 @@ fn strings_that_are_none_and_nests_without_end_are_bad() {
         &format!("SEARCH {deep}ALL"),
         &format!("SEARCH {}ALL", "NOT ".repeat(10_000)),
         &format!("SEARCH {}ALL ALL", "OR ".repeat(10_000)),
+        &format!("SEARCH {}ALL", "TEXT a ".repeat(1000)),
         &format!("STATUS INBOX {deep}"),
         &format!("STORE 1 FLAGS {deep}"),
         &format!("ID {deep}"),

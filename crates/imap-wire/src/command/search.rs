@@ -8,6 +8,8 @@ use crate::words;
 
 /// NOT, OR and parentheses inside one another.
 const DEPTH_MAX: usize = 32;
+/// Keys of one command: each may have every message read.
+const KEYS_MAX: usize = 1000;
 
 /// What the texts of a search are written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,13 +67,14 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
         }
         cursor.space()?;
     }
-    let key = Reader { charset, depth: 0 }.all_of(cursor, true)?;
+    let key = Reader { charset, depth: 0, keys: 0 }.all_of(cursor, true)?;
     Ok(Search { uid, charset, key })
 }
 
 struct Reader {
     charset: Charset,
     depth: usize,
+    keys: usize,
 }
 
 impl Reader {
@@ -101,6 +104,10 @@ impl Reader {
         if self.depth == DEPTH_MAX {
             return cursor.error("search keys that are not nested so deep");
         }
+        if self.keys == KEYS_MAX {
+            return cursor.error("fewer search keys");
+        }
+        self.keys += 1;
         self.depth += 1;
         let key = match cursor.peek() {
             Some(b'(') => {
@@ -231,6 +238,8 @@ mod tests {
     fn nonsense_is_refused() {
         let deep = format!(" {}ALL", "(".repeat(5000));
         let nots = format!(" {}ALL", "NOT ".repeat(100_000));
+        let many = " SEEN".repeat(KEYS_MAX + 1);
+        assert!(read(" SEEN".repeat(KEYS_MAX).as_bytes()).is_ok());
         for bad in [
             "",
             " ",
@@ -249,6 +258,7 @@ mod tests {
             " 0",
             &deep,
             &nots,
+            &many,
         ] {
             let mut cursor = Cursor::new(bad.as_bytes());
             let read = arguments(&mut cursor, false).and_then(|_| cursor.end());
