@@ -9,14 +9,19 @@ use black_box::program;
 use tempfile::TempDir;
 
 /// A `local.conf` alone in a folder: the tools need no more of an instance.
-struct Site(TempDir);
+struct Site(TempDir, String);
 
 impl Site {
     fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("config")).unwrap();
         fs::write(folder.path().join("config/local.conf"), "").unwrap();
-        Site(folder)
+        let conf = folder.path().join("config/local.conf").to_str().unwrap().to_owned();
+        Site(folder, conf)
+    }
+
+    fn conf(&self) -> &str {
+        &self.1
     }
 
     fn config_root(&self) -> PathBuf {
@@ -111,7 +116,7 @@ fn every_profile_is_accepted_whole() {
         let profile = profile.unwrap().path();
         let site = Site::new();
         site.ok("configutil", &["-i", profile.to_str().unwrap()]);
-        assert_eq!(site.ok("configutil", &["check"]), "OK\n", "{}", profile.display());
+        assert_eq!(site.ok("configutil", &["-f", site.conf(), "check"]), "OK\n", "{}", profile.display());
     }
 }
 
@@ -256,14 +261,130 @@ fn check_names_the_line_and_diff_lists_what_differs() {
     fs::write(&conf, "# ours\nservice.imap.maxthreads = 250\nservice.pop.maxthreads = 7\n").unwrap();
     assert_eq!(site.ok("configutil", &["diff"]), "service.pop.maxthreads = 7\n");
     fs::write(&conf, "service.pop.maxthreads = 7\nnonsense\n").unwrap();
-    let broken = site.refused("configutil", &["check"]);
+    let broken = site.refused("configutil", &["-f", site.conf(), "check"]);
     assert!(broken.contains("line 2"), "{broken}");
     fs::write(&conf, "service.pop.maxthreads = 0\n").unwrap();
-    let range = site.refused("configutil", &["check"]);
+    let range = site.refused("configutil", &["-f", site.conf(), "check"]);
     assert!(range.contains("service.pop.maxthreads") && range.contains("1 to 10000"), "{range}");
     fs::write(&conf, "service.pop.maxthread = 7\n").unwrap();
-    let unknown = site.refused("configutil", &["check"]);
+    let unknown = site.refused("configutil", &["-f", site.conf(), "check"]);
     assert!(unknown.contains("did you mean service.pop.maxthreads?"), "{unknown}");
+}
+
+/// What one must know beside `OK SET` stands on standard error.
+#[test]
+fn a_setting_says_when_it_counts_and_what_it_counts_as() {
+    let site = Site::new();
+    let notices = |name: &str, value: &str| {
+        let output = site.tool("configutil", &["-o", name, "-v", value]);
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "OK SET\n");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(notices("service.imap.maxsessions", "5000").contains("at a restart: stop-msg, start-msg"));
+    assert!(notices("service.imap.idletimeout", "2").contains("2 counts as 30"));
+    assert!(notices("service.imap.banner", "hello").contains("at a refresh: refresh-msg"));
+    assert_eq!(notices("service.imap.banner", "hello"), "", "nothing has changed");
+    assert!(notices("service.imap.maxsessions", "").contains("back to its default, 400"));
+    assert!(notices("service.http.port", "8080").contains("accepted; web mail"));
+    let ports = notices("service.imap.port", "110");
+    assert!(ports.contains("service.pop.port and service.imap.port are both 110"), "{ports}");
+    let checked = site.refused("configutil", &["-f", site.conf(), "check"]);
+    assert!(checked.contains("are both 110"), "{checked}");
+    fs::write(site.conf(), "service.imap.maxsesions = 7\n").unwrap();
+    assert!(notices("service.pop.maxsessions", "700").contains("did you mean service.imap.maxsessions?"));
+}
+
+#[test]
+fn a_folder_that_is_no_instance_is_refused_by_all_tools() {
+    let site = Site::new();
+    let root = site.0.path().to_str().unwrap();
+    let run = |name: &str, arguments: &[&str], config_root: &str| {
+        let mut command = Command::new(program(name));
+        let output = command.args(arguments).env("CONFIGROOT", config_root).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (tool, arguments) in [
+        ("configutil", &["check"][..]),
+        ("configutil", &["-o", "service.imap.port", "-v", "1143"]),
+        ("mailq", &[]),
+    ] {
+        let (done, said) = run(tool, arguments, "/nonexistent/config");
+        assert!(!done && said.contains("CONFIGROOT=/nonexistent/config"), "{tool}: {said}");
+        let (done, said) = run(tool, arguments, root);
+        assert!(!done && said.contains(&format!("did you mean {root}/config?")), "{tool}: {said}");
+        let (done, said) = run(tool, arguments, "");
+        assert!(!done && said.contains("which instance?"), "{tool}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn parameters_are_found_by_a_part_of_their_names() {
+    let site = Site::new();
+    let found = site.ok("configutil", &["explain", "maxsessions"]);
+    assert_eq!(found.lines().count(), 3, "{found}");
+    assert!(found.contains("service.imap.maxsessions  "), "{found}");
+    assert!(site.ok("configutil", &["explain", "service.imap"]).lines().count() > 10);
+    assert!(site.ok("configutil", &["explain"]).lines().count() > 100);
+    assert!(!site.refused("configutil", &["explain", "service.imap.nix"]).contains("did you mean"));
+    let misspelt = site.refused("configutil", &["-o", "service.imap.maxsesions"]);
+    assert!(misspelt.contains("did you mean service.imap.maxsessions?"), "{misspelt}");
+    for arguments in [&["set", "service.imap.port", "1"][..], &["service.imap.port"]] {
+        let said = site.refused("configutil", arguments);
+        assert!(said.contains("configutil -o NAME -v VALUE"), "{said}");
+    }
+}
+
+#[test]
+fn an_import_with_a_wrong_line_names_it_and_sets_nothing() {
+    let site = Site::new();
+    let batch = site.0.path().join("batch");
+    fs::write(&batch, "service.imap.maxthreads = 9\n\nservice.pop.maxthreads = 0\n").unwrap();
+    let said = site.refused("configutil", &["-i", batch.to_str().unwrap()]);
+    assert!(said.contains("line 3: service.pop.maxthreads") && said.contains("nothing was set"), "{said}");
+    assert_eq!(site.value("service.imap.maxthreads"), "250");
+}
+
+/// The whole instance: what its parameters lead to is looked at too.
+#[test]
+fn check_looks_at_the_directory_and_the_certificate() {
+    let instance = black_box::Setup::default().create();
+    let check = || {
+        let output = instance.tool("configutil").arg("check").output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    assert_eq!(check(), (true, "OK\n".into()));
+    let replaced = |path: &str, text: &[u8]| {
+        let path = instance.path(path);
+        let good = fs::read(&path).unwrap();
+        if text.is_empty() {
+            fs::remove_file(&path).unwrap()
+        } else {
+            fs::write(&path, text).unwrap()
+        }
+        let said = check();
+        fs::write(&path, good).unwrap();
+        said
+    };
+    let (good, said) = replaced("config/certs/server.key", b"");
+    assert!(!good && said.contains("server.key: No such file"), "{said}");
+    let (good, said) = replaced("config/certs/server.crt", b"nonsense");
+    assert!(!good && said.contains("server.crt: there is no PEM text"), "{said}");
+    let (good, said) = replaced("config/directory.ldif", b"");
+    assert!(!good && said.contains("directory.ldif: No such file"), "{said}");
+    let ldif = fs::read_to_string(instance.path("config/directory.ldif")).unwrap();
+    let (good, said) = replaced("config/directory.ldif", format!("{ldif}\nnonsense\n").as_bytes());
+    assert!(!good && said.contains("directory.ldif line ") && !said.contains("answer"), "{said}");
+    let nobody = ldif.replace("mail: postmaster@", "mail: master@");
+    let (good, said) = replaced("config/directory.ldif", nobody.as_bytes());
+    assert!(!good && said.contains("dirutil add user postmaster"), "{said}");
+    let twice =
+        format!("{ldif}dn: uid=eve\nobjectClass: mailRecipient\nuid: eve\nmail: bob@example.test\nuuid: x\n");
+    let (good, said) = replaced("config/directory.ldif", twice.as_bytes());
+    assert!(good && said.contains("2 entries have the address bob@example.test"), "{said}");
+    assert!(said.contains("uuid: no such attribute; did you mean uid?"), "{said}");
 }
 
 #[test]

@@ -178,7 +178,8 @@ fn a_refresh_says_what_a_daemon_did_not_take() {
     let before = suite.script("refresh-msg", &[]);
     assert_eq!(before.status.code(), Some(1));
     let said = text(&before);
-    assert!(said.contains("server.key"), "{said}");
+    assert!(said.contains("server.key") && said.contains("nothing was refreshed"), "{said}");
+    assert!(!said.contains(" done"), "{said}");
     // The check passes, the daemon reads another configuration: a stand-in for configutil agrees to everything.
     let tools = tempfile::tempdir().unwrap();
     let agree = tools.path().join("configutil");

@@ -51,9 +51,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Job {
-    /// Say all that is known about one parameter
-    Explain { name: String },
-    /// Check every value that is set
+    /// Say all that is known about one parameter; list those whose names hold this, or all
+    Explain {
+        /// A name, or a part of one
+        #[arg(default_value = "")]
+        name: String,
+    },
+    /// Check every value that is set, the directory file and the certificate; with -f that file alone
     Check,
     /// List what differs from the default
     Diff,
@@ -66,9 +70,19 @@ enum Job {
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(stop) => return say(&stop, out, err),
+        Err(stop) => return say(&hinted(stop), out, err),
     };
-    finish(work(&arguments, out), "configutil", err)
+    finish(work(&arguments, out, err), "configutil", err)
+}
+
+/// `configutil NAME` and `configutil set NAME VALUE` are what one tries first.
+fn hinted(mut stop: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    if matches!(stop.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument) {
+        let hint = "a value is read with `configutil -o NAME`, set with `configutil -o NAME -v VALUE`";
+        stop.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+    }
+    stop
 }
 
 pub(crate) fn say(stop: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
@@ -80,7 +94,9 @@ pub(crate) fn finish(done: Result<(), String>, tool: &str, err: &mut dyn Write) 
     match done {
         Ok(()) => 0,
         Err(why) => {
-            let _ = writeln!(err, "{tool}: {why}");
+            for line in why.lines() {
+                let _ = writeln!(err, "{tool}: {line}");
+            }
             1
         }
     }
@@ -111,8 +127,7 @@ fn told(why: &ConfigError) -> String {
 }
 
 pub(crate) fn file_of(instance: Option<&Path>) -> Result<PathBuf, String> {
-    let instance = Instance::find(instance).ok_or("name the instance with --instance DIR or CONFIGROOT")?;
-    Ok(instance.local_conf())
+    Ok(Instance::open(instance)?.local_conf())
 }
 
 /// Sets `changes` and notes when a configuration utility last ran.
@@ -121,14 +136,90 @@ pub(crate) fn set(path: &Path, mut changes: Vec<(String, String)>) -> Result<(),
     edit::set(path, &changes).map_err(|why| told(&why))
 }
 
-fn work(arguments: &Arguments, out: &mut dyn Write) -> Result<(), String> {
+/// What to do about a name that is no parameter's.
+fn explain_several(part: &str, out: &mut dyn Write) -> Result<(), String> {
+    let mut count = 0;
+    for entry in server_config::containing(part) {
+        writeln!(out, "{}  {}", entry.name(), entry.about()).map_err(|why| why.to_string())?;
+        count += 1;
+    }
+    let near =
+        || server_config::nearest(part).map_or(String::new(), |near| format!("; did you mean {near}?"));
+    if count == 0 { Err(format!("{part}: no such parameter{}", near())) } else { Ok(()) }
+}
+
+/// What one who has set values must know beside "OK SET"; on standard error, for programs read the other.
+fn notices(path: &Path, before: &Config, changes: &[(String, String)], err: &mut dyn Write) {
+    let mut note = |text: String| {
+        let _ = writeln!(err, "configutil: {text}");
+    };
+    let changed: Vec<_> = changes
+        .iter()
+        .filter_map(|(name, value)| Some((server_config::find(name)?, name, value)))
+        .filter(|(_, name, value)| {
+            before.text(&server_config::config::canonical(name)).unwrap_or("") != value.as_str()
+        })
+        .collect();
+    for (entry, name, value) in &changed {
+        let lowest = entry.range().0;
+        if entry.raises() && value.trim().parse::<i64>().is_ok_and(|given| given < lowest) {
+            note(format!("{name}: {value} counts as {lowest}, the lowest value there is"));
+        }
+        match entry.status() {
+            server_config::Status::Ignored(_) | server_config::Status::NotYet(_) => {
+                note(format!("{name}: {}", entry.status()));
+            }
+            _ if value.is_empty() => {
+                let default = if entry.default().is_empty() { "unset" } else { entry.default() };
+                note(format!("{name}: back to its default, {default}"));
+            }
+            _ => {}
+        }
+    }
+    let (mut restart, mut refresh) = (Vec::new(), Vec::new());
+    for (entry, name, _) in
+        changed.iter().filter(|(entry, ..)| entry.status() == server_config::Status::Active)
+    {
+        let list = if entry.effect() == server_config::Effect::Restart { &mut restart } else { &mut refresh };
+        list.push(name.as_str());
+    }
+    for (names, when) in
+        [(refresh, "at a refresh: refresh-msg"), (restart, "at a restart: stop-msg, start-msg")]
+    {
+        match names.as_slice() {
+            [] => {}
+            [name] => note(format!("{name} takes effect {when}")),
+            [.., _] => note(format!("{} of these take effect {when}", names.len())),
+        }
+    }
+    if let Ok(config) = Config::read(path) {
+        let findings = crate::check::parameters(&config);
+        findings.errors.into_iter().for_each(|why| note(format!("{}: {why}", path.display())));
+    }
+}
+
+fn check(arguments: &Arguments, path: &Path, out: &mut dyn Write) -> Result<(), String> {
+    let config = Config::read(path).map_err(|why| told(&why))?;
+    let findings = match arguments.file {
+        Some(_) => crate::check::parameters(&config),
+        None => crate::check::whole(&Instance::open(arguments.instance.as_deref())?, &config),
+    };
+    for warning in &findings.warnings {
+        writeln!(out, "warning: {warning}").map_err(|why| why.to_string())?;
+    }
+    if findings.errors.is_empty() {
+        return writeln!(out, "OK").map_err(|why| why.to_string());
+    }
+    Err(findings.errors.join("\n"))
+}
+
+fn work(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
     let broken = |why: std::io::Error| why.to_string();
     if let Some(Job::Explain { name }) = &arguments.job {
-        let near =
-            || server_config::nearest(name).map_or(String::new(), |near| format!("; did you mean {near}?"));
-        let entry =
-            server_config::find(name).ok_or_else(|| format!("{name}: no such parameter{}", near()))?;
-        return write!(out, "{}", explain(entry)).map_err(broken);
+        return match server_config::find(name) {
+            Some(entry) => write!(out, "{}", explain(entry)).map_err(broken),
+            None => explain_several(name, out),
+        };
     }
     if let Some(Job::Docs { folder }) = &arguments.job {
         return crate::docs::write_to(folder).map_err(|why| format!("{}: {why}", folder.display()));
@@ -141,40 +232,25 @@ fn work(arguments: &Arguments, out: &mut dyn Write) -> Result<(), String> {
         } else {
             text = std::fs::read_to_string(input).map_err(|why| format!("{}: {why}", input.display()))?;
         }
-        let batch = Config::from_text(&text).map_err(|why| told(&why))?;
-        let changes: Vec<_> = batch.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        for (name, value) in &changes {
-            edit::admit(name, value).map_err(|why| told(&why))?;
-        }
-        set(&path, changes)?;
-        return writeln!(out, "OK SET").map_err(broken);
+        return put(&path, batch(&text).map_err(|why| format!("{why}; nothing was set"))?, out, err);
     }
     if let (Some(name), Some(value)) = (&arguments.option, &arguments.value) {
         edit::admit(name, value).map_err(|why| told(&why))?;
-        set(&path, vec![(name.clone(), value.clone())])?;
-        return writeln!(out, "OK SET").map_err(broken);
+        return put(&path, vec![(name.clone(), value.clone())], out, err);
+    }
+    if let Some(Job::Check) = &arguments.job {
+        return check(arguments, &path, out);
     }
     let config = Config::read(&path).map_err(|why| told(&why))?;
-    match &arguments.job {
-        Some(Job::Check) => {
-            config.check().map_err(|why| told(&why))?;
-            for unknown in config.unknown() {
-                // A name forced in by setconf that resembles none of ours belongs to something else.
-                if matches!(unknown, ConfigError::Unknown(_, Some(_))) {
-                    return Err(told(&unknown));
-                }
-                writeln!(out, "{unknown}").map_err(broken)?;
-            }
-            return writeln!(out, "OK").map_err(broken);
-        }
-        None => set(&path, Vec::new())?,
-        Some(_) => {}
+    if arguments.job.is_none() {
+        set(&path, Vec::new())?;
     }
     if let Some(name) = &arguments.option {
-        let name = server_config::config::canonical(name);
-        let value = config.text(&name).or_else(|| server_config::find(&name).map(|entry| entry.default()));
-        return writeln!(out, "{}", value.ok_or_else(|| format!("{name}: no such parameter"))?)
-            .map_err(broken);
+        let canonical = server_config::config::canonical(name);
+        let known = server_config::find(&canonical);
+        let value = config.text(&canonical).or_else(|| known.map(|entry| entry.default()));
+        let unknown = || told(&ConfigError::Unknown(name.clone(), server_config::nearest(name)));
+        return writeln!(out, "{}", value.ok_or_else(unknown)?).map_err(broken);
     }
     for (name, value) in config.iter() {
         let entry = server_config::find(name);
@@ -194,6 +270,30 @@ fn work(arguments: &Arguments, out: &mut dyn Write) -> Result<(), String> {
     Ok(())
 }
 
+/// The settings of a text, all of them admitted, else the line that is wrong.
+fn batch(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut changes = Vec::new();
+    for one in Config::lines(text) {
+        let (line, name, value) = one.map_err(|why| told(&why))?;
+        edit::admit(&name, &value).map_err(|why| format!("line {line}: {why}"))?;
+        changes.push((name, value));
+    }
+    Ok(changes)
+}
+
+fn put(
+    path: &Path,
+    changes: Vec<(String, String)>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), String> {
+    let before = Config::read(path).map_err(|why| told(&why))?;
+    set(path, changes.clone())?;
+    writeln!(out, "OK SET").map_err(|why| why.to_string())?;
+    notices(path, &before, &changes, err);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,7 +304,9 @@ mod tests {
         all.extend(rest.iter().map(OsString::from));
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = run(all, &mut out, &mut err);
-        out.extend(err);
+        if code != 0 {
+            out.extend(err);
+        }
         (code, String::from_utf8(out).unwrap())
     }
 

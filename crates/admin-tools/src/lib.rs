@@ -1,6 +1,7 @@
 //! The command-line tools, one module each.
 
 mod certificate;
+pub mod check;
 pub mod configutil;
 pub mod deliver;
 pub mod dirutil;

@@ -19,14 +19,7 @@ impl Site {
     /// # Errors
     /// No instance is named, or its configuration is wrong: one line.
     pub fn open(named: Option<&Path>, program: &str) -> Result<Site, String> {
-        let instance =
-            Instance::find(named).ok_or("which instance? Give --instance DIR or set CONFIGROOT")?;
-        if !instance.local_conf().exists() {
-            return Err(format!(
-                "{} is not an instance: it has no config/local.conf",
-                instance.root().display()
-            ));
-        }
+        let instance = Instance::open(named)?;
         let config = Config::load(&instance).map_err(|why| why.to_string())?;
         Ok(Site { instance, config, log: Log::to_stderr(program) })
     }

@@ -1,10 +1,13 @@
-//! What std lacks: durable replace, checksums, a clock that tests can set, hashdir, base 36.
+//! What std lacks: durable replace, checksums, a clock that tests can set, hashdir, base 36, how far apart two words are.
 
 pub mod base36;
 pub mod clock;
+mod distance;
 pub mod hashdir;
 pub mod json;
 pub mod replace;
+
+pub use distance::distance;
 
 /// CRC-32 (IEEE) of `bytes`, as every record on disk carries it.
 pub fn crc32(bytes: &[u8]) -> u32 {

@@ -3,6 +3,8 @@
 //! TLS 1.2 is the oldest that is spoken (RFC 8996). Sessions under way keep the context they began with.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -65,6 +67,10 @@ fn build(certificate: &Path, key: &Path) -> Result<SslContext, TlsError> {
         let file = file.to_owned();
         move |error: ErrorStack| TlsError { file, reason: reason(&error) }
     };
+    for file in [certificate, key] {
+        let mut opened = File::open(file).map_err(|why| unreadable(file, &why))?;
+        opened.read(&mut [0]).map_err(|why| unreadable(file, &why))?; // a folder can be opened
+    }
     let mut builder = SslContext::builder(SslMethod::tls_server()).map_err(at(certificate))?;
     builder.set_certificate_chain_file(certificate).map_err(at(certificate))?;
     builder.set_private_key_file(key, SslFiletype::PEM).map_err(at(key))?;
@@ -90,8 +96,19 @@ fn build(certificate: &Path, key: &Path) -> Result<SslContext, TlsError> {
     Ok(builder.build())
 }
 
+/// The library would say "system lib" and not why.
+fn unreadable(file: &Path, why: &io::Error) -> TlsError {
+    TlsError { file: file.to_owned(), reason: why.to_string() }
+}
+
 fn reason(error: &ErrorStack) -> String {
     let texts: Vec<String> = error.errors().iter().filter_map(|e| e.reason().map(str::to_owned)).collect();
+    if texts.iter().any(|text| text == "no start line" || text == "unsupported") {
+        return "there is no PEM text of the right kind in it (-----BEGIN ...)".to_owned();
+    }
+    if texts.iter().any(|text| text == "key values mismatch" || text == "key type mismatch") {
+        return "the key does not belong to the certificate".to_owned();
+    }
     if texts.is_empty() { "cannot be used".to_owned() } else { texts.join(", ") }
 }
 
@@ -102,7 +119,16 @@ mod tests {
     #[test]
     fn a_missing_certificate_is_named() {
         let error = Tls::open(Some(("/nowhere/a.pem".into(), "/nowhere/b.pem".into()))).err().unwrap();
-        assert!(error.to_string().starts_with("/nowhere/a.pem: "), "{error}");
+        assert_eq!(error.to_string(), "/nowhere/a.pem: No such file or directory (os error 2)");
+        let folder = tempfile::tempdir().unwrap();
+        let (crt, key) = (folder.path().join("server.crt"), folder.path().join("server.key"));
+        std::fs::write(&key, "").unwrap();
+        std::fs::create_dir(&crt).unwrap();
+        let open = || Tls::open(Some((crt.clone(), key.clone()))).err().unwrap().to_string();
+        assert!(open().contains("server.crt: Is a directory"), "{}", open());
+        std::fs::remove_dir(&crt).unwrap();
+        std::fs::write(&crt, "nonsense").unwrap();
+        assert!(open().contains("server.crt: there is no PEM text"), "{}", open());
     }
 
     #[test]

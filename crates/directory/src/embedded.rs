@@ -79,6 +79,11 @@ impl Embedded {
         Ok(directory)
     }
 
+    /// A line for each uid and address that several entries have.
+    pub fn shared_names(&self) -> impl Iterator<Item = String> {
+        self.content().shared().into_iter()
+    }
+
     fn content(&self) -> Arc<Content> {
         self.look();
         self.content.read().unwrap_or_else(PoisonError::into_inner).clone()

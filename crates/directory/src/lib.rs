@@ -12,6 +12,7 @@ pub mod entry;
 pub mod ldap;
 pub mod ldif;
 pub mod password;
+pub mod schema;
 
 use std::fmt;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use server_config::parameters::{encryption, service};
+use server_config::parameters::service;
 use server_config::{Config, Instance, Live};
 use server_log::{Category, Log, LogSettings};
 
@@ -64,18 +64,7 @@ impl Site {
 
     /// Certificate chain and key: the configured ones, else `config/certs/server.crt` and `.key` when they exist.
     pub fn certificate(&self) -> Option<(PathBuf, PathBuf)> {
-        let config = self.config.now();
-        let place = |set: String, usual: &str| {
-            if set.is_empty() {
-                self.instance.certs_dir().join(usual)
-            } else {
-                self.instance.root().join(set)
-            }
-        };
-        let (set_chain, set_key) = (config.get(&encryption::CERTIFICATE), config.get(&encryption::KEY));
-        let named = !set_chain.is_empty() || !set_key.is_empty();
-        let (chain, key) = (place(set_chain, "server.crt"), place(set_key, "server.key"));
-        (named || chain.exists()).then_some((chain, key))
+        self.instance.certificate(&self.config.now())
     }
 
     /// The addresses of `service.listenaddr` (S117): a host name or a number; unset is every address of the host.
@@ -224,11 +213,7 @@ fn refuse(program: Program, why: &str) -> ExitCode {
 /// # Errors
 /// One line: no instance, a wrong value, a log that cannot be opened.
 pub fn begin(program: Program, instance: Option<PathBuf>) -> Result<Site, String> {
-    let instance =
-        Instance::find(instance.as_deref()).ok_or("which instance? Give --instance DIR or set CONFIGROOT")?;
-    if !instance.local_conf().exists() {
-        return Err(format!("{} is not an instance: it has no config/local.conf", instance.root().display()));
-    }
+    let instance = Instance::open(instance.as_deref())?;
     let config = Config::load(&instance).map_err(|why| why.to_string())?;
     let settings = LogSettings::from_config(&config, &instance, program.service);
     let folder = settings.folder.clone();

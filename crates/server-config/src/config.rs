@@ -16,7 +16,8 @@ pub struct Config {
 #[derive(Debug)]
 pub enum ConfigError {
     Read(String, std::io::Error),
-    Line(usize, String),
+    /// The file, unless it is the administrator's input; the line; what is wrong with it.
+    Line(Option<String>, usize, String),
     Value(String, String),
     Unknown(String, Option<&'static str>),
 }
@@ -25,7 +26,8 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::Read(path, why) => write!(f, "{path}: {why}"),
-            ConfigError::Line(line, why) => write!(f, "local.conf line {line}: {why}"),
+            ConfigError::Line(Some(path), line, why) => write!(f, "{path} line {line}: {why}"),
+            ConfigError::Line(None, line, why) => write!(f, "line {line}: {why}"),
             ConfigError::Value(name, why) => write!(f, "{name}: {why}"),
             ConfigError::Unknown(name, Some(near)) => {
                 write!(f, "{name}: no such parameter; did you mean {near}?")
@@ -35,6 +37,18 @@ impl fmt::Display for ConfigError {
     }
 }
 impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// The same, of a file.
+    pub(crate) fn in_file(self, path: &Path) -> ConfigError {
+        match self {
+            ConfigError::Line(None, line, why) => {
+                ConfigError::Line(Some(path.display().to_string()), line, why)
+            }
+            other => other,
+        }
+    }
+}
 
 impl Config {
     pub fn empty() -> Config {
@@ -57,7 +71,7 @@ impl Config {
     /// The file cannot be read or a line is broken.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Config::from_text(&text),
+            Ok(text) => Config::from_text(&text).map_err(|why| why.in_file(path)),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
             Err(why) => Err(ConfigError::Read(path.display().to_string(), why)),
         }
@@ -66,15 +80,21 @@ impl Config {
     /// # Errors
     /// The first broken line.
     pub fn from_text(text: &str) -> Result<Config, ConfigError> {
-        let mut set = BTreeMap::new();
-        for (at, line) in text.lines().enumerate() {
-            if let Some((name, value)) =
-                parse_line(line).map_err(|why| ConfigError::Line(at.saturating_add(1), why))?
-            {
-                set.insert(name, value);
+        Config::lines(text)
+            .map(|one| one.map(|(_, name, value)| (name, value)))
+            .collect::<Result<_, _>>()
+            .map(|set| Config { set })
+    }
+
+    /// Every setting of a text with the number of its line.
+    pub fn lines(text: &str) -> impl Iterator<Item = Result<(usize, String, String), ConfigError>> {
+        text.lines().enumerate().filter_map(|(at, line)| {
+            let number = at.saturating_add(1);
+            match parse_line(line) {
+                Ok(setting) => setting.map(|(name, value)| Ok((number, name, value))),
+                Err(why) => Some(Err(ConfigError::Line(None, number, why))),
             }
-        }
-        Ok(Config { set })
+        })
     }
 
     /// # Errors
@@ -205,7 +225,7 @@ mod tests {
     #[test]
     fn a_broken_line_is_named_by_its_number() {
         let broken = Config::from_text("a.b = 1\n\nnonsense\n").unwrap_err();
-        assert_eq!(broken.to_string(), "local.conf line 3: there is no '='");
+        assert_eq!(broken.to_string(), "line 3: there is no '='");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn set(path: &Path, changes: &[(String, String)]) -> Result<(), ConfigError>
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(why) => return Err(told(why)),
     };
-    Config::from_text(&old)?;
+    Config::from_text(&old).map_err(|why| why.in_file(path))?;
     let names: Vec<String> = changes.iter().map(|(name, _)| canonical(name)).collect();
     let named = |line: &str| line.split_once('=').map(|(name, _)| canonical(name.trim()));
     let mut text = String::with_capacity(old.len());

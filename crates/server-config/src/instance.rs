@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Config;
+use crate::parameters::encryption;
+
 /// One installed instance: its root folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
@@ -23,6 +26,50 @@ impl Instance {
         let parent =
             config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(Instance::new(parent))
+    }
+
+    /// As [`Instance::find`], and there is an instance.
+    ///
+    /// # Errors
+    /// One line: nothing is named, or what is named is no instance, or may not be read.
+    pub fn open(named: Option<&Path>) -> Result<Instance, String> {
+        let instance = Instance::find(named)
+            .ok_or("which instance? Give --instance DIR or set CONFIGROOT to its config folder")?;
+        let conf = instance.local_conf();
+        let why = match std::fs::metadata(&conf) {
+            Ok(_) => return Ok(instance),
+            Err(why) => why,
+        };
+        if why.kind() != std::io::ErrorKind::NotFound {
+            return Err(format!("{}: {why}", conf.display()));
+        }
+        let root = instance.root.display();
+        let by_environment = named.is_none().then(|| std::env::var_os("CONFIGROOT")).flatten();
+        let Some(set) = by_environment.map(PathBuf::from) else {
+            return Err(format!("{root} is not an instance: it has no config/local.conf"));
+        };
+        let shown = set.display();
+        let inside = set.join("config");
+        if inside.join("local.conf").exists() {
+            let inside = inside.display();
+            return Err(format!(
+                "CONFIGROOT={shown} is not an instance's config folder; did you mean {inside}?"
+            ));
+        }
+        Err(format!(
+            "CONFIGROOT={shown} names the config folder of an instance, but {root} is not an instance: it has no config/local.conf"
+        ))
+    }
+
+    /// Certificate chain and key: the configured ones, else `config/certs/server.crt` and `.key` when they exist.
+    pub fn certificate(&self, config: &Config) -> Option<(PathBuf, PathBuf)> {
+        let place = |set: String, usual: &str| {
+            if set.is_empty() { self.certs_dir().join(usual) } else { self.root.join(set) }
+        };
+        let (set_chain, set_key) = (config.get(&encryption::CERTIFICATE), config.get(&encryption::KEY));
+        let named = !set_chain.is_empty() || !set_key.is_empty();
+        let (chain, key) = (place(set_chain, "server.crt"), place(set_key, "server.key"));
+        (named || chain.exists()).then_some((chain, key))
     }
 
     pub fn root(&self) -> &Path {
@@ -64,5 +111,24 @@ impl Instance {
     }
     pub fn tmp_dir(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_instance_is_told_and_what_may_not_be_read_is_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = Instance::open(Some(folder.path())).unwrap_err();
+        assert!(why.contains("is not an instance: it has no config/local.conf"), "{why}");
+        std::fs::write(folder.path().join("config"), "a file").unwrap();
+        let why = Instance::open(Some(folder.path())).unwrap_err();
+        assert!(why.contains("Not a directory"), "{why}");
+        std::fs::remove_file(folder.path().join("config")).unwrap();
+        std::fs::create_dir(folder.path().join("config")).unwrap();
+        std::fs::write(folder.path().join("config/local.conf"), "").unwrap();
+        assert!(Instance::open(Some(folder.path())).is_ok());
     }
 }

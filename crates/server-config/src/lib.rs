@@ -10,7 +10,7 @@ pub mod values;
 pub use config::{Config, ConfigError, Live};
 pub use instance::Instance;
 pub use parameter::{Effect, Entry, Parameter, Status};
-pub use parameters::{REGISTRY, find, nearest};
+pub use parameters::{REGISTRY, containing, find, nearest};
 pub use values::{
     Bytes, Count, Days, Hours, List, LogFormat, LogLevel, LogType, Microseconds, Minutes, NameServers,
     OptionalCount, OptionalPort, Port, RewriteStyle, Seconds, Switch, Text, Value,

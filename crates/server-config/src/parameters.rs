@@ -52,27 +52,21 @@ pub fn find(name: &str) -> Option<&'static dyn Entry> {
         .or_else(|| all().find(|entry| entry.matches(name)))
 }
 
+/// Names in which `text` occurs: a part of a name, or the beginning of several.
+pub fn containing(text: &str) -> impl Iterator<Item = &'static dyn Entry> {
+    let text = text.to_ascii_lowercase();
+    let all = REGISTRY.iter().flat_map(|group| group.iter().copied());
+    all.filter(move |entry| entry.name().to_ascii_lowercase().contains(&text))
+}
+
 /// The known name that differs least, if it differs little.
 pub fn nearest(name: &str) -> Option<&'static str> {
     if name.len() > 200 {
         return None;
     }
     let all = REGISTRY.iter().flat_map(|group| group.iter());
-    let scored = all.map(|entry| (distance(&name.to_ascii_lowercase(), entry.name()), entry.name()));
-    scored.min().filter(|(far, _)| *far <= 6).map(|(_, near)| near)
-}
-
-/// Insertions, deletions and replacements between the two.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = i;
-        row[0] = i.saturating_add(1);
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = corner.saturating_add(usize::from(x != y));
-            corner = row[j.saturating_add(1)];
-            row[j.saturating_add(1)] = replaced.min(corner.saturating_add(1)).min(row[j].saturating_add(1));
-        }
-    }
-    row[b.len()]
+    let scored = all.map(|entry| (base::distance(&name.to_ascii_lowercase(), entry.name()), entry.name()));
+    // A short last part that differs as a whole is another word, not a slip.
+    let last = name.rsplit('.').next().unwrap_or("").len();
+    scored.min().filter(|(far, _)| *far <= 6 && far * 2 <= last.saturating_add(1)).map(|(_, near)| near)
 }

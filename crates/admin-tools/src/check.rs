@@ -1,0 +1,154 @@
+//! What `configutil check` looks at: everything that could keep the suite from starting, and what it would start with to
+//! no good. `start-msg` and `refresh-msg` ask before they touch a daemon.
+
+use std::path::Path;
+
+use connection::Tls;
+use directory::{Directory, Embedded, Found, LocalDomains, ldap};
+use server_config::parameters::{local, service_imap, service_pop, service_smtp};
+use server_config::{Config, ConfigError, Instance};
+use server_log::Log;
+
+/// What was found, a line each.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// A daemon would not start, or not take it.
+    pub errors: Vec<String>,
+    /// It would start all the same.
+    pub warnings: Vec<String>,
+}
+
+/// The parameters by themselves: values, names, ports.
+pub fn parameters(config: &Config) -> Findings {
+    let mut found = Findings::default();
+    if let Err(why) = config.check() {
+        found.errors.push(why.to_string());
+    }
+    for unknown in config.unknown() {
+        match unknown {
+            // A name forced in by setconf that resembles none of ours belongs to something else.
+            ConfigError::Unknown(_, None) => found.warnings.push(unknown.to_string()),
+            _ => found.errors.push(unknown.to_string()),
+        }
+    }
+    if found.errors.is_empty() {
+        found.errors.extend(shared_ports(config));
+    }
+    found
+}
+
+/// The parameters, and the files that they lead to: directory and certificate.
+pub fn whole(instance: &Instance, config: &Config) -> Findings {
+    let mut found = parameters(config);
+    if !found.errors.is_empty() {
+        return found;
+    }
+    if let Some((chain, key)) = instance.certificate(config)
+        && let Err(why) = Tls::open(Some((chain, key)))
+    {
+        found.errors.push(format!("certificate {why}"));
+    }
+    match ldap::Settings::from_config(config, instance) {
+        Err(why) => found.errors.push(why),
+        Ok(Some(_)) => {} // the servers may be away for a while
+        Ok(None) => embedded(instance, config, &mut found),
+    }
+    found
+}
+
+fn embedded(instance: &Instance, config: &Config, found: &mut Findings) {
+    let set = config.get(&local::DIRECTORY_LDIF);
+    let path = if set.is_empty() { instance.directory_ldif() } else { instance.root().join(set) };
+    let directory = match Embedded::open(&path, Log::discard()) {
+        Ok(directory) => directory,
+        Err(why) => return found.errors.push(why.to_string()),
+    };
+    found.warnings.extend(directory.shared_names().map(|line| format!("{}: {line}", path.display())));
+    found.warnings.extend(entries(&path));
+    if config.get(&service_smtp::ENABLE)
+        && let Err(why) = postmaster(&directory, &LocalDomains::from_config(config))
+    {
+        found.errors.push(why);
+    }
+}
+
+/// What entries of the file say that nobody will understand.
+fn entries(path: &Path) -> Vec<String> {
+    let records = directory::edit::read(path).unwrap_or_default();
+    let of = |record: &directory::ldif::Record| -> Vec<String> {
+        let told = |why: String| format!("{} line {}: {why}", path.display(), record.line);
+        directory::schema::doubts(record).into_iter().map(told).collect()
+    };
+    records.iter().flat_map(of).collect()
+}
+
+/// S54: exactly one entry has the postmaster's address.
+fn postmaster(directory: &dyn Directory, domains: &LocalDomains) -> Result<(), String> {
+    if domains.default_domain().is_empty() {
+        return Err("service.smtp.domain and local.hostname are not set: configutil -o service.smtp.domain -v example.org, as msg-setup does".into());
+    }
+    let address = format!("postmaster@{}", domains.default_domain());
+    match directory.by_address(&address) {
+        Ok(Found::One(_)) | Err(_) => Ok(()),
+        Ok(Found::Nobody) => Err(format!(
+            "nobody has the address {address}: dirutil add user postmaster, or dirutil change WHO --add mailAlternateAddress={address}"
+        )),
+        Ok(Found::Several(count)) => {
+            Err(format!("{count} entries have the address {address}: exactly one must"))
+        }
+    }
+}
+
+/// Two listeners on one port: the second could not bind. Services that are off, and port 0, do not count.
+fn shared_ports(config: &Config) -> Vec<String> {
+    let mut listening: Vec<(&str, u16)> = Vec::new();
+    if config.get(&service_smtp::ENABLE) {
+        for port in [&service_smtp::PORT, &service_smtp::SUBMISSION_PORT, &service_smtp::SUBMISSIONS_PORT] {
+            listening.push((port.name, config.get(port)));
+        }
+    }
+    for (on, tls_on, ports) in [
+        (
+            &service_imap::ENABLE,
+            &service_imap::ENABLE_SSL_PORT,
+            [&service_imap::PORT, &service_imap::SSL_PORT],
+        ),
+        (&service_pop::ENABLE, &service_pop::ENABLE_SSL_PORT, [&service_pop::PORT, &service_pop::SSL_PORT]),
+    ] {
+        if config.get(on) {
+            listening.push((ports[0].name, config.get(ports[0])));
+            if config.get(tls_on) {
+                listening.push((ports[1].name, config.get(ports[1])));
+            }
+        }
+    }
+    let mut shared = Vec::new();
+    for (at, (name, port)) in listening.iter().enumerate() {
+        let other = listening[..at].iter().find(|(_, other)| other == port && *port != 0);
+        if let Some((other, _)) = other {
+            shared.push(format!("{name} and {other} are both {port}"));
+        }
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> Vec<String> {
+        parameters(&Config::from_text(text).unwrap()).errors
+    }
+
+    #[test]
+    fn two_services_on_one_port_are_noticed_and_what_is_off_is_not() {
+        assert!(errors("").is_empty());
+        let two = errors("service.imap.port = 110");
+        assert_eq!(two, ["service.pop.port and service.imap.port are both 110"]);
+        assert!(errors("service.imap.port = 110\nservice.pop.enable = no").is_empty());
+        assert!(errors("service.imap.port = 0\nservice.pop.port = 0").is_empty());
+        assert!(errors("service.imap.sslport = 110").is_empty(), "that port is not open");
+        let submission = errors("local.service.smtp.submissionport = 25");
+        assert!(submission[0].contains("are both 25"), "{submission:?}");
+    }
+}
