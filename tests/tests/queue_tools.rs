@@ -422,6 +422,20 @@ fn whom_a_verb_is_for_must_be_said() {
     assert_eq!(mailq(&instance, &["-l"]).matches("held").count(), 0);
 }
 
+/// processq asks a running smtpd, and there must be one.
+#[test]
+fn processq_has_a_running_smtpd_try_what_waits() {
+    let (mut instance, way, _) = with_mail_stuck(&["first", "second"]);
+    fs::remove_file(way).unwrap();
+    assert_eq!(run(instance.tool("processq").arg("elsewhere.test")), "flush: 0 messages\n");
+    assert_eq!(run(instance.tool("processq").arg("example.test")), "flush: 2 messages\n");
+    instance.wait_for_messages("alice", 2);
+    instance.stop("smtp");
+    let output = instance.tool("processq").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "processq: smtpd does not run\n");
+}
+
 /// A command that is no command is set aside, and told.
 #[test]
 fn a_torn_command_is_put_into_lost_and_found() {

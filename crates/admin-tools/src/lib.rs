@@ -11,6 +11,7 @@ pub mod hashdir;
 pub mod mailq;
 pub mod mboxutil;
 pub mod msg_queue;
+pub mod processq;
 pub mod reconstruct;
 mod selection;
 pub mod sendmail;

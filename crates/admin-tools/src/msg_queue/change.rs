@@ -40,7 +40,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// What `sendmail -q` means.
+    /// What `sendmail -q` and processq mean.
     pub fn of(selection: Selection) -> Targets {
         Targets { ids: Vec::new(), all: selection.is_everything(), dry_run: false, selection }
     }
@@ -135,6 +135,11 @@ fn carry_out(site: &Site, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Re
         return Err("smtpd did not understand the command; it is in queue/lost+found".into());
     }
     Ok(())
+}
+
+/// Whether a smtpd holds the queue of this instance.
+pub fn smtpd_runs(site: &Site) -> Result<bool, String> {
+    Ok(smtpd_lock(&site.instance.run_dir().join("smtp.lock"))?.is_none())
 }
 
 /// The lock of a running smtpd, when none runs.
