@@ -3,8 +3,8 @@
 //! Users and groups are those of the object classes that the embedded directory has, and the answers are the same. A
 //! password is checked by binding as the user, on a connection that does nothing else; an empty one is refused before
 //! (RFC 4513 §5.1.2: the server would take it for an anonymous bind). Values become filters only by way of [`filter`].
-//! No server, no answer in time, an answer that is cut: [`DirectoryError::Unavailable`], never "unknown". Nothing is
-//! cached here (S56, S97): what is remembered, the servers' caches say.
+//! No server, no answer in time, an answer that is cut: [`DirectoryError::Unavailable`], never "unknown". Entries are
+//! kept for the message they were looked up for and no longer ([`kept`], S56).
 //!
 //! One file per idea: [`settings`] from the parameters, [`servers`] with fail-over (S176), [`pool`] (S33), [`connection`],
 //! [`filter`], [`attributes`], [`members`] of groups, [`timing`] of refusals.
@@ -12,6 +12,7 @@
 mod attributes;
 mod connection;
 mod filter;
+mod kept;
 mod members;
 mod pool;
 mod runtime;
@@ -32,6 +33,7 @@ pub use settings::{Credential, Identity, Server, Settings, Transport};
 
 use connection::{Answer, Connector, Purpose, Search};
 use filter::Filter;
+use kept::Kept;
 use pool::Pool;
 use runtime::Failure;
 use servers::Servers;
@@ -55,6 +57,7 @@ pub struct LdapDirectory {
     servers: Arc<Servers>,
     pool: Pool,
     refusals: Refusals,
+    kept: Kept,
     log: Log,
     told_of_references: AtomicBool,
 }
@@ -73,6 +76,7 @@ impl LdapDirectory {
             pool: Pool::new(Arc::clone(&servers)),
             servers,
             refusals: Refusals::default(),
+            kept: Kept::default(),
             log,
             told_of_references: AtomicBool::new(false),
         })
@@ -173,6 +177,23 @@ impl Directory for LdapDirectory {
         }
         let domain = address.rfind('@').map_or("", |at| &address[at..]);
         self.found(others.into_iter().filter(|entry| has(entry, domain)).collect())
+    }
+
+    fn by_address_for(&self, message: &str, address: &str) -> Result<Found> {
+        if let Some(found) = self.kept.find(message, address) {
+            return Ok(found);
+        }
+        let found = self.by_address(address)?;
+        self.kept.put(message, address, found.clone());
+        Ok(found)
+    }
+
+    fn keep(&self, message: &str, address: &str, found: Found) {
+        self.kept.put(message, address, found);
+    }
+
+    fn forget(&self, message: &str) {
+        self.kept.forget(message);
     }
 
     fn by_uid(&self, uid: &str) -> Result<Found> {

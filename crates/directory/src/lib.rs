@@ -63,6 +63,21 @@ pub trait Directory: Send + Sync {
     /// The user or group with this address, `mail` or `mailAlternateAddress`, in any case.
     fn by_address(&self, address: &str) -> Result<Found>;
 
+    /// As [`Directory::by_address`], for a recipient of this message: each address is looked up once for a message, from
+    /// [`Directory::keep`] to [`Directory::forget`] (S56). A directory whose look-ups cost nothing keeps nothing.
+    ///
+    /// # Errors
+    /// As [`Directory::by_address`].
+    fn by_address_for(&self, _message: &str, address: &str) -> Result<Found> {
+        self.by_address(address)
+    }
+
+    /// Keeps what was found for an address of this message.
+    fn keep(&self, _message: &str, _address: &str, _found: Found) {}
+
+    /// The message needs no more look-ups.
+    fn forget(&self, _message: &str) {}
+
     /// The user with this uid, in any case.
     fn by_uid(&self, uid: &str) -> Result<Found>;
 
