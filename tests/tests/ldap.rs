@@ -248,3 +248,36 @@ fn the_switches_of_the_ldap_librarys_cache_change_nothing() {
     });
     assert_eq!(searches, [4, 4]);
 }
+
+/// S56: each recipient is looked up once for a message, and again for the next one.
+#[test]
+fn a_message_costs_one_look_up_for_each_recipient() {
+    let mut site = site(1, |_| {});
+    site.instance.start_one("store");
+    site.instance.start_one("smtp");
+    site.instance.start_one("imap");
+    let of_recipients = |site: &Site| {
+        let searches = site.servers[0].searches();
+        let about =
+            |line: &&String| ["mail=alice", "mail=bob", "mail=admin"].iter().any(|name| line.contains(name));
+        searches.iter().filter(about).count()
+    };
+    let to = ["alice@example.test", "Bob@example.test", "admin@example.test"];
+    for (count, searches) in [(1, 3), (2, 6)] {
+        let mut smtp = site.instance.smtp();
+        smtp.ok("EHLO client.example.org");
+        smtp.send_message("a@example.org", &to, "Subject: x\r\n\r\nx\r\n");
+        for user in ["alice", "bob", "admin"] {
+            site.instance.wait_for_messages(user, count);
+        }
+        site.instance.wait_for_empty_queue();
+        assert_eq!(of_recipients(&site), searches, "{:#?}", site.servers[0].searches());
+    }
+    // A sub-address and its plain one are two look-ups, of which none is repeated.
+    let before = of_recipients(&site);
+    let mut smtp = site.instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    smtp.send_message("a@example.org", &["alice+work@example.test"], "Subject: x\r\n\r\nx\r\n");
+    site.instance.wait_for_empty_queue();
+    assert_eq!(of_recipients(&site), before + 2);
+}

@@ -98,6 +98,11 @@ impl Session {
         envelope.headers_only = transaction.headers_only;
         envelope.sender = transaction.sender.map(|sender| sender.to_string());
         envelope.recipients = transaction.recipients;
+        let directory = self.desk.authenticator.directory();
+        let message = envelope.id.to_string();
+        for (address, found) in transaction.found {
+            directory.keep(&message, &address, found);
+        }
         let (sender, count) = (envelope.sender.clone().unwrap_or_default(), envelope.recipients.len());
         match received.message.commit(envelope) {
             Ok(id) => {
@@ -117,6 +122,7 @@ impl Session {
                 Reply::new(250, (2, 0, 0), format!("{id} accepted"))
             }
             Err(why) => {
+                directory.forget(&message);
                 self.desk.log.error(Category::General, format_args!("a message was not queued: {why}"));
                 replies::queue_failed(&why)
             }

@@ -1,5 +1,6 @@
 //! How far a session has come. A state owns what exists only while it lasts (RFC 5321 §4.1.4).
 
+use directory::Found;
 use mail_queue::Recipient;
 use sasl::Exchange;
 use smtp_wire::Address;
@@ -20,6 +21,8 @@ pub struct Transaction {
     /// Nothing for the null reverse-path.
     pub sender: Option<Address>,
     pub recipients: Vec<Recipient>,
+    /// What was looked up for the recipients, for the stages behind (S56).
+    pub found: Vec<(String, Found)>,
     pub envid: Option<String>,
     pub headers_only: bool,
     /// The content as far as BDAT has brought it.

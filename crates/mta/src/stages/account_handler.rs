@@ -34,6 +34,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
         }
         place += 1;
     }
+    desk.directory.forget(work.entry.envelope.id.as_str()); // S56
     if desk.settings.account_handler.log {
         let envelope = &work.entry.envelope;
         desk.log.notice(
@@ -51,7 +52,7 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
     if !desk.settings.domains.contains(domain) {
         return work.routes.push((place, Route::Elsewhere));
     }
-    match find(desk, local, domain) {
+    match find(desk, work.entry.envelope.id.as_str(), local, domain) {
         Err(why) => work.delay(why.to_string()),
         Ok((Found::Nobody, _)) if work.way(place) == Some(Way::AutoReply) => {
             let _ = work.entry.record(place, Step::Done); // who is gone answers nobody
@@ -68,21 +69,26 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
 }
 
 /// The entry of an address, and the sub-address when the plain one is nobody's.
-fn find(desk: &Desk, local: &str, domain: &str) -> Result<(Found, Option<String>), DirectoryError> {
+fn find(
+    desk: &Desk,
+    message: &str,
+    local: &str,
+    domain: &str,
+) -> Result<(Found, Option<String>), DirectoryError> {
     let directory = &desk.directory;
-    let found = directory.by_address(&format!("{local}@{domain}"))?;
+    let found = directory.by_address_for(message, &format!("{local}@{domain}"))?;
     if !matches!(found, Found::Nobody) {
         return Ok((found, None));
     }
     if let Some((base, detail)) = local.split_once('+') {
-        let found = directory.by_address(&format!("{base}@{domain}"))?;
+        let found = directory.by_address_for(message, &format!("{base}@{domain}"))?;
         if !matches!(found, Found::Nobody) {
             return Ok((found, Some(detail.to_owned())));
         }
     }
     if local.eq_ignore_ascii_case("postmaster") {
         let default = desk.settings.domains.default_domain();
-        return Ok((directory.by_address(&format!("postmaster@{default}"))?, None));
+        return Ok((directory.by_address_for(message, &format!("postmaster@{default}"))?, None));
     }
     Ok((Found::Nobody, None))
 }

@@ -8,6 +8,9 @@ use crate::replies;
 use crate::session::Session;
 use crate::state::State;
 
+/// What was looked up, and what was found.
+type LookUps = Vec<(String, Found)>;
+
 pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters) -> Reply {
     let State::InTransaction { transaction, .. } = &session.state else {
         return replies::bad_sequence("Say MAIL first");
@@ -19,9 +22,10 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
         return Reply::new(452, (4, 5, 3), "Too many recipients"); // RFC 5321 §4.5.3.1.10: 452, not 552
     }
     let recipient = recipient.qualified(session.settings.domains.default_domain());
-    if let Err(refusal) = check(session, &recipient) {
-        return refusal;
-    }
+    let found = match check(session, &recipient) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
+    };
     let added = Recipient {
         address: recipient.to_string(),
         orcpt: parameters.orcpt,
@@ -29,6 +33,7 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
         ..Recipient::default()
     };
     if let State::InTransaction { transaction, .. } = &mut session.state {
+        transaction.found.extend(found);
         transaction.recipients.push(added);
     }
     Reply::new(250, (2, 1, 5), "Recipient accepted")
@@ -41,15 +46,16 @@ fn notify_words(notify: Notify) -> String {
 }
 
 /// Who may be written to: everybody who is here, by anybody; everybody else, by who logged in.
-fn check(session: &Session, recipient: &Address) -> Result<(), Reply> {
+fn check(session: &Session, recipient: &Address) -> Result<LookUps, Reply> {
     if !session.settings.domains.contains(&recipient.domain) {
         return match session.user {
-            Some(_) => Ok(()),
+            Some(_) => Ok(LookUps::new()),
             None => Err(Reply::new(550, (5, 7, 1), "Relaying denied")),
         };
     }
-    match find(session, recipient) {
-        Ok(Found::One(_)) => Ok(()),
+    let mut look_ups = LookUps::new();
+    match find(session, recipient, &mut look_ups) {
+        Ok(Found::One(_)) => Ok(look_ups),
         Ok(Found::Nobody) => Err(Reply::new(550, (5, 1, 1), "No such user here")),
         // The administrator's mistake, not the sender's.
         Ok(Found::Several(_)) => {
@@ -59,17 +65,21 @@ fn check(session: &Session, recipient: &Address) -> Result<(), Reply> {
     }
 }
 
-fn find(session: &Session, recipient: &Address) -> Result<Found, DirectoryError> {
-    let directory = session.desk.authenticator.directory();
+fn find(session: &Session, recipient: &Address, look_ups: &mut LookUps) -> Result<Found, DirectoryError> {
     let domains = &session.settings.domains;
-    let mut found = directory.by_address(&recipient.to_string())?;
+    let mut look_up = |address: String| {
+        let found = session.desk.authenticator.directory().by_address(&address)?;
+        look_ups.push((address, found.clone()));
+        Ok(found)
+    };
+    let mut found = look_up(recipient.to_string())?;
     if let (Found::Nobody, Some((base, _))) = (&found, recipient.local.split_once('+')) {
         let base = Address { local: base.to_owned(), domain: recipient.domain.clone() };
-        found = directory.by_address(&base.to_string())?;
+        found = look_up(base.to_string())?;
     }
     if matches!(found, Found::Nobody) && recipient.is_postmaster() {
         // RFC 5321 §4.5.1: every domain has a postmaster.
-        found = directory.by_address(&format!("postmaster@{}", domains.default_domain()))?;
+        found = look_up(format!("postmaster@{}", domains.default_domain()))?;
     }
     Ok(found)
 }
