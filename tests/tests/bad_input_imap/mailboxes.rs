@@ -135,7 +135,7 @@ fn patterns_cost_little() {
     assert_eq!(user.ok(&format!("LIST \"\" {}z", "%*".repeat(15_000))).len(), 0);
     assert_eq!(user.ok(&format!("LIST \"\" {}z", "a*".repeat(15_000))).len(), 0);
     assert_eq!(user.ok(&format!("LSUB \"\" {pattern}")).len(), 0);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     vigil.end(&instance, GROWTH_MAX_BYTES);
 }
 
