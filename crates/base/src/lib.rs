@@ -5,6 +5,8 @@ pub mod clock;
 mod distance;
 pub mod hashdir;
 pub mod json;
+pub mod network;
+pub mod pattern;
 pub mod replace;
 
 pub use distance::distance;

@@ -4,9 +4,15 @@
 use crate::answer::{Mx, Record};
 use crate::cache::Outcome;
 
-/// The hosts of `outcome` that have not failed.
+/// The hosts of `outcome` that have not failed; all of them when all have.
 pub(crate) fn remaining(outcome: &Outcome) -> Vec<Mx> {
-    hosts(outcome).filter(|mx| !outcome.failed.contains(&mx.host)).cloned().collect()
+    let every = all_failed(outcome);
+    hosts(outcome).filter(|mx| every || !outcome.failed.contains(&mx.host)).cloned().collect()
+}
+
+/// Whether there are hosts and every one has failed (S69).
+pub(crate) fn all_failed(outcome: &Outcome) -> bool {
+    hosts(outcome).next().is_some() && hosts(outcome).all(|mx| outcome.failed.contains(&mx.host))
 }
 
 /// `host` leaves the list; when none would be left, all come back.
@@ -15,9 +21,6 @@ pub(crate) fn remove(outcome: &mut Outcome, host: &str) {
         return;
     }
     outcome.failed.push(host.to_owned());
-    if remaining(outcome).is_empty() {
-        outcome.failed.clear();
-    }
 }
 
 fn hosts(outcome: &Outcome) -> impl Iterator<Item = &Mx> {
@@ -51,7 +54,9 @@ mod tests {
         assert_eq!(names(&list), ["b.test", "c.test"]);
         remove(&mut list, "c.test");
         assert_eq!(names(&list), ["b.test"]);
+        assert!(!all_failed(&list));
         remove(&mut list, "b.test");
+        assert!(all_failed(&list));
         assert_eq!(names(&list), ["a.test", "b.test", "c.test"]);
     }
 }

@@ -146,6 +146,15 @@ impl Resolver {
         }
     }
 
+    /// Whether every host of `domain`'s list has failed within the time the list is kept (S69).
+    pub fn all_failed(&self, domain: &str) -> bool {
+        let mut every = false;
+        if let (Some(cache), Ok(key)) = (&self.cache, mx_key(domain)) {
+            cache.change(&key, |outcome| every = failed_hosts::all_failed(outcome));
+        }
+        every
+    }
+
     fn records<T>(
         &self,
         name: &str,

@@ -81,6 +81,11 @@ impl Entry {
         self.file.write_all(text.as_bytes())
     }
 
+    /// Puts both files into lost+found, with a line in the log. For what nobody can be told of.
+    pub fn set_aside(&self, why: &dyn std::fmt::Display) {
+        self.queue.set_aside_from(&self.home, &self.envelope.id, why);
+    }
+
     /// Nobody waits any more: the envelope goes, then the message.
     ///
     /// # Errors

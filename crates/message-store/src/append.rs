@@ -110,7 +110,7 @@ impl Mailbox {
         if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns, &source) {
             return Ok(Delivered::AlreadyThere(uid));
         }
-        let (uid, folder) = change.free_uid(Some(source.ino()))?;
+        let (uid, folder) = change.free_uid(Some((source.ino(), source.dev())))?;
         let path = message_path(&self.folder, uid);
         place(message.path, &path, self.shared.settings.sync.message)?;
         let new = NewRecord {
@@ -122,7 +122,7 @@ impl Mailbox {
             prepared: message.prepared,
         };
         let committed = change.append(&new, Vec::new(), folder);
-        if committed.is_err() {
+        if committed.is_err() && !change.is_in_doubt() {
             let _ = fs::remove_file(&path);
         }
         committed.map(|()| Delivered::New(uid))
@@ -153,7 +153,7 @@ impl Mailbox {
         for batch in sources.chunks(COPY_BATCH) {
             let mut caches = Vec::with_capacity(batch.len());
             for (_, cold) in batch {
-                caches.push(self.segments.read(&self.folder, cold.cache_position));
+                caches.push(self.segments.read(&self.folder, cold.cache_position, &cold.guid));
             }
             to.take_copies(self, batch, &caches, &names, &mut copied)?;
         }
@@ -189,7 +189,8 @@ impl Mailbox {
             })
         };
         let segment = change.cache_segment();
-        let contents = caches.iter().map(|content| content.as_deref().unwrap_or(&[]));
+        let contents = batch.iter().zip(caches);
+        let contents = contents.map(|((_, cold), content)| (&cold.guid, content.as_deref().unwrap_or(&[])));
         let positions = self.segments.append(&self.folder, segment, contents)?;
         let modseq = change.next_modseq();
         let save_date_ns = base::clock::unix_nanos();
@@ -223,8 +224,10 @@ impl Mailbox {
         })();
         if result.is_err() {
             change.header.uid_next = first_uid;
-            for path in placed {
-                let _ = fs::remove_file(path);
+            if !change.is_in_doubt() {
+                for path in placed {
+                    let _ = fs::remove_file(path);
+                }
             }
             copied.truncate(copied_before);
         }
@@ -245,7 +248,7 @@ struct NewRecord<'a> {
 impl Change<'_> {
     /// The next UID whose file name is free, and its folder. A file that no record names was left by an interruption: it
     /// is passed over, unless it is the very file (`own`) that is to be linked.
-    fn free_uid(&mut self, own: Option<u64>) -> Result<(u32, String)> {
+    fn free_uid(&mut self, own: Option<(u64, u64)>) -> Result<(u32, String)> {
         let mut uid = self.header.uid_next.max(1);
         loop {
             if uid == u32::MAX {
@@ -255,7 +258,7 @@ impl Change<'_> {
             match fs::metadata(message_path(&self.mailbox.folder, uid)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((uid, folder)),
                 Err(error) => return Err(error.into()),
-                Ok(meta) if own == Some(meta.ino()) => return Ok((uid, folder)),
+                Ok(meta) if own == Some((meta.ino(), meta.dev())) => return Ok((uid, folder)),
                 Ok(_) => uid += 1,
             }
         }
@@ -270,7 +273,11 @@ impl Change<'_> {
         let slots = self.header.slots;
         for (looked, slot) in (0..slots).rev().enumerate() {
             let Some(cold) = self.index.cold(slot) else { continue };
-            if cold.delivery == delivery {
+            // A record whose file is gone is no delivery, the queue has the only copy; unless its owner removed it.
+            if cold.delivery == delivery
+                && (self.index.record(slot).is_expunged()
+                    || message_path(&self.mailbox.folder, cold.uid).exists())
+            {
                 return Some(cold.uid);
             }
             let may_be_a_link =
@@ -292,7 +299,7 @@ impl Change<'_> {
     /// Commits one new message whose file is in place.
     fn append(&mut self, new: &NewRecord<'_>, mut operations: Vec<Operation>, folder: String) -> Result<()> {
         let segment = self.cache_segment();
-        let content = std::iter::once(new.prepared.cache.as_slice());
+        let content = std::iter::once((&new.prepared.guid, new.prepared.cache.as_slice()));
         let positions = self.mailbox.segments.append(&self.mailbox.folder, segment, content)?;
         let modseq = self.next_modseq();
         let record = Record {
@@ -332,13 +339,17 @@ fn place(from: &Path, to: &Path, level: commit_journal::SyncLevel) -> io::Result
                 io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks | io::ErrorKind::Unsupported
             ) =>
         {
+            // Under another name first: half a message must not be taken for one.
+            let new = to.with_extension("msg-new");
             let copied = (|| {
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+                let mut file =
+                    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
                 io::copy(&mut File::open(from)?, &mut file)?;
-                sync_file(&file, level)
+                sync_file(&file, level)?;
+                os::file::rename_new(&new, to)
             })();
             if copied.is_err() {
-                let _ = fs::remove_file(to);
+                let _ = fs::remove_file(&new);
             }
             copied
         }
@@ -382,7 +393,9 @@ impl Incoming {
             prepared: &prepared,
         };
         if let Err(error) = change.append(&new, operations, folder) {
-            let _ = fs::remove_file(&path);
+            if !change.is_in_doubt() {
+                let _ = fs::remove_file(&path);
+            }
             return Err(error);
         }
         Ok(Appended { uid, uid_validity: change.header.uid_validity })

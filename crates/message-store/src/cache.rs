@@ -15,7 +15,10 @@ pub const NO_POSITION: u64 = u64::MAX;
 /// Bytes of a segment from which the next one is begun.
 pub const SEGMENT_BYTES: u64 = 1 << 30;
 const OFFSET_BITS: u32 = 40;
-const MAGIC: &[u8; 4] = b"MBCA";
+const MAGIC: &[u8; 4] = b"MBCG";
+/// Magic, length, and whose it is.
+const HEAD_BYTES: usize = 24;
+const CRC_BYTES: usize = 4;
 /// What is read at once; most records are shorter.
 const FIRST_READ_BYTES: usize = 4096;
 /// Content of a record at most.
@@ -29,11 +32,12 @@ fn place(position: u64) -> (u32, u64) {
     ((position >> OFFSET_BITS) as u32, position & ((1 << OFFSET_BITS) - 1))
 }
 
-/// A record as bytes.
-fn encode(content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(content.len() + 12);
+/// A record as bytes. It says of which message it is: after a power cut a position may be used a second time.
+fn encode(guid: &[u8; 16], content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + content.len() + CRC_BYTES);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&u32::try_from(content.len()).unwrap_or(0).to_le_bytes());
+    bytes.extend_from_slice(guid);
     bytes.extend_from_slice(content);
     let crc = base::crc32(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
@@ -76,27 +80,27 @@ impl Segments {
         Ok(self.file(folder, segment, true)?.metadata()?.len())
     }
 
-    /// Appends contents, under the mailbox's lock; their positions.
+    /// Appends contents, each with the guid of its message, under the mailbox's lock; their positions.
     pub fn append<'c>(
         &self,
         folder: &Path,
         segment: u32,
-        contents: impl Iterator<Item = &'c [u8]>,
+        contents: impl Iterator<Item = (&'c [u8; 16], &'c [u8])>,
     ) -> io::Result<Vec<u64>> {
         let file = self.file(folder, segment, true)?;
         let start = file.metadata()?.len();
         let mut bytes = Vec::new();
         let mut positions = Vec::new();
-        for content in contents {
+        for (guid, content) in contents {
             positions.push(position(segment, start + bytes.len() as u64));
-            bytes.extend_from_slice(&encode(content));
+            bytes.extend_from_slice(&encode(guid, content));
         }
         file.write_all_at(&bytes, start)?;
         Ok(positions)
     }
 
-    /// The content at a position; nothing when it does not verify.
-    pub fn read(&self, folder: &Path, position: u64) -> Option<Vec<u8>> {
+    /// The content at a position; nothing when it does not verify, or is another message's.
+    pub fn read(&self, folder: &Path, position: u64, guid: &[u8; 16]) -> Option<Vec<u8>> {
         if position == NO_POSITION {
             return None;
         }
@@ -105,26 +109,27 @@ impl Segments {
         let mut bytes = vec![0; FIRST_READ_BYTES];
         let got = read_some(&file, &mut bytes, offset)?;
         bytes.truncate(got);
-        if bytes.len() < 12 || !bytes.starts_with(MAGIC) {
+        if bytes.len() < HEAD_BYTES + CRC_BYTES || !bytes.starts_with(MAGIC) || bytes[8..HEAD_BYTES] != *guid
+        {
             return None;
         }
         let length = u32_at(&bytes, 4) as usize;
         if length > CONTENT_BYTES_MAX {
             return None;
         }
-        let whole = 8 + length + 4;
+        let whole = HEAD_BYTES + length + CRC_BYTES;
         if bytes.len() < whole {
             let had = bytes.len();
             bytes.resize(whole, 0);
             file.read_exact_at(&mut bytes[had..], offset + had as u64).ok()?;
         }
         bytes.truncate(whole);
-        let crc = u32_at(&bytes, 8 + length);
-        if base::crc32(&bytes[..8 + length]) != crc {
+        let crc = u32_at(&bytes, HEAD_BYTES + length);
+        if base::crc32(&bytes[..HEAD_BYTES + length]) != crc {
             return None;
         }
-        bytes.truncate(8 + length);
-        bytes.drain(..8);
+        bytes.truncate(HEAD_BYTES + length);
+        bytes.drain(..HEAD_BYTES);
         Some(bytes)
     }
 }
@@ -147,19 +152,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let segments = Segments::default();
         let contents: Vec<Vec<u8>> =
-            [0, 1, 4000, 4084, 4085, 100_000].iter().map(|n| vec![b'x'; *n]).collect();
-        let positions = segments.append(folder.path(), 0, contents.iter().map(Vec::as_slice)).unwrap();
+            [0, 1, 4000, 4068, 4069, 100_000].iter().map(|n| vec![b'x'; *n]).collect();
+        let (guid, other) = ([7; 16], [8; 16]);
+        let records = contents.iter().map(|content| (&guid, content.as_slice()));
+        let positions = segments.append(folder.path(), 0, records).unwrap();
         for (position, content) in positions.iter().zip(&contents) {
-            assert_eq!(segments.read(folder.path(), *position).as_ref(), Some(content));
+            assert_eq!(segments.read(folder.path(), *position, &guid).as_ref(), Some(content));
         }
-        assert_eq!(segments.read(folder.path(), positions[1] + 1), None);
-        assert_eq!(segments.read(folder.path(), NO_POSITION), None);
+        assert_eq!(segments.read(folder.path(), positions[1] + 1, &guid), None);
+        assert_eq!(segments.read(folder.path(), positions[1], &other), None, "another message's");
+        assert_eq!(segments.read(folder.path(), NO_POSITION, &guid), None);
         let path = folder.path().join("store.c00");
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[40] ^= 1;
+        bytes[90] ^= 1;
         std::fs::write(&path, bytes).unwrap();
         segments.close();
-        assert_eq!(segments.read(folder.path(), positions[2]), None);
-        assert!(segments.read(folder.path(), positions[5]).is_some());
+        assert_eq!(segments.read(folder.path(), positions[2], &guid), None);
+        assert!(segments.read(folder.path(), positions[5], &guid).is_some());
     }
 }

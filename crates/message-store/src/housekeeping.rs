@@ -166,10 +166,10 @@ impl Change<'_> {
             }
             let Some(cold) = self.index.cold(slot) else { continue };
             let mailbox = self.mailbox;
-            let content = mailbox.segments.read(&mailbox.folder, cold.cache_position);
+            let content = mailbox.segments.read(&mailbox.folder, cold.cache_position, &cold.guid);
             let cache_position = match content {
                 Some(content) => {
-                    let content = std::iter::once(content.as_slice());
+                    let content = std::iter::once((&cold.guid, content.as_slice()));
                     mailbox.segments.append(&mailbox.folder, segment, content)?[0]
                 }
                 None => crate::cache::NO_POSITION,

@@ -179,26 +179,18 @@ impl Index {
 
     /// The slot of a UID, or the slot where it would be.
     pub fn slot_of(&self, uid: u32, slots: u32) -> std::result::Result<u32, u32> {
-        let (mut low, mut high) = (0, slots);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let found = self.uid_near(middle, high);
-            match found {
-                Some((slot, at)) if at == uid => return Ok(slot),
-                Some((slot, at)) if at < uid => low = slot + 1,
-                Some(_) => high = middle,
-                None => high = middle, // nothing readable from here on
-            }
-        }
-        Err(low)
+        let readable = |slot| Some(self.record(slot)).filter(|record| *record != Record::DAMAGED);
+        search(uid, slots, |slot| readable(slot).map(|record| record.uid))
     }
 
-    /// The first slot from `slot` on whose record can be read.
-    fn uid_near(&self, slot: u32, end: u32) -> Option<(u32, u32)> {
-        (slot..end).find_map(|slot| {
-            let record = self.record(slot);
-            (record != Record::DAMAGED).then_some((slot, record.uid))
-        })
+    /// As [`Index::slot_of`], for who holds the lock: nobody writes, so what cannot be read is damaged.
+    pub fn slot_of_locked(&self, uid: u32, slots: u32) -> std::result::Result<u32, u32> {
+        search(uid, slots, |slot| self.record_once(slot).map(|record| record.uid))
+    }
+
+    /// Under the lock: the first slot from `slot` on whose record can be read, and its UID.
+    pub fn readable_from(&self, slot: u32, end: u32) -> Option<(u32, u32)> {
+        first_readable(slot, end, |slot| self.record_once(slot).map(|record| record.uid))
     }
 
     /// Names of the keywords, by bit.
@@ -227,6 +219,24 @@ impl Index {
     pub fn file(&self) -> &File {
         &self.file
     }
+}
+
+/// Binary search among slots that ascend by UID, some of which cannot be read.
+fn search(uid: u32, slots: u32, read: impl Fn(u32) -> Option<u32>) -> std::result::Result<u32, u32> {
+    let (mut low, mut high) = (0, slots);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match first_readable(middle, high, &read) {
+            Some((slot, at)) if at == uid => return Ok(slot),
+            Some((slot, at)) if at < uid => low = slot + 1,
+            _ => high = middle, // larger, or nothing readable from here on
+        }
+    }
+    Err(low)
+}
+
+fn first_readable(slot: u32, end: u32, read: impl Fn(u32) -> Option<u32>) -> Option<(u32, u32)> {
+    (slot..end).find_map(|slot| read(slot).map(|uid| (slot, uid)))
 }
 
 fn rest(attempt: u32) {

@@ -226,7 +226,7 @@ impl Mailbox {
     }
 
     pub(crate) fn cached_of(&self, cold: &Cold) -> Result<Cached> {
-        let kept = self.segments.read(&self.folder, cold.cache_position).and_then(Cached::of);
+        let kept = self.segments.read(&self.folder, cold.cache_position, &cold.guid).and_then(Cached::of);
         match kept {
             Some(cached) => Ok(cached),
             None => {

@@ -248,8 +248,10 @@ fn install(
     sync_file(index.file(), level)?;
     let log_header =
         LogHeader { id: header.id, uid_validity: header.uid_validity, generation: header.log_generation };
+    // The index first: with it, an old log is known to be told already; the other way the old log's changes would be lost.
+    install_index(folder, &new_path, level)?;
     write_log(folder, &log_header, &first, level)?;
-    Ok(install_index(folder, &new_path, level)?)
+    Ok(())
 }
 
 /// Every record of an index that verifies, whatever its header says.
@@ -389,7 +391,7 @@ fn describe(
     let file = File::open(crate::layout::message_path(folder, uid))?;
     let meta = file.metadata()?;
     let prepared = Prepared::of_file(&file)?;
-    let content = std::iter::once(prepared.cache.as_slice());
+    let content = std::iter::once((&prepared.guid, prepared.cache.as_slice()));
     let positions = segments.append(folder, segment, content)?;
     let written_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
     let (flags, keywords) =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -37,6 +37,8 @@ pub struct Change<'m> {
     pub mailbox: &'m Mailbox,
     pub index: Arc<Index>,
     pub header: Header,
+    /// Behind the last record that was appended.
+    next_slot: Option<u32>,
     writer: MutexGuard<'m, Writer>,
     _lock: OfdLock,
 }
@@ -61,7 +63,7 @@ impl Mailbox {
         };
         let lock = OfdLock::acquire(&lock_file, CHANGE_BYTE, Mode::Exclusive, self.lock_timeout())?;
         let (index, finished, header) = self.index_locked()?;
-        let mut change = Change { mailbox: self, index, header, writer, _lock: lock };
+        let mut change = Change { mailbox: self, index, header, next_slot: None, writer, _lock: lock };
         change.recover(finished)?;
         Ok(change)
     }
@@ -98,9 +100,7 @@ impl Change<'_> {
     /// Applies what the log has and the index has not.
     fn recover(&mut self, finished: bool) -> Result<()> {
         let rebooted = self.header.boot != self.mailbox.shared.boot;
-        self.open_log()?;
-        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
-        let length = file.metadata()?.len();
+        let length = self.open_log()?;
         if rebooted {
             self.header.log_applied = LOG_HEADER_BYTES; // pages of the map may be old: all is applied again
         }
@@ -108,18 +108,22 @@ impl Change<'_> {
         if finished && behind == 0 && !rebooted && length == self.header.log_applied {
             return Ok(());
         }
+        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
         let mut bytes = vec![0; usize::try_from(behind).map_err(|_| StoreError::TooBig("the log"))?];
         file.read_exact_at(&mut bytes, self.header.log_applied)?;
-        self.index.begin_write();
+        let mut transactions = Vec::new();
         let mut rest = bytes.as_slice();
-        let mut applied = 0;
         while let Some((operations, used)) = log::read(rest) {
-            self.make_room_for(&operations)?;
-            self.apply(&operations);
+            transactions.push(operations);
             rest = &rest[used..];
-            applied += 1;
         }
         let end = length - rest.len() as u64;
+        self.sync_found(&transactions)?;
+        self.index.begin_write();
+        for operations in &transactions {
+            self.make_room_for(operations)?;
+            self.apply(operations, rebooted);
+        }
         self.header.log_applied = end;
         if !rest.is_empty() {
             self.cut_log(end, rest)?;
@@ -127,13 +131,56 @@ impl Change<'_> {
         self.header.boot = self.mailbox.shared.boot;
         self.count_anew();
         self.index.write_header(&self.header);
+        self.tell_recovered(transactions.len());
+        Ok(())
+    }
+
+    /// Transactions whose writer was killed may not be on stable storage yet, and who finds them applied believes that they
+    /// are: the queue lets its own copy go.
+    fn sync_found(&mut self, transactions: &[Vec<Operation>]) -> Result<()> {
+        let Some((_, file)) = &self.writer.log else { return Ok(()) };
+        if transactions.is_empty() {
+            return Ok(());
+        }
+        let settings = self.mailbox.shared.settings.sync;
+        let appended = |operation: &Operation| match operation {
+            Operation::Append(record, _) => Some(message_folder(record.uid)),
+            _ => None,
+        };
+        let folders: BTreeSet<String> = transactions.iter().flatten().filter_map(appended).collect();
+        let names = folders.iter().map(|name| self.mailbox.folder.join(name)).filter(|path| path.exists());
+        let synced = names
+            .map(|path| sync_folder(&path, settings.message))
+            .collect::<io::Result<()>>()
+            .and_then(|()| sync_file(file, settings.index));
+        synced.map_err(|error| self.fence(&error))
+    }
+
+    fn tell_recovered(&self, applied: usize) {
+        let (name, log) = (self.mailbox.name(), &self.mailbox.shared.log);
         if applied > 0 {
-            let name = self.mailbox.name();
             let text =
                 format!("{name}: {applied} transactions of the log were applied after an interruption");
-            self.mailbox.shared.log.write(Severity::Notice, &text);
+            log.write(Severity::Notice, &text);
         }
-        Ok(())
+        let damaged = (0..self.header.slots).filter(|slot| self.index.record_once(*slot).is_none()).count();
+        if damaged > 0 {
+            let text = format!("{name}: {damaged} records do not verify; reconstruct makes them anew");
+            log.write(Severity::Error, &text);
+        }
+    }
+
+    /// No more changes from this process: whether the last one is on stable storage is not known.
+    fn fence(&mut self, error: &io::Error) -> StoreError {
+        self.writer.fenced = true;
+        let text = format!("{}: a sync failed: {error}; no more changes from here", self.mailbox.name());
+        self.mailbox.shared.log.write(Severity::Error, &text);
+        StoreError::Fenced
+    }
+
+    /// Whether the last commit failed in a way that leaves it open whether it happened.
+    pub fn is_in_doubt(&self) -> bool {
+        self.writer.fenced
     }
 
     /// What stands behind the last whole transaction did not happen. When whole ones follow it is damage and kept aside.
@@ -152,11 +199,21 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// The log that goes with the index.
-    fn open_log(&mut self) -> Result<()> {
-        if self.writer.log.as_ref().is_some_and(|(generation, _)| *generation == self.header.log_generation) {
-            return Ok(());
+    /// Opens the log that goes with the index. Its length.
+    fn open_log(&mut self) -> Result<u64> {
+        if let Some((generation, file)) = &self.writer.log {
+            let meta = file.metadata()?;
+            // One without a name was replaced by a checkpoint that did not come as far as the index.
+            if *generation == self.header.log_generation && meta.nlink() > 0 {
+                return Ok(meta.len());
+            }
         }
+        self.find_log()?;
+        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
+        Ok(file.metadata()?.len())
+    }
+
+    fn find_log(&mut self) -> Result<()> {
         let path = self.mailbox.folder.join(LOG);
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
@@ -174,6 +231,9 @@ impl Change<'_> {
             self.header.log_generation = generation;
             self.header.log_applied = LOG_HEADER_BYTES;
             self.index.write_header(&self.header);
+        } else if generation.wrapping_add(1) == self.header.log_generation {
+            // A rebuild put a new index in place and was interrupted: it holds what this log tells.
+            return self.new_log();
         } else if generation != self.header.log_generation {
             return self.begin_log("belongs to another index");
         }
@@ -225,7 +285,7 @@ impl Change<'_> {
     fn count_anew(&mut self) {
         self.header.forget_counts();
         for slot in 0..self.header.slots {
-            let record = self.index.record(slot);
+            let record = self.index.record_once(slot).unwrap_or(Record::DAMAGED);
             self.header.count(&record, 1);
             if record != Record::DAMAGED {
                 self.header.uid_next = self.header.uid_next.max(record.uid.saturating_add(1));
@@ -246,10 +306,10 @@ impl Change<'_> {
     }
 
     /// Writes final states into the records; the header follows.
-    fn apply(&mut self, operations: &[Operation]) {
+    fn apply(&mut self, operations: &[Operation], rebooted: bool) {
         for operation in operations {
             match operation {
-                Operation::Append(record, cold) => self.apply_append(record, cold),
+                Operation::Append(record, cold) => self.apply_append(record, cold, rebooted),
                 Operation::Flags(record) => {
                     self.apply_record(record);
                 }
@@ -266,7 +326,7 @@ impl Change<'_> {
                         self.header.keywords.max(u32::from(*bit) + 1).min(KEYWORDS_MAX as u32);
                 }
                 Operation::Unlinked(uid) => {
-                    if let Ok(slot) = self.index.slot_of(*uid, self.header.slots) {
+                    if let Ok(slot) = self.index.slot_of_locked(*uid, self.header.slots) {
                         let mut record = self.index.record(slot);
                         record.flags |= Flags::UNLINKED;
                         self.apply_record(&record);
@@ -280,19 +340,15 @@ impl Change<'_> {
         }
     }
 
-    fn apply_append(&mut self, record: &Record, cold: &Cold) {
-        let slot = match self.index.slot_of(record.uid, self.header.slots) {
-            Ok(slot) => {
-                let old = self.index.record(slot);
-                self.header.count(&old, -1);
-                slot
-            }
-            Err(slot) if slot == self.header.slots => {
-                self.header.slots += 1;
-                slot
-            }
-            Err(_) => return, // below the last UID and not there: removed by a compaction
-        };
+    fn apply_append(&mut self, record: &Record, cold: &Cold, rebooted: bool) {
+        let Some(slot) = self.slot_for(record.uid, rebooted) else { return };
+        self.next_slot = Some(slot + 1);
+        if slot == self.header.slots {
+            self.header.slots += 1;
+        } else {
+            let old = self.index.record_once(slot).unwrap_or(Record::DAMAGED);
+            self.header.count(&old, -1);
+        }
         self.index.write_cold(slot, cold);
         self.index.write_record(slot, record);
         self.header.count(record, 1);
@@ -300,8 +356,36 @@ impl Change<'_> {
         self.header.highest_modseq = self.header.highest_modseq.max(record.modseq);
     }
 
+    /// The slot for a record that is appended; none when a compaction removed it since.
+    ///
+    /// A slot that cannot be read is nobody's. After a power cut it may be this record's, whose page was not written, and
+    /// is taken, in the order of the log; at any other time the record goes to the end, where sessions look for it.
+    fn slot_for(&mut self, uid: u32, rebooted: bool) -> Option<u32> {
+        let slots = self.header.slots;
+        // The usual case in a replay: the slot behind the last one.
+        if let Some(hint) = self.next_slot.filter(|hint| rebooted && *hint < slots) {
+            match self.index.record_once(hint) {
+                Some(record) if record.uid == uid => return Some(hint),
+                None if hint > 0 && self.index.record_once(hint - 1).is_some_and(|one| one.uid < uid) => {
+                    return Some(hint);
+                }
+                _ => {}
+            }
+        }
+        let place = match self.index.slot_of_locked(uid, slots) {
+            Ok(slot) => return Some(slot),
+            Err(place) => place,
+        };
+        match self.index.readable_from(place, slots) {
+            None if rebooted => Some(place),
+            None => Some(slots),
+            Some((next, _)) if rebooted && next > place => Some(place),
+            Some(_) => None,
+        }
+    }
+
     fn apply_record(&mut self, record: &Record) -> Option<u32> {
-        let slot = self.index.slot_of(record.uid, self.header.slots).ok()?;
+        let slot = self.index.slot_of_locked(record.uid, self.header.slots).ok()?;
         let old = self.index.record(slot);
         self.header.count(&old, -1);
         self.index.write_record(slot, record);
@@ -313,32 +397,29 @@ impl Change<'_> {
     /// Makes a transaction durable, applies it, tells everybody. Names of new message files are durable with it.
     ///
     /// # Errors
-    /// Nothing has happened then. After a failed sync the mailbox takes no changes from this process any more.
+    /// Nothing has happened then; but after a failed sync it is not known whether ([`Change::is_in_doubt`]), and the mailbox
+    /// takes no changes from this process any more.
     pub fn commit(&mut self, operations: &[Operation], new_names: &BTreeSet<String>) -> Result<()> {
         self.make_room_for(operations)?;
         let start = self.header.log_applied;
         let bytes = log::encode(operations);
         let settings = self.mailbox.shared.settings.sync;
+        // Names first, where the file system does not commit them with the log: a record whose file is gone would be worse
+        // than a file without a record.
+        for name in new_names {
+            sync_folder(&self.mailbox.folder.join(name), settings.message)?;
+        }
         let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
         if let Err(error) = file.write_all_at(&bytes, start) {
             let _ = file.set_len(start);
             return Err(error.into());
         }
-        let synced = sync_file(file, settings.index).and_then(|()| {
-            // Where the file system does not commit names with the log, or at level 2.
-            new_names
-                .iter()
-                .try_for_each(|name| sync_folder(&self.mailbox.folder.join(name), settings.message))
-        });
-        if let Err(error) = synced {
+        if let Err(error) = sync_file(file, settings.index) {
             let _ = file.set_len(start);
-            self.writer.fenced = true;
-            let text = format!("{}: a sync failed: {error}; no more changes from here", self.mailbox.name());
-            self.mailbox.shared.log.write(Severity::Error, &text);
-            return Err(error.into());
+            return Err(self.fence(&error));
         }
         self.index.begin_write();
-        self.apply(operations);
+        self.apply(operations, false);
         self.header.log_applied = start + bytes.len() as u64;
         self.header.boot = self.mailbox.shared.boot;
         self.index.write_header(&self.header);
@@ -346,6 +427,7 @@ impl Change<'_> {
             if let Err(error) = self.new_log() {
                 let text = format!("{}: checkpoint: {error}", self.mailbox.name());
                 self.mailbox.shared.log.write(Severity::Warning, &text);
+                self.writer.log = None; // the new one may be in place already
             }
         }
         self.mailbox.shared.ring.announce(self.mailbox.id, self.header.highest_modseq);

@@ -4,10 +4,14 @@
 //! [`stages`]. A message goes through them as one piece of [`work::Work`]; what happened is recorded in its envelope, so that
 //! after a crash it goes on where it was, and a step that is done again does no harm.
 //!
-//! smtp-deliver is not built yet: mail for other hosts ends in a report to the sender. Nothing disappears.
+//! The parts of a message, local mailboxes here, one host there, are on their way at the same time ([`flight`]). What
+//! another host does not take now goes to the deferred queue and comes back by its domain ([`deferred`]).
 
 pub mod autoreply;
 pub mod commands;
+pub mod deferred;
+pub mod flight;
+pub mod flow;
 pub mod local;
 pub mod local_form;
 pub mod local_settings;
@@ -15,6 +19,7 @@ pub mod mbox;
 pub mod mta;
 pub mod pool;
 pub mod settings;
+pub mod sites;
 pub mod stages;
 pub mod timetable;
 pub mod trusted;

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::autoreply::remembered::Remembered;
+use crate::flight::Flight;
 use crate::mta::Desk;
 use crate::pool::Pool;
 use crate::stages::{autoreply_handler, prog_deliver, unix_deliver};
 use crate::ways::Way;
-use crate::work::{Route, Work};
+use crate::work::Route;
 
 /// Below the queue: who was answered.
 const REMEMBERED: &str = "autoreply";
 
 /// The three pools.
 pub struct Local {
-    autoreply_handler: Arc<Pool<Box<Work>>>,
-    unix_deliver: Arc<Pool<Box<Work>>>,
-    prog_deliver: Arc<Pool<Box<Work>>>,
+    autoreply_handler: Arc<Pool<Arc<Flight>>>,
+    unix_deliver: Arc<Pool<Arc<Flight>>>,
+    prog_deliver: Arc<Pool<Arc<Flight>>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -42,7 +43,7 @@ impl Local {
     pub fn start(
         &self,
         desk: &Arc<Desk>,
-        onward: impl Fn(Box<Work>) + Clone + Send + Sync + 'static,
+        onward: impl Fn(Arc<Flight>) + Clone + Send + Sync + 'static,
         panicked: impl Fn(&'static str) -> Box<dyn Fn() + Send + Sync>,
     ) -> io::Result<()> {
         let settings = &desk.settings.local;
@@ -51,9 +52,9 @@ impl Local {
         self.autoreply_handler.start(
             "autoreply-handler",
             settings.autoreply_handler.threads,
-            move |mut work| {
-                autoreply_handler::run(&at, &remembered, &mut work);
-                to(work);
+            move |flight| {
+                flight.with(|work| autoreply_handler::run(&at, &remembered, work));
+                to(flight);
             },
             panicked("autoreply-handler"),
         )?;
@@ -61,9 +62,9 @@ impl Local {
         self.unix_deliver.start(
             "unix-deliver",
             settings.unix_deliver.threads,
-            move |mut work| {
-                unix_deliver::run(&at, &mut work, &|| !stopping.load(Ordering::Relaxed));
-                pass(&stopping, work, &to);
+            move |flight| {
+                flight.with(|work| unix_deliver::run(&at, work, &|| !stopping.load(Ordering::Relaxed)));
+                pass(&stopping, flight, &to);
             },
             panicked("unix-deliver"),
         )?;
@@ -71,30 +72,37 @@ impl Local {
         self.prog_deliver.start(
             "prog-deliver",
             settings.prog_deliver.threads,
-            move |mut work| {
-                prog_deliver::run(&at, &mut work, &|| !stopping.load(Ordering::Relaxed));
-                pass(&stopping, work, &to);
+            move |flight| {
+                flight.with(|work| prog_deliver::run(&at, work, &|| !stopping.load(Ordering::Relaxed)));
+                pass(&stopping, flight, &to);
             },
             panicked("prog-deliver"),
         )
     }
 
     /// Gives a message to the stage whose turn it is; back when there is none. What may take long comes last.
-    pub fn take(&self, work: Box<Work>) -> Option<Box<Work>> {
-        let has = |wanted: fn(&Way) -> bool| {
-            work.routes.iter().any(|(_, route)| matches!(route, Route::Local { way, .. } if wanted(way)))
-        };
-        let pool = if has(|way| *way == Way::AutoReply) {
-            &self.autoreply_handler
-        } else if has(|way| *way == Way::Native) {
-            &self.unix_deliver
-        } else if has(|way| matches!(way, Way::Program(_))) {
-            &self.prog_deliver
-        } else {
-            return Some(work);
-        };
-        pool.push(work);
-        None
+    pub fn take(&self, flight: Arc<Flight>) -> Option<Arc<Flight>> {
+        let pool = flight.with(|work| {
+            let has = |wanted: fn(&Way) -> bool| {
+                work.routes.iter().any(|(_, route)| matches!(route, Route::Local { way, .. } if wanted(way)))
+            };
+            if has(|way| *way == Way::AutoReply) {
+                Some(&self.autoreply_handler)
+            } else if has(|way| *way == Way::Native) {
+                Some(&self.unix_deliver)
+            } else if has(|way| matches!(way, Way::Program(_))) {
+                Some(&self.prog_deliver)
+            } else {
+                None
+            }
+        });
+        match pool.flatten() {
+            Some(pool) => {
+                pool.push(flight);
+                None
+            }
+            None => Some(flight),
+        }
     }
 
     /// Running programs are ended; their messages, and all that wait, stay in the queue.
@@ -107,8 +115,8 @@ impl Local {
 }
 
 /// A message that was left undone because smtpd stops goes on at the next start, at once.
-fn pass(stopping: &AtomicBool, work: Box<Work>, onward: &impl Fn(Box<Work>)) {
+fn pass(stopping: &AtomicBool, flight: Arc<Flight>, onward: &impl Fn(Arc<Flight>)) {
     if !stopping.load(Ordering::Relaxed) {
-        onward(work);
+        onward(flight);
     }
 }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use directory::Directory;
-use mail_queue::{Obeyed, Queue, QueueError, QueueId, Step, Waiting};
+use mail_queue::{Queue, Waiting};
 use message_store::Store;
 use server_log::{Category, Log};
 
-use crate::commands::{Begin, Commands, Watch};
-use crate::local::Local;
-use crate::pool::Pool;
+use crate::commands::{Commands, Watch};
+use crate::deferred::Deferred;
+use crate::flow::{Flow, Pools, Start};
 use crate::settings::Settings;
-use crate::stages::{account_handler, error_handler, mailbox_deliver, smtp_router};
-use crate::timetable::{Timetable, pause};
-use crate::work::Work;
+use crate::sites::Sites;
+use crate::stages::smtp_deliver::{self, Outbound};
+use crate::timetable::{Due, Timetable};
 
 /// What every stage has access to.
 pub struct Desk {
@@ -23,22 +23,15 @@ pub struct Desk {
     pub queue: Queue,
     pub store: Store,
     pub directory: Arc<dyn Directory>,
+    pub outbound: Outbound,
     pub log: Log,
-}
-
-struct Pools {
-    account_handler: Arc<Pool<QueueId>>,
-    smtp_router: Arc<Pool<Box<Work>>>,
-    mailbox_deliver: Arc<Pool<Box<Work>>>,
-    error_handler: Arc<Pool<Box<Work>>>,
-    local: Local,
 }
 
 /// The running stages. Dropping it stops them.
 pub struct Mta {
-    pools: Arc<Pools>,
-    timetable: Arc<Timetable>,
+    flow: Arc<Flow>,
     clock: Option<JoinHandle<()>>,
+    senders: Vec<JoinHandle<()>>,
     watch: Option<Watch>,
 }
 
@@ -48,41 +41,60 @@ impl Mta {
     /// # Errors
     /// A thread cannot be started.
     pub fn start(desk: Desk, waiting: Vec<Waiting>) -> io::Result<Mta> {
-        let pools = Arc::new(Pools {
-            account_handler: Pool::new(),
-            smtp_router: Pool::new(),
-            mailbox_deliver: Pool::new(),
-            error_handler: Pool::new(),
-            local: Local::default(),
-        });
-        let timetable = Arc::new(Timetable::default());
-        let desk = Arc::new(desk);
-        let commands = Arc::new(Commands::new(desk.queue.clone(), desk.log.clone()));
+        let period = desk.settings.deferred_period;
         let flow = Arc::new(Flow {
-            desk: desk.clone(),
-            pools: pools.clone(),
-            timetable: timetable.clone(),
-            commands: commands.clone(),
+            deferred: Deferred::new(desk.queue.clone(), desk.log.clone(), period),
+            sites: Sites::new(desk.settings.remote.connections_max),
+            commands: Arc::new(Commands::new(desk.queue.clone(), desk.log.clone())),
+            desk: Arc::new(desk),
+            pools: Pools::default(),
+            timetable: Timetable::default(),
         });
-        start_pools(&desk, &pools, &flow)?;
+        start_pools(&flow)?;
+        let senders = start_senders(&flow)?;
         for waiting in waiting {
-            timetable.add(waiting.next_attempt, waiting.id);
+            flow.timetable.add(waiting.next_attempt, Due::Message(waiting.id));
         }
-        let first = pools.clone();
-        desk.queue.on_commit(move |id| first.account_handler.push(id.clone()));
-        let (table, due) = (timetable.clone(), pools.clone());
+        // S84: what was deferred before is left alone for one period.
+        let period = i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
+        flow.timetable.add(base::clock::unix_seconds().saturating_add(period), Due::Scan);
+        let first = flow.clone();
+        flow.desk.queue.on_commit(move |id| first.pools.account_handler.push(Start::Message(id.clone())));
+        let due = flow.clone();
         let clock = thread::Builder::new().name("timetable".into()).spawn(move || {
-            while let Some(id) = table.next() {
-                due.account_handler.push(id);
+            while let Some(what) = due.timetable.next() {
+                due.pools.account_handler.push(match what {
+                    Due::Message(id) => Start::Message(id),
+                    Due::Domain(domain) => Start::Domain(domain, false),
+                    Due::Scan => Start::Scan,
+                });
             }
         })?;
-        let to = flow.clone();
-        let watch = commands.watch(Box::new(move |id, obeyed| to.start_ordered(id, obeyed)))?;
-        Ok(Mta { pools, timetable, clock: Some(clock), watch: Some(watch) })
+        let ordered = flow.clone();
+        let watch = flow.commands.watch(Box::new(move |id, obeyed| ordered.start_ordered(id, obeyed)))?;
+        Ok(Mta { flow, clock: Some(clock), senders, watch: Some(watch) })
+    }
+
+    /// Tries everything that waits for this domain now (ETRN, processq).
+    pub fn flush(&self, domain: &str) {
+        self.flow.pools.account_handler.push(Start::Domain(domain.to_ascii_lowercase(), true));
     }
 }
 
-fn start_pools(desk: &Arc<Desk>, pools: &Arc<Pools>, flow: &Arc<Flow>) -> io::Result<()> {
+/// smtp-deliver has no line of its own: its threads take what [`Sites`] says.
+fn start_senders(flow: &Arc<Flow>) -> io::Result<Vec<JoinHandle<()>>> {
+    let threads = flow.desk.settings.smtp_deliver.threads.max(1);
+    (1..=threads)
+        .map(|number| {
+            let flow = flow.clone();
+            let name = format!("smtp-deliver-{number}");
+            thread::Builder::new().name(name).spawn(move || smtp_deliver::run(&flow))
+        })
+        .collect()
+}
+
+fn start_pools(flow: &Arc<Flow>) -> io::Result<()> {
+    let (desk, pools) = (&flow.desk, &flow.pools);
     let panicked = |module: &'static str| {
         let log = desk.log.clone();
         move || {
@@ -91,12 +103,12 @@ fn start_pools(desk: &Arc<Desk>, pools: &Arc<Pools>, flow: &Arc<Flow>) -> io::Re
     };
     let settings = &desk.settings;
     let to = flow.clone();
-    pools.local.start(desk, move |work| to.onward(work), |module| Box::new(panicked(module)))?;
+    pools.local.start(desk, move |flight| to.onward(flight), |module| Box::new(panicked(module)))?;
     let to = flow.clone();
     pools.account_handler.start(
         "account-handler",
         settings.account_handler.threads,
-        move |id| to.accounts(&id),
+        move |start| to.begin(start),
         panicked("account-handler"),
     )?;
     let to = flow.clone();
@@ -110,7 +122,7 @@ fn start_pools(desk: &Arc<Desk>, pools: &Arc<Pools>, flow: &Arc<Flow>) -> io::Re
     pools.mailbox_deliver.start(
         "mailbox-deliver",
         settings.mailbox_deliver.threads,
-        move |work| to.deliver(work),
+        move |flight| to.deliver(flight),
         panicked("mailbox-deliver"),
     )?;
     let to = flow.clone();
@@ -125,132 +137,18 @@ fn start_pools(desk: &Arc<Desk>, pools: &Arc<Pools>, flow: &Arc<Flow>) -> io::Re
 impl Drop for Mta {
     fn drop(&mut self) {
         self.watch.take();
-        self.timetable.stop();
+        self.flow.timetable.stop();
         if let Some(clock) = self.clock.take() {
             let _ = clock.join();
         }
-        self.pools.account_handler.stop();
-        self.pools.smtp_router.stop();
-        self.pools.mailbox_deliver.stop();
-        self.pools.local.stop();
-        self.pools.error_handler.stop();
-    }
-}
-
-/// From stage to stage.
-struct Flow {
-    desk: Arc<Desk>,
-    pools: Arc<Pools>,
-    timetable: Arc<Timetable>,
-    commands: Arc<Commands>,
-}
-
-impl Flow {
-    fn accounts(&self, id: &QueueId) {
-        let entry = match self.desk.queue.load(id) {
-            Ok(Some(entry)) => entry,
-            Ok(None) => return,
-            Err(QueueError::Damaged(_)) => return, // in lost+found, and in the log
-            Err(why) => {
-                self.desk.log.error(Category::General, format_args!("{id}: {why}; tried again later"));
-                let later = base::clock::unix_seconds() + pause(0, self.desk.settings.deferred_period);
-                return self.timetable.add(later, id.clone());
-            }
-        };
-        let entry = match self.commands.begin(entry) {
-            Begin::Go(entry) => *entry,
-            Begin::Busy => return self.timetable.add(base::clock::unix_seconds() + 10, id.clone()),
-            Begin::Held | Begin::Gone => return,
-        };
-        let mut work = Box::new(Work::new(entry));
-        account_handler::run(&self.desk, &mut work);
-        self.pools.smtp_router.push(work);
-    }
-
-    fn route(&self, mut work: Box<Work>) {
-        smtp_router::run(&self.desk, &mut work);
-        if work.routes.is_empty() {
-            self.end_attempt(work);
-        } else {
-            self.pools.mailbox_deliver.push(work);
+        self.flow.pools.account_handler.stop();
+        self.flow.pools.smtp_router.stop();
+        self.flow.pools.mailbox_deliver.stop();
+        self.flow.pools.local.stop();
+        self.flow.sites.stop();
+        for sender in self.senders.drain(..) {
+            let _ = sender.join();
         }
-    }
-
-    fn deliver(&self, mut work: Box<Work>) {
-        mailbox_deliver::run(&self.desk, &mut work);
-        self.onward(work);
-    }
-
-    /// To the stages of this host's other ways, one after the other.
-    fn onward(&self, work: Box<Work>) {
-        if let Some(work) = self.pools.local.take(work) {
-            self.end_attempt(work);
-        }
-    }
-
-    /// Finished, failed, or to be tried again.
-    fn end_attempt(&self, mut work: Box<Work>) {
-        if work.entry.envelope.pending().next().is_some() {
-            self.give_up_or_wait(&mut work);
-        }
-        if !work.failed().is_empty() {
-            return self.pools.error_handler.push(work);
-        }
-        self.close(work);
-    }
-
-    fn give_up_or_wait(&self, work: &mut Work) {
-        let text = work.delay.take().map_or_else(|| "not delivered yet".to_owned(), |delay| delay.text);
-        let now = base::clock::unix_seconds();
-        let envelope = &work.entry.envelope;
-        let age = now.saturating_sub(envelope.arrived());
-        let limit = i64::try_from(self.desk.settings.queue_time_max.as_secs()).unwrap_or(i64::MAX);
-        if age >= limit {
-            let places: Vec<usize> = envelope.pending().collect();
-            for place in places {
-                work.fail(place, "4.4.7", format!("given up after {} hours: {text}", age / 3600));
-            }
-            return;
-        }
-        let next = now.saturating_add(pause(envelope.attempts, self.desk.settings.deferred_period));
-        self.desk.log.notice(
-            Category::Protocol,
-            format_args!("{}: {text}; tried again in {} s", envelope.id, next - now),
-        );
-        let _ = work.entry.record(0, Step::Attempt { next, text });
-    }
-
-    fn report(&self, mut work: Box<Work>) {
-        if let Err(why) = error_handler::run(&self.desk, &mut work) {
-            let id = &work.entry.envelope.id;
-            self.desk.log.error(Category::General, format_args!("{id}: the report cannot be queued: {why}"));
-            let next =
-                base::clock::unix_seconds().saturating_add(pause(0, self.desk.settings.deferred_period));
-            let _ = work.entry.record(0, Step::Attempt { next, text: why.to_string() });
-        }
-        self.close(work);
-    }
-
-    /// Nobody waits: the entry goes. Somebody does: it is tried again.
-    fn close(&self, work: Box<Work>) {
-        let envelope = &work.entry.envelope;
-        let id = envelope.id.clone();
-        if envelope.is_open() {
-            self.timetable.add(envelope.next_attempt, id.clone());
-            return self.commands.end(&id, &|id, obeyed| self.start_ordered(id, obeyed));
-        }
-        if let Err(why) = work.entry.finish() {
-            self.desk
-                .log
-                .error(Category::General, format_args!("{id}: cannot be removed from the queue: {why}"));
-        }
-        self.commands.end(&id, &|id, obeyed| self.start_ordered(id, obeyed));
-    }
-
-    fn start_ordered(&self, id: &QueueId, obeyed: Obeyed) {
-        match obeyed {
-            Obeyed::Due => self.timetable.add(base::clock::unix_seconds(), id.clone()),
-            Obeyed::Nothing | Obeyed::DueAt(_) => {}
-        }
+        self.flow.pools.error_handler.stop();
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use directory::LocalDomains;
 use server_config::Config;
-use server_config::parameters::{local, service_smtp};
+use server_config::parameters::{local, service_smtp, service_smtp_modules};
+
+use base::pattern::{Pattern, Table};
 
 use crate::local_settings::LocalSettings;
 
@@ -35,6 +37,27 @@ impl Actions {
     }
 }
 
+/// How mail is sent to other hosts.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// `usemx`; off, a domain's own addresses are used.
+    pub use_mx: bool,
+    /// `fallbackhosts` (S67 to S70)
+    pub fallback: Table,
+    /// The port of other hosts.
+    pub port: u16,
+    /// Whether TLS is used where it is offered.
+    pub starttls: bool,
+    /// Connections to one host at once.
+    pub connections_max: usize,
+    /// Recipients of one transaction.
+    pub recipients_max: usize,
+    /// `alwaysqueue`: nothing is sent but what is asked for or comes up in a scan.
+    pub always_queue: bool,
+    /// `checkdeferredqueue` (S47)
+    pub check_deferred: bool,
+}
+
 /// Settings of all stages.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -48,7 +71,19 @@ pub struct Settings {
     pub account_handler: Stage,
     pub smtp_router: Stage,
     pub mailbox_deliver: Stage,
+    pub smtp_deliver: Stage,
     pub error_handler: Stage,
+    /// `remotemaildomains` (S71): remote, and nobody is looked up for them.
+    pub remote_domains: Vec<Pattern>,
+    /// `hostrewrites`: the next hop of domains.
+    pub host_rewrites: Table,
+    /// Whether recipients of different domains go in one transaction when their next hop is the same.
+    pub together: bool,
+    /// `enveloperewritemethod`: the address of somebody whose mailbox is on another host.
+    pub envelope_rewrite: i64,
+    /// `routingattribute`, lower case.
+    pub routing_attribute: String,
+    pub remote: Remote,
     pub hops_exceeded: Actions,
     pub quota_exceeded: Actions,
     pub unknown_account: Actions,
@@ -86,6 +121,27 @@ impl Settings {
             quota_exceeded: Actions(config.get(&service_smtp::QUOTAEXCEED_ACTIONS)),
             local: LocalSettings::from_config(config),
             unknown_account: Actions(config.get(&service_smtp::UNKNOWNACCTS_ACTIONS)),
+            smtp_deliver: stage(
+                config.get(&service_smtp::SMTP_DELIVER_MIN_RUN_COUNT),
+                config.get(&service_smtp::SMTP_DELIVER_LOG),
+            ),
+            remote_domains: config.get(&service_smtp::REMOTE_MAIL_DOMAINS),
+            host_rewrites: config.get(&service_smtp::HOST_REWRITES),
+            together: config.get(&service_smtp_modules::TOGETHER),
+            envelope_rewrite: config.get(&service_smtp_modules::ENVELOPE_REWRITE),
+            routing_attribute: config.get(&service_smtp_modules::ROUTING_ATTRIBUTE).to_ascii_lowercase(),
+            remote: Remote {
+                use_mx: config.get(&service_smtp_modules::USE_MX),
+                fallback: config.get(&service_smtp::FALLBACK_HOSTS),
+                port: config.get(&service_smtp_modules::REMOTE_PORT),
+                starttls: config.get(&service_smtp_modules::REMOTE_STARTTLS),
+                connections_max: usize::try_from(config.get(&service_smtp_modules::MAX_CONNECTIONS))
+                    .unwrap_or(20),
+                recipients_max: usize::try_from(config.get(&service_smtp_modules::REMOTE_RECIPIENTS))
+                    .unwrap_or(100),
+                always_queue: config.get(&service_smtp_modules::ALWAYS_QUEUE),
+                check_deferred: config.get(&service_smtp::CHECK_DEFERRED),
+            },
         }
     }
 }

@@ -5,5 +5,7 @@ pub mod autoreply_handler;
 pub mod error_handler;
 pub mod mailbox_deliver;
 pub mod prog_deliver;
+pub mod smtp_deliver;
 pub mod smtp_router;
+pub mod targets;
 pub mod unix_deliver;

@@ -18,6 +18,35 @@ pub enum Route {
     Elsewhere,
 }
 
+/// Recipients of one domain that go to one next hop together (S55).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub domain: String,
+    /// The host it goes to instead of the domain's own, from `hostrewrites`.
+    pub hub: Option<String>,
+    pub places: Vec<usize>,
+}
+
+impl Group {
+    /// What takes turns and has a window of connections.
+    pub fn site(&self) -> &str {
+        self.hub.as_deref().unwrap_or(&self.domain)
+    }
+}
+
+/// Recipients that wait for another host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deferral {
+    pub domain: String,
+    pub places: Vec<usize>,
+    /// Not before this second.
+    pub next: i64,
+    /// A status (RFC 3463) and what happened.
+    pub text: String,
+    /// No host of the domain took the connection: others need not try (S47).
+    pub unreachable: bool,
+}
+
 /// Why a recipient is still waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delay {
@@ -31,11 +60,12 @@ pub struct Work {
     pub routes: Vec<(usize, Route)>,
     /// The last reason to try again.
     pub delay: Option<Delay>,
+    pub deferrals: Vec<Deferral>,
 }
 
 impl Work {
     pub fn new(entry: Entry) -> Work {
-        Work { entry, routes: Vec::new(), delay: None }
+        Work { entry, routes: Vec::new(), delay: None, deferrals: Vec::new() }
     }
 
     /// For good: a report follows. What cannot be written down now happens again.

@@ -12,6 +12,7 @@ pub use instance::Instance;
 pub use parameter::{Effect, Entry, Parameter, Status};
 pub use parameters::{REGISTRY, containing, find, nearest};
 pub use values::{
-    Bytes, Count, Days, Hours, List, LogFormat, LogLevel, LogType, Microseconds, Minutes, NameServers,
-    OptionalCount, OptionalPort, Port, RewriteStyle, Seconds, Switch, Text, Value,
+    Bytes, Count, Days, HostTable, Hours, List, LogFormat, LogLevel, LogType, Microseconds, Minutes,
+    NameServers, Networks, OptionalCount, OptionalPort, Patterns, Port, RewriteStyle, Seconds, Switch, Text,
+    Value,
 };

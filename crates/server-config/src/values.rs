@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use base::network::Network;
+use base::pattern::{Pattern, Table};
+
 /// How the text of a value becomes what the program uses.
 pub trait Value {
     /// What `Config::get` returns.
@@ -127,6 +130,40 @@ fn name_server(word: &str) -> Result<SocketAddr, String> {
             .ok()
             .filter(|server| server.port() != 0)
             .ok_or_else(|| format!("'{word}' is not the address of a name server")),
+    }
+}
+
+/// Patterns of domains, separated by blanks (S71, S72).
+pub struct Patterns;
+impl Value for Patterns {
+    type Out = Vec<Pattern>;
+    const KIND: &'static str = "domain patterns";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Vec<Pattern>, String> {
+        Pattern::parse_list(text).map_err(|why| why.to_string())
+    }
+}
+
+/// `pattern:host` items separated by `$`.
+pub struct HostTable;
+impl Value for HostTable {
+    type Out = Table;
+    const KIND: &'static str = "pattern:host table";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Table, String> {
+        Table::parse(text)
+    }
+}
+
+/// Addresses and networks, `192.0.2.0/24 2001:db8::/32 127.0.0.1`, separated by blanks.
+pub struct Networks;
+impl Value for Networks {
+    type Out = Vec<Network>;
+    const KIND: &'static str = "networks";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Vec<Network>, String> {
+        let item = |item: &str| {
+            Network::parse(item)
+                .ok_or_else(|| format!("'{item}' is no address and no network (address/bits)"))
+        };
+        text.split_whitespace().map(item).collect()
     }
 }
 

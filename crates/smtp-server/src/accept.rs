@@ -42,9 +42,9 @@ impl Accept {
 }
 
 impl Service for Accept {
-    fn open_session(&self, _io: &Io) -> Box<dyn ConnectionSession> {
+    fn open_session(&self, io: &Io) -> Box<dyn ConnectionSession> {
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::new(Session::new(settings, self.desk.clone()))
+        Box::new(Session::new(settings, self.desk.clone(), io.peer.ip()))
     }
 
     fn reload(&self) {

@@ -1,5 +1,6 @@
 //! The life of one SMTP connection: greeting, (line, command, reply)*, farewell.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub struct Session {
     pub(crate) state: State,
     /// Who logged in.
     pub(crate) user: Option<Arc<Entry>>,
+    /// The client's network is one of ours: it may send anywhere.
+    pub(crate) may_relay: bool,
     /// Messages accepted on this connection (S48).
     pub(crate) messages: u32,
     /// Log-ins that failed.
@@ -61,8 +64,10 @@ pub enum Answer {
 }
 
 impl Session {
-    pub fn new(settings: Arc<Settings>, desk: Arc<Desk>) -> Session {
+    pub fn new(settings: Arc<Settings>, desk: Arc<Desk>, peer: IpAddr) -> Session {
+        let may_relay = settings.relay_networks.iter().any(|network| network.contains(peer));
         Session {
+            may_relay,
             settings,
             desk,
             state: State::Connected,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::network::Network;
 use directory::LocalDomains;
 use server_config::Config;
 use server_config::parameters::{local, service_smtp};
@@ -14,6 +15,8 @@ pub struct Settings {
     pub domains: LocalDomains,
     /// `maxmessagesize`, when `allowsize` is on (S34).
     pub message_size_max: Option<u64>,
+    /// `relaynetworks`
+    pub relay_networks: Vec<Network>,
     pub recipients_max: usize,
     pub messages_max: u32,
     pub bad_commands_max: u32,
@@ -45,6 +48,7 @@ impl Settings {
             banner: config.get(&service_smtp::BANNER),
             domains,
             message_size_max: config.get(&service_smtp::ALLOW_SIZE).then_some(size),
+            relay_networks: config.get(&service_smtp::RELAY_NETWORKS),
             recipients_max: count(config.get(&service_smtp::MAX_RECIPIENTS)),
             messages_max: small(config.get(&service_smtp::MAX_MESSAGES)),
             bad_commands_max: small(config.get(&service_smtp::MAX_BAD_COMMANDS)),

@@ -49,7 +49,8 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
     let Some((local, domain)) = address.rsplit_once('@') else {
         return work.fail(place, "5.1.3", "the address has no domain");
     };
-    if !desk.settings.domains.contains(domain) {
+    let remote = || desk.settings.remote_domains.iter().any(|pattern| pattern.matches(domain));
+    if !desk.settings.domains.contains(domain) || remote() {
         return work.routes.push((place, Route::Elsewhere));
     }
     match find(desk, work.entry.envelope.id.as_str(), local, domain) {
@@ -99,11 +100,7 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
     }
     let host = account.mail_host.as_deref().unwrap_or("");
     if !host.is_empty() && !host.eq_ignore_ascii_case(&desk.settings.host_name) {
-        return work.fail(
-            place,
-            "5.4.4",
-            format!("the mailbox is on {host}, and mail cannot be sent on yet"),
-        );
+        return hosted_elsewhere(desk, work, place, &account, host);
     }
     if let Some(way) = work.way(place) {
         return take(work, place, account, folder, way);
@@ -170,6 +167,28 @@ fn split(work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, acco
     }
     let wanted = targets.len();
     replace(work, place, Step::Ways(targets), wanted);
+}
+
+/// The mailbox is on another host of ours: the address is made one of that host, by `enveloperewritemethod`.
+fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Account, host: &str) {
+    if work.ancestry(place).len() > CHAIN_MAX {
+        return work.fail(place, "5.4.6", "too many forwardings one behind the other");
+    }
+    let method = desk.settings.envelope_rewrite;
+    let routing = account.attributes.get(&desk.settings.routing_attribute);
+    let routing = routing.and_then(|values| values.first()).filter(|_| method & 4 != 0);
+    let address = work.entry.envelope.recipients[place].address.clone();
+    let local = address.rsplit_once('@').map_or(address.as_str(), |(local, _)| local);
+    let to = match (routing, account.uid.as_deref()) {
+        (Some(routing), _) => routing.to_owned(),
+        (None, Some(uid)) if method & 2 != 0 => format!("{uid}@{host}"),
+        _ => format!("{local}@{host}"),
+    };
+    if to.eq_ignore_ascii_case(&address) || desk.settings.domains.contains(host) {
+        // It would come back to us: the router's to say where it goes.
+        return work.routes.push((place, Route::Elsewhere));
+    }
+    expand(work, place, vec![to], "");
 }
 
 fn expand_group(work: &mut Work, place: usize, group: &Account) {

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use mail_format::header::header_length;
 use mail_format::report::{RecipientReport, Report};
-use mail_queue::{Envelope, QueueError, QueueId, Recipient, State, Step};
+use mail_queue::{Entry, Envelope, QueueError, QueueId, Recipient, State, Step};
 use server_log::Category;
 
 use crate::mta::Desk;
@@ -56,7 +56,7 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
     let postmaster = format!("postmaster@{}", desk.settings.domains.default_domain());
     if let Some(sender) = work.entry.envelope.sender.clone().filter(|_| !to_sender.is_empty()) {
         let subject = "Undelivered mail returned to sender";
-        report(desk, &work.entry.envelope, &to_sender, &sender, subject)?;
+        report(desk, &work.entry, &to_sender, &sender, subject)?;
     }
     if !to_postmaster.is_empty() {
         let about_itself = to_postmaster.iter().any(|place| {
@@ -69,10 +69,10 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
                 Category::General,
                 format_args!("{id}: mail to the postmaster cannot be delivered"),
             );
-            desk.queue.set_aside(&id, &"mail to the postmaster cannot be delivered");
+            work.entry.set_aside(&"mail to the postmaster cannot be delivered");
         } else {
             let subject = "Undelivered mail (copy for the postmaster)";
-            report(desk, &work.entry.envelope, &to_postmaster, &postmaster, subject)?;
+            report(desk, &work.entry, &to_postmaster, &postmaster, subject)?;
         }
     }
     let steps = places.into_iter().map(|place| (place, Step::Reported)).collect();
@@ -91,13 +91,8 @@ fn actions(desk: &Desk, status: &str) -> Actions {
 }
 
 /// Queues one report about these recipients; one that is there already will do.
-fn report(
-    desk: &Desk,
-    envelope: &Envelope,
-    places: &[usize],
-    to: &str,
-    subject: &str,
-) -> Result<(), QueueError> {
+fn report(desk: &Desk, entry: &Entry, places: &[usize], to: &str, subject: &str) -> Result<(), QueueError> {
+    let envelope = &entry.envelope;
     let cause = format!("{} {places:?} {to}", envelope.delivery_key());
     let id = QueueId::derived(envelope.arrived(), &cause);
     let mut message = match desk.queue.begin_as(id.clone()) {
@@ -135,7 +130,7 @@ fn report(
     );
     message.write_all(received.as_bytes())?;
     message.write_all(report.head(full, envelope.eight_bit).as_bytes())?;
-    copy_original(desk, envelope, full, &mut message)?;
+    copy_original(entry, full, &mut message)?;
     message.write_all(report.end().as_bytes())?;
     let mut about = Envelope::new(id);
     about.relay_offset = relay_offset;
@@ -164,9 +159,9 @@ fn recipient_report(recipient: &Recipient, envelope: &Envelope) -> Option<Recipi
 }
 
 /// The message as it would have been sent on, or its header.
-fn copy_original(desk: &Desk, envelope: &Envelope, full: bool, to: &mut impl Write) -> io::Result<()> {
-    let mut file = File::open(desk.queue.message_path(&envelope.id))?;
-    file.seek(SeekFrom::Start(envelope.relay_offset))?;
+fn copy_original(entry: &Entry, full: bool, to: &mut impl Write) -> io::Result<()> {
+    let mut file = File::open(entry.message_path())?;
+    file.seek(SeekFrom::Start(entry.envelope.relay_offset))?;
     if full {
         return io::copy(&mut file, to).map(drop);
     }

@@ -1,11 +1,15 @@
-//! smtp-router: where mail for other domains goes. Sending to other hosts is not built yet, so it goes back.
+//! smtp-router: where mail for other domains goes, domain by domain (S55).
+//!
+//! A table (`hostrewrites`) may name the next hop of a domain; else its own hosts are. Nothing of this is written down: it
+//! is found anew at each attempt, so that a changed table holds for mail that waits, too.
 
 use server_log::Category;
 
 use crate::mta::Desk;
-use crate::work::{Route, Work};
+use crate::work::{Group, Route, Work};
 
-pub fn run(desk: &Desk, work: &mut Work) {
+/// Takes the recipients that are elsewhere out of the routes and puts them together by where they go.
+pub fn run(desk: &Desk, work: &mut Work) -> Vec<Group> {
     let elsewhere: Vec<usize> = work
         .routes
         .iter()
@@ -13,8 +17,23 @@ pub fn run(desk: &Desk, work: &mut Work) {
         .map(|(place, _)| *place)
         .collect();
     work.routes.retain(|(_, route)| !matches!(route, Route::Elsewhere));
+    let mut groups: Vec<Group> = Vec::new();
+    let mut by_name = std::collections::HashMap::new();
     for place in &elsewhere {
-        work.fail(*place, "5.4.4", "this server delivers to its own mailboxes only; it cannot send mail on");
+        let address = &work.entry.envelope.recipients[*place].address;
+        let Some((_, domain)) = address.rsplit_once('@') else { continue };
+        let domain = domain.to_ascii_lowercase();
+        let hub = desk.settings.host_rewrites.first(&domain).map(str::to_ascii_lowercase);
+        // S55: by domain, before it is known that two go to the same hub; unless they are to go together.
+        let name = match &hub {
+            Some(hub) if desk.settings.together => format!("hub {hub}"),
+            _ => domain.clone(),
+        };
+        let at = *by_name.entry(name).or_insert_with(|| {
+            groups.push(Group { domain, hub, places: Vec::new() });
+            groups.len() - 1
+        });
+        groups[at].places.push(*place);
     }
     if desk.settings.smtp_router.log {
         let (id, local) = (&work.entry.envelope.id, work.routes.len());
@@ -23,4 +42,5 @@ pub fn run(desk: &Desk, work: &mut Work) {
             format_args!("smtp-router: {id} local={local} elsewhere={}", elsewhere.len()),
         );
     }
+    groups
 }

@@ -16,6 +16,7 @@ parameters! {
     MIN_FREE_SPACE: Bytes = "service.smtp.minfreespace", "5242880", 0, i64::MAX, false, Restart, Status::Active, "smtpd", "Free bytes of the queue below which MAIL is answered with 452.";
     MAX_MESSAGE_SIZE: Bytes = "service.smtp.smtp-accept.maxmessagesize", "5242880", 1, i64::MAX, false, NextConnection, Status::Active, "smtpd", "The largest message, enforced when allowsize is on.";
     MAX_RECIPIENTS: Count = "local.service.smtp.smtp-accept.maxrecipients", "100000", 1, 10000000, false, NextConnection, Status::Active, "smtpd", "Recipients of one message.";
+    RELAY_NETWORKS: Networks = "local.service.smtp.smtp-accept.relaynetworks", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "Networks whose clients may send mail to other domains without logging in. Ours.";
     MAX_MESSAGES: Count = "local.service.smtp.smtp-accept.maxmessages", "1000", 1, 10000000, false, NextConnection, Status::Active, "smtpd", "Messages of one connection.";
     THROTTLE_THRESHOLD: OptionalCount = "local.service.smtp.throttlethreshold", "", 1, 100000000, false, Restart, Status::Active, "smtpd", "Control files above which new connections are slowed down; unset is 2000.";
     MAX_BAD_COMMANDS: Count = "service.smtp.smtp-accept.maxbadcommands", "25", 1, 100000, false, NextConnection, Status::Active, "smtpd", "Bad commands after which the connection is closed.";
@@ -28,13 +29,13 @@ parameters! {
     ADD_RESENT_FROM: Switch = "local.service.smtp.smtp-router.addresentfrom", "yes", 0, 1, false, Restart, Status::NotYet("groups"), "smtpd", "Whether list expansion adds Resent-From.";
     DOMAIN_LANG_TABLE: Text = "service.smtp.domainlangtable", "", 0, 0, false, Restart, Status::Active, "smtpd", "Languages of automatic messages by the reader's domain: fr fr$de de$grp.co.jp en.";
     AUTH_MAIL_DOMAIN: List = "service.smtp.authmaildomain", "", 0, 0, false, Restart, Status::NotYet("required AUTH"), "smtpd", "Peers that must log in before sending.";
-    REMOTE_MAIL_DOMAINS: List = "service.smtp.smtp-router.remotemaildomains", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Domains that are remote without a look-up.";
-    FALLBACK_HOSTS: Text = "service.smtp.smtp-deliver.fallbackhosts", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Hosts tried after every MX.";
+    REMOTE_MAIL_DOMAINS: Patterns = "service.smtp.smtp-router.remotemaildomains", "", 0, 0, false, Restart, Status::Active, "smtpd", "Domains that are remote without a look-up.";
+    FALLBACK_HOSTS: HostTable = "service.smtp.smtp-deliver.fallbackhosts", "", 0, 0, false, Restart, Status::Active, "smtpd", "Hosts tried after every MX.";
     REWRITE_STYLE: RewriteStyle = "service.smtp.smtp-router.smtprewritestyle", "quoted", 0, 0, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Header rewriting: never, none, quoted or comment.";
     REWRITE_FROM: Switch = "service.smtp.smtp-router.dorewritefromusingauth", "no", 0, 1, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Whether From becomes who logged in.";
     REWRITE_SENDER: Switch = "service.smtp.smtp-router.dorewritesenderusingauth", "no", 0, 1, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Whether Sender becomes who logged in.";
-    HOST_REWRITES: Text = "service.smtp.smtp-router.hostrewrites", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "The routing table.";
-    CHECK_DEFERRED: Switch = "service.smtp.smtp-deliver.checkdeferredqueue", "yes", 0, 1, false, Restart, Status::NotYet("relaying"), "smtpd", "Whether new mail waits behind deferred mail of its domain.";
+    HOST_REWRITES: HostTable = "service.smtp.smtp-router.hostrewrites", "", 0, 0, false, Restart, Status::Active, "smtpd", "The routing table.";
+    CHECK_DEFERRED: Switch = "service.smtp.smtp-deliver.checkdeferredqueue", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether new mail waits behind deferred mail of its domain.";
     LDAP_POOL_SIZE: Count = "service.smtp.ldappoolsize", "32", 1, 10000, false, Restart, Status::Active, "all daemons", "LDAP connections of each process, at most; shared by its threads (S33).";
     DNS_CACHE_SIZE: Count = "service.smtp.dnscachesize", "1000", -1, 10000000, false, Restart, Status::Active, "smtpd", "Entries of the DNS cache; -1 is off.";
     DNS_SERVERS: NameServers = "service.smtp.dnsservers", "", 0, 0, false, Restart, Status::Active, "smtpd", "Name servers (address, address:port or [v6]:port), in order; unset is those of /etc/resolv.conf. Ours.";
@@ -80,8 +81,8 @@ parameters! {
     MAILBOX_DELIVER_MIN_RUN_COUNT: Count = "service.smtp.mailbox-deliver.minruncount", "10", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of mailbox-deliver.";
     MAILBOX_DELIVER_LOG: Switch = "service.smtp.mailbox-deliver.log", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether mailbox-deliver logs a Notice line for each message.";
     MAILBOX_DELIVER_MAX_RUN_COUNT: Count = "service.smtp.mailbox-deliver.maxruncount", "0", 0, 1000000, false, Restart, Status::Ignored("the original never used it"), "nobody", "Never used.";
-    SMTP_DELIVER_MIN_RUN_COUNT: Count = "service.smtp.smtp-deliver.minruncount", "20", 1, 10000, false, Restart, Status::NotYet("smtp-deliver"), "smtpd", "Worker threads of smtp-deliver.";
-    SMTP_DELIVER_LOG: Switch = "service.smtp.smtp-deliver.log", "yes", 0, 1, false, Restart, Status::NotYet("smtp-deliver"), "smtpd", "Whether smtp-deliver logs a Notice line for each message.";
+    SMTP_DELIVER_MIN_RUN_COUNT: Count = "service.smtp.smtp-deliver.minruncount", "20", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of smtp-deliver.";
+    SMTP_DELIVER_LOG: Switch = "service.smtp.smtp-deliver.log", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether smtp-deliver logs a Notice line for each message.";
     SMTP_DELIVER_MAX_RUN_COUNT: Count = "service.smtp.smtp-deliver.maxruncount", "0", 0, 1000000, false, Restart, Status::Ignored("the original never used it"), "nobody", "Never used.";
     UNIX_DELIVER_MIN_RUN_COUNT: Count = "service.smtp.unix-deliver.minruncount", "2", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of unix-deliver.";
     UNIX_DELIVER_LOG: Switch = "service.smtp.unix-deliver.log", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether unix-deliver logs a Notice line for each message.";

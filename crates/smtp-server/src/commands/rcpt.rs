@@ -45,11 +45,13 @@ fn notify_words(notify: Notify) -> String {
     if wanted.is_empty() { "never".to_owned() } else { wanted.join(",") }
 }
 
-/// Who may be written to: everybody who is here, by anybody; everybody else, by who logged in.
+/// Who may be written to: everybody who is here, by anybody; everybody else, by who logged in or
+/// comes from a network that may (`relaynetworks`).
 fn check(session: &Session, recipient: &Address) -> Result<LookUps, Reply> {
     if !session.settings.domains.contains(&recipient.domain) {
         return match session.user {
             Some(_) => Ok(LookUps::new()),
+            None if session.may_relay => Ok(LookUps::new()),
             None => Err(Reply::new(550, (5, 7, 1), "Relaying denied")),
         };
     }

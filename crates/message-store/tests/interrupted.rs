@@ -1,0 +1,193 @@
+//! What interruptions and damage leave: nothing that was acknowledged is missing, nothing that was removed is back.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use commit_journal::{SyncLevel, SyncLevels};
+use message_store::{
+    Delivered, DeliveryId, FlagChange, Flags, How, LinkedMessage, Mailbox, MailboxName, NewMessage, Prepared,
+    Store, StoreLog, StoreSettings, UidSet,
+};
+
+/// Where the parts of an index are: `docs/formats/store.md`.
+const HEADER_AT: usize = 8;
+const HEADER_BOOT: usize = HEADER_AT + 104;
+const HEADER_CRC: usize = HEADER_AT + 168;
+const BLOCKS_AT: usize = 8192;
+const HOT_BYTES: usize = 32;
+
+const TEXT: &[u8] = b"Subject: q\r\n\r\nx\r\n";
+
+fn store(folder: &Path) -> Store {
+    let settings = StoreSettings {
+        sync: SyncLevels::all(SyncLevel::None),
+        list_sync: false,
+        ..StoreSettings::in_folder(folder)
+    };
+    Store::open(settings, StoreLog::discard()).unwrap()
+}
+
+fn inbox(store: &Store) -> Arc<Mailbox> {
+    store.ensure_user("joe").unwrap();
+    store.open_mailbox(&MailboxName::inbox("joe").unwrap()).unwrap()
+}
+
+fn append(mailbox: &Arc<Mailbox>) -> u32 {
+    let mut incoming = mailbox.begin_append().unwrap();
+    incoming.write_all(TEXT).unwrap();
+    incoming.finish(NewMessage { internal_date_ns: 5, ..NewMessage::default() }).unwrap().uid
+}
+
+fn uids(mailbox: &Mailbox) -> Vec<u32> {
+    let reader = mailbox.reader().unwrap();
+    let records = (0..reader.slots()).map(|slot| reader.record(slot));
+    records.filter(|record| !record.is_expunged()).map(|record| record.uid).collect()
+}
+
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    for entry in fs::read_dir(folder).ok()?.flatten() {
+        let path = entry.path();
+        if entry.file_name() == name {
+            return Some(path);
+        }
+        if let Some(found) = path.is_dir().then(|| find(&path, name)).flatten() {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// An index as another start of the system finds it.
+fn of_another_boot(mut index: Vec<u8>) -> Vec<u8> {
+    index[HEADER_BOOT] ^= 0xff;
+    let crc = crc32fast::hash(&index[HEADER_AT..HEADER_CRC]);
+    index[HEADER_CRC..HEADER_CRC + 4].copy_from_slice(&crc.to_le_bytes());
+    index
+}
+
+#[test]
+fn behind_a_damaged_last_record_messages_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = store(folder.path());
+        let mailbox = inbox(&store);
+        (0..5).for_each(|_| assert!(append(&mailbox) > 0));
+    }
+    let path = find(folder.path(), "store.idx").unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[BLOCKS_AT + 4 * HOT_BYTES] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let store = store(folder.path());
+    let mailbox = inbox(&store);
+    let said: Vec<u32> = (0..3).map(|_| append(&mailbox)).collect();
+    assert_eq!(said, [6, 7, 8]);
+    assert_eq!(uids(&mailbox), [1, 2, 3, 4, 6, 7, 8]);
+    mailbox.reconstruct().unwrap();
+    assert_eq!(uids(&mailbox), [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+/// Pages of a map go to disk in any order. Whichever of them a power cut left old, the log has the rest.
+#[test]
+fn after_a_power_cut_any_mixture_of_pages_comes_to_the_same() {
+    const PAGE: usize = 4096;
+    // 300 messages: hot records of two blocks, on several pages.
+    let folder = tempfile::tempdir().unwrap();
+    let (path, old, new);
+    {
+        let store = store(folder.path());
+        let mailbox = inbox(&store);
+        (0..140).for_each(|_| assert!(append(&mailbox) > 0));
+        path = find(folder.path(), "store.idx").unwrap();
+        old = fs::read(&path).unwrap();
+        (0..160).for_each(|_| assert!(append(&mailbox) > 0));
+        new = fs::read(&path).unwrap();
+    }
+    let pages = new.len().div_ceil(PAGE);
+    let differing: Vec<usize> = (0..pages)
+        .filter(|page| {
+            let at = page * PAGE;
+            old.get(at..at + PAGE) != new.get(at..at + PAGE)
+        })
+        .collect();
+    assert!(differing.len() >= 4, "{differing:?}");
+    let mixtures = (0..1u32 << differing.len().min(7)).chain([u32::MAX]);
+    for mixture in mixtures {
+        let mut mixed = new.clone();
+        for (bit, page) in differing.iter().enumerate() {
+            let (from, to) = (page * PAGE, (page + 1) * PAGE);
+            if mixture >> bit.min(31) & 1 == 1 {
+                let zeros = vec![0; PAGE];
+                mixed[from..to].copy_from_slice(old.get(from..to).unwrap_or(&zeros));
+            }
+        }
+        fs::write(&path, of_another_boot(mixed)).unwrap();
+        let store = store(folder.path());
+        let mailbox = inbox(&store);
+        assert!(mailbox.change_flags(&UidSet::single(1), seen(), None).is_ok());
+        assert_eq!(uids(&mailbox), (1..=300).collect::<Vec<u32>>(), "mixture {mixture:b}");
+        assert_eq!(mailbox.status().unwrap().exists, 300, "mixture {mixture:b}");
+    }
+}
+
+fn seen() -> FlagChange<'static> {
+    FlagChange { how: How::Add, flags: Flags::SEEN, keywords: &[] }
+}
+
+/// A rebuild that is interrupted when the new index is in place and the new log is not.
+#[test]
+fn an_interrupted_rebuild_keeps_flags_and_brings_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = store(folder.path());
+        let mailbox = inbox(&store);
+        (0..3).for_each(|_| assert!(append(&mailbox) > 0));
+        let flagged = FlagChange { how: How::Add, flags: Flags::FLAGGED, keywords: &[] };
+        mailbox.change_flags(&UidSet::single(1), flagged, None).unwrap();
+        mailbox.remove(&UidSet::single(2)).unwrap();
+    }
+    let index = find(folder.path(), "store.idx").unwrap();
+    let log = index.with_file_name("store.log");
+    let old_log = fs::read(&log).unwrap();
+    fs::remove_file(&index).unwrap();
+    assert_eq!(uids(&inbox(&store(folder.path()))), [1, 3]);
+    fs::write(&log, old_log).unwrap();
+    let store = store(folder.path());
+    let mailbox = inbox(&store);
+    assert_eq!(append(&mailbox), 4);
+    assert_eq!(uids(&mailbox), [1, 3, 4]);
+    let reader = mailbox.reader().unwrap();
+    assert!(reader.record(0).flags.contains(Flags::FLAGGED));
+}
+
+/// The record of a delivery is there and its file is not (a power cut on a file system that commits names late): the queue
+/// has the only copy, and must not be told that it is here.
+#[test]
+fn a_delivery_whose_file_is_gone_is_done_again_and_one_that_was_removed_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let mailbox = inbox(&store);
+    let source = folder.path().join("queue-file");
+    fs::write(&source, TEXT).unwrap();
+    let prepared = Prepared::of_bytes(TEXT);
+    let give = || {
+        let message = LinkedMessage {
+            path: &source,
+            flags: Flags::NONE,
+            internal_date_ns: base::clock::unix_nanos(),
+            delivery: DeliveryId { queue_id: "Q 1", recipient: "joe" },
+            prepared: &prepared,
+        };
+        mailbox.deliver(message).unwrap()
+    };
+    assert_eq!(give(), Delivered::New(1));
+    assert_eq!(give(), Delivered::AlreadyThere(1));
+    let file = find(folder.path(), "1.msg").unwrap();
+    fs::remove_file(&file).unwrap();
+    assert_eq!(give(), Delivered::New(2));
+    mailbox.remove(&UidSet::single(2)).unwrap();
+    fs::remove_file(file.with_file_name("2.msg")).unwrap();
+    assert_eq!(give(), Delivered::AlreadyThere(2), "its owner removed it");
+}

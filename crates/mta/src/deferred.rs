@@ -1,0 +1,293 @@
+//! When the deferred messages of a domain are tried again (S47, S84; guide L357-359, L510).
+//!
+//! A domain is tried as a whole. One message goes first; when no host takes the connection, the others are left alone and
+//! the domain waits longer than the last time. When one does, the rest follows. What was deferred before this process
+//! began is found by a scan, one `deferredperiod` after the start and then every `deferredperiod`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mail_queue::{Entry, Envelope, Queue, QueueError, QueueId};
+use server_log::{Category, Log};
+
+use crate::timetable::{Due, Timetable, pause_about};
+
+/// Messages of a domain under way at once, when it takes them.
+const TOGETHER: usize = 50;
+/// Domains remembered only because somebody asked about them; more are read from disk again.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// How the reason begins of mail that waits for the domain and not for itself: a status of the network (RFC 3463 §3.5).
+const UNREACHABLE: &str = "4.4.";
+
+struct Run {
+    rest: VecDeque<QueueId>,
+    outstanding: usize,
+    reached: bool,
+    /// The earliest second at which one of those that stay is due.
+    next: i64,
+    /// All, due or not.
+    all: bool,
+}
+
+struct Wait {
+    due: i64,
+    failures: u32,
+    /// The hosts could not be reached the last time.
+    down: bool,
+    run: Option<Run>,
+    /// Asked for while a run was on.
+    again: bool,
+}
+
+/// The domains with deferred mail.
+pub struct Deferred {
+    queue: Queue,
+    log: Log,
+    period: Duration,
+    domains: Mutex<HashMap<String, Wait>>,
+}
+
+/// How an attempt of a deferred message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// No host took the connection.
+    pub unreachable: bool,
+    /// When it is due again; nothing when it is gone.
+    pub next: Option<i64>,
+}
+
+impl Deferred {
+    pub fn new(queue: Queue, log: Log, period: Duration) -> Deferred {
+        Deferred { queue, log, period, domains: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Wait>> {
+        self.domains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether mail for this domain waits because its hosts cannot be reached, so that more may wait with it (S47).
+    pub fn is_down(&self, domain: &str) -> bool {
+        let mut domains = self.lock();
+        if let Some(wait) = domains.get(domain) {
+            return wait.down;
+        }
+        let down = self.was_down(domain);
+        if down && domains.len() < REMEMBERED_MAX {
+            // The scan will find it; until then it is known.
+            let wait = Wait { due: i64::MAX, failures: 0, down, run: None, again: false };
+            domains.insert(domain.to_owned(), wait);
+        }
+        down
+    }
+
+    /// What the disk says of a domain that was deferred by an earlier process.
+    fn was_down(&self, domain: &str) -> bool {
+        let Ok(ids) = self.queue.deferred_ids(domain) else { return false };
+        let Some(id) = ids.first() else { return false };
+        let entry = self.queue.load_deferred(domain, id).ok().flatten();
+        entry.is_some_and(|entry| entry.envelope.last_error.starts_with(UNREACHABLE))
+    }
+
+    /// A message was deferred.
+    pub fn added(&self, domain: &str, next: i64, unreachable: bool, table: &Timetable) {
+        let mut domains = self.lock();
+        let wait = domains.entry(domain.to_owned()).or_insert_with(|| Wait {
+            due: i64::MAX,
+            failures: 0,
+            down: false,
+            run: None,
+            again: false,
+        });
+        wait.down |= unreachable;
+        if let Some(run) = &mut wait.run {
+            run.next = run.next.min(next);
+        } else if next < wait.due {
+            wait.due = next;
+            table.add(next, Due::Domain(domain.to_owned()));
+        }
+    }
+
+    /// The domain is due at this second, whatever it waits for.
+    pub fn hasten(&self, domain: &str, second: i64, table: &Timetable) {
+        let mut domains = self.lock();
+        let wait = domains.entry(domain.to_owned()).or_insert_with(|| Wait {
+            due: second,
+            failures: 0,
+            down: false,
+            run: None,
+            again: false,
+        });
+        if wait.run.is_some() {
+            wait.again = true;
+        } else {
+            wait.due = second;
+            table.add(second, Due::Domain(domain.to_owned()));
+        }
+    }
+
+    /// When mail that waits with others for a domain that is down is due: with them.
+    pub fn due(&self, domain: &str) -> Option<i64> {
+        self.lock().get(domain).map(|wait| wait.due).filter(|due| *due != i64::MAX)
+    }
+
+    /// Tries everything of this domain now, whatever it waits for (ETRN, processq, flush).
+    pub fn flush(&self, domain: &str, table: &Timetable, start: &dyn Fn(Entry)) {
+        let domain = domain.to_ascii_lowercase();
+        self.begin(&domain, true, table, start);
+    }
+
+    /// The domain's time may have come: `start` is given what is due.
+    pub fn begin(&self, domain: &str, all: bool, table: &Timetable, start: &dyn Fn(Entry)) {
+        let now = base::clock::unix_seconds();
+        let ids = match self.queue.deferred_ids(domain) {
+            Ok(ids) => ids,
+            Err(why) => {
+                self.log.error(Category::General, format_args!("deferred mail for {domain}: {why}"));
+                return;
+            }
+        };
+        {
+            let mut domains = self.lock();
+            if ids.is_empty() {
+                if domains.get(domain).is_some_and(|wait| wait.run.is_none()) {
+                    domains.remove(domain);
+                }
+                return;
+            }
+            let wait = domains.entry(domain.to_owned()).or_insert_with(|| Wait {
+                due: now,
+                failures: 0,
+                down: false,
+                run: None,
+                again: false,
+            });
+            if wait.run.is_some() {
+                wait.again |= all;
+                return;
+            }
+            let all = std::mem::take(&mut wait.again) || all;
+            if wait.due > now && !all {
+                return; // it was put off meanwhile
+            }
+            let rest = ids.into();
+            wait.run = Some(Run { rest, outstanding: 0, reached: false, next: i64::MAX, all });
+        }
+        self.go_on(domain, table, start);
+    }
+
+    /// A message that [`Deferred::begin`] gave out has come to the end of its attempt.
+    pub fn ended(&self, domain: &str, how: Ended, table: &Timetable, start: &dyn Fn(Entry)) {
+        {
+            let mut domains = self.lock();
+            let Some(wait) = domains.get_mut(domain) else { return };
+            let Some(run) = &mut wait.run else { return };
+            run.outstanding = run.outstanding.saturating_sub(1);
+            if how.unreachable {
+                run.rest.clear();
+                if run.outstanding == 0 {
+                    wait.failures = wait.failures.saturating_add(1);
+                }
+                wait.down = true;
+                let pause = pause_about(wait.failures, self.period);
+                run.next = base::clock::unix_seconds().saturating_add(pause);
+            } else {
+                run.reached = true;
+                wait.failures = 0;
+                wait.down = false;
+                run.next = run.next.min(how.next.unwrap_or(i64::MAX));
+            }
+        }
+        self.go_on(domain, table, start);
+    }
+
+    /// Gives out what there is room for; ends the run when nothing is left.
+    fn go_on(&self, domain: &str, table: &Timetable, start: &dyn Fn(Entry)) {
+        while let Some(id) = self.next_id(domain) {
+            match self.queue.load_deferred(domain, &id) {
+                Ok(Some(entry)) if self.is_due(domain, &entry.envelope) => start(entry),
+                Ok(_) | Err(QueueError::Damaged(_)) => self.not_given_out(domain),
+                Err(why) => {
+                    self.log.error(Category::General, format_args!("{id}: {why}; tried again later"));
+                    self.not_given_out(domain);
+                }
+            }
+        }
+        self.end_run(domain, table);
+    }
+
+    fn next_id(&self, domain: &str) -> Option<QueueId> {
+        let mut domains = self.lock();
+        let run = domains.get_mut(domain)?.run.as_mut()?;
+        let room = if run.reached { TOGETHER } else { 1 };
+        if run.outstanding >= room {
+            return None;
+        }
+        let id = run.rest.pop_front()?;
+        run.outstanding += 1;
+        Some(id)
+    }
+
+    /// What waits because the domain could not be reached is due with the domain; another message by its own time.
+    fn is_due(&self, domain: &str, envelope: &Envelope) -> bool {
+        let mut domains = self.lock();
+        let Some(run) = domains.get_mut(domain).and_then(|wait| wait.run.as_mut()) else { return false };
+        if run.all || envelope.last_error.starts_with(UNREACHABLE) {
+            return true;
+        }
+        let due = envelope.next_attempt <= base::clock::unix_seconds();
+        if !due {
+            run.next = run.next.min(envelope.next_attempt);
+        }
+        due
+    }
+
+    fn not_given_out(&self, domain: &str) {
+        if let Some(run) = self.lock().get_mut(domain).and_then(|wait| wait.run.as_mut()) {
+            run.outstanding = run.outstanding.saturating_sub(1);
+        }
+    }
+
+    fn end_run(&self, domain: &str, table: &Timetable) {
+        let mut domains = self.lock();
+        let Some(wait) = domains.get_mut(domain) else { return };
+        let Some(run) = wait.run.take_if(|run| run.outstanding == 0 && run.rest.is_empty()) else { return };
+        let again = wait.again;
+        if run.next == i64::MAX && !again && !self.queue.has_deferred(domain) {
+            domains.remove(domain);
+            return;
+        }
+        let now = base::clock::unix_seconds();
+        let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
+        wait.due = if again { now } else { run.next.min(now.saturating_add(period)) };
+        table.add(wait.due, Due::Domain(domain.to_owned()));
+    }
+
+    /// Looks at the whole deferred queue: what no process of ours put there is due now.
+    pub fn scan(&self, table: &Timetable) {
+        let now = base::clock::unix_seconds();
+        let found = self.queue.deferred_domains(|domain| {
+            if let Err(why) = self.queue.reap_deferred(&domain) {
+                self.log.error(Category::General, format_args!("deferred mail for {domain}: {why}"));
+            }
+            let mut domains = self.lock();
+            let wait = domains.entry(domain.clone()).or_insert_with(|| Wait {
+                due: i64::MAX,
+                failures: 0,
+                down: false,
+                run: None,
+                again: false,
+            });
+            if wait.due == i64::MAX && wait.run.is_none() {
+                wait.due = now;
+                wait.again = true; // all of it
+                table.add(now, Due::Domain(domain));
+            }
+        });
+        if let Err(why) = found {
+            self.log.error(Category::General, format_args!("the deferred queue cannot be read: {why}"));
+        }
+        table.add(now.saturating_add(i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX)), Due::Scan);
+    }
+}

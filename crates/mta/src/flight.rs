@@ -1,0 +1,63 @@
+//! A message whose parts are on their way at the same time: local mailboxes here, one host there.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use crate::work::Work;
+
+type Note = Box<dyn FnOnce(&mut Work) + Send>;
+
+/// A message that several modules work on. Whoever is last gets it back.
+pub struct Flight {
+    work: Mutex<Option<Box<Work>>>,
+    /// What could not be noted at once.
+    notes: Mutex<Vec<Note>>,
+    parts: AtomicUsize,
+}
+
+impl Flight {
+    /// `parts`: how often [`Flight::part_done`] will be called.
+    pub fn new(work: Box<Work>, parts: usize) -> Flight {
+        Flight { work: Mutex::new(Some(work)), notes: Mutex::default(), parts: AtomicUsize::new(parts) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Work>>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to the message, alone; it may take long. Nothing when it has ended.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Work) -> T) -> Option<T> {
+        let mut work = self.lock();
+        let done = work.as_mut().map(|work| act(work));
+        self.take_notes(&mut work);
+        done
+    }
+
+    /// Notes something: now, or when who works on the message has come to an end. Holds up nobody.
+    pub fn note(&self, note: impl FnOnce(&mut Work) + Send + 'static) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(note));
+        match self.work.try_lock() {
+            Ok(mut work) => self.take_notes(&mut work),
+            Err(TryLockError::Poisoned(poisoned)) => self.take_notes(&mut poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {} // taken with the end of that, or with the last part
+        }
+    }
+
+    fn take_notes(&self, work: &mut Option<Box<Work>>) {
+        let Some(work) = work.as_mut() else { return };
+        let notes = std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        for note in notes {
+            note(work);
+        }
+    }
+
+    /// One part is done. The last one gets the message.
+    pub fn part_done(&self) -> Option<Box<Work>> {
+        if self.parts.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return None;
+        }
+        let mut work = self.lock();
+        self.take_notes(&mut work);
+        work.take()
+    }
+}

@@ -1,0 +1,328 @@
+//! The way of a message from stage to stage, and what becomes of it at the end of an attempt.
+
+use std::sync::Arc;
+
+use mail_queue::{Entry, Obeyed, QueueError, QueueId, Step};
+use server_log::Category;
+
+use crate::commands::{Begin, Commands};
+use crate::deferred::{Deferred, Ended};
+use crate::flight::Flight;
+use crate::local::Local;
+use crate::mta::Desk;
+use crate::pool::Pool;
+use crate::sites::Sites;
+use crate::stages::smtp_deliver::Job;
+use crate::stages::{account_handler, error_handler, mailbox_deliver, smtp_router};
+use crate::timetable::{Due, Timetable, pause};
+use crate::work::{Deferral, Group, Work};
+
+/// Seconds after which what found no room comes again.
+const POSTPONED_SECONDS: i64 = 10;
+
+/// What the first stage begins with.
+pub enum Start {
+    /// A message of the control folder.
+    Message(QueueId),
+    /// A deferred message whose turn it is.
+    Entry(Box<Entry>),
+    /// The deferred messages of a domain; all of them, or those that are due.
+    Domain(String, bool),
+    /// A look at the whole deferred queue.
+    Scan,
+}
+
+/// The lines in front of the stages.
+pub struct Pools {
+    pub account_handler: Arc<Pool<Start>>,
+    pub smtp_router: Arc<Pool<Box<Work>>>,
+    pub mailbox_deliver: Arc<Pool<Arc<Flight>>>,
+    pub error_handler: Arc<Pool<Box<Work>>>,
+    pub local: Local,
+}
+
+impl Default for Pools {
+    fn default() -> Pools {
+        Pools {
+            account_handler: Pool::new(),
+            smtp_router: Pool::new(),
+            mailbox_deliver: Pool::new(),
+            error_handler: Pool::new(),
+            local: Local::default(),
+        }
+    }
+}
+
+/// From stage to stage.
+pub struct Flow {
+    pub desk: Arc<Desk>,
+    pub sites: Sites<Job>,
+    pub pools: Pools,
+    pub timetable: Timetable,
+    pub deferred: Deferred,
+    pub commands: Arc<Commands>,
+}
+
+impl Flow {
+    /// The first stage.
+    pub fn begin(&self, start: Start) {
+        let give_out = |entry: Entry| self.pools.account_handler.push(Start::Entry(Box::new(entry)));
+        match start {
+            Start::Message(id) => self.load(&id),
+            Start::Entry(entry) => self.accounts(*entry),
+            Start::Domain(domain, true) => self.deferred.flush(&domain, &self.timetable, &give_out),
+            Start::Domain(domain, false) => {
+                self.deferred.begin(&domain, false, &self.timetable, &give_out);
+            }
+            Start::Scan => self.deferred.scan(&self.timetable),
+        }
+    }
+
+    fn load(&self, id: &QueueId) {
+        match self.desk.queue.load(id) {
+            Ok(Some(entry)) => self.accounts(entry),
+            Ok(None) | Err(QueueError::Damaged(_)) => {} // gone; or in lost+found, and in the log
+            Err(why) => {
+                self.desk.log.error(Category::General, format_args!("{id}: {why}; tried again later"));
+                let later = base::clock::unix_seconds() + pause(0, self.desk.settings.deferred_period);
+                self.timetable.add(later, Due::Message(id.clone()));
+            }
+        }
+    }
+
+    fn accounts(&self, entry: Entry) {
+        let (id, domain) = (entry.envelope.id.clone(), entry.deferred_domain().map(str::to_owned));
+        let (entry, next) = match self.commands.begin(entry) {
+            Begin::Go(entry) => (Some(*entry), None),
+            Begin::Busy => (None, Some(base::clock::unix_seconds() + POSTPONED_SECONDS)),
+            Begin::Held | Begin::Gone => (None, None),
+        };
+        let Some(entry) = entry else {
+            return match (domain, next) {
+                (Some(domain), next) => self.ended(&domain, Ended { unreachable: false, next }),
+                (None, Some(next)) => self.timetable.add(next, Due::Message(id)),
+                (None, None) => {}
+            };
+        };
+        let mut work = Box::new(Work::new(entry));
+        account_handler::run(&self.desk, &mut work);
+        self.pools.smtp_router.push(work);
+    }
+
+    pub fn route(&self, mut work: Box<Work>) {
+        let mut groups = smtp_router::run(&self.desk, &mut work);
+        groups.retain(|group| !self.waits_already(&mut work, group));
+        let local = !work.routes.is_empty();
+        let parts = groups.len() + usize::from(local);
+        if parts == 0 {
+            return self.end_attempt(work);
+        }
+        let flight = Arc::new(Flight::new(work, parts));
+        let jobs = flight
+            .with(|work| groups.into_iter().map(|group| Job::new(flight.clone(), work, group)).collect());
+        let jobs: Vec<Job> = jobs.unwrap_or_default();
+        if local {
+            self.pools.mailbox_deliver.push(flight);
+        }
+        for job in jobs {
+            let site = job.group.site().to_owned();
+            if let Err(job) = self.sites.push(&site, job) {
+                self.part_done(&job.flight); // no room: it comes again soon
+            }
+        }
+    }
+
+    /// Whether these recipients are not tried now: split off before a crash, or of a domain for which others wait (S47).
+    fn waits_already(&self, work: &mut Work, group: &Group) -> bool {
+        let queue = &self.desk.queue;
+        if let Some(id) = queue.split_before(&work.entry.envelope, &group.places, &group.domain) {
+            let _ = work.entry.note_split(&group.places, &id); // else it is found again the next time
+            return true;
+        }
+        if work.entry.deferred_domain().is_some() {
+            return false; // it is its turn
+        }
+        let remote = &self.desk.settings.remote;
+        let down = remote.check_deferred && self.deferred.is_down(&group.domain);
+        if !down && !remote.always_queue {
+            return false;
+        }
+        let period = i64::try_from(self.desk.settings.deferred_period.as_secs()).unwrap_or(i64::MAX);
+        let later = base::clock::unix_seconds().saturating_add(period);
+        let (next, text) = if down {
+            (self.deferred.due(&group.domain).unwrap_or(later), "4.4.1 waits with other mail for this domain")
+        } else {
+            (later, "4.4.0 remote mail is queued until it is asked for")
+        };
+        work.deferrals.push(Deferral {
+            domain: group.domain.clone(),
+            places: group.places.clone(),
+            next,
+            text: text.to_owned(),
+            unreachable: down,
+        });
+        true
+    }
+
+    pub fn deliver(&self, flight: Arc<Flight>) {
+        flight.with(|work| mailbox_deliver::run(&self.desk, work));
+        self.onward(flight);
+    }
+
+    /// To the stages of this host's other ways, one after the other.
+    pub fn onward(&self, flight: Arc<Flight>) {
+        if let Some(flight) = self.pools.local.take(flight) {
+            self.part_done(&flight);
+        }
+    }
+
+    /// One part of a message came to its end.
+    pub fn part_done(&self, flight: &Flight) {
+        if let Some(work) = flight.part_done() {
+            self.end_attempt(work);
+        }
+    }
+
+    /// Finished, failed, or to be tried again.
+    fn end_attempt(&self, mut work: Box<Work>) {
+        if work.entry.envelope.pending().next().is_some() {
+            self.give_up(&mut work);
+        }
+        if !work.failed().is_empty() {
+            return self.pools.error_handler.push(work);
+        }
+        self.close(work);
+    }
+
+    /// Who waited for too long has failed (X1).
+    fn give_up(&self, work: &mut Work) {
+        let now = base::clock::unix_seconds();
+        let age = now.saturating_sub(work.entry.envelope.arrived());
+        let limit = i64::try_from(self.desk.settings.queue_time_max.as_secs()).unwrap_or(i64::MAX);
+        if age < limit {
+            return;
+        }
+        let pending: Vec<usize> = work.entry.envelope.pending().collect();
+        for place in pending {
+            let deferral = work.deferrals.iter().find(|deferral| deferral.places.contains(&place));
+            let text = match (deferral, &work.delay) {
+                (Some(deferral), _) => deferral.text.clone(),
+                (None, Some(delay)) => delay.text.clone(),
+                (None, None) => "not delivered yet".to_owned(),
+            };
+            work.fail(place, "4.4.7", format!("given up after {} hours: {text}", age / 3600));
+        }
+    }
+
+    pub fn report(&self, mut work: Box<Work>) {
+        if let Err(why) = error_handler::run(&self.desk, &mut work) {
+            let id = &work.entry.envelope.id;
+            self.desk.log.error(Category::General, format_args!("{id}: the report cannot be queued: {why}"));
+            work.delay(format!("the report cannot be queued: {why}"));
+        }
+        self.close(work);
+    }
+
+    /// Nobody waits: the entry goes. Somebody does: it is tried again, here or from the deferred queue.
+    fn close(&self, mut work: Box<Work>) {
+        let id = work.entry.envelope.id.clone();
+        let domain = work.entry.deferred_domain().map(str::to_owned);
+        let here = |deferral: &&Deferral| Some(&deferral.domain) == domain.as_ref();
+        let unreachable = work.deferrals.iter().find(here).is_some_and(|deferral| deferral.unreachable);
+        let next = if work.entry.envelope.is_open() { self.keep(&mut work) } else { None };
+        // Delivered, reported, or split off: nothing is left of it here.
+        if !work.entry.envelope.is_open()
+            && let Err(why) = work.entry.finish()
+        {
+            self.desk
+                .log
+                .error(Category::General, format_args!("{id}: cannot be removed from the queue: {why}"));
+        }
+        self.commands.end(&id, &|id, obeyed| self.start_ordered(id, obeyed));
+        if let Some(domain) = domain {
+            self.ended(&domain, Ended { unreachable, next });
+        }
+    }
+
+    fn ended(&self, domain: &str, how: Ended) {
+        let give_out = |entry: Entry| self.pools.account_handler.push(Start::Entry(Box::new(entry)));
+        self.deferred.ended(domain, how, &self.timetable, &give_out);
+    }
+
+    /// What an administrator's command made due.
+    pub fn start_ordered(&self, id: &QueueId, obeyed: Obeyed) {
+        let now = base::clock::unix_seconds();
+        match obeyed {
+            Obeyed::Due => self.timetable.add(now, Due::Message(id.clone())),
+            Obeyed::DueAt(domain) => self.deferred.hasten(&domain.to_ascii_lowercase(), now, &self.timetable),
+            Obeyed::Nothing => {}
+        }
+    }
+
+    /// Puts who still waits where they wait, and says when an entry that was deferred before is due again.
+    fn keep(&self, work: &mut Work) -> Option<i64> {
+        let open = work.entry.envelope.pending().count();
+        let has_failed = !work.failed().is_empty();
+        let mut deferrals = std::mem::take(&mut work.deferrals);
+        for deferral in &mut deferrals {
+            let recipients = &work.entry.envelope.recipients;
+            deferral.places.retain(|place| {
+                recipients.get(*place).is_some_and(|one| one.state == mail_queue::State::Pending)
+            });
+        }
+        deferrals.retain(|deferral| !deferral.places.is_empty());
+        let home = work.entry.deferred_domain().map(str::to_owned);
+        for deferral in deferrals {
+            let alone = deferral.places.len() == open && !has_failed;
+            if home.as_deref() == Some(deferral.domain.as_str()) {
+                let (next, text) = (deferral.next, deferral.text);
+                let _ = work.entry.record(0, Step::Attempt { next, text });
+                return Some(next);
+            }
+            if let Err(why) = self.put_off(work, &deferral, alone) {
+                let id = &work.entry.envelope.id;
+                self.desk.log.error(Category::General, format_args!("{id}: cannot be deferred: {why}"));
+                work.delay(deferral.text);
+                continue;
+            }
+            self.deferred.added(&deferral.domain, deferral.next, deferral.unreachable, &self.timetable);
+            if alone {
+                return None;
+            }
+        }
+        if !work.entry.envelope.is_open() {
+            return None; // all were split off
+        }
+        Some(self.wait_here(work, home.is_some()))
+    }
+
+    fn put_off(&self, work: &mut Work, deferral: &Deferral, alone: bool) -> Result<(), QueueError> {
+        if alone && work.entry.deferred_domain().is_none() {
+            let (next, text) = (deferral.next, deferral.text.clone());
+            work.entry.record(0, Step::Attempt { next, text })?;
+            return Ok(work.entry.defer(&deferral.domain)?);
+        }
+        work.entry.split(&deferral.places, &deferral.domain, deferral.next, &deferral.text).map(drop)
+    }
+
+    /// Waits where it is: for the disk, the directory, a mailbox that is full, or for room.
+    fn wait_here(&self, work: &mut Work, is_deferred: bool) -> i64 {
+        let now = base::clock::unix_seconds();
+        let id = work.entry.envelope.id.clone();
+        let next = if let Some(delay) = work.delay.take() {
+            let pause = pause(work.entry.envelope.attempts, self.desk.settings.deferred_period);
+            let next = now.saturating_add(pause);
+            self.desk
+                .log
+                .notice(Category::Protocol, format_args!("{id}: {}; tried again in {pause} s", delay.text));
+            let _ = work.entry.record(0, Step::Attempt { next, text: delay.text });
+            next
+        } else {
+            now.saturating_add(POSTPONED_SECONDS)
+        };
+        if !is_deferred {
+            self.timetable.add(next, Due::Message(id));
+        }
+        next
+    }
+}

@@ -1,0 +1,145 @@
+//! The hosts that take mail for a domain, in the order in which they are tried (RFC 5321 §5.1; S57, S58, S67 to S70).
+
+use std::net::{IpAddr, SocketAddr};
+
+use dns::{DnsError, Resolver};
+use smtp_client::Peer;
+
+use crate::settings::Settings;
+use crate::work::Group;
+
+/// Addresses that are tried in one attempt.
+const ADDRESSES_MAX: usize = 20;
+
+/// A host to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub peer: Peer,
+    /// Its MX record is one of this domain, which learns when it fails.
+    pub of_domain: bool,
+}
+
+/// Why there is no host to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoTarget {
+    /// Try again later. A status and a reason.
+    Later(String, String),
+    /// For good.
+    Never(String, String),
+}
+
+/// Where mail of this group is to be tried.
+///
+/// # Errors
+/// See [`NoTarget`].
+pub fn targets(settings: &Settings, resolver: &Resolver, group: &Group) -> Result<Vec<Target>, NoTarget> {
+    let own = match &group.hub {
+        Some(hub) => of_hub(settings, resolver, hub),
+        None => of_domain(settings, resolver, &group.domain),
+    };
+    let pseudo = settings.remote.fallback.all(&group.domain);
+    let mut fallback = Vec::new();
+    for host in pseudo {
+        fallback.extend(at_addresses(settings, resolver, host, false).unwrap_or_default());
+    }
+    match own {
+        Ok(own) => {
+            // S69: while all real ones are known to be dead, the pseudo ones lead.
+            let dead = group.hub.is_none() && !fallback.is_empty() && resolver.all_failed(&group.domain);
+            let mut all = if dead { fallback } else { [own, fallback].concat() };
+            all.truncate(ADDRESSES_MAX);
+            Ok(all)
+        }
+        // S70: what would be deferred goes to the fallback.
+        Err(NoTarget::Later(..)) if !fallback.is_empty() => Ok(fallback),
+        Err(why) => Err(why),
+    }
+}
+
+fn of_hub(settings: &Settings, resolver: &Resolver, hub: &str) -> Result<Vec<Target>, NoTarget> {
+    match hub.strip_prefix('[').and_then(|hub| hub.strip_suffix(']')) {
+        Some(host) => at_addresses(settings, resolver, host, false),
+        None => of_domain(settings, resolver, hub)
+            .map(|targets| targets.into_iter().map(|target| Target { of_domain: false, ..target }).collect()),
+    }
+}
+
+fn of_domain(settings: &Settings, resolver: &Resolver, domain: &str) -> Result<Vec<Target>, NoTarget> {
+    if let Some(address) = literal(domain) {
+        return Ok(vec![target(settings, domain, address, false)]);
+    }
+    if !settings.remote.use_mx {
+        return at_addresses(settings, resolver, domain, false);
+    }
+    let mut hosts = match resolver.mx(domain) {
+        Ok(hosts) => hosts,
+        Err(DnsError::NoData) => return at_addresses(settings, resolver, domain, false),
+        Err(why) => return Err(no_answer(domain, &why)),
+    };
+    if hosts.iter().all(|mx| mx.host.is_empty()) {
+        let text = format!("{domain} takes no mail (null MX)"); // RFC 7505
+        return Err(NoTarget::Never("5.1.10".into(), text));
+    }
+    // RFC 5321 §5.1: from ourselves on, everybody would send it back to us.
+    let own = hosts.iter().find(|mx| is_own(settings, &mx.host)).map(|mx| mx.preference);
+    if let Some(own) = own {
+        hosts.retain(|mx| mx.preference < own);
+        if hosts.is_empty() {
+            let text = format!("mail for {domain} comes back to this host");
+            return Err(NoTarget::Never("5.4.6".into(), text));
+        }
+    }
+    let mut found = Vec::new();
+    let mut last = None;
+    for mx in &hosts {
+        match at_addresses(settings, resolver, &mx.host, true) {
+            Ok(targets) => found.extend(targets),
+            Err(why) => last = Some(why),
+        }
+        if found.len() >= ADDRESSES_MAX {
+            break;
+        }
+    }
+    match last {
+        Some(why) if found.is_empty() => Err(match why {
+            // A host without an address is somebody's mistake that may be mended.
+            NoTarget::Never(_, text) => NoTarget::Later("4.4.4".into(), text),
+            later => later,
+        }),
+        _ => Ok(found),
+    }
+}
+
+fn at_addresses(
+    settings: &Settings,
+    resolver: &Resolver,
+    host: &str,
+    of_domain: bool,
+) -> Result<Vec<Target>, NoTarget> {
+    let addresses = resolver.addresses(host).map_err(|why| no_answer(host, &why))?;
+    Ok(addresses.into_iter().map(|address| target(settings, host, address, of_domain)).collect())
+}
+
+fn target(settings: &Settings, host: &str, address: IpAddr, of_domain: bool) -> Target {
+    let address = SocketAddr::new(address, settings.remote.port);
+    Target { peer: Peer { host: host.to_owned(), address }, of_domain }
+}
+
+/// `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3)
+fn literal(domain: &str) -> Option<IpAddr> {
+    let inner = domain.strip_prefix('[')?.strip_suffix(']')?;
+    let six = inner.get(..5).filter(|tag| tag.eq_ignore_ascii_case("ipv6:"));
+    if six.is_some() { inner[5..].parse().ok() } else { inner.parse().ok() }
+}
+
+fn is_own(settings: &Settings, host: &str) -> bool {
+    host.trim_end_matches('.').eq_ignore_ascii_case(&settings.host_name)
+}
+
+fn no_answer(name: &str, why: &DnsError) -> NoTarget {
+    match why {
+        DnsError::NoSuchDomain => NoTarget::Never("5.1.2".into(), format!("{name} does not exist")),
+        DnsError::NoData => NoTarget::Never("5.4.4".into(), format!("{name} has no address")),
+        DnsError::Temporary(why) => NoTarget::Later("4.4.3".into(), format!("{name}: {why}")),
+    }
+}

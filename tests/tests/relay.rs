@@ -1,0 +1,353 @@
+//! Mail for other hosts: smtp-router, smtp-deliver and the deferred queue, with a name server and mail servers of the tests.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use black_box::instance::wait_for;
+use black_box::{Act, Instance, Setup, Step, StubDns, StubMta, run};
+
+/// A loopback address of its own for each remote host of this test process.
+fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let pid = std::process::id();
+    Ipv4Addr::new(127, 200, (pid & 0xff) as u8, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A port that is free on every loopback address that the tests use: on the wildcard.
+fn port() -> u16 {
+    TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A remote world: a name server, and mail servers that all listen on one port.
+struct World {
+    dns: StubDns,
+    port: u16,
+}
+
+impl World {
+    fn new() -> World {
+        World { dns: StubDns::start(), port: port() }
+    }
+
+    /// Names a host; nothing listens there yet.
+    fn host(&self, name: &str, ttl: u32) -> SocketAddr {
+        let address = address();
+        self.dns.add(name, "A", ttl, &address.to_string());
+        SocketAddr::new(IpAddr::V4(address), self.port)
+    }
+
+    /// A domain with one host that takes everything.
+    fn domain(&self, name: &str) -> StubMta {
+        let mx = format!("mx.{name}");
+        let address = self.host(&mx, 60);
+        self.dns.add(name, "MX", 60, &format!("10 {mx}"));
+        StubMta::new().at(address).start()
+    }
+
+    fn setup(&self) -> Setup {
+        Setup::default()
+            .set("service.smtp.dnsservers", &self.dns.parameter())
+            .set("local.service.smtp.smtp-deliver.port", &self.port.to_string())
+            .set("local.service.smtp.smtp-accept.relaynetworks", "127.0.0.0/8")
+    }
+}
+
+fn send(instance: &Instance, to: &[&str], subject: &str) {
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    let text = format!("From: alice@example.test\r\nSubject: {subject}\r\n\r\n.dot\r\n{subject}\r\n");
+    smtp.send_message("alice@example.test", to, &text);
+}
+
+/// Envelope files below `queue/deferred`.
+fn deferred(instance: &Instance) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![instance.path("queue/deferred")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name().to_string_lossy().starts_with("env-") {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+fn wait_for_deferred(instance: &Instance, count: usize) -> Vec<PathBuf> {
+    wait_for("deferred mail", || {
+        let found = deferred(instance);
+        let control = fs::read_dir(instance.path("queue/control")).unwrap().count();
+        (found.len() == count && control == 0).then_some(found)
+    })
+}
+
+#[test]
+fn mail_for_another_host_arrives_there_as_it_was_sent() {
+    let world = World::new();
+    let mx = world.domain("remote.test");
+    let instance = world.setup().start();
+    send(&instance, &["x@remote.test", "y@remote.test"], "hello");
+    let message = &mx.wait_for(1)[0];
+    assert_eq!(message.sender, "alice@example.test");
+    assert_eq!(message.recipients, ["x@remote.test", "y@remote.test"]);
+    let text = message.text();
+    assert!(text.starts_with("Received: from "), "no Return-Path in transit: {text}");
+    assert!(text.ends_with("Subject: hello\r\n\r\n.dot\r\nhello\r\n"), "{text}");
+    instance.wait_for_empty_queue();
+}
+
+#[test]
+fn a_stranger_may_not_relay_and_a_user_may() {
+    let world = World::new();
+    let mx = world.domain("remote.test");
+    let instance = world.setup().set("local.service.smtp.smtp-accept.relaynetworks", "192.0.2.0/24").start();
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO a.example");
+    smtp.ok("MAIL FROM:<a@a.example>");
+    assert!(smtp.ask("RCPT TO:<x@remote.test>").starts_with("550 5.7.1"));
+    let mut smtp = instance.submission("alice");
+    smtp.send_message(
+        "alice@example.test",
+        &["x@remote.test", "bob@example.test"],
+        "Subject: s\r\n\r\nx\r\n",
+    );
+    assert_eq!(mx.wait_for(1)[0].recipients, ["x@remote.test"]);
+    instance.wait_for_messages("bob", 1);
+    instance.wait_for_empty_queue();
+}
+
+/// S77, S78, S79, S74: where a deferred message lies, and what its envelope says. S47: others wait with it.
+#[test]
+fn mail_for_a_dead_domain_waits_in_its_folder_and_others_wait_with_it() {
+    let world = World::new();
+    let dead = world.host("mx.down.test", 60);
+    world.dns.add("down.test", "MX", 60, "10 mx.down.test");
+    let instance = world.setup().start();
+    send(&instance, &["x@down.test"], "first");
+    let found = wait_for_deferred(&instance, 1);
+    let hashed = run(instance.tool("hashdir").arg("down.test"));
+    let folder = instance.path("queue/deferred/SMTP-Deliver").join(hashed.trim()).join("down.test");
+    assert_eq!(found[0].parent().unwrap(), folder);
+    let id = found[0].file_name().unwrap().to_str().unwrap().strip_prefix("env-").unwrap().to_owned();
+    let hashed = run(instance.tool("hashdir").arg(&id));
+    assert!(folder.join(hashed.trim()).join(&id).is_file(), "the message is two hash levels below");
+    assert_eq!(fs::read_dir(instance.path("queue/messages")).unwrap().count(), 0);
+    let envelope = fs::read_to_string(&found[0]).unwrap();
+    assert!(
+        envelope.contains("Sender: <alice@example.test>") && envelope.contains("Recipient: <x@down.test>")
+    );
+    assert!(envelope.contains("attempt 0 ") && envelope.contains("mx.down.test"), "{envelope}");
+    // A listener now would see an attempt; the second message makes none.
+    let mx = StubMta::new().at(dead).start();
+    send(&instance, &["y@down.test"], "second");
+    wait_for_deferred(&instance, 2);
+    assert!(mx.seen().received.is_empty());
+    assert_eq!(mx.seen().connections, 0, "S47: no attempt while others wait");
+}
+
+/// S47 off: new mail is tried although other mail waits.
+#[test]
+fn with_checkdeferredqueue_off_new_mail_is_tried() {
+    let world = World::new();
+    let dead = world.host("mx.down.test", 60);
+    world.dns.add("down.test", "MX", 60, "10 mx.down.test");
+    let instance = world.setup().set("service.smtp.smtp-deliver.checkdeferredqueue", "no").start();
+    send(&instance, &["x@down.test"], "first");
+    wait_for_deferred(&instance, 1);
+    let mx = StubMta::new().at(dead).start();
+    send(&instance, &["y@down.test"], "second");
+    assert_eq!(mx.wait_for(1)[0].recipients, ["y@down.test"]);
+    wait_for_deferred(&instance, 1);
+}
+
+/// S84: nothing is tried at start; one deferredperiod later it is. S75, S80.
+#[test]
+fn deferred_mail_is_tried_one_period_after_the_start_and_arrives() {
+    let world = World::new();
+    let dead = world.host("mx.down.test", 60);
+    world.dns.add("down.test", "MX", 60, "10 mx.down.test");
+    let mut instance = world.setup().start();
+    for number in 0..5 {
+        send(&instance, &[&format!("x{number}@down.test")], "waits");
+    }
+    wait_for_deferred(&instance, 5);
+    instance.stop("smtp");
+    let mx = StubMta::new().at(dead).start();
+    instance.set("service.smtp.deferredperiod", "3");
+    instance.start_one("smtp");
+    assert_eq!(mx.seen().connections, 0, "S84");
+    let messages = mx.wait_for(5);
+    assert_eq!(messages.len(), 5);
+    wait_for("the folder to go", || deferred(&instance).is_empty().then_some(()));
+    assert!(mx.seen().connections < 5, "a connection is used again");
+}
+
+/// X1: after maxqueuetime the sender gets it back.
+#[test]
+fn mail_that_waited_too_long_goes_back_to_its_sender() {
+    let world = World::new();
+    world.host("mx.down.test", 60);
+    world.dns.add("down.test", "MX", 60, "10 mx.down.test");
+    let instance = world.setup().set("service.smtp.maxqueuetime", "0").start();
+    send(&instance, &["x@down.test"], "too late");
+    instance.wait_for_messages("alice", 1);
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    let text = imap.ok("FETCH 1 BODY.PEEK[]").join("\n");
+    assert!(text.contains("Action: failed") && text.contains("Status: 4.4.7"), "{text}");
+    assert!(text.contains("rfc822; x@down.test") || text.contains("rfc822;x@down.test"), "{text}");
+    instance.wait_for_empty_queue();
+}
+
+/// S55: with a table that catches all, two domains are two transactions to the hub; with `together`, one.
+#[test]
+fn recipients_are_split_by_domain_before_they_are_routed() {
+    for (together, transactions) in [("no", 2), ("yes", 1)] {
+        let world = World::new();
+        let hub = world.host("hub.test", 60);
+        let mx = StubMta::new().at(hub).start();
+        let instance = world
+            .setup()
+            .set("service.smtp.smtp-router.hostrewrites", "*:hub.test")
+            .set("local.service.smtp.smtp-router.together", together)
+            .start();
+        send(&instance, &["x@one.test", "y@two.test"], "split");
+        let messages = mx.wait_for(transactions);
+        instance.wait_for_empty_queue();
+        assert_eq!(mx.seen().received.len(), transactions);
+        assert_eq!(messages.iter().map(|message| message.recipients.len()).sum::<usize>(), 2);
+    }
+}
+
+/// S67, S68, S70: when every host of the domain is dead, the fallback takes it, at whichever of its addresses lives.
+#[test]
+fn the_fallback_host_takes_what_no_other_does() {
+    let world = World::new();
+    let dead = world.host("mx.down.test", 60);
+    world.dns.add("down.test", "MX", 60, "10 mx.down.test");
+    world.host("fallback.test", 60); // the first address: nobody is there
+    let second = world.host("fallback.test", 60);
+    let mx = StubMta::new().at(second).start();
+    let instance = world.setup().set("service.smtp.smtp-deliver.fallbackhosts", "*:fallback.test").start();
+    send(&instance, &["x@down.test"], "fallback");
+    assert_eq!(mx.wait_for(1)[0].recipients, ["x@down.test"]);
+    // S69: within the TTL the dead host is not asked again.
+    let again = StubMta::new().at(dead).start();
+    send(&instance, &["y@down.test"], "again");
+    assert_eq!(mx.wait_for(2).len(), 2);
+    assert_eq!(again.seen().connections, 0);
+    instance.wait_for_empty_queue();
+}
+
+#[test]
+fn what_the_other_host_refuses_goes_back_and_the_rest_arrives() {
+    let world = World::new();
+    let address = world.host("mx.remote.test", 60);
+    world.dns.add("remote.test", "MX", 60, "10 mx.remote.test");
+    let mx = StubMta::new()
+        .at(address)
+        .on_text(Step::Rcpt, "<nobody@", &[Act::say("550 5.1.1 no such user")])
+        .on_text(Step::Rcpt, "<full@", &[Act::say("452 4.2.2 mailbox full")])
+        .start();
+    let instance = world.setup().start();
+    send(&instance, &["good@remote.test", "nobody@remote.test", "full@remote.test"], "three");
+    assert_eq!(mx.wait_for(1)[0].recipients, ["good@remote.test"]);
+    instance.wait_for_messages("alice", 1);
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    let text = imap.ok("FETCH 1 BODY.PEEK[]").join("\n");
+    assert!(text.contains("nobody@remote.test") && text.contains("Status: 5.1.1"), "{text}");
+    assert!(!text.contains("good@remote.test"), "{text}");
+    let found = wait_for_deferred(&instance, 1);
+    let envelope = fs::read_to_string(&found[0]).unwrap();
+    assert!(envelope.contains("full@remote.test") && envelope.contains("4.2.2"), "{envelope}");
+    // One recipient's trouble is not the domain's: new mail is tried.
+    send(&instance, &["good@remote.test"], "next");
+    mx.wait_for(2);
+}
+
+#[test]
+fn a_domain_that_does_not_exist_or_takes_no_mail_is_an_error_at_once() {
+    let world = World::new();
+    world.dns.add("null.test", "MX", 60, "0 .");
+    let own = world.host("localhost", 60);
+    drop(own);
+    world.dns.add("loop.test", "MX", 60, "10 localhost");
+    let instance = world.setup().start();
+    for (number, (domain, status)) in
+        [("nowhere.test", "5.1.2"), ("null.test", "5.1.10"), ("loop.test", "5.4.6")].into_iter().enumerate()
+    {
+        send(&instance, &[&format!("x@{domain}")], domain);
+        let count = u32::try_from(number + 1).unwrap();
+        instance.wait_for_messages("alice", count);
+        let mut imap = instance.imap("alice");
+        imap.ok("SELECT INBOX");
+        let text = imap.ok(&format!("FETCH {count} BODY.PEEK[]")).join("\n");
+        assert!(text.contains(&format!("Status: {status}")), "{domain}: {text}");
+    }
+    instance.wait_for_empty_queue();
+}
+
+/// S64: a relay whose destination never greets keeps accepting, and other destinations are served.
+#[test]
+fn a_destination_that_never_greets_holds_up_nobody_else() {
+    let world = World::new();
+    let address = world.host("mx.silent.test", 60);
+    world.dns.add("silent.test", "MX", 60, "10 mx.silent.test");
+    let silent = StubMta::new().at(address).on(Step::Greeting, &[Act::Silence]).start();
+    let good = world.domain("good.test");
+    let instance = world.setup().start();
+    for number in 0..20 {
+        send(&instance, &[&format!("x{number}@silent.test")], "stuck");
+    }
+    wait_for("a connection to the silent host", || (silent.seen().connections > 0).then_some(()));
+    for number in 0..20 {
+        send(&instance, &[&format!("x{number}@good.test")], "flows");
+    }
+    assert_eq!(good.wait_for(20).len(), 20);
+    assert!(silent.seen().connections <= 2, "an unproved site gets two connections");
+}
+
+/// Not a message is lost or, for local users, doubled when smtpd is killed while it sends and defers.
+#[test]
+fn a_kill_while_sending_and_deferring_loses_nothing() {
+    let world = World::new();
+    let good = world.domain("good.test");
+    world.host("mx.down.test", 60);
+    world.dns.add("down.test", "MX", 60, "10 mx.down.test");
+    let mut instance = world.setup().start();
+    let rounds: usize = if black_box::instance::quick() { 5 } else { 25 };
+    for round in 0..rounds {
+        for number in 0..4 {
+            let subject = format!("r{round}n{number}");
+            send(
+                &instance,
+                &[&format!("{subject}@good.test"), &format!("{subject}@down.test"), "bob@example.test"],
+                &subject,
+            );
+        }
+        instance.kill("smtp");
+        instance.start_one("smtp");
+    }
+    let total = rounds * 4;
+    instance.wait_for_messages("bob", u32::try_from(total).unwrap());
+    wait_for_deferred(&instance, total);
+    let mut seen = std::collections::HashSet::new();
+    for message in good.seen().received {
+        seen.extend(message.recipients);
+    }
+    assert_eq!(seen.len(), total, "every recipient of the good domain has it");
+    let mut waiting = std::collections::HashSet::new();
+    for envelope in deferred(&instance) {
+        let text = fs::read_to_string(envelope).unwrap();
+        waiting.extend(text.lines().filter(|line| line.starts_with("Recipient:")).map(str::to_owned));
+    }
+    assert_eq!(waiting.len(), total, "every recipient of the dead domain waits, once");
+    instance.wait_for_messages("bob", u32::try_from(total).unwrap());
+    assert!(fs::read_dir(instance.path("queue/lost+found")).unwrap().count() == 0);
+}
