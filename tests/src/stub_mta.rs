@@ -96,10 +96,25 @@ pub struct Received {
 }
 
 impl Received {
+    /// The address in MAIL.
+    pub fn sender(&self) -> String {
+        in_angles(&self.mail)
+    }
+
+    /// The addresses of the RCPTs that were taken.
+    pub fn recipients(&self) -> Vec<String> {
+        self.rcpts.iter().map(|line| in_angles(line)).collect()
+    }
+
     /// The content as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
     }
+}
+
+fn in_angles(line: &str) -> String {
+    let (_, behind) = line.split_once('<').unwrap();
+    behind.split_once('>').unwrap().0.to_owned()
 }
 
 /// What has happened so far.

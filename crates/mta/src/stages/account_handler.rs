@@ -111,7 +111,7 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
     let only_mailbox = ways.iter().all(|way| *way == Way::Mailbox);
     if !account.forward.is_empty() && !met_before {
         if ancestry.len() > CHAIN_MAX {
-            return work.fail(place, "5.4.6", "too many forwardings one behind the other");
+            return work.fail(place, "5.2.4", "too many forwardings one behind the other");
         }
         if !only_mailbox {
             return split(work, place, &account.forward, ways, &account);
@@ -123,7 +123,7 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
         return expand(work, place, to, &account.mail);
     }
     if !ways.iter().any(ways::delivers) {
-        return work.fail(place, "5.4.6", "the forwardings go in a circle");
+        return work.fail(place, "5.2.4", "the forwardings go in a circle");
     }
     if only_mailbox {
         return work.routes.push((place, Route::Mailbox { account, folder }));
@@ -172,7 +172,7 @@ fn split(work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, acco
 /// The mailbox is on another host of ours: the address is made one of that host, by `enveloperewritemethod`.
 fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Account, host: &str) {
     if work.ancestry(place).len() > CHAIN_MAX {
-        return work.fail(place, "5.4.6", "too many forwardings one behind the other");
+        return work.fail(place, "5.2.4", "too many forwardings one behind the other");
     }
     let method = desk.settings.envelope_rewrite;
     let routing = account.attributes.get(&desk.settings.routing_attribute);
@@ -193,7 +193,7 @@ fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Accoun
 
 fn expand_group(work: &mut Work, place: usize, group: &Account) {
     if work.ancestry(place).len() > CHAIN_MAX {
-        return work.fail(place, "5.4.6", "too many groups one inside the other");
+        return work.fail(place, "5.2.4", "too many groups one inside the other");
     }
     if group.members.is_empty() {
         return work.fail(place, "5.1.1", "the group has no members");

@@ -86,7 +86,7 @@ fn of_domain(settings: &Settings, resolver: &Resolver, domain: &str) -> Result<V
         hosts.retain(|mx| mx.preference < own);
         if hosts.is_empty() {
             let text = format!("mail for {domain} comes back to this host");
-            return Err(NoTarget::Never("5.4.6".into(), text));
+            return Err(NoTarget::Never("5.3.5".into(), text));
         }
     }
     let mut found = Vec::new();
