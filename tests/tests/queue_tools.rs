@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Instant, SystemTime};
 
 use black_box::instance::wait_for;
-use black_box::{Instance, Setup, run};
+use black_box::{Instance, Setup, StubDns, StubMta, run};
 
 /// CRC-32 (IEEE), bit by bit: what the format says, and not our code again.
 fn crc32(bytes: &[u8]) -> u32 {
@@ -450,4 +451,63 @@ fn a_torn_command_is_put_into_lost_and_found() {
         let log = fs::read_to_string(instance.path("log/smtp/smtp")).ok()?;
         log.lines().any(|line| line.contains("GPM7U001.000")).then_some(())
     });
+}
+
+/// A remote domain whose host is down, and an instance with these messages waiting for it.
+fn with_mail_deferred(subjects: &[&str]) -> (Instance, StubDns, SocketAddr, Vec<String>) {
+    let dns = StubDns::start();
+    let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let instance = Setup::default()
+        .set("service.smtp.dnsservers", &dns.parameter())
+        .set("local.service.smtp.smtp-deliver.port", &port.to_string())
+        .start();
+    // A loopback address that nothing else of this test process listens on.
+    let host = SocketAddr::new(IpAddr::V4(Ipv4Addr::from(u32::from(instance.address) ^ 0x0080_0000)), port);
+    dns.add("mx.down.test", "A", 60, &host.ip().to_string());
+    dns.add("down.test", "MX", 60, "10 mx.down.test");
+    let mut smtp = instance.submission("bob");
+    let mut ids = Vec::new();
+    for subject in subjects {
+        let text = format!("Subject: {subject}\r\nFrom: bob@example.test\r\n\r\nx\r\n");
+        let reply = smtp.send_message("bob@example.test", &["x@down.test"], &text);
+        ids.push(
+            reply.split_whitespace().find(|word| word.len() == 12 && word.contains('.')).unwrap().to_owned(),
+        );
+    }
+    wait_for("deferred mail", || {
+        (rows(&mailq(&instance, &[])) == [[&subjects.len().to_string(), "down.test"]]
+            && mailq(&instance, &["-a"]).contains(" 0 down.test"))
+        .then_some(())
+    });
+    (instance, dns, host, ids)
+}
+
+/// Mail that waits for another host obeys while smtpd runs. When a host answers again, the rest of the domain follows the
+/// message that was flushed, but for what is held.
+#[test]
+fn deferred_mail_obeys_a_running_smtpd() {
+    let (instance, _dns, host, ids) = with_mail_deferred(&["held", "flushed", "requeued", "follows"]);
+    assert_eq!(msg_queue(&instance, &["hold", &ids[0], &ids[2]]), "hold: 2 messages\n");
+    let mx = StubMta::new().at(host).start();
+    assert_eq!(msg_queue(&instance, &["flush", &ids[0], &ids[1]]), "flush: 1 message\n");
+    let waiting = |count: &str| {
+        wait_for("the others to be gone", || {
+            (rows(&mailq(&instance, &[])) == [[count, "down.test"]]).then_some(())
+        });
+    };
+    waiting("2");
+    let subjects = |count: usize| -> Vec<String> {
+        let texts = mx.wait_for(count).into_iter().map(|message| message.text().to_string());
+        texts.map(|text| text.split("Subject: ").nth(1).unwrap().lines().next().unwrap().to_owned()).collect()
+    };
+    let mut first = subjects(2);
+    first.sort();
+    assert_eq!(first, ["flushed", "follows"]);
+    assert_eq!(msg_queue(&instance, &["requeue", &ids[2]]), "requeue: 1 message\n");
+    assert_eq!(subjects(3)[2], "requeued");
+    waiting("1");
+    assert_eq!(run(instance.tool("sendmail").arg("-qRdown.test")), "flush: 0 messages\n");
+    assert_eq!(msg_queue(&instance, &["release", "--domain", "down.test"]), "release: 1 message\n");
+    assert_eq!(subjects(4)[3], "held");
+    wait_for("an empty queue", || (mailq(&instance, &[]) == "Mail queue is empty.\n").then_some(()));
 }

@@ -109,7 +109,7 @@ impl Deferred {
         }
     }
 
-    /// The domain is due at this second, whatever it waits for.
+    /// What is due of the domain is tried from this second on, whatever the domain waits for.
     pub fn hasten(&self, domain: &str, second: i64, table: &Timetable) {
         let mut domains = self.lock();
         let wait = domains.entry(domain.to_owned()).or_insert_with(|| Wait {
@@ -119,11 +119,13 @@ impl Deferred {
             run: None,
             again: false,
         });
-        if wait.run.is_some() {
-            wait.again = true;
-        } else {
-            wait.due = second;
-            table.add(second, Due::Domain(domain.to_owned()));
+        match &mut wait.run {
+            // Those that are due then, and not all of the domain.
+            Some(run) => run.next = run.next.min(second),
+            None => {
+                wait.due = second;
+                table.add(second, Due::Domain(domain.to_owned()));
+            }
         }
     }
 
@@ -198,6 +200,16 @@ impl Deferred {
                 wait.down = false;
                 run.next = run.next.min(how.next.unwrap_or(i64::MAX));
             }
+        }
+        self.go_on(domain, table, start);
+    }
+
+    /// A message that [`Deferred::begin`] gave out was not tried: it is held, gone, or busy until `next`. That says nothing
+    /// about the domain.
+    pub fn passed_over(&self, domain: &str, next: Option<i64>, table: &Timetable, start: &dyn Fn(Entry)) {
+        if let Some(run) = self.lock().get_mut(domain).and_then(|wait| wait.run.as_mut()) {
+            run.outstanding = run.outstanding.saturating_sub(1);
+            run.next = run.next.min(next.unwrap_or(i64::MAX));
         }
         self.go_on(domain, table, start);
     }

@@ -99,7 +99,11 @@ impl Flow {
         };
         let Some(entry) = entry else {
             return match (domain, next) {
-                (Some(domain), next) => self.ended(&domain, Ended { unreachable: false, next }),
+                (Some(domain), next) => {
+                    let give_out =
+                        |entry: Entry| self.pools.account_handler.push(Start::Entry(Box::new(entry)));
+                    self.deferred.passed_over(&domain, next, &self.timetable, &give_out);
+                }
                 (None, Some(next)) => self.timetable.add(next, Due::Message(id)),
                 (None, None) => {}
             };
