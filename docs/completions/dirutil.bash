@@ -22,6 +22,9 @@ _dirutil() {
             dirutil,change)
                 cmd="dirutil__subcmd__change"
                 ;;
+            dirutil,check)
+                cmd="dirutil__subcmd__check"
+                ;;
             dirutil,delete)
                 cmd="dirutil__subcmd__delete"
                 ;;
@@ -67,6 +70,9 @@ _dirutil() {
             dirutil__subcmd__help,change)
                 cmd="dirutil__subcmd__help__subcmd__change"
                 ;;
+            dirutil__subcmd__help,check)
+                cmd="dirutil__subcmd__help__subcmd__check"
+                ;;
             dirutil__subcmd__help,delete)
                 cmd="dirutil__subcmd__help__subcmd__delete"
                 ;;
@@ -101,7 +107,7 @@ _dirutil() {
 
     case "${cmd}" in
         dirutil)
-            opts="-h -V --instance --help --version add change password delete list export import show help"
+            opts="-h -V --instance --help --version add change password delete list check export import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,7 +221,7 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__add__subcmd__user)
-            opts="-h --mail --name --password-stdin --set --instance --help"
+            opts="-h --mail --name --password-stdin --set --force --instance --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -245,7 +251,7 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__change)
-            opts="-h --set --add --remove --instance --help"
+            opts="-h --set --add --remove --force --instance --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -274,8 +280,26 @@ _dirutil() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        dirutil__subcmd__delete)
+        dirutil__subcmd__check)
             opts="-h --instance --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__delete)
+            opts="-h --force --instance --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -311,7 +335,7 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__help)
-            opts="add change password delete list export import show help"
+            opts="add change password delete list check export import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -367,6 +391,20 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__help__subcmd__change)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__help__subcmd__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -205,5 +205,5 @@ fn a_user_kept_out_of_a_service_uses_the_others() {
         smtp.ask("AUTH PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==").starts_with("535 5.7.1").then_some(())
     });
     let log = fs::read_to_string(instance.path("log/pop/pop")).unwrap();
-    assert!(log.contains("not allowed: user alice"), "{log}");
+    assert!(log.contains("] alice service not allowed (session "), "{log}");
 }

@@ -56,6 +56,13 @@ pub fn whole(instance: &Instance, config: &Config) -> Findings {
     found
 }
 
+/// The file of the embedded directory.
+pub fn directory_file(instance: &Instance, config: &Config) -> Findings {
+    let mut found = Findings::default();
+    embedded(instance, config, &mut found);
+    found
+}
+
 fn embedded(instance: &Instance, config: &Config, found: &mut Findings) {
     let set = config.get(&local::DIRECTORY_LDIF);
     let path = if set.is_empty() { instance.directory_ldif() } else { instance.root().join(set) };

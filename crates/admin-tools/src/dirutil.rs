@@ -1,14 +1,15 @@
 //! dirutil: users and groups of the embedded directory.
 
+mod changes;
+pub(crate) mod checks;
+mod listing;
 mod transfer;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use directory::edit::{self, Change};
 use directory::ldif::Record;
 use directory::{LocalDomains, password};
 
@@ -34,9 +35,10 @@ enum Job {
     Add(Add),
     /// Other values for a user or group
     Change {
-        /// uid of the user, or address of the group
-        who: String,
-        /// attribute=value, in place of what is there
+        /// uid of the user, or name or address of the group; "user" or "group" may stand before it
+        #[arg(required = true, num_args = 1..=2, value_name = "WHO")]
+        who: Vec<String>,
+        /// attribute=value, in place of what is there: mailForwardingAddress, mailDeliveryOption, mailUserStatus, cn ...
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
         /// attribute=value, beside what is there
@@ -45,22 +47,32 @@ enum Job {
         /// attribute, or attribute=value
         #[arg(long, value_name = "NAME[=VALUE]")]
         remove: Vec<String>,
+        /// Attributes that nobody knows, too; also when nobody has the postmaster's address any more
+        #[arg(long)]
+        force: bool,
     },
     /// A new password, made up and printed unless it is given
     Password {
         /// uid
-        who: String,
+        #[arg(required = true, num_args = 1..=2, value_name = "WHO")]
+        who: Vec<String>,
         /// Read it from standard input
         #[arg(long)]
         password_stdin: bool,
     },
     /// Remove a user or group; mailboxes stay (see mboxutil -d)
     Delete {
-        /// uid of the user, or address of the group
-        who: String,
+        /// uid of the user, or name or address of the group; "user" or "group" may stand before it
+        #[arg(required = true, num_args = 1..=2, value_name = "WHO")]
+        who: Vec<String>,
+        /// Also when nobody has the postmaster's address any more
+        #[arg(long)]
+        force: bool,
     },
     /// Everybody: uid or address, kind, addresses
     List,
+    /// Look for what is wrong in the file, as `configutil check` does
+    Check,
     /// The whole directory as LDIF that an LDAP server takes, passwords included
     Export,
     /// Adds the entries of an LDIF file (slapcat, ldapsearch -LLL), all or none
@@ -73,8 +85,9 @@ enum Job {
     },
     /// All attributes but the password
     Show {
-        /// uid of the user, or address of the group
-        who: String,
+        /// uid of the user, or name or address of the group; "user" or "group" may stand before it
+        #[arg(required = true, num_args = 1..=2, value_name = "WHO")]
+        who: Vec<String>,
     },
 }
 
@@ -82,6 +95,7 @@ enum Job {
 enum Add {
     /// A user; the password is made up and printed unless it is given
     User {
+        /// Name to log in with, and of the mailboxes: letters and digits, no @
         uid: String,
         /// Primary address; uid@default-domain when it is not given
         #[arg(long)]
@@ -92,15 +106,18 @@ enum Add {
         /// Read the password from standard input
         #[arg(long)]
         password_stdin: bool,
-        /// attribute=value
+        /// attribute=value: mailForwardingAddress, mailAlternateAddress, mailHost ...
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+        /// Attributes that nobody knows, too
+        #[arg(long)]
+        force: bool,
     },
     /// A group
     Group {
         /// Its address, or the part before the @
         address: String,
-        /// Addresses of its members
+        /// Its members: addresses, or uids
         #[arg(long, num_args = 1.., value_name = "ADDRESS")]
         member: Vec<String>,
     },
@@ -116,46 +133,86 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     run_tool("dirutil", arguments, out, err, work)
 }
 
-fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
+fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "dirutil")?;
     let file = site.directory_file();
     let domains = LocalDomains::from_config(&site.config);
+    let domain = domains.default_domain();
+    let place = Place { file: &file, domains: &domains };
     match arguments.job {
-        Job::Add(Add::User { uid, mail, name, password_stdin, set }) => {
+        Job::Add(Add::User { uid, mail, name, password_stdin, set, force }) => {
+            checks::uid(&uid)?;
+            let pairs = set.iter().map(|pair| split(pair)).collect::<Result<Vec<_>, _>>()?;
+            let dn = user_dn(&uid, domain)?;
             let secret = if password_stdin { read_password()? } else { make_password()? };
-            let mail = mail.unwrap_or_else(|| format!("{uid}@{}", domains.default_domain()));
+            let mail = mail.unwrap_or_else(|| format!("{uid}@{domain}"));
             let mut attributes = user_attributes(&uid, &mail, name.as_deref(), &secret)?;
-            for pair in &set {
-                attributes.push(split(pair)?);
-            }
-            let dn = user_dn(&uid, domains.default_domain())?;
-            add(&file, &dn, attributes)?;
+            replace(&mut attributes, pairs);
+            changes::add_user(&place, &dn, attributes, force, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{uid} {secret}").map_err(broken) }
         }
         Job::Add(Add::Group { address, member }) => {
-            let mail = qualified(&address, domains.default_domain());
-            let dn = format!("cn={},ou=Groups,{}", escaped(&mail)?, suffix(domains.default_domain()));
-            add(&file, &dn, group_attributes(&mail, &member))
+            let mail = qualified(&address, domain);
+            checks::address(&mail)?;
+            let dn = format!("cn={},ou=Groups,{}", escaped(&mail)?, suffix(domain));
+            changes::add_group(&place, &dn, &mail, &member, err)
         }
-        Job::Change { who, set, add, remove } => change(&file, &who, &set, &add, &remove),
+        Job::Change { who, set, add, remove, force } => {
+            let wanted = changes::Wanted { set: &set, add: &add, remove: &remove, force };
+            changes::change(&place, one(&who)?, &wanted, err)
+        }
         Job::Password { who, password_stdin } => {
+            let who = one(&who)?;
             let secret = if password_stdin { read_password()? } else { make_password()? };
-            let hash = password::hash(&secret)?;
-            change(&file, &who, &[format!("userPassword={hash}")], &[], &[])?;
+            let set = [format!("userPassword={}", password::hash(&secret)?)];
+            let wanted = changes::Wanted { set: &set, add: &[], remove: &[], force: false };
+            changes::change(&place, who, &wanted, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{who} {secret}").map_err(broken) }
         }
-        Job::Delete { who } => {
-            let dn = find(&edit::read(&file)?, &who)?.dn.clone();
-            edit::change(&file, |_| Ok(Change::Delete { dn: &dn }))
-        }
-        Job::List => list(&file, out),
-        Job::Show { who } => show(&file, &who, out),
+        Job::Delete { who, force } => changes::delete(&place, one(&who)?, force),
+        Job::List => listing::list(&file, out),
+        Job::Check => check(&site, out),
+        Job::Show { who } => listing::show(&file, one(&who)?, domain, out),
         Job::Export => transfer::export(&file, out),
         Job::Import { file: from, replace } => {
             let (added, replaced) = transfer::import(&file, &read_file(&from)?, replace)?;
             writeln!(out, "{added} added, {replaced} replaced").map_err(broken)
         }
     }
+}
+
+/// The file, and the domains that its addresses are ours in.
+struct Place<'a> {
+    file: &'a std::path::Path,
+    domains: &'a LocalDomains,
+}
+
+/// `WHO`, `user WHO` or `group WHO`.
+fn one(who: &[String]) -> Result<&str, String> {
+    match who {
+        [who] => Ok(who),
+        [kind, who] if kind == "user" || kind == "group" => Ok(who),
+        _ => Err(format!("one user or group at a time: {}", base::escape(&who.join(" ")))),
+    }
+}
+
+fn check(site: &Site, out: &mut dyn Write) -> Result<(), String> {
+    let findings = crate::check::directory_file(&site.instance, &site.config);
+    for warning in &findings.warnings {
+        writeln!(out, "warning: {warning}").map_err(broken)?;
+    }
+    if findings.errors.is_empty() {
+        return writeln!(out, "OK").map_err(broken);
+    }
+    Err(findings.errors.join("\n"))
+}
+
+/// Values in place of those that are there under the same names; an objectClass is one more.
+fn replace(attributes: &mut Vec<(String, Vec<u8>)>, pairs: Vec<(String, Vec<u8>)>) {
+    for (name, _) in pairs.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("objectClass")) {
+        attributes.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+    }
+    attributes.extend(pairs);
 }
 
 /// A user's attributes, as `msg-setup` makes them too.
@@ -272,109 +329,17 @@ fn values<'r>(record: &'r Record, name: &str) -> impl Iterator<Item = &'r [u8]> 
         .map(|(_, value)| value.as_slice())
 }
 
-fn find<'r>(records: &'r [Record], who: &str) -> Result<&'r Record, String> {
-    let is = |record: &&Record| {
-        ["uid", "mail"]
-            .iter()
-            .any(|name| values(record, name).any(|value| value.eq_ignore_ascii_case(who.as_bytes())))
+/// By uid, by address, and a group by what stands before the @.
+fn find<'r>(records: &'r [Record], who: &str, domain: &str) -> Result<&'r Record, String> {
+    let has = |name: &'static str, wanted: &str| {
+        let wanted = wanted.to_owned();
+        move |record: &&Record| {
+            values(record, name).any(|value| value.eq_ignore_ascii_case(wanted.as_bytes()))
+        }
     };
-    records.iter().find(is).ok_or_else(|| format!("{}: no such user or group", base::escape(who)))
-}
-
-/// Adds an entry whose uid and addresses nobody else has.
-fn add(file: &std::path::Path, dn: &str, attributes: Vec<(String, Vec<u8>)>) -> Result<(), String> {
-    edit::change(file, |records| {
-        let taken = |name: &str, value: &[u8]| {
-            records.iter().any(|record| values(record, name).any(|one| one.eq_ignore_ascii_case(value)))
-        };
-        for (name, value) in &attributes {
-            let unique: &[&str] = match name.to_ascii_lowercase().as_str() {
-                "uid" => &["uid"],
-                "mail" | "mailalternateaddress" => &["mail", "mailAlternateAddress"],
-                _ => &[],
-            };
-            if unique.iter().any(|name| taken(name, value)) {
-                return Err(format!("{} is taken", base::escape(&String::from_utf8_lossy(value))));
-            }
-        }
-        Ok(Change::Add { dn, attributes })
-    })
-}
-
-fn change(
-    file: &std::path::Path,
-    who: &str,
-    set: &[String],
-    add: &[String],
-    remove: &[String],
-) -> Result<(), String> {
-    if set.is_empty() && add.is_empty() && remove.is_empty() {
-        return Err("say what: --set, --add or --remove".into());
-    }
-    let records = edit::read(file)?;
-    let dn = find(&records, who)?.dn.clone();
-    edit::change(file, |records| {
-        let record = find(records, who)?;
-        let mut attributes = record.attributes.clone();
-        for one in remove {
-            let (name, value) =
-                one.split_once('=').map_or((one.as_str(), None), |(name, value)| (name, Some(value)));
-            let before = attributes.len();
-            attributes.retain(|(have, is)| {
-                !have.eq_ignore_ascii_case(name.trim()) || value.is_some_and(|value| is != value.as_bytes())
-            });
-            if attributes.len() == before {
-                return Err(format!("{}: there is no {}", base::escape(who), base::escape(one)));
-            }
-        }
-        let pairs: Vec<(String, Vec<u8>)> = set.iter().map(|pair| split(pair)).collect::<Result<_, _>>()?;
-        for (name, _) in &pairs {
-            attributes.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
-        }
-        attributes.extend(pairs);
-        for pair in add {
-            attributes.push(split(pair)?);
-        }
-        Ok(Change::Replace { dn: &dn, attributes })
-    })
-}
-
-fn list(file: &std::path::Path, out: &mut dyn Write) -> Result<(), String> {
-    for record in edit::read(file)? {
-        let first = |name: &str| {
-            values(&record, name).next().map(|value| String::from_utf8_lossy(value).into_owned())
-        };
-        let Some(mail) = first("mail") else { continue };
-        let kind = if first("uid").is_some() { "user" } else { "group" };
-        let name = first("uid").unwrap_or_else(|| mail.clone());
-        let more: Vec<String> = values(&record, "mailAlternateAddress")
-            .map(|value| String::from_utf8_lossy(value).into_owned())
-            .collect();
-        writeln!(
-            out,
-            "{} {kind} {} {}",
-            base::escape(&name),
-            base::escape(&mail),
-            base::escape(&more.join(" "))
-        )
-        .map_err(broken)?;
-    }
-    Ok(())
-}
-
-fn show(file: &std::path::Path, who: &str, out: &mut dyn Write) -> Result<(), String> {
-    let records = edit::read(file)?;
-    let record = find(&records, who)?;
-    writeln!(out, "dn: {}", base::escape(&record.dn)).map_err(broken)?;
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
-    for (name, value) in &record.attributes {
-        if name.eq_ignore_ascii_case("userPassword") {
-            if seen.insert("password".into(), ()).is_none() {
-                writeln!(out, "userPassword: (set)").map_err(broken)?;
-            }
-            continue;
-        }
-        writeln!(out, "{name}: {}", base::escape(&String::from_utf8_lossy(value))).map_err(broken)?;
-    }
-    Ok(())
+    let short = format!("{who}@{domain}");
+    let found = records.iter().find(has("uid", who)).or_else(|| records.iter().find(has("mail", who)));
+    found
+        .or_else(|| records.iter().find(has("mail", &short)))
+        .ok_or_else(|| format!("{}: no such user or group", base::escape(who)))
 }

@@ -13,7 +13,7 @@ use server_config::config::quote;
 use server_config::{Config, Instance, edit};
 
 use crate::certificate;
-use crate::dirutil::{make_password, user_attributes, user_dn};
+use crate::dirutil::{checks, make_password, user_attributes, user_dn};
 use crate::site::{broken, run_tool};
 
 #[derive(Parser)]
@@ -159,6 +159,7 @@ fn accounts(arguments: &Arguments) -> Result<Vec<(String, String)>, String> {
         if accounts.iter().any(|(other, _)| other.eq_ignore_ascii_case(uid)) {
             return Err(format!("{} is named twice", base::escape(uid)));
         }
+        checks::uid(uid)?;
         user_dn(uid, &arguments.domain)?; // refused before anything is made
         let known = given.iter().find(|(one, _)| one == uid).map(|(_, password)| password.clone());
         let password = known.map_or_else(make_password, Ok)?;

@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod entry;
 pub mod ldap;
 pub mod ldif;
+pub mod log_line;
 pub mod password;
 pub mod schema;
 
@@ -26,6 +27,7 @@ pub use domains::LocalDomains;
 pub use embedded::Embedded;
 pub use entry::{DeliveryOptions, Entry, Kind, Service};
 pub use ldap::LdapDirectory;
+pub use log_line::{BadLogIn, GoodLogIn};
 
 /// What was found under an address or uid.
 #[derive(Clone, Debug)]

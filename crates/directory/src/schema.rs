@@ -20,6 +20,7 @@ const GENERAL: &[&str] = &[
     "street",
     "title",
     "description",
+    "multiLineDescription",
     "displayName",
     "mail",
     "userPassword",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connection::{Io, TlsState};
-use directory::{Entry, LogIn, Service};
+use directory::{BadLogIn, Entry, GoodLogIn, LogIn, Service, log_line};
 use message_store::StoreError;
 use pop3_wire::answer;
 use server_log::Category;
@@ -59,22 +59,20 @@ pub fn pass(session: &mut Session, password: &str, io: &mut Io) -> Outcome {
 
 /// Checks the password and opens the maildrop.
 pub fn log_in(session: &mut Session, user: &str, password: &str, io: &mut Io) -> Outcome {
-    let peer = io.peer.ip().to_canonical();
     let log = session.desk.log.clone();
+    let (peer, number) = (io.peer.ip(), io.number);
+    let bad = |why: &str| {
+        let line = BadLogIn { peer, login: user, why, session: number };
+        log.notice(Category::Account, format_args!("{line}"));
+    };
     match session.desk.authenticator.log_in(Service::Pop, user, password) {
         LogIn::Accepted(entry) => open(session, &entry, io),
         LogIn::Refused => {
-            log.notice(
-                Category::Account,
-                format_args!("session {} badlogin: user {user} from {peer}", io.number),
-            );
+            bad(log_line::WRONG);
             failed(session)
         }
         LogIn::Disallowed => {
-            log.notice(
-                Category::Account,
-                format_args!("session {} not allowed: user {user} from {peer}", io.number),
-            );
+            bad(log_line::NOT_ALLOWED);
             refuse("[AUTH] This account may not use POP", io) // S109
         }
         LogIn::Unavailable(why) => {
@@ -86,7 +84,6 @@ pub fn log_in(session: &mut Session, user: &str, password: &str, io: &mut Io) ->
 
 fn open(session: &mut Session, entry: &Entry, io: &mut Io) -> Outcome {
     let uid = entry.uid.clone().unwrap_or_default();
-    let peer = io.peer.ip().to_canonical();
     let maildrop = match Maildrop::open(&session.desk.store, &uid, entry.partition.as_deref()) {
         Ok(maildrop) => maildrop,
         Err(StoreError::InUse) => return refuse("[IN-USE] The maildrop is in use by another session", io),
@@ -96,10 +93,9 @@ fn open(session: &mut Session, entry: &Entry, io: &mut Io) -> Outcome {
         }
     };
     let (count, octets) = maildrop.totals();
-    session.desk.log.notice(
-        Category::Account,
-        format_args!("session {} login: user {uid} from {peer}, {count} messages", io.number),
-    );
+    let encrypted = matches!(io.tls, TlsState::Active { .. });
+    let line = GoodLogIn { peer: io.peer.ip(), uid: &uid, encrypted, session: io.number };
+    session.desk.log.notice(Category::Account, format_args!("{line}, {count} messages"));
     io.set_user(&uid);
     session.state = State::Transaction { uid, maildrop: Box::new(maildrop) };
     io.output.push(&answer::ok(&format!("{count} messages ({octets} octets)")));

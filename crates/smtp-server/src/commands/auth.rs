@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connection::{Io, TlsState};
-use directory::{LogIn, Service};
+use directory::{BadLogIn, GoodLogIn, LogIn, Service, log_line};
 use sasl::{Exchange, Mechanism, Step};
 use server_log::Category;
 use smtp_wire::Reply;
@@ -82,20 +82,27 @@ fn proceed(session: &mut Session, step: Step, io: &Io) -> Answer {
     };
     session.state.reset();
     let log_in = session.desk.authenticator.log_in(Service::Smtp, &authcid, password.reveal());
-    let peer = io.peer.ip().to_canonical();
+    let (peer, encrypted) = (io.peer.ip(), matches!(io.tls, TlsState::Active { .. }));
+    let log = session.desk.log.clone();
+    let bad = |why: &str| {
+        let line = BadLogIn { peer, login: &authcid, why, session: io.number };
+        log.notice(Category::Account, format_args!("{line}"));
+    };
     match log_in {
         // Nobody acts for somebody else here.
         LogIn::Accepted(user) if authzid.is_empty() || same(&user, &authzid) => {
+            let uid = user.uid.as_deref().unwrap_or(&authcid);
+            let line = GoodLogIn { peer, uid, encrypted, session: io.number };
+            log.information(Category::Account, format_args!("{line}"));
             session.user = Some(user);
-            session.desk.log.information(Category::Account, format_args!("login {authcid} [{peer}]"));
             Answer::Say(Reply::new(235, (2, 7, 0), "Authentication successful"))
         }
         LogIn::Accepted(_) | LogIn::Refused => {
-            session.desk.log.notice(Category::Account, format_args!("badlogin {authcid} [{peer}]"));
+            bad(log_line::WRONG);
             failed(session)
         }
         LogIn::Disallowed => {
-            session.desk.log.notice(Category::Account, format_args!("login not allowed {authcid} [{peer}]"));
+            bad(log_line::NOT_ALLOWED);
             Answer::Say(Reply::new(535, (5, 7, 1), "This account may not send mail here")) // S109
         }
         LogIn::Unavailable(why) => {

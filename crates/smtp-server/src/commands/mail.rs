@@ -47,7 +47,7 @@ fn refusal(
     }
     if let (Some(user), Some(sender)) = (&session.user, sender) {
         if settings.own_address_only && !user.has_address(&sender.to_string()) {
-            let text = "Who logged in sends from own addresses only";
+            let text = "You may send from your own addresses only";
             return Some(Answer::Say(Reply::new(553, (5, 7, 1), text)));
         }
     }
