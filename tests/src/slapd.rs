@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A slapd; killed and deleted when it is dropped.
 pub struct Slapd {
     pub address: Ipv4Addr,
+    /// It listens there too, and its certificate is not for this one.
+    pub other_address: Ipv4Addr,
     pub port: u16,
     /// With a certificate for its address, signed by itself.
     pub tls_port: u16,
@@ -35,9 +37,10 @@ fn free_port() -> u16 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn own_address() -> Ipv4Addr {
+/// Two addresses that no other process's servers have.
+fn own_addresses() -> [Ipv4Addr; 2] {
     let pid = std::process::id();
-    Ipv4Addr::new(127, 128 + ((pid >> 16) % 100) as u8, (pid >> 8) as u8, (pid as u8) | 1)
+    [128, 192].map(|from| Ipv4Addr::new(127, from + ((pid >> 16) % 60) as u8, (pid >> 8) as u8, pid as u8))
 }
 
 fn run(command: &mut Command) {
@@ -51,8 +54,9 @@ impl Slapd {
     /// Starts one with these entries below [`BASE`]; the base itself and the reader are added.
     pub fn start(entries: &str) -> Slapd {
         let folder = tempfile::Builder::new().prefix("mailboat-slapd-").tempdir().unwrap();
-        let (address, port, tls_port) = (own_address(), free_port(), free_port());
-        let mut slapd = Slapd { address, port, tls_port, folder, child: None };
+        let [address, other_address] = own_addresses();
+        let (port, tls_port) = (free_port(), free_port());
+        let mut slapd = Slapd { address, other_address, port, tls_port, folder, child: None };
         slapd.make_certificate();
         fs::write(slapd.file("slapd.conf"), slapd.configuration()).unwrap();
         fs::create_dir(slapd.file("db")).unwrap();
@@ -108,7 +112,7 @@ impl Slapd {
             "include {}\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload argon2\npidfile {folder}/slapd.pid\n\
              TLSCertificateFile {folder}/server.crt\nTLSCertificateKeyFile {folder}/server.key\n\
              database mdb\nmaxsize 67108864\nsuffix \"{BASE}\"\ndirectory {folder}/db\ndbnosync\n\
-             rootdn \"cn=root,{BASE}\"\nrootpw root-secret\nindex uid,mail,mailAlternateAddress eq\n\
+             rootdn \"cn=root,{BASE}\"\nrootpw root-secret\nindex objectClass,uid,mail,mailAlternateAddress eq\n\
              limits dn.exact=\"{BIND_DN}\" size.prtotal=unlimited\n\
              access to attrs=userPassword by anonymous auth by * none\n\
              access to * by dn.exact=\"{BIND_DN}\" read by * none\n",
@@ -120,9 +124,10 @@ impl Slapd {
     /// Starts it after [`Slapd::stop`], on the same ports.
     pub fn start_again(&mut self) {
         let log = File::options().create(true).append(true).open(self.file("log")).unwrap();
-        let urls = format!("ldap://{0}:{1}/ ldaps://{0}:{2}/", self.address, self.port, self.tls_port);
+        let urls = [self.other_address, self.address]
+            .map(|address| format!("ldap://{address}:{}/ ldaps://{address}:{}/", self.port, self.tls_port));
         let child = Command::new("/usr/sbin/slapd")
-            .args(["-d", "stats", "-h", &urls])
+            .args(["-d", "stats", "-h", &urls.join(" ")])
             .args(["-f".as_ref(), self.file("slapd.conf").as_os_str()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -41,7 +41,11 @@ fn log_in_imap(instance: &Instance, user: &str, password: &str) -> String {
 fn log_in_pop(instance: &Instance, user: &str) -> String {
     let mut pop = Pop::open(instance.connect(POP));
     pop.ok(&format!("USER {user}"));
-    pop.ask(&format!("PASS {user}-secret"))
+    let reply = pop.ask(&format!("PASS {user}-secret"));
+    if reply.starts_with("+OK") {
+        pop.ok("QUIT"); // the maildrop is free again
+    }
+    reply
 }
 
 /// Log-ins, submission, delivery, a group, and a service that is not allowed (S109).
@@ -64,6 +68,9 @@ fn users_and_groups_of_an_ldap_server_get_their_mail() {
     smtp.send_message("alice@example.test", &["both@example.test"], "Subject: to both\r\n\r\nx\r\n");
     instance.wait_for_messages("alice", 1);
     instance.wait_for_messages("bob", 1);
+    let told = instance.tool("dirutil").args(["add", "user", "carol"]).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.contains("an LDAP server is configured"), "dirutil changes another directory: {told}");
     assert!(log_in_pop(instance, "alice").starts_with("+OK"));
     assert!(log_in_pop(instance, "bob").starts_with("-ERR"), "bob may not use POP");
     assert!(log_in_imap(instance, "bob", "wrong").contains("AUTHENTICATIONFAILED"));

@@ -135,6 +135,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 
 fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "dirutil")?;
+    if !matches!(directory::ldap::Settings::from_config(&site.config, &site.instance), Ok(None)) {
+        let file = site.directory_file();
+        let _ = writeln!(
+            err,
+            "dirutil: an LDAP server is configured; nobody reads {}, which this is about",
+            file.display()
+        );
+    }
     let file = site.directory_file();
     let domains = LocalDomains::from_config(&site.config);
     let domain = domains.default_domain();
