@@ -1,4 +1,4 @@
-//! Messages coming in: streamed by a client, linked from the queue, copied from another mailbox.
+//! Messages coming in: streamed by a client, linked from the queue.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +17,7 @@ use crate::prepared::Prepared;
 use crate::record::{Cold, Record};
 use crate::shared::hash;
 use crate::writer::Change;
-use crate::{Flags, Result, StoreError, UidSet};
+use crate::{Flags, Result, StoreError};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -25,8 +25,6 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const REPEAT_SLOTS_MIN: u32 = 64;
 /// The clock may have been set back so much between accepting and delivering.
 const CLOCK_SLACK_NS: i64 = 2_000_000_000;
-/// Messages copied in one transaction.
-const COPY_BATCH: usize = 1000;
 
 /// What a message is appended with.
 #[derive(Clone, Debug, Default)]
@@ -127,112 +125,6 @@ impl Mailbox {
         }
         committed.map(|()| Delivered::New(uid))
     }
-
-    /// Copies messages: links, in transactions of a thousand; flags, keywords and dates go along. UIDs here and there.
-    ///
-    /// # Errors
-    /// `NotFound` when a file is gone, `TooBig` for keywords; what was copied by then stays.
-    pub fn copy_to(&self, uids: &UidSet, to: &Mailbox) -> Result<Vec<(u32, u32)>> {
-        let reader = self.reader()?;
-        let names = self.keywords();
-        let mut sources = Vec::new();
-        for range in uids.ranges() {
-            let mut slot = reader.slot_of(*range.start()).unwrap_or_else(|slot| slot);
-            while slot < reader.slots() {
-                let record = reader.record(slot);
-                if record.uid > *range.end() {
-                    break;
-                }
-                if !record.is_expunged() {
-                    sources.push((record, reader.cold(slot)?));
-                }
-                slot += 1;
-            }
-        }
-        let mut copied = Vec::with_capacity(sources.len());
-        for batch in sources.chunks(COPY_BATCH) {
-            let mut caches = Vec::with_capacity(batch.len());
-            for (_, cold) in batch {
-                caches.push(self.segments.read(&self.folder, cold.cache_position, &cold.guid));
-            }
-            to.take_copies(self, batch, &caches, &names, &mut copied)?;
-        }
-        Ok(copied)
-    }
-
-    fn take_copies(
-        &self,
-        from: &Mailbox,
-        batch: &[(Record, Cold)],
-        caches: &[Option<Vec<u8>>],
-        names: &[String],
-        copied: &mut Vec<(u32, u32)>,
-    ) -> Result<()> {
-        let mut change = self.write()?;
-        let used = batch.iter().fold(0, |used, (record, _)| used | record.keywords);
-        let wanted: Vec<String> = names
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| used >> bit & 1 == 1)
-            .map(|(_, name)| name.clone())
-            .collect();
-        let (_, mut operations) = change.keyword_bits(&wanted)?;
-        let mut known = change.index.keywords(change.header.keywords);
-        known.extend(operations.iter().filter_map(|operation| match operation {
-            Operation::Keyword(_, name) => Some(name.clone()),
-            _ => None,
-        }));
-        let translated = |bits: u64| {
-            names.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).fold(0, |sum, (_, name)| {
-                let bit = known.iter().position(|one| one.eq_ignore_ascii_case(name));
-                sum | bit.map_or(0, |bit| 1u64 << bit)
-            })
-        };
-        let segment = change.cache_segment();
-        let contents = batch.iter().zip(caches);
-        let contents = contents.map(|((_, cold), content)| (&cold.guid, content.as_deref().unwrap_or(&[])));
-        let positions = self.segments.append(&self.folder, segment, contents)?;
-        let modseq = change.next_modseq();
-        let save_date_ns = base::clock::unix_nanos();
-        let mut folders = BTreeSet::new();
-        let mut placed = Vec::new();
-        let first_uid = change.header.uid_next;
-        let copied_before = copied.len();
-        let result = (|| {
-            for (((record, cold), position), cache) in batch.iter().zip(positions).zip(caches) {
-                let (uid, folder) = change.free_uid(None)?;
-                let path = message_path(&self.folder, uid);
-                place(&message_path(&from.folder, record.uid), &path, self.shared.settings.sync.message)?;
-                placed.push(path);
-                folders.insert(folder);
-                change.header.uid_next = uid.saturating_add(1); // reserved; the transaction makes it so
-                let cache_position = if cache.is_some() { position } else { crate::cache::NO_POSITION };
-                let new = Record {
-                    uid,
-                    flags: record.flags & Flags::SYSTEM,
-                    modseq,
-                    keywords: translated(record.keywords),
-                    size: record.size,
-                };
-                let cold =
-                    Cold { uid, save_date_ns, created_modseq: modseq, delivery: 0, cache_position, ..*cold };
-                operations.push(Operation::Append(new, cold));
-                copied.push((record.uid, uid));
-            }
-            change.header.uid_next = first_uid;
-            change.commit(&operations, &folders)
-        })();
-        if result.is_err() {
-            change.header.uid_next = first_uid;
-            if !change.is_in_doubt() {
-                for path in placed {
-                    let _ = fs::remove_file(path);
-                }
-            }
-            copied.truncate(copied_before);
-        }
-        result
-    }
 }
 
 /// The values of a record that is to be made.
@@ -248,7 +140,7 @@ struct NewRecord<'a> {
 impl Change<'_> {
     /// The next UID whose file name is free, and its folder. A file that no record names was left by an interruption: it
     /// is passed over, unless it is the very file (`own`) that is to be linked.
-    fn free_uid(&mut self, own: Option<(u64, u64)>) -> Result<(u32, String)> {
+    pub fn free_uid(&mut self, own: Option<(u64, u64)>) -> Result<(u32, String)> {
         let mut uid = self.header.uid_next.max(1);
         loop {
             if uid == u32::MAX {
@@ -329,7 +221,7 @@ impl Change<'_> {
 }
 
 /// Gives a durable file a name in the mailbox: a link, or a copy where a link cannot be.
-fn place(from: &Path, to: &Path, level: commit_journal::SyncLevel) -> io::Result<()> {
+pub fn place(from: &Path, to: &Path, level: commit_journal::SyncLevel) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // our own, see free_uid

@@ -1,4 +1,4 @@
-//! Flags, expunges, moves: changes of messages that are there.
+//! Flags and expunges: changes of messages that are there.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -70,25 +70,6 @@ impl Mailbox {
         under.expunge_where(uids.unwrap_or(&all), |record| record.flags.contains(Flags::DELETED))
     }
 
-    /// Copies, then expunges here what was copied. UIDs here and there.
-    ///
-    /// # Errors
-    /// As [`Mailbox::copy_to`]; a message is then in the other mailbox or still here, or both.
-    pub fn move_to(&self, uids: &UidSet, to: &Mailbox) -> Result<Vec<(u32, u32)>> {
-        let moved = self.copy_to(uids, to)?;
-        let gone: UidSet = moved.iter().map(|(uid, _)| *uid).collect();
-        self.write()?.expunge_where(&gone, |_| true)?;
-        Ok(moved)
-    }
-
-    /// Moves every message, as many as there are: RENAME of an INBOX (RFC 3501 §6.3.5).
-    ///
-    /// # Errors
-    /// As [`Mailbox::move_to`]; each message is then in the other mailbox or still here.
-    pub fn move_all_to(&self, to: &Mailbox) -> Result<()> {
-        self.move_to(&UidSet::all(), to).map(drop)
-    }
-
     /// Expunges these messages whatever their flags (ageing, POP).
     ///
     /// # Errors
@@ -133,7 +114,16 @@ impl Change<'_> {
         }
     }
 
-    fn expunge_where(&mut self, uids: &UidSet, is_meant: impl Fn(&Record) -> bool) -> Result<Vec<u32>> {
+    pub fn expunge_where(&mut self, uids: &UidSet, is_meant: impl Fn(&Record) -> bool) -> Result<Vec<u32>> {
+        let (expunged, operations) = self.expunges(uids, is_meant);
+        if !operations.is_empty() {
+            self.commit(&operations, &BTreeSet::new())?;
+        }
+        Ok(expunged)
+    }
+
+    /// What expunges those of these messages that are meant, and their UIDs.
+    pub fn expunges(&self, uids: &UidSet, is_meant: impl Fn(&Record) -> bool) -> (Vec<u32>, Vec<Operation>) {
         let modseq = self.next_modseq();
         let now = base::clock::unix_nanos();
         let mut operations = Vec::new();
@@ -145,9 +135,6 @@ impl Change<'_> {
                 operations.push(Operation::Expunge(record, now));
             }
         });
-        if !operations.is_empty() {
-            self.commit(&operations, &BTreeSet::new())?;
-        }
-        Ok(expunged)
+        (expunged, operations)
     }
 }

@@ -7,6 +7,7 @@ mod append;
 mod bytes;
 mod cache;
 mod changes;
+mod copy;
 mod deletion;
 mod error;
 mod flags;

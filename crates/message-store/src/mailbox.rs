@@ -106,7 +106,7 @@ impl Mailbox {
         !finished
             || header.is_none_or(|header| {
                 header.log_applied != log
-                    || (header.boot != self.shared.boot && log > crate::log::LOG_HEADER_BYTES)
+                    || (header.boot != self.shared.boot() && log > crate::log::LOG_HEADER_BYTES)
             })
     }
 

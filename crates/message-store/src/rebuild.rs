@@ -51,7 +51,7 @@ impl Mailbox {
             highest_modseq: 1,
             log_generation: 1,
             log_applied: 0,
-            boot: shared.boot,
+            boot: shared.boot(),
             ..Header::default()
         };
         let lock_file = open_lock_file(folder)?;
@@ -185,7 +185,7 @@ fn rebuild_locked(shared: &Shared, folder: &Path, name: &MailboxName, id: u128) 
         recent_from: if old.recent_from == 0 { uid_next } else { old.recent_from.min(uid_next) },
         highest_modseq: if done.added > 0 || done.lost > 0 { modseq } else { modseq - 1 }.max(1),
         log_generation: old.log_generation.max(salvage.log_header.map_or(0, |header| header.generation)) + 1,
-        boot: shared.boot,
+        boot: shared.boot(),
         cache_segment: old.cache_segment,
         ..Header::default()
     };

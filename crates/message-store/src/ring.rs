@@ -3,6 +3,7 @@
 //! | at | len | what |
 //! |---:|----:|---|
 //! | 0 | 8 | how many notices were written so far |
+//! | 8 | 8 | the epoch: a random number of stored's, another at each of its starts |
 //! | 64 | 32 each | 4096 notices: number + 1 (8; 0 while it is written), mailbox id (16), modseq (8) |
 //!
 //! Who changed a mailbox takes the next number, writes its notice, and touches the file, which wakes whoever watches it
@@ -19,6 +20,7 @@ use os::map::SharedMap;
 
 const SLOTS: u64 = 4096;
 const SLOT_BYTES: usize = 32;
+const EPOCH_AT: usize = 8;
 const SLOTS_AT: usize = 64;
 const BYTES: u64 = SLOTS_AT as u64 + SLOTS * SLOT_BYTES as u64;
 
@@ -71,6 +73,18 @@ impl Ring {
         }
         // A map's change is no event for inotify; a written byte is.
         let _ = self.file.write_at(&[0], BYTES);
+    }
+
+    /// A number that changes whenever stored starts; 0 before the first time.
+    pub fn epoch(&self) -> u64 {
+        self.map.u64_at(EPOCH_AT).map_or(0, |epoch| epoch.load(Ordering::Acquire))
+    }
+
+    /// From now on whatever a map holds may be old: logs are applied once more.
+    pub fn begin_epoch(&self, number: u64) {
+        if let Some(epoch) = self.map.u64_at(EPOCH_AT) {
+            epoch.store(number, Ordering::Release);
+        }
     }
 
     /// How many notices there were so far.

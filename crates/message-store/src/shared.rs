@@ -12,14 +12,25 @@ pub(crate) struct Shared {
     pub log: StoreLog,
     pub list: Arc<MailboxList>,
     pub ring: Ring,
-    /// Tells one start of the system from another: the map of an index survives a killed process, not a power cut.
-    pub boot: u64,
+    /// Tells one start of the system from another; 0 when the system does not say.
+    pub system: u64,
+}
+
+impl Shared {
+    /// What tells maps that were written since from maps that may hold old pages. A map survives a killed process, but not
+    /// a power cut; and neither a file system that is mounted anew nor a snapshot that is put back while the system runs,
+    /// so each start of stored counts as well.
+    pub fn boot(&self) -> u64 {
+        let mut bytes = self.system.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.ring.epoch().to_le_bytes());
+        hash(&bytes)
+    }
 }
 
 /// A number for this start of the system.
-pub(crate) fn boot_number() -> u64 {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    hash(text.trim().as_bytes())
+pub(crate) fn system_number() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    text.map_or(0, |text| hash(text.trim().as_bytes()))
 }
 
 /// FNV-1a, never 0.

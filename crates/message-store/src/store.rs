@@ -17,7 +17,7 @@ use crate::list::told;
 use crate::mailbox::{Mailbox, open_lock_file};
 use crate::rebuild::Reconstructed;
 use crate::ring::Ring;
-use crate::shared::{Shared, boot_number};
+use crate::shared::{Shared, system_number};
 use crate::watch::{Watch, Watchers};
 use crate::{Result, StoreError, StoreLog, StoreSettings, folders, ready, subscriptions};
 
@@ -74,7 +74,10 @@ impl Store {
         }
         let list = MailboxList::open(&settings.list_folder, settings.list_sync).map_err(told)?;
         let ring = Ring::open(&settings.run_folder)?;
-        let shared = Shared { settings, log, list, ring, boot: boot_number() };
+        if !ready::is_set(&settings.run_folder) {
+            begin_epoch(&ring)?; // stored does not run, so nobody has looked after the store since it did
+        }
+        let shared = Shared { settings, log, list, ring, system: system_number() };
         Ok(Store { shared: Arc::new(shared), watchers: Arc::default(), open: Arc::default() })
     }
 
@@ -212,6 +215,15 @@ impl Store {
         self.shared.list.clear_stale_readers().map_err(told)
     }
 
+    /// stored, before anything else: the others wait, and every log is applied once more, since the disk may have been away.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn begin_recovery(&self) -> Result<()> {
+        self.clear_ready()?;
+        begin_epoch(&self.shared.ring)
+    }
+
     /// stored: recovery is over, the others may open.
     ///
     /// # Errors
@@ -225,6 +237,11 @@ impl Store {
     pub fn clear_ready(&self) -> Result<()> {
         Ok(ready::clear(&self.shared.settings.run_folder)?)
     }
+}
+
+fn begin_epoch(ring: &Ring) -> Result<()> {
+    ring.begin_epoch(random_id()? as u64);
+    Ok(())
 }
 
 pub(crate) fn random_id() -> Result<u128> {

@@ -39,6 +39,8 @@ pub struct Change<'m> {
     pub header: Header,
     /// Behind the last record that was appended.
     next_slot: Option<u32>,
+    /// As it was when the log was looked at: a start of stored since then is the next one's affair.
+    boot: u64,
     writer: MutexGuard<'m, Writer>,
     _lock: OfdLock,
 }
@@ -63,7 +65,8 @@ impl Mailbox {
         };
         let lock = OfdLock::acquire(&lock_file, CHANGE_BYTE, Mode::Exclusive, self.lock_timeout())?;
         let (index, finished, header) = self.index_locked()?;
-        let mut change = Change { mailbox: self, index, header, next_slot: None, writer, _lock: lock };
+        let boot = self.shared.boot();
+        let mut change = Change { mailbox: self, index, header, next_slot: None, boot, writer, _lock: lock };
         change.recover(finished)?;
         Ok(change)
     }
@@ -99,8 +102,9 @@ impl Mailbox {
 impl Change<'_> {
     /// Applies what the log has and the index has not.
     fn recover(&mut self, finished: bool) -> Result<()> {
-        let rebooted = self.header.boot != self.mailbox.shared.boot;
+        let rebooted = self.header.boot != self.boot;
         let length = self.open_log()?;
+        let known = self.header.log_applied;
         if rebooted {
             self.header.log_applied = LOG_HEADER_BYTES; // pages of the map may be old: all is applied again
         }
@@ -112,8 +116,10 @@ impl Change<'_> {
         let mut bytes = vec![0; usize::try_from(behind).map_err(|_| StoreError::TooBig("the log"))?];
         file.read_exact_at(&mut bytes, self.header.log_applied)?;
         let mut transactions = Vec::new();
+        let mut new = 0;
         let mut rest = bytes.as_slice();
         while let Some((operations, used)) = log::read(rest) {
+            new += usize::from(length - rest.len() as u64 >= known);
             transactions.push(operations);
             rest = &rest[used..];
         }
@@ -128,10 +134,10 @@ impl Change<'_> {
         if !rest.is_empty() {
             self.cut_log(end, rest)?;
         }
-        self.header.boot = self.mailbox.shared.boot;
+        self.header.boot = self.boot;
         self.count_anew();
         self.index.write_header(&self.header);
-        self.tell_recovered(transactions.len());
+        self.tell_recovered(new);
         Ok(())
     }
 
@@ -347,6 +353,12 @@ impl Change<'_> {
             self.header.slots += 1;
         } else {
             let old = self.index.record_once(slot).unwrap_or(Record::DAMAGED);
+            if is_later(&old, record) {
+                if self.index.cold_once(slot).is_none_or(|known| known.uid != cold.uid) {
+                    self.index.write_cold(slot, cold);
+                }
+                return;
+            }
             self.header.count(&old, -1);
         }
         self.index.write_cold(slot, cold);
@@ -387,6 +399,9 @@ impl Change<'_> {
     fn apply_record(&mut self, record: &Record) -> Option<u32> {
         let slot = self.index.slot_of_locked(record.uid, self.header.slots).ok()?;
         let old = self.index.record(slot);
+        if is_later(&old, record) {
+            return Some(slot);
+        }
         self.header.count(&old, -1);
         self.index.write_record(slot, record);
         self.header.count(record, 1);
@@ -421,7 +436,7 @@ impl Change<'_> {
         self.index.begin_write();
         self.apply(operations, false);
         self.header.log_applied = start + bytes.len() as u64;
-        self.header.boot = self.mailbox.shared.boot;
+        self.header.boot = self.boot;
         self.index.write_header(&self.header);
         if self.header.log_applied >= CHECKPOINT_BYTES {
             if let Err(error) = self.new_log() {
@@ -432,6 +447,16 @@ impl Change<'_> {
         }
         self.mailbox.shared.ring.announce(self.mailbox.id, self.header.highest_modseq);
         Ok(())
+    }
+
+    /// Room in the log for these, so that committing them meets no full disk.
+    ///
+    /// # Errors
+    /// `NoSpace`.
+    pub fn reserve(&self, operations: &[Operation]) -> Result<()> {
+        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
+        let length = log::encode(operations).len() as u64;
+        Ok(os::file::reserve(file, self.header.log_applied, length)?)
     }
 
     /// The next modification sequence number.
@@ -501,6 +526,11 @@ impl Change<'_> {
         self.writer.log = None;
         self.writer.folders.clear();
     }
+}
+
+/// Whether a record was changed again since: when the log is applied once more, sessions must not see it go back.
+fn is_later(there: &Record, record: &Record) -> bool {
+    there.uid == record.uid && there.modseq > record.modseq
 }
 
 /// Makes `NN` when it is missing.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,17 +72,15 @@ fn of_another_boot(mut index: Vec<u8>) -> Vec<u8> {
 #[test]
 fn behind_a_damaged_last_record_messages_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    {
-        let store = store(folder.path());
-        let mailbox = inbox(&store);
-        (0..5).for_each(|_| assert!(append(&mailbox) > 0));
-    }
-    let path = find(folder.path(), "store.idx").unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[BLOCKS_AT + 4 * HOT_BYTES] ^= 1;
-    fs::write(&path, bytes).unwrap();
     let store = store(folder.path());
     let mailbox = inbox(&store);
+    (0..5).for_each(|_| assert!(append(&mailbox) > 0));
+    let path = find(folder.path(), "store.idx").unwrap();
+    let at = (BLOCKS_AT + 4 * HOT_BYTES) as u64;
+    let index = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut byte = [0];
+    index.read_exact_at(&mut byte, at).unwrap();
+    index.write_all_at(&[byte[0] ^ 1], at).unwrap();
     let said: Vec<u32> = (0..3).map(|_| append(&mailbox)).collect();
     assert_eq!(said, [6, 7, 8]);
     assert_eq!(uids(&mailbox), [1, 2, 3, 4, 6, 7, 8]);
@@ -190,4 +189,63 @@ fn a_delivery_whose_file_is_gone_is_done_again_and_one_that_was_removed_is_not()
     mailbox.remove(&UidSet::single(2)).unwrap();
     fs::remove_file(file.with_file_name("2.msg")).unwrap();
     assert_eq!(give(), Delivered::AlreadyThere(2), "its owner removed it");
+}
+
+/// The disk was mounted anew, or a snapshot put back, while the system ran: the pages are old, and it is the same boot. Each
+/// start of stored counts.
+#[test]
+fn old_pages_in_the_same_boot_get_what_the_log_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path;
+    {
+        let store = store(folder.path());
+        let mailbox = inbox(&store);
+        (0..10).for_each(|_| assert!(append(&mailbox) > 0));
+        path = find(folder.path(), "store.idx").unwrap();
+        let old = fs::read(&path).unwrap();
+        mailbox.change_flags(&UidSet::all(), seen(), None).unwrap();
+        mailbox.remove(&UidSet::single(3)).unwrap();
+        let new = fs::read(&path).unwrap();
+        let mixed = [&new[..BLOCKS_AT], &old[BLOCKS_AT..]].concat();
+        fs::write(&path, mixed).unwrap();
+    }
+    let store = store(folder.path());
+    let mailbox = inbox(&store);
+    assert_eq!(uids(&mailbox), [1, 2, 4, 5, 6, 7, 8, 9, 10]);
+    let status = mailbox.status().unwrap();
+    assert_eq!((status.exists, status.unseen), (9, 0));
+}
+
+/// stored starts again while sessions are there: the logs are applied once more, and nobody sees a message as it was.
+#[test]
+fn sessions_never_see_an_older_state_while_the_log_is_applied_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let mailbox = inbox(&store);
+    (0..200).for_each(|_| assert!(append(&mailbox) > 0));
+    mailbox.change_flags(&UidSet::all(), seen(), None).unwrap();
+    mailbox.remove(&UidSet::single(7)).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut looks = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let reader = mailbox.reader().unwrap();
+                for record in (0..reader.slots()).map(|slot| reader.record(slot)) {
+                    assert!(record.flags.contains(Flags::SEEN), "{record:?}");
+                    assert!(record.uid != 7 || record.is_expunged());
+                }
+                looks += 1;
+            }
+            looks
+        });
+        let flagged = FlagChange { how: How::Add, flags: Flags::FLAGGED, keywords: &[] };
+        for uid in 1..=100 {
+            store.begin_recovery().unwrap();
+            mailbox.change_flags(&UidSet::single(uid), flagged, None).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(looks.join().unwrap() > 0);
+    });
+    assert_eq!(mailbox.status().unwrap().exists, 199);
 }

@@ -54,7 +54,9 @@ fn content(mailbox: &Mailbox) -> BTreeMap<u32, (u32, Vec<String>, String)> {
             .map(|(_, name)| name.clone())
             .collect();
         keywords.sort();
-        assert!(mailbox.cached(slot).unwrap().envelope().starts_with(b"("));
+        let envelope = String::from_utf8(mailbox.cached(slot).unwrap().envelope().to_vec()).unwrap();
+        let subject = text.lines().next().unwrap().trim_start_matches("Subject: ");
+        assert!(envelope.contains(&format!("\"{subject}\"")), "{envelope} of {text}");
         all.insert(record.uid, (record.flags.0, keywords, text));
     }
     let status = mailbox.status().unwrap();
@@ -77,6 +79,7 @@ enum Act {
     CleanUp,
     Reconstruct,
     Reboot,
+    PowerCut(u64),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -92,6 +95,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::CleanUp),
         1 => Just(Act::Reconstruct),
         1 => Just(Act::Reboot),
+        2 => any::<u64>().prop_map(Act::PowerCut),
     ];
     proptest::collection::vec(one, 1..40)
 }
@@ -104,6 +108,56 @@ fn forget_boot(folder: &Path) {
     let crc = base_crc(&bytes[8..8 + 168]);
     bytes[8 + 168..8 + 172].copy_from_slice(&crc.to_le_bytes());
     fs::write(&path, bytes).unwrap();
+}
+
+/// What of index and cache may be on the disk: each page of the index as it was at one of these moments since the last
+/// checkpoint, each cache segment as long as it was at one of them. Log and message files are durable.
+#[derive(Default)]
+struct Disk {
+    index: Vec<Vec<u8>>,
+    cache: Vec<BTreeMap<String, u64>>,
+}
+
+impl Disk {
+    /// A moment passed.
+    fn look(&mut self, folder: &Path) {
+        self.index.push(fs::read(folder.join("store.idx")).unwrap());
+        let segments = fs::read_dir(folder).unwrap().flatten().filter_map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            name.starts_with("store.c").then(|| (name, entry.metadata().unwrap().len()))
+        });
+        self.cache.push(segments.collect());
+    }
+
+    /// The index was synced.
+    fn forget(&mut self) {
+        *self = Disk::default();
+    }
+
+    /// Leaves in the folder what a power cut may leave.
+    fn cut(&mut self, folder: &Path, mut seed: u64) {
+        const PAGE: usize = 4096;
+        let mut roll = |count: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % count
+        };
+        let now = self.index.last().unwrap();
+        let mut mixed = Vec::new();
+        for at in (0..now.len()).step_by(PAGE) {
+            let then = &self.index[roll(self.index.len())];
+            let mut page = then.get(at..).map_or(Vec::new(), |rest| rest[..rest.len().min(PAGE)].to_vec());
+            page.resize(PAGE.min(now.len() - at), 0); // grown, not written
+            mixed.extend(page);
+        }
+        fs::write(folder.join("store.idx"), mixed).unwrap();
+        for name in self.cache.last().unwrap().keys() {
+            let then = &self.cache[roll(self.cache.len())];
+            let file = fs::OpenOptions::new().write(true).open(folder.join(name)).unwrap();
+            file.set_len(then.get(name).copied().unwrap_or(0)).unwrap();
+        }
+        self.forget();
+        self.look(folder);
+    }
 }
 
 fn base_crc(bytes: &[u8]) -> u32 {
@@ -122,6 +176,9 @@ proptest! {
         let mut next_uid = 1;
         let mut modseq = mailbox.status().unwrap().highest_modseq;
         let validity = mailbox.uid_validity();
+        let place = current.folder_of(&MailboxName::inbox("joe").unwrap()).unwrap();
+        let mut disk = Disk::default();
+        disk.look(&place);
         for (number, act) in acts.into_iter().enumerate() {
             let chosen = |place: u8, model: &BTreeMap<u32, _>| model.keys().nth(usize::from(place) % model.len().max(1)).copied();
             match act {
@@ -179,21 +236,33 @@ proptest! {
                     current = store(folder.path());
                     mailbox = inbox(&current);
                 }
-                Act::Checkpoint => mailbox.checkpoint().unwrap(),
+                Act::Checkpoint => {
+                    mailbox.checkpoint().unwrap();
+                    disk.forget();
+                }
                 Act::CleanUp => { mailbox.clean_up(Duration::ZERO).unwrap(); }
                 Act::Reconstruct => {
                     let done = mailbox.reconstruct().unwrap();
                     prop_assert_eq!((done.messages, done.added, done.lost), (model.len(), 0, 0));
+                    disk.forget();
                 }
                 Act::Reboot => {
-                    let place = current.folder_of(&MailboxName::inbox("joe").unwrap()).unwrap();
                     drop(mailbox);
                     drop(current);
                     forget_boot(&place);
                     current = store(folder.path());
                     mailbox = inbox(&current);
                 }
+                Act::PowerCut(seed) => {
+                    drop(mailbox);
+                    drop(current);
+                    disk.cut(&place, seed);
+                    forget_boot(&place);
+                    current = store(folder.path());
+                    mailbox = inbox(&current);
+                }
             }
+            disk.look(&place);
             prop_assert_eq!(&content(&mailbox), &model);
             let now = mailbox.status().unwrap();
             prop_assert!(now.highest_modseq >= modseq, "a modseq was given out twice");

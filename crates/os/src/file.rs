@@ -131,6 +131,19 @@ pub fn give_to(file: &File, uid: u32, gid: u32) -> io::Result<()> {
     std::os::unix::fs::fchown(file, Some(uid), Some(gid))
 }
 
+/// Reserves blocks as [`allocate`] does; the length stays. A file system that cannot is no error.
+///
+/// # Errors
+/// `StorageFull` when there are no blocks.
+pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let length = i64::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    match nix::fcntl::fallocate(file.as_fd(), FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, length) {
+        Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
+        other => other.map_err(io_error),
+    }
+}
+
 /// Bytes that an ordinary user may still write to the file system of `path`.
 ///
 /// # Errors

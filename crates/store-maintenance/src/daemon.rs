@@ -109,7 +109,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         StoreSettings { wait: Wait::No, ..StoreSettings::from_config(&site.config.now(), &site.instance) };
     let store = Store::open(settings, StoreLog::to(&site.log))
         .map_err(|why| critical(format!("the store cannot be opened: {why}")))?;
-    store.clear_ready().map_err(|why| critical(why.to_string()))?;
+    store.begin_recovery().map_err(|why| critical(why.to_string()))?;
     let version = env!("CARGO_PKG_VERSION");
     site.log.notice(Category::General, format_args!("stored {version} starting, recovering the store"));
     recovery::run(&store, &site.log).map_err(critical)?;

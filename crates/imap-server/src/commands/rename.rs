@@ -1,6 +1,6 @@
 //! RENAME (RFC 3501 §6.3.5). Of INBOX: its messages move to the new mailbox, INBOX stays and is empty.
 
-use message_store::{MailboxName, Store, StoreError, UidSet};
+use message_store::{MailboxName, Store, StoreError};
 
 use crate::names::Who;
 use crate::refusal::Refusal;
@@ -31,6 +31,6 @@ fn empty_inbox(store: &Store, from: &MailboxName, to: &MailboxName) -> Result<()
     store.create(to, None)?;
     let source = store.open_mailbox(from)?;
     let target = store.open_mailbox(to)?;
-    source.move_to(&UidSet::all(), &target)?;
+    source.move_all_to(&target)?;
     Ok(())
 }
