@@ -200,9 +200,8 @@ impl Change<'_> {
         let mut copies =
             Copies { operations, folders: BTreeSet::new(), placed: Vec::new(), pairs: Vec::new() };
         let first_uid = self.header.uid_next;
-        let batches = sources.chunks(CACHE_BATCH);
-        let placed = batches.map(|batch| self.place_batch(from, names, &known, batch, &mut copies));
-        let placed = placed.collect::<Result<()>>();
+        let mut batches = sources.chunks(CACHE_BATCH);
+        let placed = batches.try_for_each(|batch| self.place_batch(from, names, &known, batch, &mut copies));
         self.header.uid_next = first_uid; // the transaction makes it what it will be
         match placed {
             Ok(()) => Ok(copies),

@@ -154,10 +154,10 @@ impl Change<'_> {
             _ => None,
         };
         let folders: BTreeSet<String> = transactions.iter().flatten().filter_map(appended).collect();
-        let names = folders.iter().map(|name| self.mailbox.folder.join(name)).filter(|path| path.exists());
+        let mut names =
+            folders.iter().map(|name| self.mailbox.folder.join(name)).filter(|path| path.exists());
         let synced = names
-            .map(|path| sync_folder(&path, settings.message))
-            .collect::<io::Result<()>>()
+            .try_for_each(|path| sync_folder(&path, settings.message))
             .and_then(|()| sync_file(file, settings.index));
         synced.map_err(|error| self.fence(&error))
     }
