@@ -3,6 +3,9 @@
 //! A sync counts only when it is of the right file, has ended, and has ended well before what it must precede has begun.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
+
+use black_box::instance::wait_for;
 use black_box::{Call, Instance, Setup, Trace};
 
 /// A new message of alice's, before it has its name.
@@ -49,6 +52,8 @@ fn delivery(levels: &[(&str, &str)]) -> Vec<Call> {
     instance.send("alice", "traced");
     instance.wait_for_messages("alice", 2);
     instance.wait_for_empty_queue();
+    let messages = instance.path("queue/messages"); // they go behind their envelopes
+    wait_for("the message to go", || fs::read_dir(&messages).unwrap().next().is_none().then_some(()));
     trace.calls()
 }
 
