@@ -176,6 +176,45 @@ fn the_identity_of_programs_and_the_log_are_what_is_set() {
     assert!(!refused.unwrap().status.success(), "programs never run as root");
 }
 
+/// A user is one however he is reached: by two addresses, a group, a forwarding in a circle.
+#[test]
+fn forwardings_groups_and_several_addresses_run_a_program_once() {
+    let programs = Programs::new();
+    programs.script("keep", KEEP);
+    let mut instance = programs.setup(&["alice", "bob", "carol", "dave"]).create();
+    change(
+        &instance,
+        "bob",
+        &[
+            "mailDeliveryOption=program",
+            "mailProgramDeliveryInfo=keep",
+            "mailForwardingAddress=carol@example.test",
+            "mailAlternateAddress=b@example.test",
+        ],
+    );
+    change(&instance, "carol", &["+mailForwardingAddress=b@example.test", "mailAutoReplyMode=reply"]);
+    let mut group = instance.tool("dirutil");
+    run(group.args([
+        "add",
+        "group",
+        "all",
+        "--member",
+        "bob@example.test",
+        "b@example.test",
+        "carol@example.test",
+    ]));
+    instance.start_all();
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    let to = ["bob@example.test", "b@example.test", "all@example.test"];
+    smtp.send_message("dave@example.test", &to, "Subject: once\r\n\r\nx\r\n");
+    instance.wait_for_empty_queue();
+    assert_eq!(programs.left("keep").len(), 1);
+    instance.wait_for_messages("carol", 1);
+    instance.wait_for_messages("dave", 1);
+    assert!(messages(&instance, "dave")[0].contains("Subject: Auto: once"));
+}
+
 /// EX_TEMPFAIL: tried again, and what was done is not done again.
 #[test]
 fn a_program_that_asks_for_it_is_run_again_and_the_others_are_not() {
