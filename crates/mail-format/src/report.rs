@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::date::format_date;
+use crate::encode::encode_text;
 use crate::words::encode_words;
 
 /// What happened to one recipient.
@@ -36,7 +37,7 @@ pub struct Report<'a> {
     pub now: i64,
     pub arrived: i64,
     pub envid: Option<&'a str>,
-    /// The first lines of the text.
+    /// The first lines of the text, which end in LF.
     pub introduction: &'a str,
     pub recipients: &'a [RecipientReport],
     /// Language of the text.
@@ -69,14 +70,12 @@ impl Report<'_> {
         line("");
         line("This is a report in MIME format.");
         line(&format!("\r\n--{boundary}"));
-        line("Content-Type: text/plain; charset=utf-8");
-        line("Content-Transfer-Encoding: 8bit");
+        let words = encode_text(&self.words());
+        line(&format!("Content-Type: text/plain; charset={}", words.charset));
+        line(&format!("Content-Transfer-Encoding: {}", words.transfer_encoding));
         line(&format!("Content-Language: {}", self.language));
         line("");
-        line(self.introduction);
-        for recipient in self.recipients {
-            line(&format!("\r\n<{}>\r\n    {}", recipient.final_recipient, one_line(&recipient.diagnostic)));
-        }
+        line(words.body.trim_end());
         line(&format!("\r\n--{boundary}"));
         line("Content-Type: message/delivery-status");
         line("");
@@ -84,6 +83,16 @@ impl Report<'_> {
         let kind = if full { "message/rfc822" } else { "text/rfc822-headers" };
         let encoding = if eight_bit { "Content-Transfer-Encoding: 8bit\r\n" } else { "" };
         let _ = write!(text, "\r\n--{boundary}\r\nContent-Type: {kind}\r\n{encoding}\r\n");
+        text
+    }
+
+    /// The part for people.
+    fn words(&self) -> String {
+        let mut text = self.introduction.to_owned();
+        for recipient in self.recipients {
+            let why = one_line(&recipient.diagnostic);
+            let _ = write!(text, "\n\n<{}>\n    {why}", recipient.final_recipient);
+        }
         text
     }
 

@@ -8,7 +8,7 @@ use directory::Entry as Account;
 use server_config::Config;
 use server_config::parameters::service_smtp_modules;
 
-use crate::autoreply::language::tag;
+use crate::autoreply::language::{LAST, tag};
 use crate::autoreply::vacation::Mode;
 
 /// The built-in texts: a section for each kind of message.
@@ -81,6 +81,17 @@ pub fn words(
     let language = choose(&|language| site.text(mode, language).is_some());
     let text = site.text(mode, &language).unwrap_or_default();
     Words { text: fill(text, account, subject), language: Some(language) }
+}
+
+/// The words of a report of `host`: language, subject, first lines. `choose` as for [`words`].
+pub fn report(
+    host: &str,
+    choose: impl Fn(&dyn Fn(&str) -> bool) -> String,
+) -> (String, &'static str, String) {
+    let language = choose(&|language| built_in(language, "report").is_some());
+    let section = |name: &str| built_in(&language, name).or(built_in(LAST, name)).unwrap_or_default();
+    let (subject, text) = (section("report-subject"), section("report").replace("%h", host));
+    (language, subject, text)
 }
 
 /// A section of a built-in text.

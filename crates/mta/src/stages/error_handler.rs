@@ -6,11 +6,13 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use directory::Found;
 use mail_format::header::header_length;
 use mail_format::report::{RecipientReport, Report};
 use mail_queue::{Entry, Envelope, QueueError, QueueId, Recipient, State, Step};
 use server_log::Category;
 
+use crate::autoreply::texts;
 use crate::mta::Desk;
 use crate::settings::Actions;
 use crate::work::Work;
@@ -55,8 +57,7 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
     }
     let postmaster = format!("postmaster@{}", desk.settings.domains.default_domain());
     if let Some(sender) = work.entry.envelope.sender.clone().filter(|_| !to_sender.is_empty()) {
-        let subject = "Undelivered mail returned to sender";
-        report(desk, &work.entry, &to_sender, &sender, subject)?;
+        report(desk, &work.entry, &to_sender, &sender, None)?;
     }
     if !to_postmaster.is_empty() {
         let about_itself = to_postmaster.iter().any(|place| {
@@ -72,7 +73,7 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
             work.entry.set_aside(&"mail to the postmaster cannot be delivered");
         } else {
             let subject = "Undelivered mail (copy for the postmaster)";
-            report(desk, &work.entry, &to_postmaster, &postmaster, subject)?;
+            report(desk, &work.entry, &to_postmaster, &postmaster, Some(subject))?;
         }
     }
     let steps = places.into_iter().map(|place| (place, Step::Reported)).collect();
@@ -91,7 +92,13 @@ fn actions(desk: &Desk, status: &str) -> Actions {
 }
 
 /// Queues one report about these recipients; one that is there already will do.
-fn report(desk: &Desk, entry: &Entry, places: &[usize], to: &str, subject: &str) -> Result<(), QueueError> {
+fn report(
+    desk: &Desk,
+    entry: &Entry,
+    places: &[usize],
+    to: &str,
+    subject: Option<&str>,
+) -> Result<(), QueueError> {
     let envelope = &entry.envelope;
     let cause = format!("{} {places:?} {to}", envelope.delivery_key());
     let id = QueueId::derived(envelope.arrived(), &cause);
@@ -103,22 +110,20 @@ fn report(desk: &Desk, entry: &Entry, places: &[usize], to: &str, subject: &str)
     let recipients: Vec<RecipientReport> =
         places.iter().filter_map(|place| recipient_report(&envelope.recipients[*place], envelope)).collect();
     let from = format!("MAILER-DAEMON@{host}");
-    let introduction = format!(
-        "This is the mail system at {host}.\r\n\r\nYour message could not be delivered to the recipients below. It\r\nis attached."
-    );
+    let (language, usual_subject, introduction) = words(desk, entry, to, subject.is_none())?;
     let now = base::clock::unix_seconds();
     let report = Report {
         reporting_host: host,
         from: &from,
         to,
-        subject,
+        subject: subject.unwrap_or(usual_subject),
         id: id.as_str(),
         now,
         arrived: envelope.arrived(),
         envid: envelope.envid.as_deref(),
         introduction: &introduction,
         recipients: &recipients,
-        language: "en",
+        language: &language,
     };
     let full = !envelope.headers_only && envelope.message_size <= FULL_BYTES_MAX;
     message.write_all(b"Return-Path: <>\r\n")?;
@@ -142,6 +147,27 @@ fn report(desk: &Desk, entry: &Entry, places: &[usize], to: &str, subject: &str)
         Ok(_) | Err(QueueError::AlreadyThere) => Ok(()),
         Err(other) => Err(other),
     }
+}
+
+/// Language, subject and first lines for the reader at `to` (S88 to S91). The message says what its sender reads, not the
+/// postmaster.
+fn words(
+    desk: &Desk,
+    entry: &Entry,
+    to: &str,
+    is_sender: bool,
+) -> Result<(String, &'static str, String), QueueError> {
+    let mut header = Vec::new();
+    if is_sender {
+        copy_original(entry, false, &mut header)?;
+    }
+    // A directory that does not answer must not hold up a report.
+    let reader = match desk.directory.by_address(to) {
+        Ok(Found::One(reader)) => Some(reader),
+        _ => None,
+    };
+    let languages = &desk.settings.local.languages;
+    Ok(texts::report(&desk.settings.host_name, |has| languages.choose(&header, reader.as_deref(), to, has)))
 }
 
 fn recipient_report(recipient: &Recipient, envelope: &Envelope) -> Option<RecipientReport> {
