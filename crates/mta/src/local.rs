@@ -63,7 +63,7 @@ impl Local {
             "unix-deliver",
             settings.unix_deliver.threads,
             move |flight| {
-                flight.with(|work| unix_deliver::run(&at, work, &|| !stopping.load(Ordering::Relaxed)));
+                unix_deliver::run(&at, &flight, &|| !stopping.load(Ordering::Relaxed));
                 pass(&stopping, flight, &to);
             },
             panicked("unix-deliver"),
@@ -73,7 +73,7 @@ impl Local {
             "prog-deliver",
             settings.prog_deliver.threads,
             move |flight| {
-                flight.with(|work| prog_deliver::run(&at, work, &|| !stopping.load(Ordering::Relaxed)));
+                prog_deliver::run(&at, &flight, &|| !stopping.load(Ordering::Relaxed));
                 pass(&stopping, flight, &to);
             },
             panicked("prog-deliver"),

@@ -1,9 +1,10 @@
 //! One message on its way through the stages.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use directory::Entry as Account;
-use mail_queue::{Entry, State, Step};
+use mail_queue::{Entry, QueueId, State, Step};
 
 use crate::ways::Way;
 
@@ -53,6 +54,16 @@ pub struct Delay {
     pub text: String,
 }
 
+/// What a delivery that may take long needs to know of a message, so that it need not hold it meanwhile.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub id: QueueId,
+    pub path: PathBuf,
+    pub sender: Option<String>,
+    /// Seconds since 1970.
+    pub arrived: i64,
+}
+
 /// A message and what is known about its recipients in this attempt.
 pub struct Work {
     pub entry: Entry,
@@ -92,6 +103,16 @@ impl Work {
                 _ => None,
             })
             .collect()
+    }
+
+    pub fn facts(&self) -> Facts {
+        let envelope = &self.entry.envelope;
+        Facts {
+            id: envelope.id.clone(),
+            path: self.entry.message_path(),
+            sender: envelope.sender.clone(),
+            arrived: envelope.arrived(),
+        }
     }
 
     /// The way that was written down for a recipient.

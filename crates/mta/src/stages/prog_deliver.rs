@@ -14,11 +14,12 @@ use mail_queue::Step;
 use os::run::{End, Limits, Program, Ran};
 use server_log::Category;
 
+use crate::flight::Flight;
 use crate::local_form::LineFeeds;
 use crate::mta::Desk;
 use crate::trusted::{self, Refusal};
 use crate::ways::Way;
-use crate::work::Work;
+use crate::work::{Facts, Work};
 
 /// Bytes of a program's output that are kept.
 const OUTPUT_BYTES_MAX: usize = 4096;
@@ -43,18 +44,21 @@ pub enum Outcome {
     Failed(&'static str, String),
 }
 
-/// Runs the programs of this message, one after the other. When `wanted` says no, the rest stays for the next start.
-pub fn run(desk: &Desk, work: &mut Work, wanted: &dyn Fn() -> bool) {
-    for (place, account, way) in work.take_local(|way| matches!(way, Way::Program(_))) {
+/// Runs the programs of this message, one after the other, without holding it meanwhile. When `wanted` says no, the rest
+/// stays for the next start.
+pub fn run(desk: &Desk, flight: &Flight, wanted: &dyn Fn() -> bool) {
+    let taken = flight.with(|work| (work.facts(), work.take_local(|way| matches!(way, Way::Program(_)))));
+    let Some((facts, errands)) = taken else { return };
+    for (place, account, way) in errands {
         let Way::Program(command) = way else { continue };
         if !wanted() {
             return;
         }
-        let outcome = deliver(desk, work, &account, &command, wanted);
+        let outcome = deliver(desk, &facts, &account, &command, wanted);
         if desk.settings.local.prog_deliver.log {
-            log(desk, work, "prog-deliver", &account, &outcome);
+            log(desk, &facts, "prog-deliver", &account, &outcome);
         }
-        settle(work, place, outcome);
+        flight.with(|work| settle(work, place, outcome));
     }
 }
 
@@ -70,8 +74,8 @@ pub fn settle(work: &mut Work, place: usize, outcome: Outcome) {
 }
 
 /// The module's line for a message (S25).
-pub fn log(desk: &Desk, work: &Work, module: &str, account: &Account, outcome: &Outcome) {
-    let id = &work.entry.envelope.id;
+pub fn log(desk: &Desk, facts: &Facts, module: &str, account: &Account, outcome: &Outcome) {
+    let id = &facts.id;
     let uid = account.uid.as_deref().unwrap_or(&account.mail);
     let said = match outcome {
         Outcome::Delivered => "delivered",
@@ -80,7 +84,13 @@ pub fn log(desk: &Desk, work: &Work, module: &str, account: &Account, outcome: &
     desk.log.notice(Category::Protocol, format_args!("{module}: {id} to={uid} {said}"));
 }
 
-fn deliver(desk: &Desk, work: &Work, account: &Account, command: &str, wanted: &dyn Fn() -> bool) -> Outcome {
+fn deliver(
+    desk: &Desk,
+    facts: &Facts,
+    account: &Account,
+    command: &str,
+    wanted: &dyn Fn() -> bool,
+) -> Outcome {
     let settings = &desk.settings.local.programs;
     let words = match split(command) {
         Ok(words) => words,
@@ -110,14 +120,14 @@ fn deliver(desk: &Desk, work: &Work, account: &Account, command: &str, wanted: &
         }
     };
     let arguments = arguments.iter().map(String::as_str).collect::<Vec<_>>();
-    execute(desk, work, account, &path, &arguments, settings.identity, true, wanted)
+    execute(desk, facts, account, &path, &arguments, settings.identity, true, wanted)
 }
 
 /// Runs a program with the message and judges how it ended. `identity` is used by root only.
 #[allow(clippy::too_many_arguments)] // each is one fact about one run
 pub fn execute(
     desk: &Desk,
-    work: &Work,
+    facts: &Facts,
     account: &Account,
     path: &Path,
     arguments: &[&str],
@@ -131,14 +141,14 @@ pub fn execute(
         desk.log.error(Category::General, format_args!("{}: not run as root", path.display()));
         return Outcome::Later("programs are not run as root".into());
     }
-    let file = match File::open(work.entry.message_path()) {
+    let file = match File::open(&facts.path) {
         Ok(file) => BufReader::new(file),
         Err(why) => return Outcome::Later(format!("the message cannot be read: {why}")),
     };
     let program = Program {
         path: path.to_owned(),
         arguments: arguments.iter().map(Into::into).collect(),
-        environment: environment(work, account),
+        environment: environment(facts, account),
         folder: "/".into(),
         identity: is_root.then_some(identity),
         limits: Limits {
@@ -199,8 +209,7 @@ fn first_lines(output: &[u8]) -> String {
 }
 
 /// All that a program finds in its environment. Addresses are a stranger's words: see [`harmless`].
-fn environment(work: &Work, account: &Account) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-    let envelope = &work.entry.envelope;
+fn environment(facts: &Facts, account: &Account) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
     let uid = harmless(account.uid.as_deref().unwrap_or(""));
     [
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
@@ -209,9 +218,9 @@ fn environment(work: &Work, account: &Account) -> Vec<(std::ffi::OsString, std::
         ("LANG", "C".into()),
         ("USER", uid.clone()),
         ("LOGNAME", uid),
-        ("SENDER", harmless(envelope.sender.as_deref().unwrap_or(""))),
+        ("SENDER", harmless(facts.sender.as_deref().unwrap_or(""))),
         ("RECIPIENT", harmless(&account.mail)),
-        ("QUEUE_ID", envelope.id.to_string()),
+        ("QUEUE_ID", facts.id.to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.into(), value.into()))

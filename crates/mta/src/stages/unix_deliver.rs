@@ -12,36 +12,40 @@ use directory::Entry as Account;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::flight::Flight;
 use crate::local_form::LineFeeds;
 use crate::mbox::{Appended, Mbox};
 use crate::mta::Desk;
 use crate::stages::prog_deliver::{Outcome, execute, harmless, log, settle};
 use crate::trusted::{self, Refusal};
 use crate::ways::Way;
-use crate::work::Work;
+use crate::work::Facts;
 
 /// Who a mailbox belongs to that smtpd makes when it is not root.
 type Owner = Option<(u32, u32)>;
 
-/// Delivers to every native mailbox of this message. When `wanted` says no, the rest stays for the next start.
-pub fn run(desk: &Desk, work: &mut Work, wanted: &dyn Fn() -> bool) {
-    for (place, account, _) in work.take_local(|way| *way == Way::Native) {
+/// Delivers to every native mailbox of this message, without holding it meanwhile. When `wanted` says no, the rest stays
+/// for the next start.
+pub fn run(desk: &Desk, flight: &Flight, wanted: &dyn Fn() -> bool) {
+    let taken = flight.with(|work| (work.facts(), work.take_local(|way| *way == Way::Native)));
+    let Some((facts, errands)) = taken else { return };
+    for (place, account, _) in errands {
         if !wanted() {
             return;
         }
         let uid = account.uid.as_deref().unwrap_or("");
         let outcome = match &desk.settings.local.native.program {
-            Some(program) => hand_over(desk, work, &account, program, uid, wanted),
-            None => append(desk, work, uid),
+            Some(program) => hand_over(desk, &facts, &account, program, uid, wanted),
+            None => append(desk, &facts, uid),
         };
         if desk.settings.local.unix_deliver.log {
-            log(desk, work, "unix-deliver", &account, &outcome);
+            log(desk, &facts, "unix-deliver", &account, &outcome);
         }
-        settle(work, place, outcome);
+        flight.with(|work| settle(work, place, outcome));
     }
 }
 
-fn append(desk: &Desk, work: &Work, uid: &str) -> Outcome {
+fn append(desk: &Desk, facts: &Facts, uid: &str) -> Outcome {
     let owner: Owner = if os::process::own_uid() == 0 {
         match os::user::numbers_of(uid) {
             Ok(Some(owner)) => Some(owner),
@@ -51,16 +55,14 @@ fn append(desk: &Desk, work: &Work, uid: &str) -> Outcome {
     } else {
         None
     };
-    let envelope = &work.entry.envelope;
     let mbox = Mbox {
         folder: &desk.settings.local.native.spool,
         name: uid,
         owner,
-        from_line: from_line(envelope.sender.as_deref(), envelope.arrived()),
+        from_line: from_line(facts.sender.as_deref(), facts.arrived),
     };
-    let path = work.entry.message_path();
     let open = || -> io::Result<LineFeeds<BufReader<File>>> {
-        Ok(LineFeeds::new(BufReader::new(File::open(&path)?)))
+        Ok(LineFeeds::new(BufReader::new(File::open(&facts.path)?)))
     };
     match mbox.append(&open) {
         Ok(Appended::New | Appended::Before) => Outcome::Delivered,
@@ -81,7 +83,7 @@ fn from_line(sender: Option<&str>, arrived: i64) -> String {
 
 fn hand_over(
     desk: &Desk,
-    work: &Work,
+    facts: &Facts,
     account: &Account,
     program: &Path,
     uid: &str,
@@ -98,9 +100,9 @@ fn hand_over(
     if harmless(uid) != uid || uid.is_empty() {
         return Outcome::Failed("5.1.1", "the account's uid is no name of a user of this host".into());
     }
-    let sender = harmless(work.entry.envelope.sender.as_deref().unwrap_or("MAILER-DAEMON"));
+    let sender = harmless(facts.sender.as_deref().unwrap_or("MAILER-DAEMON"));
     let arguments: &[&str] = if settings.needs_sender { &[uid, &sender] } else { &[uid] };
-    execute(desk, work, account, &path, arguments, settings.identity, settings.strips_cr, wanted)
+    execute(desk, facts, account, &path, arguments, settings.identity, settings.strips_cr, wanted)
 }
 
 #[cfg(test)]
