@@ -26,6 +26,8 @@ const FOLDER_NAME_MAX: usize = 200;
 const FOLDER_TRIES: usize = 20;
 /// Age from which a message without an envelope is not one that is being moved.
 const REAP_SECONDS: i64 = 600;
+/// Domains of one message that are looked at for parts that were split off.
+const NOTED_DOMAINS_MAX: usize = 1000;
 
 impl Queue {
     /// The folder of a domain's deferred entries, whether it exists or not.
@@ -83,8 +85,11 @@ impl Queue {
     pub fn split_before(&self, envelope: &Envelope, places: &[usize], domain: &str) -> Option<QueueId> {
         let id = split_id(envelope, places, domain);
         let bytes = fs::read(self.deferred_folder(domain).join(id.envelope_name())).ok()?;
-        // A torn one was never noted, and its recipients are still here.
-        Envelope::decode(&bytes).is_ok_and(|child| child.id == id).then_some(id)
+        // A torn one was never noted, and its recipients are still here. One of the same name may be another's child.
+        let root = envelope.parent.as_ref().unwrap_or(&envelope.id);
+        Envelope::decode(&bytes)
+            .is_ok_and(|child| child.id == id && child.parent.as_ref() == Some(root))
+            .then_some(id)
     }
 
     /// Removes what interrupted moves left in the folder of `domain`: messages that no envelope names. Whose only link it
@@ -165,7 +170,8 @@ impl Queue {
         let level = self.shared.settings.message_sync;
         let folder = to.parent().unwrap_or(to);
         self.in_folder(folder, level, || match fs::hard_link(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // by an attempt that was interrupted
+            // By an attempt that was interrupted; else the name is another message's.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_same(from, to)? => Ok(()),
             other => other,
         })?;
         sync_folder(folder, level)
@@ -195,10 +201,13 @@ impl Entry {
         if was_control {
             queue.gone();
         }
-        // The old name goes only when the new one stays.
-        sync_folder(&folder, level)?;
-        sync_folder(&queue.shared.control, level)?;
-        fs::remove_file(&old_message)?;
+        // It has moved. The old name goes only when the new one stays; left, it goes at the next start.
+        let gone = sync_folder(&folder, level)
+            .and_then(|()| sync_folder(&queue.shared.control, level))
+            .and_then(|()| fs::remove_file(&old_message));
+        if let Err(why) = gone {
+            queue.shared.log.warning(Category::General, format_args!("{}: {why}", old_message.display()));
+        }
         if let Home::Deferred(domain) = before {
             queue.remove_empty_folders(&domain, &old_message);
         }
@@ -245,6 +254,31 @@ impl Entry {
         Ok(id)
     }
 
+    /// Notes what was split off before a crash that came before the note. At start, before any part can be sent and gone.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn note_splits(&mut self) -> io::Result<()> {
+        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+        for place in self.envelope.pending() {
+            let Some((_, domain)) = self.envelope.recipients[place].address.rsplit_once('@') else {
+                continue;
+            };
+            let domain = domain.to_ascii_lowercase();
+            match groups.iter().position(|(name, _)| *name == domain) {
+                Some(at) => groups[at].1.push(place),
+                None if groups.len() < NOTED_DOMAINS_MAX => groups.push((domain, vec![place])),
+                None => {}
+            }
+        }
+        for (domain, places) in groups {
+            if let Some(id) = self.queue.split_before(&self.envelope, &places, &domain) {
+                self.note_split(&places, &id)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Says durably that these recipients are in the entry `id` now.
     ///
     /// # Errors
@@ -267,6 +301,11 @@ impl Entry {
         recipient.state = State::Pending;
         Some(recipient)
     }
+}
+
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 fn split_id(envelope: &Envelope, places: &[usize], domain: &str) -> QueueId {

@@ -1,8 +1,11 @@
 //! One message of the queue in the hands of the mta.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+
+use commit_journal::sync_file;
+use server_log::Category;
 
 use crate::envelope::BYTES_MAX;
 use crate::queue::{Queue, QueueError};
@@ -40,6 +43,12 @@ impl Entry {
             Ok(_) => return Err(damaged(&queue, id, &home, EnvelopeError::Line("Id"))),
             Err(why) => return Err(damaged(&queue, id, &home, why)),
         };
+        // What stands behind a torn step would never count.
+        let whole = Envelope::whole_length(&bytes);
+        if whole < bytes.len() && (bytes.len() as u64) < BYTES_MAX {
+            file.set_len(whole as u64)?;
+            file.seek(SeekFrom::End(0))?;
+        }
         Ok(Some(Entry { queue, file, home, envelope }))
     }
 
@@ -78,12 +87,39 @@ impl Entry {
         for (place, step) in steps {
             self.envelope.apply(place, step);
         }
-        self.file.write_all(text.as_bytes())
+        let before = self.file.metadata()?.len();
+        let written = self.file.write_all(text.as_bytes());
+        if written.is_err() {
+            let _ = self.file.set_len(before); // half a step; the next load looks again
+        }
+        written
     }
 
-    /// Puts both files into lost+found, with a line in the log. For what nobody can be told of.
-    pub fn set_aside(&self, why: &dyn std::fmt::Display) {
-        self.queue.set_aside_from(&self.home, &self.envelope.id, why);
+    /// What was recorded is on stable storage.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sync(&self) -> io::Result<()> {
+        sync_file(&self.file, self.queue.shared.settings.envelope_sync)
+    }
+
+    /// Keeps a copy of both files in lost+found, with a line in the log, for what nobody can be told of.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn keep_aside(&self, why: &dyn std::fmt::Display) -> io::Result<()> {
+        let (lost, id) = (&self.queue.shared.lost, &self.envelope.id);
+        let there = |result: io::Result<()>| match result {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // by an earlier attempt
+            other => other,
+        };
+        there(fs::hard_link(self.message_path(), lost.join(id.as_str())))?;
+        fs::copy(self.queue.envelope_in(&self.home, id), lost.join(id.envelope_name()))?;
+        self.queue.shared.log.error(
+            Category::General,
+            format_args!("{id}: {why}; a copy of it was put into queue/lost+found"),
+        );
+        Ok(())
     }
 
     /// Nobody waits any more: the envelope goes, then the message.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use crate::QueueId;
 use crate::escape::{escape, unescape};
-use crate::progress::{Step, apply, read_steps};
+use crate::progress::{Step, apply, read_steps, whole_steps_length};
 
 /// Bytes of an envelope file at most: a hundred thousand recipients and their progress.
 pub const BYTES_MAX: u64 = 256 << 20;
@@ -32,6 +32,8 @@ pub struct Recipient {
     /// As RCPT gave it: `never`, or of `success,failure,delay`.
     pub notify: Option<String>,
     pub state: State,
+    /// Others, perhaps none, took its place.
+    pub expanded: bool,
     /// The recipient (from 1) that this one was made from by forwarding or a group.
     pub from: Option<usize>,
     /// By which way, when an account has several; what the mta wrote there.
@@ -204,6 +206,11 @@ impl Envelope {
             apply(&mut envelope, place, step);
         }
         Ok(envelope)
+    }
+
+    /// How many of these bytes are head and whole steps. What stands behind did not happen.
+    pub(crate) fn whole_length(bytes: &[u8]) -> usize {
+        find_end(bytes).map_or(0, |end| end.end + whole_steps_length(&bytes[end.end..]))
     }
 
     /// Applies what was just recorded.

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use base::base36;
 
-/// Values of the five characters behind the second.
-const COUNTER_RANGE: u64 = 36 * 36 * 36 * 36 * 36;
+/// Values of four of the five characters behind the second.
+const FOUR_RANGE: u64 = 36 * 36 * 36 * 36;
+/// Values of the five for messages that come in: the first is not `Z`.
+const COUNTER_RANGE: u64 = 35 * FOUR_RANGE;
 
 /// A queue id; always of the legal form.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -21,12 +23,12 @@ impl QueueId {
         let counter = COUNTER.get_or_init(|| AtomicU64::new(random_start())).fetch_add(1, Ordering::Relaxed);
         let now = base::clock::unix_seconds();
         let second = LAST_SECOND.fetch_max(now, Ordering::Relaxed).max(now); // never back
-        QueueId::of(second, counter)
+        QueueId::of(second, counter % COUNTER_RANGE)
     }
 
     fn of(second: i64, counter: u64) -> QueueId {
         let second = base36::encode(u64::try_from(second).unwrap_or(0), 6);
-        let rest = base36::encode(counter % COUNTER_RANGE, 5);
+        let rest = base36::encode(counter, 5);
         QueueId(format!("{second}{}.{}", &rest[..2], &rest[2..]))
     }
 
@@ -35,7 +37,8 @@ impl QueueId {
         let hash = cause.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        QueueId::of(second, hash ^ (hash >> 29))
+        // Behind a `Z`, where no message that comes in is.
+        QueueId::of(second, COUNTER_RANGE + (hash ^ (hash >> 29)) % FOUR_RANGE)
     }
 
     /// Reads an id.

@@ -145,6 +145,14 @@ pub fn read_steps(bytes: &[u8]) -> impl Iterator<Item = (usize, Step)> + '_ {
         .map_while(|line| Step::decode(std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?))
 }
 
+/// Bytes of the steps up to the first that does not verify.
+pub fn whole_steps_length(bytes: &[u8]) -> usize {
+    let whole = |line: &&[u8]| {
+        line.strip_suffix(b"\n").and_then(|line| Step::decode(std::str::from_utf8(line).ok()?)).is_some()
+    };
+    bytes.split_inclusive(|byte| *byte == b'\n').take_while(whole).map(<[u8]>::len).sum()
+}
+
 /// Changes the envelope as the step says. A step that does not fit changes nothing.
 pub fn apply(envelope: &mut Envelope, place: usize, step: Step) {
     let Some(step) = apply_to_whole(envelope, step) else { return };
@@ -169,12 +177,14 @@ fn replace(envelope: &mut Envelope, place: usize, targets: Vec<Target>) {
     }
     let recipient = &mut envelope.recipients[place];
     recipient.state = State::Done;
+    recipient.expanded = true;
     let (orcpt, notify) = (recipient.orcpt.clone(), recipient.notify.clone());
     envelope.recipients.extend(targets.into_iter().map(|target| Recipient {
         address: target.address,
         orcpt: orcpt.clone(),
         notify: notify.clone(),
         state: State::Pending,
+        expanded: false,
         from: Some(place + 1),
         via: target.via,
     }));

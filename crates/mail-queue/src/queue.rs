@@ -15,7 +15,10 @@ use server_log::{Category, Log};
 
 use crate::entry::{Entry, Home};
 use crate::incoming::IncomingMessage;
-use crate::{EnvelopeError, QueueId};
+use crate::{Envelope, EnvelopeError, QueueId};
+
+/// Names that are tried for a message about another.
+const CAUSED_TRIES: u32 = 8;
 
 /// Where the queue is, and what it promises.
 #[derive(Clone, Debug)]
@@ -140,6 +143,31 @@ impl Queue {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => IncomingMessage::begin(self.clone(), id),
         }
+    }
+
+    /// Begins a message about another one, once for the same cause. Its envelope must say `about` as its parent.
+    ///
+    /// # Errors
+    /// `AlreadyThere` when it was made before.
+    pub fn begin_caused(
+        &self,
+        second: i64,
+        cause: &str,
+        about: &QueueId,
+    ) -> Result<IncomingMessage, QueueError> {
+        // The names are few: one that is taken by something else is passed over.
+        for salt in 0..CAUSED_TRIES {
+            let id = QueueId::derived(second, &format!("{cause} {salt}"));
+            let there = match std::fs::read(self.envelope_path(&id)) {
+                Ok(bytes) => Envelope::decode(&bytes).ok(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.begin_as(id),
+                Err(error) => return Err(error.into()),
+            };
+            if there.is_some_and(|envelope| envelope.parent.as_ref() == Some(about)) {
+                return Err(QueueError::AlreadyThere);
+            }
+        }
+        Err(QueueError::Io(io::Error::other("no free name for a report")))
     }
 
     /// Called with each id that was committed, once. The first caller counts.

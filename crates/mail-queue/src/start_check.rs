@@ -68,7 +68,7 @@ impl Queue {
     }
 
     fn check_one(&self, id: &QueueId, checked: &mut Checked) -> io::Result<()> {
-        let entry = match self.load(id) {
+        let mut entry = match self.load(id) {
             Ok(Some(entry)) => entry,
             Ok(None) => return Ok(()),
             Err(QueueError::Damaged(_)) => {
@@ -78,6 +78,7 @@ impl Queue {
             Err(QueueError::Io(error)) => return Err(error),
             Err(other) => return Err(io::Error::other(other.to_string())),
         };
+        entry.note_splits()?;
         if !entry.envelope.is_open() {
             entry.finish()?;
             checked.finished += 1;
@@ -254,18 +255,41 @@ mod tests {
         assert!(begin.elapsed().as_secs() < 10);
     }
 
+    /// A torn step is cut off, and what is recorded behind it counts.
+    #[test]
+    fn a_torn_step_does_not_hide_those_that_follow() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path());
+        let id = commit(&queue, b"x");
+        let mut file = fs::OpenOptions::new().append(true).open(queue.envelope_path(&id)).unwrap();
+        file.write_all(b"attempt 0 5 4.3.0 disk fu").unwrap();
+        let mut entry = queue.load(&id).unwrap().unwrap();
+        assert_eq!(entry.envelope.attempts, 0);
+        assert!(entry.is_current());
+        entry.record(0, Step::Done).unwrap();
+        entry.record(1, Step::Attempt { next: 9, text: "later".into() }).unwrap();
+        let read = queue.load(&id).unwrap().unwrap().envelope;
+        assert_eq!((read.recipients[0].state.clone(), read.next_attempt), (State::Done, 9));
+    }
+
     #[test]
     fn a_report_is_made_once() {
         let folder = tempfile::tempdir().unwrap();
         let queue = queue(folder.path());
-        let id = QueueId::derived(7, "cause");
-        let make = || -> Result<QueueId, QueueError> {
-            let mut incoming = queue.begin_as(id.clone())?;
+        let about = commit(&queue, b"failed");
+        let make = |about: &QueueId| -> Result<QueueId, QueueError> {
+            let mut incoming = queue.begin_caused(7, "cause", about)?;
             incoming.write_all(b"report").unwrap();
-            incoming.commit(sample())
+            let mut envelope = sample();
+            envelope.parent = Some(about.clone());
+            incoming.commit(envelope)
         };
-        assert_eq!(make().unwrap(), id);
-        assert!(matches!(make(), Err(QueueError::AlreadyThere)));
-        assert_eq!(queue.depth(), 1);
+        let id = make(&about).unwrap();
+        assert_eq!(id.as_str().as_bytes()[6], b'Z', "no message that comes in has such a name");
+        assert!(matches!(make(&about), Err(QueueError::AlreadyThere)));
+        // The same name for another cause is no reason to say nothing.
+        let other = commit(&queue, b"failed too");
+        assert_ne!(make(&other).unwrap(), id);
+        assert_eq!(queue.depth(), 4);
     }
 }

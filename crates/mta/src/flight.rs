@@ -1,7 +1,10 @@
 //! A message whose parts are on their way at the same time: local mailboxes here, one host there.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use server_log::{Category, Log};
 
 use crate::work::Work;
 
@@ -31,6 +34,19 @@ impl Flight {
         let done = work.as_mut().map(|work| act(work));
         self.take_notes(&mut work);
         done
+    }
+
+    /// As [`Flight::with`], for a stage. When it panics, the message stays in the queue and comes again later.
+    pub fn step(&self, module: &str, log: &Log, act: impl FnOnce(&mut Work)) {
+        self.guarded(module, log, || drop(self.with(act)));
+    }
+
+    /// The same for a stage that takes the message only now and then.
+    pub fn guarded(&self, module: &str, log: &Log, act: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(act)).is_err() {
+            log.critical(Category::General, format_args!("{module}: panic; the message stays in the queue"));
+            self.note(|work| work.delay("4.3.0 an internal error, see the log"));
+        }
     }
 
     /// Notes something: now, or when who works on the message has come to an end. Holds up nobody.

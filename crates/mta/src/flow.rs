@@ -1,5 +1,6 @@
 //! The way of a message from stage to stage, and what becomes of it at the end of an attempt.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use mail_queue::{Entry, Obeyed, QueueError, QueueId, Step};
@@ -19,6 +20,8 @@ use crate::work::{Deferral, Group, Work};
 
 /// Seconds after which what found no room comes again.
 const POSTPONED_SECONDS: i64 = 10;
+/// Seconds after which a message comes again that made a stage panic.
+const PANIC_SECONDS: i64 = 600;
 
 /// What the first stage begins with.
 pub enum Start {
@@ -108,12 +111,37 @@ impl Flow {
                 (None, None) => {}
             };
         };
-        let mut work = Box::new(Work::new(entry));
-        account_handler::run(&self.desk, &mut work);
-        self.pools.smtp_router.push(work);
+        self.guarded("account-handler", &id, domain, || {
+            let mut work = Box::new(Work::new(entry));
+            account_handler::run(&self.desk, &mut work);
+            self.pools.smtp_router.push(work);
+        });
     }
 
-    pub fn route(&self, mut work: Box<Work>) {
+    /// Does a step of a message. When it panics, the message stays in the queue and comes again later.
+    fn guarded(&self, module: &str, id: &QueueId, domain: Option<String>, act: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(act)).is_ok() {
+            return;
+        }
+        self.desk.log.critical(
+            Category::General,
+            format_args!("{module}: panic; the message {id} stays in the queue"),
+        );
+        let next = base::clock::unix_seconds().saturating_add(PANIC_SECONDS);
+        self.commands.end(id, &|id, obeyed| self.start_ordered(id, obeyed));
+        match domain {
+            Some(domain) => self.ended(&domain, Ended { unreachable: false, next: Some(next) }),
+            None => self.timetable.add(next, Due::Message(id.clone())),
+        }
+    }
+
+    pub fn route(&self, work: Box<Work>) {
+        let id = work.entry.envelope.id.clone();
+        let domain = work.entry.deferred_domain().map(str::to_owned);
+        self.guarded("smtp-router", &id, domain, || self.route_it(work));
+    }
+
+    fn route_it(&self, mut work: Box<Work>) {
         let mut groups = smtp_router::run(&self.desk, &mut work);
         groups.retain(|group| !self.waits_already(&mut work, group));
         let local = !work.routes.is_empty();
@@ -169,7 +197,7 @@ impl Flow {
     }
 
     pub fn deliver(&self, flight: Arc<Flight>) {
-        flight.with(|work| mailbox_deliver::run(&self.desk, work));
+        flight.step("mailbox-deliver", &self.desk.log, |work| mailbox_deliver::run(&self.desk, work));
         self.onward(flight);
     }
 
@@ -218,7 +246,13 @@ impl Flow {
         }
     }
 
-    pub fn report(&self, mut work: Box<Work>) {
+    pub fn report(&self, work: Box<Work>) {
+        let id = work.entry.envelope.id.clone();
+        let domain = work.entry.deferred_domain().map(str::to_owned);
+        self.guarded("error-handler", &id, domain, || self.report_it(work));
+    }
+
+    fn report_it(&self, mut work: Box<Work>) {
         if let Err(why) = error_handler::run(&self.desk, &mut work) {
             let id = &work.entry.envelope.id;
             self.desk.log.error(Category::General, format_args!("{id}: the report cannot be queued: {why}"));

@@ -53,7 +53,9 @@ impl Local {
             "autoreply-handler",
             settings.autoreply_handler.threads,
             move |flight| {
-                flight.with(|work| autoreply_handler::run(&at, &remembered, work));
+                flight.step("autoreply-handler", &at.log, |work| {
+                    autoreply_handler::run(&at, &remembered, work)
+                });
                 to(flight);
             },
             panicked("autoreply-handler"),
@@ -63,7 +65,8 @@ impl Local {
             "unix-deliver",
             settings.unix_deliver.threads,
             move |flight| {
-                unix_deliver::run(&at, &flight, &|| !stopping.load(Ordering::Relaxed));
+                let go_on = || !stopping.load(Ordering::Relaxed);
+                flight.guarded("unix-deliver", &at.log, || unix_deliver::run(&at, &flight, &go_on));
                 pass(&stopping, flight, &to);
             },
             panicked("unix-deliver"),
@@ -73,7 +76,8 @@ impl Local {
             "prog-deliver",
             settings.prog_deliver.threads,
             move |flight| {
-                prog_deliver::run(&at, &flight, &|| !stopping.load(Ordering::Relaxed));
+                let go_on = || !stopping.load(Ordering::Relaxed);
+                flight.guarded("prog-deliver", &at.log, || prog_deliver::run(&at, &flight, &go_on));
                 pass(&stopping, flight, &to);
             },
             panicked("prog-deliver"),

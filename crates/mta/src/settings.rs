@@ -28,6 +28,10 @@ impl Actions {
         self.0 & 1 != 0
     }
 
+    pub fn hold(self) -> bool {
+        self.0 & 2 != 0
+    }
+
     pub fn postmaster(self) -> bool {
         self.0 & 4 != 0
     }

@@ -129,6 +129,21 @@ impl Work {
             .collect()
     }
 
+    /// Whether somebody has the message by this recipient, or will, or its sender is told that nobody does. Not so for one
+    /// whose place was taken by nobody.
+    pub fn is_served(&self, place: usize) -> bool {
+        let recipients = &self.entry.envelope.recipients;
+        match recipients.get(place) {
+            None => false,
+            Some(one) if !one.expanded => true,
+            // Those who took its place come behind it, so this ends.
+            Some(_) => {
+                let mut behind = recipients.iter().enumerate().skip(place + 1);
+                behind.any(|(at, one)| one.from == Some(place + 1) && self.is_served(at))
+            }
+        }
+    }
+
     /// The addresses a recipient was made from, itself first.
     pub fn ancestry(&self, place: usize) -> Vec<String> {
         let recipients = &self.entry.envelope.recipients;

@@ -63,35 +63,22 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
             work.delay(format!("{address} is the address of {count} entries of the directory"));
         }
         Ok((Found::One(account), folder)) => match account.kind {
-            Kind::Group => expand_group(work, place, &account),
+            Kind::Group => expand_group(desk, work, place, &account),
             Kind::User => user(desk, work, place, account, folder),
         },
     }
 }
 
-/// The entry of an address, and the sub-address when the plain one is nobody's.
+/// The entry of an address, and the sub-address when it has one.
 fn find(
     desk: &Desk,
     message: &str,
     local: &str,
     domain: &str,
 ) -> Result<(Found, Option<String>), DirectoryError> {
-    let directory = &desk.directory;
-    let found = directory.by_address_for(message, &format!("{local}@{domain}"))?;
-    if !matches!(found, Found::Nobody) {
-        return Ok((found, None));
-    }
-    if let Some((base, detail)) = local.split_once('+') {
-        let found = directory.by_address_for(message, &format!("{base}@{domain}"))?;
-        if !matches!(found, Found::Nobody) {
-            return Ok((found, Some(detail.to_owned())));
-        }
-    }
-    if local.eq_ignore_ascii_case("postmaster") {
-        let default = desk.settings.domains.default_domain();
-        return Ok((directory.by_address_for(message, &format!("postmaster@{default}"))?, None));
-    }
-    Ok((Found::Nobody, None))
+    directory::recipient(local, domain, desk.settings.domains.default_domain(), |address| {
+        desk.directory.by_address_for(message, address)
+    })
 }
 
 fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folder: Option<String>) {
@@ -103,7 +90,7 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
         return hosted_elsewhere(desk, work, place, &account, host);
     }
     if let Some(way) = work.way(place) {
-        return take(work, place, account, folder, way);
+        return take(desk, work, place, account, folder, way);
     }
     let ancestry = work.ancestry(place);
     let met_before = ancestry[1..].iter().any(|address| account.has_address(address));
@@ -114,13 +101,13 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
             return work.fail(place, "5.2.4", "too many forwardings one behind the other");
         }
         if !only_mailbox {
-            return split(work, place, &account.forward, ways, &account);
+            return split(desk, work, place, &account.forward, ways, &account);
         }
         let mut to = account.forward.clone();
         if account.delivery.mailbox {
             to.push(account.mail.clone());
         }
-        return expand(work, place, to, &account.mail);
+        return expand(desk, work, place, to, &account.mail);
     }
     if !ways.iter().any(ways::delivers) {
         return work.fail(place, "5.2.4", "the forwardings go in a circle");
@@ -128,11 +115,11 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
     if only_mailbox {
         return work.routes.push((place, Route::Mailbox { account, folder }));
     }
-    split(work, place, &[], ways, &account);
+    split(desk, work, place, &[], ways, &account);
 }
 
 /// A way that was written down in an earlier attempt, or just now.
-fn take(work: &mut Work, place: usize, account: Arc<Account>, folder: Option<String>, way: Way) {
+fn take(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folder: Option<String>, way: Way) {
     if way == Way::Mailbox {
         return work.routes.push((place, Route::Mailbox { account, folder }));
     }
@@ -141,17 +128,18 @@ fn take(work: &mut Work, place: usize, account: Arc<Account>, folder: Option<Str
         // Another command stands in the directory now: mended, perhaps because this one failed.
         return match programs.is_empty() {
             true => work.fail(place, "5.2.1", "the account's program was taken away"),
-            false => split(work, place, &[], programs, &account),
+            false => split(desk, work, place, &[], programs, &account),
         };
     }
     work.routes.push((place, Route::Local { account, way }));
 }
 
 /// Puts forward addresses and ways in a recipient's place, but for what is among the recipients already.
-fn split(work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, account: &Account) {
+fn split(desk: &Desk, work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, account: &Account) {
     let recipients = &work.entry.envelope.recipients;
+    let unmet = unmet(desk, work, place, forward.to_vec(), "");
     let mut targets: Vec<Target> =
-        unmet(work, forward.to_vec(), "").into_iter().map(|address| Target { address, via: None }).collect();
+        unmet.new.into_iter().map(|address| Target { address, via: None }).collect();
     for way in ways {
         // A mailbox keeps the sub-address; of the others two addresses of one user are the same.
         let address = match way {
@@ -188,38 +176,65 @@ fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Accoun
         // It would come back to us: the router's to say where it goes.
         return work.routes.push((place, Route::Elsewhere));
     }
-    expand(work, place, vec![to], "");
+    expand(desk, work, place, vec![to], "");
 }
 
-fn expand_group(work: &mut Work, place: usize, group: &Account) {
+fn expand_group(desk: &Desk, work: &mut Work, place: usize, group: &Account) {
     if work.ancestry(place).len() > CHAIN_MAX {
         return work.fail(place, "5.2.4", "too many groups one inside the other");
     }
     if group.members.is_empty() {
         return work.fail(place, "5.1.1", "the group has no members");
     }
-    expand(work, place, group.members.clone(), "");
+    expand(desk, work, place, group.members.clone(), "");
 }
 
 /// Puts addresses in a recipient's place. Those that have the message already are left out, but for `own`.
-fn expand(work: &mut Work, place: usize, to: Vec<String>, own: &str) {
-    let new = unmet(work, to, own);
-    let wanted = new.len();
-    replace(work, place, Step::Expanded(new), wanted);
+fn expand(desk: &Desk, work: &mut Work, place: usize, to: Vec<String>, own: &str) {
+    let unmet = unmet(desk, work, place, to, own);
+    if unmet.new.is_empty() && !unmet.others {
+        // Nobody would have it, and nobody would know.
+        return work.fail(place, "5.2.4", "the forwardings or groups go in a circle");
+    }
+    let wanted = unmet.new.len();
+    replace(work, place, Step::Expanded(unmet.new), wanted);
 }
 
-/// The addresses that are no recipients yet, and `own`.
-fn unmet(work: &Work, to: Vec<String>, own: &str) -> Vec<String> {
-    let mut new: Vec<String> = Vec::new();
-    for address in to {
-        let known = |other: &str| other.eq_ignore_ascii_case(&address);
-        let there = work.entry.envelope.recipients.iter().any(|recipient| known(&recipient.address));
-        let is_own = !own.is_empty() && known(own);
-        if address.contains('@') && (is_own || !there) && !new.iter().any(|other| known(other)) {
-            new.push(address);
+/// What is left of the addresses that are to take a recipient's place.
+struct Unmet {
+    new: Vec<String>,
+    /// Some have the message, or will, without this.
+    others: bool,
+}
+
+/// The addresses that are no recipients yet, and `own`. One without a domain is in the default one. One that the recipient
+/// was made from is left out: it would go in a circle.
+fn unmet(desk: &Desk, work: &Work, place: usize, to: Vec<String>, own: &str) -> Unmet {
+    let ancestry = work.ancestry(place);
+    let mut unmet = Unmet { new: Vec::new(), others: false };
+    for mut address in to {
+        if !address.contains('@') {
+            address = format!("{}@{}", address.trim(), desk.settings.domains.default_domain());
         }
+        let known = |other: &str| other.eq_ignore_ascii_case(&address);
+        let is_own = !own.is_empty() && known(own);
+        if unmet.new.iter().any(|other| known(other)) {
+            continue;
+        }
+        if !is_own {
+            if ancestry.iter().any(|other| known(other)) {
+                continue;
+            }
+            let recipients = work.entry.envelope.recipients.iter().enumerate();
+            let mut there = recipients.filter(|(_, one)| known(&one.address));
+            if there.any(|(at, _)| work.is_served(at)) {
+                unmet.others = true;
+                continue;
+            }
+        }
+        unmet.new.push(address);
     }
-    new
+    unmet
 }
 
 /// Records that `wanted` new recipients take a place.

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use directory::Found;
 use mail_format::header::header_length;
 use mail_format::report::{RecipientReport, Report};
-use mail_queue::{Entry, Envelope, QueueError, QueueId, Recipient, State, Step};
+use mail_queue::{Entry, Envelope, QueueError, Recipient, State, Step};
 use server_log::Category;
 
 use crate::autoreply::texts;
@@ -31,6 +31,7 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
     let id = work.entry.envelope.id.clone();
     let mut to_sender = Vec::new();
     let mut to_postmaster = Vec::new();
+    let mut held = Vec::new();
     for place in &places {
         let recipient = &work.entry.envelope.recipients[*place];
         let State::Failed { status, text } = &recipient.state else { continue };
@@ -53,6 +54,8 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
         // A report that fails is nobody's but the postmaster's.
         if actions.postmaster() || !has_sender {
             to_postmaster.push(*place);
+        } else if actions.hold() && !actions.reply() {
+            held.push(recipient.address.clone());
         }
     }
     let postmaster = format!("postmaster@{}", desk.settings.domains.default_domain());
@@ -70,14 +73,19 @@ pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
                 Category::General,
                 format_args!("{id}: mail to the postmaster cannot be delivered"),
             );
-            work.entry.set_aside(&"mail to the postmaster cannot be delivered");
+            work.entry.keep_aside(&"mail to the postmaster cannot be delivered")?;
         } else {
             let subject = "Undelivered mail (copy for the postmaster)";
             report(desk, &work.entry, &to_postmaster, &postmaster, Some(subject))?;
         }
     }
+    if !held.is_empty() {
+        // The original did nothing for this bit. With no other, nothing would be left of the message.
+        work.entry.keep_aside(&format_args!("not delivered to {}, and held", held.join(", ")))?;
+    }
     let steps = places.into_iter().map(|place| (place, Step::Reported)).collect();
-    let _ = work.entry.record_all(steps); // not written down, the report is found there the next time
+    // Not written down, the report is found there the next time; unless it has gone its way.
+    let _ = work.entry.record_all(steps).and_then(|()| work.entry.sync());
     Ok(())
 }
 
@@ -101,11 +109,11 @@ fn report(
 ) -> Result<(), QueueError> {
     let envelope = &entry.envelope;
     let cause = format!("{} {places:?} {to}", envelope.delivery_key());
-    let id = QueueId::derived(envelope.arrived(), &cause);
-    let mut message = match desk.queue.begin_as(id.clone()) {
+    let mut message = match desk.queue.begin_caused(envelope.arrived(), &cause, &envelope.id) {
         Err(QueueError::AlreadyThere) => return Ok(()),
         other => other?,
     };
+    let id = message.id().clone();
     let host = &desk.settings.host_name;
     let recipients: Vec<RecipientReport> =
         places.iter().filter_map(|place| recipient_report(&envelope.recipients[*place], envelope)).collect();
@@ -138,6 +146,7 @@ fn report(
     copy_original(entry, full, &mut message)?;
     message.write_all(report.end().as_bytes())?;
     let mut about = Envelope::new(id);
+    about.parent = Some(envelope.id.clone());
     about.relay_offset = relay_offset;
     about.eight_bit = true;
     about.protocol = "local".into();

@@ -43,7 +43,8 @@ pub fn run(desk: &Desk, work: &mut Work) {
                 }
                 steps.push((place, Step::Done));
             }
-            Err(why @ (StoreError::TooBig(_) | StoreError::CannotCreate(_))) => {
+            // What cannot be created is a slip in the configuration, which somebody will mend.
+            Err(why @ StoreError::TooBig(_)) => {
                 steps.push((place, failed("5.2.0", why.to_string())));
             }
             Err(why) => work.delay(format!("{uid}: {why}")),

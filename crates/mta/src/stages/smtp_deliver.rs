@@ -121,6 +121,7 @@ pub fn run(flow: &Flow) {
                     format_args!("smtp-deliver: panic; {} stays in the queue", job.id),
                 );
                 connection = None;
+                job.flight.note(|work| work.delay("4.3.0 an internal error, see the log"));
                 flow.part_done(&job.flight);
                 continue;
             };

@@ -74,14 +74,8 @@ fn find(session: &Session, recipient: &Address, look_ups: &mut LookUps) -> Resul
         look_ups.push((address, found.clone()));
         Ok(found)
     };
-    let mut found = look_up(recipient.to_string())?;
-    if let (Found::Nobody, Some((base, _))) = (&found, recipient.local.split_once('+')) {
-        let base = Address { local: base.to_owned(), domain: recipient.domain.clone() };
-        found = look_up(base.to_string())?;
-    }
-    if matches!(found, Found::Nobody) && recipient.is_postmaster() {
-        // RFC 5321 §4.5.1: every domain has a postmaster.
-        found = look_up(format!("postmaster@{}", domains.default_domain()))?;
-    }
-    Ok(found)
+    directory::recipient(&recipient.local, &recipient.domain, domains.default_domain(), |address| {
+        look_up(address.to_owned())
+    })
+    .map(|(found, _)| found)
 }
