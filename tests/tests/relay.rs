@@ -357,3 +357,85 @@ fn a_kill_while_sending_and_deferring_loses_nothing() {
     instance.wait_for_messages("bob", u32::try_from(total).unwrap());
     assert!(fs::read_dir(instance.path("queue/lost+found")).unwrap().count() == 0);
 }
+
+/// S61, S62, S63: an answer is kept for its TTL; with the cache off every message asks, and the log says so.
+#[test]
+fn dns_answers_are_kept_unless_the_cache_is_off() {
+    for (size, queries) in [("1000", 1), ("-1", 2)] {
+        let world = World::new();
+        let mx = world.domain("remote.test");
+        let instance = world.setup().set("service.smtp.dnscachesize", size).start();
+        for number in 1..=2 {
+            send(&instance, &["x@remote.test"], "look up");
+            mx.wait_for(number);
+            instance.wait_for_empty_queue();
+            // The connection ends before the next message, so that the hosts are needed again.
+            mx.wait_until("the connection to end", |seen| seen.open == 0);
+        }
+        assert_eq!(world.dns.count("remote.test", "MX"), queries, "dnscachesize {size}");
+        let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        let said = log.contains("General Notice: DNS cache is disabled");
+        assert_eq!(said, size == "-1");
+    }
+}
+
+/// S58: a better host that failed is left alone within the TTL.
+#[test]
+fn a_dead_better_host_is_tried_once_within_the_ttl() {
+    let world = World::new();
+    let (first, second) = (world.host("mx1.remote.test", 60), world.host("mx2.remote.test", 60));
+    world.dns.add("remote.test", "MX", 60, "10 mx1.remote.test");
+    world.dns.add("remote.test", "MX", 60, "20 mx2.remote.test");
+    let dead = StubMta::new().at(first).on(Step::Greeting, &[Act::Close]).start();
+    let good = StubMta::new().at(second).start();
+    let instance = world.setup().start();
+    for number in 1..=3 {
+        send(&instance, &["x@remote.test"], "better");
+        good.wait_for(number);
+        good.wait_until("the connection to end", |seen| seen.open == 0);
+    }
+    assert_eq!(dead.seen().connections, 1);
+}
+
+/// S71, S72: a domain that matches is remote, whoever is here.
+#[test]
+fn remotemaildomains_are_remote_though_somebody_is_here() {
+    let world = World::new();
+    let mx = world.domain("example.test");
+    let instance = world
+        .setup()
+        .set("service.smtp.smtp-router.remotemaildomains", "(!*.mydom && !*.otherdom && !localhost)")
+        .start();
+    send(&instance, &["bob@example.test"], "elsewhere");
+    assert_eq!(mx.wait_for(1)[0].recipients(), ["bob@example.test"]);
+    instance.wait_for_empty_queue();
+    assert_eq!(instance.imap("bob").exists("INBOX"), 0);
+}
+
+/// S35: who does not greet in time is given up, and the message waits.
+#[test]
+fn a_host_that_does_not_greet_in_time_is_given_up_and_the_message_waits() {
+    let world = World::new();
+    let address = world.host("mx.silent.test", 60);
+    world.dns.add("silent.test", "MX", 60, "10 mx.silent.test");
+    let silent = StubMta::new().at(address).on(Step::Greeting, &[Act::Silence]).start();
+    let instance = world.setup().set("service.smtp.smtp-deliver.timeoutgreet", "1").start();
+    send(&instance, &["x@silent.test"], "patience");
+    let found = wait_for_deferred(&instance, 1);
+    let envelope = fs::read_to_string(&found[0]).unwrap();
+    assert!(envelope.contains("greeting"), "{envelope}");
+    assert_eq!(silent.seen().connections, 1);
+}
+
+/// A user whose mailbox is on another host of the site: the address becomes one of that host.
+#[test]
+fn mail_of_a_user_on_another_host_goes_there() {
+    let world = World::new();
+    let mx = world.domain("other.test");
+    let mut instance = world.setup().create();
+    run(instance.tool("dirutil").args(["change", "bob", "--set", "mailHost=other.test"]));
+    instance.start_all();
+    send(&instance, &["bob@example.test"], "there");
+    assert_eq!(mx.wait_for(1)[0].recipients(), ["bob@other.test"]);
+    instance.wait_for_empty_queue();
+}

@@ -38,7 +38,9 @@ impl Flight {
 
     /// As [`Flight::with`], for a stage. When it panics, the message stays in the queue and comes again later.
     pub fn step(&self, module: &str, log: &Log, act: impl FnOnce(&mut Work)) {
-        self.guarded(module, log, || drop(self.with(act)));
+        self.guarded(module, log, || {
+            self.with(act);
+        });
     }
 
     /// The same for a stage that takes the message only now and then.
