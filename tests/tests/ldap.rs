@@ -288,3 +288,22 @@ fn a_message_costs_one_look_up_for_each_recipient() {
     site.instance.wait_for_empty_queue();
     assert_eq!(of_recipients(&site), before + 2);
 }
+
+/// S101: the caches are a process's own, so a user costs one search for each process and no more.
+#[test]
+fn each_process_remembers_for_itself() {
+    let mut site = site(1, |instance| instance.set("service.imap.numprocesses", "2"));
+    site.instance.start_one("store");
+    site.instance.start_one("imap");
+    // Enough that both processes get some: the kernel chooses by the client's port.
+    for _ in 0..24 {
+        assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+    }
+    assert!(log_in_imap(&site.instance, "bob", "bob-secret").contains("OK"));
+    let of = |name: &str| {
+        let about = format!("(uid={name})");
+        site.servers[0].searches().iter().filter(|line| line.contains(&about)).count()
+    };
+    wait_for("bob's search", || (of("bob") == 1).then_some(()));
+    assert_eq!(of("alice"), 2);
+}
