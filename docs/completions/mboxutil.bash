@@ -23,7 +23,7 @@ _mboxutil() {
 
     case "${cmd}" in
         mboxutil)
-            opts="-l -p -x -s -c -d -r -h -V --instance --help --version"
+            opts="-l -p -x -s -c -d -r -h -V --instance --force --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -144,7 +144,7 @@ fn mailq_counts_the_envelopes_of_each_domain() {
         assert!(detail.contains(&id(number)), "{detail}");
     }
     assert!(!detail.contains(&id(4)) && !detail.contains(&id(5)), "{detail}");
-    assert!(detail.contains("last: connection refused") && detail.contains("1 attempts"), "{detail}");
+    assert!(detail.contains("last: connection refused") && detail.contains("1 attempt,"), "{detail}");
     let empty = Setup::default().create();
     assert_eq!(mailq(&empty, &[]), "Mail queue is empty.\n");
 }

@@ -59,10 +59,16 @@ pub fn run(
 fn work(arguments: &Arguments, input: &mut dyn Read, try_again: &mut bool) -> Result<(), String> {
     let targets = targets(arguments)?;
     let return_path = arguments.return_path.as_deref().map(return_path).transpose()?;
-    let store = Site::open(arguments.instance.as_deref(), "deliver")?.store()?;
+    let site = Site::open(arguments.instance.as_deref(), "deliver")?;
+    let store = site.store()?;
     let (flags, keywords) = flags(&arguments.flags)?;
     let mut spool = tempfile::tempfile().map_err(|why| why.to_string())?;
     copy_with_crlf(input, &mut spool).map_err(|why| format!("standard input: {why}"))?;
+    if spool.metadata().map_err(|why| why.to_string())?.len() == 0 {
+        return Err("there is no message on standard input".into());
+    }
+    let found = |target| if arguments.create { Ok(target) } else { existing(&site, &store, target) };
+    let targets = targets.into_iter().map(found).collect::<Result<Vec<_>, _>>()?;
     for target in targets {
         let message =
             NewMessage { flags, keywords: keywords.clone(), internal_date_ns: base::clock::unix_nanos() };
@@ -74,6 +80,22 @@ fn work(arguments: &Arguments, input: &mut dyn Read, try_again: &mut bool) -> Re
         )?;
     }
     Ok(())
+}
+
+/// The mailbox, if it is there; the INBOX of a user who has had no mail yet is made, as SMTP makes it.
+fn existing(site: &Site, store: &Store, target: MailboxName) -> Result<MailboxName, String> {
+    if store.exists(&target).map_err(|why| format!("{target}: {why}"))? {
+        return Ok(target);
+    }
+    let missing = || format!("{target}: it does not exist (-c makes it)");
+    let owner = target.owner().ok_or_else(missing)?;
+    let Some(user) = site.user(owner)? else { return Err(format!("{owner}: no such user")) };
+    let uid = user.uid.as_deref().unwrap_or(owner);
+    if !target.is_inbox() {
+        return Err(missing());
+    }
+    store.ensure_user_in(uid, user.partition.as_deref()).map_err(|why| format!("{target}: {why}"))?;
+    MailboxName::inbox(uid).map_err(|why| format!("{target}: {why}"))
 }
 
 fn targets(arguments: &Arguments) -> Result<Vec<MailboxName>, String> {

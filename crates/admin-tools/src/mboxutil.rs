@@ -40,6 +40,9 @@ struct Arguments {
     /// Rename a mailbox and all below it
     #[arg(short, num_args = 2, value_names = ["OLD", "NEW"])]
     rename: Vec<String>,
+    /// With -c and -r: also where no user can see it
+    #[arg(long)]
+    force: bool,
 }
 
 /// The command line, for the generated documents.
@@ -56,10 +59,38 @@ fn name(text: &str) -> Result<MailboxName, String> {
     MailboxName::parse(text).map_err(|why| format!("{}: {why}", base::escape(text)))
 }
 
+/// The name of a mailbox that is to be made: no wildcard in it, which no client could say (RFC 3501 §5.1), and somebody
+/// can see it.
+fn new_name(site: &Site, text: &str, force: bool) -> Result<MailboxName, String> {
+    let mailbox = name(text)?;
+    if text.contains(['*', '%']) {
+        return Err(format!("{mailbox}: * and % are wildcards, and cannot be in the name of a mailbox"));
+    }
+    if force {
+        return Ok(mailbox);
+    }
+    let Some(owner) = mailbox.owner() else {
+        let first = mailbox.as_str().split('/').next().unwrap_or("");
+        let hint = match site.user(first) {
+            Ok(Some(_)) => format!("did you mean user/{mailbox}?"),
+            _ => format!("did you mean user/<uid>/{mailbox}?"),
+        };
+        return Err(format!(
+            "{mailbox}: no user could see it, for shared folders are not there yet; {hint} (--force makes it all the same)"
+        ));
+    };
+    match site.user(owner) {
+        Ok(Some(_)) => Ok(mailbox),
+        Ok(None) => Err(format!("{mailbox}: there is no user {owner} (--force makes it all the same)")),
+        Err(why) => Err(format!("{mailbox}: {why} (--force makes it all the same)")),
+    }
+}
+
 fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
-    let store = Site::open(arguments.instance.as_deref(), "mboxutil")?.store()?;
+    let site = Site::open(arguments.instance.as_deref(), "mboxutil")?;
+    let store = site.store()?;
     if let Some(mailbox) = arguments.create.first() {
-        let mailbox = name(mailbox)?;
+        let mailbox = new_name(&site, mailbox, arguments.force)?;
         let made = match arguments.create.get(1) {
             Some(partition) => store.create_in(&mailbox, None, partition),
             None => store.create(&mailbox, None),
@@ -67,7 +98,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
         return made.map_err(|why| format!("{mailbox}: {why}"));
     }
     if let [old, new] = arguments.rename.as_slice() {
-        let (old, new) = (name(old)?, name(new)?);
+        let (old, new) = (name(old)?, new_name(&site, new, arguments.force)?);
         return store.rename(&old, &new).map_err(|why| format!("{old}: {why}"));
     }
     match (&arguments.delete, &arguments.pattern) {
@@ -90,7 +121,12 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
             Ok(())
         }
         (Some(_), _) => Err("-d takes a mailbox, or -p PATTERN".into()),
-        (None, pattern) => each(&store, pattern.as_deref(), |listed| show(&store, &arguments, listed, out)),
+        (None, pattern) => {
+            if !arguments.short && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+                writeln!(out, "{:>9} {:>9} mailbox", "messages", "KB").map_err(broken)?;
+            }
+            each(&store, pattern.as_deref(), |listed| show(&store, &arguments, listed, out))
+        }
     }
 }
 

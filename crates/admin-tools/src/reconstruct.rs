@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::{CommandFactory, Parser};
 use message_store::{Difference, MailboxName, Store, StoreError};
 
-use crate::site::{Site, broken, run_tool};
+use crate::site::{Site, broken, count, run_tool};
 
 const PAGE: usize = 1000;
 /// Mailboxes between two lines of progress.
@@ -137,7 +137,12 @@ impl<'s> Run<'s> {
             let status = self.store.open_mailbox(name).and_then(|mailbox| mailbox.status());
             let status = status.map_err(|why| format!("{name}: {why}"))?;
             self.messages += status.exists as usize;
-            return writeln!(out, "{name}: {} messages", status.exists).map_err(broken);
+            return writeln!(
+                out,
+                "{name}: {}",
+                count(usize::try_from(status.exists).unwrap_or(usize::MAX), "message")
+            )
+            .map_err(broken);
         }
         match self.store.reconstruct(name) {
             Ok(done) => {
@@ -152,7 +157,13 @@ impl<'s> Run<'s> {
                 .map_err(broken)
             }
             // S167: the list is authoritative.
-            Err(StoreError::NotFound) => Err(format!("{name} does not exist (see reconstruct -m)")),
+            Err(StoreError::NotFound) => {
+                let inbox = MailboxName::inbox(name.as_str()).ok().filter(|_| name.owner().is_none());
+                match inbox.filter(|inbox| self.store.exists(inbox).unwrap_or(false)) {
+                    Some(inbox) => Err(format!("{name} does not exist; did you mean {inbox}?")),
+                    None => Err(format!("{name} does not exist (reconstruct -m adds what is on disk)")),
+                }
+            }
             Err(why) => Err(format!("{name}: {why}")),
         }
     }
@@ -184,9 +195,13 @@ impl<'s> Run<'s> {
     fn summary(&self, out: &mut dyn Write) -> Result<(), String> {
         writeln!(
             out,
-            "{} mailboxes, {} messages, {} without a record, {} lost, {} failed in {:.1} s",
-            self.mailboxes,
-            self.messages,
+            "{}, {}, {} without a record, {} lost, {} failed in {:.1} s",
+            if self.mailboxes == 1 {
+                "1 mailbox".to_owned()
+            } else {
+                format!("{} mailboxes", self.mailboxes)
+            },
+            count(self.messages, "message"),
             self.added,
             self.lost,
             self.failed,

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use directory::{Entry, Found};
 use message_store::{Store, StoreLog, StoreSettings, Wait};
 use server_config::{Config, Instance};
 use server_log::Log;
@@ -34,6 +36,20 @@ impl Site {
         Store::open(settings, StoreLog::to(&self.log)).map_err(|why| format!("store: {why}"))
     }
 
+    /// The user with this uid; `None` when there is none.
+    ///
+    /// # Errors
+    /// The directory cannot be asked, or several have the uid.
+    pub fn user(&self, uid: &str) -> Result<Option<Arc<Entry>>, String> {
+        let directory =
+            directory::open(&self.config, &self.instance, &self.log).map_err(|why| why.to_string())?;
+        match directory.by_uid(uid).map_err(|why| why.to_string())? {
+            Found::One(entry) => Ok(Some(entry)),
+            Found::Nobody => Ok(None),
+            Found::Several(count) => Err(format!("{count} entries have the uid {}", base::escape(uid))),
+        }
+    }
+
     /// The file of the embedded directory.
     pub fn directory_file(&self) -> PathBuf {
         let set = self.config.get(&server_config::parameters::local::DIRECTORY_LDIF);
@@ -55,6 +71,11 @@ pub fn run_tool<A: clap::Parser>(
     };
     let done = work(arguments, out, err);
     crate::configutil::finish(done, name, err)
+}
+
+/// `1 message`, `2 messages`.
+pub fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// A write to standard output that failed: the reader has gone.

@@ -63,10 +63,10 @@ pub fn entry(folder: &Folder, id: &QueueId, envelope: &Envelope, out: &mut dyn W
     }
     writeln!(
         out,
-        "  arrived {} s ago, {} bytes, {} attempts, next in {} s",
+        "  arrived {} s ago, {} bytes, {}, next in {} s",
         now.saturating_sub(envelope.arrived()),
         envelope.message_size,
-        envelope.attempts,
+        crate::site::count(usize::try_from(envelope.attempts).unwrap_or(usize::MAX), "attempt"),
         envelope.next_attempt.saturating_sub(now).max(0)
     )?;
     if envelope.held {
