@@ -107,6 +107,7 @@ fn every_module_has_the_workers_it_was_given() {
         "unix-deliver",
         "prog-deliver",
         "autoreply-handler",
+        "smtp-deliver",
     ];
     let mut setup = Setup::default();
     for (index, module) in modules.iter().enumerate() {
@@ -124,6 +125,7 @@ fn every_module_has_the_workers_it_was_given() {
         ("unix-deliver", 5),
         ("prog-deliver", 6),
         ("autoreply-handler", 7),
+        ("smtp-deliver", 8),
     ] {
         assert_eq!(workers(pid, module), count, "{module}: {:?}", threads(pid));
     }

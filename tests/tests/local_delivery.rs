@@ -438,6 +438,49 @@ fn a_crash_doubles_neither_native_mail_nor_answers() {
     instance.wait_for_messages("daemon", senders.len() as u32);
 }
 
+/// S25, S26: which modules log a line for each message by default, and that the switches turn that around.
+#[test]
+fn each_module_logs_as_its_switch_says_and_by_default_as_the_table_says() {
+    let by_default = [
+        ("smtp-accept", true),
+        ("account-handler", false),
+        ("smtp-router", false),
+        ("mailbox-deliver", false),
+        ("smtp-deliver", true),
+        ("unix-deliver", true),
+        ("prog-deliver", true),
+        ("autoreply-handler", true),
+        ("error-handler", true),
+    ];
+    for inverted in [false, true] {
+        let programs = Programs::new();
+        programs.script("fails", "exit 1");
+        let spool = tempfile::tempdir().unwrap();
+        let mut setup = programs
+            .setup(&["alice", "daemon", "fails"])
+            .set("local.service.smtp.unix-deliver.mailspool", spool.path().to_str().unwrap());
+        for (module, logs) in by_default.iter().filter(|_| inverted) {
+            setup = setup.set(&format!("service.smtp.{module}.log"), if *logs { "no" } else { "yes" });
+        }
+        let mut instance = setup.create();
+        change(&instance, "daemon", &["+mailDeliveryOption=native", "mailAutoReplyMode=reply"]);
+        change(&instance, "fails", &["mailDeliveryOption=program", "mailProgramDeliveryInfo=fails"]);
+        instance.start_all();
+        send(&instance, "alice@example.test", "daemon@example.test", "Subject: x\r\n\r\nx\r\n");
+        send(&instance, "alice@example.test", "fails@example.test", "Subject: x\r\n\r\nx\r\n");
+        instance.wait_for_empty_queue();
+        let log = log(&instance);
+        for (module, logs) in by_default {
+            let set = run(instance.tool("configutil").args(["-o", &format!("service.smtp.{module}.log")]));
+            assert_eq!(set.trim() == "yes", logs != inverted, "{module}: {set}");
+            // smtp-deliver has nothing to do here. error-handler's other switch is the sum of its actions.
+            let is_seen = module != "smtp-deliver" && !(module == "error-handler" && inverted);
+            let line = log.lines().any(|line| line.contains(&format!("Notice: {module}: ")));
+            assert!(!is_seen || line == (logs != inverted), "{module}: {log}");
+        }
+    }
+}
+
 /// The original's way: a program with the uid, and the sender if it is wanted.
 #[test]
 fn native_delivery_may_be_a_program() {
