@@ -439,3 +439,35 @@ fn mail_of_a_user_on_another_host_goes_there() {
     assert_eq!(mx.wait_for(1)[0].recipients(), ["bob@other.test"]);
     instance.wait_for_empty_queue();
 }
+
+/// X4, and S25 for smtp-deliver: what this host answers by itself goes out with the null sender; a user who forwards to
+/// another host, keeps a copy and is away does all of it once.
+#[test]
+fn an_answer_goes_to_another_host_with_the_null_sender() {
+    for logs in ["yes", "no"] {
+        let world = World::new();
+        let mx = world.domain("remote.test");
+        let mut instance = world.setup().set("service.smtp.smtp-deliver.log", logs).create();
+        let mut tool = instance.tool("dirutil");
+        tool.args(["change", "bob", "--set", "mailAutoReplyMode=vacation"]);
+        run(tool.args(["--set", "mailForwardingAddress=copy@remote.test"]));
+        instance.start_all();
+        let mut smtp = instance.smtp();
+        smtp.ok("EHLO client.example.org");
+        let text = "To: bob@example.test\r\nSubject: lunch\r\n\r\nx\r\n";
+        smtp.send_message("s@remote.test", &["bob@example.test"], text);
+        let messages = mx.wait_for(2);
+        let of = |to: &str| messages.iter().find(|message| message.recipients() == [to]).unwrap();
+        assert_eq!(of("copy@remote.test").sender(), "s@remote.test");
+        let answer = of("s@remote.test");
+        assert_eq!(answer.sender(), "");
+        let answer = answer.text();
+        assert!(answer.starts_with("Received: by "), "no Return-Path in transit: {answer}");
+        assert!(answer.contains("\r\nAuto-Submitted: auto-replied\r\n"), "{answer}");
+        instance.wait_for_empty_queue();
+        instance.wait_for_messages("bob", 1);
+        assert_eq!(mx.seen().received.len(), 2);
+        let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        assert_eq!(log.contains("SMTP-Deliver:"), logs == "yes", "{log}");
+    }
+}
