@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -13,12 +13,20 @@ use black_box::{Act, Instance, Setup, Step, StubDns, StubMta, run};
 fn address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let pid = std::process::id();
-    Ipv4Addr::new(127, 200, (pid & 0xff) as u8, NEXT.fetch_add(1, Ordering::Relaxed))
+    Ipv4Addr::new(
+        127,
+        200 + ((pid >> 8) % 50) as u8,
+        (pid & 0xff) as u8,
+        NEXT.fetch_add(1, Ordering::Relaxed),
+    )
 }
 
-/// A port that is free on every loopback address that the tests use: on the wildcard.
+/// A port of its own for each remote world, below those that the system gives to clients.
 fn port() -> u16 {
-    TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let offset =
+        std::process::id().wrapping_mul(37).wrapping_add(u32::from(NEXT.fetch_add(1, Ordering::Relaxed)));
+    20_000 + (offset % 12_000) as u16
 }
 
 /// A remote world: a name server, and mail servers that all listen on one port.
@@ -425,6 +433,21 @@ fn a_host_that_does_not_greet_in_time_is_given_up_and_the_message_waits() {
     let envelope = fs::read_to_string(&found[0]).unwrap();
     assert!(envelope.contains("greeting"), "{envelope}");
     assert_eq!(silent.seen().connections, 1);
+}
+
+/// S25: whether smtp-deliver logs its messages.
+#[test]
+fn smtp_deliver_logs_its_messages_when_it_is_told_to() {
+    for log in ["yes", "no"] {
+        let world = World::new();
+        let mx = world.domain("remote.test");
+        let instance = world.setup().set("service.smtp.smtp-deliver.log", log).start();
+        send(&instance, &["x@remote.test"], "logged");
+        mx.wait_for(1);
+        instance.wait_for_empty_queue();
+        let text = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        assert_eq!(text.contains("General Notice: SMTP-Deliver:"), log == "yes", "{text}");
+    }
 }
 
 /// A user whose mailbox is on another host of the site: the address becomes one of that host.
