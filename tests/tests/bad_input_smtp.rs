@@ -6,7 +6,7 @@
 //! Left out, since what they are about is not built yet:
 //! * MAIL 8bit addr SMTPUTF8: SMTPUTF8 is not offered; `commands` holds its refusal.
 //! * STARTTLS+NOOP injected (no TLS offered): every instance has a certificate here; the case with TLS is in `log_in`.
-//! * AUTH 10 wrong passwords on ten connections: failures are counted per connection (their pauses are in smtp.rs).
+//! * AUTH 10 wrong passwords on ten connections: see guessing.rs.
 //! * TLS session ticket of 465 offered on 25: both ports are one process with one certificate.
 //! * MTA-STS policies, MX records, answers of remote servers: relaying.
 //!

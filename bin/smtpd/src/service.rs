@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use connection::{Io, Session};
-use directory::{Authenticator, Directory, Found, LocalDomains};
+use directory::{Authenticator, Directory, Found, LocalDomains, LogIns};
 use dispatcher::Service;
 use dispatcher::daemon::{self, Program, Site};
 use mail_queue::{Queue, QueueSettings};
@@ -88,7 +88,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let accept = Accept::new(
         Settings::from_config(&config),
         queue,
-        Authenticator::new(directory, &config),
+        LogIns::new(Authenticator::new(directory, &config), &config),
         site.log.clone(),
         Box::new(move || reread.read_again().map(|config| Settings::from_config(&config))),
     );

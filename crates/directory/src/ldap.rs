@@ -233,6 +233,11 @@ impl Directory for LdapDirectory {
         self.refusals.wait_like_one(begun);
     }
 
+    /// The servers hash; here a check takes one of the connections, of which half are left to the searches of others.
+    fn checks_at_once(&self) -> usize {
+        (self.settings().pool_size / 2).max(1)
+    }
+
     /// Reads every user each time, by pages: LDAP has no portable way to begin in the middle.
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>> {
         let after = after.map(str::to_lowercase);

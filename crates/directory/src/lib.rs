@@ -2,15 +2,19 @@
 //!
 //! One trait, [`Directory`], for every kind of directory: LDAP servers ([`ldap`]), and the embedded one ([`embedded`]), an
 //! LDIF file with the object classes and attributes of the LDAP schema, which can be loaded into a real directory on the
-//! day it is outgrown. [`Authenticator`] is what servers ask; it holds the cache of log-ins.
+//! day it is outgrown. [`LogIns`] is what sessions ask, without waiting; [`Authenticator`] behind it holds the cache of
+//! log-ins.
 
 pub mod authenticator;
+mod bounded;
 pub mod domains;
 pub mod edit;
 pub mod embedded;
 pub mod entry;
+pub mod guesses;
 pub mod ldap;
 pub mod ldif;
+pub mod log_ins;
 pub mod log_line;
 pub mod password;
 pub mod schema;
@@ -27,6 +31,7 @@ pub use domains::LocalDomains;
 pub use embedded::Embedded;
 pub use entry::{DeliveryOptions, Entry, Kind, Service};
 pub use ldap::LdapDirectory;
+pub use log_ins::{Answer, Asked, LogIns, Pending};
 pub use log_line::{BadLogIn, GoodLogIn};
 
 /// What was found under an address or uid.
@@ -106,6 +111,11 @@ pub trait Directory: Send + Sync {
         None
     }
 
+    /// How many passwords are worth checking at the same time: each may keep a processor busy.
+    fn checks_at_once(&self) -> usize {
+        password::slow_at_once()
+    }
+
     /// Users by uid, those after `after`, at most `limit`.
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>>;
 }
@@ -150,7 +160,8 @@ pub fn recipient(
 pub fn by_login(directory: &dyn Directory, login: &str) -> Result<Found> {
     match directory.by_uid(login)? {
         Found::Nobody if login.contains('@') => match directory.by_address(login)? {
-            Found::One(entry) if entry.kind == Kind::Group => Ok(Found::Nobody),
+            // Who takes the mail of a whole domain has not every name in it.
+            Found::One(entry) if entry.kind == Kind::Group || !entry.has_address(login) => Ok(Found::Nobody),
             found => Ok(found),
         },
         found => Ok(found),

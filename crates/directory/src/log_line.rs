@@ -16,6 +16,9 @@ const NAME_CHARS_MAX: usize = 100;
 pub const WRONG: &str = "wrong user name or password";
 /// Why a log-in failed that had the right password (S109).
 pub const NOT_ALLOWED: &str = "service not allowed";
+/// Why a log-in was put off without a look at its password.
+pub const TOO_MANY_WAIT: &str = "put off: too many others wait";
+pub const TOO_MANY_WRONG: &str = "put off: too many wrong passwords";
 
 /// A log-in that failed.
 pub struct BadLogIn<'a> {

@@ -1,7 +1,7 @@
 //! Stored passwords: `{SCHEME}` and its text (RFC 2307 §5.3). New ones are Argon2id; the other schemes are verified.
 //!
-//! Slow hashes run two at a time in a process, so that a flood of log-ins takes no more than 40 MB and leaves the
-//! processor to those who are in.
+//! Slow hashes run as many at a time as there are processors, at most eight, so that a flood of log-ins takes no more than
+//! 160 MB. Daemons make them in threads of their own ([`crate::log_ins`]).
 
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
@@ -16,8 +16,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// Slow hashes at the same time.
-const SLOW_AT_ONCE: usize = 2;
+/// Slow hashes at the same time, at most.
+const SLOW_AT_ONCE_MAX: usize = 8;
 /// Iterations of PBKDF2 that are believed; more is an attack on the processor.
 const PBKDF2_ITERATIONS_MAX: usize = 10_000_000;
 /// 19 MiB, two passes, one lane: OWASP's recommendation for Argon2id; 33 ms here.
@@ -120,6 +120,14 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 static BUSY: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 
+/// Slow hashes that run at the same time in this process.
+pub fn slow_at_once() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(SLOW_AT_ONCE_MAX)
+    })
+}
+
 /// The right to hash slowly; waits for its turn.
 struct Turn;
 
@@ -127,7 +135,7 @@ impl Turn {
     fn take() -> Turn {
         let busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
         let mut busy =
-            FREED.wait_while(busy, |busy| *busy >= SLOW_AT_ONCE).unwrap_or_else(PoisonError::into_inner);
+            FREED.wait_while(busy, |busy| *busy >= slow_at_once()).unwrap_or_else(PoisonError::into_inner);
         *busy += 1;
         Turn
     }

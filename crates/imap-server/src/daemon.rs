@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::Authenticator;
+use directory::{Authenticator, LogIns};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{Listener, Service, TlsMode};
 use message_store::{Store, StoreLog, StoreSettings};
@@ -63,10 +63,10 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         .map_err(|why| format!("store: {why}"))?;
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
-    let authenticator = Authenticator::new(directory, &config);
+    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config);
     let reread = site.clone();
     let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
     let settings = Settings::from_config(&config);
-    let server = Server::new(settings, store, authenticator, site.log.clone(), Box::new(reload));
+    let server = Server::new(settings, store, log_ins, site.log.clone(), Box::new(reload));
     Ok(Arc::new(ImapService(Arc::new(server))))
 }

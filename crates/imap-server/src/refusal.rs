@@ -23,6 +23,8 @@ pub enum Refusal {
     Disallowed,
     /// The directory does not answer.
     Unavailable,
+    TooManyLogIns,
+    TooManyGuesses,
     NoSuchMailbox,
     /// The name, or the place, cannot be used.
     Cannot(&'static str),
@@ -67,6 +69,10 @@ impl Refusal {
             Refusal::WrongPassword => ("NO", "AUTHENTICATIONFAILED", "Wrong user name or password"),
             Refusal::Disallowed => ("NO", "CONTACTADMIN", "This service is not enabled for you"),
             Refusal::Unavailable => ("NO", "UNAVAILABLE", "The directory does not answer; try again later"),
+            Refusal::TooManyLogIns => {
+                ("NO", "UNAVAILABLE", "Too many log-ins at the moment; try again later")
+            }
+            Refusal::TooManyGuesses => ("NO", "UNAVAILABLE", "Too many wrong passwords; try again later"),
             Refusal::NoSuchMailbox => ("NO", "NONEXISTENT", "No such mailbox"),
             Refusal::Cannot(text) => ("NO", "CANNOT", *text),
             Refusal::NoPermission => ("NO", "NOPERM", "Not permitted"),

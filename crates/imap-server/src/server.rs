@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use connection::Io;
-use directory::Authenticator;
+use directory::LogIns;
 use dispatcher::Service;
 use message_store::Store;
 use server_log::Log;
@@ -17,21 +17,15 @@ pub type Reload = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 /// Shared by all sessions.
 pub struct Server {
     pub store: Store,
-    pub authenticator: Authenticator,
+    pub log_ins: LogIns,
     pub log: Log,
     settings: RwLock<Arc<Settings>>,
     reload: Reload,
 }
 
 impl Server {
-    pub fn new(
-        settings: Settings,
-        store: Store,
-        authenticator: Authenticator,
-        log: Log,
-        reload: Reload,
-    ) -> Server {
-        Server { store, authenticator, log, settings: RwLock::new(Arc::new(settings)), reload }
+    pub fn new(settings: Settings, store: Store, log_ins: LogIns, log: Log, reload: Reload) -> Server {
+        Server { store, log_ins, log, settings: RwLock::new(Arc::new(settings)), reload }
     }
 
     /// The settings of this moment.

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, TimeoutKind};
+use directory::LogIn;
 
 use crate::announcement::Announcement;
 use crate::answer;
 use crate::commands::append::Append;
 use crate::commands::authenticate::Authenticating;
+use crate::commands::login::{Checking, HeldBack};
 use crate::commands::{self, Done, Outcome, Progress, Running};
 use crate::gathering::{Budget, Gathering};
 use crate::refusal::Refusal;
@@ -37,8 +39,10 @@ pub enum Doing {
     /// The message of an APPEND is being received, then the end of its line.
     Appending(Box<Appending>),
     Authenticating(Box<Authenticating>),
-    /// A wrong password; its answer is held back. The tag.
-    Refusing(Box<[u8]>),
+    /// A password is being checked.
+    Checking(Box<Checking>),
+    /// A log-in is refused; the answer is held back.
+    Refusing(Box<HeldBack>),
     Idling(Box<Idling>),
     /// A command goes on when the output queue has room.
     Running(Box<(Box<[u8]>, Running)>),
@@ -257,8 +261,27 @@ impl Session {
         Next::Line
     }
 
-    /// Something happened to the mailbox that an idle client watches.
+    /// The answer to a log-in is there.
+    fn checked(&mut self, log_in: LogIn, io: &mut Io) -> Next {
+        let Doing::Checking(checking) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
+            return Next::Line;
+        };
+        let attempt = &checking.attempt;
+        let outcome = commands::login::concluded(&self.server, &mut self.state, attempt, log_in, io);
+        if self.state.user().is_some() {
+            self.welcome(io);
+        }
+        self.after(&attempt.tag, outcome, io)
+    }
+
+    /// A log-in is answered, or something happened to the mailbox that an idle client watches.
     fn woken(&mut self, io: &mut Io) -> Next {
+        if let Doing::Checking(checking) = &self.doing {
+            return match checking.look() {
+                Some(log_in) => self.checked(log_in, io),
+                None => Next::Same,
+            };
+        }
         let Doing::Idling(idling) = &mut self.doing else { return Next::Same };
         if idling.news.is_some() {
             return Next::Same; // there is more to come, and then another look
@@ -279,10 +302,14 @@ impl Session {
     fn timeout(&mut self, kind: TimeoutKind, io: &mut Io) -> Next {
         match kind {
             TimeoutKind::Pause => {
-                let Doing::Refusing(tag) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
+                if matches!(self.doing, Doing::Checking(_)) {
+                    return self
+                        .checked(LogIn::Unavailable("no password could be checked in time".into()), io);
+                }
+                let Doing::Refusing(held) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
                     return Next::Line;
                 };
-                let next = self.finish(&tag, Err(Refusal::WrongPassword), io);
+                let next = self.finish(&held.tag, Err(held.refusal), io);
                 match self.state {
                     State::NotAuthenticated { failures } if failures >= commands::login::FAILURES_MAX => {
                         self.bye("Too many wrong passwords", "too many wrong passwords", io)

@@ -21,7 +21,7 @@ use crate::state::State;
 pub fn run(session: &mut Session, command: Command, io: &mut Io) -> Outcome {
     match command {
         Command::User(name) => user::user(session, name, io),
-        Command::Pass(password) => user::pass(session, &password, io),
+        Command::Pass(password) => user::pass(session, password, io),
         Command::Auth(Some((mechanism, initial))) => auth::begin(session, &mechanism, initial.as_deref(), io),
         Command::Auth(None) => auth::list(session, io),
         Command::Capa => capa::run(session, io),

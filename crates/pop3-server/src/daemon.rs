@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::Authenticator;
+use directory::{Authenticator, LogIns};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{Listener, Service, TlsMode};
 use message_store::{Store, StoreLog, StoreSettings};
@@ -63,7 +63,8 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         .map_err(|why| format!("store: {why}"))?;
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
-    let desk = Desk { store, authenticator: Authenticator::new(directory, &config), log: site.log.clone() };
+    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config);
+    let desk = Desk { store, log_ins, log: site.log.clone() };
     let reread = site.clone();
     let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
     Ok(Arc::new(PopService::new(desk, Settings::from_config(&config), Box::new(reload))))

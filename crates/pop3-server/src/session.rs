@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
-use directory::Authenticator;
+use directory::LogIns;
 use dispatcher::Service;
 use message_store::Store;
 use pop3_wire::{LINE_BYTES_MAX, answer};
@@ -23,7 +23,7 @@ pub type Reread = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 /// What all sessions share.
 pub struct Desk {
     pub store: Store,
-    pub authenticator: Authenticator,
+    pub log_ins: LogIns,
     pub log: Log,
 }
 
@@ -49,7 +49,7 @@ impl Service for PopService {
     fn reload(&self) {
         if let Some(settings) = (self.reread)() {
             *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
-            self.desk.authenticator.flush(None);
+            self.desk.log_ins.authenticator().flush(None);
         }
     }
 }
@@ -86,6 +86,8 @@ pub enum Outcome {
         after: Duration,
         last: bool,
     },
+    /// It goes on when its waker is used; for so long at most.
+    Wait(Duration),
 }
 
 impl Session {
@@ -116,6 +118,7 @@ impl Session {
                 Next::Close
             }
             Outcome::StartTls => Next::StartTls,
+            Outcome::Wait(most) => Next::Pause(most),
             Outcome::Later { text, after, last } => {
                 self.held = Some((text, last));
                 Next::Pause(after)
@@ -151,6 +154,10 @@ impl Session {
     }
 
     fn timeout(&mut self, kind: TimeoutKind, io: &mut Io) -> Next {
+        if kind == TimeoutKind::Pause && matches!(self.state, State::Checking { .. }) {
+            let outcome = commands::user::give_up(self, io);
+            return self.next(outcome, io);
+        }
         if kind == TimeoutKind::Pause {
             let (text, last) = self.held.take().unwrap_or(("", false));
             io.output.push(&answer::err(text));
@@ -206,7 +213,11 @@ impl ConnectionSession for Session {
                 self.log_end(io, &format!("{reason:?}"));
                 Next::Close
             }
-            Event::Woken | Event::Content { .. } | Event::Stream(_) => Next::Same,
+            Event::Woken => match commands::user::look(self, io) {
+                Some(outcome) => self.next(outcome, io),
+                None => Next::Same,
+            },
+            Event::Content { .. } | Event::Stream(_) => Next::Same,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How far a session has come (RFC 1939 §3). A state owns what exists only while it lasts.
 
+use directory::Pending;
 use sasl::Exchange;
 
 use crate::maildrop::Maildrop;
@@ -12,6 +13,11 @@ pub enum State {
     /// AUTH waits for the client's response.
     Authenticating {
         exchange: Exchange,
+    },
+    /// A password is being checked; nothing is read meanwhile.
+    Checking {
+        user: String,
+        pending: Pending,
     },
     Transaction {
         uid: String,

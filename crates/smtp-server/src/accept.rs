@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use connection::{Io, Session as ConnectionSession};
-use directory::Authenticator;
+use directory::LogIns;
 use dispatcher::Service;
 use mail_queue::Queue;
 use server_log::Log;
@@ -17,7 +17,7 @@ pub type Reread = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 /// What every session has access to.
 pub struct Desk {
     pub queue: Queue,
-    pub authenticator: Authenticator,
+    pub log_ins: LogIns,
     pub log: Log,
 }
 
@@ -29,14 +29,8 @@ pub struct Accept {
 }
 
 impl Accept {
-    pub fn new(
-        settings: Settings,
-        queue: Queue,
-        authenticator: Authenticator,
-        log: Log,
-        reread: Reread,
-    ) -> Accept {
-        let desk = Arc::new(Desk { queue, authenticator, log });
+    pub fn new(settings: Settings, queue: Queue, log_ins: LogIns, log: Log, reread: Reread) -> Accept {
+        let desk = Arc::new(Desk { queue, log_ins, log });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }
@@ -50,7 +44,7 @@ impl Service for Accept {
     fn reload(&self) {
         if let Some(settings) = (self.reread)() {
             *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
-            self.desk.authenticator.flush(None);
+            self.desk.log_ins.authenticator().flush(None);
         }
     }
 }

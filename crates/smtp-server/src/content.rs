@@ -98,7 +98,7 @@ impl Session {
         envelope.headers_only = transaction.headers_only;
         envelope.sender = transaction.sender.map(|sender| sender.to_string());
         envelope.recipients = transaction.recipients;
-        let directory = self.desk.authenticator.directory();
+        let directory = self.desk.log_ins.authenticator().directory();
         let message = envelope.id.to_string();
         for (address, found) in transaction.found {
             directory.keep(&message, &address, found);

@@ -55,6 +55,8 @@ pub enum Answer {
         after: Duration,
         last: bool,
     },
+    /// Said when its waker is used; for so long at most.
+    Wait(Duration),
     /// Say this and read what follows as content.
     Content(Reply),
     /// Read so many bytes of a chunk; nothing is said yet.
@@ -121,6 +123,7 @@ impl Session {
                 self.held = Some((reply, last));
                 Next::Pause(after)
             }
+            Answer::Wait(most) => Next::Pause(most),
             Answer::Content(reply) => {
                 self.say(&reply, io);
                 self.renew_content_time(io);
@@ -223,6 +226,10 @@ impl Session {
 
     fn timeout(&mut self, kind: TimeoutKind, io: &mut Io) -> Next {
         match kind {
+            TimeoutKind::Pause if matches!(self.state, State::Checking { .. }) => {
+                let answer = commands::auth::give_up(self, io);
+                self.answer(answer, io)
+            }
             TimeoutKind::Pause => match self.held.take() {
                 Some((reply, true)) => self.answer(Answer::Last(reply), io),
                 Some((reply, false)) => self.answer(Answer::Say(reply), io),
@@ -269,7 +276,11 @@ impl ConnectionSession for Session {
             }
             Event::Timeout(kind) => self.timeout(kind, io),
             Event::Draining => self.drain(io),
-            Event::Drained | Event::Woken => Next::Same,
+            Event::Woken => match commands::auth::look(self, io) {
+                Some(answer) => self.answer(answer, io),
+                None => Next::Same,
+            },
+            Event::Drained => Next::Same,
             Event::Closed(_) => self.close(),
         }
     }

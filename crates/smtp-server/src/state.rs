@@ -1,6 +1,6 @@
 //! How far a session has come. A state owns what exists only while it lasts (RFC 5321 §4.1.4).
 
-use directory::Found;
+use directory::{Found, Pending};
 use mail_queue::Recipient;
 use sasl::Exchange;
 use smtp_wire::Address;
@@ -46,6 +46,11 @@ pub enum State {
         client: Client,
         exchange: Exchange,
     },
+    /// A password is being checked; nothing is read meanwhile.
+    Checking {
+        client: Client,
+        checking: Box<Checking>,
+    },
     /// Content is being read behind DATA.
     InData {
         client: Client,
@@ -60,6 +65,13 @@ pub enum State {
     },
     /// A reply was said that ends the session.
     Closing,
+}
+
+/// A log-in that waits for its answer.
+pub struct Checking {
+    pub authzid: String,
+    pub authcid: String,
+    pub pending: Pending,
 }
 
 /// A chunk of BDAT under way (RFC 3030 §2).
@@ -79,6 +91,7 @@ impl State {
             State::Greeted { client }
             | State::InTransaction { client, .. }
             | State::Authenticating { client, .. }
+            | State::Checking { client, .. }
             | State::InData { client, .. }
             | State::InChunk { client, .. } => Some(client),
         }
@@ -90,7 +103,8 @@ impl State {
             State::InTransaction { client, .. }
             | State::InData { client, .. }
             | State::InChunk { client, .. }
-            | State::Authenticating { client, .. } => State::Greeted { client },
+            | State::Authenticating { client, .. }
+            | State::Checking { client, .. } => State::Greeted { client },
             other => other,
         };
     }

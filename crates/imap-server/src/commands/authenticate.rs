@@ -57,13 +57,8 @@ impl Authenticating {
                 Ok(Outcome::Waiting(Doing::Authenticating(Box::new(self)), Next::Line))
             }
             Step::Credentials { authzid, authcid, password } => {
-                let attempt = login::Attempt {
-                    login: &authcid,
-                    password: password.reveal(),
-                    acting_as: &authzid,
-                    method: "AUTHENTICATE",
-                };
-                login::log_in(server, state, &attempt, &self.tag, io)
+                let attempt = login::Attempt { tag: self.tag, login: authcid, acting_as: authzid };
+                login::log_in(server, state, attempt, password, io)
             }
             Step::Cancelled => Err(Refusal::Cancelled),
             Step::Syntax => Err(Refusal::Syntax("Not a response of this mechanism in base64")),

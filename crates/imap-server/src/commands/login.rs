@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connection::{Io, Next};
-use directory::{LogIn, Service};
+use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
+use directory::{Answer, Asked, BadLogIn, GoodLogIn, LogIn, Pending, Service, log_line};
 use imap_wire::command::login::Login;
+use sasl::Secret;
 use server_log::Category;
 
 use super::{Done, Outcome, capability};
@@ -34,48 +36,95 @@ pub fn run(
         (Ok(user), Ok(password)) => (user, password),
         _ => ("", ""),
     };
-    let attempt = Attempt { login, password, acting_as: "", method: "LOGIN" };
-    log_in(server, state, &attempt, tag, io)
+    let attempt = Attempt { tag: tag.into(), login: login.into(), acting_as: String::new() };
+    log_in(server, state, attempt, Secret::new(password.into()), io)
 }
 
-/// What a client says to be let in.
-pub struct Attempt<'a> {
+/// Who wants to be let in.
+pub struct Attempt {
+    pub tag: Box<[u8]>,
     /// A uid or an address.
-    pub login: &'a str,
-    pub password: &'a str,
+    pub login: String,
     /// The user whom an administrator wants to be; empty: nobody else.
-    pub acting_as: &'a str,
-    /// For the log.
-    pub method: &'static str,
+    pub acting_as: String,
 }
 
-/// Checks a password; the state becomes `Authenticated`, or the answer is held back.
+/// A log-in whose password is being checked.
+pub struct Checking {
+    pub attempt: Attempt,
+    pending: Pending,
+}
+
+/// An answer that is given after a while.
+pub struct HeldBack {
+    pub tag: Box<[u8]>,
+    pub refusal: Refusal,
+}
+
+/// Has a password checked; the state becomes `Authenticated`, or the answer comes later.
 pub fn log_in(
     server: &Server,
     state: &mut State,
-    attempt: &Attempt<'_>,
-    tag: &[u8],
+    attempt: Attempt,
+    password: Secret,
     io: &mut Io,
 ) -> Result<Outcome, Refusal> {
-    let (number, peer, method) = (io.number, io.peer.ip(), attempt.method);
-    let shown: String = base::escape(attempt.login).chars().take(100).collect();
+    let login = attempt.login.clone();
+    let asked = Asked { service: Service::Imap, login, password, peer: io.peer.ip() };
+    let waker = io.waker();
+    match server.log_ins.ask(asked, move || waker.wake()) {
+        Answer::Now(log_in) => concluded(server, state, &attempt, log_in, io),
+        Answer::Later(pending) => {
+            let checking = Box::new(Checking { attempt, pending });
+            Ok(Outcome::Waiting(Doing::Checking(checking), Next::Pause(ANSWER_MAX)))
+        }
+    }
+}
+
+impl Checking {
+    /// What was found out, if that is known.
+    pub fn look(&self) -> Option<LogIn> {
+        self.pending.take()
+    }
+}
+
+/// What was found out about a password becomes an answer.
+pub fn concluded(
+    server: &Server,
+    state: &mut State,
+    attempt: &Attempt,
+    log_in: LogIn,
+    io: &mut Io,
+) -> Result<Outcome, Refusal> {
+    let (session, peer) = (io.number, io.peer.ip());
     let refused = |why: &str| {
-        let text = format_args!("session {number} {method} refused: user {shown} from {peer}: {why}");
-        server.log.notice(Category::Account, text);
+        let line = BadLogIn { peer, login: &attempt.login, why, session };
+        server.log.notice(Category::Account, format_args!("{line}"));
     };
-    let entry = match server.authenticator.log_in(Service::Imap, attempt.login, attempt.password) {
+    let entry = match log_in {
         LogIn::Accepted(entry) => entry,
         LogIn::Refused => {
-            refused("wrong user name or password");
-            return Ok(hold_back(state, tag));
+            refused(log_line::WRONG);
+            let earlier = count_failure(state).min(FAILURES_MAX);
+            let delay = FIRST_DELAY.saturating_mul(1 << earlier);
+            return Ok(hold_back(attempt, Refusal::WrongPassword, delay));
         }
         LogIn::Disallowed => {
-            refused("service not enabled");
+            refused(log_line::NOT_ALLOWED);
             return Err(Refusal::Disallowed);
         }
         LogIn::Unavailable(why) => {
             refused(&why);
             return Err(Refusal::Unavailable);
+        }
+        LogIn::Busy => {
+            refused(log_line::TOO_MANY_WAIT);
+            return Ok(hold_back(attempt, Refusal::TooManyLogIns, LATER_AFTER));
+        }
+        LogIn::TooManyGuesses => {
+            refused(log_line::TOO_MANY_WRONG);
+            count_failure(state);
+            return Ok(hold_back(attempt, Refusal::TooManyGuesses, LATER_AFTER));
         }
     };
     let Some(uid) = entry.uid.clone() else {
@@ -83,19 +132,17 @@ pub fn log_in(
         return Err(Refusal::Disallowed);
     };
     let is_admin = server.settings().is_admin(&uid);
-    if ![attempt.login, &uid, ""].contains(&attempt.acting_as) {
+    if ![attempt.login.as_str(), &uid, ""].contains(&attempt.acting_as.as_str()) {
         if !is_admin {
             refused("not an administrator, but wants to act as another user");
             return Err(Refusal::NoPermission);
         }
-        let user = super::proxyauth::become_user(server, &uid, attempt.acting_as, io)?;
+        let user = super::proxyauth::become_user(server, &uid, &attempt.acting_as, io)?;
         return Ok(enter(server, state, user, io));
     }
     server.store.ensure_user_in(&uid, entry.partition.as_deref())?;
-    let encryption = if io.tls.is_active() { "TLS" } else { "plain" };
-    let shown = base::escape(&uid);
-    let text = format_args!("session {number} {method}: user {shown} from {peer}, {encryption}");
-    server.log.notice(Category::Account, text);
+    let line = GoodLogIn { peer, uid: &uid, encrypted: io.tls.is_active(), session };
+    server.log.notice(Category::Account, format_args!("{line}"));
     Ok(enter(server, state, User { uid, is_admin, proxied_by: None }, io))
 }
 
@@ -107,13 +154,16 @@ fn enter(server: &Server, state: &mut State, user: User, io: &mut Io) -> Outcome
     Outcome::Done(done)
 }
 
-/// A wrong password is answered late. No thread waits.
-fn hold_back(state: &mut State, tag: &[u8]) -> Outcome {
-    let mut earlier = 0;
-    if let State::NotAuthenticated { failures } = state {
-        earlier = (*failures).min(FAILURES_MAX);
-        *failures = failures.saturating_add(1);
-    }
-    let delay = FIRST_DELAY.saturating_mul(1 << earlier);
-    Outcome::Waiting(Doing::Refusing(tag.into()), Next::Pause(delay))
+/// Counts a failure on this connection; how many there were before.
+fn count_failure(state: &mut State) -> u32 {
+    let State::NotAuthenticated { failures } = state else { return 0 };
+    let earlier = *failures;
+    *failures = failures.saturating_add(1);
+    earlier
+}
+
+/// Some answers come late. No thread waits.
+fn hold_back(attempt: &Attempt, refusal: Refusal, delay: Duration) -> Outcome {
+    let held_back = Box::new(HeldBack { tag: attempt.tag.clone(), refusal });
+    Outcome::Waiting(Doing::Refusing(held_back), Next::Pause(delay))
 }

@@ -31,7 +31,7 @@ pub fn run(
 
 /// The user `name`, on behalf of an administrator.
 pub fn become_user(server: &Server, admin: &str, name: &str, io: &Io) -> Result<User, Refusal> {
-    let entry = match server.authenticator.directory().by_uid(name) {
+    let entry = match server.log_ins.authenticator().directory().by_uid(name) {
         Ok(Found::One(entry)) => entry,
         Ok(_) => return Err(Refusal::Cannot("No such user")),
         Err(_) => return Err(Refusal::Unavailable),

@@ -33,7 +33,7 @@ impl Session {
             }
             Doing::Idling(idling) => self.finish(&idling.tag, Err(Refusal::Syntax("Expected DONE")), io),
             // No line is asked for in these.
-            other @ (Doing::Refusing(_) | Doing::Running(_) | Doing::Telling(_)) => {
+            other @ (Doing::Checking(_) | Doing::Refusing(_) | Doing::Running(_) | Doing::Telling(_)) => {
                 self.doing = other;
                 Next::Same
             }
@@ -47,7 +47,8 @@ impl Session {
             Doing::Appending(appending) => appending.tag,
             Doing::Authenticating(authenticating) => authenticating.tag,
             Doing::Idling(idling) => idling.tag,
-            Doing::Refusing(tag) => tag,
+            Doing::Checking(checking) => checking.attempt.tag,
+            Doing::Refusing(held) => held.tag,
             Doing::Nothing | Doing::Running(_) | Doing::Telling(_) => tag_at(start),
         };
         let next = self.finish(&tag, Err(Refusal::CommandTooBig), io);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connection::{Event, Io, Next, Session as _, TimeoutKind, TlsState, WakeTarget, Waker};
-use directory::{Authenticator, Directory, Entry, Found};
+use directory::{Authenticator, Directory, Entry, Found, LogIns};
 use imap_server::session::Session;
 use imap_server::{Server, Settings};
 use message_store::{MailboxName, NewMessage, Store, StoreLog, StoreSettings};
@@ -78,7 +78,8 @@ impl Site {
         let config = Config::from_text(&text).unwrap();
         let authenticator = Authenticator::with_cache(Arc::new(People::new()), Duration::ZERO, 0);
         let settings = Settings::from_config(&config);
-        let server = Server::new(settings, store.clone(), authenticator, Log::discard(), Box::new(|| None));
+        let log_ins = LogIns::new(authenticator, &config);
+        let server = Server::new(settings, store.clone(), log_ins, Log::discard(), Box::new(|| None));
         Site { server: Arc::new(server), store, _folder: folder }
     }
 
@@ -216,6 +217,10 @@ impl Client {
                 Next::Resume => {
                     said.push_str(&self.take());
                     self.event(Event::Drained);
+                }
+                Next::Pause(time) if time == directory::log_ins::ANSWER_MAX => {
+                    self.bell.wait();
+                    self.event(Event::Woken);
                 }
                 Next::Pause(time) => {
                     self.pauses.push(time);

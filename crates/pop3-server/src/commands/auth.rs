@@ -55,7 +55,7 @@ fn proceed(session: &mut Session, step: Step, io: &mut Io) -> Outcome {
             if !authzid.is_empty() && !authzid.eq_ignore_ascii_case(&authcid) {
                 return refuse("[AUTH] Nobody acts for somebody else here", io);
             }
-            log_in(session, &authcid, password.reveal(), io)
+            log_in(session, &authcid, password, io)
         }
         Step::Cancelled => refuse("Authentication cancelled", io),
         Step::Syntax | Step::Challenge(_) => refuse("Cannot decode the response", io),

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use connection::{Io, TlsState};
-use directory::{BadLogIn, Entry, GoodLogIn, LogIn, Service, log_line};
+use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
+use directory::{Answer, Asked, BadLogIn, Entry, GoodLogIn, LogIn, Service, log_line};
 use message_store::StoreError;
 use pop3_wire::answer;
+use sasl::Secret;
 use server_log::Category;
 
 use crate::commands::refuse;
@@ -47,25 +49,60 @@ pub fn user(session: &mut Session, name: String, io: &mut Io) -> Outcome {
     }
 }
 
-pub fn pass(session: &mut Session, password: &str, io: &mut Io) -> Outcome {
+pub fn pass(session: &mut Session, password: String, io: &mut Io) -> Outcome {
     match &mut session.state {
         State::Authorization { user } => match user.take() {
-            Some(user) => log_in(session, &user, password, io),
+            Some(user) => log_in(session, &user, Secret::new(password), io),
             None => refuse("Say USER first", io),
         },
         _ => refuse("You are logged in already", io),
     }
 }
 
-/// Checks the password and opens the maildrop.
-pub fn log_in(session: &mut Session, user: &str, password: &str, io: &mut Io) -> Outcome {
+/// Has the password checked, then opens the maildrop.
+pub fn log_in(session: &mut Session, user: &str, password: Secret, io: &mut Io) -> Outcome {
+    let asked = Asked { service: Service::Pop, login: user.to_owned(), password, peer: io.peer.ip() };
+    let waker = io.waker();
+    match session.desk.log_ins.ask(asked, move || waker.wake()) {
+        Answer::Now(log_in) => concluded(session, log_in, user, io),
+        Answer::Later(pending) => {
+            session.state = State::Checking { user: user.to_owned(), pending };
+            Outcome::Wait(ANSWER_MAX)
+        }
+    }
+}
+
+/// The answer may be there; nothing when it is not.
+pub fn look(session: &mut Session, io: &mut Io) -> Option<Outcome> {
+    let State::Checking { pending, .. } = &session.state else { return None };
+    let log_in = pending.take()?;
+    Some(answered(session, log_in, io))
+}
+
+/// The answer did not come.
+pub fn give_up(session: &mut Session, io: &mut Io) -> Outcome {
+    answered(session, LogIn::Unavailable("no password could be checked in time".into()), io)
+}
+
+fn answered(session: &mut Session, log_in: LogIn, io: &mut Io) -> Outcome {
+    let former = std::mem::replace(&mut session.state, State::Authorization { user: None });
+    match former {
+        State::Checking { user, .. } => concluded(session, log_in, &user, io),
+        other => {
+            session.state = other;
+            Outcome::Done
+        }
+    }
+}
+
+fn concluded(session: &mut Session, log_in: LogIn, user: &str, io: &mut Io) -> Outcome {
     let log = session.desk.log.clone();
     let (peer, number) = (io.peer.ip(), io.number);
     let bad = |why: &str| {
         let line = BadLogIn { peer, login: user, why, session: number };
         log.notice(Category::Account, format_args!("{line}"));
     };
-    match session.desk.authenticator.log_in(Service::Pop, user, password) {
+    match log_in {
         LogIn::Accepted(entry) => open(session, &entry, io),
         LogIn::Refused => {
             bad(log_line::WRONG);
@@ -78,6 +115,20 @@ pub fn log_in(session: &mut Session, user: &str, password: &str, io: &mut Io) ->
         LogIn::Unavailable(why) => {
             log.error(Category::Account, format_args!("{why}"));
             refuse("[SYS/TEMP] Cannot check passwords now, try again later", io)
+        }
+        LogIn::Busy => {
+            bad(log_line::TOO_MANY_WAIT);
+            let text = "[SYS/TEMP] Too many log-ins at the moment, try again later";
+            Outcome::Later { text, after: LATER_AFTER, last: false }
+        }
+        LogIn::TooManyGuesses => {
+            bad(log_line::TOO_MANY_WRONG);
+            session.failed_log_ins = session.failed_log_ins.saturating_add(1);
+            Outcome::Later {
+                text: "[SYS/TEMP] Too many wrong passwords, try again later",
+                after: LATER_AFTER,
+                last: session.failed_log_ins >= FAILURES_MAX,
+            }
         }
     }
 }

@@ -4,6 +4,15 @@ parameters! {
     LISTEN_ADDRESS: Text = "service.listenaddr", "", 0, 0, false, Restart, Status::Active, "all daemons", "The host or address all daemons bind; unset is all.";
     AUTH_CACHE_TTL: Seconds = "service.authcachettl", "900", 0, 31536000, false, Restart, Status::Active, "all daemons", "The life of an entry of the authentication cache; 0 is off.";
     AUTH_CACHE_SIZE: Count = "service.authcachesize", "10000", 0, 100000000, false, Restart, Status::Active, "all daemons", "Entries of the authentication cache.";
+    LOGIN_THREADS: Count = "service.loginthreads", "0", 0, 256, false, Restart, Status::Active, "all daemons", "Threads of each process that check passwords; 0 is one for each processor, at most 8, or half of the LDAP connections, at most 32. Ours.";
+    LOGIN_LINE: Count = "service.loginline", "500", 1, 1000000, false, Restart, Status::Active, "all daemons", "Log-ins of each process that may wait for their check, a quarter of them from one network; who comes beyond is told to try again later. Ours.";
+    GUESS_ADDRESS_MAX: Count = "service.guessaddressmax", "10", 1, 1000000, false, Restart, Status::Active, "all daemons", "Wrong passwords from one address (IPv4 /32, IPv6 /64) before its log-ins are slowed. Ours.";
+    GUESS_NETWORK_MAX: Count = "service.guessnetworkmax", "50", 1, 1000000, false, Restart, Status::Active, "all daemons", "Wrong passwords from one network (IPv4 /24, IPv6 /48) before its log-ins are slowed. Ours.";
+    GUESS_ACCOUNT_MAX: Count = "service.guessaccountmax", "10", 1, 1000000, false, Restart, Status::Active, "all daemons", "Wrong passwords for one account, from anywhere, before log-ins to it are slowed. Ours.";
+    GUESS_SPACE_MAX: Seconds = "service.guessspacemax", "120", 0, 86400, false, Restart, Status::Active, "all daemons", "The longest time between two log-ins of who is slowed; it begins with a second and doubles. 0 slows nobody. Ours.";
+    GUESS_TTL: Seconds = "service.guessttl", "3600", 60, 31536000, false, Restart, Status::Active, "all daemons", "The time in which as many wrong passwords are forgotten as are borne. Ours.";
+    GUESS_KNOWN_TTL: Seconds = "service.guessknownttl", "2592000", 0, 31536000, false, Restart, Status::Active, "all daemons", "How long after a log-in others cannot slow the same account from the same network. Ours.";
+    GUESS_TABLE_SIZE: Count = "service.guesstablesize", "50000", 0, 100000000, false, Restart, Status::Active, "all daemons", "Entries of each table in which a process counts wrong passwords. Ours.";
     DNS_RESOLVE_CLIENT: Switch = "service.dnsresolveclient", "no", 0, 1, false, Restart, Status::NotYet("client filters"), "all daemons", "Whether client addresses are resolved.";
     READ_TIMEOUT: Seconds = "service.readtimeout", "10", 1, 3600, false, Restart, Status::NotYet("status requests"), "all daemons", "How long one part of the server waits for another.";
     LDAP_MEM_CACHE: Switch = "service.ldapmemcache", "no", 0, 1, false, Restart, Status::Ignored("unstable in the original"), "nobody", "The cache of the LDAP library.";

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use connection::{Io, TlsState};
-use directory::{BadLogIn, GoodLogIn, LogIn, Service, log_line};
+use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
+use directory::{Asked, BadLogIn, GoodLogIn, LogIn, Service, log_line};
 use sasl::{Exchange, Mechanism, Step};
 use server_log::Category;
 use smtp_wire::Reply;
 
 use crate::replies;
 use crate::session::{Answer, Session};
-use crate::state::State;
+use crate::state::{Checking, State};
 
 /// Failures after which the connection is closed.
 const FAILURES_MAX: u32 = 5;
@@ -80,18 +81,58 @@ fn proceed(session: &mut Session, step: Step, io: &Io) -> Answer {
         }
         Step::Credentials { authzid, authcid, password } => (authzid, authcid, password),
     };
+    let asked = Asked { service: Service::Smtp, login: authcid.clone(), password, peer: io.peer.ip() };
+    let waker = io.waker();
+    match session.desk.log_ins.ask(asked, move || waker.wake()) {
+        directory::Answer::Now(log_in) => {
+            session.state.reset();
+            concluded(session, log_in, &authzid, &authcid, io)
+        }
+        directory::Answer::Later(pending) => match session.state.client().cloned() {
+            Some(client) => {
+                let checking = Box::new(Checking { authzid, authcid, pending });
+                session.state = State::Checking { client, checking };
+                Answer::Wait(ANSWER_MAX)
+            }
+            None => Answer::Say(replies::bad_sequence("Say EHLO first")),
+        },
+    }
+}
+
+/// The answer may be there; nothing when it is not.
+pub fn look(session: &mut Session, io: &Io) -> Option<Answer> {
+    let State::Checking { checking, .. } = &session.state else { return None };
+    let log_in = checking.pending.take()?;
+    Some(answered(session, log_in, io))
+}
+
+/// The answer did not come.
+pub fn give_up(session: &mut Session, io: &Io) -> Answer {
+    answered(session, LogIn::Unavailable("no password could be checked in time".into()), io)
+}
+
+fn answered(session: &mut Session, log_in: LogIn, io: &Io) -> Answer {
+    let names = match &mut session.state {
+        State::Checking { checking, .. } => {
+            (std::mem::take(&mut checking.authzid), std::mem::take(&mut checking.authcid))
+        }
+        _ => return Answer::Say(replies::bad_sequence("No response was expected")),
+    };
     session.state.reset();
-    let log_in = session.desk.authenticator.log_in(Service::Smtp, &authcid, password.reveal());
+    concluded(session, log_in, &names.0, &names.1, io)
+}
+
+fn concluded(session: &mut Session, log_in: LogIn, authzid: &str, authcid: &str, io: &Io) -> Answer {
     let (peer, encrypted) = (io.peer.ip(), matches!(io.tls, TlsState::Active { .. }));
     let log = session.desk.log.clone();
     let bad = |why: &str| {
-        let line = BadLogIn { peer, login: &authcid, why, session: io.number };
+        let line = BadLogIn { peer, login: authcid, why, session: io.number };
         log.notice(Category::Account, format_args!("{line}"));
     };
     match log_in {
         // Nobody acts for somebody else here.
-        LogIn::Accepted(user) if authzid.is_empty() || same(&user, &authzid) => {
-            let uid = user.uid.as_deref().unwrap_or(&authcid);
+        LogIn::Accepted(user) if authzid.is_empty() || same(&user, authzid) => {
+            let uid = user.uid.as_deref().unwrap_or(authcid);
             let line = GoodLogIn { peer, uid, encrypted, session: io.number };
             log.information(Category::Account, format_args!("{line}"));
             session.user = Some(user);
@@ -106,8 +147,19 @@ fn proceed(session: &mut Session, step: Step, io: &Io) -> Answer {
             Answer::Say(Reply::new(535, (5, 7, 1), "This account may not send mail here")) // S109
         }
         LogIn::Unavailable(why) => {
-            session.desk.log.error(Category::Account, format_args!("{why}"));
+            log.error(Category::Account, format_args!("{why}"));
             Answer::Say(Reply::new(454, (4, 7, 0), "Cannot check passwords now, try again later"))
+        }
+        LogIn::Busy => {
+            bad(log_line::TOO_MANY_WAIT);
+            let reply = Reply::new(454, (4, 3, 0), "Too many log-ins at the moment, try again later");
+            Answer::Later { reply, after: LATER_AFTER, last: false }
+        }
+        LogIn::TooManyGuesses => {
+            bad(log_line::TOO_MANY_WRONG);
+            session.failed_log_ins = session.failed_log_ins.saturating_add(1);
+            let reply = Reply::new(454, (4, 7, 0), "Too many wrong passwords, try again later");
+            Answer::Later { reply, after: LATER_AFTER, last: session.failed_log_ins >= FAILURES_MAX }
         }
     }
 }

@@ -70,7 +70,7 @@ fn check(session: &Session, recipient: &Address) -> Result<LookUps, Reply> {
 fn find(session: &Session, recipient: &Address, look_ups: &mut LookUps) -> Result<Found, DirectoryError> {
     let domains = &session.settings.domains;
     let mut look_up = |address: String| {
-        let found = session.desk.authenticator.directory().by_address(&address)?;
+        let found = session.desk.log_ins.authenticator().directory().by_address(&address)?;
         look_ups.push((address, found.clone()));
         Ok(found)
     };

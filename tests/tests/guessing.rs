@@ -1,0 +1,153 @@
+//! Strangers who guess passwords on many connections: they hold up nobody, and get no further with many than with one.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use black_box::instance::{IMAP, POP, SUBMISSION};
+use black_box::{Imap, Instance, Pop, Setup, Smtp, Wire};
+
+/// `AUTH PLAIN` of a user `g<number>` with a wrong password.
+fn auth(number: usize) -> Vec<u8> {
+    use base64::Engine;
+    let said = format!("\0g{number}\0wrong");
+    format!("AUTH PLAIN {}\r\n", base64::engine::general_purpose::STANDARD.encode(said)).into_bytes()
+}
+
+/// Connections on which one guess each was sent.
+fn guessers(instance: &Instance, count: usize, port: u16, guess: impl Fn(usize) -> Vec<u8>) -> Vec<Wire> {
+    let mut wires: Vec<Wire> = (0..count)
+        .map(|_| match port {
+            SUBMISSION => {
+                let mut smtp = Smtp::open(instance.connect(port));
+                smtp.ok("EHLO guesser.example");
+                smtp.wire
+            }
+            POP => Pop::open(instance.connect(port)).wire,
+            _ => Imap::open(instance.connect(port)).wire,
+        })
+        .collect();
+    for (number, wire) in wires.iter_mut().enumerate() {
+        wire.send(&guess(number));
+    }
+    wires
+}
+
+/// Asks again and again until `until` says that all guesses are answered; the longest that it took.
+fn slowest(mut ask: impl FnMut(), guessers: Vec<Wire>, is_answer: fn(&str) -> bool) -> Duration {
+    let waiting = std::thread::spawn(move || {
+        for mut wire in guessers {
+            while !is_answer(&wire.line()) {}
+        }
+    });
+    let mut slowest = Duration::ZERO;
+    while !waiting.is_finished() {
+        let begin = Instant::now();
+        ask();
+        slowest = slowest.max(begin.elapsed());
+    }
+    waiting.join().unwrap();
+    slowest
+}
+
+/// Far above what a busy machine needs, far below what 300 hashes take.
+const QUICK: Duration = Duration::from_millis(1500);
+
+#[test]
+fn three_hundred_guesses_hold_up_no_session_of_smtp() {
+    let instance = Setup::default()
+        .set("service.smtp.smtp-accept.minruncount", "4")
+        .set("local.service.smtp.smtp-accept.maxidlecommands", "1000000") // NOOPs are counted
+        .start();
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO a.example");
+    let guessers = guessers(&instance, 300, SUBMISSION, auth);
+    let slowest = slowest(|| drop(smtp.ok("NOOP")), guessers, |line| line.starts_with("535 5.7.8"));
+    assert!(slowest < QUICK, "a NOOP took {slowest:?}");
+    instance.send("alice", "afterwards");
+}
+
+#[test]
+fn guesses_hold_up_no_session_of_imap_and_pop() {
+    let instance =
+        Setup::default().set("service.imap.maxthreads", "4").set("service.pop.maxthreads", "4").start();
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    let many = guessers(&instance, 100, IMAP, |number| format!("g LOGIN g{number} wrong\r\n").into_bytes());
+    let longest =
+        slowest(|| drop(imap.ok("NOOP")), many, |line| line.starts_with("g NO [AUTHENTICATIONFAILED]"));
+    assert!(longest < QUICK, "a NOOP of IMAP took {longest:?}");
+    let mut pop = instance.pop("alice");
+    let many =
+        guessers(&instance, 100, POP, |number| format!("USER g{number}\r\nPASS wrong\r\n").into_bytes());
+    let longest = slowest(|| drop(pop.ok("NOOP")), many, |line| line.starts_with("-ERR [AUTH] Wrong"));
+    assert!(longest < QUICK, "a NOOP of POP took {longest:?}");
+}
+
+/// The same account on many connections: a few guesses are looked at, the others are told to come later.
+#[test]
+fn an_account_is_not_guessed_faster_on_many_connections() {
+    let instance = Setup::default().set("service.guessaccountmax", "3").start();
+    for (port, put_off) in [
+        (SUBMISSION, "454 4.7.0 Too many wrong passwords, try again later"),
+        (IMAP, "g NO [UNAVAILABLE] Too many wrong passwords; try again later"),
+        (POP, "-ERR [SYS/TEMP] Too many wrong passwords, try again later"),
+    ] {
+        let mut wires = guessers(&instance, 40, port, |number| match port {
+            SUBMISSION => {
+                use base64::Engine;
+                let said = format!("\0bob\0wrong{number}");
+                format!("AUTH PLAIN {}\r\n", base64::engine::general_purpose::STANDARD.encode(said))
+                    .into_bytes()
+            }
+            IMAP => format!("g LOGIN bob wrong{number}\r\n").into_bytes(),
+            _ => format!("USER bob\r\nPASS wrong{number}\r\n").into_bytes(),
+        });
+        // The last to come is the first to be put off.
+        let mut last = wires.pop().unwrap();
+        let answer = loop {
+            let line = last.line();
+            if !line.starts_with("+OK") {
+                break line;
+            }
+        };
+        assert_eq!(answer, put_off);
+    }
+    // Nobody else has to wait for it.
+    instance.imap("alice").ok("NOOP");
+    let mut smtp = instance.submission("alice");
+    smtp.ok("NOOP");
+}
+
+/// A user who was here before gets in, whoever guesses at the account meanwhile.
+#[test]
+fn a_user_who_was_here_before_is_not_locked_out() {
+    let instance = Setup::default()
+        .set("service.guessaccountmax", "3")
+        .set("service.authcachettl", "0") // each log-in is checked
+        .start();
+    instance.imap("bob").ok("NOOP");
+    let wires = guessers(&instance, 40, IMAP, |number| format!("g LOGIN bob wrong{number}\r\n").into_bytes());
+    let begin = Instant::now();
+    instance.imap("bob").ok("NOOP");
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    drop(wires);
+}
+
+/// A full line is said so, and only after a while.
+#[test]
+fn who_finds_the_line_full_is_told_to_come_later() {
+    let instance = Setup::default().set("service.loginline", "1").set("service.loginthreads", "1").start();
+    let begin = Instant::now();
+    let wires = guessers(&instance, 30, SUBMISSION, auth);
+    let mut answers: Vec<String> = wires.into_iter().map(|mut wire| wire.line()).collect();
+    answers.sort();
+    answers.dedup();
+    assert_eq!(
+        answers,
+        [
+            "454 4.3.0 Too many log-ins at the moment, try again later",
+            "535 5.7.8 Wrong user name or password"
+        ]
+    );
+    assert!(begin.elapsed() >= Duration::from_secs(3));
+}
