@@ -98,13 +98,20 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
 /// S54: without a postmaster nobody would hear of trouble; with two it is not clear who. An LDAP server that does not
 /// answer is waited for: after a power cut everything starts at once.
 fn check_postmaster(directory: &dyn Directory, domains: &LocalDomains, log: &Log) -> Result<(), String> {
+    if domains.default_domain().is_empty() {
+        return Err(
+            "neither service.smtp.domain nor local.hostname is set: nobody can be the postmaster".into()
+        );
+    }
     let address = format!("postmaster@{}", domains.default_domain());
     let mut told = String::new();
     loop {
         match directory.by_address(&address) {
             Ok(Found::One(_)) => return Ok(()),
             Ok(Found::Nobody) => {
-                return Err(format!("nobody has the address {address}: exactly one entry must"));
+                return Err(format!(
+                    "nobody has the address {address}: exactly one entry must (dirutil add user postmaster)"
+                ));
             }
             Ok(Found::Several(count)) => {
                 return Err(format!("{count} entries have the address {address}: exactly one must"));

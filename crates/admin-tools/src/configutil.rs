@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
     name = "configutil",
     version,
     disable_version_flag = true,
-    about = "Lists, reads and sets parameters"
+    about = "Lists, reads and sets parameters",
+    after_help = "Without arguments: what is set. `configutil explain` lists all parameters there are, `configutil explain maxsessions` those with that in their names."
 )]
 struct Arguments {
     /// The instance; else CONFIGROOT names its config folder

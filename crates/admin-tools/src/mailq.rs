@@ -24,6 +24,7 @@ use crate::site::{Site, broken, run_tool};
     name = "mailq",
     version,
     about = "Counts what is queued, by domain, or lists it",
+    after_help = "What is to become of messages (try now, hold, delete, return) is msg-queue's affair.",
     group = ArgGroup::new("form").args(["list", "detail", "json", "shape", "all"])
 )]
 struct Arguments {
