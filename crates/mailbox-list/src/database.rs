@@ -111,6 +111,16 @@ impl MailboxList {
         Ok(self.env.clear_stale_readers()?)
     }
 
+    /// From now on readers see what was committed. A writer that was killed just behind its commit leaves it unseen until
+    /// somebody else takes the write lock: whoever decides what an interrupted change has to become asks for this first.
+    ///
+    /// # Errors
+    /// LMDB's.
+    pub fn settle(&self) -> Result<()> {
+        // Taking the lock from a dead owner makes its last commit the newest; there is nothing to write.
+        self.retried(|| Ok(drop(self.env.write_txn()?)))
+    }
+
     /// Runs `look` in a read transaction. It must be short and do no other work.
     pub(crate) fn read<T>(&self, look: impl Fn(&RoTxn<'_, WithoutTls>, Table) -> Result<T>) -> Result<T> {
         self.retried(|| {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use mailbox_list::MailboxName;
 use os::lock::{Mode, OfdLock};
 
+use crate::list::told;
 use crate::renames::{self, Pending};
 use crate::shared::hash;
 use crate::store::Store;
@@ -46,6 +47,7 @@ impl Store {
         let mut wanted: BTreeSet<u32> = names.iter().map(|name| byte(name)).collect();
         for _ in 0..ROUNDS_MAX {
             let lock = self.acquire_trees(&wanted)?;
+            self.shared.list.settle().map_err(told)?; // who had the lock before may have died in the list
             let mut pending = renames::all(&self.shared.settings.list_folder)?;
             pending.retain(|one| bytes(one).iter().any(|byte| wanted.contains(byte)));
             let needed: BTreeSet<u32> = pending.iter().flat_map(bytes).collect();
