@@ -207,11 +207,13 @@ impl Store {
         self.open_mailbox(name)?.reconstruct()
     }
 
-    /// stored, every few seconds and after a child's death.
+    /// stored, every few seconds and after a child's death: what killed readers hold of the list is let go, what killed
+    /// writers had committed is seen.
     ///
     /// # Errors
     /// LMDB's.
     pub fn clear_stale_readers(&self) -> Result<usize> {
+        self.shared.list.settle().map_err(told)?;
         self.shared.list.clear_stale_readers().map_err(told)
     }
 
