@@ -118,7 +118,10 @@ impl MailboxList {
     /// LMDB's.
     pub fn settle(&self) -> Result<()> {
         // Taking the lock from a dead owner makes its last commit the newest; there is nothing to write.
-        self.retried(|| Ok(drop(self.env.write_txn()?)))
+        self.retried(|| {
+            self.env.write_txn()?.abort();
+            Ok(())
+        })
     }
 
     /// Runs `look` in a read transaction. It must be short and do no other work.
