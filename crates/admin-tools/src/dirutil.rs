@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use directory::ldif::Record;
-use directory::{LocalDomains, ldap, password};
+use directory::{LocalDomains, password};
 
 use crate::site::{Site, broken, run_tool};
 
@@ -147,12 +147,6 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     let domains = LocalDomains::from_config(&site.config);
     let domain = domains.default_domain();
     let place = Place { file: &file, domains: &domains };
-    if matches!(&arguments.job, Job::Add(_) | Job::Change { .. } | Job::Password { .. } | Job::Delete { .. })
-        && matches!(ldap::Settings::from_config(&site.config, &site.instance), Ok(Some(_)))
-    {
-        let text = "dirutil: warning: an LDAP server is set, so the daemons do not read this file";
-        writeln!(err, "{text}").map_err(broken)?;
-    }
     match arguments.job {
         Job::Add(Add::User { uid, mail, name, password_stdin, set, force }) => {
             checks::uid(&uid)?;

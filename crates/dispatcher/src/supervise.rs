@@ -158,8 +158,11 @@ pub fn supervise(settings: &Settings, log: &Log) -> Result<Role, StartError> {
         return Err(StartError(format!("{got} inherited sockets for {want} listeners")));
     };
     let pid_file = pid_path(settings);
+    // Before the pid is told: who knows it may send signals.
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])
+        .map_err(|error| StartError::new("signals", &error))?;
     write_pid(&pid_file)?;
-    let result = Parent::new(settings, log, &sets).and_then(Parent::run);
+    let result = Parent::new(settings, log, &sets).and_then(|parent| parent.run(signals));
     let _ = std::fs::remove_file(&pid_file);
     result.map(|()| Role::Done).map_err(|error| StartError::new("worker processes", &error))
 }
@@ -191,9 +194,8 @@ impl<'a> Parent<'a> {
         Ok(Parent { settings, log, listeners, workers, stopping: None })
     }
 
-    fn run(mut self) -> io::Result<()> {
+    fn run(mut self, mut signals: Signals) -> io::Result<()> {
         let mut poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
         poll.registry().register(&mut signals, Token(0), Interest::READABLE)?;
         let mut events = Events::with_capacity(4);
         loop {
