@@ -143,11 +143,11 @@ fn line(name: &str, value: &[u8]) -> String {
     text
 }
 
-/// `SAFE-STRING` (RFC 2849), and no blank at the end either.
+/// `SAFE-STRING` (RFC 2849), and nothing at either end that a reader takes off.
 fn is_safe(value: &[u8]) -> bool {
-    let start = value.first().is_none_or(|byte| !matches!(byte, b' ' | b':' | b'<'));
+    let start = value.first().is_none_or(|byte| !matches!(byte, b':' | b'<'));
     start
-        && value.last() != Some(&b' ')
+        && value.trim_ascii() == value
         && value.iter().all(|byte| *byte < 0x80 && !matches!(byte, 0 | b'\n' | b'\r'))
 }
 
