@@ -80,9 +80,11 @@ fn a_daemon_that_dies_is_started_again() {
     let noted =
         format!("General Error: imapd was started again: the former process {first} was ended by signal 9");
     assert!(log.contains(&noted), "{log}");
+    let second = suite.pid("imap");
+    let running = text(&suite.script("status-msg", &["imap"]));
+    assert!(running.ends_with(&format!(": IMAP daemon is running: {second}\n")), "{running}");
     let supervisor: i32 =
         fs::read_to_string(suite.0.path("run/imap.supervisor")).unwrap().trim().parse().unwrap();
-    assert!(!text(&suite.script("status-msg", &["imap"])).contains("nobody"));
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), nix::sys::signal::Signal::SIGKILL)
         .unwrap();
     wait_for("the supervisor's end", || {
