@@ -203,7 +203,9 @@ fn the_log_tells_who_came_and_how_it_ended() {
     let log = instance.path("log/imap/imap");
     wait_for("the log lines", || {
         let text = fs::read_to_string(&log).ok()?;
-        let begun = text.lines().any(|line| line.contains("LOGIN: user alice from 127."));
+        let begun = text
+            .lines()
+            .any(|line| line.contains("login: [127.") && line.contains("] alice plain (session "));
         let ended = text.lines().any(|line| line.contains("end: user alice") && line.ends_with("logged out"));
         (begun && ended).then_some(())
     });
