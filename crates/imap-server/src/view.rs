@@ -263,7 +263,9 @@ impl View {
     /// The slots were renumbered (the index was compacted): finds every message again by its UID.
     fn follow(&mut self, now: Reader, news: &mut Announcement) {
         let old = std::mem::take(&mut self.runs);
-        let last_uid_seen = self.slots_known.checked_sub(1).map_or(0, |last| self.reader.record(last).uid);
+        // Damage has no UID: with it the last slot would make every message a new one.
+        let mut seen = (0..self.slots_known).rev().map(|slot| self.reader.record(slot));
+        let last_uid_seen = seen.find(|record| *record != Record::DAMAGED).map_or(0, |last| last.uid);
         let mut gone = Vec::new();
         for (slot, sequence) in old.slots().zip(1u32..) {
             match now.slot_of(self.reader.record(slot).uid) {

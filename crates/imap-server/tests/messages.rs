@@ -281,3 +281,46 @@ fn long_answers_are_given_in_pieces() {
     assert_eq!(said.matches("BODY[TEXT]").count(), 1024);
     assert!(joe.sent_most < 200_000, "{} bytes were queued", joe.sent_most);
 }
+
+/// Breaks the record of a message in the index of joe's INBOX.
+fn damage_record(site: &Site, uid: u32) {
+    use std::os::unix::fs::FileExt;
+    let path = site.find("store.idx");
+    let bytes = std::fs::read(&path).unwrap();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let at = (0..bytes.len() - 32)
+        .step_by(4)
+        .find(|at| word(*at) == uid && base::crc32(&bytes[*at..at + 28]) == word(at + 28))
+        .expect("no such record");
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&[!bytes[at + 28]], at as u64 + 28).unwrap();
+}
+
+/// The last record cannot be read when the index is compacted: the others keep their numbers.
+#[test]
+fn a_damaged_last_record_renumbers_nothing() {
+    let site = Site::new();
+    for number in 0..440 {
+        site.put("user/joe/INBOX", message(&format!("m{number}")).as_bytes());
+    }
+    let mut joe = site.user("joe");
+    joe.ok("SELECT INBOX");
+    let mut other = site.user("joe");
+    other.ok("SELECT INBOX");
+    other.ok("STORE 1:240 +FLAGS.SILENT (\\Deleted)");
+    other.ok("EXPUNGE");
+    damage_record(&site, 440);
+    let mailbox =
+        site.store.open_mailbox(&message_store::MailboxName::parse("user/joe/INBOX").unwrap()).unwrap();
+    assert!(mailbox.clean_up(std::time::Duration::ZERO).unwrap().compacted);
+    let said = joe.ok("NOOP");
+    assert_eq!(said.matches(" EXPUNGE\r\n").count(), 241, "240, and the damaged one");
+    let numbered = joe.ok("FETCH 1:* (UID)");
+    let lines: Vec<&str> = numbered.lines().collect();
+    assert_eq!(lines.len(), 199);
+    for (line, number) in lines.iter().zip(1..) {
+        assert_eq!(*line, format!("* {number} FETCH (UID {})", number + 240));
+    }
+    site.put("user/joe/INBOX", message("new").as_bytes());
+    assert!(joe.ok("NOOP").contains("* 200 EXISTS"));
+}

@@ -62,7 +62,7 @@ impl Directory for People {
 pub struct Site {
     pub server: Arc<Server>,
     pub store: Store,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Site {
@@ -80,7 +80,7 @@ impl Site {
         let settings = Settings::from_config(&config);
         let log_ins = LogIns::new(authenticator, &config);
         let server = Server::new(settings, store.clone(), log_ins, Log::discard(), Box::new(|| None));
-        Site { server: Arc::new(server), store, _folder: folder }
+        Site { server: Arc::new(server), store, folder }
     }
 
     /// A greeted client on this host.
@@ -113,6 +113,21 @@ impl Site {
         client.take();
         client.ok(&format!("LOGIN {uid} {uid}"));
         client
+    }
+
+    /// The one file of this name below the store.
+    pub fn find(&self, name: &str) -> std::path::PathBuf {
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else if entry.file_name() == name {
+                    return entry.path();
+                }
+            }
+        }
+        panic!("there is no {name}");
     }
 
     /// Puts a message into a mailbox without IMAP.
