@@ -1,11 +1,11 @@
 //! SEARCH, UID SEARCH: which messages match (RFC 3501 §6.4.4).
 //!
-//! A cursor looks at [`SLICE`] messages, or reads [`SLICE_BYTES`] bytes of content, then lets others have the worker.
-//! Numbers are written as they are found, so a result costs no memory. Keys of flags and numbers are asked before
-//! those of content, whatever their order in the command.
+//! A cursor asks [`SLICE_TESTS`] keys of messages, or reads [`SLICE_BYTES`] bytes of content, then lets others have the
+//! worker, in the middle of a message too. Numbers are written as they are found, so a result costs no memory. Keys of flags
+//! and numbers are asked before those of content, whatever their order in the command; those of content are asked together.
 
-mod content;
 mod message;
+mod scan;
 
 use connection::Output;
 use message_store::Flags;
@@ -18,9 +18,12 @@ use crate::sequences::{self, Walk};
 use crate::view::View;
 use imap_wire::{Charset, SearchKey, SequenceSet};
 use message::Message;
+use scan::{Needle, Scan, Within};
 
-/// Messages looked at before others have their turn.
-const SLICE: usize = 20_000;
+/// Keys asked of messages before others have their turn.
+const SLICE_TESTS: usize = 40_000;
+/// Texts that one command may look for.
+const TEXTS_MAX: usize = 100;
 /// Bytes of messages read before others have their turn.
 const SLICE_BYTES: u64 = 1024 * 1024;
 
@@ -35,9 +38,8 @@ enum Test {
     Sent(Order, i64),
     Larger(u32),
     Smaller(u32),
-    Header(String, String),
-    Body(String),
-    Text(String),
+    /// The needle of this number.
+    Content(usize),
     Not(Box<Test>),
     Or(Box<Test>, Box<Test>),
     And(Vec<Test>),
@@ -64,21 +66,30 @@ impl Order {
 pub struct Search {
     pub uid: bool,
     test: Test,
+    /// How many messages are looked at before others have their turn.
+    slice: usize,
+    needles: Vec<Needle>,
+    /// What is known of the content of the present message.
+    scan: Option<Scan>,
     walk: Walk,
     begun: bool,
 }
 
 impl Search {
     /// # Errors
-    /// A charset that is not known, or a sequence number that does not exist.
+    /// A charset that is not known, a sequence number that does not exist, or too many texts.
     pub fn new(asked: imap_wire::Search, view: &View) -> Result<Search, Refusal> {
         if asked.charset == Charset::Unknown {
             return Err(Refusal::BadCharset);
         }
         let keywords = view.mailbox.keywords();
-        let test = resolve(asked.key, view, &keywords)?;
+        let mut resolver = Resolver { view, keywords: &keywords, needles: Vec::new(), keys: 0 };
+        let test = resolver.resolve(asked.key)?;
+        let Resolver { needles, keys, .. } = resolver;
+        let slice = (SLICE_TESTS / keys.max(1)).max(1);
         let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
-        Ok(Search { uid: asked.uid, test, walk: Walk::new(everything), begun: false })
+        let walk = Walk::new(everything);
+        Ok(Search { uid: asked.uid, test, slice, needles, scan: None, walk, begun: false })
     }
 
     /// Looks at the next slice. After an error the line is complete.
@@ -96,14 +107,25 @@ impl Search {
 
     fn slice(&mut self, view: &View, out: &mut Output) -> Result<Progress, Refusal> {
         let mut read = 0;
-        for _ in 0..SLICE {
+        for _ in 0..self.slice {
             let Some(sequence) = self.walk.peek() else { return Ok(Progress::Done) };
             if out.is_full() || read >= SLICE_BYTES {
                 return Ok(Progress::More);
             }
             if let Some((slot, record)) = view.record(sequence) {
                 let mut message = Message::new(view, sequence, slot, record);
-                if message.passes(&self.test)? {
+                let scan = self.scan.get_or_insert_with(|| Scan::new(&self.needles));
+                let passes = loop {
+                    if let Some(passes) = message.passes(&self.test, scan)? {
+                        break passes;
+                    }
+                    if read + message.read >= SLICE_BYTES {
+                        return Ok(Progress::More); // the scan goes on where it is
+                    }
+                    message.learn(scan, &self.needles)?;
+                };
+                self.scan = None;
+                if passes {
                     out.push(b" ");
                     answer::digits(out, u64::from(if self.uid { record.uid } else { sequence }));
                 }
@@ -115,52 +137,78 @@ impl Search {
     }
 }
 
-/// The grammar has bounded the depth.
-fn resolve(key: SearchKey, view: &View, keywords: &[String]) -> Result<Test, Refusal> {
-    let inner = |key: Box<SearchKey>| resolve(*key, view, keywords).map(Box::new);
-    let ranges = |set: SequenceSet, uid: bool| sequences::resolve(&set, view, uid).map(Test::Ranges);
-    Ok(match key {
-        SearchKey::All => Test::All,
-        SearchKey::Set(set) => ranges(set, false)?,
-        SearchKey::UidSet(set) => ranges(set, true)?,
-        SearchKey::Flag(flag) => Test::Flag(flags::system(flag)),
-        SearchKey::Keyword(name) => Test::Keyword(
-            keywords
-                .iter()
-                .position(|one| one.eq_ignore_ascii_case(&name))
-                .map_or(0, |bit| 1u64 << bit.min(63)),
-        ),
-        SearchKey::Recent => Test::Recent,
-        SearchKey::Before(day) => Test::Received(Order::Before, day),
-        SearchKey::On(day) => Test::Received(Order::On, day),
-        SearchKey::Since(day) => Test::Received(Order::Since, day),
-        SearchKey::SentBefore(day) => Test::Sent(Order::Before, day),
-        SearchKey::SentOn(day) => Test::Sent(Order::On, day),
-        SearchKey::SentSince(day) => Test::Sent(Order::Since, day),
-        SearchKey::Larger(size) => Test::Larger(size),
-        SearchKey::Smaller(size) => Test::Smaller(size),
-        SearchKey::Header(name, text) => Test::Header(name, text.to_lowercase()),
-        SearchKey::Body(text) => Test::Body(text.to_lowercase()),
-        SearchKey::Text(text) => Test::Text(text.to_lowercase()),
-        SearchKey::Not(key) => Test::Not(inner(key)?),
-        SearchKey::Or(one, other) => Test::Or(inner(one)?, inner(other)?),
-        SearchKey::And(keys) => {
-            let mut tests = Vec::with_capacity(keys.len());
-            for key in keys {
-                tests.push(resolve(key, view, keywords)?);
-            }
-            tests.sort_by_key(cost);
-            Test::And(tests)
-        }
-    })
+/// Makes tests of keys; the texts become needles.
+struct Resolver<'a> {
+    view: &'a View,
+    keywords: &'a [String],
+    needles: Vec<Needle>,
+    keys: usize,
 }
 
-/// 0: the hot record; 1: the cold one; 2: the header; 3: the whole message.
+impl Resolver<'_> {
+    /// The grammar has bounded the depth and the number.
+    fn resolve(&mut self, key: SearchKey) -> Result<Test, Refusal> {
+        self.keys += 1;
+        let ranges = |set: SequenceSet, uid: bool| sequences::resolve(&set, self.view, uid).map(Test::Ranges);
+        Ok(match key {
+            SearchKey::All => Test::All,
+            SearchKey::Set(set) => ranges(set, false)?,
+            SearchKey::UidSet(set) => ranges(set, true)?,
+            SearchKey::Flag(flag) => Test::Flag(flags::system(flag)),
+            SearchKey::Keyword(name) => Test::Keyword(self.keyword(&name)),
+            SearchKey::Recent => Test::Recent,
+            SearchKey::Before(day) => Test::Received(Order::Before, day),
+            SearchKey::On(day) => Test::Received(Order::On, day),
+            SearchKey::Since(day) => Test::Received(Order::Since, day),
+            SearchKey::SentBefore(day) => Test::Sent(Order::Before, day),
+            SearchKey::SentOn(day) => Test::Sent(Order::On, day),
+            SearchKey::SentSince(day) => Test::Sent(Order::Since, day),
+            SearchKey::Larger(size) => Test::Larger(size),
+            SearchKey::Smaller(size) => Test::Smaller(size),
+            SearchKey::Header(name, text) => self.content(Within::Field(name), &text)?,
+            SearchKey::Body(text) => self.content(Within::Body, &text)?,
+            SearchKey::Text(text) => self.content(Within::Message, &text)?,
+            SearchKey::Not(key) => Test::Not(Box::new(self.resolve(*key)?)),
+            SearchKey::Or(one, other) => {
+                let (one, other) = (self.resolve(*one)?, self.resolve(*other)?);
+                let (first, second) = if cost(&one) <= cost(&other) { (one, other) } else { (other, one) };
+                Test::Or(Box::new(first), Box::new(second))
+            }
+            SearchKey::And(keys) => {
+                let mut tests = Vec::with_capacity(keys.len());
+                for key in keys {
+                    tests.push(self.resolve(key)?);
+                }
+                tests.sort_by_key(cost);
+                Test::And(tests)
+            }
+        })
+    }
+
+    /// The bit of a keyword; none when no message has it.
+    fn keyword(&self, name: &str) -> u64 {
+        let known = self.keywords.iter().position(|one| one.eq_ignore_ascii_case(name));
+        known.map_or(0, |bit| 1u64 << bit.min(63))
+    }
+
+    fn content(&mut self, within: Within, text: &str) -> Result<Test, Refusal> {
+        let needle = Needle { within, text: text.to_lowercase() };
+        if let Some(known) = self.needles.iter().position(|known| *known == needle) {
+            return Ok(Test::Content(known));
+        }
+        if self.needles.len() == TEXTS_MAX {
+            return Err(Refusal::Limit("Too many texts in one search; look for at most 100"));
+        }
+        self.needles.push(needle);
+        Ok(Test::Content(self.needles.len() - 1))
+    }
+}
+
+/// 0: the hot record; 1: the cold one; 2: content.
 fn cost(test: &Test) -> u8 {
     match test {
         Test::Received(..) | Test::Sent(..) => 1,
-        Test::Header(..) => 2,
-        Test::Body(_) | Test::Text(_) => 3,
+        Test::Content(_) => 2,
         Test::Not(inner) => cost(inner),
         Test::Or(one, other) => cost(one).max(cost(other)),
         Test::And(tests) => tests.iter().map(cost).max().unwrap_or(0),

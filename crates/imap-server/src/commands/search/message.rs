@@ -5,10 +5,10 @@ use std::os::unix::fs::FileExt;
 use imap_wire::date;
 use mail_format::Structure;
 use mail_format::date::date_and_zone;
-use message_store::{MessageFile, Reader, Record, StoreError};
+use message_store::{Cached, MessageFile, Reader, Record, StoreError};
 
 use super::Test;
-use super::content::{self, Body};
+use super::scan::{Needle, Scan, Stage};
 use crate::refusal::Refusal;
 use crate::view::View;
 
@@ -22,18 +22,23 @@ pub struct Message<'a> {
     slot: u32,
     record: Record,
     place: Option<(Reader, u32)>,
+    /// Once it was read; nothing in it when the message is gone.
+    header: Option<Option<Vec<u8>>>,
+    /// The day of the Date field, once it was looked at.
+    written_day: Option<Option<i64>>,
     /// Bytes read so far.
     pub read: u64,
 }
 
 impl<'a> Message<'a> {
     pub fn new(view: &'a View, sequence: u32, slot: u32, record: Record) -> Message<'a> {
-        Message { view, sequence, slot, record, place: None, read: 0 }
+        Message { view, sequence, slot, record, place: None, header: None, written_day: None, read: 0 }
     }
 
-    pub fn passes(&mut self, test: &Test) -> Result<bool, Refusal> {
+    /// Whether it passes, if that can be said of what the scan knows.
+    pub fn passes(&mut self, test: &Test, scan: &Scan) -> Result<Option<bool>, Refusal> {
         let record = self.record;
-        Ok(match test {
+        Ok(Some(match test {
             Test::All => true,
             Test::Ranges(ranges) => {
                 let after = ranges.partition_point(|range| *range.start() <= self.sequence);
@@ -52,20 +57,50 @@ impl<'a> Message<'a> {
                 Some(cold) => order.holds(self.sent_day(cold.sent_date, *day)?, *day),
                 None => false,
             },
-            Test::Header(name, text) => self.header_has(name, text)?,
-            Test::Body(text) => self.content_has(text, true)?,
-            Test::Text(text) => self.content_has(text, false)?,
-            Test::Not(test) => !self.passes(test)?,
-            Test::Or(one, other) => self.passes(one)? || self.passes(other)?,
+            Test::Content(needle) => return Ok(scan.fact(*needle)),
+            Test::Not(test) => return Ok(self.passes(test, scan)?.map(|passes| !passes)),
+            Test::Or(one, other) => match self.passes(one, scan)? {
+                Some(true) => true,
+                one => match (one, self.passes(other, scan)?) {
+                    (_, Some(true)) => true,
+                    (Some(false), Some(false)) => false,
+                    _ => return Ok(None),
+                },
+            },
             Test::And(tests) => {
+                let mut unknown = false;
                 for test in tests {
-                    if !self.passes(test)? {
-                        return Ok(false);
+                    match self.passes(test, scan)? {
+                        Some(false) => return Ok(Some(false)),
+                        Some(true) => {}
+                        None => unknown = true,
                     }
+                }
+                if unknown {
+                    return Ok(None);
                 }
                 true
             }
-        })
+        }))
+    }
+
+    /// Takes the scan a step further.
+    pub fn learn(&mut self, scan: &mut Scan, needles: &[Needle]) -> Result<(), Refusal> {
+        match scan.stage() {
+            Stage::Header => match self.header()? {
+                Some(header) => scan.header(header, needles),
+                None => scan.give_up(),
+            },
+            Stage::Structure => match self.structure()? {
+                Some(structure) => scan.structure(structure),
+                None => scan.give_up(),
+            },
+            Stage::Part(..) | Stage::Text(..) | Stage::Over => match self.file()? {
+                Some(file) => self.read += scan.step(&file, needles).map_err(StoreError::from)?,
+                None => scan.give_up(),
+            },
+        }
+        Ok(())
     }
 
     /// Where the cold record is; nothing when the message was removed for good.
@@ -94,61 +129,53 @@ impl<'a> Message<'a> {
         if utc.abs_diff(asked) > 1 {
             return Ok(utc);
         }
-        let Some(header) = self.header()? else { return Ok(utc) };
-        let written = mail_format::header_field(&header, "Date").and_then(date_and_zone);
-        Ok(written.map_or(utc, |(second, zone)| date::day(second.saturating_add(zone.into()))))
+        if self.written_day.is_none() {
+            let written = self.header()?.and_then(|header| mail_format::header_field(header, "Date"));
+            let written = written.and_then(date_and_zone);
+            self.written_day =
+                Some(written.map(|(second, zone)| date::day(second.saturating_add(zone.into()))));
+        }
+        Ok(self.written_day.flatten().unwrap_or(utc))
     }
 
     /// The header of the message, as far as [`HEADER_BYTES_MAX`]; nothing when the message is gone.
-    fn header(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+    fn header(&mut self) -> Result<Option<&[u8]>, Refusal> {
+        if self.header.is_none() {
+            let header = self.read_header()?;
+            self.read += header.as_ref().map_or(0, |header| header.len() as u64);
+            self.header = Some(header);
+        }
+        Ok(self.header.as_ref().and_then(|header| header.as_deref()))
+    }
+
+    fn read_header(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(cold) = self.cold()? else { return Ok(None) };
-        if let Some((_, slot)) = &self.place {
-            match self.view.mailbox.cached(*slot) {
-                Ok(cached) => {
-                    if let Some(header) = cached.header() {
-                        self.read += header.len() as u64;
-                        return Ok(Some(header.to_vec()));
-                    }
-                }
-                Err(StoreError::NotFound) => return Ok(None),
-                Err(error) => return Err(error.into()),
+        if let Some(cached) = self.cached()? {
+            if let Some(header) = cached.header() {
+                return Ok(Some(header.to_vec()));
             }
         }
         let Some(message) = self.file()? else { return Ok(None) };
         let len = message.size.min(cold.header_size.into()).min(HEADER_BYTES_MAX);
         let mut header = vec![0; usize::try_from(len).unwrap_or(0)];
         message.file.read_exact_at(&mut header, 0).map_err(StoreError::from)?;
-        self.read += len;
         Ok(Some(header))
     }
 
-    fn header_has(&mut self, name: &str, text: &str) -> Result<bool, Refusal> {
-        let Some(header) = self.header()? else { return Ok(false) };
-        Ok(content::field_has(&header, name, text))
+    fn cached(&mut self) -> Result<Option<Cached>, Refusal> {
+        self.cold()?;
+        let Some((_, slot)) = &self.place else { return Ok(None) };
+        match self.view.mailbox.cached(*slot) {
+            Ok(cached) => Ok(Some(cached)),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn content_has(&mut self, text: &str, body_only: bool) -> Result<bool, Refusal> {
-        if text.is_empty() {
-            return Ok(true);
-        }
-        if !body_only {
-            let Some(header) = self.header()? else { return Ok(false) };
-            if content::header_has(&header, text) {
-                return Ok(true);
-            }
-        }
-        self.cold()?;
-        let Some((_, slot)) = &self.place else { return Ok(false) };
-        let cached = match self.view.mailbox.cached(*slot) {
-            Err(StoreError::NotFound) => return Ok(false),
-            other => other?,
-        };
-        let structure = Structure::decode(cached.structure_bytes())
-            .ok_or_else(|| StoreError::Damaged("the part table of a message".into()))?;
-        let Some(message) = self.file()? else { return Ok(false) };
-        let mut body = Body { message: &message, read: 0 };
-        let found = body.has(&structure, text);
-        self.read += body.read;
-        Ok(found.map_err(StoreError::from)?)
+    fn structure(&mut self) -> Result<Option<Structure>, Refusal> {
+        let Some(cached) = self.cached()? else { return Ok(None) };
+        self.read += cached.structure_bytes().len() as u64;
+        let structure = Structure::decode(cached.structure_bytes());
+        Ok(Some(structure.ok_or_else(|| StoreError::Damaged("the part table of a message".into()))?))
     }
 }
