@@ -203,7 +203,7 @@ pub fn run(
         }
         Command::List(asked) => {
             let user = user(state)?;
-            Ok(match pattern(&asked) {
+            Ok(match pattern(&asked)? {
                 Some(_) if is_root(&asked) => {
                     list::root(&mut io.output);
                     Outcome::Done(Done::new("LIST completed").with(News::all()))
@@ -214,10 +214,13 @@ pub fn run(
         }
         Command::Lsub(asked) => {
             let user = user(state)?;
-            if let Some(pattern) = pattern(&asked) {
-                lsub::run(store, user.who(), &pattern, &mut io.output)?;
+            match pattern(&asked)? {
+                Some(pattern) => {
+                    let lsub = lsub::Lsub::new(store, user.who(), pattern)?;
+                    Ok(Outcome::Running(Running::Lsub(lsub)))
+                }
+                None => done_with_news("LSUB completed"), // no such name exists
             }
-            done_with_news("LSUB completed")
         }
         Command::Status(asked) => {
             status::run(store, user(state)?.who(), &asked, &mut io.output)?;
@@ -268,7 +271,10 @@ fn is_root(asked: &imap_wire::command::list::List) -> bool {
     names::named(&asked.pattern).is_ok_and(str::is_empty)
 }
 
-fn pattern(asked: &imap_wire::command::list::List) -> Option<Pattern> {
-    let (reference, name) = (names::named(&asked.reference).ok()?, names::named(&asked.pattern).ok()?);
-    Some(Pattern::new(reference, name))
+/// The pattern; nothing when it is the modified UTF-7 of no name.
+fn pattern(asked: &imap_wire::command::list::List) -> Result<Option<Pattern>, Refusal> {
+    match (names::named(&asked.reference), names::named(&asked.pattern)) {
+        (Ok(reference), Ok(name)) => Pattern::read(reference, name).map(Some),
+        _ => Ok(None),
+    }
 }

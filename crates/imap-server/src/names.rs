@@ -62,6 +62,11 @@ impl Who<'_> {
     }
 }
 
+/// Bytes of a LIST pattern: more than the longest name has.
+pub const PATTERN_BYTES_MAX: usize = 6000;
+/// What may be compared, in bytes of patterns times bytes of names, before others have their turn: some 10 ms.
+pub const COST_MAX: usize = 20_000_000;
+
 /// A LIST pattern. INBOX is the only name that matches in any case (RFC 3501 §5.1).
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -72,7 +77,17 @@ pub struct Pattern {
 
 impl Pattern {
     /// The pattern that a reference and a name with wildcards make together: one after the other.
-    pub fn new(reference: &str, name: &str) -> Pattern {
+    ///
+    /// # Errors
+    /// It is longer than any name.
+    pub fn read(reference: &str, name: &str) -> Result<Pattern, Refusal> {
+        if reference.len().saturating_add(name.len()) > PATTERN_BYTES_MAX {
+            return Err(Refusal::Limit("The pattern is too long"));
+        }
+        Ok(Pattern::new(reference, name))
+    }
+
+    fn new(reference: &str, name: &str) -> Pattern {
         let written = format!("{reference}{name}");
         let inbox = written
             .get(..5)
@@ -83,6 +98,12 @@ impl Pattern {
 
     pub fn as_str(&self) -> &str {
         &self.written
+    }
+
+    /// What [`Pattern::matches`] costs at most.
+    pub fn cost(&self, name: &str) -> usize {
+        let patterns = 1 + usize::from(self.inbox.is_some());
+        (patterns * self.written.len()).saturating_mul(name.len()).saturating_add(1000)
     }
 
     pub fn matches(&self, name: &str) -> bool {

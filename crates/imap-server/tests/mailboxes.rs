@@ -131,3 +131,43 @@ fn status_counts_without_selecting() {
     assert!(joe.refused("STATUS Nothing (MESSAGES)").starts_with("t NO [NONEXISTENT]"));
     assert!(joe.refused("STATUS INBOX (FOO)").starts_with("t BAD"));
 }
+
+/// However much a user subscribed to, little of it is queued at once.
+#[test]
+fn subscriptions_are_told_in_pieces() {
+    let site = Site::new();
+    let mut joe = site.user("joe");
+    let long = |number: usize| format!("{number}/{}", vec!["x".repeat(250); 8].join("/"));
+    for number in 1000..1200 {
+        joe.ok(&format!("SUBSCRIBE {}", long(number)));
+    }
+    (joe.resumed, joe.sent_most) = (0, 0);
+    let said = joe.ok("LSUB \"\" *");
+    assert_eq!(said.matches("* LSUB ()").count(), 200);
+    assert!(joe.resumed > 3 && joe.sent_most < 100_000, "{} bytes, {} times", joe.sent_most, joe.resumed);
+    let levels = joe.ok("LSUB \"\" %");
+    let expected: String =
+        (1000..1200).map(|number| format!("* LSUB (\\Noselect) \"/\" \"{number}\"\r\n")).collect();
+    assert_eq!(levels, expected);
+    joe.ok("SUBSCRIBE 1000");
+    joe.ok("SUBSCRIBE 1000-a");
+    let levels = joe.ok("LSUB \"\" 1000%");
+    assert_eq!(levels, "* LSUB () \"/\" \"1000\"\r\n* LSUB () \"/\" \"1000-a\"\r\n");
+}
+
+#[test]
+fn a_pattern_longer_than_any_name_is_refused_and_a_costly_one_takes_turns() {
+    let site = Site::new();
+    let mut joe = site.user("joe");
+    for command in ["LIST", "LSUB"] {
+        let refused = joe.refused(&format!("{command} \"\" \"{}\"", "x*".repeat(3001)));
+        assert_eq!(refused, "t NO [LIMIT] The pattern is too long");
+        joe.ok(&format!("{command} \"\" \"{}\"", "x*".repeat(3000)));
+    }
+    for number in 10..14 {
+        joe.ok(&format!("CREATE {number}/{}", vec!["x".repeat(250); 8].join("/")));
+    }
+    joe.resumed = 0;
+    joe.ok(&format!("LIST \"\" \"*{}y\"", "x*".repeat(2999)));
+    assert!(joe.resumed >= 4, "it went on {} times", joe.resumed);
+}

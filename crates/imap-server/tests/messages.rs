@@ -324,3 +324,25 @@ fn a_damaged_last_record_renumbers_nothing() {
     site.put("user/joe/INBOX", message("new").as_bytes());
     assert!(joe.ok("NOOP").contains("* 200 EXISTS"));
 }
+
+/// One message, many texts: read once, in pieces, and others have their turn in between.
+#[test]
+fn a_search_for_many_texts_in_a_large_message_does_not_hold_a_worker() {
+    let site = Site::new();
+    let body = "nothing to be found here, line after line\r\n".repeat(100_000);
+    site.put("user/joe/INBOX", format!("Subject: large\r\n\r\n{body}the needle99\r\n").as_bytes());
+    let mut joe = site.user("joe");
+    joe.ok("SELECT INBOX");
+    let keys = |count: usize| -> String { (0..count).map(|n| format!(" NOT TEXT needle{n}x")).collect() };
+    joe.resumed = 0;
+    assert_eq!(joe.ok(&format!("SEARCH{}", keys(100))), "* SEARCH 1\r\n");
+    assert!(joe.resumed >= 16, "it went on {} times", joe.resumed);
+    assert_eq!(joe.ok(&format!("SEARCH{} TEXT needle99", keys(99))), "* SEARCH 1\r\n");
+    assert_eq!(joe.ok(&format!("SEARCH{} NOT TEXT needle99", keys(99))), "* SEARCH\r\n");
+    assert_eq!(joe.ok("SEARCH OR BODY needle99 SUBJECT small"), "* SEARCH 1\r\n");
+    assert_eq!(joe.ok("SEARCH OR (NOT SUBJECT large BODY needle99) SUBJECT small"), "* SEARCH\r\n");
+    let refused = joe.refused(&format!("SEARCH{}", keys(101)));
+    assert!(refused.starts_with("t NO [LIMIT] Too many texts"), "{refused}");
+    let same = " NOT TEXT again".repeat(450);
+    assert_eq!(joe.ok(&format!("SEARCH{same}")), "* SEARCH 1\r\n", "the same text is one");
+}

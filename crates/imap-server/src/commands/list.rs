@@ -5,11 +5,11 @@ use message_store::{Listed, MailboxName, Store};
 
 use crate::answer;
 use crate::commands::Progress;
-use crate::names::{Pattern, Who};
+use crate::names::{COST_MAX, Pattern, Who};
 use crate::refusal::Refusal;
 
 /// Names that are read from the list at once.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
 
 /// A LIST under way. The next page begins after the last name seen.
 pub struct List {
@@ -36,10 +36,15 @@ impl List {
         }
         let page = store.list(&self.prefix, self.after.as_ref(), PAGE)?;
         let last_page = page.len() < PAGE;
-        for listed in &page {
-            self.name(store, listed, who, out)?;
+        let mut cost = 0;
+        for listed in page {
+            if out.is_full() || cost >= COST_MAX {
+                return Ok(Progress::More); // the next page begins here
+            }
+            cost += self.pattern.cost(listed.name.as_str());
+            self.name(store, &listed, who, out)?;
+            self.after = Some(listed.name);
         }
-        self.after = page.into_iter().next_back().map(|listed| listed.name);
         Ok(if last_page { Progress::Done } else { Progress::More })
     }
 

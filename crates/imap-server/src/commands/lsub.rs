@@ -2,13 +2,12 @@
 //!
 //! A mailbox need not exist to be subscribed to: the subscription outlives it (RFC 3501 §6.3.6).
 
-use std::collections::BTreeSet;
-
 use connection::Output;
 use message_store::Store;
 
 use crate::answer;
-use crate::names::{Pattern, Who};
+use crate::commands::Progress;
+use crate::names::{COST_MAX, Pattern, Who};
 use crate::refusal::Refusal;
 
 /// Adds or takes away a name.
@@ -23,26 +22,56 @@ pub fn change(store: &Store, who: Who<'_>, name: &str, subscribe: bool) -> Resul
     Ok(())
 }
 
-/// The subscribed names that match; with `%` at the end also the levels above them, as \Noselect.
-pub fn run(store: &Store, who: Who<'_>, pattern: &Pattern, out: &mut Output) -> Result<(), Refusal> {
-    let subscribed: BTreeSet<String> = store.subscriptions(who.uid)?.into_iter().collect();
-    let mut parents: BTreeSet<&str> = BTreeSet::new();
-    for name in &subscribed {
-        if pattern.matches(name) {
-            row(out, "", name);
-            continue;
-        }
-        if !pattern.as_str().ends_with('%') {
-            continue;
-        }
-        for (at, _) in name.match_indices('/') {
-            let parent = &name[..at];
-            if !subscribed.contains(parent) && pattern.matches(parent) && parents.insert(parent) {
-                row(out, "\\Noselect", parent);
-            }
-        }
+/// An LSUB under way.
+pub struct Lsub {
+    pattern: Pattern,
+    /// Sorted by bytes, so that what is below a level stands together.
+    subscribed: Vec<String>,
+    /// The next to be looked at.
+    at: usize,
+    /// The levels above the present name that were told.
+    told: Vec<String>,
+}
+
+impl Lsub {
+    /// # Errors
+    /// The subscriptions cannot be read.
+    pub fn new(store: &Store, who: Who<'_>, pattern: Pattern) -> Result<Lsub, Refusal> {
+        let mut subscribed = store.subscriptions(who.uid)?;
+        subscribed.sort_unstable();
+        subscribed.dedup();
+        Ok(Lsub { pattern, subscribed, at: 0, told: Vec::new() })
     }
-    Ok(())
+
+    /// Writes names that match until the queue is full or others should have their turn; with `%` at the end also the
+    /// levels above them, as \Noselect.
+    pub fn step(&mut self, out: &mut Output) -> Progress {
+        let mut cost = 0;
+        while let Some(name) = self.subscribed.get(self.at) {
+            if out.is_full() || cost >= COST_MAX {
+                return Progress::More;
+            }
+            cost += self.pattern.cost(name);
+            self.told
+                .retain(|level| name.strip_prefix(level.as_str()).is_some_and(|rest| rest.starts_with('/')));
+            if self.pattern.matches(name) {
+                row(out, "", name);
+            } else if self.pattern.as_str().ends_with('%') {
+                for (end, _) in name.match_indices('/') {
+                    let level = &name[..end];
+                    cost += self.pattern.cost(level);
+                    let is_new = !self.told.iter().any(|told| told == level)
+                        && self.subscribed.binary_search_by(|one| one.as_str().cmp(level)).is_err();
+                    if is_new && self.pattern.matches(level) {
+                        row(out, "\\Noselect", level);
+                        self.told.push(level.to_owned());
+                    }
+                }
+            }
+            self.at += 1;
+        }
+        Progress::Done
+    }
 }
 
 fn row(out: &mut Output, attributes: &str, name: &str) {

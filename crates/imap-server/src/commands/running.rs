@@ -4,6 +4,7 @@ use connection::Output;
 
 use super::fetch::Fetch;
 use super::list::List;
+use super::lsub::Lsub;
 use super::search::Search;
 use super::store::StoreFlags;
 use super::{Done, News};
@@ -24,6 +25,7 @@ pub enum Running {
     Search(Search),
     Store(StoreFlags),
     List(List),
+    Lsub(Lsub),
 }
 
 impl Running {
@@ -42,6 +44,7 @@ impl Running {
                 Some(user) => list.step(&server.store, user.who(), out),
                 None => Err(super::not_now(state)),
             },
+            (Running::Lsub(lsub), _) => Ok(lsub.step(out)),
             (Running::Fetch(fetch), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Search(search), State::Selected { view, .. }) => search.step(view, out),
             (Running::Store(store), State::Selected { view, .. }) => store.step(view, out),
@@ -68,6 +71,7 @@ impl Running {
                 Done::new("SEARCH completed").with(News::behind(search.uid, Vec::new()))
             }
             Running::Store(store) => Done::new("STORE completed").with(News::behind(store.uid, store.told)),
+            Running::Lsub(_) => Done::new("LSUB completed").with(News::all()),
             Running::List(_) => Done::new("LIST completed").with(News::all()),
         })
     }

@@ -101,6 +101,7 @@ impl Site {
             pauses: Vec::new(),
             bell,
             input: Vec::new(),
+            resumed: 0,
             sent_most: 0,
         };
         client.event(Event::Opened);
@@ -178,6 +179,8 @@ pub struct Client {
     pub pauses: Vec<Duration>,
     pub bell: Arc<Bell>,
     input: Vec<u8>,
+    /// How often it was called to go on with what it had begun.
+    pub resumed: usize,
     /// Most bytes that were queued at once.
     pub sent_most: usize,
 }
@@ -231,6 +234,7 @@ impl Client {
                 }
                 Next::Resume => {
                     said.push_str(&self.take());
+                    self.resumed += 1;
                     self.event(Event::Drained);
                 }
                 Next::Pause(time) if time == directory::log_ins::ANSWER_MAX => {

@@ -283,7 +283,9 @@ mod tests {
         let (file, mut scan, mut steps) = (file_of(message), Scan::new(needles), 0);
         while scan.facts.iter().any(Option::is_none) {
             match scan.stage() {
-                Stage::Header => scan.header(&message[..mail_format::header::header_length(message)], needles),
+                Stage::Header => {
+                    scan.header(&message[..mail_format::header::header_length(message)], needles)
+                }
                 Stage::Structure => scan.structure(mail_format::scan(message)),
                 _ => drop(scan.step(&file, needles).unwrap()),
             }
