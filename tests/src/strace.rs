@@ -7,12 +7,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::Instance;
+use crate::instance::wait_for;
 
 /// What makes files durable, what gives and takes names, and what is said to clients.
 const CALLS: &str = "trace=fdatasync,fsync,sync_file_range,write,sendto,writev,pwrite64,link,linkat,rename,renameat,renameat2,unlink,unlinkat";
@@ -20,7 +22,9 @@ const CALLS: &str = "trace=fdatasync,fsync,sync_file_range,write,sendto,writev,p
 /// strace attached to one process and all its threads.
 pub struct Trace {
     child: Child,
-    output: std::path::PathBuf,
+    /// It tells of each new thread; were nobody there to listen, SIGPIPE would end it.
+    _errors: BufReader<ChildStderr>,
+    output: PathBuf,
 }
 
 /// One system call.
@@ -58,35 +62,53 @@ impl Call {
 impl Trace {
     /// Attaches; returns when everything from now on is seen.
     pub fn of(instance: &Instance, service: &str) -> Trace {
+        let pid = instance.pid(service).unwrap();
         let output = instance.root.with_extension(format!("{service}.strace"));
+        // A thread that began while the others were being attached to is not seen: then once more.
+        wait_for("strace to see every thread", || {
+            let trace = Trace::attach(pid, &output);
+            sees_every_thread(pid).then_some(trace)
+        })
+    }
+
+    fn attach(pid: u32, output: &Path) -> Trace {
         let mut child = Command::new("strace")
             .args(["-f", "-y", "-s", "200", "-e", CALLS])
             .arg("-o")
-            .arg(&output)
-            .args(["-p", &instance.pid(service).unwrap().to_string()])
+            .arg(output)
+            .args(["-p", &pid.to_string()])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // "strace: Process N attached": only then does it see everything.
+        // "strace: Process N attached": only then does it see anything.
         let mut said = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        errors.read_line(&mut said).unwrap();
         assert!(said.contains("attached"), "{said}");
-        Trace { child, output }
+        Trace { child, _errors: errors, output: output.to_owned() }
     }
 
     /// Detaches; the calls in the order in which they began.
-    pub fn calls(mut self) -> Vec<Call> {
-        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
-        self.child.wait().unwrap();
-        parse(&fs::read_to_string(&self.output).unwrap())
+    pub fn calls(self) -> Vec<Call> {
+        let output = self.output.clone();
+        drop(self);
+        parse(&fs::read_to_string(output).unwrap())
     }
 }
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
         let _ = self.child.wait();
     }
+}
+
+fn sees_every_thread(pid: u32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten().all(|task| {
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        // A thread that has ended meanwhile has no status.
+        status.lines().all(|line| line.strip_prefix("TracerPid:").is_none_or(|tracer| tracer.trim() != "0"))
+    })
 }
 
 fn parse(text: &str) -> Vec<Call> {
