@@ -198,6 +198,36 @@ fn above_maxsessions_a_connection_waits_without_a_banner() {
     third.ok("CAPA");
 }
 
+/// S100, S102: the kernel does not know which process has room, the processes do.
+#[test]
+fn no_connection_waits_for_a_full_process_while_another_has_room() {
+    let instance =
+        Setup::default().set("service.pop.numprocesses", "3").set("service.pop.maxsessions", "4").start();
+    let parent = instance.pid("pop").unwrap();
+    wait_for("three workers", || Some(children(parent)).filter(|found| found.len() == 3));
+    let mut sessions: Vec<Pop> = (0..12).map(|_| Pop::open(instance.connect(POP))).collect();
+    let waiting = instance.connect(POP);
+    assert!(is_silent(&waiting), "all three are full");
+    sessions.remove(5);
+    let mut last = Pop::open(waiting);
+    last.ok("CAPA");
+}
+
+/// S100: a process that hangs, or is not replaced yet, takes nobody with it who only wants to come in.
+#[test]
+fn no_connection_waits_for_a_process_that_hangs() {
+    let instance = Setup::default().set("service.pop.numprocesses", "2").start();
+    let parent = instance.pid("pop").unwrap();
+    let all = wait_for("two workers", || Some(children(parent)).filter(|found| found.len() == 2));
+    Pop::open(instance.connect(POP)).ok("CAPA");
+    let victim = nix::unistd::Pid::from_raw(*all.iter().next().unwrap() as i32);
+    nix::sys::signal::kill(victim, Signal::SIGSTOP).unwrap();
+    for _ in 0..20 {
+        Pop::open(instance.connect(POP)).ok("CAPA");
+    }
+    nix::sys::signal::kill(victim, Signal::SIGCONT).unwrap();
+}
+
 /// S104: minutes; below the default counts as the default; the clock of the test runs ahead of no socket, so this is
 /// about what is in force, told by the tool and obeyed by the table test of the registry.
 #[test]

@@ -1,7 +1,7 @@
 //! The event loop of one process: accepts, tells slots what happened, keeps the timers, obeys signals.
 //!
 //! It never runs a session; see `slot` for the hand-over to workers. Above `max_sessions` nothing is accepted: TCP
-//! connects, no banner comes (S21, S102).
+//! connects, no banner comes (S21, S102), unless another process has room and looks here ([`NEIGHBOURS_EVERY`]).
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -37,6 +37,8 @@ const KEEPALIVE_SECONDS: u64 = 30;
 const FIRST_LOOK: Duration = Duration::from_secs(60);
 /// How long accepting rests when descriptors are used up.
 const EXHAUSTED_REST: Duration = Duration::from_secs(1);
+/// How often a process with room looks at the sockets of the others: who waits there has met one that is full or dead.
+const NEIGHBOURS_EVERY: Duration = Duration::from_millis(250);
 /// Connections accepted before others have their turn.
 const ACCEPT_TURN: usize = 16;
 /// How long sessions have, after the drain, to notice their end.
@@ -59,6 +61,10 @@ struct Server {
     log: Log,
     signals: Option<Signals>,
     doors: Vec<Door>,
+    /// Sockets of other processes, in the order of the doors, again and again.
+    neighbours: Vec<TcpListener>,
+    /// When they are looked at.
+    look: Instant,
     slots: Vec<Option<Arc<Slot>>>,
     free: Vec<usize>,
     /// Slots in use.
@@ -172,8 +178,9 @@ impl Server {
         }
         let pid_file = (with_signals && !listeners.is_worker()).then(|| pid_path(&settings));
         let mut doors = Vec::new();
+        let (sockets, neighbours) = listeners.into_sockets();
         for (number, (socket, Listener { tls, role, .. })) in
-            listeners.into_sockets().into_iter().zip(settings.listeners.iter().cloned()).enumerate()
+            sockets.into_iter().zip(settings.listeners.iter().cloned()).enumerate()
         {
             prepare(&socket).map_err(system)?;
             let mut socket = TcpListener::from_std(socket);
@@ -181,6 +188,11 @@ impl Server {
                 .register(&mut socket, Token(LISTENERS_TOP - number), Interest::READABLE)
                 .map_err(system)?;
             doors.push(Door { socket, tls, role, ready: true });
+        }
+        let mut others = Vec::new();
+        for socket in neighbours {
+            prepare(&socket).map_err(system)?;
+            others.push(TcpListener::from_std(socket)); // looked at without being asked
         }
         let origin = Instant::now();
         let shared = Shared::new(origin, waker);
@@ -201,6 +213,8 @@ impl Server {
             log,
             signals,
             doors,
+            neighbours: others,
+            look: origin,
             slots: Vec::new(),
             free: Vec::new(),
             sessions: 0,
@@ -260,6 +274,7 @@ impl Server {
                 return Ok(());
             }
             self.accept(now, &mut jobs);
+            self.look_at_neighbours(now, &mut jobs);
             self.pool.push(&mut jobs);
         }
     }
@@ -267,8 +282,9 @@ impl Server {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let waiting = self.doors.iter().any(|door| door.ready);
         let accepting = (waiting && !self.is_full()).then(|| self.hold.unwrap_or(now));
+        let looking = (!self.neighbours.is_empty() && !self.is_full()).then_some(self.look);
         let drain = self.drain.map(|(cut, end)| end.unwrap_or(cut));
-        [self.wheel.next(), accepting, drain]
+        [self.wheel.next(), accepting, looking, drain]
             .into_iter()
             .flatten()
             .min()
@@ -329,6 +345,7 @@ impl Server {
         let cut = now.checked_add(self.settings.drain_timeout).unwrap_or(now);
         self.drain = Some((cut, None));
         self.doors.clear();
+        self.neighbours.clear();
         self.shared.tell_finished.store(true, Ordering::SeqCst);
         self.shared.wake_loop(); // for what finished just before
         jobs.extend(self.slots.iter().flatten().filter_map(|slot| slot.happened(driver::DRAINING)));
@@ -377,6 +394,28 @@ impl Server {
                     self.log
                         .warning(Category::Network, format_args!("cannot accept connections now: {error}"));
                     self.hold = now.checked_add(EXHAUSTED_REST);
+                }
+            }
+        }
+    }
+
+    /// Takes connections that wait for another process, when this one has room.
+    fn look_at_neighbours(&mut self, now: Instant, jobs: &mut Vec<Job>) {
+        if self.neighbours.is_empty() || self.look > now || self.hold.is_some() {
+            return;
+        }
+        self.look = now.checked_add(NEIGHBOURS_EVERY).unwrap_or(now);
+        let mut left = ACCEPT_TURN;
+        for at in 0..self.neighbours.len() {
+            while !self.is_full_and_tells() {
+                let Ok((socket, peer)) = self.neighbours[at].accept() else { break }; // nobody, or nobody now
+                let door = &self.doors[at % self.doors.len()];
+                let (tls, role) = (door.tls, door.role);
+                jobs.extend(self.admit(socket, peer, tls, role, now));
+                left -= 1;
+                if left == 0 {
+                    self.look = now; // there may be more
+                    return;
                 }
             }
         }

@@ -2,7 +2,9 @@
 //!
 //! Workers are executions of the same program with the same arguments; they inherit listening sockets as systemd would
 //! pass them (`LISTEN_FDS`). Each has sockets of its own on the same addresses, among which the kernel spreads the
-//! connections; the parent holds them too, so what waits for a worker that died is taken by its replacement. One that dies is replaced, later and later if it dies soon after its start.
+//! connections. The kernel does not know who is full, has died or hangs, so each has the sockets of the others too and,
+//! while it has room, looks now and then who waits there. One that dies is replaced, later and later if it dies soon after
+//! its start; the parent holds all sockets, so that nobody who waits is sent away meanwhile.
 
 use std::fmt;
 use std::io;
@@ -57,6 +59,8 @@ pub enum Role {
 /// Sockets that listen, in the order of the settings.
 pub struct Listeners {
     sockets: Vec<TcpListener>,
+    /// Those of other workers, in the same order, again and again.
+    neighbours: Vec<TcpListener>,
     worker: bool,
 }
 
@@ -72,7 +76,7 @@ impl Listeners {
         };
         let sockets =
             settings.listeners.iter().map(|listener| bind(listener.address)).collect::<Result<_, _>>()?;
-        Ok(Listeners { sockets, worker: false })
+        Ok(Listeners { sockets, neighbours: Vec::new(), worker: false })
     }
 
     /// A set of listeners for each worker process.
@@ -90,19 +94,20 @@ impl Listeners {
 
     /// The sockets that this process was started with, or new ones.
     fn take(settings: &Settings) -> Result<Listeners, StartError> {
-        let inherited =
+        let mut inherited =
             os::net::inherited_listeners().map_err(|error| StartError::new("inherited sockets", &error))?;
         if inherited.is_empty() {
             return Listeners::bind(settings);
         }
-        if inherited.len() != settings.listeners.len() {
-            let (got, want) = (inherited.len(), settings.listeners.len());
+        let worker = os::net::worker_number().is_some();
+        let (got, want) = (inherited.len(), settings.listeners.len());
+        let fits = if worker { want > 0 && got % want == 0 } else { got == want };
+        if !fits {
             return Err(StartError(format!("{got} inherited sockets for {want} listeners")));
         }
-        if os::net::worker_number().is_some() {
-            return Ok(Listeners { sockets: inherited, worker: true });
-        }
-        Ok(Listeners { sockets: by_port(inherited, settings), worker: false })
+        let neighbours = inherited.split_off(want);
+        let sockets = if worker { inherited } else { by_port(inherited, settings) };
+        Ok(Listeners { sockets, neighbours, worker })
     }
 
     /// Where they listen.
@@ -114,8 +119,9 @@ impl Listeners {
         self.worker
     }
 
-    pub(crate) fn into_sockets(self) -> Vec<TcpListener> {
-        self.sockets
+    /// The own ones, and those of other workers.
+    pub(crate) fn into_sockets(self) -> (Vec<TcpListener>, Vec<TcpListener>) {
+        (self.sockets, self.neighbours)
     }
 }
 
@@ -254,8 +260,8 @@ impl<'a> Parent<'a> {
         {
             let arguments: Vec<_> = std::env::args_os().skip(1).collect();
             let started = std::env::current_exe().and_then(|program| {
-                let set = &self.listeners[(worker.number - 1) % self.listeners.len()];
-                os::process::spawn_with_listeners(&program, &arguments, set, worker.number)
+                let sockets = sockets_of(worker.number, &self.listeners);
+                os::process::spawn_with_listeners(&program, &arguments, &sockets, worker.number)
             });
             match started {
                 Ok(child) => {
@@ -292,7 +298,38 @@ impl<'a> Parent<'a> {
     }
 }
 
+/// The sockets for a worker: its own set, then those of the workers behind it, as many as can be passed.
+fn sockets_of(number: usize, sets: &[Vec<RawFd>]) -> Vec<RawFd> {
+    let own = number.saturating_sub(1);
+    let mut sockets = Vec::new();
+    for further in 0..sets.len() {
+        let set = &sets[own.saturating_add(further) % sets.len()];
+        if further > 0 && sockets.len().saturating_add(set.len()) > os::net::INHERITED_MAX {
+            break;
+        }
+        sockets.extend_from_slice(set);
+    }
+    sockets
+}
+
 fn later(worker: &mut Worker, now: Instant) {
     worker.start_at = now.checked_add(worker.back_off).unwrap_or(now);
     worker.back_off = worker.back_off.saturating_mul(2).min(BACK_OFF_MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_gets_its_own_sockets_and_those_of_others_behind_them() {
+        let sets = [vec![10, 11], vec![20, 21], vec![30, 31]];
+        assert_eq!(sockets_of(1, &sets), [10, 11, 20, 21, 30, 31]);
+        assert_eq!(sockets_of(3, &sets), [30, 31, 10, 11, 20, 21]);
+        assert_eq!(sockets_of(2, &[vec![10]]), [10], "one set for all");
+        let many: Vec<Vec<RawFd>> = (0..200).map(|number| vec![number, 1000 + number]).collect();
+        let passed = sockets_of(150, &many);
+        assert_eq!((passed.len(), passed[0], passed[2]), (256, 149, 150));
+        assert!(passed.contains(&0), "it goes around");
+    }
 }

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 /// First descriptor of the inherited ones (sd_listen_fds(3)).
 pub const LISTEN_FDS_START: RawFd = 3;
 /// Most descriptors that are taken over.
-const INHERITED_MAX: usize = 256;
+pub const INHERITED_MAX: usize = 256;
 /// Marks a worker process that [`crate::process::spawn_with_listeners`] started; its value is the worker's number.
 pub const WORKER_VARIABLE: &str = "MAILBOAT_WORKER";
 
