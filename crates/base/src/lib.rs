@@ -1,5 +1,6 @@
 //! What std lacks: durable replace, checksums, a clock that tests can set, hashdir, base 36, how far apart two words are.
 
+pub mod access;
 pub mod base36;
 pub mod clock;
 mod distance;
