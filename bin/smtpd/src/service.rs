@@ -89,6 +89,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         Settings::from_config(&config),
         queue,
         LogIns::new(Authenticator::new(directory, &config), &config),
+        dns::Clients::new(dns::Settings::from_config(&config), site.log.clone()),
         site.log.clone(),
         Box::new(move || reread.read_again().map(|config| Settings::from_config(&config))),
     );

@@ -121,6 +121,11 @@ impl Entry {
         self.active && !self.disallowed.contains(&service)
     }
 
+    /// `mailAccessDomain`: from where the user may use what (S136).
+    pub fn access_domains(&self) -> &[String] {
+        self.attributes.get("mailaccessdomain").map_or(&[], Vec::as_slice)
+    }
+
     /// All addresses: the primary one first.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.mail.as_str()).chain(self.alternate.iter().map(String::as_str))

@@ -2,6 +2,7 @@
 //!
 //! A daemon calls [`supervise`] and, if it is told to, [`serve`].
 
+mod crowd;
 pub mod daemon;
 mod pool;
 mod refreshed;
@@ -12,6 +13,7 @@ mod slot;
 mod supervise;
 mod wheel;
 
+pub use crowd::CrowdLimits;
 pub use refreshed::Refreshed;
 pub use serve::{Running, serve, start};
 pub use settings::{AcceptDelay, Listener, Service, Settings, TlsMode};

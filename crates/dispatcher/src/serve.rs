@@ -3,7 +3,7 @@
 //! It never runs a session; see `slot` for the hand-over to workers. Above `max_sessions` nothing is accepted: TCP
 //! connects, no banner comes (S21, S102), unless another process has room and looks here ([`NEIGHBOURS_EVERY`]).
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::crowd::{Crowd, Entry, Origin};
 use crate::pool::Pool;
 use crate::refreshed::Refreshed;
 use crate::shared::{Notes, Shared};
@@ -67,6 +68,9 @@ struct Server {
     look: Instant,
     slots: Vec<Option<Arc<Slot>>>,
     free: Vec<usize>,
+    crowd: Crowd,
+    /// For each slot, where its connection comes from, if it is counted.
+    origins: Vec<Option<Origin>>,
     /// Slots in use.
     sessions: usize,
     number: u64,
@@ -204,6 +208,7 @@ impl Server {
         let refreshed = Refreshed::new(&settings.run_dir, settings.service);
         let desk = Arc::new(Desk { service, environment, log: log.clone(), refreshed });
         let pool = make_pool(&settings, &shared, &desk);
+        let crowd = Crowd::new(settings.crowd.clone());
         Ok(Server {
             poll,
             shared,
@@ -217,6 +222,8 @@ impl Server {
             look: origin,
             slots: Vec::new(),
             free: Vec::new(),
+            crowd,
+            origins: Vec::new(),
             sessions: 0,
             number: 0,
             wheel: Wheel::new(origin),
@@ -264,6 +271,9 @@ impl Server {
             // Only now: a freed index must not meet an event of its former socket.
             for index in notes.finished.drain(..) {
                 self.slots[index] = None;
+                if let Some(origin) = self.origins[index].take() {
+                    self.crowd.left(origin);
+                }
                 self.free.push(index);
                 self.sessions = self.sessions.saturating_sub(1);
             }
@@ -452,16 +462,27 @@ impl Server {
         role: u16,
         now: Instant,
     ) -> Option<Job> {
+        let origin = match self.crowd.enters(peer.ip(), now) {
+            Entry::Exempt => None,
+            Entry::Counted(origin) => Some(origin),
+            Entry::TooMany { tell } => {
+                self.turn_away(&mut socket, peer, tls, tell);
+                return None;
+            }
+        };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
+            self.origins.push(None);
             self.slots.len() - 1
         });
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut socket, Token(index), interest) {
             self.log.warning(Category::Network, format_args!("connection from {peer} dropped: {error}"));
             self.free.push(index);
+            origin.into_iter().for_each(|origin| self.crowd.left(origin));
             return None;
         }
+        self.origins[index] = origin;
         self.number += 1;
         let tick = self.wheel.tick_of(now.checked_add(FIRST_LOOK).unwrap_or(now));
         let slot = Slot::new(index, self.number, self.shared.clone(), tick);
@@ -470,6 +491,22 @@ impl Server {
         self.slots[index] = Some(slot.clone());
         self.sessions += 1;
         Some(Job::Open(slot, socket, peer, tls, role))
+    }
+}
+
+impl Server {
+    /// Its network has too many. A fresh socket takes the line or there is no telling; under TLS nothing can be said.
+    fn turn_away(&self, socket: &mut mio::net::TcpStream, peer: SocketAddr, tls: TlsMode, tell: bool) {
+        if tls != TlsMode::Implicit {
+            let _ = socket.write(self.settings.too_many.as_bytes());
+        }
+        if tell {
+            let peer = peer.ip().to_canonical();
+            self.log.warning(
+                Category::Network,
+                format_args!("refused: [{peer}] too many connections from its network, or too fast"),
+            );
+        }
     }
 }
 

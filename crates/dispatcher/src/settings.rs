@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use connection::{Io, Session};
 
+use crate::CrowdLimits;
+
 /// What a server crate offers: a session for every connection.
 pub trait Service: Send + Sync + 'static {
     /// The session for a connection that was just accepted. Called by a worker thread.
@@ -66,6 +68,10 @@ pub struct Settings {
     pub telemetry_root: Option<PathBuf>,
     /// Folder of the pid file.
     pub run_dir: PathBuf,
+    /// What one network may do.
+    pub crowd: CrowdLimits,
+    /// What a client hears whose network has too many connections, line end included.
+    pub too_many: &'static str,
     /// Asked before each accept.
     pub accept_delay: Option<AcceptDelay>,
     /// How long a peer may leave its answers unread.

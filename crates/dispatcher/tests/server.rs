@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, Session, TimeoutKind, Waker};
-use dispatcher::{Listener, Running, Service, Settings, TlsMode, start};
+use dispatcher::{CrowdLimits, Listener, Running, Service, Settings, TlsMode, start};
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
@@ -155,6 +155,8 @@ fn set_up(change: impl FnOnce(&mut Settings)) -> Setup {
         certificate: Some(certificate(folder.path())),
         telemetry_root: None,
         run_dir: folder.path().to_owned(),
+        crowd: CrowdLimits::default(),
+        too_many: "too many\r\n",
         accept_delay: None,
         stall_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(5),

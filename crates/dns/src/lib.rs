@@ -11,6 +11,7 @@
 
 mod answer;
 mod cache;
+mod clients;
 mod exchange;
 mod failed_hosts;
 mod flights;
@@ -27,5 +28,6 @@ mod settings;
 mod tests;
 
 pub use answer::{Answer, DnsError, Mx, Tlsa};
+pub use clients::{Clients, NotFromHere};
 pub use resolver::Resolver;
 pub use settings::Settings;

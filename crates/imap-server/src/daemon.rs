@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use directory::{Authenticator, LogIns};
 use dispatcher::daemon::{self, Program, Site};
-use dispatcher::{Listener, Service, TlsMode};
+use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
 use message_store::{Store, StoreLog, StoreSettings};
 use server_config::parameters::service_imap;
 
+use crate::settings::{ROLE_PLAIN, ROLE_TLS};
 use crate::{ImapService, Server, Settings};
 
 const PROGRAM: Program =
@@ -32,9 +33,11 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
     let ssl_port =
         if config.get(&service_imap::ENABLE_SSL_PORT) { config.get(&service_imap::SSL_PORT) } else { 0 };
     let mut listeners = Vec::new();
-    for (port, tls) in [(config.get(&service_imap::PORT), plain), (ssl_port, TlsMode::Implicit)] {
+    let ports =
+        [(config.get(&service_imap::PORT), plain, ROLE_PLAIN), (ssl_port, TlsMode::Implicit, ROLE_TLS)];
+    for (port, tls, role) in ports {
         for address in site.sockets(port)? {
-            listeners.push(Listener { address, tls, role: port });
+            listeners.push(Listener { address, tls, role });
         }
     }
     let count = |value: i64| usize::try_from(value).unwrap_or(1);
@@ -50,6 +53,8 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         certificate,
         telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
         run_dir: site.instance.run_dir(),
+        crowd: CrowdLimits::from_config(&config),
+        too_many: "* BYE Too many connections from your network\r\n",
         accept_delay: None,
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
@@ -67,6 +72,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let reread = site.clone();
     let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
     let settings = Settings::from_config(&config);
-    let server = Server::new(settings, store, log_ins, site.log.clone(), Box::new(reload));
+    let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
+    let server = Server::new(settings, store, log_ins, clients, site.log.clone(), Box::new(reload));
     Ok(Arc::new(ImapService(Arc::new(server))))
 }

@@ -18,14 +18,22 @@ pub type Reload = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 pub struct Server {
     pub store: Store,
     pub log_ins: LogIns,
+    pub clients: dns::Clients,
     pub log: Log,
     settings: RwLock<Arc<Settings>>,
     reload: Reload,
 }
 
 impl Server {
-    pub fn new(settings: Settings, store: Store, log_ins: LogIns, log: Log, reload: Reload) -> Server {
-        Server { store, log_ins, log, settings: RwLock::new(Arc::new(settings)), reload }
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        log_ins: LogIns,
+        clients: dns::Clients,
+        log: Log,
+        reload: Reload,
+    ) -> Server {
+        Server { store, log_ins, clients, log, settings: RwLock::new(Arc::new(settings)), reload }
     }
 
     /// The settings of this moment.

@@ -9,6 +9,7 @@ mod receiving;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::access::Verdict;
 use connection::{Event, Io, Next, TimeoutKind};
 use directory::LogIn;
 
@@ -21,6 +22,7 @@ use crate::commands::{self, Done, Outcome, Progress, Running};
 use crate::gathering::{Budget, Gathering};
 use crate::refusal::Refusal;
 use crate::server::Server;
+use crate::settings::service_of;
 use crate::state::{Idling, State};
 
 /// Bad commands before log-in, and in a row after it, from which a client is sent away.
@@ -122,6 +124,13 @@ impl Session {
 
     fn greet(&mut self, io: &mut Io) -> Next {
         let settings = self.server.settings();
+        match self.server.clients.admits(&settings.clients, service_of(io.role), io.peer.ip()) {
+            Verdict::Allowed => {}
+            Verdict::Refused => return self.bye("No access from your address", "client refused", io),
+            Verdict::RefusedForNow => {
+                return self.bye("The name of your address cannot be looked up now", "client refused", io);
+            }
+        }
         io.line_limit = Budget::BEFORE_LOGIN.line_bytes_max;
         io.idle_timeout = LOGIN_TIMEOUT;
         io.deadline = Instant::now().checked_add(LOGIN_TIMEOUT);

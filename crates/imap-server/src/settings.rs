@@ -3,9 +3,19 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base::access::{Rules, Service};
 use connection::TlsState;
 use server_config::Config;
 use server_config::parameters::{local, service_imap, store};
+
+/// Role of the listener with TLS from the first byte, and of the other.
+pub const ROLE_TLS: u16 = 993;
+pub const ROLE_PLAIN: u16 = 143;
+
+/// The service as the filters of clients call it.
+pub fn service_of(role: u16) -> Service {
+    if role == ROLE_TLS { Service::Imaps } else { Service::Imap }
+}
 
 /// Settings of the sessions. Ports, threads and processes are the dispatcher's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +32,8 @@ pub struct Settings {
     pub append_bytes_max: u64,
     /// `store.admins`: uids.
     pub admins: Vec<String>,
+    /// Which clients are let in.
+    pub clients: Rules,
 }
 
 impl Settings {
@@ -33,6 +45,11 @@ impl Settings {
             plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
             admins: config.get(&store::ADMINS),
+            clients: server_config::access::rules(
+                config,
+                &service_imap::DOMAIN_ALLOWED,
+                &service_imap::DOMAIN_NOT_ALLOWED,
+            ),
         }
     }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use directory::{Authenticator, LogIns};
 use dispatcher::daemon::{self, Program, Site};
-use dispatcher::{Listener, Service, TlsMode};
+use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
 use message_store::{Store, StoreLog, StoreSettings};
 use server_config::parameters::service_pop;
 
 use crate::session::{Desk, PopService};
-use crate::settings::Settings;
+use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
 
 const PROGRAM: Program = Program { service: "pop", name: "popd", about: "serves maildrops to POP3 clients" };
 /// How long a client may leave its answers unread.
@@ -32,9 +32,11 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
     let ssl_port =
         if config.get(&service_pop::ENABLE_SSL_PORT) { config.get(&service_pop::SSL_PORT) } else { 0 };
     let mut listeners = Vec::new();
-    for (port, tls) in [(config.get(&service_pop::PORT), plain), (ssl_port, TlsMode::Implicit)] {
+    let ports =
+        [(config.get(&service_pop::PORT), plain, ROLE_PLAIN), (ssl_port, TlsMode::Implicit, ROLE_TLS)];
+    for (port, tls, role) in ports {
         for address in site.sockets(port)? {
-            listeners.push(Listener { address, tls, role: port });
+            listeners.push(Listener { address, tls, role });
         }
     }
     let count = |value: i64| usize::try_from(value).unwrap_or(1);
@@ -50,6 +52,8 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         certificate,
         telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
         run_dir: site.instance.run_dir(),
+        crowd: CrowdLimits::from_config(&config),
+        too_many: "-ERR [SYS/TEMP] Too many connections from your network\r\n",
         accept_delay: None,
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
@@ -64,7 +68,8 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
     let log_ins = LogIns::new(Authenticator::new(directory, &config), &config);
-    let desk = Desk { store, log_ins, log: site.log.clone() };
+    let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
+    let desk = Desk { store, log_ins, clients, log: site.log.clone() };
     let reread = site.clone();
     let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
     Ok(Arc::new(PopService::new(desk, Settings::from_config(&config), Box::new(reload))))

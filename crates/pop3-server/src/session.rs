@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use base::access::Verdict;
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
 use directory::LogIns;
 use dispatcher::Service;
@@ -11,7 +12,7 @@ use pop3_wire::{LINE_BYTES_MAX, answer};
 use server_log::{Category, Log};
 
 use crate::commands::{self, Listing, Sending};
-use crate::settings::Settings;
+use crate::settings::{Settings, service_of};
 use crate::state::State;
 
 /// Lines that are no command before the connection is closed.
@@ -24,6 +25,7 @@ pub type Reread = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 pub struct Desk {
     pub store: Store,
     pub log_ins: LogIns,
+    pub clients: dns::Clients,
     pub log: Log,
 }
 
@@ -126,6 +128,20 @@ impl Session {
         }
     }
 
+    fn greet(&mut self, io: &mut Io) -> Next {
+        let service = service_of(io.role);
+        let refusal = match self.desk.clients.admits(&self.settings.clients, service, io.peer.ip()) {
+            Verdict::Allowed => {
+                io.output.push(&answer::ok(&self.settings.greeting()));
+                return self.next(Outcome::Done, io);
+            }
+            Verdict::Refused => "[SYS/PERM] No access from your address", // RFC 3206
+            Verdict::RefusedForNow => "[SYS/TEMP] The name of your address cannot be looked up now",
+        };
+        io.output.push(&answer::err(refusal));
+        self.next(Outcome::Last, io)
+    }
+
     fn line(&mut self, line: &[u8], io: &mut Io) -> Next {
         let outcome = if matches!(self.state, State::Authenticating { .. }) {
             commands::auth::respond(self, line, io)
@@ -189,10 +205,7 @@ impl Session {
 impl ConnectionSession for Session {
     fn on_event(&mut self, event: Event<'_>, io: &mut Io) -> Next {
         match event {
-            Event::Opened => {
-                io.output.push(&answer::ok(&self.settings.greeting()));
-                self.next(Outcome::Done, io)
-            }
+            Event::Opened => self.greet(io),
             Event::Line { line, .. } => self.line(line, io), // RFC 1939 asks for CR LF; a bare LF is harmless here
             Event::LineTooLong { .. } => self.line_too_long(io),
             Event::Drained => {

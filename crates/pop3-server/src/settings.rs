@@ -2,8 +2,18 @@
 
 use std::time::Duration;
 
+use base::access::{Rules, Service};
 use server_config::Config;
 use server_config::parameters::{local, service_pop};
+
+/// Role of the listener with TLS from the first byte, and of the other.
+pub const ROLE_TLS: u16 = 995;
+pub const ROLE_PLAIN: u16 = 110;
+
+/// The service as the filters of clients call it.
+pub fn service_of(role: u16) -> Service {
+    if role == ROLE_TLS { Service::Pops } else { Service::Pop }
+}
 
 /// Settings of the sessions. Ports, threads and processes are the dispatcher's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +23,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Bits of encryption that a plain-text log-in needs; 0 none, -1 never allowed.
     pub plaintext_min_cipher: Option<i64>,
+    /// Which clients are let in.
+    pub clients: Rules,
 }
 
 impl Settings {
@@ -22,6 +34,11 @@ impl Settings {
             banner: config.get(&service_pop::BANNER),
             idle_timeout: config.get(&service_pop::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_pop::PLAINTEXT_MIN_CIPHER),
+            clients: server_config::access::rules(
+                config,
+                &service_pop::DOMAIN_ALLOWED,
+                &service_pop::DOMAIN_NOT_ALLOWED,
+            ),
         }
     }
 

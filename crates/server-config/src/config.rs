@@ -248,6 +248,8 @@ mod tests {
                 "name servers",
                 "items or unset",
                 "port or unset",
+                "filters of clients",
+                "addresses and parts of addresses",
             ];
             if !may_be_empty.contains(&entry.kind()) {
                 assert!(!entry.default().is_empty(), "{}", entry.name());

@@ -1,5 +1,6 @@
 //! Every parameter, declared once; the configuration file; the folder names of an instance.
 
+pub mod access;
 pub mod config;
 pub mod edit;
 pub mod instance;
@@ -12,7 +13,7 @@ pub use instance::Instance;
 pub use parameter::{Effect, Entry, Parameter, Status};
 pub use parameters::{REGISTRY, containing, find, nearest};
 pub use values::{
-    Bytes, Count, Days, HostTable, Hours, List, LogFormat, LogLevel, LogType, Microseconds, Minutes,
-    NameServers, Networks, OptionalCount, OptionalPort, Patterns, Port, RewriteStyle, Seconds, Switch, Text,
-    Value,
+    AllowFilters, Bytes, Count, Days, DenyFilters, HostTable, Hours, List, LogFormat, LogLevel, LogType,
+    Microseconds, Minutes, NameServers, Networks, OptionalCount, OptionalPort, Patterns, Peers, Port,
+    RewriteStyle, Seconds, Switch, Text, Value,
 };

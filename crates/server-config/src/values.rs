@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use base::access::Filters;
+use base::access::filter::Form;
+use base::access::must_log_in::MustLogIn;
 use base::network::Network;
 use base::pattern::{Pattern, Table};
 
@@ -164,6 +167,36 @@ impl Value for Networks {
                 .ok_or_else(|| format!("'{item}' is no address and no network (address/bits)"))
         };
         text.split_whitespace().map(item).collect()
+    }
+}
+
+/// Peers that must log in before they send (S132 to S135).
+pub struct Peers;
+impl Value for Peers {
+    type Out = MustLogIn;
+    const KIND: &'static str = "addresses and parts of addresses";
+    fn parse(text: &str, _: (i64, i64)) -> Result<MustLogIn, String> {
+        MustLogIn::parse(text)
+    }
+}
+
+/// Filters of the clients that are let in: `10. .example.com` or `imap:10.$+imaps:ALL`.
+pub struct AllowFilters;
+impl Value for AllowFilters {
+    type Out = Filters;
+    const KIND: &'static str = "filters of clients";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Filters, String> {
+        Filters::parse(text, Form::Allowing)
+    }
+}
+
+/// Filters of the clients that are turned away.
+pub struct DenyFilters;
+impl Value for DenyFilters {
+    type Out = Filters;
+    const KIND: &'static str = "filters of clients";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Filters, String> {
+        Filters::parse(text, Form::Denying)
     }
 }
 

@@ -18,6 +18,7 @@ pub type Reread = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 pub struct Desk {
     pub queue: Queue,
     pub log_ins: LogIns,
+    pub clients: dns::Clients,
     pub log: Log,
 }
 
@@ -29,8 +30,15 @@ pub struct Accept {
 }
 
 impl Accept {
-    pub fn new(settings: Settings, queue: Queue, log_ins: LogIns, log: Log, reread: Reread) -> Accept {
-        let desk = Arc::new(Desk { queue, log_ins, log });
+    pub fn new(
+        settings: Settings,
+        queue: Queue,
+        log_ins: LogIns,
+        clients: dns::Clients,
+        log: Log,
+        reread: Reread,
+    ) -> Accept {
+        let desk = Arc::new(Desk { queue, log_ins, clients, log });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }

@@ -47,10 +47,7 @@ fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
         Command::Help if session.settings.allow_help => Answer::Say(help()),
         Command::Vrfy | Command::Help | Command::NotDone(_) => Answer::Say(replies::not_implemented()),
         Command::NotTrusted => Answer::Say(Reply::new(550, (5, 7, 0), "Not for you")),
-        Command::Quit => {
-            let host = &session.settings.host_name;
-            Answer::Last(Reply::new(221, (2, 0, 0), format!("{host} closing")))
-        }
+        Command::Quit => Answer::Last(replies::farewell(&session.settings.host_name)),
         Command::StartTls => starttls::run(session, io),
         Command::Auth(mechanism, initial) => auth::begin(session, &mechanism, initial.as_deref(), io),
         Command::Http => {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::access::Service;
 use dispatcher::daemon::Site;
-use dispatcher::{Listener, TlsMode};
+use dispatcher::{CrowdLimits, Listener, TlsMode};
 use mail_queue::Queue;
 use server_config::parameters::service_smtp;
 
@@ -13,6 +14,11 @@ pub const ROLE_MX: u16 = 25;
 /// Roles of the two submission listeners.
 pub const ROLE_SUBMISSION: u16 = 587;
 pub const ROLE_SUBMISSIONS: u16 = 465;
+
+/// The service as the filters of clients call it.
+pub fn service_of(role: u16) -> Service {
+    if role == ROLE_SUBMISSIONS { Service::Smtps } else { Service::Smtp }
+}
 
 /// How long a client may leave its replies unread.
 const STALL_TIMEOUT: Duration = Duration::from_secs(300);
@@ -60,6 +66,8 @@ pub fn listening(
         certificate,
         telemetry_root: None,
         run_dir: site.instance.run_dir(),
+        crowd: CrowdLimits::from_config(&config),
+        too_many: "421 4.7.0 Too many connections from your network, try again later\r\n",
         accept_delay: Some(Arc::new(delay)),
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,

@@ -11,6 +11,24 @@ pub fn not_implemented() -> Reply {
     Reply::new(502, (5, 5, 1), "Command not implemented")
 }
 
+pub fn farewell(host: &str) -> Reply {
+    Reply::new(221, (2, 0, 0), format!("{host} closing"))
+}
+
+/// `domainallowed`, `domainnotallowed` (RFC 7504 keeps 521 for hosts that never take mail).
+pub fn no_access(host: &str) -> Reply {
+    Reply::plain(554, format!("{host} No access from your address"))
+}
+
+pub fn no_access_now(host: &str) -> Reply {
+    Reply::plain(421, format!("{host} The name of your address cannot be looked up now, try again later"))
+}
+
+/// `authmaildomain` (S132), or submission (RFC 6409 §4.3).
+pub fn authentication_required() -> Reply {
+    Reply::new(530, (5, 7, 0), "Authentication is required")
+}
+
 pub fn line_too_long() -> Reply {
     Reply::new(500, (5, 5, 2), "Line too long")
 }

@@ -4,17 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::access::Verdict;
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
 use directory::Entry;
 use smtp_wire::{Ending, Reply};
 
 use crate::accept::Desk;
 use crate::commands;
-use crate::listening::ROLE_MX;
+use crate::listening::{ROLE_MX, service_of};
 use crate::replies;
 use crate::settings::Settings;
 use crate::state::State;
 
+/// How long a client that is not let in may take to say QUIT (X2).
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What it may say instead.
+const LEAVE_COMMANDS_MAX: u32 = 10;
 /// Bytes of a command line (RFC 5321 §4.5.3.1.4 asks for 512; extensions need more).
 const COMMAND_BYTES_MAX: usize = 2048;
 /// Bytes of a content that must come within each `timeoutdata`: who is slower holds a file of the queue for nothing.
@@ -178,7 +183,43 @@ impl Session {
         self.next(io)
     }
 
+    fn greet(&mut self, io: &mut Io) -> Next {
+        let service = service_of(io.role);
+        match self.desk.clients.admits(&self.settings.clients, service, io.peer.ip()) {
+            Verdict::Allowed => {
+                let greeting = Reply::plain(220, self.settings.greeting());
+                self.answer(Answer::Say(greeting), io)
+            }
+            Verdict::Refused => {
+                // RFC 5321 §3.1: after 554 the client is waited for, and only QUIT is answered.
+                self.say(&replies::no_access(&self.settings.host_name), io);
+                self.state = State::TurnedAway;
+                io.line_limit = COMMAND_BYTES_MAX;
+                io.deadline = Instant::now().checked_add(LEAVE_TIMEOUT);
+                Next::Line
+            }
+            Verdict::RefusedForNow => {
+                let reply = replies::no_access_now(&self.settings.host_name);
+                self.answer(Answer::Last(reply), io)
+            }
+        }
+    }
+
+    /// A line of a client that is not let in.
+    fn turn_away(&mut self, line: &[u8], io: &mut Io) -> Next {
+        if line.trim_ascii().eq_ignore_ascii_case(b"QUIT") {
+            let reply = replies::farewell(&self.settings.host_name);
+            return self.answer(Answer::Last(reply), io);
+        }
+        self.say(&replies::bad_sequence("No access from your address, say QUIT"), io);
+        self.bad_commands = self.bad_commands.saturating_add(1);
+        if self.bad_commands >= LEAVE_COMMANDS_MAX { self.close() } else { Next::Line }
+    }
+
     fn line(&mut self, line: &[u8], bare_lf: bool, io: &mut Io) -> Next {
+        if matches!(self.state, State::TurnedAway) {
+            return self.turn_away(line, io);
+        }
         let in_auth = matches!(self.state, State::Authenticating { .. });
         if bare_lf {
             self.give_up_log_in();
@@ -193,6 +234,9 @@ impl Session {
     }
 
     fn line_too_long(&mut self, io: &mut Io) -> Next {
+        if matches!(self.state, State::TurnedAway) {
+            return self.turn_away(b"", io);
+        }
         let reply =
             if self.give_up_log_in() { replies::auth_line_too_long() } else { replies::line_too_long() };
         self.answer(Answer::Say(reply), io)
@@ -255,10 +299,7 @@ impl Session {
 impl ConnectionSession for Session {
     fn on_event(&mut self, event: Event<'_>, io: &mut Io) -> Next {
         match event {
-            Event::Opened => {
-                let greeting = Reply::plain(220, self.settings.greeting());
-                self.answer(Answer::Say(greeting), io)
-            }
+            Event::Opened => self.greet(io),
             Event::Line { line, bare_lf } => self.line(line, bare_lf, io),
             Event::LineTooLong { .. } => self.line_too_long(io),
             Event::Stream(bytes) => self.data(bytes, io),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use base::access::Rules;
+use base::access::must_log_in::MustLogIn;
 use base::network::Network;
 use directory::LocalDomains;
 use server_config::Config;
-use server_config::parameters::{local, service_smtp};
+use server_config::parameters::{local, service_smtp, service_smtp_modules};
 
 /// Settings of the sessions. Ports and threads are in `listening`.
 #[derive(Clone, Debug)]
@@ -17,6 +19,10 @@ pub struct Settings {
     pub message_size_max: Option<u64>,
     /// `relaynetworks`
     pub relay_networks: Vec<Network>,
+    /// Which clients are let in.
+    pub clients: Rules,
+    /// `authmaildomain` (S132)
+    pub must_log_in: MustLogIn,
     pub recipients_max: usize,
     pub messages_max: u32,
     pub bad_commands_max: u32,
@@ -49,6 +55,12 @@ impl Settings {
             domains,
             message_size_max: config.get(&service_smtp::ALLOW_SIZE).then_some(size),
             relay_networks: config.get(&service_smtp::RELAY_NETWORKS),
+            clients: server_config::access::rules(
+                config,
+                &service_smtp_modules::DOMAIN_ALLOWED,
+                &service_smtp_modules::DOMAIN_NOT_ALLOWED,
+            ),
+            must_log_in: server_config::access::must_log_in(config, &service_smtp::AUTH_MAIL_DOMAIN),
             recipients_max: count(config.get(&service_smtp::MAX_RECIPIENTS)),
             messages_max: small(config.get(&service_smtp::MAX_MESSAGES)),
             bad_commands_max: small(config.get(&service_smtp::MAX_BAD_COMMANDS)),

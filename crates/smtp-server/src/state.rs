@@ -63,6 +63,8 @@ pub enum State {
         transaction: Box<Transaction>,
         chunk: Chunk,
     },
+    /// The client is not let in; QUIT is waited for (X2).
+    TurnedAway,
     /// A reply was said that ends the session.
     Closing,
 }
@@ -87,7 +89,7 @@ impl State {
     /// What the client called itself, if it has.
     pub fn client(&self) -> Option<&Client> {
         match self {
-            State::Connected | State::Closing => None,
+            State::Connected | State::TurnedAway | State::Closing => None,
             State::Greeted { client }
             | State::InTransaction { client, .. }
             | State::Authenticating { client, .. }

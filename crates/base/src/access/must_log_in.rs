@@ -11,6 +11,7 @@ use crate::network::Network;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Item {
+    Everybody,
     Prefix(String),
     Masked { address: u32, mask: u32 },
     Network(Network),
@@ -24,6 +25,11 @@ pub struct MustLogIn {
 }
 
 impl MustLogIn {
+    /// Every address.
+    pub fn everybody() -> MustLogIn {
+        MustLogIn { restricted: vec![Item::Everybody], exempt: Vec::new() }
+    }
+
     /// # Errors
     /// The first item that is no address, as one clear clause.
     pub fn parse(text: &str) -> Result<MustLogIn, String> {
@@ -63,6 +69,7 @@ impl MustLogIn {
         let meant = |items: &[Item]| {
             items.iter().any(|item| match (item, peer) {
                 (Item::Prefix(prefix), IpAddr::V4(_)) => text.starts_with(prefix.as_str()),
+                (Item::Everybody, _) => true,
                 (Item::Masked { address, mask }, IpAddr::V4(peer)) => {
                     u32::from(peer) & mask == address & mask
                 }

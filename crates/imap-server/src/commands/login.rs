@@ -14,6 +14,7 @@ use super::{Done, Outcome, capability};
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Doing;
+use crate::settings::service_of;
 use crate::state::{State, User};
 
 /// Wrong passwords until a connection is closed.
@@ -127,6 +128,11 @@ pub fn concluded(
             return Ok(hold_back(attempt, Refusal::TooManyGuesses, LATER_AFTER));
         }
     };
+    let service = service_of(io.role);
+    if let Err(no) = server.clients.admits_user(entry.access_domains(), service, peer) {
+        refused(&no.to_string());
+        return Err(if no.for_now { Refusal::Unavailable } else { Refusal::Disallowed }); // S136
+    }
     let Some(uid) = entry.uid.clone() else {
         refused("the entry has no uid");
         return Err(Refusal::Disallowed);

@@ -79,7 +79,9 @@ impl Site {
         let authenticator = Authenticator::with_cache(Arc::new(People::new()), Duration::ZERO, 0);
         let settings = Settings::from_config(&config);
         let log_ins = LogIns::new(authenticator, &config);
-        let server = Server::new(settings, store.clone(), log_ins, Log::discard(), Box::new(|| None));
+        let clients = dns::Clients::new(dns::Settings::from_config(&Config::empty()), Log::discard());
+        let server =
+            Server::new(settings, store.clone(), log_ins, clients, Log::discard(), Box::new(|| None));
         Site { server: Arc::new(server), store, folder }
     }
 

@@ -13,6 +13,7 @@ use server_log::Category;
 use crate::commands::refuse;
 use crate::maildrop::Maildrop;
 use crate::session::{Outcome, Session};
+use crate::settings::service_of;
 use crate::state::State;
 
 /// Failures after which the connection is closed.
@@ -103,7 +104,21 @@ fn concluded(session: &mut Session, log_in: LogIn, user: &str, io: &mut Io) -> O
         log.notice(Category::Account, format_args!("{line}"));
     };
     match log_in {
-        LogIn::Accepted(entry) => open(session, &entry, io),
+        LogIn::Accepted(entry) => {
+            let service = service_of(io.role);
+            match session.desk.clients.admits_user(entry.access_domains(), service, peer) {
+                Ok(()) => open(session, &entry, io),
+                Err(no) => {
+                    bad(&no.to_string());
+                    let text = if no.for_now {
+                        "[SYS/TEMP] The name of your address cannot be looked up now"
+                    } else {
+                        "[AUTH] This account may not use POP from your address" // S136
+                    };
+                    refuse(text, io)
+                }
+            }
+        }
         LogIn::Refused => {
             bad(log_line::WRONG);
             failed(session)

@@ -13,7 +13,10 @@ parameters! {
     GUESS_TTL: Seconds = "service.guessttl", "3600", 60, 31536000, false, Restart, Status::Active, "all daemons", "The time in which as many wrong passwords are forgotten as are borne. Ours.";
     GUESS_KNOWN_TTL: Seconds = "service.guessknownttl", "2592000", 0, 31536000, false, Restart, Status::Active, "all daemons", "How long after a log-in others cannot slow the same account from the same network. Ours.";
     GUESS_TABLE_SIZE: Count = "service.guesstablesize", "50000", 0, 100000000, false, Restart, Status::Active, "all daemons", "Entries of each table in which a process counts wrong passwords. Ours.";
-    DNS_RESOLVE_CLIENT: Switch = "service.dnsresolveclient", "no", 0, 1, false, Restart, Status::NotYet("client filters"), "all daemons", "Whether client addresses are resolved.";
+    NETWORK_CONNECTIONS: Count = "local.service.networkconnections", "1000", 0, 1000000, false, Restart, Status::Active, "all daemons", "Connections that one network (IPv4 /32, IPv6 /64) may have at once to one process; 0 is no limit. Ours.";
+    NETWORK_RATE: Count = "local.service.networkrate", "6000", 0, 100000000, false, Restart, Status::Active, "all daemons", "New connections of one network to one process in a minute; 0 is no limit. Ours.";
+    NETWORK_EXEMPT: Networks = "local.service.networkexempt", "127.0.0.0/8 ::1/128", 0, 0, false, Restart, Status::Active, "all daemons", "Networks without these two limits, such as proxies and webmail hosts. Ours.";
+    DNS_RESOLVE_CLIENT: Switch = "service.dnsresolveclient", "no", 0, 1, false, Restart, Status::Ignored("a client's name is looked up when a filter needs it, and only then"), "nobody", "Whether client addresses are resolved.";
     READ_TIMEOUT: Seconds = "service.readtimeout", "10", 1, 3600, false, Restart, Status::NotYet("status requests"), "all daemons", "How long one part of the server waits for another.";
     LDAP_MEM_CACHE: Switch = "service.ldapmemcache", "no", 0, 1, false, Restart, Status::Ignored("unstable in the original"), "nobody", "The cache of the LDAP library.";
     LDAP_MEM_CACHE_SIZE: Bytes = "service.ldapmemcachesize", "131072", 0, i64::MAX, false, Restart, Status::Ignored("not used in 4.x"), "nobody", "Size of that cache.";

@@ -14,7 +14,7 @@ parameters! {
     APPEND_LIMIT: Bytes = "service.imap.appendlimit", "268435456", 1, 4294967295, false, NextConnection, Status::Active, "imapd", "Bytes of the largest message a client may APPEND. Ours.";
     ALLOW_ANONYMOUS_LOGIN: Switch = "service.imap.allowanonymouslogin", "no", 0, 1, false, Restart, Status::NotYet("anonymous login"), "imapd", "Whether the user anonymous logs in without a password.";
     SSL_USE_SSL: Switch = "service.imap.sslusessl", "yes", 0, 1, false, Restart, Status::NotYet("switching TLS off"), "imapd", "Whether TLS is offered at all.";
-    DOMAIN_ALLOWED: Text = "service.imap.domainallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "imapd", "Filters of the clients that are let in.";
-    DOMAIN_NOT_ALLOWED: Text = "service.imap.domainnotallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "imapd", "Filters of the clients that are turned away.";
+    DOMAIN_ALLOWED: AllowFilters = "service.imap.domainallowed", "", 0, 0, false, NextConnection, Status::Active, "imapd", "The clients that are let in: [services:]addresses, networks, names; $ between filters. Alone it keeps everybody else out.";
+    DOMAIN_NOT_ALLOWED: DenyFilters = "service.imap.domainnotallowed", "", 0, 0, false, NextConnection, Status::Active, "imapd", "The clients that are turned away, unless they are among those that are let in.";
     PLAINTEXT_MIN_CIPHERS: Text = "service.imap.plaintextminciphers", "", 0, 0, false, Restart, Status::Alias("service.imap.plaintextmincipher"), "imapd", "Another spelling of plaintextmincipher.";
 }

@@ -13,8 +13,8 @@ parameters! {
     PLAINTEXT_MIN_CIPHER: Count = "service.pop.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "popd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed; while it is not set, TLS or loopback.";
     ALLOW_ANONYMOUS_LOGIN: Switch = "service.pop.allowanonymouslogin", "no", 0, 1, false, Restart, Status::NotYet("anonymous login"), "popd", "Whether the user anonymous logs in without a password.";
     SSL_USE_SSL: Switch = "service.pop.sslusessl", "yes", 0, 1, false, Restart, Status::NotYet("switching TLS off"), "popd", "Whether TLS is offered at all.";
-    DOMAIN_ALLOWED: Text = "service.pop.domainallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "popd", "Filters of the clients that are let in.";
-    DOMAIN_NOT_ALLOWED: Text = "service.pop.domainnotallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "popd", "Filters of the clients that are turned away.";
+    DOMAIN_ALLOWED: AllowFilters = "service.pop.domainallowed", "", 0, 0, false, NextConnection, Status::Active, "popd", "The clients that are let in: [services:]addresses, networks, names; $ between filters. Alone it keeps everybody else out.";
+    DOMAIN_NOT_ALLOWED: DenyFilters = "service.pop.domainnotallowed", "", 0, 0, false, NextConnection, Status::Active, "popd", "The clients that are turned away, unless they are among those that are let in.";
     PLAINTEXT_MIN_CIPHERS: Text = "service.pop.plaintextminciphers", "", 0, 0, false, Restart, Status::Alias("service.pop.plaintextmincipher"), "popd", "Another spelling of plaintextmincipher.";
     POP_MIN_POLL: Seconds = "service.pop.popminpoll", "0", 0, 86400, false, Restart, Status::NotYet("the poll limit"), "popd", "The least time between two logins of one user.";
 }

@@ -28,7 +28,7 @@ parameters! {
     SITE_LANGUAGE_ONLY: Switch = "local.service.smtp.sitelanguageonly", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether every automatic message is in gen.sitelanguage.";
     ADD_RESENT_FROM: Switch = "local.service.smtp.smtp-router.addresentfrom", "yes", 0, 1, false, Restart, Status::NotYet("groups"), "smtpd", "Whether list expansion adds Resent-From.";
     DOMAIN_LANG_TABLE: Text = "service.smtp.domainlangtable", "", 0, 0, false, Restart, Status::Active, "smtpd", "Languages of automatic messages by the reader's domain: fr fr$de de$grp.co.jp en.";
-    AUTH_MAIL_DOMAIN: List = "service.smtp.authmaildomain", "", 0, 0, false, Restart, Status::NotYet("required AUTH"), "smtpd", "Peers that must log in before sending.";
+    AUTH_MAIL_DOMAIN: Peers = "service.smtp.authmaildomain", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "Peers that must log in before sending: addresses or parts of them between blanks, ! exempts, a mask behind a tab.";
     REMOTE_MAIL_DOMAINS: Patterns = "service.smtp.smtp-router.remotemaildomains", "", 0, 0, false, Restart, Status::Active, "smtpd", "Domains that are remote without a look-up.";
     FALLBACK_HOSTS: HostTable = "service.smtp.smtp-deliver.fallbackhosts", "", 0, 0, false, Restart, Status::Active, "smtpd", "Hosts tried after every MX.";
     REWRITE_STYLE: RewriteStyle = "service.smtp.smtp-router.smtprewritestyle", "quoted", 0, 0, false, Restart, Status::NotYet("header rewriting"), "smtpd", "Header rewriting: never, none, quoted or comment.";

@@ -5,8 +5,8 @@ parameters! {
     DO_CANONICALIZE: Switch = "service.smtp.docanonicalize", "no", 0, 1, false, Restart, Status::NotYet("envelope rewriting"), "smtpd", "Whether a sender without a domain gets one.";
     DO_CLIENT_DNS: Switch = "service.smtp.doclientdnslookup", "no", 0, 1, false, Restart, Status::NotYet("DNS"), "smtpd", "Whether the name given in EHLO is looked up.";
     DO_DSN: Switch = "service.smtp.dodsn", "yes", 0, 1, false, Restart, Status::NotYet("the DSN extension"), "smtpd", "Whether DSN is offered (RFC 3461).";
-    DOMAIN_ALLOWED: Text = "service.smtp.domainallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "smtpd", "Filters of the clients that are let in.";
-    DOMAIN_NOT_ALLOWED: Text = "service.smtp.domainnotallowed", "", 0, 0, false, Restart, Status::NotYet("client filters"), "smtpd", "Filters of the clients that are turned away.";
+    DOMAIN_ALLOWED: AllowFilters = "service.smtp.domainallowed", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "The clients that are let in: [services:]addresses, networks, names; $ between filters. Alone it keeps everybody else out.";
+    DOMAIN_NOT_ALLOWED: DenyFilters = "service.smtp.domainnotallowed", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "The clients that are turned away, unless they are among those that are let in.";
     NEGATIVE_HOST_ATTR: Text = "service.smtp.negativehostattr", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Attributes that tell a mail client from a mail server.";
     VERIFY_RCPTS: Switch = "service.smtp.verifyrcpts", "yes", 0, 1, false, Restart, Status::NotYet("switching the check off"), "smtpd", "Whether each RCPT is looked up in the directory.";
     CLEAR_CONTROL_INTERVAL: Count = "service.smtp.clearcontrolinterval", "0", 0, 1000000000, false, Restart, Status::Ignored("no longer used in 4.x"), "smtpd", "Never used.";

@@ -9,6 +9,7 @@ use sasl::{Exchange, Mechanism, Step};
 use server_log::Category;
 use smtp_wire::Reply;
 
+use crate::listening::service_of;
 use crate::replies;
 use crate::session::{Answer, Session};
 use crate::state::{Checking, State};
@@ -132,6 +133,15 @@ fn concluded(session: &mut Session, log_in: LogIn, authzid: &str, authcid: &str,
     match log_in {
         // Nobody acts for somebody else here.
         LogIn::Accepted(user) if authzid.is_empty() || same(&user, authzid) => {
+            let service = service_of(io.role);
+            if let Err(no) = session.desk.clients.admits_user(user.access_domains(), service, peer) {
+                bad(&no.to_string());
+                return Answer::Say(if no.for_now {
+                    Reply::new(454, (4, 7, 0), "The name of your address cannot be looked up now")
+                } else {
+                    Reply::new(535, (5, 7, 1), "This account may not send mail from your address") // S136
+                });
+            }
             let uid = user.uid.as_deref().unwrap_or(authcid);
             let line = GoodLogIn { peer, uid, encrypted, session: io.number };
             log.information(Category::Account, format_args!("{line}"));

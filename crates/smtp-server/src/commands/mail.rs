@@ -39,8 +39,9 @@ fn refusal(
         let text = format!("{} Too many messages in one connection", settings.host_name);
         return Some(Answer::Last(Reply::new(421, (4, 7, 0), text)));
     }
-    if session.is_submission(io) && session.user.is_none() {
-        return Some(Answer::Say(Reply::new(530, (5, 7, 0), "Authentication is required"))); // RFC 6409 §4.3
+    let must_log_in = session.is_submission(io) || settings.must_log_in.includes(io.peer.ip());
+    if must_log_in && session.user.is_none() {
+        return Some(Answer::Say(replies::authentication_required()));
     }
     if parameters.smtputf8 {
         return Some(Answer::Say(Reply::new(555, (5, 5, 4), "SMTPUTF8 is not offered")));
