@@ -1,6 +1,9 @@
 //! Attributes that an entry may have, and the values of those that have few: what an administrator mistypes is noticed
 //! when it is written, not when mail bounces. The LDAP servers' schema is in `etc/ldap`.
 
+use base::access::Filters;
+use base::access::filter::Form;
+
 use crate::ldif::Record;
 
 /// Of people, groups and containers in general (RFC 4519, RFC 2798, RFC 4524), beside the mail system's own.
@@ -153,6 +156,9 @@ pub fn admit(attribute: &str, value: &[u8]) -> Result<(), String> {
                 ));
             }
         }
+    }
+    if name == "mailAccessDomain" {
+        Filters::parse(&text, Form::Whole).map_err(|why| format!("{name}: {}", base::escape(&why)))?;
     }
     if NUMBERS.contains(&name) && text.trim().parse::<i64>().is_err() {
         return Err(format!("{name}: '{}' is not a whole number", base::escape(&text)));

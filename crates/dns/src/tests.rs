@@ -1,6 +1,7 @@
 //! The resolver against name servers that do and do not behave.
 
 mod answers;
+mod clients;
 mod guide;
 mod nonsense;
 mod servers;

@@ -135,7 +135,7 @@ impl Session {
                 io.output.push(&answer::ok(&self.settings.greeting()));
                 return self.next(Outcome::Done, io);
             }
-            Verdict::Refused => "[SYS/PERM] No access from your address", // RFC 3206
+            Verdict::Refused => "No access from your address",
             Verdict::RefusedForNow => "[SYS/TEMP] The name of your address cannot be looked up now",
         };
         io.output.push(&answer::err(refusal));
