@@ -179,6 +179,9 @@ fn change(instance: &Instance, user: &str, filter: &str) {
     run(instance.tool("dirutil").args(["change", user, "--set", &value, "--force"]));
 }
 
+/// Logs a user in from an address; the answer.
+type LogIn = fn(&Instance, &str, [u8; 4]) -> String;
+
 fn imap_answer(instance: &Instance, user: &str, address: [u8; 4]) -> String {
     Imap::open(from(instance, address, IMAP)).command(&format!("LOGIN {user} {user}-secret")).1
 }
@@ -217,8 +220,7 @@ fn the_guides_imap_only_user_has_imap_and_neither_imaps_nor_pop() {
 fn a_user_may_log_in_from_the_places_of_the_filter_only() {
     let instance = Setup::default().start();
     change(&instance, "alice", "+pop imap smtp:127.9.0. EXCEPT 127.9.0.3$-ALL:ALL");
-    let answers: [(&str, fn(&Instance, &str, [u8; 4]) -> String); 3] =
-        [("OK", imap_answer), ("+OK", pop_answer), ("235", smtp_answer)];
+    let answers: [(&str, LogIn); 3] = [("OK", imap_answer), ("+OK", pop_answer), ("235", smtp_answer)];
     wait_for("the filter", || {
         (!imap_answer(&instance, "alice", [127, 8, 0, 1]).starts_with("OK")).then_some(())
     });
