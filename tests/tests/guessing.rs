@@ -83,6 +83,27 @@ fn guesses_hold_up_no_session_of_imap_and_pop() {
     assert!(longest < QUICK, "a NOOP of POP took {longest:?}");
 }
 
+/// A directory that takes connections and never answers.
+#[test]
+fn a_directory_that_hangs_holds_up_no_session() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut instance = Setup::default()
+        .set("service.imap.maxthreads", "4")
+        .set("local.ugldaphost", &silent.local_addr().unwrap().to_string())
+        .set("local.ugldapuselocal", "yes")
+        .set("local.ugldapbasedn", "o=example")
+        .set("local.ugldapsearchtimeout", "2")
+        .create();
+    for service in ["store", "imap"] {
+        instance.start_one(service); // smtpd needs a directory to start
+    }
+    let mut imap = Imap::open(instance.connect(IMAP));
+    let many = guessers(&instance, 40, IMAP, |number| format!("g LOGIN g{number} x\r\n").into_bytes());
+    let longest = slowest(|| drop(imap.ok("NOOP")), many, |line| line.starts_with("g NO [UNAVAILABLE]"));
+    assert!(longest < QUICK, "a NOOP took {longest:?}");
+    drop(silent);
+}
+
 /// The same account on many connections: a few guesses are looked at, the others are told to come later.
 #[test]
 fn an_account_is_not_guessed_faster_on_many_connections() {
