@@ -32,7 +32,7 @@ pub use embedded::Embedded;
 pub use entry::{DeliveryOptions, Entry, Kind, Service};
 pub use ldap::LdapDirectory;
 pub use log_ins::{Answer, Asked, LogIns, Pending};
-pub use log_line::{BadLogIn, GoodLogIn};
+pub use log_line::{BadLogIn, GoodLogIn, LogInPutOff};
 
 /// What was found under an address or uid.
 #[derive(Clone, Debug)]

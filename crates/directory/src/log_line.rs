@@ -3,6 +3,7 @@
 //! ```text
 //! Account Notice: badlogin: [192.0.2.1] joe wrong user name or password (session 5)
 //! Account Notice: login: [192.0.2.1] joe TLS (session 6)
+//! Account Notice: login put off: [192.0.2.1] joe too many others wait (session 7)
 //! ```
 //! The address comes first: what a stranger calls himself cannot move it.
 
@@ -16,9 +17,9 @@ const NAME_CHARS_MAX: usize = 100;
 pub const WRONG: &str = "wrong user name or password";
 /// Why a log-in failed that had the right password (S109).
 pub const NOT_ALLOWED: &str = "service not allowed";
-/// Why a log-in was put off without a look at its password.
-pub const TOO_MANY_WAIT: &str = "put off: too many others wait";
-pub const TOO_MANY_WRONG: &str = "put off: too many wrong passwords";
+/// Why a log-in was put off without a look at its password. It says nothing against who tried.
+pub const TOO_MANY_WAIT: &str = "too many others wait";
+pub const TOO_MANY_WRONG: &str = "too many wrong passwords";
 
 /// A log-in that failed.
 pub struct BadLogIn<'a> {
@@ -30,6 +31,9 @@ pub struct BadLogIn<'a> {
     pub session: u64,
 }
 
+/// A log-in whose password was not looked at: the fields are those of one that failed.
+pub struct LogInPutOff<'a>(pub BadLogIn<'a>);
+
 /// A log-in that succeeded.
 pub struct GoodLogIn<'a> {
     pub peer: IpAddr,
@@ -40,8 +44,20 @@ pub struct GoodLogIn<'a> {
 
 impl fmt::Display for BadLogIn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "badlogin: {}", self.rest())
+    }
+}
+
+impl fmt::Display for LogInPutOff<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "login put off: {}", self.0.rest())
+    }
+}
+
+impl BadLogIn<'_> {
+    fn rest(&self) -> String {
         let name: String = self.login.chars().take(NAME_CHARS_MAX).collect();
-        write!(f, "badlogin: [{}] {name} {} (session {})", self.peer.to_canonical(), self.why, self.session)
+        format!("[{}] {name} {} (session {})", self.peer.to_canonical(), self.why, self.session)
     }
 }
 
@@ -61,6 +77,9 @@ mod tests {
         let peer: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
         let bad = BadLogIn { peer, login: "joe", why: WRONG, session: 5 };
         assert_eq!(bad.to_string(), "badlogin: [192.0.2.1] joe wrong user name or password (session 5)");
+        let put_off = LogInPutOff(BadLogIn { why: TOO_MANY_WAIT, ..bad });
+        let expected = "login put off: [192.0.2.1] joe too many others wait (session 5)";
+        assert_eq!(put_off.to_string(), expected, "no rule for bad log-ins takes it for one");
         let long = BadLogIn { login: &"x".repeat(5000), ..bad };
         assert!(long.to_string().len() < 200);
         let good = GoodLogIn { peer, uid: "joe", encrypted: true, session: 6 };

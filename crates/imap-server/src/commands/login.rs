@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connection::{Io, Next};
 use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
-use directory::{Answer, Asked, BadLogIn, GoodLogIn, LogIn, Pending, Service, log_line};
+use directory::{Answer, Asked, BadLogIn, GoodLogIn, LogIn, LogInPutOff, Pending, Service, log_line};
 use imap_wire::command::login::Login;
 use sasl::Secret;
 use server_log::Category;
@@ -98,6 +98,10 @@ pub fn concluded(
     io: &mut Io,
 ) -> Result<Outcome, Refusal> {
     let (session, peer) = (io.number, io.peer.ip());
+    let put_off = |why: &str| {
+        let line = LogInPutOff(BadLogIn { peer, login: &attempt.login, why, session });
+        server.log.notice(Category::Account, format_args!("{line}"));
+    };
     let refused = |why: &str| {
         let line = BadLogIn { peer, login: &attempt.login, why, session };
         server.log.notice(Category::Account, format_args!("{line}"));
@@ -119,11 +123,11 @@ pub fn concluded(
             return Err(Refusal::Unavailable);
         }
         LogIn::Busy => {
-            refused(log_line::TOO_MANY_WAIT);
+            put_off(log_line::TOO_MANY_WAIT);
             return Ok(hold_back(attempt, Refusal::TooManyLogIns, LATER_AFTER));
         }
         LogIn::TooManyGuesses => {
-            refused(log_line::TOO_MANY_WRONG);
+            put_off(log_line::TOO_MANY_WRONG);
             count_failure(state);
             return Ok(hold_back(attempt, Refusal::TooManyGuesses, LATER_AFTER));
         }

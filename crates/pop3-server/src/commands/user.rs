@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use connection::{Io, TlsState};
 use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
-use directory::{Answer, Asked, BadLogIn, Entry, GoodLogIn, LogIn, Service, log_line};
+use directory::{Answer, Asked, BadLogIn, Entry, GoodLogIn, LogIn, LogInPutOff, Service, log_line};
 use message_store::StoreError;
 use pop3_wire::answer;
 use sasl::Secret;
@@ -99,6 +99,10 @@ fn answered(session: &mut Session, log_in: LogIn, io: &mut Io) -> Outcome {
 fn concluded(session: &mut Session, log_in: LogIn, user: &str, io: &mut Io) -> Outcome {
     let log = session.desk.log.clone();
     let (peer, number) = (io.peer.ip(), io.number);
+    let put_off = |why: &str| {
+        let line = LogInPutOff(BadLogIn { peer, login: user, why, session: number });
+        log.notice(Category::Account, format_args!("{line}"));
+    };
     let bad = |why: &str| {
         let line = BadLogIn { peer, login: user, why, session: number };
         log.notice(Category::Account, format_args!("{line}"));
@@ -132,12 +136,12 @@ fn concluded(session: &mut Session, log_in: LogIn, user: &str, io: &mut Io) -> O
             refuse("[SYS/TEMP] Cannot check passwords now, try again later", io)
         }
         LogIn::Busy => {
-            bad(log_line::TOO_MANY_WAIT);
+            put_off(log_line::TOO_MANY_WAIT);
             let text = "[SYS/TEMP] Too many log-ins at the moment, try again later";
             Outcome::Later { text, after: LATER_AFTER, last: false }
         }
         LogIn::TooManyGuesses => {
-            bad(log_line::TOO_MANY_WRONG);
+            put_off(log_line::TOO_MANY_WRONG);
             session.failed_log_ins = session.failed_log_ins.saturating_add(1);
             Outcome::Later {
                 text: "[SYS/TEMP] Too many wrong passwords, try again later",

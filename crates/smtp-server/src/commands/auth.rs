@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use connection::{Io, TlsState};
 use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
-use directory::{Asked, BadLogIn, GoodLogIn, LogIn, Service, log_line};
+use directory::{Asked, BadLogIn, GoodLogIn, LogIn, LogInPutOff, Service, log_line};
 use sasl::{Exchange, Mechanism, Step};
 use server_log::Category;
 use smtp_wire::Reply;
@@ -126,6 +126,10 @@ fn answered(session: &mut Session, log_in: LogIn, io: &Io) -> Answer {
 fn concluded(session: &mut Session, log_in: LogIn, authzid: &str, authcid: &str, io: &Io) -> Answer {
     let (peer, encrypted) = (io.peer.ip(), matches!(io.tls, TlsState::Active { .. }));
     let log = session.desk.log.clone();
+    let put_off = |why: &str| {
+        let line = LogInPutOff(BadLogIn { peer, login: authcid, why, session: io.number });
+        log.notice(Category::Account, format_args!("{line}"));
+    };
     let bad = |why: &str| {
         let line = BadLogIn { peer, login: authcid, why, session: io.number };
         log.notice(Category::Account, format_args!("{line}"));
@@ -161,12 +165,12 @@ fn concluded(session: &mut Session, log_in: LogIn, authzid: &str, authcid: &str,
             Answer::Say(Reply::new(454, (4, 7, 0), "Cannot check passwords now, try again later"))
         }
         LogIn::Busy => {
-            bad(log_line::TOO_MANY_WAIT);
+            put_off(log_line::TOO_MANY_WAIT);
             let reply = Reply::new(454, (4, 3, 0), "Too many log-ins at the moment, try again later");
             Answer::Later { reply, after: LATER_AFTER, last: false }
         }
         LogIn::TooManyGuesses => {
-            bad(log_line::TOO_MANY_WRONG);
+            put_off(log_line::TOO_MANY_WRONG);
             session.failed_log_ins = session.failed_log_ins.saturating_add(1);
             let reply = Reply::new(454, (4, 7, 0), "Too many wrong passwords, try again later");
             Answer::Later { reply, after: LATER_AFTER, last: session.failed_log_ins >= FAILURES_MAX }
