@@ -113,6 +113,7 @@ fn state(state: &State) -> String {
         State::Pending => "waiting".into(),
         State::Done => "delivered".into(),
         State::Failed { status, text } => format!("failed {status} {}", base::escape(text)),
-        State::Reported => "failed, reported".into(),
+        State::Succeeded { success, .. } => format!("{}, to be reported", success.word()),
+        State::Reported => "reported".into(),
     }
 }

@@ -13,12 +13,14 @@ pub struct RecipientReport {
     pub final_recipient: String,
     /// `rfc822;...` as the sender gave it.
     pub original_recipient: Option<String>,
-    /// `failed`, `delayed`, `delivered`
+    /// `failed`, `delayed`, `delivered`, `relayed`, `expanded` (RFC 3464 §2.3.3)
     pub action: &'static str,
     /// `5.1.1`
     pub status: String,
     /// What a person should know.
     pub diagnostic: String,
+    /// Seconds since 1970, when it is delayed.
+    pub retry_until: Option<i64>,
 }
 
 /// A report about one message.
@@ -121,12 +123,19 @@ impl Report<'_> {
             }
             let _ = write!(
                 text,
-                "Final-Recipient: rfc822; {}\r\nAction: {}\r\nStatus: {}\r\nDiagnostic-Code: x-mailboat; {}\r\n",
+                "Final-Recipient: rfc822; {}\r\nAction: {}\r\nStatus: {}\r\n",
                 one_line(&recipient.final_recipient),
                 recipient.action,
                 recipient.status,
-                ascii(&one_line(&recipient.diagnostic))
             );
+            // RFC 3464 §2.3.6: of what went wrong.
+            if matches!(recipient.action, "failed" | "delayed") {
+                let why = ascii(&one_line(&recipient.diagnostic));
+                let _ = write!(text, "Diagnostic-Code: x-mailboat; {why}\r\n");
+            }
+            if let Some(second) = recipient.retry_until {
+                let _ = write!(text, "Will-Retry-Until: {}\r\n", format_date(second, 0));
+            }
         }
         text
     }
@@ -153,6 +162,7 @@ mod tests {
             action: "failed",
             status: "5.1.1".into(),
             diagnostic: "no such\nuser".into(),
+            retry_until: None,
         }];
         let report = Report {
             reporting_host: "mail.x.example",

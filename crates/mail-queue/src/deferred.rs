@@ -292,11 +292,7 @@ impl Entry {
     fn as_asked(&self, place: usize) -> Option<crate::Recipient> {
         let recipients = &self.envelope.recipients;
         let mut recipient = recipients.get(place)?.clone();
-        if recipient.orcpt.is_none() {
-            let asked = recipient.from.and_then(|number| recipients.get(number.checked_sub(1)?));
-            recipient.orcpt =
-                asked.map(|asked| format!("rfc822;{}", smtp_wire::xtext::encode(asked.address.as_bytes())));
-        }
+        recipient.orcpt = self.envelope.orcpt(place);
         recipient.from = None;
         recipient.state = State::Pending;
         Some(recipient)

@@ -2,12 +2,41 @@
 
 use std::fmt::{self, Write as _};
 
+use smtp_wire::{Ret, xtext};
+
 use crate::QueueId;
 use crate::escape::{escape, unescape};
 use crate::progress::{Step, apply, read_steps, whole_steps_length};
 
 /// Bytes of an envelope file at most: a hundred thousand recipients and their progress.
 pub const BYTES_MAX: u64 = 256 << 20;
+
+/// In which way a message came to a good end for a recipient: the actions of RFC 3464 §2.3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    Delivered,
+    /// Another host has it, which sends no reports (RFC 3461 §5.2.2).
+    Relayed,
+    /// It goes to those whom the address stands for (RFC 3461 §5.2.7.3).
+    Expanded,
+}
+
+impl Success {
+    const ALL: [Success; 3] = [Success::Delivered, Success::Relayed, Success::Expanded];
+
+    /// As the report's Action field has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Success::Delivered => "delivered",
+            Success::Relayed => "relayed",
+            Success::Expanded => "expanded",
+        }
+    }
+
+    pub(crate) fn of(word: &str) -> Option<Success> {
+        Success::ALL.into_iter().find(|one| one.word() == word)
+    }
+}
 
 /// How far a recipient is.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -18,7 +47,9 @@ pub enum State {
     Done,
     /// For good; a report is due. The status is `5.1.1` and the like (RFC 3463).
     Failed { status: String, text: String },
-    /// Failed, and the report is in the queue (or none was wanted).
+    /// Has it, and the sender wants to know; a report is due.
+    Succeeded { success: Success, text: String },
+    /// The report is in the queue (or none was wanted).
     Reported,
 }
 
@@ -38,6 +69,20 @@ pub struct Recipient {
     pub from: Option<usize>,
     /// By which way, when an account has several; what the mta wrote there.
     pub via: Option<String>,
+    /// The sender was told that it is delayed.
+    pub warned: bool,
+}
+
+impl Recipient {
+    /// Whether its sender, or the postmaster, is to be told what became of it.
+    pub fn is_report_due(&self) -> bool {
+        matches!(self.state, State::Failed { .. } | State::Succeeded { .. })
+    }
+
+    /// Whether a report was asked for on `success`, `failure` or `delay`; nothing when the sender did not say.
+    pub fn asks_for(&self, event: &str) -> Option<bool> {
+        self.notify.as_deref().map(|notify| notify.split(',').any(|word| word == event))
+    }
 }
 
 /// The envelope of one message.
@@ -63,8 +108,8 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// The entry that this one was split from.
     pub parent: Option<QueueId>,
-    /// RET=HDRS was asked for.
-    pub headers_only: bool,
+    /// RET as MAIL gave it.
+    pub ret: Option<Ret>,
     /// Nothing for the null reverse-path.
     pub sender: Option<String>,
     pub recipients: Vec<Recipient>,
@@ -115,7 +160,7 @@ impl Envelope {
             auth_sender: None,
             envid: None,
             parent: None,
-            headers_only: false,
+            ret: None,
             sender: None,
             recipients: Vec::new(),
             attempts: 0,
@@ -134,7 +179,39 @@ impl Envelope {
     pub fn is_open(&self) -> bool {
         self.recipients
             .iter()
-            .any(|recipient| matches!(recipient.state, State::Pending | State::Failed { .. }))
+            .any(|recipient| recipient.state == State::Pending || recipient.is_report_due())
+    }
+
+    /// The step of a recipient who has it: the end, but for a sender who asked to be told (RFC 3461 §4.1). Nobody is told of
+    /// what has the null sender.
+    pub fn succeeded(&self, place: usize, success: Success, text: &str) -> Step {
+        match self.wants_success(place) {
+            true => Step::Succeeded { success, text: text.to_owned() },
+            false => Step::Done,
+        }
+    }
+
+    /// Whether the sender asked to be told that the recipient at `place` has it.
+    pub fn wants_success(&self, place: usize) -> bool {
+        let asked = self.recipients.get(place).and_then(|recipient| recipient.asks_for("success"));
+        self.sender.is_some() && asked == Some(true)
+    }
+
+    /// The original recipient (RFC 3461 §4.2), `rfc822;xtext`: as the sender gave it, else the address that this one was made
+    /// from, however many lie between.
+    pub fn orcpt(&self, place: usize) -> Option<String> {
+        let recipient = self.recipients.get(place)?;
+        if recipient.orcpt.is_some() {
+            return recipient.orcpt.clone();
+        }
+        let (mut at, mut above) = (place, recipient.from);
+        // Numbers only go back, so this ends.
+        while let Some(next) = above.and_then(|number| number.checked_sub(1)).filter(|next| *next < at) {
+            at = next;
+            above = self.recipients.get(at).and_then(|one| one.from);
+        }
+        let root = self.recipients.get(at).filter(|_| at != place)?;
+        Some(format!("rfc822;{}", xtext::encode(root.address.as_bytes())))
     }
 
     /// Places (from 0) of those not done with.
@@ -172,8 +249,10 @@ impl Envelope {
         if let Some(envid) = &self.envid {
             line("Envid", envid);
         }
-        if self.headers_only {
-            line("Ret", "hdrs");
+        match self.ret {
+            Some(Ret::Headers) => line("Ret", "hdrs"),
+            Some(Ret::Full) => line("Ret", "full"),
+            None => {}
         }
         if let Some(parent) = &self.parent {
             line("Parent", parent.as_str());
@@ -186,6 +265,9 @@ impl Envelope {
             }
             if let Some(orcpt) = &recipient.orcpt {
                 let _ = write!(value, " orcpt={orcpt}");
+            }
+            if recipient.warned {
+                value.push_str(" warned=yes");
             }
             line("Recipient", &value);
         }
@@ -251,7 +333,7 @@ fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
             "Auth-Sender" => envelope.auth_sender = Some(value),
             "Envid" => envelope.envid = Some(value),
             "Parent" => envelope.parent = QueueId::parse(&value),
-            "Ret" => envelope.headers_only = value == "hdrs",
+            "Ret" => envelope.ret = Some(if value == "hdrs" { Ret::Headers } else { Ret::Full }),
             "Sender" => {
                 let sender = in_angles(&value).ok_or(EnvelopeError::Line("Sender"))?.0;
                 envelope.sender = (!sender.is_empty()).then(|| sender.to_owned());
@@ -296,6 +378,7 @@ fn recipient(value: &str) -> Result<Recipient, EnvelopeError> {
         match word.split_once('=') {
             Some(("notify", notify)) => recipient.notify = Some(notify.to_owned()),
             Some(("orcpt", orcpt)) => recipient.orcpt = Some(orcpt.to_owned()),
+            Some(("warned", warned)) => recipient.warned = warned == "yes",
             _ => {}
         }
     }
@@ -379,6 +462,45 @@ pub(crate) mod tests {
         assert_eq!(found, ways);
         assert!(read.recipients[2..].iter().all(|one| one.from == Some(1) && one.orcpt.is_some()));
         assert_eq!(read.pending().collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    /// RFC 3461 §5.2.7: who asked for a report on success gets one for the address that he knows.
+    #[test]
+    fn success_is_asked_of_one_of_those_who_take_a_place() {
+        let mut envelope = sample();
+        envelope.ret = Some(Ret::Full);
+        envelope.recipients[0].notify = Some("success,delay".into());
+        envelope.recipients[1].notify = Some("success".into());
+        let two = || ["x@a.example", "y@a.example"].map(str::to_owned).to_vec();
+        let targets = two().into_iter().map(|address| Target { address, via: None }).collect();
+        let text = [
+            envelope.encode(),
+            Step::Expanded(two()).encode(0, 7),
+            Step::Group(targets).encode(1, 7),
+            Step::Warned.encode(3, 7),
+            Step::Succeeded { success: Success::Relayed, text: "to mx".into() }.encode(2, 7),
+        ]
+        .concat();
+        let read = Envelope::decode(text.as_bytes()).unwrap();
+        let asked: Vec<_> = read.recipients[2..].iter().map(|one| one.notify.as_deref().unwrap()).collect();
+        assert_eq!(asked, ["success,delay", "delay", "never", "never"]);
+        assert_eq!(read.recipients[0].state, State::Done);
+        let expanded = State::Succeeded { success: Success::Expanded, text: String::new() };
+        assert_eq!(read.recipients[1].state, expanded);
+        assert_eq!(
+            read.recipients[2].state,
+            State::Succeeded { success: Success::Relayed, text: "to mx".into() }
+        );
+        assert!(read.recipients[3].warned && !read.recipients[2].warned);
+        assert_eq!(read.ret, Some(Ret::Full));
+        assert_eq!(read.orcpt(4).unwrap(), "rfc822;\"a+20>+20b\"@example.org");
+        assert_eq!(read.orcpt(2).unwrap(), "rfc822;bob@example.org");
+        // What was told is known in an entry of its own, too.
+        let again = Envelope::decode(read.encode().as_bytes()).unwrap();
+        assert!(again.recipients[3].warned && again.is_open());
+        let mut null = read;
+        null.sender = None;
+        assert_eq!(null.succeeded(2, Success::Delivered, ""), Step::Done);
     }
 
     #[test]

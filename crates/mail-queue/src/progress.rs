@@ -1,7 +1,7 @@
 //! The steps that are appended to an envelope as it goes its way.
 
 use crate::QueueId;
-use crate::envelope::{Envelope, Recipient, State, in_angles};
+use crate::envelope::{Envelope, Recipient, State, Success, in_angles};
 use crate::escape::{escape, unescape};
 
 /// Recipients of one envelope at most, expansions included: a group that contains itself ends here.
@@ -24,13 +24,22 @@ pub enum Step {
     Expanded(Vec<String>),
     /// As `Expanded`, with the way of each: a mailbox and a program of one account fail and are repeated apart.
     Ways(Vec<Target>),
+    /// As `Ways`, and the sender is to be told of it instead of what becomes of each (RFC 3461 §5.2.7.3).
+    Group(Vec<Target>),
+    /// The recipient has it, and the sender wants to know.
+    Succeeded {
+        success: Success,
+        text: String,
+    },
     /// For good.
     Failed {
         status: String,
         text: String,
     },
-    /// The report of the failure is in the queue.
+    /// The report of the failure, or the success, is in the queue.
     Reported,
+    /// The report of the delay is in the queue.
+    Warned,
     /// Waits in the deferred queue now, under this id.
     Moved(QueueId),
     /// Tried, and not again before this second. Concerns the whole envelope.
@@ -62,8 +71,16 @@ impl Step {
                 let list: String = targets.iter().map(encode_target).collect();
                 format!("ways {number} {now}{list}")
             }
+            Step::Group(targets) => {
+                let list: String = targets.iter().map(encode_target).collect();
+                format!("group {number} {now}{list}")
+            }
+            Step::Succeeded { success, text } => {
+                format!("succeeded {number} {now} {} {}", success.word(), escape(text))
+            }
             Step::Failed { status, text } => format!("failed {number} {now} {status} {}", escape(text)),
             Step::Reported => format!("reported {number} {now}"),
+            Step::Warned => format!("warned {number} {now}"),
             Step::Moved(id) => format!("moved {number} {now} {id}"),
             Step::Attempt { next, text } => format!("attempt 0 {next} {}", escape(text)),
             Step::Held => format!("held 0 {now}"),
@@ -89,11 +106,17 @@ impl Step {
             "done" => Step::Done,
             "expanded" => Step::Expanded(addresses(rest)?),
             "ways" => Step::Ways(targets(rest)?),
+            "group" => Step::Group(targets(rest)?),
+            "succeeded" => {
+                let (success, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                Step::Succeeded { success: Success::of(success)?, text: unescape(text)? }
+            }
             "failed" => {
                 let (status, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 Step::Failed { status: status.to_owned(), text: unescape(text)? }
             }
             "reported" => Step::Reported,
+            "warned" => Step::Warned,
             "moved" => Step::Moved(QueueId::parse(rest)?),
             "attempt" => return Some((0, Step::Attempt { next: second, text: unescape(rest)? })),
             "held" => return Some((0, Step::Held)),
@@ -160,34 +183,50 @@ pub fn apply(envelope: &mut Envelope, place: usize, step: Step) {
     match step {
         Step::Done | Step::Moved(_) => recipient.state = State::Done,
         Step::Failed { status, text } => recipient.state = State::Failed { status, text },
+        Step::Succeeded { success, text } => recipient.state = State::Succeeded { success, text },
         Step::Reported => recipient.state = State::Reported,
+        Step::Warned => recipient.warned = true,
         Step::Expanded(addresses) => {
             let targets = addresses.into_iter().map(|address| Target { address, via: None }).collect();
-            replace(envelope, place, targets);
+            replace(envelope, place, targets, false);
         }
-        Step::Ways(targets) => replace(envelope, place, targets),
+        Step::Ways(targets) => replace(envelope, place, targets, false),
+        Step::Group(targets) => replace(envelope, place, targets, true),
         _ => {}
     }
 }
 
-/// Puts new recipients behind the others; the one they stand for is done. Nothing changes when there are too many.
-fn replace(envelope: &mut Envelope, place: usize, targets: Vec<Target>) {
+/// Puts new recipients behind the others; the one they stand for is done, or a report says what became of it (`is_told`).
+/// Nothing changes when there are too many. Success is asked of the first of them, or of none: the sender knows one address
+/// and is told once.
+fn replace(envelope: &mut Envelope, place: usize, targets: Vec<Target>, is_told: bool) {
     if envelope.recipients.len().saturating_add(targets.len()) > RECIPIENTS_MAX {
         return;
     }
     let recipient = &mut envelope.recipients[place];
-    recipient.state = State::Done;
+    recipient.state = match is_told {
+        true => State::Succeeded { success: Success::Expanded, text: String::new() },
+        false => State::Done,
+    };
     recipient.expanded = true;
-    let (orcpt, notify) = (recipient.orcpt.clone(), recipient.notify.clone());
-    envelope.recipients.extend(targets.into_iter().map(|target| Recipient {
+    let (orcpt, notify, warned) = (recipient.orcpt.clone(), recipient.notify.clone(), recipient.warned);
+    let rest = notify.as_deref().map(without_success);
+    envelope.recipients.extend(targets.into_iter().enumerate().map(|(at, target)| Recipient {
         address: target.address,
         orcpt: orcpt.clone(),
-        notify: notify.clone(),
+        notify: if at == 0 && !is_told { notify.clone() } else { rest.clone() },
         state: State::Pending,
         expanded: false,
         from: Some(place + 1),
         via: target.via,
+        warned,
     }));
+}
+
+/// `success,delay` without its first word; `never` when nothing is left.
+fn without_success(notify: &str) -> String {
+    let left: Vec<&str> = notify.split(',').filter(|word| *word != "success").collect();
+    if left.is_empty() { "never".to_owned() } else { left.join(",") }
 }
 
 /// Changes what concerns the whole envelope; gives back a step that concerns a recipient.

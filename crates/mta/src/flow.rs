@@ -219,8 +219,9 @@ impl Flow {
     fn end_attempt(&self, mut work: Box<Work>) {
         if work.entry.envelope.pending().next().is_some() {
             self.give_up(&mut work);
+            self.warn(&mut work);
         }
-        if !work.failed().is_empty() {
+        if work.is_report_due() || !work.warnings.is_empty() {
             return self.pools.error_handler.push(work);
         }
         self.close(work);
@@ -230,20 +231,21 @@ impl Flow {
     fn give_up(&self, work: &mut Work) {
         let now = base::clock::unix_seconds();
         let age = now.saturating_sub(work.entry.envelope.arrived());
-        let limit = i64::try_from(self.desk.settings.queue_time_max.as_secs()).unwrap_or(i64::MAX);
-        if age < limit {
+        if !self.desk.settings.ages.is_over(&work.entry.envelope, now) {
             return;
         }
         let pending: Vec<usize> = work.entry.envelope.pending().collect();
         for place in pending {
-            let deferral = work.deferrals.iter().find(|deferral| deferral.places.contains(&place));
-            let text = match (deferral, &work.delay) {
-                (Some(deferral), _) => deferral.text.clone(),
-                (None, Some(delay)) => delay.text.clone(),
-                (None, None) => "not delivered yet".to_owned(),
-            };
+            let text = work.why_waiting(place);
             work.fail(place, "4.4.7", format!("given up after {} hours: {text}", age / 3600));
         }
+    }
+
+    /// Whose sender should know that they wait.
+    fn warn(&self, work: &mut Work) {
+        let now = base::clock::unix_seconds();
+        let places = self.desk.settings.ages.warned_of(&work.entry.envelope, now);
+        work.warnings = places.into_iter().map(|place| (place, work.why_waiting(place))).collect();
     }
 
     pub fn report(&self, work: Box<Work>) {
@@ -300,7 +302,7 @@ impl Flow {
     /// Puts who still waits where they wait, and says when an entry that was deferred before is due again.
     fn keep(&self, work: &mut Work) -> Option<i64> {
         let open = work.entry.envelope.pending().count();
-        let has_failed = !work.failed().is_empty();
+        let is_report_due = work.is_report_due();
         let mut deferrals = std::mem::take(&mut work.deferrals);
         for deferral in &mut deferrals {
             let recipients = &work.entry.envelope.recipients;
@@ -311,7 +313,7 @@ impl Flow {
         deferrals.retain(|deferral| !deferral.places.is_empty());
         let home = work.entry.deferred_domain().map(str::to_owned);
         for deferral in deferrals {
-            let alone = deferral.places.len() == open && !has_failed;
+            let alone = deferral.places.len() == open && !is_report_due;
             if home.as_deref() == Some(deferral.domain.as_str()) {
                 let (next, text) = (deferral.next, deferral.text);
                 let _ = work.entry.record(0, Step::Attempt { next, text });

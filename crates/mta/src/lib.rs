@@ -7,6 +7,7 @@
 //! The parts of a message, local mailboxes here, one host there, are on their way at the same time ([`flight`]). What
 //! another host does not take now goes to the deferred queue and comes back by its domain ([`deferred`]).
 
+pub mod ages;
 pub mod autoreply;
 pub mod commands;
 pub mod deferred;
@@ -18,6 +19,7 @@ pub mod local_settings;
 pub mod mbox;
 pub mod mta;
 pub mod pool;
+pub mod reports;
 pub mod settings;
 pub mod sites;
 pub mod stages;

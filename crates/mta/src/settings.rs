@@ -8,6 +8,7 @@ use server_config::parameters::{local, service_smtp, service_smtp_modules};
 
 use base::pattern::{Pattern, Table};
 
+use crate::ages::Ages;
 use crate::local_settings::LocalSettings;
 
 /// How one stage runs.
@@ -70,8 +71,8 @@ pub struct Settings {
     pub hops_max: u32,
     /// `deferredperiod`: the longest time between two attempts.
     pub deferred_period: Duration,
-    /// `maxqueuetime` (X1)
-    pub queue_time_max: Duration,
+    /// `maxqueuetime` (X1) and `delaywarning`
+    pub ages: Ages,
     pub account_handler: Stage,
     pub smtp_router: Stage,
     pub mailbox_deliver: Stage,
@@ -104,7 +105,10 @@ impl Settings {
             domains: LocalDomains::from_config(config),
             hops_max: u32::try_from(config.get(&service_smtp::MAX_MTA_HOPS)).unwrap_or(30),
             deferred_period: config.get(&service_smtp::DEFERRED_PERIOD),
-            queue_time_max: config.get(&service_smtp::MAX_QUEUE_TIME),
+            ages: Ages {
+                give_up: config.get(&service_smtp::MAX_QUEUE_TIME),
+                warn: Some(config.get(&service_smtp_modules::DELAY_WARNING)).filter(|after| !after.is_zero()),
+            },
             account_handler: stage(
                 config.get(&service_smtp::ACCOUNT_HANDLER_MIN_RUN_COUNT),
                 config.get(&service_smtp::ACCOUNT_HANDLER_LOG),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use directory::Entry as Account;
-use mail_queue::{Entry, QueueId, State, Step};
+use mail_queue::{Entry, QueueId, State, Step, Success};
 
 use crate::ways::Way;
 
@@ -72,11 +72,13 @@ pub struct Work {
     /// The last reason to try again.
     pub delay: Option<Delay>,
     pub deferrals: Vec<Deferral>,
+    /// Places whose sender is to be told that they wait, and why they do.
+    pub warnings: Vec<(usize, String)>,
 }
 
 impl Work {
     pub fn new(entry: Entry) -> Work {
-        Work { entry, routes: Vec::new(), delay: None, deferrals: Vec::new() }
+        Work { entry, routes: Vec::new(), delay: None, deferrals: Vec::new(), warnings: Vec::new() }
     }
 
     /// For good: a report follows. What cannot be written down now happens again.
@@ -87,6 +89,16 @@ impl Work {
     /// Not now.
     pub fn delay(&mut self, text: impl Into<String>) {
         self.delay = Some(Delay { text: text.into() });
+    }
+
+    /// The last reason why a recipient waits.
+    pub fn why_waiting(&self, place: usize) -> String {
+        let deferral = self.deferrals.iter().find(|deferral| deferral.places.contains(&place));
+        match (deferral, &self.delay) {
+            (Some(deferral), _) => deferral.text.clone(),
+            (None, Some(delay)) => delay.text.clone(),
+            (None, None) => "not delivered yet".to_owned(),
+        }
     }
 
     /// Takes the routes that one of the local stages goes.
@@ -120,13 +132,30 @@ impl Work {
         self.entry.envelope.recipients[place].via.as_deref().and_then(Way::decode)
     }
 
-    /// Recipients whose reports are due.
+    /// The recipient has it; the last word about him, unless the sender asked to be told.
+    pub fn succeed(&mut self, place: usize, success: Success, text: &str) {
+        let step = self.entry.envelope.succeeded(place, success, text);
+        let _ = self.entry.record(place, step);
+    }
+
+    /// Whether somebody is to be told that one failed or succeeded.
+    pub fn is_report_due(&self) -> bool {
+        self.entry.envelope.recipients.iter().any(mail_queue::Recipient::is_report_due)
+    }
+
+    /// Recipients whose failure is to be reported.
     pub fn failed(&self) -> Vec<usize> {
+        self.places(|state| matches!(state, State::Failed { .. }))
+    }
+
+    /// Recipients whose success is to be reported.
+    pub fn succeeded(&self) -> Vec<usize> {
+        self.places(|state| matches!(state, State::Succeeded { .. }))
+    }
+
+    fn places(&self, wanted: impl Fn(&State) -> bool) -> Vec<usize> {
         let recipients = self.entry.envelope.recipients.iter().enumerate();
-        recipients
-            .filter(|(_, recipient)| matches!(recipient.state, State::Failed { .. }))
-            .map(|(place, _)| place)
-            .collect()
+        recipients.filter(|(_, recipient)| wanted(&recipient.state)).map(|(place, _)| place).collect()
     }
 
     /// Whether somebody has the message by this recipient, or will, or its sender is told that nobody does. Not so for one

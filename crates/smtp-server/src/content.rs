@@ -95,7 +95,7 @@ impl Session {
         envelope.host_from = format!("{} [{}]", client.name, io.peer.ip().to_canonical());
         envelope.auth_sender = self.user.as_ref().and_then(|user| user.uid.clone());
         envelope.envid = transaction.envid;
-        envelope.headers_only = transaction.headers_only;
+        envelope.ret = transaction.ret;
         envelope.sender = transaction.sender.map(|sender| sender.to_string());
         envelope.recipients = transaction.recipients;
         let directory = self.desk.log_ins.authenticator().directory();

@@ -3,7 +3,7 @@
 use directory::{Found, Pending};
 use mail_queue::Recipient;
 use sasl::Exchange;
-use smtp_wire::Address;
+use smtp_wire::{Address, Ret};
 
 use crate::receiving::Receiving;
 
@@ -24,7 +24,7 @@ pub struct Transaction {
     /// What was looked up for the recipients, for the stages behind (S56).
     pub found: Vec<(String, Found)>,
     pub envid: Option<String>,
-    pub headers_only: bool,
+    pub ret: Option<Ret>,
     /// The content as far as BDAT has brought it.
     pub receiving: Option<Box<Receiving>>,
     /// Chunks so far that were hardly worth their command.

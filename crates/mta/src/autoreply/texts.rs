@@ -83,14 +83,16 @@ pub fn words(
     Words { text: fill(text, account, subject), language: Some(language) }
 }
 
-/// The words of a report of `host`: language, subject, first lines. `choose` as for [`words`].
+/// The words of a report of `host` of this kind (`report`, `success`, `delayed`): language, subject, first lines. `choose` as
+/// for [`words`].
 pub fn report(
     host: &str,
+    kind: &str,
     choose: impl Fn(&dyn Fn(&str) -> bool) -> String,
 ) -> (String, &'static str, String) {
-    let language = choose(&|language| built_in(language, "report").is_some());
+    let language = choose(&|language| built_in(language, kind).is_some());
     let section = |name: &str| built_in(&language, name).or(built_in(LAST, name)).unwrap_or_default();
-    let (subject, text) = (section("report-subject"), section("report").replace("%h", host));
+    let (subject, text) = (section(&format!("{kind}-subject")), section(kind).replace("%h", host));
     (language, subject, text)
 }
 
@@ -156,7 +158,9 @@ mod tests {
     #[test]
     fn every_language_has_every_text() {
         for (language, _) in BUILT_IN {
-            for section in ["vacation", "reply", "echo", "report-subject", "report"] {
+            let reports = ["report", "success", "delayed"].map(|kind| [kind.into(), format!("{kind}-subject")]);
+            let others = ["vacation", "reply", "echo"].map(str::to_owned);
+            for section in reports.concat().iter().chain(&others) {
                 let text = built_in(language, section).unwrap_or_default();
                 assert!(text.chars().count() > 5, "{language} {section}");
                 assert!(!text.contains("\n["), "{language} {section}");

@@ -105,9 +105,9 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
         }
         let mut to = account.forward.clone();
         if account.delivery.mailbox {
-            to.push(account.mail.clone());
+            to.insert(0, account.mail.clone());
         }
-        return expand(desk, work, place, to, &account.mail);
+        return expand(desk, work, place, to, &account.mail, false);
     }
     if !ways.iter().any(ways::delivers) {
         return work.fail(place, "5.2.4", "the forwardings go in a circle");
@@ -138,8 +138,7 @@ fn take(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
 fn split(desk: &Desk, work: &mut Work, place: usize, forward: &[String], ways: Vec<Way>, account: &Account) {
     let recipients = &work.entry.envelope.recipients;
     let unmet = unmet(desk, work, place, forward.to_vec(), "");
-    let mut targets: Vec<Target> =
-        unmet.new.into_iter().map(|address| Target { address, via: None }).collect();
+    let mut targets: Vec<Target> = Vec::new();
     for way in ways {
         // A mailbox keeps the sub-address; of the others two addresses of one user are the same.
         let address = match way {
@@ -153,8 +152,27 @@ fn split(desk: &Desk, work: &mut Work, place: usize, forward: &[String], ways: V
             targets.push(Target { address, via });
         }
     }
+    targets.extend(unmet.new.into_iter().map(|address| Target { address, via: None }));
+    // What is no delivery comes last: the first answers for the address that the sender knows (RFC 3461 §5.2.7).
+    let answer = Way::AutoReply.encode();
+    let is_answer = |target: &Target| target.via.as_ref() == Some(&answer);
+    targets.sort_by_key(is_answer);
+    let own = targets.first().is_some_and(|first| first.via.is_some());
+    let alone = targets.iter().filter(|target| !is_answer(target)).count() == 1;
     let wanted = targets.len();
-    replace(work, place, Step::Ways(targets), wanted);
+    let step = if own || alone { Step::Ways(targets) } else { told(work, place, targets) };
+    replace(work, place, step, wanted);
+}
+
+/// Others take a recipient's place; a sender who asked for reports on success is told so.
+fn told(work: &Work, place: usize, targets: Vec<Target>) -> Step {
+    match work.entry.envelope.wants_success(place) {
+        true => Step::Group(targets),
+        false if targets.iter().all(|target| target.via.is_none()) => {
+            Step::Expanded(targets.into_iter().map(|target| target.address).collect())
+        }
+        false => Step::Ways(targets),
+    }
 }
 
 /// The mailbox is on another host of ours: the address is made one of that host, by `enveloperewritemethod`.
@@ -176,7 +194,7 @@ fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Accoun
         // It would come back to us: the router's to say where it goes.
         return work.routes.push((place, Route::Elsewhere));
     }
-    expand(desk, work, place, vec![to], "");
+    expand(desk, work, place, vec![to], "", false);
 }
 
 fn expand_group(desk: &Desk, work: &mut Work, place: usize, group: &Account) {
@@ -186,18 +204,25 @@ fn expand_group(desk: &Desk, work: &mut Work, place: usize, group: &Account) {
     if group.members.is_empty() {
         return work.fail(place, "5.1.1", "the group has no members");
     }
-    expand(desk, work, place, group.members.clone(), "");
+    expand(desk, work, place, group.members.clone(), "", true);
 }
 
-/// Puts addresses in a recipient's place. Those that have the message already are left out, but for `own`.
-fn expand(desk: &Desk, work: &mut Work, place: usize, to: Vec<String>, own: &str) {
+/// Puts addresses in a recipient's place. Those that have the message already are left out, but for `own`. One address, or
+/// `own` among them, answers for the one that the sender knows; a group does not (RFC 3461 §5.2.7).
+fn expand(desk: &Desk, work: &mut Work, place: usize, to: Vec<String>, own: &str, is_group: bool) {
     let unmet = unmet(desk, work, place, to, own);
     if unmet.new.is_empty() && !unmet.others {
         // Nobody would have it, and nobody would know.
         return work.fail(place, "5.2.4", "the forwardings or groups go in a circle");
     }
     let wanted = unmet.new.len();
-    replace(work, place, Step::Expanded(unmet.new), wanted);
+    let answers = !is_group && (wanted == 1 || unmet.new.iter().any(|one| one.eq_ignore_ascii_case(own)));
+    let step = if answers {
+        Step::Expanded(unmet.new)
+    } else {
+        told(work, place, unmet.new.into_iter().map(|address| Target { address, via: None }).collect())
+    };
+    replace(work, place, step, wanted);
 }
 
 /// What is left of the addresses that are to take a recipient's place.
@@ -248,6 +273,7 @@ fn replace(work: &mut Work, place: usize, step: Step, wanted: usize) {
         // Delivering to those who are not written down could happen twice; nobody gets it until they are.
         work.entry.envelope.recipients.truncate(before);
         work.entry.envelope.recipients[place].state = mail_queue::State::Pending;
+        work.entry.envelope.recipients[place].expanded = false;
         work.delay(why.to_string());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use mail_queue::Step;
+use mail_queue::{Step, Success};
 use message_store::{Delivered, DeliveryId, Flags, LinkedMessage, MailboxName, Prepared, StoreError};
 use server_log::Category;
 
@@ -41,7 +41,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
                     desk.log
                         .notice(Category::Protocol, format_args!("mailbox-deliver: {id} to={uid}{again}"));
                 }
-                steps.push((place, Step::Done));
+                steps.push((place, work.entry.envelope.succeeded(place, Success::Delivered, "")));
             }
             // What cannot be created is a slip in the configuration, which somebody will mend.
             Err(why @ StoreError::TooBig(_)) => {
@@ -52,7 +52,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
     }
     let all_done = steps.len() == work.entry.envelope.pending().count()
         && steps.iter().all(|(_, step)| *step == Step::Done)
-        && work.failed().is_empty();
+        && !work.is_report_due();
     if all_done {
         // Nothing is written down when the entry goes at once: delivered again, it would be recognised.
         for (place, _) in steps {

@@ -10,7 +10,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use directory::Entry as Account;
-use mail_queue::Step;
+use mail_queue::Success;
 use os::run::{End, Limits, Program, Ran};
 use server_log::Category;
 
@@ -65,9 +65,7 @@ pub fn run(desk: &Desk, flight: &Flight, wanted: &dyn Fn() -> bool) {
 /// Writes down what became of a delivery.
 pub fn settle(work: &mut Work, place: usize, outcome: Outcome) {
     match outcome {
-        Outcome::Delivered => {
-            let _ = work.entry.record(place, Step::Done);
-        }
+        Outcome::Delivered => work.succeed(place, Success::Delivered, ""),
         Outcome::Later(text) => work.delay(text),
         Outcome::Failed(status, text) => work.fail(place, status, text),
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns::Resolver;
-use mail_queue::{QueueId, Step};
+use mail_queue::{QueueId, Step, Success};
 use server_config::Config;
 use server_log::{Category, Log};
 use smtp_client::{Kind, OutRecipient, Outcome, Outgoing, Ret, Session, TlsUse, Verify};
@@ -59,7 +59,7 @@ pub struct Job {
     id: QueueId,
     sender: Option<String>,
     envid: Option<String>,
-    headers_only: bool,
+    ret: Option<Ret>,
     path: PathBuf,
     offset: u64,
     eight_bit: bool,
@@ -71,18 +71,19 @@ impl Job {
     /// What is sent is copied, so that the other parts of the message do not wait.
     pub fn new(flight: Arc<Flight>, work: &Work, group: Group) -> Job {
         let envelope = &work.entry.envelope;
-        let recipients = group.places.iter().filter_map(|place| envelope.recipients.get(*place));
-        let to = recipients.map(|recipient| To {
+        let of = |place: &usize| envelope.recipients.get(*place).map(|recipient| (*place, recipient));
+        let to = group.places.iter().filter_map(of).map(|(place, recipient)| To {
             address: recipient.address.clone(),
-            notify: recipient.notify.clone(),
-            orcpt: recipient.orcpt.clone(),
+            // RFC 3461 §6.1: what has the null sender is reported to nobody.
+            notify: recipient.notify.clone().or_else(|| envelope.sender.is_none().then(|| "never".into())),
+            orcpt: envelope.orcpt(place),
         });
         Job {
             to: to.collect(),
             id: envelope.id.clone(),
             sender: envelope.sender.clone(),
             envid: envelope.envid.clone(),
-            headers_only: envelope.headers_only,
+            ret: envelope.ret,
             path: work.entry.message_path(),
             offset: envelope.relay_offset,
             eight_bit: envelope.eight_bit,
@@ -106,6 +107,8 @@ struct Result {
     outcomes: Vec<(usize, Outcome)>,
     unreachable: bool,
     relay: String,
+    /// Indexes of those that went to a host which does not offer DSN.
+    without_dsn: Vec<usize>,
 }
 
 /// The life of one thread.
@@ -158,7 +161,7 @@ fn wait_too(job: &Job, found: &Result) -> Result {
 
 fn everybody(job: &Job, outcome: &Outcome, unreachable: bool) -> Result {
     let outcomes = (0..job.to.len()).map(|index| (index, outcome.clone())).collect();
-    Result { outcomes, unreachable, relay: "none".into() }
+    Result { outcomes, unreachable, relay: "none".into(), without_dsn: Vec::new() }
 }
 
 /// One attempt for every recipient of the job.
@@ -176,7 +179,12 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
             return everybody(job, &later("4.3.0", format!("the message cannot be read: {why}")), false);
         }
     };
-    let mut result = Result { outcomes: Vec::new(), unreachable: false, relay: String::new() };
+    let mut result = Result {
+        outcomes: Vec::new(),
+        unreachable: false,
+        relay: String::new(),
+        without_dsn: Vec::new(),
+    };
     let indexes: Vec<usize> = (0..job.to.len()).collect();
     for part in indexes.chunks(desk.settings.remote.recipients_max.max(1)) {
         if result.unreachable {
@@ -220,7 +228,7 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
             sender: job.sender.as_deref(),
             recipients: &recipients,
             envid: job.envid.as_deref(),
-            ret: job.headers_only.then_some(Ret::Headers),
+            ret: job.ret,
             file: &file,
             offset: job.offset,
             size,
@@ -229,6 +237,9 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
         });
         open.messages += 1;
         result.relay.clone_from(&open.relay);
+        if !open.session.offers().dsn {
+            result.without_dsn.extend(part);
+        }
         if !transaction.reusable {
             *connection = None;
         }
@@ -293,6 +304,7 @@ fn connect(desk: &Desk, target: &Target) -> std::result::Result<Session, smtp_cl
 fn settle(flow: &Flow, job: Job, result: Result) {
     let Job { flight, group, id, sender, attempts, .. } = &job;
     let mut steps = Vec::new();
+    let mut sent: Vec<usize> = Vec::new();
     let mut waiting: Vec<usize> = Vec::new();
     let mut why = String::new();
     let log = &flow.desk.log;
@@ -314,7 +326,10 @@ fn settle(flow: &Flow, job: Job, result: Result) {
         match outcome {
             Outcome::Delivered(reply) => {
                 line("sent", &reply.to_string());
-                steps.push((*place, Step::Done));
+                match result.without_dsn.contains(&index) {
+                    true => sent.push(*place),
+                    false => steps.push((*place, Step::Done)), // its reports are the other host's
+                }
             }
             Outcome::Failed { status, text } => {
                 line("failed", &text);
@@ -328,8 +343,13 @@ fn settle(flow: &Flow, job: Job, result: Result) {
         }
     }
     let pause = pause_about(*attempts, flow.desk.settings.deferred_period);
-    let (domain, unreachable) = (group.domain.clone(), result.unreachable);
+    let (domain, unreachable, relay) = (group.domain.clone(), result.unreachable, result.relay);
     flight.note(move |work| {
+        let mut steps = steps;
+        // RFC 3461 §5.2.2
+        let text = format!("given to {relay}, which sends no reports");
+        let done = |place| (place, work.entry.envelope.succeeded(place, Success::Relayed, &text));
+        steps.extend(sent.into_iter().map(done));
         if !steps.is_empty() {
             let _ = work.entry.record_all(steps); // not written down, it is sent again: SMTP allows that
         }

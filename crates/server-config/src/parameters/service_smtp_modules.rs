@@ -40,5 +40,6 @@ parameters! {
     DEFAULT_REPLY: Text = "service.smtp.autoreply-handler.defaultreply", "", 0, 0, false, Restart, Status::Active, "smtpd", "The text of a reply without a text of its own.";
     DEFAULT_ECHO: Text = "service.smtp.autoreply-handler.defaultecho", "", 0, 0, false, Restart, Status::Active, "smtpd", "The text of an echo without a text of its own.";
     MAIL_SPOOL: Text = "local.service.smtp.unix-deliver.mailspool", "/var/mail", 0, 0, false, Restart, Status::Active, "smtpd", "The folder of the mbox files of native delivery, one for each uid. Ours.";
+    DELAY_WARNING: Seconds = "local.service.smtp.error-handler.delaywarning", "14400", 0, 31536000, false, Restart, Status::Active, "smtpd", "The age at which a sender is told that a message waits (RFC 3461); 0 is never. Ours.";
     VACATION_PERIOD: Days = "local.service.smtp.autoreply-handler.vacationperiod", "7", 1, 365, false, Restart, Status::Active, "smtpd", "How long a sender is not answered again. Ours.";
 }

@@ -1,7 +1,7 @@
 //! MAIL FROM: begins a transaction (RFC 5321 §4.1.1.2).
 
 use connection::Io;
-use smtp_wire::{Address, MailParameters, Reply, Ret};
+use smtp_wire::{Address, MailParameters, Reply};
 
 use crate::replies;
 use crate::session::{Answer, Session};
@@ -20,7 +20,7 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
     let transaction = Transaction {
         sender,
         envid: parameters.envid,
-        headers_only: parameters.ret == Some(Ret::Headers),
+        ret: parameters.ret,
         ..Transaction::default()
     };
     session.state = State::InTransaction { client, transaction: Box::new(transaction) };
