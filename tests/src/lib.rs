@@ -14,6 +14,7 @@ pub mod strace;
 pub mod stub_dns;
 pub mod stub_mta;
 pub mod vigil;
+pub mod world;
 
 pub use certificates::{Authority, Certificate};
 pub use client::{Imap, Pop, Smtp, Wire};
@@ -22,3 +23,4 @@ pub use strace::{Call, Trace};
 pub use stub_dns::StubDns;
 pub use stub_mta::{Act, Received, Step, StubMta};
 pub use vigil::Vigil;
+pub use world::World;

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
 /// The accept module, and the stages that live as long as it does.
 struct Smtpd {
     accept: Accept,
-    _mta: Mta,
+    _mta: Arc<Mta>,
 }
 
 impl Service for Smtpd {
@@ -83,13 +83,19 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         directory: directory.clone(),
         log: site.log.clone(),
     };
-    let mta = Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?;
+    let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);
+    let asked = Arc::downgrade(&mta);
     let reread = site.clone();
     let accept = Accept::new(
         Settings::from_config(&config),
         queue,
         LogIns::new(Authenticator::new(directory, &config), &config),
         dns::Clients::new(dns::Settings::from_config(&config), site.log.clone()),
+        Box::new(move |domain| {
+            if let Some(mta) = asked.upgrade() {
+                mta.flush(domain);
+            }
+        }),
         site.log.clone(),
         Box::new(move || reread.read_again().map(|config| Settings::from_config(&config))),
     );

@@ -177,9 +177,7 @@ impl Envelope {
 
     /// Whether somebody still waits for this message or for a report.
     pub fn is_open(&self) -> bool {
-        self.recipients
-            .iter()
-            .any(|recipient| recipient.state == State::Pending || recipient.is_report_due())
+        self.recipients.iter().any(|recipient| recipient.state == State::Pending || recipient.is_report_due())
     }
 
     /// The step of a recipient who has it: the end, but for a sender who asked to be told (RFC 3461 §4.1). Nobody is told of

@@ -48,6 +48,12 @@ impl QueueId {
         (head.len() == 8 && tail.len() == 3 && legal(head) && legal(tail)).then(|| QueueId(text.to_owned()))
     }
 
+    /// The second at which the message began to come in, or that of the message it was split from.
+    pub fn second(&self) -> i64 {
+        let second = self.0.get(..6).and_then(base36::decode);
+        second.and_then(|second| i64::try_from(second).ok()).unwrap_or(0)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -83,7 +89,9 @@ mod tests {
         for id in ids {
             assert_eq!(QueueId::parse(id.as_str()), Some(id));
         }
-        assert!(QueueId::of(1_010_485_800, 37).as_str().starts_with("GPM7U0"));
+        let id = QueueId::of(1_010_485_800, 37);
+        assert!(id.as_str().starts_with("GPM7U0") && id.second() == 1_010_485_800);
+        assert_eq!(QueueId::derived(1_010_485_800, "x").second(), 1_010_485_800);
     }
 
     #[test]

@@ -35,6 +35,12 @@ impl Ages {
     pub fn is_due(self, envelope: &Envelope, now: i64) -> bool {
         self.is_over(envelope, now) || !self.warned_of(envelope, now).is_empty()
     }
+
+    /// The same, of a message that arrived at this second or somewhat later, before it is looked at.
+    pub fn may_be_due(self, second: i64, now: i64) -> bool {
+        let first = self.warn.map_or(self.give_up, |warn| warn.min(self.give_up));
+        now.saturating_sub(second) >= i64::try_from(first.as_secs()).unwrap_or(i64::MAX)
+    }
 }
 
 fn is_past(envelope: &Envelope, limit: Duration, now: i64) -> bool {
@@ -72,6 +78,7 @@ mod tests {
         assert_eq!(ages.warned_of(&envelope, now + 10), [0, 3]);
         assert!(ages.is_due(&envelope, now + 10) && !ages.is_over(&envelope, now + 99));
         assert!(ages.is_over(&envelope, now + 100));
+        assert!(ages.may_be_due(now, now + 10) && !ages.may_be_due(now, now + 9));
         envelope.sender = None;
         assert!(ages.warned_of(&envelope, now + 10).is_empty(), "nobody is told of a report");
         envelope.sender = Some("a@x.test".into());

@@ -1,7 +1,7 @@
 //! When the deferred messages of a domain are tried again (S47, S84; guide L357-359, L510).
 //!
 //! A domain is tried as a whole. One message goes first; when no host takes the connection, the others are left alone and
-//! the domain waits longer than the last time. When one does, the rest follows. What was deferred before this process
+//! the domain waits longer than the last time; only those whose age asks for something are gone through. When one does, the rest follows. What was deferred before this process
 //! began is found by a scan, one `deferredperiod` after the start and then every `deferredperiod`.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use mail_queue::{Entry, Envelope, Queue, QueueError, QueueId};
 use server_log::{Category, Log};
 
+use crate::ages::Ages;
 use crate::timetable::{Due, Timetable, pause_about};
 
 /// Messages of a domain under way at once, when it takes them.
@@ -25,6 +26,8 @@ struct Run {
     rest: VecDeque<QueueId>,
     outstanding: usize,
     reached: bool,
+    /// No host took the connection: nothing more is sent in this run.
+    lost: bool,
     /// The earliest second at which one of those that stay is due.
     next: i64,
     /// All, due or not.
@@ -46,6 +49,7 @@ pub struct Deferred {
     queue: Queue,
     log: Log,
     period: Duration,
+    ages: Ages,
     domains: Mutex<HashMap<String, Wait>>,
 }
 
@@ -59,8 +63,8 @@ pub struct Ended {
 }
 
 impl Deferred {
-    pub fn new(queue: Queue, log: Log, period: Duration) -> Deferred {
-        Deferred { queue, log, period, domains: Mutex::default() }
+    pub fn new(queue: Queue, log: Log, period: Duration, ages: Ages) -> Deferred {
+        Deferred { queue, log, period, ages, domains: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Wait>> {
@@ -88,6 +92,11 @@ impl Deferred {
         let Some(id) = ids.first() else { return false };
         let entry = self.queue.load_deferred(domain, id).ok().flatten();
         entry.is_some_and(|entry| entry.envelope.last_error.starts_with(UNREACHABLE))
+    }
+
+    /// Whether the domain was found dead in the run that is on.
+    pub fn is_lost(&self, domain: &str) -> bool {
+        self.lock().get(domain).and_then(|wait| wait.run.as_ref()).is_some_and(|run| run.lost)
     }
 
     /// A message was deferred.
@@ -174,7 +183,7 @@ impl Deferred {
                 return; // it was put off meanwhile
             }
             let rest = ids.into();
-            wait.run = Some(Run { rest, outstanding: 0, reached: false, next: i64::MAX, all });
+            wait.run = Some(Run { rest, outstanding: 0, reached: false, lost: false, next: i64::MAX, all });
         }
         self.go_on(domain, table, start);
     }
@@ -187,13 +196,12 @@ impl Deferred {
             let Some(run) = &mut wait.run else { return };
             run.outstanding = run.outstanding.saturating_sub(1);
             if how.unreachable {
-                run.rest.clear();
-                if run.outstanding == 0 {
+                if !std::mem::replace(&mut run.lost, true) {
                     wait.failures = wait.failures.saturating_add(1);
+                    let pause = pause_about(wait.failures, self.period);
+                    run.next = base::clock::unix_seconds().saturating_add(pause);
                 }
                 wait.down = true;
-                let pause = pause_about(wait.failures, self.period);
-                run.next = base::clock::unix_seconds().saturating_add(pause);
             } else {
                 run.reached = true;
                 wait.failures = 0;
@@ -217,6 +225,10 @@ impl Deferred {
     /// Gives out what there is room for; ends the run when nothing is left.
     fn go_on(&self, domain: &str, table: &Timetable, start: &dyn Fn(Entry)) {
         while let Some(id) = self.next_id(domain) {
+            if self.is_lost(domain) && !self.ages.may_be_due(id.second(), base::clock::unix_seconds()) {
+                self.not_given_out(domain);
+                continue;
+            }
             match self.queue.load_deferred(domain, &id) {
                 Ok(Some(entry)) if self.is_due(domain, &entry.envelope) => start(entry),
                 Ok(_) | Err(QueueError::Damaged(_)) => self.not_given_out(domain),
@@ -232,7 +244,7 @@ impl Deferred {
     fn next_id(&self, domain: &str) -> Option<QueueId> {
         let mut domains = self.lock();
         let run = domains.get_mut(domain)?.run.as_mut()?;
-        let room = if run.reached { TOGETHER } else { 1 };
+        let room = if run.reached || run.lost { TOGETHER } else { 1 };
         if run.outstanding >= room {
             return None;
         }
@@ -245,6 +257,9 @@ impl Deferred {
     fn is_due(&self, domain: &str, envelope: &Envelope) -> bool {
         let mut domains = self.lock();
         let Some(run) = domains.get_mut(domain).and_then(|wait| wait.run.as_mut()) else { return false };
+        if run.lost {
+            return self.ages.is_due(envelope, base::clock::unix_seconds()); // a report, and no attempt
+        }
         if run.all || envelope.last_error.starts_with(UNREACHABLE) {
             return true;
         }

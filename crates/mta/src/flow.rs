@@ -171,8 +171,12 @@ impl Flow {
             let _ = work.entry.note_split(&group.places, &id); // else it is found again the next time
             return true;
         }
-        if work.entry.deferred_domain().is_some() {
-            return false; // it is its turn
+        if let Some(home) = work.entry.deferred_domain() {
+            let is_lost = home == group.domain && self.deferred.is_lost(home);
+            if is_lost {
+                work.deferrals.push(self.waits_on(work, group));
+            }
+            return is_lost; // else it is its turn
         }
         let remote = &self.desk.settings.remote;
         let down = remote.check_deferred && self.deferred.is_down(&group.domain);
@@ -194,6 +198,20 @@ impl Flow {
             unreachable: down,
         });
         true
+    }
+
+    /// The wait of one whose domain another message has just found dead.
+    fn waits_on(&self, work: &Work, group: &Group) -> Deferral {
+        let last = &work.entry.envelope.last_error;
+        let text =
+            if last.starts_with("4.4.") { last } else { "4.4.1 waits with other mail for this domain" };
+        Deferral {
+            domain: group.domain.clone(),
+            places: group.places.clone(),
+            next: base::clock::unix_seconds().saturating_add(POSTPONED_SECONDS),
+            text: text.to_owned(),
+            unreachable: true,
+        }
     }
 
     pub fn deliver(&self, flight: Arc<Flight>) {

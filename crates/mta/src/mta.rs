@@ -43,7 +43,7 @@ impl Mta {
     pub fn start(desk: Desk, waiting: Vec<Waiting>) -> io::Result<Mta> {
         let period = desk.settings.deferred_period;
         let flow = Arc::new(Flow {
-            deferred: Deferred::new(desk.queue.clone(), desk.log.clone(), period),
+            deferred: Deferred::new(desk.queue.clone(), desk.log.clone(), period, desk.settings.ages),
             sites: Sites::new(desk.settings.remote.connections_max),
             commands: Arc::new(Commands::new(desk.queue.clone(), desk.log.clone())),
             desk: Arc::new(desk),

@@ -9,6 +9,7 @@ use mail_queue::Queue;
 use server_log::Log;
 
 use crate::Settings;
+use crate::commands::etrn::{Flush, Turns};
 use crate::session::Session;
 
 /// Gives new settings after SIGHUP, or nothing when they are broken.
@@ -19,6 +20,8 @@ pub struct Desk {
     pub queue: Queue,
     pub log_ins: LogIns,
     pub clients: dns::Clients,
+    /// Mail that ETRN asks for.
+    pub turns: Turns,
     pub log: Log,
 }
 
@@ -30,15 +33,17 @@ pub struct Accept {
 }
 
 impl Accept {
+    /// `flush` tries what waits for a domain.
     pub fn new(
         settings: Settings,
         queue: Queue,
         log_ins: LogIns,
         clients: dns::Clients,
+        flush: Flush,
         log: Log,
         reread: Reread,
     ) -> Accept {
-        let desk = Arc::new(Desk { queue, log_ins, clients, log });
+        let desk = Arc::new(Desk { queue, log_ins, clients, turns: Turns::new(flush), log });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }

@@ -4,6 +4,8 @@ pub mod auth;
 pub mod bdat;
 pub mod data;
 pub mod ehlo;
+pub mod etrn;
+pub mod expn;
 pub mod mail;
 pub mod rcpt;
 pub mod starttls;
@@ -44,8 +46,24 @@ fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
         Command::Vrfy if session.settings.allow_vrfy => {
             Answer::Say(Reply::new(252, (2, 0, 0), "Cannot verify, but will take mail for it if it exists"))
         }
-        Command::Help if session.settings.allow_help => Answer::Say(help()),
-        Command::Vrfy | Command::Help | Command::NotDone(_) => Answer::Say(replies::not_implemented()),
+        Command::Help if session.settings.allow_help => Answer::Say(help(session)),
+        Command::Expn(address) if session.settings.allow_expn => Answer::Say(expn::run(session, address)),
+        Command::Etrn(node) if session.settings.allow_etrn => Answer::Say(etrn::run(session, &node)),
+        Command::Onex if session.settings.allow_onex => {
+            session.one_message = Some(session.messages.saturating_add(1));
+            Answer::Say(Reply::new(250, (2, 0, 0), "One message, then no more"))
+        }
+        Command::Verb if session.settings.allow_verb => {
+            session.verbose = true;
+            Answer::Say(Reply::new(250, (2, 0, 0), "Verbose mode"))
+        }
+        Command::Vrfy
+        | Command::Help
+        | Command::Expn(_)
+        | Command::Etrn(_)
+        | Command::Onex
+        | Command::Verb
+        | Command::NotDone(_) => Answer::Say(replies::not_implemented()),
         Command::NotTrusted => Answer::Say(Reply::new(550, (5, 7, 0), "Not for you")),
         Command::Quit => Answer::Last(replies::farewell(&session.settings.host_name)),
         Command::StartTls => starttls::run(session, io),
@@ -67,16 +85,23 @@ fn is_idle_talk(command: &Command) -> bool {
             | Command::Rset
             | Command::Vrfy
             | Command::Help
+            | Command::Expn(_)
+            | Command::Etrn(_)
+            | Command::Onex
+            | Command::Verb
             | Command::NotDone(_)
             | Command::NotTrusted
     )
 }
 
-fn help() -> Reply {
-    Reply::new(
-        214,
-        (2, 0, 0),
-        "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT",
-    )
-    .line("Trouble with mail? Write to the postmaster")
+fn help(session: &Session) -> Reply {
+    let settings = &session.settings;
+    let mut commands =
+        "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT".to_owned();
+    for (name, allowed) in [("EXPN", settings.allow_expn), ("ETRN", settings.allow_etrn)] {
+        if allowed {
+            commands.push_str(&format!(" {name}"));
+        }
+    }
+    Reply::new(214, (2, 0, 0), commands).line("Trouble with mail? Write to the postmaster")
 }

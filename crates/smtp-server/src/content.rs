@@ -119,7 +119,14 @@ impl Session {
                         ),
                     );
                 }
-                Reply::new(250, (2, 0, 0), format!("{id} accepted"))
+                let reply = Reply::new(250, (2, 0, 0), format!("{id} accepted"));
+                match self.verbose {
+                    true => {
+                        let bytes = received.content_bytes;
+                        reply.line(format!("{bytes} bytes for {count} recipients are in the queue"))
+                    }
+                    false => reply,
+                }
             }
             Err(why) => {
                 directory.forget(&message);

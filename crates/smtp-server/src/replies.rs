@@ -29,6 +29,11 @@ pub fn authentication_required() -> Reply {
     Reply::new(530, (5, 7, 0), "Authentication is required")
 }
 
+/// A parameter of an extension that is not offered (RFC 5321 §4.1.1.11).
+pub fn no_such_parameter() -> Reply {
+    Reply::new(555, (5, 5, 4), "Parameter not recognized")
+}
+
 pub fn line_too_long() -> Reply {
     Reply::new(500, (5, 5, 2), "Line too long")
 }

@@ -38,6 +38,10 @@ pub struct Session {
     pub(crate) may_relay: bool,
     /// Messages accepted on this connection (S48).
     pub(crate) messages: u32,
+    /// ONEX was said: the message after this many is the last.
+    pub(crate) one_message: Option<u32>,
+    /// VERB was said.
+    pub(crate) verbose: bool,
     /// Log-ins that failed.
     pub(crate) failed_log_ins: u32,
     bad_commands: u32,
@@ -80,6 +84,8 @@ impl Session {
             state: State::Connected,
             user: None,
             messages: 0,
+            one_message: None,
+            verbose: false,
             failed_log_ins: 0,
             bad_commands: 0,
             idle_talk: 0,
@@ -97,6 +103,16 @@ impl Session {
     pub(crate) fn talks_idly(&mut self) -> bool {
         self.idle_talk = self.idle_talk.saturating_add(1);
         self.idle_talk > self.settings.idle_commands_max
+    }
+
+    /// Messages that this connection may bring.
+    pub(crate) fn messages_max(&self) -> u32 {
+        self.one_message.map_or(self.settings.messages_max, |last| last.min(self.settings.messages_max))
+    }
+
+    /// Whether the client is nobody we know: it did not log in and does not come from one of our networks.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.user.is_none() && !self.may_relay
     }
 
     /// A message was accepted.

@@ -40,12 +40,31 @@ pub enum Command {
     StartTls,
     /// AUTH (RFC 4954): the mechanism in upper case, and the initial response as it was written.
     Auth(String, Option<Vec<u8>>),
-    /// A command that is known but not done here: EXPN, ETRN, TURN, SEND, SOML, SAML.
+    /// EXPN with its address, which may lack its domain.
+    Expn(Address),
+    /// ETRN (RFC 1985).
+    Etrn(Node),
+    /// ONEX: one message, then no more (sendmail).
+    Onex,
+    /// VERB: longer replies (sendmail).
+    Verb,
+    /// A command that is known but not done here: TURN, SEND, SOML, SAML.
     NotDone(&'static str),
     /// XCLIENT, XFORWARD: for trusted peers only.
     NotTrusted,
     /// A web browser's first line.
     Http,
+}
+
+/// Whose mail ETRN asks for (RFC 1985 §5.2), lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A domain.
+    Domain(String),
+    /// `@domain`: the domain and all below it.
+    Below(String),
+    /// `#queue`
+    Queue,
 }
 
 /// Why a line is no command.
@@ -146,8 +165,10 @@ pub fn parse(line: &[u8], utf8: bool) -> Result<Command, CommandError> {
             }
         }
         b"AUTH" => auth(rest),
-        b"EXPN" => Ok(Command::NotDone("EXPN")),
-        b"ETRN" => Ok(Command::NotDone("ETRN")),
+        b"EXPN" => expn(rest),
+        b"ETRN" => etrn(rest).map(Command::Etrn),
+        b"ONEX" => alone(Command::Onex),
+        b"VERB" => Ok(Command::Verb),
         b"TURN" => Ok(Command::NotDone("TURN")),
         b"SEND" | b"SOML" | b"SAML" => Ok(Command::NotDone("SEND")),
         b"XCLIENT" | b"XFORWARD" => Ok(Command::NotTrusted),
@@ -167,6 +188,27 @@ fn name(rest: &[u8]) -> Result<String, CommandError> {
     let text = std::str::from_utf8(rest).map_err(|_| bad)?;
     address::domain(text).map_err(|_| bad)?;
     Ok(text.to_owned())
+}
+
+fn expn(rest: &[u8]) -> Result<Command, CommandError> {
+    if rest.is_empty() {
+        return Err(CommandError::Arguments("Syntax: EXPN address"));
+    }
+    let inner = rest.strip_prefix(b"<").and_then(|inner| inner.strip_suffix(b">")).unwrap_or(rest);
+    let address = address::path(inner, true, false);
+    address.map(Command::Expn).map_err(|e| explain(e, CommandError::Recipient))
+}
+
+fn etrn(rest: &[u8]) -> Result<Node, CommandError> {
+    let bad = CommandError::Arguments("Syntax: ETRN domain");
+    let text = std::str::from_utf8(rest).map_err(|_| bad)?;
+    if text.starts_with('#') {
+        return Ok(Node::Queue);
+    }
+    let (name, below) = text.strip_prefix('@').map_or((text, false), |name| (name, true));
+    let is_domain = !name.is_empty() && name.len() <= NAME_MAX && name.is_ascii() && !name.starts_with('[');
+    let name = address::domain(name).ok().filter(|_| is_domain).ok_or(bad)?.to_ascii_lowercase();
+    Ok(if below { Node::Below(name) } else { Node::Domain(name) })
 }
 
 fn keyword<'a>(rest: &'a [u8], word: &[u8]) -> Result<&'a [u8], CommandError> {
@@ -321,6 +363,19 @@ mod tests {
             (b"BDAT 5 FOO", "501 5.5.4"),
             (b"BDAT 0x10", "501 5.5.4"),
             (b"BDAT 10 LAST X", "501 5.5.4"),
+            (b"EXPN staff", "ok"),
+            (b"expn <staff@b.test>", "ok"),
+            (b"EXPN", "501 5.5.4"),
+            (b"EXPN a b", "501 5.1.3"),
+            (b"ETRN b.test", "ok"),
+            (b"ETRN @b.test", "ok"),
+            (b"ETRN #b", "ok"),
+            (b"ETRN", "501 5.5.4"),
+            (b"ETRN ../../x", "501 5.5.4"),
+            (b"ETRN b.test c.test", "501 5.5.4"),
+            (b"ETRN [127.0.0.1]", "501 5.5.4"),
+            (b"ONEX", "ok"),
+            (b"VERB", "ok"),
             (b"EHLO ", "501 5.5.4"),
             (b"EHLO a b", "501 5.5.4"),
             (b"EHLO [127.0.0.1]", "ok"),

@@ -10,7 +10,7 @@ pub mod reply;
 pub mod xtext;
 
 pub use address::Address;
-pub use command::{Command, parse};
+pub use command::{Command, Node, parse};
 pub use content::{Decoder, Ending, Faults, stuff};
 pub use parameters::{Body, MailParameters, Notify, RcptParameters, Ret};
 pub use reply::Reply;

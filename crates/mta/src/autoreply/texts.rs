@@ -158,7 +158,8 @@ mod tests {
     #[test]
     fn every_language_has_every_text() {
         for (language, _) in BUILT_IN {
-            let reports = ["report", "success", "delayed"].map(|kind| [kind.into(), format!("{kind}-subject")]);
+            let reports =
+                ["report", "success", "delayed"].map(|kind| [kind.into(), format!("{kind}-subject")]);
             let others = ["vacation", "reply", "echo"].map(str::to_owned);
             for section in reports.concat().iter().chain(&others) {
                 let text = built_in(language, section).unwrap_or_default();

@@ -179,12 +179,8 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
             return everybody(job, &later("4.3.0", format!("the message cannot be read: {why}")), false);
         }
     };
-    let mut result = Result {
-        outcomes: Vec::new(),
-        unreachable: false,
-        relay: String::new(),
-        without_dsn: Vec::new(),
-    };
+    let mut result =
+        Result { outcomes: Vec::new(), unreachable: false, relay: String::new(), without_dsn: Vec::new() };
     let indexes: Vec<usize> = (0..job.to.len()).collect();
     for part in indexes.chunks(desk.settings.remote.recipients_max.max(1)) {
         if result.unreachable {

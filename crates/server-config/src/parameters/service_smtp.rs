@@ -50,10 +50,10 @@ parameters! {
     ALLOW_HELP: Switch = "service.smtp.smtp-accept.allowhelp", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether HELP is advertised and honoured.";
     ALLOW_BDAT: Switch = "service.smtp.smtp-accept.allowbdat", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether BDAT is advertised and honoured.";
     ALLOW_VRFY: Switch = "service.smtp.smtp-accept.allowvrfy", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether VRFY is advertised and honoured.";
-    ALLOW_EXPN: Switch = "service.smtp.smtp-accept.allowexpn", "no", 0, 1, false, NextConnection, Status::NotYet("EXPN"), "smtpd", "Whether EXPN is advertised and honoured.";
-    ALLOW_ONEX: Switch = "service.smtp.smtp-accept.allowonex", "no", 0, 1, false, Restart, Status::NotYet("ONEX"), "smtpd", "Whether ONEX is honoured.";
-    ALLOW_VERB: Switch = "service.smtp.smtp-accept.allowverb", "no", 0, 1, false, Restart, Status::NotYet("VERB"), "smtpd", "Whether VERB is honoured.";
-    ALLOW_ETRN: Switch = "service.smtp.smtp-accept.allowetrn", "no", 0, 1, false, Restart, Status::NotYet("ETRN"), "smtpd", "Whether ETRN is honoured.";
+    ALLOW_EXPN: Switch = "service.smtp.smtp-accept.allowexpn", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether EXPN is advertised and honoured.";
+    ALLOW_ONEX: Switch = "service.smtp.smtp-accept.allowonex", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether ONEX is honoured.";
+    ALLOW_VERB: Switch = "service.smtp.smtp-accept.allowverb", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether VERB is honoured.";
+    ALLOW_ETRN: Switch = "service.smtp.smtp-accept.allowetrn", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether ETRN is honoured.";
     OWN_ADDRESS_ONLY: Switch = "local.service.smtp.smtp-accept.ownaddressonly", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether who logged in may send from own addresses only. Ours.";
     DO_AUTH: Switch = "service.smtp.smtp-accept.doauth", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether AUTH is offered.";
     HOPCOUNTEXCEED_ACTIONS: Count = "service.smtp.error-handler.hopcountexceedactions", "14", 0, 15, false, Restart, Status::Active, "smtpd", "Sum of 1 reply to the sender, 2 hold, 4 notify postmaster, 8 log.";

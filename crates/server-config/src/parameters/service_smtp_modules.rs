@@ -4,7 +4,7 @@ parameters! {
     ALT_QUEUES: Text = "service.smtp.altqueues", "", 0, 0, false, Restart, Status::NotYet("several queue folders"), "smtpd", "Folders over which the queue is spread.";
     DO_CANONICALIZE: Switch = "service.smtp.docanonicalize", "no", 0, 1, false, Restart, Status::NotYet("envelope rewriting"), "smtpd", "Whether a sender without a domain gets one.";
     DO_CLIENT_DNS: Switch = "service.smtp.doclientdnslookup", "no", 0, 1, false, Restart, Status::NotYet("DNS"), "smtpd", "Whether the name given in EHLO is looked up.";
-    DO_DSN: Switch = "service.smtp.dodsn", "yes", 0, 1, false, Restart, Status::NotYet("the DSN extension"), "smtpd", "Whether DSN is offered (RFC 3461).";
+    DO_DSN: Switch = "service.smtp.dodsn", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether DSN is offered (RFC 3461).";
     DOMAIN_ALLOWED: AllowFilters = "service.smtp.domainallowed", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "The clients that are let in: [services:]addresses, networks, names; $ between filters. Alone it keeps everybody else out.";
     DOMAIN_NOT_ALLOWED: DenyFilters = "service.smtp.domainnotallowed", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "The clients that are turned away, unless they are among those that are let in.";
     NEGATIVE_HOST_ATTR: Text = "service.smtp.negativehostattr", "", 0, 0, false, Restart, Status::NotYet("relaying"), "smtpd", "Attributes that tell a mail client from a mail server.";

@@ -8,6 +8,9 @@ use crate::replies;
 use crate::session::Session;
 use crate::state::{Client, State};
 
+/// The greatest number that LIMITS can tell.
+const LIMIT_MAX: u64 = 999_999;
+
 pub fn helo(session: &mut Session, name: String) -> Reply {
     session.state = State::Greeted { client: Client { name, extended: false } };
     Reply::plain(250, session.settings.host_name.clone())
@@ -30,6 +33,15 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
     if settings.allow_chunking {
         reply = reply.line("CHUNKING");
     }
+    if settings.do_dsn {
+        reply = reply.line("DSN");
+    }
+    if settings.allow_etrn {
+        reply = reply.line("ETRN");
+    }
+    if let Some(limits) = limits(session) {
+        reply = reply.line(limits);
+    }
     if io.tls == TlsState::Available {
         reply = reply.line("STARTTLS");
     }
@@ -40,4 +52,16 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
         reply = reply.line("HELP");
     }
     reply
+}
+
+/// RFC 9422 §3: what a client may send here; it has at most six digits.
+fn limits(session: &Session) -> Option<String> {
+    let recipients = u64::try_from(session.settings.recipients_max).unwrap_or(u64::MAX);
+    let named = [("MAILMAX", u64::from(session.messages_max())), ("RCPTMAX", recipients)];
+    let said: String = named
+        .iter()
+        .filter(|(_, limit)| (1..=LIMIT_MAX).contains(limit))
+        .map(|(name, limit)| format!(" {name}={limit}"))
+        .collect();
+    (!said.is_empty()).then(|| format!("LIMITS{said}"))
 }

@@ -17,12 +17,8 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
     if let Some(refusal) = refusal(session, sender.as_ref(), &parameters, io) {
         return refusal;
     }
-    let transaction = Transaction {
-        sender,
-        envid: parameters.envid,
-        ret: parameters.ret,
-        ..Transaction::default()
-    };
+    let transaction =
+        Transaction { sender, envid: parameters.envid, ret: parameters.ret, ..Transaction::default() };
     session.state = State::InTransaction { client, transaction: Box::new(transaction) };
     Answer::Say(Reply::new(250, (2, 1, 0), "Sender accepted"))
 }
@@ -34,7 +30,7 @@ fn refusal(
     io: &Io,
 ) -> Option<Answer> {
     let settings = &session.settings;
-    if session.messages >= settings.messages_max {
+    if session.messages >= session.messages_max() {
         // S48, S51
         let text = format!("{} Too many messages in one connection", settings.host_name);
         return Some(Answer::Last(Reply::new(421, (4, 7, 0), text)));
@@ -42,6 +38,9 @@ fn refusal(
     let must_log_in = session.is_submission(io) || settings.must_log_in.includes(io.peer.ip());
     if must_log_in && session.user.is_none() {
         return Some(Answer::Say(replies::authentication_required()));
+    }
+    if !settings.do_dsn && (parameters.ret.is_some() || parameters.envid.is_some()) {
+        return Some(Answer::Say(replies::no_such_parameter()));
     }
     if parameters.smtputf8 {
         return Some(Answer::Say(Reply::new(555, (5, 5, 4), "SMTPUTF8 is not offered")));

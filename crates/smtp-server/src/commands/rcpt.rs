@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::state::State;
 
 /// What was looked up, and what was found.
-type LookUps = Vec<(String, Found)>;
+pub(crate) type LookUps = Vec<(String, Found)>;
 
 pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters) -> Reply {
     let State::InTransaction { transaction, .. } = &session.state else {
@@ -20,6 +20,9 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
     }
     if transaction.recipients.len() >= session.settings.recipients_max {
         return Reply::new(452, (4, 5, 3), "Too many recipients"); // RFC 5321 §4.5.3.1.10: 452, not 552
+    }
+    if !session.settings.do_dsn && (parameters.notify.is_some() || parameters.orcpt.is_some()) {
+        return replies::no_such_parameter();
     }
     let recipient = recipient.qualified(session.settings.domains.default_domain());
     let found = match check(session, &recipient) {
@@ -67,7 +70,12 @@ fn check(session: &Session, recipient: &Address) -> Result<LookUps, Reply> {
     }
 }
 
-fn find(session: &Session, recipient: &Address, look_ups: &mut LookUps) -> Result<Found, DirectoryError> {
+/// The entry of an address; what was looked up is added to `look_ups`.
+pub(crate) fn find(
+    session: &Session,
+    recipient: &Address,
+    look_ups: &mut LookUps,
+) -> Result<Found, DirectoryError> {
     let domains = &session.settings.domains;
     let mut look_up = |address: String| {
         let found = session.desk.log_ins.authenticator().directory().by_address(&address)?;
