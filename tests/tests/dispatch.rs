@@ -96,6 +96,15 @@ fn two_smtp_threads_serve_two_hundred_sessions() {
     assert!(idle.iter_mut().all(|smtp| smtp.ask("NOOP").starts_with("250")));
 }
 
+/// S23: several hundred workers are taken, and made.
+#[test]
+fn five_hundred_workers_are_no_mistake() {
+    let instance = Setup::default().set("service.smtp.smtp-accept.minruncount", "500").start();
+    assert_eq!(workers(instance.pid("smtp").unwrap(), "smtp-accept"), 500);
+    instance.send("alice", "through many");
+    instance.wait_for_messages("alice", 1);
+}
+
 /// S11, S24: the modules' pools are as large as their minruncount says, and mail flows.
 #[test]
 fn every_module_has_the_workers_it_was_given() {

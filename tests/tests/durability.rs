@@ -157,3 +157,17 @@ fn an_append_is_synced_before_its_ok() {
     none(&calls, "fsync", MESSAGE[0]);
     none(&calls, "fsync", LOG[0]);
 }
+
+/// S152: a change of the mailbox list is synced, and with `local.dbtxnsync 1` it is not.
+#[test]
+fn dbtxnsync_1_stops_the_syncs_of_the_mailbox_list() {
+    for (value, synced) in [("0", true), ("1", false)] {
+        let instance = started(&[("local.dbtxnsync", value)]);
+        let mut imap = instance.imap("alice");
+        let trace = Trace::of(&instance, "imap");
+        imap.ok("CREATE Work");
+        let calls = trace.calls();
+        let of_list = |call: &&Call| call.name.contains("sync") && call.text.contains("/mboxlist");
+        assert_eq!(calls.iter().any(|call| of_list(&call)), synced, "dbtxnsync {value}: {calls:#?}");
+    }
+}

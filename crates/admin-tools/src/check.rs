@@ -9,6 +9,8 @@ use server_config::parameters::{local, service_imap, service_pop, service_smtp};
 use server_config::{Config, ConfigError, Instance};
 use server_log::Log;
 
+use crate::advice;
+
 /// What was found, a line each.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -34,6 +36,8 @@ pub fn parameters(config: &Config) -> Findings {
     if found.errors.is_empty() {
         found.errors.extend(shared_ports(config));
     }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    found.warnings.extend(advice::on_parameters(config, processors));
     found
 }
 
@@ -43,6 +47,7 @@ pub fn whole(instance: &Instance, config: &Config) -> Findings {
     if !found.errors.is_empty() {
         return found;
     }
+    found.warnings.extend(advice::on_machine(instance));
     if let Some((chain, key)) = instance.certificate(config)
         && let Err(why) = Tls::open(Some((chain, key)))
     {

@@ -1,5 +1,6 @@
 //! The command-line tools, one module each.
 
+pub mod advice;
 mod certificate;
 pub mod check;
 pub mod configutil;
