@@ -3,6 +3,7 @@
 //! A million expunges are told in pieces: only their numbers wait, not their lines.
 
 use connection::Output;
+use message_store::UidSet;
 
 use crate::answer;
 use crate::commands::Progress;
@@ -18,24 +19,54 @@ pub struct Announcement {
     /// Slots whose flags changed.
     pub flags: Vec<u32>,
     with_uid: bool,
+    /// For a client with QRESYNC: UIDs instead of `expunged`.
+    vanished: Option<UidSet>,
     expunged_told: usize,
     flags_told: usize,
 }
 
 impl Announcement {
-    /// Nothing yet; `with_uid`: changes of flags are told with UIDs.
-    pub fn new(with_uid: bool) -> Announcement {
-        Announcement { with_uid, ..Announcement::default() }
+    /// Nothing yet; `with_uid`: changes of flags are told with UIDs; `as_vanished`: so are expunges.
+    pub fn new(with_uid: bool, as_vanished: bool) -> Announcement {
+        Announcement { with_uid, vanished: as_vanished.then(UidSet::new), ..Announcement::default() }
     }
 
-    /// Writes until the queue is full.
-    pub fn step(&mut self, view: &mut View, out: &mut Output) -> Progress {
+    /// UIDs that are gone, ascending.
+    pub fn vanish(&mut self, uids: impl Iterator<Item = u32>) {
+        if let Some(vanished) = &mut self.vanished {
+            uids.for_each(|uid| vanished.push(uid));
+        }
+    }
+
+    /// RFC 7162 §3.2.10: VANISHED takes the place of EXPUNGE.
+    fn tell_vanished(&mut self, out: &mut Output) -> Progress {
+        let Some(vanished) = &self.vanished else { return Progress::Done };
+        for line in vanished.ranges().chunks(answer::RANGES_PER_LINE).skip(self.expunged_told) {
+            if out.is_full() {
+                return Progress::More;
+            }
+            answer::vanished(out, line, false);
+            self.expunged_told += 1;
+        }
+        Progress::Done
+    }
+
+    fn tell_expunged(&mut self, out: &mut Output) -> Progress {
         while let Some(&number) = self.expunged.get(self.expunged_told) {
             if out.is_full() {
                 return Progress::More;
             }
             answer::number(out, number, b"EXPUNGE");
             self.expunged_told += 1;
+        }
+        Progress::Done
+    }
+
+    /// Writes until the queue is full.
+    pub fn step(&mut self, view: &mut View, out: &mut Output) -> Progress {
+        let gone = if self.vanished.is_some() { self.tell_vanished(out) } else { self.tell_expunged(out) };
+        if gone == Progress::More {
+            return gone;
         }
         if let Some((exists, recent)) = self.counts.take() {
             answer::number(out, exists, b"EXISTS");

@@ -68,7 +68,7 @@ pub fn flags(out: &mut Output, record: &Record, recent: bool, keywords: &[String
 pub fn flags_update(
     out: &mut Output,
     sequence: u32,
-    uid: Option<u32>,
+    shown: Shown,
     record: &Record,
     recent: bool,
     keywords: &[String],
@@ -76,14 +76,79 @@ pub fn flags_update(
     out.push(b"* ");
     digits(out, u64::from(sequence));
     out.push(b" FETCH (");
-    if let Some(uid) = uid {
+    if shown.uid {
         out.push(b"UID ");
-        digits(out, u64::from(uid));
+        digits(out, u64::from(record.uid));
         out.push(b" ");
     }
     out.push(b"FLAGS ");
     flags(out, record, recent, keywords);
+    if shown.modseq {
+        out.push(b" ");
+        modseq(out, record.modseq);
+    }
     out.push(b")\r\n");
+}
+
+/// What stands beside the flags of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shown {
+    pub uid: bool,
+    /// RFC 7162 §3.1
+    pub modseq: bool,
+}
+
+/// `MODSEQ (624140003)` (RFC 7162 §3.1.4.2)
+pub fn modseq(out: &mut Output, modseq: u64) {
+    out.push(b"MODSEQ (");
+    digits(out, modseq);
+    out.push(b")");
+}
+
+/// `* OK [HIGHESTMODSEQ 715194045007] Highest modseq` (RFC 7162 §3.1.2.1)
+pub fn highest_modseq(out: &mut Output, modseq: u64) {
+    tagged(out, b"*", "OK", &format!("HIGHESTMODSEQ {modseq}"), "Highest modseq");
+}
+
+/// The id of a mailbox: it stays over renames (RFC 8474 §4).
+pub fn mailbox_id(id: u128) -> String {
+    format!("F{id:032x}")
+}
+
+/// The id of a message: the same for the same bytes, in whichever mailbox (RFC 8474 §5.1).
+pub fn email_id(guid: &[u8; 16]) -> String {
+    format!("M{:032x}", u128::from_be_bytes(*guid))
+}
+
+/// The inverse of [`email_id`].
+pub fn guid_of(email_id: &str) -> Option<[u8; 16]> {
+    let hex = email_id.strip_prefix('M').filter(|hex| hex.len() == 32)?;
+    let is_ours = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    u128::from_str_radix(hex, 16).ok().filter(|_| is_ours).map(u128::to_be_bytes)
+}
+
+/// Ranges in a row, so many that a line stays short of 8 KiB.
+pub const RANGES_PER_LINE: usize = 300;
+
+/// `* VANISHED (EARLIER) 41,43:116` with at most [`RANGES_PER_LINE`] ranges (RFC 7162 §3.2.10).
+pub fn vanished(out: &mut Output, ranges: &[std::ops::RangeInclusive<u32>], earlier: bool) {
+    out.push(if earlier { b"* VANISHED (EARLIER) " } else { b"* VANISHED " });
+    for (index, range) in ranges.iter().enumerate() {
+        if index > 0 {
+            out.push(b",");
+        }
+        self::range(out, range);
+    }
+    out.push(b"\r\n");
+}
+
+/// `7` or `7:9`
+pub fn range(out: &mut Output, range: &std::ops::RangeInclusive<u32>) {
+    digits(out, u64::from(*range.start()));
+    if range.start() < range.end() {
+        out.push(b":");
+        digits(out, u64::from(*range.end()));
+    }
 }
 
 /// `* FLAGS (...)`: everything a message of this mailbox can have.
@@ -175,7 +240,18 @@ mod tests {
         let mut out = Output::default();
         let record = Record { uid: 3, flags: Flags::SEEN, modseq: 1, keywords: 0b10, size: 5 };
         let keywords = ["a".to_owned(), "$Junk".to_owned()];
-        flags_update(&mut out, 2, Some(3), &record, true, &keywords);
+        flags_update(&mut out, 2, Shown { uid: true, modseq: false }, &record, true, &keywords);
         assert_eq!(out.take_all().unwrap(), b"* 2 FETCH (UID 3 FLAGS (\\Seen \\Recent $Junk))\r\n");
+        flags_update(&mut out, 2, Shown { uid: false, modseq: true }, &record, false, &[]);
+        assert_eq!(out.take_all().unwrap(), b"* 2 FETCH (FLAGS (\\Seen) MODSEQ (1))\r\n");
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let guid = [7, 0, 255, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
+        assert_eq!(guid_of(&email_id(&guid)), Some(guid));
+        for foreign in ["", "M", "Mx", &email_id(&guid)[1..], &email_id(&guid).to_uppercase()] {
+            assert_eq!(guid_of(foreign), None, "{foreign}");
+        }
     }
 }

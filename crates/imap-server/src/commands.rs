@@ -27,7 +27,7 @@ mod running;
 use std::sync::Arc;
 
 use connection::{Io, Next, TlsState};
-use imap_wire::Command;
+use imap_wire::{Command, FetchItem};
 
 use crate::names::{self, Pattern};
 use crate::refusal::Refusal;
@@ -57,6 +57,8 @@ pub struct Done {
     pub code: String,
     pub text: &'static str,
     pub news: Option<News>,
+    /// Messages were expunged: who watches modification sequences is told the highest (RFC 7162 §3.2.7).
+    pub tells_modseq: bool,
 }
 
 /// What of the selected mailbox may be announced, and how.
@@ -81,7 +83,7 @@ impl News {
 impl Done {
     /// Without code or news.
     pub fn new(text: &'static str) -> Done {
-        Done { code: String::new(), text, news: None }
+        Done { code: String::new(), text, news: None, tells_modseq: false }
     }
 
     pub fn with(mut self, news: News) -> Done {
@@ -152,8 +154,8 @@ pub fn run(
             done("ID completed")
         }
         Command::Enable(names) => {
-            user(state)?;
-            enable::run(&names, &mut io.output);
+            let user = user(state)?;
+            enable::run(&names, &user, state, &mut io.output);
             done("ENABLE completed")
         }
         Command::StartTls => {
@@ -179,8 +181,8 @@ pub fn run(
         Command::Select(mailbox) => select::run(store, state, &mailbox, false, &mut io.output),
         Command::Examine(mailbox) => select::run(store, state, &mailbox, true, &mut io.output),
         Command::Create(asked) => {
-            create::run(store, user(state)?.who(), &asked)?;
-            done_with_news("CREATE completed")
+            let code = create::run(store, user(state)?.who(), &asked)?;
+            Ok(Outcome::Done(Done { code, ..Done::new("CREATE completed").with(News::all()) }))
         }
         Command::Delete(mailbox) => {
             let deleted = delete::run(store, user(state)?.who(), names::named(&mailbox)?)?;
@@ -223,7 +225,12 @@ pub fn run(
             }
         }
         Command::Status(asked) => {
-            status::run(store, user(state)?.who(), &asked, &mut io.output)?;
+            let user = user(state)?;
+            let append_bytes_max = server.settings().append_bytes_max;
+            status::run(store, user.who(), &asked, append_bytes_max, &mut io.output)?;
+            if asked.items.contains(&imap_wire::StatusItem::HighestModSeq) {
+                enable::condstore(&user, state, &mut io.output);
+            }
             done_with_news("STATUS completed")
         }
         Command::Namespace => {
@@ -239,9 +246,11 @@ pub fn run(
             done_with_news("CHECK completed") // every change is durable when it is answered
         }
         Command::Close => {
-            expunge::on_close(view(state)?)?;
+            let highest = expunge::on_close(view(state)?)?;
             state.unselect();
-            done("CLOSE completed")
+            let mut done = Done::new("CLOSE completed");
+            done.code = highest.map_or_else(String::new, |highest| format!("HIGHESTMODSEQ {highest}"));
+            Ok(Outcome::Done(done))
         }
         Command::Unselect => {
             view(state)?;
@@ -249,17 +258,43 @@ pub fn run(
             done("UNSELECT completed")
         }
         Command::Expunge(uids) => {
-            expunge::run(view(state)?, uids.as_ref())?;
-            done_with_news("EXPUNGE completed")
+            let tells_modseq = expunge::run(view(state)?, uids.as_ref())?;
+            Ok(Outcome::Done(Done { tells_modseq, ..Done::new("EXPUNGE completed").with(News::all()) }))
         }
         Command::Search(asked) => {
-            Ok(Outcome::Running(Running::Search(search::Search::new(asked, view(state)?)?)))
+            let user = user(state)?;
+            let saves = asked.returned.is_some_and(|returned| returned.save);
+            let view = view(state)?;
+            let search = search::Search::new(asked, view, tag).inspect_err(|refusal| {
+                if saves && !refusal.is_bad() {
+                    view.save(Default::default()); // RFC 5182 §2.1
+                }
+            })?;
+            if search.asks_for_modseq() {
+                enable::condstore(&user, state, &mut io.output);
+            }
+            Ok(Outcome::Running(Running::Search(search)))
         }
         Command::Fetch(asked) => {
-            Ok(Outcome::Running(Running::Fetch(fetch::Fetch::new(asked, view(state)?)?)))
+            let user = user(state)?;
+            if asked.vanished && !user.enabled.qresync() {
+                return Err(Refusal::NotNow("ENABLE QRESYNC first")); // RFC 7162 §3.2.6
+            }
+            let wants_modseq = asked.changed_since.is_some() || asked.items.contains(&FetchItem::ModSeq);
+            let fetch = fetch::Fetch::new(asked, view(state)?)?;
+            if wants_modseq {
+                enable::condstore(&user, state, &mut io.output);
+            }
+            Ok(Outcome::Running(Running::Fetch(fetch)))
         }
         Command::Store(asked) => {
-            Ok(Outcome::Running(Running::Store(store::StoreFlags::new(asked, view(state)?)?)))
+            let user = user(state)?;
+            let wants_modseq = asked.unchanged_since.is_some();
+            let store = store::StoreFlags::new(asked, view(state)?)?;
+            if wants_modseq {
+                enable::condstore(&user, state, &mut io.output);
+            }
+            Ok(Outcome::Running(Running::Store(store)))
         }
         Command::Copy(asked) => copy::run(store, state, &asked, copy::Kind::Copy, &mut io.output),
         Command::Move(asked) => copy::run(store, state, &asked, copy::Kind::Move, &mut io.output),

@@ -15,6 +15,7 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod state;
+pub mod vanished;
 pub mod view;
 
 pub use server::{ImapService, Server};

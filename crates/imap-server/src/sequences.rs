@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use imap_wire::{Bound, SequenceSet};
+use message_store::UidSet;
 
 use crate::refusal::Refusal;
 use crate::view::View;
@@ -12,12 +13,15 @@ use crate::view::View;
 /// # Errors
 /// A sequence number that does not exist is a syntax error (RFC 3501 §7.1); a UID that does not exist is not.
 pub fn resolve(set: &SequenceSet, view: &View, uid: bool) -> Result<Vec<RangeInclusive<u32>>, Refusal> {
+    if let [(Bound::Saved, _)] = set.0[..] {
+        return Ok(of_uids(view.saved(), view)); // RFC 5182 §2.1: whether UIDs are asked for or not
+    }
     let last = if uid { view.last_uid() } else { view.exists() };
     let mut ranges = Vec::with_capacity(set.0.len());
     for (one, other) in &set.0 {
         let value = |bound: &Bound| match bound {
             Bound::Number(number) => *number,
-            Bound::Last => last,
+            Bound::Last | Bound::Saved => last,
         };
         let (one, other) = (value(one), value(other));
         let range = one.min(other)..=one.max(other);
@@ -33,6 +37,12 @@ pub fn resolve(set: &SequenceSet, view: &View, uid: bool) -> Result<Vec<RangeInc
         }
     }
     Ok(coalesce(ranges))
+}
+
+/// The sequence numbers of those of `uids` that are in the view.
+pub fn of_uids(uids: &UidSet, view: &View) -> Vec<RangeInclusive<u32>> {
+    let sequences = uids.ranges().iter().map(|range| view.sequences_of_uids(range));
+    coalesce(sequences.filter(|range| !range.is_empty()).collect())
 }
 
 fn coalesce(mut ranges: Vec<RangeInclusive<u32>>) -> Vec<RangeInclusive<u32>> {

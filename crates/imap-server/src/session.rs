@@ -259,7 +259,15 @@ impl Session {
         if self.state.user().is_some() {
             self.bad_commands = 0;
         }
-        answer::tagged(&mut io.output, tag, "OK", &done.code, done.text);
+        let highest = match self.state.view() {
+            Some(view) if done.tells_modseq && view.enabled().condstore() => Some(view.highest_told()),
+            _ => None,
+        };
+        let code = match highest {
+            Some(highest) => format!("HIGHESTMODSEQ {highest}"),
+            None => done.code.clone(),
+        };
+        answer::tagged(&mut io.output, tag, "OK", &code, done.text);
         self.next_command(io)
     }
 

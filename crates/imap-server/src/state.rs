@@ -2,6 +2,7 @@
 //! no mailbox names, without a selected mailbox there are no messages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use message_store::Watch;
 
@@ -23,12 +24,44 @@ pub enum State {
 }
 
 /// Who is logged in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct User {
     pub uid: String,
     pub is_admin: bool,
     /// The administrator who became this user with PROXYAUTH.
     pub proxied_by: Option<String>,
+    pub enabled: Enabled,
+}
+
+/// Extensions that change what is told, from when the client asked for them (RFC 5161, RFC 7162 §3.1, §3.2.3). User and
+/// view of one session share it; it outlives both.
+#[derive(Clone, Debug, Default)]
+pub struct Enabled(Arc<AtomicU8>);
+
+impl Enabled {
+    const CONDSTORE: u8 = 1;
+    const QRESYNC: u8 = 2;
+
+    /// Whether changes of flags are told with their modification sequences.
+    pub fn condstore(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::CONDSTORE != 0
+    }
+
+    /// Whether expunges are told as VANISHED.
+    pub fn qresync(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::QRESYNC != 0
+    }
+
+    /// Turns CONDSTORE on; whether it was off.
+    pub fn enable_condstore(&self) -> bool {
+        self.0.fetch_or(Self::CONDSTORE, Ordering::Relaxed) & Self::CONDSTORE == 0
+    }
+
+    /// Turns QRESYNC on, and CONDSTORE with it (RFC 7162 §3.2.3); whether CONDSTORE was off.
+    pub fn enable_qresync(&self) -> bool {
+        self.0.fetch_or(Self::QRESYNC, Ordering::Relaxed);
+        self.enable_condstore()
+    }
 }
 
 impl User {

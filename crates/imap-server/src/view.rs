@@ -13,6 +13,7 @@ use message_store::{Flags, Mailbox, Reader, Record, Result, Status, UidSet};
 use crate::announcement::Announcement;
 use crate::answer;
 use crate::runs::Runs;
+use crate::state::Enabled;
 
 /// What may be announced now (RFC 3501 §7.4.1: no EXPUNGE while FETCH, STORE or SEARCH use sequence numbers).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,11 @@ pub struct View {
     /// Number of the mailbox's keywords the client was told of.
     keywords_told: usize,
     read_only: bool,
+    enabled: Enabled,
+    /// What `$` stands for (RFC 5182); expunged messages fall out by themselves.
+    saved: UidSet,
+    /// Counts of the mailbox from before the view was made: whatever they count is in it.
+    pub opened: Status,
 }
 
 /// Changes this session made and has told its client of: slot and modseq after the change,
@@ -48,7 +54,7 @@ pub type Told = Vec<(u32, u64)>;
 
 impl View {
     /// The mailbox as it is now. Takes the \Recent messages unless `read_only` (EXAMINE, RFC 3501 §6.3.2).
-    pub fn open(mailbox: Arc<Mailbox>, read_only: bool) -> Result<View> {
+    pub fn open(mailbox: Arc<Mailbox>, read_only: bool, enabled: Enabled) -> Result<View> {
         let status = mailbox.status()?;
         let reader = mailbox.reader()?;
         let mut view = View {
@@ -60,6 +66,9 @@ impl View {
             expunges_announced: status.highest_modseq,
             recent: UidSet::new(),
             read_only,
+            enabled,
+            saved: UidSet::new(),
+            opened: status,
             mailbox,
         };
         let slots = view.reader.slots();
@@ -75,6 +84,24 @@ impl View {
 
     pub fn exists(&self) -> u32 {
         self.runs.exists()
+    }
+
+    pub fn enabled(&self) -> &Enabled {
+        &self.enabled
+    }
+
+    /// The client knows of every change up to here (RFC 7162 §3.1.2.1).
+    pub fn highest_told(&self) -> u64 {
+        self.flags_announced.min(self.expunges_announced)
+    }
+
+    /// What `$` stands for.
+    pub fn saved(&self) -> &UidSet {
+        &self.saved
+    }
+
+    pub fn save(&mut self, uids: UidSet) {
+        self.saved = uids;
     }
 
     pub fn is_read_only(&self) -> bool {
@@ -165,7 +192,7 @@ impl View {
             return Ok(None);
         }
         let now = self.mailbox.reader()?;
-        let mut news = Announcement::new(with_uid);
+        let mut news = Announcement::new(with_uid || self.enabled.qresync(), self.enabled.qresync());
         if now.generation() == self.reader.generation() {
             self.reader = now;
         } else if allowed == Allowed::NoExpunge {
@@ -221,6 +248,9 @@ impl View {
             }
         }
         if allowed == Allowed::All {
+            if self.enabled.qresync() {
+                news.vanish(gone.iter().map(|slot| self.reader.record(*slot).uid));
+            }
             news.expunged.extend(self.runs.remove(&gone));
         }
     }
@@ -248,7 +278,13 @@ impl View {
             return;
         }
         let recent = self.is_recent(record.uid);
-        answer::flags_update(out, sequence, with_uid.then_some(record.uid), &record, recent, keywords);
+        let shown = self.shown(with_uid);
+        answer::flags_update(out, sequence, shown, &record, recent, keywords);
+    }
+
+    /// What a change of flags is told with.
+    pub fn shown(&self, with_uid: bool) -> answer::Shown {
+        answer::Shown { uid: with_uid || self.enabled.qresync(), modseq: self.enabled.condstore() }
     }
 
     /// A FLAGS response when keywords were added since the client was told (RFC 3501 §7.2.6).
@@ -270,7 +306,12 @@ impl View {
         for (slot, sequence) in old.slots().zip(1u32..) {
             match now.slot_of(self.reader.record(slot).uid) {
                 Ok(slot) => self.runs.append(slot, 1),
-                Err(_) => gone.push(sequence),
+                Err(_) => {
+                    gone.push(sequence);
+                    if self.enabled.qresync() {
+                        news.vanish([self.reader.record(slot).uid].into_iter());
+                    }
+                }
             }
         }
         for (told, sequence) in (0u32..).zip(gone) {

@@ -10,7 +10,9 @@ pub mod fetch;
 pub mod id;
 pub mod list;
 pub mod login;
+pub mod returned;
 pub mod search;
+pub mod select;
 pub mod status;
 pub mod store;
 
@@ -34,8 +36,8 @@ pub enum Command {
     Login(login::Login),
     /// `PROXYAUTH user`: an administrator becomes somebody else. // NMS: original.md 6.2
     ProxyAuth(Vec<u8>),
-    Select(Mailbox),
-    Examine(Mailbox),
+    Select(select::Select),
+    Examine(select::Select),
     Create(create::Create),
     Delete(Mailbox),
     Rename(Mailbox, Mailbox),
@@ -126,8 +128,8 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
             cursor.space()?;
             Command::ProxyAuth(words::astring(cursor)?)
         }
-        b"SELECT" => Command::Select(one_mailbox(cursor)?),
-        b"EXAMINE" => Command::Examine(one_mailbox(cursor)?),
+        b"SELECT" => Command::Select(select::arguments(cursor)?),
+        b"EXAMINE" => Command::Examine(select::arguments(cursor)?),
         b"CREATE" => Command::Create(create::arguments(cursor)?),
         b"DELETE" => Command::Delete(one_mailbox(cursor)?),
         b"RENAME" => Command::Rename(one_mailbox(cursor)?, one_mailbox(cursor)?),
@@ -207,7 +209,7 @@ mod tests {
     #[test]
     fn verbs_are_known_in_any_case() {
         assert_eq!(read(b"a nOOp"), Ok(Command::Noop));
-        assert_eq!(read(b"a SELECT inbox "), Ok(Command::Select(Mailbox::Named("inbox".into()))));
+        assert!(matches!(read(b"a SELECT inbox "), Ok(Command::Select(select)) if select.qresync.is_none()));
         assert_eq!(read(b"a ENABLE condstore X"), Ok(Command::Enable(vec!["CONDSTORE".into(), "X".into()])));
         assert!(matches!(read(b"a uid expunge 1:*"), Ok(Command::Expunge(Some(_)))));
         assert!(matches!(read(b"a UID MOVE 1 \"a b\""), Ok(Command::Move(Selected { uid: true, .. }))));

@@ -109,6 +109,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// `mod-sequence-valzer`: digits, at most 2^63 - 1 (RFC 7162 §7).
+    pub fn number64(&mut self) -> Parsed<u64> {
+        let start = self.clone();
+        let digits = self.take_while(|byte| byte.is_ascii_digit());
+        let value = digits.iter().try_fold(0u64, |value, digit| {
+            value.checked_mul(10)?.checked_add(u64::from(digit.saturating_sub(b'0')))
+        });
+        match value.filter(|value| !digits.is_empty() && *value <= i64::MAX as u64) {
+            Some(value) => Ok(value),
+            None => start.error("a number from 0 to 9223372036854775807"),
+        }
+    }
+
     /// `nz-number`: a number without zero (RFC 3501 §9). A zero in front is refused too.
     pub fn nz_number(&mut self) -> Parsed<u32> {
         let start = self.clone();
@@ -146,6 +159,10 @@ mod tests {
         assert_eq!(Cursor::new(b"4294967295").number(), Ok(u32::MAX));
         for bad in [&b"4294967296"[..], b"", b"-1", b"99999999999999999999", b"x"] {
             assert!(Cursor::new(bad).number().is_err());
+        }
+        assert_eq!(Cursor::new(b"9223372036854775807").number64(), Ok(i64::MAX as u64));
+        for bad in [&b"9223372036854775808"[..], b"", b"-1", b"99999999999999999999999", b"x"] {
+            assert!(Cursor::new(bad).number64().is_err());
         }
         for bad in [&b"0"[..], b"01"] {
             assert!(Cursor::new(bad).nz_number().is_err());

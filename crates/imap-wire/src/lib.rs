@@ -15,7 +15,9 @@ pub mod words;
 
 pub use command::append::{Append, AppendHead};
 pub use command::fetch::{Item as FetchItem, Section, SectionText};
+pub use command::returned::Returned;
 pub use command::search::{Charset, Key as SearchKey, Search};
+pub use command::select::{Resync, Select};
 pub use command::status::Item as StatusItem;
 pub use command::store::{How, Store};
 pub use command::{Command, Head, Selected, head, parse};

@@ -9,6 +9,8 @@ pub enum Bound {
     Number(u32),
     /// `*`: the last one.
     Last,
+    /// `$`, which stands alone: what the last SEARCH with SAVE found (RFC 5182 §2.1).
+    Saved,
 }
 
 /// Ranges as the client wrote them; a single number is a range of one.
@@ -26,9 +28,12 @@ fn seq_number(cursor: &mut Cursor<'_>) -> Parsed<Bound> {
     }
 }
 
-/// `sequence-set = (seq-number / seq-range) *("," sequence-set)`. Neighbours are joined as they are read, so a long
+/// `sequence-set = (seq-number / seq-range) *("," sequence-set) / "$"` (RFC 3501 §9, RFC 5182 §5). Neighbours are joined as they are read, so a long
 /// list of single numbers costs little.
 pub fn sequence_set(cursor: &mut Cursor<'_>) -> Parsed<SequenceSet> {
+    if cursor.take(b'$') {
+        return Ok(SequenceSet(vec![(Bound::Saved, Bound::Saved)]));
+    }
     let mut ranges: Vec<(Bound, Bound)> = Vec::new();
     loop {
         let one = seq_number(cursor)?;
@@ -47,6 +52,19 @@ pub fn sequence_set(cursor: &mut Cursor<'_>) -> Parsed<SequenceSet> {
     }
 }
 
+/// `known-uids = sequence-set` of numbers only: neither `*` nor `$` (RFC 7162 §7). As written, perhaps reversed.
+pub fn known_uids(cursor: &mut Cursor<'_>) -> Parsed<Vec<std::ops::RangeInclusive<u32>>> {
+    let start = cursor.clone();
+    let mut ranges = Vec::new();
+    for bounds in sequence_set(cursor)?.0 {
+        match bounds {
+            (Bound::Number(one), Bound::Number(other)) => ranges.push(one..=other),
+            _ => return start.error("UIDs without * or $"),
+        }
+    }
+    Ok(ranges)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +77,19 @@ mod tests {
     }
 
     #[test]
+    fn known_uids_are_numbers_only() {
+        assert_eq!(known_uids(&mut Cursor::new(b"9:7,1:3")), Ok(vec![9..=7, 1..=3]));
+        for bad in [&b"*"[..], b"1:*", b"$", b"0", b""] {
+            assert!(known_uids(&mut Cursor::new(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn broken_sets_are_refused() {
+        for bad in [b"$,1", b"1,$", b"$:2"] {
+            let mut cursor = Cursor::new(bad);
+            assert!(sequence_set(&mut cursor).and_then(|_| cursor.end()).is_err(), "{bad:?}");
+        }
         for bad in [&b"0"[..], b"0:5", b"4294967296", b"1,,2", b"*:", b"", b"1,", b":1", b"a"] {
             let mut cursor = Cursor::new(bad);
             assert!(sequence_set(&mut cursor).is_err(), "{bad:?}");

@@ -33,7 +33,7 @@ impl Mailbox {
         let (bits, mut operations) = under.keyword_bits(&names)?;
         let asked = change.flags & Flags::SYSTEM;
         let modseq = under.next_modseq();
-        let mut result = FlagResult::default();
+        let mut result = FlagResult { modseq, ..FlagResult::default() };
         let mut changed = Vec::new();
         under.each(uids, |record| {
             if unchanged_since.is_some_and(|since| record.modseq > since) {

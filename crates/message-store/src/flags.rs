@@ -82,4 +82,6 @@ pub struct FlagResult {
     pub changed: Vec<u32>,
     /// Not touched because they changed after `unchanged_since` (RFC 7162 §3.1.3).
     pub refused: Vec<u32>,
+    /// The new modseq of those that changed.
+    pub modseq: u64,
 }

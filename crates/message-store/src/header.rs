@@ -32,6 +32,8 @@ pub struct Header {
     pub boot: u64,
     pub cache_segment: u32,
     pub keywords: u32,
+    /// Expunges up to here may be forgotten: their records were left out by a compaction or a rebuild.
+    pub forgotten_modseq: u64,
 }
 
 impl Header {
@@ -57,6 +59,7 @@ impl Header {
         put(&mut bytes, 104, &self.boot.to_le_bytes());
         put(&mut bytes, 112, &self.cache_segment.to_le_bytes());
         put(&mut bytes, 116, &self.keywords.to_le_bytes());
+        put(&mut bytes, 120, &self.forgotten_modseq.to_le_bytes());
         let crc = base::crc32(&bytes[..CRC_AT]);
         put(&mut bytes, CRC_AT, &crc.to_le_bytes());
         bytes
@@ -87,7 +90,16 @@ impl Header {
             boot: u64_at(bytes, 104),
             cache_segment: u32_at(bytes, 112),
             keywords: u32_at(bytes, 116),
+            forgotten_modseq: u64_at(bytes, 120),
         })
+    }
+
+    /// As `forgotten_modseq`; an index of before it was kept may have been compacted, and does not say.
+    pub fn forgotten(&self) -> u64 {
+        match self.forgotten_modseq {
+            0 if self.generation > 0 => self.highest_modseq,
+            modseq => modseq,
+        }
     }
 
     pub fn has(&self, flag: u32) -> bool {

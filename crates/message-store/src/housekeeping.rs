@@ -161,10 +161,14 @@ impl Change<'_> {
         }
         for slot in 0..self.header.slots {
             let record = self.index.record(slot);
-            if record.flags.contains(Flags::UNLINKED) || record.flags.contains(Flags::DAMAGED) {
+            let cold = self.index.cold(slot);
+            let is_damaged = record.flags.contains(Flags::DAMAGED);
+            let Some(cold) = cold.filter(|_| !is_damaged && !record.flags.contains(Flags::UNLINKED)) else {
+                // Which message a damaged record was of, and when it went, nobody knows.
+                let modseq = if is_damaged { self.header.highest_modseq } else { record.modseq };
+                header.forgotten_modseq = header.forgotten_modseq.max(modseq);
                 continue;
-            }
-            let Some(cold) = self.index.cold(slot) else { continue };
+            };
             let mailbox = self.mailbox;
             let content = mailbox.segments.read(&mailbox.folder, cold.cache_position, &cold.guid);
             let cache_position = match content {

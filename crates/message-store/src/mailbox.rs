@@ -34,6 +34,8 @@ pub struct Status {
     pub size_bytes: u64,
     /// Messages not yet announced as \Recent to any session.
     pub recent: u32,
+    /// Every expunge after this modseq has its record still; earlier ones may be forgotten (RFC 7162 §3.2.5.1).
+    pub forgotten_modseq: u64,
 }
 
 /// A message's file. It stays readable though the message is expunged.
@@ -186,6 +188,7 @@ impl Mailbox {
             highest_modseq: header.highest_modseq,
             size_bytes: header.size_bytes,
             recent: header.uid_next.saturating_sub(header.recent_from),
+            forgotten_modseq: header.forgotten(),
         })
     }
 

@@ -176,6 +176,7 @@ fn rebuild_locked(shared: &Shared, folder: &Path, name: &MailboxName, id: u128) 
     let uid_validity = identity(shared, name, &salvage)?;
     let last = records.keys().next_back().copied().unwrap_or(0);
     let uid_next = salvage.uid_next.max(old.uid_next).max(last.saturating_add(1)).max(1);
+    let highest_modseq = if done.added > 0 || done.lost > 0 { modseq } else { modseq - 1 }.max(1);
     let header = Header {
         flags: 0,
         uid_validity,
@@ -183,7 +184,8 @@ fn rebuild_locked(shared: &Shared, folder: &Path, name: &MailboxName, id: u128) 
         generation: old.generation + 1,
         uid_next,
         recent_from: if old.recent_from == 0 { uid_next } else { old.recent_from.min(uid_next) },
-        highest_modseq: if done.added > 0 || done.lost > 0 { modseq } else { modseq - 1 }.max(1),
+        highest_modseq,
+        forgotten_modseq: highest_modseq,
         log_generation: old.log_generation.max(salvage.log_header.map_or(0, |header| header.generation)) + 1,
         boot: shared.boot(),
         cache_segment: old.cache_segment,

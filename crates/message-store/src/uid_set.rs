@@ -56,6 +56,42 @@ impl UidSet {
         after > 0 && self.0[after - 1].contains(&uid)
     }
 
+    /// What is in both.
+    pub fn common(&self, other: &UidSet) -> UidSet {
+        let mut both = Vec::new();
+        let (mut one, mut two) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(a), Some(b)) = (one.peek(), two.peek()) {
+            let (low, high) = ((*a.start()).max(*b.start()), (*a.end()).min(*b.end()));
+            if low <= high {
+                both.push(low..=high);
+            }
+            if a.end() <= b.end() {
+                one.next();
+            } else {
+                two.next();
+            }
+        }
+        UidSet(both)
+    }
+
+    /// What is in this set only.
+    pub fn without(&self, other: &UidSet) -> UidSet {
+        let mut gaps = Vec::with_capacity(other.0.len().saturating_add(1));
+        let mut next = Some(1u32);
+        for range in &other.0 {
+            if let (Some(from), Some(to)) = (next, range.start().checked_sub(1)) {
+                if from <= to {
+                    gaps.push(from..=to);
+                }
+            }
+            next = range.end().checked_add(1);
+        }
+        if let Some(from) = next {
+            gaps.push(from..=u32::MAX);
+        }
+        self.common(&UidSet(gaps))
+    }
+
     /// Adds a UID greater than all in the set; any other makes the set be sorted again.
     pub fn push(&mut self, uid: u32) {
         match self.0.last_mut() {
@@ -82,7 +118,25 @@ impl FromIterator<u32> for UidSet {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn sets_are_cut_as_plain_sets_are(
+            one in proptest::collection::btree_set(1u32..60, 0..40),
+            other in proptest::collection::btree_set(1u32..60, 0..40),
+        ) {
+            let set = |uids: &std::collections::BTreeSet<u32>| uids.iter().copied().collect::<UidSet>();
+            let common: UidSet = one.intersection(&other).copied().collect();
+            let without: UidSet = one.difference(&other).copied().collect();
+            prop_assert_eq!(set(&one).common(&set(&other)), common);
+            prop_assert_eq!(set(&one).without(&set(&other)), without.clone());
+            prop_assert_eq!(set(&one).without(&set(&other)).without(&UidSet::new()), without);
+            prop_assert!(set(&one).without(&UidSet::all()).is_empty());
+        }
+    }
 
     #[test]
     #[allow(clippy::reversed_empty_ranges)] // reversed ranges are what is tested

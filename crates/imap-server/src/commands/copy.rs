@@ -48,6 +48,7 @@ pub fn run(
     if kind == Kind::Move && !code.is_empty() {
         // RFC 6851 §4.3: before the EXPUNGE responses.
         answer::tagged(out, b"*", "OK", &code, "Moved");
+        done.tells_modseq = true;
     } else {
         done.code = code;
     }

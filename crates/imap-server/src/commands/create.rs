@@ -3,6 +3,7 @@
 use imap_wire::command::create::Create;
 use message_store::{SpecialUse, Store, StoreError};
 
+use crate::answer;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
 
@@ -15,7 +16,8 @@ const WELL_KNOWN: [(&str, SpecialUse); 5] = [
     ("Archive", SpecialUse::Archive),
 ];
 
-pub fn run(store: &Store, who: Who<'_>, asked: &Create) -> Result<(), Refusal> {
+/// The response code: `MAILBOXID (F...)` (RFC 8474 §4.1).
+pub fn run(store: &Store, who: Who<'_>, asked: &Create) -> Result<String, Refusal> {
     let name = names::named(&asked.mailbox)?;
     let special_use = special_use(&asked.uses)?;
     // RFC 3501 §6.3.3: a separator at the end only declares that there will be names below.
@@ -34,7 +36,8 @@ pub fn run(store: &Store, who: Who<'_>, asked: &Create) -> Result<(), Refusal> {
             .map(|(_, special_use)| *special_use)
     });
     store.create(&full, special_use)?;
-    Ok(())
+    let id = store.open_mailbox(&full)?.id();
+    Ok(format!("MAILBOXID ({})", answer::mailbox_id(id)))
 }
 
 /// One use per mailbox; more, or one we do not know, is refused (RFC 6154 §3).

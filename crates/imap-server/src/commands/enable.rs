@@ -1,14 +1,38 @@
-//! ENABLE: turns extensions on (RFC 5161). None of those offered needs it, so nothing is ever enabled.
+//! ENABLE: turns extensions on (RFC 5161).
 
 use connection::Output;
 
-/// `* ENABLED` with the names that were turned on.
-pub fn run(names: &[String], out: &mut Output) {
-    const CAN_BE_ENABLED: [&str; 0] = [];
+use crate::answer;
+use crate::state::{State, User};
+
+/// `* ENABLED` with the names that are on now, of those asked for.
+pub fn run(names: &[String], user: &User, state: &mut State, out: &mut Output) {
+    let mut enabled: Vec<&str> = Vec::new();
+    let mut is_new = false;
+    for name in names {
+        match name.as_str() {
+            "CONDSTORE" => is_new |= user.enabled.enable_condstore(),
+            "QRESYNC" => is_new |= user.enabled.enable_qresync(),
+            _ => continue, // RFC 5161 §3.1: what is not known is ignored
+        }
+        if !enabled.contains(&name.as_str()) {
+            enabled.push(name);
+        }
+    }
     out.push(b"* ENABLED");
-    for name in names.iter().filter(|name| CAN_BE_ENABLED.contains(&name.as_str())) {
+    for name in enabled {
         out.push(b" ");
         out.push(name.as_bytes());
     }
     out.push(b"\r\n");
+    if let Some(view) = state.view().filter(|_| is_new) {
+        answer::highest_modseq(out, view.highest_told());
+    }
+}
+
+/// A command that has to do with modification sequences turns CONDSTORE on (RFC 7162 §3.1).
+pub fn condstore(user: &User, state: &mut State, out: &mut Output) {
+    if let (true, Some(view)) = (user.enabled.enable_condstore(), state.view()) {
+        answer::highest_modseq(out, view.highest_told());
+    }
 }

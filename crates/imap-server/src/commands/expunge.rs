@@ -7,8 +7,9 @@ use crate::refusal::Refusal;
 use crate::sequences;
 use crate::view::View;
 
-/// Expunges what is \Deleted, of all messages or of a UID set. The responses come with the next announcement.
-pub fn run(view: &mut View, uids: Option<&SequenceSet>) -> Result<(), Refusal> {
+/// Expunges what is \Deleted, of all messages or of a UID set; whether there was any. The responses come with the next
+/// announcement.
+pub fn run(view: &mut View, uids: Option<&SequenceSet>) -> Result<bool, Refusal> {
     if view.is_read_only() {
         return Err(Refusal::ReadOnly);
     }
@@ -17,17 +18,19 @@ pub fn run(view: &mut View, uids: Option<&SequenceSet>) -> Result<(), Refusal> {
         None => None,
     };
     if chosen.as_ref().is_some_and(UidSet::is_empty) {
-        return Ok(());
+        return Ok(false);
     }
-    view.mailbox.expunge(chosen.as_ref())?;
-    Ok(())
+    Ok(!view.mailbox.expunge(chosen.as_ref())?.is_empty())
 }
 
-/// CLOSE says nothing of what it expunges, and nothing at all in a read-only mailbox.
-pub fn on_close(view: &View) -> Result<(), Refusal> {
+/// CLOSE says nothing of what it expunges, and nothing at all in a read-only mailbox. The highest modification sequence
+/// for the tagged response, when nothing else happened that the client does not know (RFC 7162 §3.2.8).
+pub fn on_close(view: &View) -> Result<Option<u64>, Refusal> {
     if view.is_read_only() || view.mailbox.status()?.deleted == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    view.mailbox.expunge(None)?;
-    Ok(())
+    let expunged = view.mailbox.expunge(None)?;
+    let highest = view.mailbox.status()?.highest_modseq;
+    let is_ours = !expunged.is_empty() && highest.checked_sub(1) == Some(view.highest_told());
+    Ok(Some(highest).filter(|_| is_ours && view.enabled().condstore()))
 }

@@ -6,18 +6,22 @@
 mod source;
 
 use connection::Output;
-use imap_wire::FetchItem;
+use imap_wire::{Bound, FetchItem, SequenceSet};
 use message_store::{FlagChange, Flags, How, UidSet};
 
 use crate::answer;
 use crate::commands::Progress;
 use crate::refusal::Refusal;
 use crate::sequences::{self, Walk};
+use crate::vanished;
 use crate::view::{Told, View};
 use source::Source;
 
 /// Messages that get \Seen in one change of the store.
 const SEEN_BATCH: usize = 128;
+
+/// Messages that did not change, looked at before others have their turn.
+const SKIPPED_MAX: u32 = 50_000;
 
 /// A FETCH under way.
 pub struct Fetch {
@@ -32,6 +36,11 @@ pub struct Fetch {
     /// Messages up to this sequence number have \Seen already.
     seen_until: u32,
     newly_seen: UidSet,
+    /// Only messages that changed after this (RFC 7162 §3.1.4.1).
+    changed_since: Option<u64>,
+    /// UIDs that are gone, told before the first row (RFC 7162 §3.2.6).
+    vanished: UidSet,
+    vanished_told: usize,
     /// Changes made and told, for [`View::announce`].
     pub told: Told,
     /// A message was gone for good: the tagged response says so (RFC 2180 §4.1.2).
@@ -46,10 +55,17 @@ impl Fetch {
     /// # Errors
     /// A message that does not exist.
     pub fn new(asked: imap_wire::command::fetch::Fetch, view: &View) -> Result<Fetch, Refusal> {
+        let vanished = match asked.changed_since {
+            Some(since) if asked.vanished => vanished::since(view, &uids(&asked.set, view), since)?,
+            _ => UidSet::new(),
+        };
         let walk = Walk::new(sequences::resolve(&asked.set, view, asked.uid)?);
         let mut items = asked.items;
         if asked.uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid); // RFC 3501 §6.4.8
+        }
+        if asked.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
+            items.push(FetchItem::ModSeq); // RFC 7162 §3.1.4.1
         }
         let reads = items.iter().any(|item| matches!(item, FetchItem::Section(section) if !section.peek));
         Ok(Fetch {
@@ -61,6 +77,9 @@ impl Fetch {
             sets_seen: reads && !view.is_read_only(),
             seen_until: 0,
             newly_seen: UidSet::new(),
+            changed_since: asked.changed_since,
+            vanished,
+            vanished_told: 0,
             told: Told::new(),
             missing: false,
             trouble: None,
@@ -69,9 +88,25 @@ impl Fetch {
 
     /// Writes rows until the queue is full.
     pub fn step(&mut self, view: &mut View, out: &mut Output) -> Result<Progress, Refusal> {
+        for line in self.vanished.ranges().chunks(answer::RANGES_PER_LINE).skip(self.vanished_told) {
+            if out.is_full() {
+                return Ok(Progress::More);
+            }
+            answer::vanished(out, line, true);
+            self.vanished_told += 1;
+        }
+        let mut skipped = 0;
         while let Some(sequence) = self.walk.peek() {
             if out.is_full() {
                 return Ok(Progress::More);
+            }
+            if self.written == 0 && !self.is_meant(sequence, view) {
+                self.walk.advance();
+                skipped += 1;
+                if skipped == SKIPPED_MAX {
+                    return Ok(Progress::More);
+                }
+                continue;
             }
             if self.sets_seen && sequence > self.seen_until {
                 self.set_seen(view)?;
@@ -85,11 +120,17 @@ impl Fetch {
         Ok(Progress::Done)
     }
 
+    /// Whether the message changed since it matters. One that is gone is told of as gone.
+    fn is_meant(&self, sequence: u32, view: &View) -> bool {
+        let Some(since) = self.changed_since else { return true };
+        view.record(sequence).is_some_and(|(_, record)| record.modseq > since && !record.is_expunged())
+    }
+
     fn set_seen(&mut self, view: &mut View) -> Result<(), Refusal> {
         let mut unseen = UidSet::new();
         for sequence in self.walk.ahead(SEEN_BATCH) {
             self.seen_until = sequence;
-            if let Some((_, record)) = view.record(sequence) {
+            if let Some((_, record)) = view.record(sequence).filter(|_| self.is_meant(sequence, view)) {
                 if !record.flags.contains(Flags::SEEN) && !record.flags.contains(Flags::EXPUNGED) {
                     unseen.push(record.uid);
                 }
@@ -131,7 +172,8 @@ impl Fetch {
             out.push(b" FETCH (");
         }
         while let Some(item) = self.items.get(self.written) {
-            if out.is_full() {
+            // The beginning of a row may fill the queue; it must not be written again.
+            if self.written > 0 && out.is_full() {
                 return Ok(Progress::More);
             }
             if self.written > 0 {
@@ -147,9 +189,58 @@ impl Fetch {
                 out.push(b" FLAGS ");
                 answer::flags(out, &record, view.is_recent(record.uid), &self.keywords);
             }
+            let shown = view.shown(false);
+            if shown.uid && !self.items.contains(&FetchItem::Uid) {
+                out.push(b" UID ");
+                answer::digits(out, record.uid.into());
+            }
+            if shown.modseq && !self.items.contains(&FetchItem::ModSeq) {
+                out.push(b" ");
+                answer::modseq(out, record.modseq);
+            }
             self.told.push((slot, record.modseq));
         }
         out.push(b")\r\n");
         Ok(Progress::Done)
+    }
+}
+
+/// The UIDs a set names, whether there are such messages or not; `$` is what it stands for.
+fn uids(set: &SequenceSet, view: &View) -> UidSet {
+    if let [(Bound::Saved, _)] = set.0[..] {
+        return view.saved().clone();
+    }
+    let value = |bound: &Bound| match bound {
+        Bound::Number(number) => *number,
+        Bound::Last | Bound::Saved => view.last_uid(),
+    };
+    UidSet::from_ranges(set.0.iter().map(|(one, other)| {
+        let (one, other) = (value(one), value(other));
+        one.min(other)..=one.max(other)
+    }))
+}
+
+impl Fetch {
+    /// What a client that comes back has missed (RFC 7162 §3.2.5.1): flags of those of `uids` that changed after `since`,
+    /// and those that are gone.
+    pub fn resync(view: &View, uids: &UidSet, since: u64, unchanged_until: u32) -> Result<Fetch, Refusal> {
+        let walk = Walk::new(sequences::of_uids(uids, view));
+        let perhaps_gone = uids.without(&UidSet::from_ranges([0..=unchanged_until]));
+        Ok(Fetch {
+            uid: true,
+            items: vec![FetchItem::Uid, FetchItem::Flags, FetchItem::ModSeq],
+            walk,
+            written: 0,
+            keywords: view.mailbox.keywords(),
+            sets_seen: false,
+            seen_until: 0,
+            newly_seen: UidSet::new(),
+            changed_since: Some(since),
+            vanished: vanished::since(view, &perhaps_gone, since)?,
+            vanished_told: 0,
+            told: Told::new(),
+            missing: false,
+            trouble: None,
+        })
     }
 }

@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::session::Doing;
 use crate::settings::service_of;
-use crate::state::{State, User};
+use crate::state::{Enabled, State, User};
 
 /// Wrong passwords until a connection is closed.
 pub const FAILURES_MAX: u32 = 5;
@@ -153,7 +153,7 @@ pub fn concluded(
     server.store.ensure_user_in(&uid, entry.partition.as_deref())?;
     let line = GoodLogIn { peer, uid: &uid, encrypted: io.tls.is_active(), session };
     server.log.notice(Category::Account, format_args!("{line}"));
-    Ok(enter(server, state, User { uid, is_admin, proxied_by: None }, io))
+    Ok(enter(server, state, User { uid, is_admin, proxied_by: None, enabled: Enabled::default() }, io))
 }
 
 fn enter(server: &Server, state: &mut State, user: User, io: &mut Io) -> Outcome {

@@ -9,7 +9,7 @@ use server_log::Category;
 use super::{Outcome, done};
 use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::state::{State, User};
+use crate::state::{Enabled, State, User};
 
 pub fn run(
     server: &Server,
@@ -24,7 +24,8 @@ pub fn run(
         None => return Err(Refusal::NoPermission),
     };
     let name = std::str::from_utf8(name).map_err(|_| Refusal::Cannot("No such user"))?;
-    let user = become_user(server, admin, name, io)?;
+    let enabled = user.enabled.clone();
+    let user = User { enabled, ..become_user(server, admin, name, io)? };
     *state = State::Authenticated(Arc::new(user));
     done("PROXYAUTH completed")
 }
@@ -42,5 +43,6 @@ pub fn become_user(server: &Server, admin: &str, name: &str, io: &Io) -> Result<
     let (shown, by) = (base::escape(&uid), base::escape(admin));
     let text = format_args!("session {number} PROXYAUTH: user {shown} by {by} from {peer}");
     server.log.notice(Category::Account, text);
-    Ok(User { is_admin: server.settings().is_admin(&uid), uid, proxied_by: Some(admin.to_owned()) })
+    let is_admin = server.settings().is_admin(&uid);
+    Ok(User { is_admin, uid, proxied_by: Some(admin.to_owned()), enabled: Enabled::default() })
 }

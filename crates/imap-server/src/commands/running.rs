@@ -26,6 +26,8 @@ pub enum Running {
     Store(StoreFlags),
     List(List),
     Lsub(Lsub),
+    /// SELECT with QRESYNC: what the client has missed, then the code of the tagged response.
+    Resync(Fetch, Done),
 }
 
 impl Running {
@@ -46,6 +48,7 @@ impl Running {
             },
             (Running::Lsub(lsub), _) => Ok(lsub.step(out)),
             (Running::Fetch(fetch), State::Selected { view, .. }) => fetch.step(view, out),
+            (Running::Resync(fetch, _), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Search(search), State::Selected { view, .. }) => search.step(view, out),
             (Running::Store(store), State::Selected { view, .. }) => store.step(view, out),
             (_, state) => Err(super::not_now(state)),
@@ -70,8 +73,13 @@ impl Running {
             Running::Search(search) => {
                 Done::new("SEARCH completed").with(News::behind(search.uid, Vec::new()))
             }
-            Running::Store(store) => Done::new("STORE completed").with(News::behind(store.uid, store.told)),
             Running::Lsub(_) => Done::new("LSUB completed").with(News::all()),
+            Running::Store(store) => {
+                let code = store.modified();
+                let text = if code.is_empty() { "STORE completed" } else { "Some messages had changed" };
+                Done { code, ..Done::new(text).with(News::behind(store.uid, store.told)) }
+            }
+            Running::Resync(_, done) => done,
             Running::List(_) => Done::new("LIST completed").with(News::all()),
         })
     }

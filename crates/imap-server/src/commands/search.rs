@@ -1,14 +1,15 @@
-//! SEARCH, UID SEARCH: which messages match (RFC 3501 §6.4.4).
+//! SEARCH, UID SEARCH: which messages match (RFC 3501 §6.4.4), with the keys of RFC 5032, RFC 7162, RFC 8474 and RFC 8514.
 //!
 //! A cursor asks [`SLICE_TESTS`] keys of messages, or reads [`SLICE_BYTES`] bytes of content, then lets others have the
-//! worker, in the middle of a message too. Numbers are written as they are found, so a result costs no memory. Keys of flags
-//! and numbers are asked before those of content, whatever their order in the command; those of content are asked together.
+//! worker, in the middle of a message too. Numbers are written as they are found, so a result costs no memory; with RETURN they are
+//! gathered first (`esearch.rs`). Keys of flags and numbers are asked before those of content, whatever their order in the command; those of content are asked together.
 
+mod esearch;
 mod message;
 mod scan;
 
 use connection::Output;
-use message_store::Flags;
+use message_store::{Flags, UidSet};
 
 use crate::answer;
 use crate::commands::Progress;
@@ -16,6 +17,7 @@ use crate::flags;
 use crate::refusal::Refusal;
 use crate::sequences::{self, Walk};
 use crate::view::View;
+use esearch::Gathered;
 use imap_wire::{Charset, SearchKey, SequenceSet};
 use message::Message;
 use scan::{Needle, Scan, Within};
@@ -36,6 +38,14 @@ enum Test {
     Recent,
     Received(Order, i64),
     Sent(Order, i64),
+    Saved(Order, i64),
+    /// Arrived at this second or before it.
+    ArrivedUntil(i64),
+    /// At this second or after it.
+    ArrivedFrom(i64),
+    ModSeq(u64),
+    Guid([u8; 16]),
+    Nothing,
     Larger(u32),
     Smaller(u32),
     /// The needle of this number.
@@ -73,12 +83,16 @@ pub struct Search {
     scan: Option<Scan>,
     walk: Walk,
     begun: bool,
+    /// With RETURN: what was found, to be told at the end.
+    gathered: Option<Gathered>,
+    /// The highest modification sequence found, if the search asks for one (RFC 7162 §3.1.5).
+    modseq: Option<u64>,
 }
 
 impl Search {
     /// # Errors
     /// A charset that is not known, a sequence number that does not exist, or too many texts.
-    pub fn new(asked: imap_wire::Search, view: &View) -> Result<Search, Refusal> {
+    pub fn new(asked: imap_wire::Search, view: &View, tag: &[u8]) -> Result<Search, Refusal> {
         if asked.charset == Charset::Unknown {
             return Err(Refusal::BadCharset);
         }
@@ -89,26 +103,60 @@ impl Search {
         let slice = (SLICE_TESTS / keys.max(1)).max(1);
         let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
         let walk = Walk::new(everything);
-        Ok(Search { uid: asked.uid, test, slice, needles, scan: None, walk, begun: false })
+        let modseq = asks_for_modseq(&test).then_some(0);
+        let gathered = asked.returned.map(|returned| Gathered::new(returned, asked.uid, tag));
+        Ok(Search { uid: asked.uid, test, slice, needles, scan: None, walk, begun: false, gathered, modseq })
+    }
+
+    /// Whether the criteria have a modification sequence, which turns CONDSTORE on (RFC 7162 §3.1).
+    pub fn asks_for_modseq(&self) -> bool {
+        self.modseq.is_some()
     }
 
     /// Looks at the next slice. After an error the line is complete.
-    pub fn step(&mut self, view: &View, out: &mut Output) -> Result<Progress, Refusal> {
+    pub fn step(&mut self, view: &mut View, out: &mut Output) -> Result<Progress, Refusal> {
+        if self.gathered.is_some() {
+            return self.gather(view, out);
+        }
         if !self.begun {
             self.begun = true;
             out.push(b"* SEARCH");
         }
         let result = self.slice(view, out);
         if !matches!(result, Ok(Progress::More)) {
+            if let Some(modseq) = self.modseq.filter(|modseq| *modseq > 0) {
+                out.push(b" (MODSEQ ");
+                answer::digits(out, modseq);
+                out.push(b")");
+            }
             out.push(b"\r\n");
         }
         result
     }
 
+    /// RFC 4731: nothing is said before everything is found. After NO, `$` is empty (RFC 5182 §2.1).
+    fn gather(&mut self, view: &mut View, out: &mut Output) -> Result<Progress, Refusal> {
+        let progress = match self.slice(view, out) {
+            Ok(progress) => progress,
+            Err(refusal) => {
+                if self.gathered.as_ref().is_some_and(Gathered::saves) {
+                    view.save(UidSet::new());
+                }
+                return Err(refusal);
+            }
+        };
+        let Some(gathered) = &mut self.gathered else { return Ok(progress) };
+        if progress == Progress::More && !gathered.is_enough() {
+            return Ok(Progress::More);
+        }
+        gathered.tell(view, self.modseq.is_some(), out)
+    }
+
     fn slice(&mut self, view: &View, out: &mut Output) -> Result<Progress, Refusal> {
         let mut read = 0;
         for _ in 0..self.slice {
-            let Some(sequence) = self.walk.peek() else { return Ok(Progress::Done) };
+            let is_enough = self.gathered.as_ref().is_some_and(Gathered::is_enough);
+            let Some(sequence) = self.walk.peek().filter(|_| !is_enough) else { return Ok(Progress::Done) };
             if out.is_full() || read >= SLICE_BYTES {
                 return Ok(Progress::More);
             }
@@ -126,8 +174,14 @@ impl Search {
                 };
                 self.scan = None;
                 if passes {
-                    out.push(b" ");
-                    answer::digits(out, u64::from(if self.uid { record.uid } else { sequence }));
+                    self.modseq = self.modseq.map(|highest| highest.max(record.modseq));
+                    match &mut self.gathered {
+                        Some(gathered) => gathered.found(sequence, &record),
+                        None => {
+                            out.push(b" ");
+                            answer::digits(out, u64::from(if self.uid { record.uid } else { sequence }));
+                        }
+                    }
                 }
                 read += message.read;
             }
@@ -163,6 +217,15 @@ impl Resolver<'_> {
             SearchKey::SentBefore(day) => Test::Sent(Order::Before, day),
             SearchKey::SentOn(day) => Test::Sent(Order::On, day),
             SearchKey::SentSince(day) => Test::Sent(Order::Since, day),
+            SearchKey::SavedBefore(day) => Test::Saved(Order::Before, day),
+            SearchKey::SavedOn(day) => Test::Saved(Order::On, day),
+            SearchKey::SavedSince(day) => Test::Saved(Order::Since, day),
+            SearchKey::SaveDateSupported => Test::All,
+            SearchKey::Older(seconds) => Test::ArrivedUntil(ago(seconds)),
+            SearchKey::Younger(seconds) => Test::ArrivedFrom(ago(seconds)),
+            SearchKey::ModSeq(modseq) => Test::ModSeq(modseq),
+            SearchKey::EmailId(id) => answer::guid_of(&id).map_or(Test::Nothing, Test::Guid),
+            SearchKey::ThreadId(_) => Test::Nothing, // RFC 8474 §5.2: no message has one
             SearchKey::Larger(size) => Test::Larger(size),
             SearchKey::Smaller(size) => Test::Smaller(size),
             SearchKey::Header(name, text) => self.content(Within::Field(name), &text)?,
@@ -207,11 +270,28 @@ impl Resolver<'_> {
 /// 0: the hot record; 1: the cold one; 2: content.
 fn cost(test: &Test) -> u8 {
     match test {
-        Test::Received(..) | Test::Sent(..) => 1,
+        Test::Received(..) | Test::Sent(..) | Test::Saved(..) | Test::Guid(_) => 1,
+        Test::ArrivedUntil(_) | Test::ArrivedFrom(_) => 1,
         Test::Content(_) => 2,
         Test::Not(inner) => cost(inner),
         Test::Or(one, other) => cost(one).max(cost(other)),
         Test::And(tests) => tests.iter().map(cost).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+/// The second that was so many seconds ago.
+fn ago(seconds: u32) -> i64 {
+    base::clock::unix_nanos().div_euclid(1_000_000_000).saturating_sub(seconds.into())
+}
+
+/// RFC 7162 §3.1.5: the response has a modification sequence when the criteria have.
+fn asks_for_modseq(test: &Test) -> bool {
+    match test {
+        Test::ModSeq(_) => true,
+        Test::Not(inner) => asks_for_modseq(inner),
+        Test::Or(one, other) => asks_for_modseq(one) || asks_for_modseq(other),
+        Test::And(tests) => tests.iter().any(asks_for_modseq),
+        _ => false,
     }
 }

@@ -1,45 +1,78 @@
 //! SELECT, EXAMINE: opens a mailbox and says what is in it (RFC 3501 §6.3.1, §6.3.2).
 
 use connection::Output;
+use imap_wire::{Resync, Select};
 use message_store::{Flags, MailboxName, Store, StoreError};
 
-use super::{Done, Outcome, not_now};
+use super::fetch::Fetch;
+use super::{Done, Outcome, Running, not_now};
 use crate::answer;
 use crate::names;
 use crate::refusal::Refusal;
-use crate::state::State;
+use crate::state::{State, User};
+use crate::vanished;
 use crate::view::View;
 
 /// Selects a mailbox. One that was selected is not any more, whatever comes of it (RFC 3501 §6.3.1).
 pub fn run(
     store: &Store,
     state: &mut State,
-    mailbox: &imap_wire::Mailbox,
+    asked: &Select,
     read_only: bool,
     out: &mut Output,
 ) -> Result<Outcome, Refusal> {
+    if let (Some(user), true) = (state.user(), asked.qresync.is_some()) {
+        if !user.enabled.qresync() {
+            return Err(Refusal::NotNow("ENABLE QRESYNC first")); // RFC 7162 §3.2.5
+        }
+    }
+    if state.view().is_some() {
+        answer::tagged(out, b"*", "OK", "CLOSED", "Previous mailbox closed"); // RFC 7162 §3.2.11
+    }
     state.unselect();
     let user = match state {
         State::Authenticated(user) => user.clone(),
         other => return Err(not_now(other)),
     };
-    let name = user.who().to_store(names::named(mailbox)?)?;
-    let view = open(store, &name, read_only, out)?;
+    if asked.condstore {
+        user.enabled.enable_condstore();
+    }
+    let name = user.who().to_store(names::named(&asked.mailbox)?)?;
+    let view = open(store, &name, read_only, &user, out)?;
+    let resync = match &asked.qresync {
+        Some(resync) if resync.uid_validity == view.mailbox.uid_validity() => Some(missed(&view, resync)?),
+        _ => None, // RFC 7162 §3.2.5.1: the client begins anew
+    };
     *state = State::Selected { user, view: Box::new(view) };
     let mut done = Done::new(if read_only { "EXAMINE completed" } else { "SELECT completed" });
     done.code = if read_only { "READ-ONLY" } else { "READ-WRITE" }.to_owned();
-    Ok(Outcome::Done(done))
+    Ok(match resync {
+        Some(fetch) => Outcome::Running(Running::Resync(fetch, done)),
+        None => Outcome::Done(done),
+    })
+}
+
+/// What happened since the client was here.
+fn missed(view: &View, resync: &Resync) -> Result<Fetch, Refusal> {
+    let unchanged_until = vanished::unchanged_until(view, resync);
+    Fetch::resync(view, &vanished::known(resync), resync.modseq, unchanged_until)
 }
 
 /// The view of the mailbox, with the untagged responses written.
-fn open(store: &Store, name: &MailboxName, read_only: bool, out: &mut Output) -> Result<View, Refusal> {
+fn open(
+    store: &Store,
+    name: &MailboxName,
+    read_only: bool,
+    user: &User,
+    out: &mut Output,
+) -> Result<View, Refusal> {
     let mailbox = match store.open_mailbox(name) {
         Ok(mailbox) => mailbox,
         Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
         Err(error) => return Err(error.into()),
     };
-    let view = View::open(mailbox, read_only)?;
-    let status = view.mailbox.status()?;
+    let view = View::open(mailbox, read_only, user.enabled.clone())?;
+    let status = view.opened;
     let keywords = view.mailbox.keywords();
     answer::flags_list(out, &keywords);
     answer::permanent_flags(out, &keywords, read_only);
@@ -53,6 +86,8 @@ fn open(store: &Store, name: &MailboxName, read_only: bool, out: &mut Output) ->
     code(out, b"UIDVALIDITY ", u64::from(view.mailbox.uid_validity()), b"UIDs are valid while this is");
     code(out, b"UIDNEXT ", u64::from(status.uid_next), b"Next UID");
     code(out, b"HIGHESTMODSEQ ", status.highest_modseq, b"Highest modseq"); // RFC 7162 §3.1.2.1
+    let id = format!("MAILBOXID ({})", answer::mailbox_id(view.mailbox.id()));
+    answer::tagged(out, b"*", "OK", &id, "Mailbox id"); // RFC 8474 §4.2
     Ok(view)
 }
 

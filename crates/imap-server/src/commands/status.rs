@@ -1,26 +1,44 @@
-//! STATUS: numbers of a mailbox that is not selected (RFC 3501 §6.3.10), with SIZE (RFC 8438).
+//! STATUS: numbers of a mailbox that is not selected (RFC 3501 §6.3.10), with SIZE (RFC 8438),
+//! HIGHESTMODSEQ (RFC 7162), MAILBOXID (RFC 8474) and APPENDLIMIT (RFC 7889).
 
 use connection::Output;
 use imap_wire::StatusItem as Item;
 use imap_wire::command::status::Status;
-use message_store::{Store, StoreError};
+use message_store::{Mailbox, Store, StoreError};
 
 use crate::answer;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
 
 /// `* STATUS name (MESSAGES 231 UIDNEXT 44292)`
-pub fn run(store: &Store, who: Who<'_>, asked: &Status, out: &mut Output) -> Result<(), Refusal> {
+pub fn run(
+    store: &Store,
+    who: Who<'_>,
+    asked: &Status,
+    append_bytes_max: u64,
+    out: &mut Output,
+) -> Result<(), Refusal> {
     let name = names::named(&asked.mailbox)?;
     let mailbox = match store.open_mailbox(&who.to_store(name)?) {
         Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
         other => other?,
     };
+    row(&mailbox, name, &asked.items, append_bytes_max, out)
+}
+
+/// The response for one mailbox.
+pub fn row(
+    mailbox: &Mailbox,
+    name: &str,
+    items: &[Item],
+    append_bytes_max: u64,
+    out: &mut Output,
+) -> Result<(), Refusal> {
     let status = mailbox.status()?;
     out.push(b"* STATUS ");
     answer::name(out, name);
     out.push(b" (");
-    for (index, item) in asked.items.iter().enumerate() {
+    for (index, item) in items.iter().enumerate() {
         let (word, value): (&[u8], u64) = match item {
             Item::Messages => (b"MESSAGES ", status.exists.into()),
             Item::Recent => (b"RECENT ", status.recent.into()),
@@ -28,6 +46,13 @@ pub fn run(store: &Store, who: Who<'_>, asked: &Status, out: &mut Output) -> Res
             Item::UidValidity => (b"UIDVALIDITY ", mailbox.uid_validity().into()),
             Item::Unseen => (b"UNSEEN ", status.unseen.into()),
             Item::Size => (b"SIZE ", status.size_bytes),
+            Item::HighestModSeq => (b"HIGHESTMODSEQ ", status.highest_modseq),
+            Item::AppendLimit => (b"APPENDLIMIT ", append_bytes_max),
+            Item::MailboxId => {
+                out.push(if index == 0 { b"" } else { b" " });
+                out.push(format!("MAILBOXID ({})", answer::mailbox_id(mailbox.id())).as_bytes());
+                continue;
+            }
         };
         out.push(if index == 0 { b"" } else { b" " });
         out.push(word);

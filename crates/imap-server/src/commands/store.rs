@@ -1,7 +1,7 @@
 //! STORE, UID STORE: changes flags (RFC 3501 §6.4.6). Each batch is durable before it is answered.
 
 use connection::Output;
-use message_store::{FlagChange, Flags, How};
+use message_store::{FlagChange, FlagResult, Flags, How};
 
 use crate::answer;
 use crate::commands::Progress;
@@ -18,6 +18,10 @@ pub struct StoreFlags {
     pub uid: bool,
     how: How,
     silent: bool,
+    /// Messages that changed after this are left alone (RFC 7162 §3.1.3).
+    unchanged_since: Option<u64>,
+    /// Those that were, as the client named them: sequence numbers or UIDs, ascending.
+    refused: Vec<u32>,
     flags: Flags,
     keywords: Vec<String>,
     walk: Walk,
@@ -44,6 +48,8 @@ impl StoreFlags {
             uid: asked.uid,
             how,
             silent: asked.silent,
+            unchanged_since: asked.unchanged_since,
+            refused: Vec::new(),
             flags: flags::of_list(&asked.flags),
             keywords: asked.flags.keywords,
             walk: Walk::new(ranges),
@@ -64,22 +70,20 @@ impl StoreFlags {
         }
         let uids = view.uids_of(batch.iter().copied());
         let change = FlagChange { how: self.how, flags: self.flags, keywords: &self.keywords };
-        let changed = if uids.is_empty() {
-            Vec::new()
-        } else {
-            view.mailbox.change_flags(&uids, change, None)?.changed
+        let result = match uids.is_empty() {
+            true => FlagResult::default(),
+            false => view.mailbox.change_flags(&uids, change, self.unchanged_since)?,
         };
+        self.refused.extend(result.refused.iter().map(|uid| match self.uid {
+            true => *uid,
+            false => view.sequence_from_uid(*uid),
+        }));
         let keywords = view.mailbox.keywords();
         view.tell_keywords(&keywords, out);
         if self.silent {
-            for uid in changed {
-                let sequence = view.sequence_from_uid(uid);
-                if let Some((slot, record)) = view.record(sequence).filter(|(_, record)| record.uid == uid) {
-                    self.told.push((slot, record.modseq));
-                }
-            }
+            self.tell_silently(&result, view, out);
         } else {
-            self.tell(&batch, view, &keywords, out);
+            self.tell(&batch, &result, view, &keywords, out);
         }
         for _ in &batch {
             self.walk.advance();
@@ -87,15 +91,54 @@ impl StoreFlags {
         Ok(if self.walk.peek().is_some() { Progress::More } else { Progress::Done })
     }
 
-    /// RFC 3501 §6.4.6: the new value of every message named, changed or not.
-    fn tell(&mut self, batch: &[u32], view: &View, keywords: &[String], out: &mut Output) {
+    /// Nothing of the flags. Who watches modification sequences is told the new one (RFC 7162 §3.1.3).
+    fn tell_silently(&mut self, result: &FlagResult, view: &View, out: &mut Output) {
+        for uid in &result.changed {
+            let sequence = view.sequence_from_uid(*uid);
+            let Some((slot, _)) = view.record(sequence).filter(|(_, record)| record.uid == *uid) else {
+                continue;
+            };
+            self.told.push((slot, result.modseq));
+            let shown = view.shown(self.uid);
+            if shown.modseq {
+                out.push(b"* ");
+                answer::digits(out, sequence.into());
+                out.push(b" FETCH (");
+                if shown.uid {
+                    out.push(b"UID ");
+                    answer::digits(out, u64::from(*uid));
+                    out.push(b" ");
+                }
+                answer::modseq(out, result.modseq);
+                out.push(b")\r\n");
+            }
+        }
+    }
+
+    /// What the tagged response says of those left alone: `MODIFIED 7,9`; empty when there are none.
+    pub fn modified(&self) -> String {
+        if self.refused.is_empty() {
+            return String::new();
+        }
+        format!("MODIFIED {}", answer::uid_set(self.refused.iter().copied()))
+    }
+
+    /// RFC 3501 §6.4.6: the new value of every message named, changed or not; but not of those left alone.
+    fn tell(
+        &mut self,
+        batch: &[u32],
+        result: &FlagResult,
+        view: &View,
+        keywords: &[String],
+        out: &mut Output,
+    ) {
         for &sequence in batch {
             let Some((slot, record)) = view.record(sequence) else { continue };
-            if record.flags.contains(Flags::EXPUNGED) {
+            if record.flags.contains(Flags::EXPUNGED) || result.refused.binary_search(&record.uid).is_ok() {
                 continue;
             }
             let recent = view.is_recent(record.uid);
-            answer::flags_update(out, sequence, self.uid.then_some(record.uid), &record, recent, keywords);
+            answer::flags_update(out, sequence, view.shown(self.uid), &record, recent, keywords);
             self.told.push((slot, record.modseq));
         }
     }

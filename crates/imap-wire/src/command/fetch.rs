@@ -16,6 +16,10 @@ pub struct Fetch {
     pub set: SequenceSet,
     /// Each once; macros are resolved.
     pub items: Vec<Item>,
+    /// Only what changed after this modification sequence (RFC 7162 §3.1.4.1).
+    pub changed_since: Option<u64>,
+    /// With the UIDs that are gone since then (RFC 7162 §3.2.6).
+    pub vanished: bool,
 }
 
 /// One thing to fetch.
@@ -29,6 +33,13 @@ pub enum Item {
     Body,
     BodyStructure,
     Section(Section),
+    /// RFC 7162
+    ModSeq,
+    /// RFC 8474
+    EmailId,
+    ThreadId,
+    /// RFC 8514
+    SaveDate,
 }
 
 /// `BODY[1.2.HEADER]<0.512>`
@@ -61,7 +72,38 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Fetch> {
     cursor.space()?;
     let set = sequence::sequence_set(cursor)?;
     cursor.space()?;
-    Ok(Fetch { uid, set, items: items(cursor)? })
+    let items = items(cursor)?;
+    let mut fetch = Fetch { uid, set, items, changed_since: None, vanished: false };
+    if cursor.rest().starts_with(b" (") {
+        cursor.skip(2);
+        modifiers(cursor, &mut fetch)?;
+    }
+    Ok(fetch)
+}
+
+/// `fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"` (RFC 4466 §2.4, RFC 7162 §7).
+fn modifiers(cursor: &mut Cursor<'_>, fetch: &mut Fetch) -> Parsed<()> {
+    let start = cursor.clone();
+    loop {
+        if cursor.keyword(b"CHANGEDSINCE") {
+            cursor.space()?;
+            if fetch.changed_since.replace(cursor.number64()?).is_some() {
+                return start.error("CHANGEDSINCE once");
+            }
+        } else if cursor.keyword(b"VANISHED") {
+            fetch.vanished = true;
+        } else {
+            return cursor.error("CHANGEDSINCE or VANISHED");
+        }
+        if cursor.take(b')') {
+            break;
+        }
+        cursor.space()?;
+    }
+    if fetch.vanished && (!fetch.uid || fetch.changed_since.is_none()) {
+        return start.error("VANISHED in a UID FETCH with CHANGEDSINCE"); // RFC 7162 §3.2.6
+    }
+    Ok(())
 }
 
 fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<Item>> {
@@ -111,6 +153,10 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
         b"RFC822.SIZE" => Item::Size,
         b"ENVELOPE" => Item::Envelope,
         b"BODYSTRUCTURE" => Item::BodyStructure,
+        b"MODSEQ" => Item::ModSeq,
+        b"EMAILID" => Item::EmailId,
+        b"THREADID" => Item::ThreadId,
+        b"SAVEDATE" => Item::SaveDate,
         b"RFC822" => whole(SectionText::All, false, "RFC822"),
         b"RFC822.HEADER" => whole(SectionText::Header, true, "RFC822.HEADER"),
         b"RFC822.TEXT" => whole(SectionText::Text, false, "RFC822.TEXT"),
@@ -244,6 +290,31 @@ mod tests {
         }
         let Item::Section(section) = read("BODY.PEEK[1.2]").unwrap().remove(0) else { panic!() };
         assert_eq!((section.part, section.text, section.peek), (vec![1, 2], SectionText::All, true));
+    }
+
+    #[test]
+    fn modifiers_are_read() {
+        let read = |text: &str, uid: bool| {
+            let mut cursor = Cursor::new(text.as_bytes());
+            arguments(&mut cursor, uid).and_then(|fetch| cursor.end().map(|()| fetch))
+        };
+        let fetch = read(" 1:* (FLAGS MODSEQ) (changedsince 5 VANISHED)", true).unwrap();
+        assert_eq!((fetch.changed_since, fetch.vanished), (Some(5), true));
+        assert!(read(" 1 FLAGS (CHANGEDSINCE 0)", false).is_ok());
+        for bad in [
+            " 1 FLAGS ()",
+            " 1 FLAGS (CHANGEDSINCE)",
+            " 1 FLAGS (CHANGEDSINCE x)",
+            " 1 FLAGS (CHANGEDSINCE 18446744073709551616)",
+            " 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)",
+            " 1 FLAGS (VANISHED)",
+            " 1 FLAGS (SOMETHING 1)",
+            " 1 FLAGS (CHANGEDSINCE 1",
+            " 1 FLAGS(CHANGEDSINCE 1)",
+        ] {
+            assert!(read(bad, true).is_err(), "{bad}");
+        }
+        assert!(read(" 1 FLAGS (CHANGEDSINCE 1 VANISHED)", false).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! `search = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)` (RFC 3501 §6.4.4).
+//! `search = "SEARCH" [search-return-opts] [SP "CHARSET" SP astring] 1*(SP search-key)` (RFC 3501 §6.4.4), with the keys of
+//! RFC 5032, RFC 7162, RFC 8474 and RFC 8514.
 
+use crate::command::returned::{self, Returned};
 use crate::cursor::{Cursor, Parsed};
 use crate::date;
 use crate::flags::SystemFlag;
@@ -26,6 +28,8 @@ pub struct Search {
     /// Whether UIDs are answered.
     pub uid: bool,
     pub charset: Charset,
+    /// With RETURN: what is answered in an ESEARCH response.
+    pub returned: Option<Returned>,
     /// All of the keys given.
     pub key: Key,
 }
@@ -47,6 +51,20 @@ pub enum Key {
     SentSince(i64),
     Larger(u32),
     Smaller(u32),
+    /// Changed at this modification sequence or later (RFC 7162 §3.1.5).
+    ModSeq(u64),
+    /// Arrived so many seconds ago, or before that (RFC 5032).
+    Older(u32),
+    /// Arrived within so many seconds.
+    Younger(u32),
+    /// Came into this mailbox: days, as above (RFC 8514).
+    SavedBefore(i64),
+    SavedOn(i64),
+    SavedSince(i64),
+    SaveDateSupported,
+    /// Ids as written (RFC 8474).
+    EmailId(String),
+    ThreadId(String),
     /// Field name and text; an empty text asks for the field itself.
     Header(String, String),
     Body(String),
@@ -58,6 +76,7 @@ pub enum Key {
 
 pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
     cursor.space()?;
+    let returned = returned::option(cursor)?;
     let mut charset = Charset::Known;
     if cursor.keyword(b"CHARSET") {
         cursor.space()?;
@@ -68,7 +87,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
         cursor.space()?;
     }
     let key = Reader { charset, depth: 0, keys: 0 }.all_of(cursor, true)?;
-    Ok(Search { uid, charset, key })
+    Ok(Search { uid, charset, returned, key })
 }
 
 struct Reader {
@@ -114,7 +133,7 @@ impl Reader {
                 cursor.skip(1);
                 self.all_of(cursor, false)
             }
-            Some(b'0'..=b'9' | b'*') => sequence::sequence_set(cursor).map(Key::Set),
+            Some(b'0'..=b'9' | b'*' | b'$') => sequence::sequence_set(cursor).map(Key::Set),
             _ => self.word(cursor),
         };
         self.depth -= 1;
@@ -151,6 +170,15 @@ impl Reader {
             b"SENTSINCE" => Key::SentSince(day(cursor)?),
             b"LARGER" => Key::Larger(number(cursor)?),
             b"SMALLER" => Key::Smaller(number(cursor)?),
+            b"MODSEQ" => Key::ModSeq(modseq(cursor)?),
+            b"OLDER" => Key::Older(interval(cursor)?),
+            b"YOUNGER" => Key::Younger(interval(cursor)?),
+            b"SAVEDBEFORE" => Key::SavedBefore(day(cursor)?),
+            b"SAVEDON" => Key::SavedOn(day(cursor)?),
+            b"SAVEDSINCE" => Key::SavedSince(day(cursor)?),
+            b"SAVEDATESUPPORTED" => Key::SaveDateSupported,
+            b"EMAILID" => Key::EmailId(object_id(cursor)?),
+            b"THREADID" => Key::ThreadId(object_id(cursor)?),
             b"BCC" => self.field(cursor, "Bcc")?,
             b"CC" => self.field(cursor, "Cc")?,
             b"FROM" => self.field(cursor, "From")?,
@@ -188,6 +216,37 @@ impl Reader {
             Err(_) => start.error("a text in UTF-8"),
         }
     }
+}
+
+/// `SP nz-number`: seconds (RFC 5032 §4).
+fn interval(cursor: &mut Cursor<'_>) -> Parsed<u32> {
+    cursor.space()?;
+    cursor.nz_number()
+}
+
+/// `[SP entry-name SP entry-type-req] SP mod-sequence-valzer` (RFC 7162 §3.1.5). Modification sequences are kept for whole
+/// messages, so the entry makes no difference (RFC 7162 §3.1.5, the note on per-message servers).
+fn modseq(cursor: &mut Cursor<'_>) -> Parsed<u64> {
+    cursor.space()?;
+    if cursor.peek() == Some(b'"') {
+        words::string(cursor)?;
+        cursor.space()?;
+        if !["priv", "shared", "all"].iter().any(|kind| cursor.keyword(kind.as_bytes())) {
+            return cursor.error("priv, shared or all");
+        }
+        cursor.space()?;
+    }
+    cursor.number64()
+}
+
+/// `SP objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7).
+fn object_id(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    cursor.space()?;
+    let id = cursor.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if id.is_empty() || id.len() > 255 {
+        return cursor.error("an object id");
+    }
+    Ok(String::from_utf8_lossy(id).into_owned())
 }
 
 fn keyword(cursor: &mut Cursor<'_>) -> Parsed<String> {
@@ -235,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn extensions_are_read() {
+        let key = |text: &[u8]| arguments(&mut Cursor::new(text), false).unwrap().key;
+        assert_eq!(key(b" MODSEQ 5"), Key::ModSeq(5));
+        assert_eq!(key(b" modseq \"/flags/\\\\draft\" all 620162338"), Key::ModSeq(620_162_338));
+        assert_eq!(key(b" (OLDER 3 YOUNGER 4)"), Key::And(vec![Key::Older(3), Key::Younger(4)]));
+        assert_eq!(key(b" EMAILID M_1-a"), Key::EmailId("M_1-a".into()));
+        assert_eq!(key(b" $"), Key::Set(SequenceSet(vec![(crate::Bound::Saved, crate::Bound::Saved)])));
+        let search = arguments(&mut Cursor::new(b" RETURN (MIN SAVE) CHARSET UTF-8 ALL"), true).unwrap();
+        let returned = search.returned.unwrap();
+        assert!(returned.min && returned.save && !returned.all && !returned.count && !returned.max);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         let deep = format!(" {}ALL", "(".repeat(5000));
         let nots = format!(" {}ALL", "NOT ".repeat(100_000));
@@ -254,7 +326,23 @@ mod tests {
             " (ALL",
             " ALL)",
             " CHARSET",
-            " RETURN (COUNT) ALL",
+            " RETURN (COUNTS) ALL",
+            " RETURN COUNT ALL",
+            " RETURN (COUNT)",
+            " MODSEQ",
+            " MODSEQ x",
+            " MODSEQ -1",
+            " MODSEQ 9223372036854775808",
+            " MODSEQ /flags/\\seen all 1",
+            " MODSEQ \"/flags/\\\\seen\" some 1",
+            " OLDER 0",
+            " YOUNGER 4294967296",
+            " OLDER",
+            " SAVEDON x",
+            " EMAILID",
+            " EMAILID a.b",
+            " EMAILID (a)",
+            " $,1",
             " 0",
             &deep,
             &nots,

@@ -14,6 +14,12 @@ pub enum Item {
     Unseen,
     /// RFC 8438
     Size,
+    /// RFC 7162
+    HighestModSeq,
+    /// RFC 8474
+    MailboxId,
+    /// RFC 7889
+    AppendLimit,
 }
 
 /// Numbers of a mailbox, each once, in the order asked for.
@@ -27,6 +33,11 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Status> {
     cursor.space()?;
     let mailbox = mailbox::mailbox(cursor)?;
     cursor.space()?;
+    Ok(Status { mailbox, items: items(cursor)? })
+}
+
+/// `"(" status-att *(SP status-att) ")"`, each once.
+pub(super) fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<Item>> {
     cursor.expect(b'(', "a list of status items")?;
     let mut items = Vec::new();
     loop {
@@ -35,7 +46,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Status> {
             items.push(item);
         }
         if cursor.take(b')') {
-            return Ok(Status { mailbox, items });
+            return Ok(items);
         }
         cursor.space()?;
     }
@@ -50,7 +61,10 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
         b"UIDVALIDITY" => Item::UidValidity,
         b"UNSEEN" => Item::Unseen,
         b"SIZE" => Item::Size,
-        _ => return start.error("MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN or SIZE"),
+        b"HIGHESTMODSEQ" => Item::HighestModSeq,
+        b"MAILBOXID" => Item::MailboxId,
+        b"APPENDLIMIT" => Item::AppendLimit,
+        _ => return start.error("an item like MESSAGES, UIDNEXT or UNSEEN"),
     })
 }
 

@@ -1,4 +1,5 @@
-//! `store = "STORE" SP sequence-set SP store-att-flags` (RFC 3501 §6.4.6).
+//! `store = "STORE" SP sequence-set [SP "(" "UNCHANGEDSINCE" SP number ")"] SP store-att-flags` (RFC 3501 §6.4.6,
+//! RFC 7162 §3.1.3).
 
 use crate::cursor::{Cursor, Parsed};
 use crate::flags::{self, FlagList};
@@ -18,6 +19,8 @@ pub struct Store {
     /// Whether `set` holds UIDs.
     pub uid: bool,
     pub set: SequenceSet,
+    /// Messages that changed after this modification sequence are left alone.
+    pub unchanged_since: Option<u64>,
     pub how: How,
     /// `.SILENT`: the client does not want to hear of it.
     pub silent: bool,
@@ -29,6 +32,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Store> {
     cursor.space()?;
     let set = sequence::sequence_set(cursor)?;
     cursor.space()?;
+    let unchanged_since = unchanged_since(cursor)?;
     let how = match cursor.peek() {
         Some(b'+') => How::Add,
         Some(b'-') => How::Remove,
@@ -41,7 +45,22 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Store> {
     }
     cursor.space()?;
     let flags = if cursor.peek() == Some(b'(') { flags::flag_list(cursor)? } else { flags::flags(cursor)? };
-    Ok(Store { uid, set, how, silent, flags })
+    Ok(Store { uid, set, unchanged_since, how, silent, flags })
+}
+
+/// `"(" "UNCHANGEDSINCE" SP mod-sequence-valzer ")" SP`, if it is next.
+fn unchanged_since(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
+    if !cursor.take(b'(') {
+        return Ok(None);
+    }
+    if !cursor.keyword(b"UNCHANGEDSINCE") {
+        return cursor.error("UNCHANGEDSINCE");
+    }
+    cursor.space()?;
+    let modseq = cursor.number64()?;
+    cursor.expect(b')', "the end of the modifiers")?;
+    cursor.space()?;
+    Ok(Some(modseq))
 }
 
 #[cfg(test)]
@@ -56,6 +75,16 @@ mod tests {
         let store = read(b" 1 -FLAGS \\Seen $x").unwrap();
         assert_eq!((store.how, store.silent, store.flags.keywords.len()), (How::Remove, false, 1));
         assert_eq!(read(b" 1 FLAGS ()").unwrap().how, How::Replace);
+        let store = read(b" 1 (unchangedsince 0) +FLAGS (a)").unwrap();
+        assert_eq!(store.unchanged_since, Some(0));
+        for bad in [
+            &b" 1 () FLAGS (a)"[..],
+            b" 1 (X 1) FLAGS a",
+            b" 1 (UNCHANGEDSINCE) FLAGS a",
+            b" 1 (UNCHANGEDSINCE 1 2) FLAGS a",
+        ] {
+            assert!(read(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+        }
         for bad in
             [&b" 1 +FLAGS"[..], b" 1 FLAGSX (a)", b" 1 FLAGS.LOUD (a)", b" FLAGS (a)", b" 1 FLAGS \\Foo"]
         {

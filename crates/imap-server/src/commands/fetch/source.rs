@@ -26,6 +26,8 @@ pub struct Source<'a> {
     slot: u32,
     record: Record,
     internal_date_ns: i64,
+    save_date_ns: i64,
+    guid: [u8; 16],
     header_size: u32,
     cached: Option<Cached>,
     structure: Option<Structure>,
@@ -39,6 +41,8 @@ impl<'a> Source<'a> {
             slot,
             record,
             internal_date_ns: 0,
+            save_date_ns: 0,
+            guid: [0; 16],
             header_size: 0,
             cached: None,
             structure: None,
@@ -58,6 +62,8 @@ impl<'a> Source<'a> {
         if wants(needs_cold) {
             let cold = reader.cold(slot)?;
             self.internal_date_ns = cold.internal_date_ns;
+            self.save_date_ns = cold.save_date_ns;
+            self.guid = cold.guid;
             self.header_size = cold.header_size;
         }
         if wants(needs_cache) {
@@ -119,6 +125,16 @@ impl<'a> Source<'a> {
                 out.push(cached(Cached::bodystructure));
             }
             FetchItem::Section(section) => return self.section(section, out),
+            FetchItem::ModSeq => answer::modseq(out, self.record.modseq),
+            FetchItem::EmailId => {
+                out.push(format!("EMAILID ({})", answer::email_id(&self.guid)).as_bytes());
+            }
+            FetchItem::ThreadId => out.push(b"THREADID NIL"), // RFC 8474 §5.2: threads are not formed
+            FetchItem::SaveDate => {
+                out.push(b"SAVEDATE \"");
+                out.push(&imap_wire::date::internal_date(self.save_date_ns));
+                out.push(b"\"");
+            }
         }
         Ok(())
     }
@@ -186,12 +202,13 @@ impl<'a> Source<'a> {
 }
 
 fn needs_more_than_record(item: &FetchItem) -> bool {
-    !matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::Size)
+    use FetchItem::{Flags, ModSeq, Size, ThreadId, Uid};
+    !matches!(item, Uid | Flags | Size | ModSeq | ThreadId)
 }
 
 fn needs_cold(item: &FetchItem) -> bool {
     match item {
-        FetchItem::InternalDate => true,
+        FetchItem::InternalDate | FetchItem::EmailId | FetchItem::SaveDate => true,
         FetchItem::Section(section) => section.text != SectionText::All,
         _ => false,
     }

@@ -57,6 +57,19 @@ impl<'a> Message<'a> {
                 Some(cold) => order.holds(self.sent_day(cold.sent_date, *day)?, *day),
                 None => false,
             },
+            Test::Saved(order, day) => match self.cold()? {
+                Some(cold) => order.holds(date::day(cold.save_date_ns.div_euclid(1_000_000_000)), *day),
+                None => false,
+            },
+            Test::ArrivedUntil(second) => {
+                self.cold()?.is_some_and(|cold| cold.internal_date_ns.div_euclid(1_000_000_000) <= *second)
+            }
+            Test::ArrivedFrom(second) => {
+                self.cold()?.is_some_and(|cold| cold.internal_date_ns.div_euclid(1_000_000_000) >= *second)
+            }
+            Test::ModSeq(modseq) => record.modseq >= *modseq && !record.is_expunged(),
+            Test::Guid(guid) => self.cold()?.is_some_and(|cold| cold.guid == *guid),
+            Test::Nothing => false,
             Test::Content(needle) => return Ok(scan.fact(*needle)),
             Test::Not(test) => return Ok(self.passes(test, scan)?.map(|passes| !passes)),
             Test::Or(one, other) => match self.passes(one, scan)? {

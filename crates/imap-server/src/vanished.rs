@@ -1,0 +1,55 @@
+//! Which messages are gone since a modification sequence (RFC 7162 §3.2.5, §3.2.6).
+//!
+//! Expunged records stay until a compaction, so the answer is exact for as long. Before that it is every UID that is not
+//! there, which a client may always be told (RFC 7162 §3.2.5.1).
+
+use std::ops::RangeInclusive;
+
+use imap_wire::Resync;
+use message_store::{Result, UidSet};
+
+use crate::view::View;
+
+/// Those of `uids` that were expunged after `since` and are not in the view: those in it are announced in their time.
+pub fn since(view: &View, uids: &UidSet, since: u64) -> Result<UidSet> {
+    let status = view.mailbox.status()?;
+    let now = view.mailbox.reader()?;
+    let given_out = UidSet::from_ranges([1..=status.uid_next.saturating_sub(1)]);
+    let uids = uids.common(&given_out);
+    let in_view = |uid: u32| {
+        let sequence = view.sequence_from_uid(uid);
+        view.record(sequence).is_some_and(|(_, record)| record.uid == uid)
+    };
+    let records = (0..now.slots()).map(|slot| now.record(slot));
+    if since >= status.forgotten_modseq {
+        let gone =
+            records.filter(|record| record.is_expunged() && record.modseq > since && !in_view(record.uid));
+        return Ok(gone.map(|record| record.uid).collect::<UidSet>().common(&uids));
+    }
+    let live: UidSet = records.filter(|record| !record.is_expunged()).map(|record| record.uid).collect();
+    let known = view.uids_of(1..=view.exists());
+    Ok(uids.without(&live).without(&known))
+}
+
+/// The UIDs a resynchronisation is about: those the client has, or all.
+pub fn known(resync: &Resync) -> UidSet {
+    match &resync.known {
+        Some(ranges) => UidSet::from_ranges(ranges.iter().cloned()),
+        None => UidSet::all(),
+    }
+}
+
+/// The greatest UID that has the sequence number the client remembers it with: nothing up to it was expunged
+/// (RFC 7162 §3.2.5.2). 0 when there is none.
+pub fn unchanged_until(view: &View, resync: &Resync) -> u32 {
+    let Some((sequences, uids)) = &resync.matches else { return 0 };
+    let each = |ranges: &[RangeInclusive<u32>]| ranges.to_vec().into_iter().flatten();
+    each(sequences)
+        .zip(each(uids))
+        .take_while(|(sequence, _)| *sequence <= view.exists())
+        .take(view.exists() as usize)
+        .filter(|(sequence, uid)| view.record(*sequence).is_some_and(|(_, record)| record.uid == *uid))
+        .map(|(_, uid)| uid)
+        .max()
+        .unwrap_or(0)
+}

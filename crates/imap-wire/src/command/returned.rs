@@ -1,0 +1,88 @@
+//! `search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"` (RFC 4731 §4, RFC 5182 §5).
+
+use crate::cursor::{Cursor, Parsed};
+
+/// What a search answers with, and whether `$` shall stand for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Returned {
+    /// The first message found.
+    pub min: bool,
+    /// The last one.
+    pub max: bool,
+    /// All of them.
+    pub all: bool,
+    /// How many.
+    pub count: bool,
+    /// `$` stands for the result (RFC 5182).
+    pub save: bool,
+}
+
+impl Returned {
+    /// Whether anything is answered: SAVE alone is silent (RFC 5182 §2.1).
+    pub fn is_told(&self) -> bool {
+        self.min || self.max || self.all || self.count
+    }
+}
+
+/// Reads `RETURN (...) ` with the space behind it, if it is next. Without options it means ALL (RFC 4731 §3.1).
+pub(super) fn option(cursor: &mut Cursor<'_>) -> Parsed<Option<Returned>> {
+    if !cursor.keyword(b"RETURN") {
+        return Ok(None);
+    }
+    cursor.space()?;
+    cursor.expect(b'(', "a list of return options")?;
+    let mut returned = Returned::default();
+    if cursor.take(b')') {
+        returned.all = true;
+    } else {
+        loop {
+            one(cursor, &mut returned)?;
+            if cursor.take(b')') {
+                break;
+            }
+            cursor.space()?;
+        }
+    }
+    cursor.space()?;
+    Ok(Some(returned))
+}
+
+fn one(cursor: &mut Cursor<'_>, returned: &mut Returned) -> Parsed<()> {
+    let wanted = if cursor.keyword(b"MIN") {
+        &mut returned.min
+    } else if cursor.keyword(b"MAX") {
+        &mut returned.max
+    } else if cursor.keyword(b"ALL") {
+        &mut returned.all
+    } else if cursor.keyword(b"COUNT") {
+        &mut returned.count
+    } else if cursor.keyword(b"SAVE") {
+        &mut returned.save
+    } else {
+        return cursor.error("MIN, MAX, ALL, COUNT or SAVE");
+    };
+    *wanted = true;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Parsed<Option<Returned>> {
+        option(&mut Cursor::new(text.as_bytes()))
+    }
+
+    #[test]
+    fn options_are_read() {
+        assert_eq!(read("ALL"), Ok(None));
+        assert_eq!(read("return () ALL"), Ok(Some(Returned { all: true, ..Returned::default() })));
+        let saved = read("RETURN (SAVE) ALL").unwrap().unwrap();
+        assert!(saved.save && !saved.is_told());
+        for bad in
+            ["RETURN", "RETURN ()", "RETURN (MIN", "RETURN (MIN  MAX) ", "RETURN (MEAN) ", "RETURN MIN "]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}
