@@ -7,6 +7,9 @@ use crate::cursor::{Cursor, Parsed};
 use crate::mailbox::{self, Mailbox};
 use crate::sequence;
 
+/// Of sequence numbers or UIDs, as written.
+pub type Ranges = Vec<RangeInclusive<u32>>;
+
 /// A mailbox to look at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Select {
@@ -22,9 +25,9 @@ pub struct Resync {
     pub uid_validity: u32,
     pub modseq: u64,
     /// UIDs the client has; nothing: all there can be.
-    pub known: Option<Vec<RangeInclusive<u32>>>,
+    pub known: Option<Ranges>,
     /// Sequence numbers and the UIDs they had.
-    pub matches: Option<(Vec<RangeInclusive<u32>>, Vec<RangeInclusive<u32>>)>,
+    pub matches: Option<(Ranges, Ranges)>,
 }
 
 pub(super) fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Select> {
