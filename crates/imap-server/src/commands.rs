@@ -43,7 +43,7 @@ pub enum Outcome {
     /// It is done: `OK`.
     Done(Done),
     /// It goes on whenever the output queue has room.
-    Running(Running),
+    Running(Box<Running>),
     /// The session waits for something else than a command.
     Waiting(Doing, Next),
     /// BYE was said.
@@ -117,6 +117,11 @@ fn before_login(state: &State) -> Result<(), Refusal> {
         State::NotAuthenticated { .. } => Ok(()),
         _ => Err(Refusal::NotNow("You are logged in already")),
     }
+}
+
+/// A command that goes on whenever there is room.
+fn running(running: Running) -> Outcome {
+    Outcome::Running(Box::new(running))
 }
 
 fn done(text: &'static str) -> Result<Outcome, Refusal> {
@@ -210,7 +215,7 @@ pub fn run(
                     list::root(&mut io.output);
                     Outcome::Done(Done::new("LIST completed").with(News::all()))
                 }
-                Some(pattern) => Outcome::Running(Running::List(list::List::new(pattern, user.who()))),
+                Some(pattern) => running(Running::List(list::List::new(pattern, user.who()))),
                 None => Outcome::Done(Done::new("LIST completed").with(News::all())), // no such name exists
             })
         }
@@ -219,7 +224,7 @@ pub fn run(
             match pattern(&asked)? {
                 Some(pattern) => {
                     let lsub = lsub::Lsub::new(store, user.who(), pattern)?;
-                    Ok(Outcome::Running(Running::Lsub(lsub)))
+                    Ok(running(Running::Lsub(lsub)))
                 }
                 None => done_with_news("LSUB completed"), // no such name exists
             }
@@ -273,7 +278,7 @@ pub fn run(
             if search.asks_for_modseq() {
                 enable::condstore(&user, state, &mut io.output);
             }
-            Ok(Outcome::Running(Running::Search(search)))
+            Ok(running(Running::Search(search)))
         }
         Command::Fetch(asked) => {
             let user = user(state)?;
@@ -285,7 +290,7 @@ pub fn run(
             if wants_modseq {
                 enable::condstore(&user, state, &mut io.output);
             }
-            Ok(Outcome::Running(Running::Fetch(fetch)))
+            Ok(running(Running::Fetch(fetch)))
         }
         Command::Store(asked) => {
             let user = user(state)?;
@@ -294,7 +299,7 @@ pub fn run(
             if wants_modseq {
                 enable::condstore(&user, state, &mut io.output);
             }
-            Ok(Outcome::Running(Running::Store(store)))
+            Ok(running(Running::Store(store)))
         }
         Command::Copy(asked) => copy::run(store, state, &asked, copy::Kind::Copy, &mut io.output),
         Command::Move(asked) => copy::run(store, state, &asked, copy::Kind::Move, &mut io.output),

@@ -162,7 +162,7 @@ impl Session {
         match outcome {
             Ok(Outcome::Done(done)) => self.finish(tag, Ok(done), io),
             Ok(Outcome::Running(running)) => {
-                self.doing = Doing::Running(Box::new((tag.into(), running)));
+                self.doing = Doing::Running(Box::new((tag.into(), *running)));
                 self.go_on(io)
             }
             Ok(Outcome::Waiting(doing, next)) => {

@@ -3,8 +3,6 @@
 //! Expunged records stay until a compaction, so the answer is exact for as long. Before that it is every UID that is not
 //! there, which a client may always be told (RFC 7162 §3.2.5.1).
 
-use std::ops::RangeInclusive;
-
 use imap_wire::Resync;
 use message_store::{Result, UidSet};
 
@@ -43,9 +41,11 @@ pub fn known(resync: &Resync) -> UidSet {
 /// (RFC 7162 §3.2.5.2). 0 when there is none.
 pub fn unchanged_until(view: &View, resync: &Resync) -> u32 {
     let Some((sequences, uids)) = &resync.matches else { return 0 };
-    let each = |ranges: &[RangeInclusive<u32>]| ranges.to_vec().into_iter().flatten();
-    each(sequences)
-        .zip(each(uids))
+    sequences
+        .iter()
+        .cloned()
+        .flatten()
+        .zip(uids.iter().cloned().flatten())
         .take_while(|(sequence, _)| *sequence <= view.exists())
         .take(view.exists() as usize)
         .filter(|(sequence, uid)| view.record(*sequence).is_some_and(|(_, record)| record.uid == *uid))

@@ -95,6 +95,11 @@ impl View {
         self.flags_announced.min(self.expunges_announced)
     }
 
+    /// Whether the client knows all that this counts: flags are told at once, an expunge would make the messages fewer.
+    pub fn knows(&self, status: &Status) -> bool {
+        status.highest_modseq == self.flags_announced && status.exists == self.exists()
+    }
+
     /// What `$` stands for.
     pub fn saved(&self) -> &UidSet {
         &self.saved

@@ -26,11 +26,12 @@ pub fn run(view: &mut View, uids: Option<&SequenceSet>) -> Result<bool, Refusal>
 /// CLOSE says nothing of what it expunges, and nothing at all in a read-only mailbox. The highest modification sequence
 /// for the tagged response, when nothing else happened that the client does not know (RFC 7162 §3.2.8).
 pub fn on_close(view: &View) -> Result<Option<u64>, Refusal> {
-    if view.is_read_only() || view.mailbox.status()?.deleted == 0 {
+    let before = view.mailbox.status()?;
+    if view.is_read_only() || before.deleted == 0 {
         return Ok(None);
     }
     let expunged = view.mailbox.expunge(None)?;
     let highest = view.mailbox.status()?.highest_modseq;
-    let is_ours = !expunged.is_empty() && highest.checked_sub(1) == Some(view.highest_told());
-    Ok(Some(highest).filter(|_| is_ours && view.enabled().condstore()))
+    let is_ours = !expunged.is_empty() && highest.checked_sub(1) == Some(before.highest_modseq);
+    Ok(Some(highest).filter(|_| is_ours && view.knows(&before) && view.enabled().condstore()))
 }

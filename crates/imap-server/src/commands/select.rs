@@ -47,7 +47,7 @@ pub fn run(
     let mut done = Done::new(if read_only { "EXAMINE completed" } else { "SELECT completed" });
     done.code = if read_only { "READ-ONLY" } else { "READ-WRITE" }.to_owned();
     Ok(match resync {
-        Some(fetch) => Outcome::Running(Running::Resync(fetch, done)),
+        Some(fetch) => super::running(Running::Resync(fetch, done)),
         None => Outcome::Done(done),
     })
 }
