@@ -5,6 +5,8 @@
 mod condstore;
 #[path = "imap_extensions/esearch.rs"]
 mod esearch;
+#[path = "imap_extensions/list.rs"]
+mod list;
 #[path = "imap_extensions/objectid.rs"]
 mod objectid;
 #[path = "imap_extensions/qresync.rs"]

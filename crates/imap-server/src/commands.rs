@@ -210,18 +210,21 @@ pub fn run(
         }
         Command::List(asked) => {
             let user = user(state)?;
-            Ok(match pattern(&asked)? {
-                Some(_) if is_root(&asked) => {
-                    list::root(&mut io.output);
-                    Outcome::Done(Done::new("LIST completed").with(News::all()))
-                }
-                Some(pattern) => running(Running::List(list::List::new(pattern, user.who()))),
-                None => Outcome::Done(Done::new("LIST completed").with(News::all())), // no such name exists
-            })
+            if is_root(&asked) {
+                list::root(&mut io.output);
+                return done_with_news("LIST completed");
+            }
+            if asked.returns.status.contains(&imap_wire::StatusItem::HighestModSeq) {
+                enable::condstore(&user, state, &mut io.output);
+            }
+            let patterns = patterns(&asked)?;
+            let append_bytes_max = server.settings().append_bytes_max;
+            let list = list::List::new(store, user.who(), patterns, &asked, append_bytes_max)?;
+            Ok(running(Running::List(list)))
         }
         Command::Lsub(asked) => {
             let user = user(state)?;
-            match pattern(&asked)? {
+            match patterns(&asked)?.pop() {
                 Some(pattern) => {
                     let lsub = lsub::Lsub::new(store, user.who(), pattern)?;
                     Ok(running(Running::Lsub(lsub)))
@@ -306,15 +309,18 @@ pub fn run(
     }
 }
 
-/// An empty name behind any reference asks for the separator (RFC 3501 §6.3.8).
+/// An empty name behind any reference asks for the separator (RFC 3501 §6.3.8), but in the extended form (RFC 5258 §3).
 fn is_root(asked: &imap_wire::command::list::List) -> bool {
-    names::named(&asked.pattern).is_ok_and(str::is_empty)
+    let is_empty = |pattern: &imap_wire::Mailbox| names::named(pattern).is_ok_and(str::is_empty);
+    !asked.is_extended && asked.patterns.iter().all(is_empty)
 }
 
-/// The pattern; nothing when it is the modified UTF-7 of no name.
-fn pattern(asked: &imap_wire::command::list::List) -> Result<Option<Pattern>, Refusal> {
-    match (names::named(&asked.reference), names::named(&asked.pattern)) {
-        (Ok(reference), Ok(name)) => Pattern::read(reference, name).map(Some),
-        _ => Ok(None),
-    }
+/// The patterns; one that is the modified UTF-7 of no name is left out, as is an empty one in the extended form.
+fn patterns(asked: &imap_wire::command::list::List) -> Result<Vec<Pattern>, Refusal> {
+    let Ok(reference) = names::named(&asked.reference) else { return Ok(Vec::new()) };
+    let names = asked.patterns.iter().filter_map(|pattern| names::named(pattern).ok());
+    names
+        .filter(|name| !asked.is_extended || !name.is_empty())
+        .map(|name| Pattern::read(reference, name))
+        .collect()
 }

@@ -136,7 +136,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"SUBSCRIBE" => Command::Subscribe(one_mailbox(cursor)?),
         b"UNSUBSCRIBE" => Command::Unsubscribe(one_mailbox(cursor)?),
         b"LIST" => Command::List(list::arguments(cursor)?),
-        b"LSUB" => Command::Lsub(list::arguments(cursor)?),
+        b"LSUB" => Command::Lsub(list::plain(cursor)?),
         b"STATUS" => Command::Status(status::arguments(cursor)?),
         b"NAMESPACE" => Command::Namespace,
         b"IDLE" => Command::Idle,

@@ -1,8 +1,12 @@
-//! LIST: names by pattern, in pages of the mailbox list (RFC 3501 §6.3.8, RFC 3348, RFC 6154).
+//! LIST: names by pattern, in pages of the mailbox list (RFC 3501 §6.3.8, RFC 3348, RFC 6154); by subscription, with the levels
+//! above and with numbers if asked (RFC 5258, RFC 5819).
 
 use connection::Output;
-use message_store::{Listed, MailboxName, Store};
+use imap_wire::StatusItem;
+use imap_wire::command::list::{self as wire, Selection};
+use message_store::{Listed, MailboxName, Store, StoreError};
 
+use super::status;
 use crate::answer;
 use crate::commands::Progress;
 use crate::names::{COST_MAX, Pattern, Who};
@@ -11,69 +15,232 @@ use crate::refusal::Refusal;
 /// Names that are read from the list at once.
 const PAGE: usize = 100;
 
-/// A LIST under way. The next page begins after the last name seen.
+/// A LIST under way.
 pub struct List {
-    pattern: Pattern,
-    after: Option<MailboxName>,
-    prefix: String,
+    walks: Vec<Walk>,
+    /// The walk that is under way.
+    at: usize,
+    select: Selection,
+    tells_subscribed: bool,
+    /// Numbers that are told of each mailbox.
+    items: Vec<StatusItem>,
+    append_bytes_max: u64,
+    /// Sorted by bytes; empty when nobody asked for subscriptions.
+    subscribed: Vec<String>,
+}
+
+/// One way through the names, and the patterns for it.
+struct Walk {
+    patterns: Vec<Pattern>,
+    names: Names,
+}
+
+enum Names {
+    /// What is in the mailbox list under `prefix`, behind `after`.
+    Stored { prefix: String, after: Option<MailboxName> },
+    /// Names as the client says them, there or not, from `at` on.
+    Subscribed { names: Vec<String>, at: usize },
 }
 
 impl List {
-    /// Own mailboxes, or, for a pattern that begins with `user/`, those of everybody when an administrator asks.
-    pub fn new(pattern: Pattern, who: Who<'_>) -> List {
-        let prefix = if who.is_admin && pattern.as_str().starts_with("user/") {
-            "user/".to_owned()
+    /// Own mailboxes, and, for patterns that begin with `user/`, those of everybody when an administrator asks.
+    ///
+    /// # Errors
+    /// The subscriptions cannot be read.
+    pub fn new(
+        store: &Store,
+        who: Who<'_>,
+        patterns: Vec<Pattern>,
+        asked: &wire::List,
+        append_bytes_max: u64,
+    ) -> Result<List, Refusal> {
+        let select = asked.select;
+        let tells_subscribed = select.subscribed || asked.returns.subscribed;
+        let mut subscribed = if tells_subscribed { store.subscriptions(who.uid)? } else { Vec::new() };
+        subscribed.sort_unstable();
+        subscribed.dedup();
+        let walks = if select.subscribed {
+            let names = Names::Subscribed { names: candidates(&subscribed, select.recursive), at: 0 };
+            vec![Walk { patterns, names }]
         } else {
-            format!("user/{}/", who.uid)
+            let of_everybody = |pattern: &Pattern| who.is_admin && pattern.as_str().starts_with("user/");
+            let (all, own): (Vec<_>, Vec<_>) = patterns.into_iter().partition(of_everybody);
+            let walk = |patterns, prefix| Walk { patterns, names: Names::Stored { prefix, after: None } };
+            let walks = [walk(own, format!("user/{}/", who.uid)), walk(all, "user/".to_owned())];
+            walks.into_iter().filter(|walk| !walk.patterns.is_empty()).collect()
         };
-        List { pattern, after: None, prefix }
+        let items = asked.returns.status.clone();
+        Ok(List { walks, at: 0, select, tells_subscribed, items, append_bytes_max, subscribed })
     }
 
-    /// Writes names until the queue is full.
+    /// Writes names until the queue is full or others should have their turn.
     pub fn step(&mut self, store: &Store, who: Who<'_>, out: &mut Output) -> Result<Progress, Refusal> {
         if out.is_full() {
             return Ok(Progress::More);
         }
-        let page = store.list(&self.prefix, self.after.as_ref(), PAGE)?;
-        let last_page = page.len() < PAGE;
-        let mut cost = 0;
-        for listed in page {
-            if out.is_full() || cost >= COST_MAX {
-                return Ok(Progress::More); // the next page begins here
-            }
-            cost += self.pattern.cost(listed.name.as_str());
-            self.name(store, &listed, who, out)?;
-            self.after = Some(listed.name);
+        let Some(mut walk) = self.walks.get_mut(self.at).map(std::mem::take) else {
+            return Ok(Progress::Done);
+        };
+        let result = self.walk(&mut walk, store, who, out);
+        if let Some(place) = self.walks.get_mut(self.at) {
+            *place = walk;
         }
-        Ok(if last_page { Progress::Done } else { Progress::More })
+        if matches!(result, Ok(Progress::Done)) {
+            self.at += 1;
+            return Ok(if self.at < self.walks.len() { Progress::More } else { Progress::Done });
+        }
+        result
     }
 
-    fn name(&self, store: &Store, listed: &Listed, who: Who<'_>, out: &mut Output) -> Result<(), Refusal> {
-        let everybody = self.prefix == "user/";
-        let name = if everybody { listed.name.as_str() } else { who.to_client(&listed.name) };
-        if !self.pattern.matches(name) {
-            return Ok(());
-        }
-        let has_children = if listed.name.is_inbox() {
-            // In the store all mailboxes of a user are below INBOX; for the client only INBOX/... are.
-            listed.has_children && !store.list(&format!("{}/", listed.name.as_str()), None, 1)?.is_empty()
-        } else {
-            listed.has_children
+    fn walk(
+        &self,
+        walk: &mut Walk,
+        store: &Store,
+        who: Who<'_>,
+        out: &mut Output,
+    ) -> Result<Progress, Refusal> {
+        let mut cost = 0;
+        let patterns = &walk.patterns;
+        let mut matches = |name: &str| {
+            cost += patterns.iter().map(|pattern| pattern.cost(name)).sum::<usize>();
+            (patterns.iter().any(|pattern| pattern.matches(name)), cost >= COST_MAX)
         };
+        match &mut walk.names {
+            Names::Stored { prefix, after } => {
+                let page = store.list(prefix, after.as_ref(), PAGE)?;
+                let last_page = page.len() < PAGE;
+                for listed in page {
+                    if out.is_full() {
+                        return Ok(Progress::More); // the next page begins here
+                    }
+                    let everybody = prefix == "user/";
+                    let name = if everybody { listed.name.as_str() } else { who.to_client(&listed.name) };
+                    let (is_meant, enough) = matches(name);
+                    if is_meant && !(self.select.special_use && listed.special_use.is_none()) {
+                        self.row(store, Some(&listed), name, who.to_client(&listed.name), out)?;
+                    }
+                    *after = Some(listed.name);
+                    if enough {
+                        return Ok(Progress::More);
+                    }
+                }
+                Ok(if last_page { Progress::Done } else { Progress::More })
+            }
+            Names::Subscribed { names, at } => {
+                while let Some(name) = names.get(*at) {
+                    if out.is_full() {
+                        return Ok(Progress::More);
+                    }
+                    *at += 1;
+                    let (is_meant, enough) = matches(name);
+                    if is_meant {
+                        let listed = find(store, who, name)?;
+                        let has_use = listed.as_ref().is_some_and(|listed| listed.special_use.is_some());
+                        if has_use || !self.select.special_use {
+                            self.row(store, listed.as_ref(), name, name, out)?;
+                        }
+                    }
+                    if enough {
+                        return Ok(Progress::More);
+                    }
+                }
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    /// The responses about one name. `own` is what the user who asks calls it.
+    fn row(
+        &self,
+        store: &Store,
+        listed: Option<&Listed>,
+        name: &str,
+        own: &str,
+        out: &mut Output,
+    ) -> Result<(), Refusal> {
+        let mut attributes: Vec<&str> = Vec::new();
+        match listed {
+            Some(listed) => {
+                attributes.push(if has_children(store, listed)? {
+                    "\\HasChildren"
+                } else {
+                    "\\HasNoChildren"
+                });
+                if !listed.selectable {
+                    attributes.push("\\Noselect");
+                }
+                attributes.extend(listed.special_use.map(|special_use| special_use.attribute()));
+            }
+            None => attributes.push("\\NonExistent"),
+        }
+        if self.tells_subscribed && self.subscribed.binary_search_by(|one| one.as_str().cmp(own)).is_ok() {
+            attributes.push("\\Subscribed");
+        }
         out.push(b"* LIST (");
-        out.push(if has_children { b"\\HasChildren" } else { b"\\HasNoChildren" });
-        if !listed.selectable {
-            out.push(b" \\Noselect");
-        }
-        if let Some(special_use) = listed.special_use {
-            out.push(b" ");
-            out.push(special_use.attribute().as_bytes());
-        }
+        out.push(attributes.join(" ").as_bytes());
         out.push(b") \"/\" ");
         answer::name(out, name);
+        if self.select.recursive && self.is_above_subscribed(own) {
+            out.push(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))"); // RFC 5258 §3.5
+        }
         out.push(b"\r\n");
-        Ok(())
+        match listed {
+            Some(listed) if listed.selectable && !self.items.is_empty() => {
+                self.numbers(store, listed, name, out)
+            }
+            _ => Ok(()),
+        }
     }
+
+    /// RFC 5819 §2: nothing is said of a mailbox that went in between.
+    fn numbers(&self, store: &Store, listed: &Listed, name: &str, out: &mut Output) -> Result<(), Refusal> {
+        match store.open_mailbox(&listed.name) {
+            Ok(mailbox) => status::row(&mailbox, name, &self.items, self.append_bytes_max, out),
+            Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a name below this one is subscribed.
+    fn is_above_subscribed(&self, name: &str) -> bool {
+        let below = format!("{name}/");
+        let at = self.subscribed.partition_point(|one| one.as_str() < below.as_str());
+        self.subscribed.get(at).is_some_and(|one| one.starts_with(&below))
+    }
+}
+
+impl Default for Walk {
+    fn default() -> Walk {
+        Walk { patterns: Vec::new(), names: Names::Subscribed { names: Vec::new(), at: 0 } }
+    }
+}
+
+/// The subscribed names, with all levels above them if `recursive`; sorted, each once.
+fn candidates(subscribed: &[String], recursive: bool) -> Vec<String> {
+    let mut names = subscribed.to_vec();
+    if recursive {
+        let above =
+            subscribed.iter().flat_map(|name| name.match_indices('/').map(|(end, _)| name[..end].to_owned()));
+        names.extend(above);
+        names.sort_unstable();
+        names.dedup();
+    }
+    names
+}
+
+/// The entry of a name, if there is such a mailbox that this user may see.
+fn find(store: &Store, who: Who<'_>, name: &str) -> Result<Option<Listed>, Refusal> {
+    let Ok(full) = who.to_store(name) else { return Ok(None) };
+    let first = store.list(full.as_str(), None, 1)?.into_iter().next();
+    Ok(first.filter(|listed| listed.name == full))
+}
+
+/// In the store all mailboxes of a user are below INBOX; for the client only INBOX/... are.
+fn has_children(store: &Store, listed: &Listed) -> Result<bool, Refusal> {
+    if !listed.name.is_inbox() || !listed.has_children {
+        return Ok(listed.has_children);
+    }
+    Ok(!store.list(&format!("{}/", listed.name.as_str()), None, 1)?.is_empty())
 }
 
 /// An empty name asks for the separator and the root of the reference (RFC 3501 §6.3.8).
