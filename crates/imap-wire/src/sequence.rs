@@ -52,13 +52,14 @@ pub fn sequence_set(cursor: &mut Cursor<'_>) -> Parsed<SequenceSet> {
     }
 }
 
-/// `known-uids = sequence-set` of numbers only: neither `*` nor `$` (RFC 7162 §7). As written, perhaps reversed.
+/// `known-uids = sequence-set` of numbers only: neither `*` nor `$` (RFC 7162 §7). In the order they are written in, each
+/// from its lower end.
 pub fn known_uids(cursor: &mut Cursor<'_>) -> Parsed<Vec<std::ops::RangeInclusive<u32>>> {
     let start = cursor.clone();
     let mut ranges = Vec::new();
     for bounds in sequence_set(cursor)?.0 {
         match bounds {
-            (Bound::Number(one), Bound::Number(other)) => ranges.push(one..=other),
+            (Bound::Number(one), Bound::Number(other)) => ranges.push(one.min(other)..=one.max(other)),
             _ => return start.error("UIDs without * or $"),
         }
     }
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn known_uids_are_numbers_only() {
-        assert_eq!(known_uids(&mut Cursor::new(b"9:7,1:3")), Ok(vec![9..=7, 1..=3]));
+        assert_eq!(known_uids(&mut Cursor::new(b"9:7,1:3")), Ok(vec![7..=9, 1..=3]));
         for bad in [&b"*"[..], b"1:*", b"$", b"0", b""] {
             assert!(known_uids(&mut Cursor::new(bad)).is_err(), "{bad:?}");
         }
