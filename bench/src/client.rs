@@ -4,24 +4,41 @@ use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use openssl::ssl::SslConnector;
+
 /// How long any answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A plain connection or one inside TLS.
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
 pub struct Client {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Stream>>,
     tag: u32,
 }
 
 impl Client {
     /// Connects and reads the greeting.
     pub fn connect(address: Option<SocketAddr>) -> Result<Client> {
-        let address = address.ok_or_else(|| Error::other("an address is missing"))?;
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        Client::greeted(Box::new(socket(address)?))
+    }
+
+    /// The same inside TLS; the certificate must be that of `localhost`.
+    pub fn connect_tls(address: Option<SocketAddr>, tls: &SslConnector) -> Result<Client> {
+        let stream =
+            tls.connect("localhost", socket(address)?).map_err(|error| Error::other(error.to_string()))?;
+        Client::greeted(Box::new(stream))
+    }
+
+    fn greeted(stream: Box<dyn Stream>) -> Result<Client> {
         let mut client = Client { reader: BufReader::new(stream), tag: 0 };
-        client.line()?;
-        Ok(client)
+        let greeting = client.line()?;
+        if ["220", "* OK", "+OK"].iter().any(|good| greeting.starts_with(good)) {
+            Ok(client)
+        } else {
+            Err(Error::other(format!("not welcome: {greeting}")))
+        }
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
@@ -60,14 +77,23 @@ impl Client {
     }
 
     pub fn imap_append(&mut self, mailbox: &str, message: &[u8]) -> Result<()> {
+        self.imap_append_all(mailbox, std::iter::once(message.to_vec()))
+    }
+
+    /// Several by one command, for servers with MULTIAPPEND (RFC 3502).
+    pub fn imap_append_all(&mut self, mailbox: &str, messages: impl Iterator<Item = Vec<u8>>) -> Result<()> {
         self.tag += 1;
         let tag = format!("a{} ", self.tag);
-        self.send(format!("{tag}APPEND {mailbox} {{{}}}\r\n", message.len()).as_bytes())?;
-        let line = self.line()?;
-        if !line.starts_with('+') {
-            return Err(Error::other(line));
+        let mut command = format!("{tag}APPEND {mailbox}");
+        for message in messages {
+            self.send(format!("{command} {{{}}}\r\n", message.len()).as_bytes())?;
+            command.clear();
+            let line = self.line()?;
+            if !line.starts_with('+') {
+                return Err(Error::other(format!("APPEND: {line}")));
+            }
+            self.send(&message)?;
         }
-        self.send(message)?;
         self.send(b"\r\n")?;
         self.tagged(&tag, "APPEND").map(|_| ())
     }
@@ -114,4 +140,12 @@ impl Client {
             bytes += line.len();
         }
     }
+}
+
+fn socket(address: Option<SocketAddr>) -> Result<TcpStream> {
+    let address = address.ok_or_else(|| Error::other("an address is missing"))?;
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }

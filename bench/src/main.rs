@@ -1,8 +1,11 @@
 //! The load generator behind scripts/bench: plain sockets, so that the same bytes go to every peer.
 //!
-//! It prints `name value` lines; scripts/bench.py runs the peers in turn and computes the ratios.
+//! It prints `name value` lines; scripts/bench.py runs the peers in turn and computes the ratios. Before the measured part
+//! it prints `prepared`, after it `worked`, and waits each time for a line on standard input or its end, so that the caller
+//! can look at the server.
 
 mod client;
+mod sink;
 mod workloads;
 
 use std::net::SocketAddr;
@@ -12,16 +15,26 @@ use clap::{Parser, ValueEnum};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Workload {
+    /// Each user once, one after the other: log in, select, append one message; log in by POP. So that mailboxes exist.
+    Warm,
     /// SMTP in: until the last 250, and until the last message lies in its mailbox.
     Smtp,
+    /// SMTP in for another host, until a server inside this program (`--sink`) has each message.
+    Relay,
     /// IMAP APPEND.
     Append,
     /// IMAP as a client does it: log in, select, list, read, flag, log out.
     Imap,
     /// POP: log in, UIDL, RETR of everything, QUIT.
     Pop,
-    /// IMAP sessions that are selected and idle, until standard input ends.
+    /// POP: log in, RETR and DELE of everything, QUIT; the messages are put there before.
+    PopDelete,
+    /// IMAP sessions that are selected and idle.
     Idle,
+    /// The same inside TLS.
+    IdleTls,
+    /// SMTP sessions that said EHLO.
+    IdleSmtp,
     /// Fills one mailbox of `u<clients>` by all clients, then SELECT and FETCH of everything.
     Large,
     /// No server: as many files of this size, each with its own fdatasync, by as many threads.
@@ -38,13 +51,26 @@ pub struct Plan {
     #[arg(long)]
     imap: Option<SocketAddr>,
     #[arg(long)]
+    imaps: Option<SocketAddr>,
+    #[arg(long)]
     pop: Option<SocketAddr>,
+    /// With `relay`: where the server that takes everything listens.
+    #[arg(long)]
+    sink: Option<SocketAddr>,
+    /// With `idle-tls`: the authority that is believed (PEM).
+    #[arg(long)]
+    authority: Option<std::path::PathBuf>,
     /// Domain of the recipients.
     #[arg(long, default_value = "example.test")]
     domain: String,
-    /// Clients at a time; client n is the user `u<n>` with the password `pw-u<n>`.
+    /// Clients at a time; client n is the user `u<first + n>` with the password `pw-u<first + n>`.
     #[arg(long, default_value_t = 10)]
     clients: usize,
+    #[arg(long, default_value_t = 0)]
+    first: usize,
+    /// With `imap` and `pop`: sessions of each client, one after the other.
+    #[arg(long, default_value_t = 5)]
+    passes: usize,
     /// Messages of all clients together.
     #[arg(long, default_value_t = 1000)]
     messages: usize,
@@ -59,12 +85,17 @@ pub struct Plan {
 fn main() -> ExitCode {
     let plan = Plan::parse();
     let done = match plan.workload {
-        Workload::Smtp => workloads::smtp(&plan),
-        Workload::Append => workloads::append(&plan),
-        Workload::Imap => workloads::imap(&plan),
-        Workload::Pop => workloads::pop(&plan),
-        Workload::Idle => workloads::idle(&plan),
-        Workload::Large => workloads::large(&plan),
+        Workload::Warm => workloads::imap::warm(&plan),
+        Workload::Smtp => workloads::smtp::smtp(&plan),
+        Workload::Relay => workloads::smtp::relay(&plan),
+        Workload::Append => workloads::imap::append(&plan),
+        Workload::Imap => workloads::imap::imap(&plan),
+        Workload::Pop => workloads::pop::pop(&plan),
+        Workload::PopDelete => workloads::pop::pop_delete(&plan),
+        Workload::Idle => workloads::idle::idle(&plan),
+        Workload::IdleTls => workloads::idle::idle_tls(&plan),
+        Workload::IdleSmtp => workloads::idle::idle_smtp(&plan),
+        Workload::Large => workloads::imap::large(&plan),
         Workload::Disk => workloads::disk(&plan),
     };
     match done {
