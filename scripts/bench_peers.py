@@ -36,10 +36,10 @@ def wait_for(what, condition):
         time.sleep(0.02)
 
 
-def answers(port):
+def answers(port, greets=True):
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as one:
-            return bool(one.recv(1))
+            return not greets or bool(one.recv(1))
     except OSError:
         return False
 
@@ -223,8 +223,8 @@ service lmtp {{
     def start(self):
         run("dovecot", "-c", self.dovecot)
         run("postfix", "-c", self.postfix, "start")
-        for name in ("smtp", "imap", "pop"):
-            wait_for("Postfix or Dovecot did not start", lambda: answers(self.ports[name]))
+        for name in ("smtp", "imap", "imaps", "pop"):
+            wait_for("Postfix or Dovecot did not start", lambda: answers(self.ports[name], greets=name != "imaps"))
 
     def pid_files(self):
         return self.dovecot_run / "master.pid", self.queue / "pid" / "master.pid"
