@@ -12,6 +12,8 @@ import functools
 import os
 import pathlib
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +30,7 @@ PATIENCE_SECONDS = 60 if SHORT else 300
 SYNC_CALLS = "fsync,fdatasync,sync_file_range,msync,sync,syncfs"
 # Messages that are appended for a peer that takes none by SMTP.
 FILLED = 40 if SHORT else 2000
+NEEDED_BYTES = (1 if SHORT else 4) << 30
 
 
 def descendants(roots):
@@ -244,6 +247,11 @@ def main():
     programs, rounds, output = pathlib.Path(sys.argv[1]), int(sys.argv[2]), pathlib.Path(sys.argv[3])
     packages = sys.argv[4:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped then, too
+    free = shutil.disk_usage(os.environ.get("BENCH_FOLDER") or tempfile.gettempdir()).free
+    if free < NEEDED_BYTES:
+        sys.exit(f"bench: {free >> 20} MiB are free for the servers' folders, {NEEDED_BYTES >> 20} are needed")
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a session is a descriptor, here and there
     plan = workloads(SHORT)
     peers = [Mailboat, PostfixDovecot] + ([Cyrus] if packages else [])
     results, floor, failures = {}, [], []
