@@ -4,7 +4,7 @@
 use std::fs;
 
 use black_box::instance::wait_for;
-use black_box::{Instance, Setup, Smtp, StubMta, World, run};
+use black_box::{Act, Instance, Setup, Smtp, Step, StubMta, World, run};
 
 const WITH_DSN: [&str; 5] = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE", "DSN"];
 
@@ -230,6 +230,32 @@ fn a_delay_is_reported_once_to_who_wants_to_know() {
     let before = attempts().unwrap();
     wait_for("more attempts", || (attempts()? > before + 2).then_some(()));
     instance.wait_for_messages("alice", 3);
+}
+
+/// X1: all that is too old is given up in one go, though its domain is dead and only one message found that out.
+#[test]
+fn a_dead_domain_gives_up_all_that_is_too_old_at_once() {
+    let world = World::new();
+    let mx = world.served("down.test", StubMta::new().on(Step::Greeting, &[Act::Close]));
+    let mut instance = world.setup().start();
+    for number in 0..10 {
+        send(&instance, "", &[&format!("x{number}@down.test")], "old");
+    }
+    wait_for("all to be deferred", || {
+        let control = fs::read_dir(instance.path("queue/control")).unwrap().count();
+        (control == 0).then_some(())
+    });
+    instance.stop("smtp");
+    let before = mx.seen().connections;
+    instance.set("service.smtp.deferredperiod", "2");
+    instance.set("service.smtp.maxqueuetime", "0");
+    instance.start_one("smtp");
+    instance.wait_for_messages("alice", 10);
+    assert_eq!(mx.seen().connections - before, 1, "one message asked");
+    assert!(text(&instance, "alice", 10).contains("Status: 4.4.7"));
+    wait_for("an empty queue", || {
+        run(&mut instance.tool("mailq")).contains("down.test").eq(&false).then_some(())
+    });
 }
 
 /// However often smtpd is killed, a success is told once. The report cannot leave the queue meanwhile.

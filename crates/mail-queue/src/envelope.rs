@@ -530,6 +530,23 @@ pub(crate) mod tests {
         }
 
         #[test]
+        fn every_step_is_read_as_it_was_written(text in ".*", via in proptest::option::of("[ -~]{1,30}"), kind in 0..4) {
+            let targets = vec![Target { address: "\"a > b\"@x.test".into(), via }];
+            let step = match kind {
+                0 => Step::Succeeded { success: Success::Delivered, text },
+                1 => Step::Failed { status: "5.1.1".into(), text },
+                2 => Step::Group(targets),
+                _ => Step::Ways(targets),
+            };
+            let mut expected = sample();
+            expected.recipients[1].notify = Some("success".into());
+            let written = expected.encode() + &step.encode(1, 7) + &Step::Warned.encode(1, 8);
+            expected.apply(1, step);
+            expected.apply(1, Step::Warned);
+            prop_assert_eq!(Envelope::decode(written.as_bytes()), Ok(expected));
+        }
+
+        #[test]
         fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
             let _ = Envelope::decode(&bytes);
             let mut behind = sample().encode().into_bytes();
