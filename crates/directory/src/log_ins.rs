@@ -23,6 +23,8 @@ use crate::{Authenticator, LogIn, Service};
 pub const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// How late those are answered who cannot be taken, so that they do not come again at once.
 pub const LATER_AFTER: Duration = Duration::from_secs(3);
+/// How much these threads give way to those who are in: hashes may keep every processor busy.
+const NICE: i32 = 10;
 /// Threads when nothing is set, at most.
 const THREADS_MAX: usize = 32;
 
@@ -198,6 +200,7 @@ impl Shared {
 
     /// The life of a thread.
     fn work(&self) {
+        let _ = os::process::give_way(NICE); // without it they are as quick as the others, and no more
         let mut line = self.line();
         while !line.stopped {
             let now = Instant::now();
