@@ -3,7 +3,7 @@
 //! The file is looked at once a second at most, by whoever asks. A file that cannot be read or parsed is logged, once, and
 //! the former content stays in use: an editor's slip does not lock everybody out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use server_log::{Category, Log};
 
+use crate::dynamic::{Query, URL_ATTRIBUTES, URLS_MAX};
 use crate::entry::{Entry, Kind};
 use crate::ldif::{self, Record};
 use crate::{Directory, DirectoryError, Found, Result, password};
@@ -27,6 +28,8 @@ const SHARED_TOLD_MAX: usize = 10;
 pub struct Embedded {
     path: PathBuf,
     log: Log,
+    /// `nestedgroups`: whether the searches of dynamic groups find groups.
+    nested_groups: bool,
     content: RwLock<Arc<Content>>,
     looked: Mutex<Looked>,
 }
@@ -72,11 +75,43 @@ impl Embedded {
         let directory = Embedded {
             path: path.to_owned(),
             log,
+            nested_groups: true,
             content: RwLock::new(Arc::new(content)),
             looked: Mutex::new(Looked { at: Instant::now(), stamp, missing: false }),
         };
         directory.tell_shared();
         Ok(directory)
+    }
+
+    /// Whether groups inside dynamic groups are members (`nestedgroups`).
+    #[must_use]
+    pub fn nesting_groups(mut self, nested: bool) -> Embedded {
+        self.nested_groups = nested;
+        self
+    }
+
+    /// A group with the members that its searches find. One that cannot be told whole is no answer, as with LDAP.
+    fn whole(&self, content: &Content, found: Found) -> Result<Found> {
+        let Found::One(entry) = &found else { return Ok(found) };
+        let urls = URL_ATTRIBUTES.iter().filter_map(|name| entry.attributes.get(*name));
+        let urls: Vec<&String> = urls.flatten().collect();
+        if entry.kind != Kind::Group || urls.is_empty() {
+            return Ok(found);
+        }
+        let told =
+            |why: &str| DirectoryError::Unavailable(format!("group {}: {why}", base::escape(&entry.mail)));
+        if urls.len() > URLS_MAX {
+            return Err(told("it has too many searches"));
+        }
+        let mut group = Entry::clone(entry);
+        let mut have: HashSet<String> = group.members.iter().map(|address| address.to_lowercase()).collect();
+        for url in urls {
+            let addresses = content
+                .search(url, self.nested_groups)
+                .map_err(|why| told(&format!("{}: {why}", base::escape(url))))?;
+            group.members.extend(addresses.into_iter().filter(|address| have.insert(address.to_lowercase())));
+        }
+        Ok(Found::One(Arc::new(group)))
     }
 
     /// A line for each uid and address that several entries have.
@@ -214,6 +249,16 @@ impl Content {
         lines
     }
 
+    /// The addresses of what an LDAP URL finds.
+    fn search(&self, url: &str, groups: bool) -> std::result::Result<Vec<String>, String> {
+        let query = Query::parse(url)?;
+        let people = self.people.iter().map(|person| &person.entry);
+        let wanted = |entry: &&Arc<Entry>| {
+            (groups || entry.kind == Kind::User) && query.finds(&normal_dn(&entry.dn), &entry.attributes)
+        };
+        Ok(people.filter(wanted).map(|entry| entry.mail.clone()).collect())
+    }
+
     fn found(&self, places: Option<&Vec<usize>>) -> Found {
         match places.map(Vec::as_slice) {
             None | Some([]) => Found::Nobody,
@@ -263,11 +308,15 @@ impl Directory for Embedded {
         let address = address.to_lowercase();
         let exact = content.found(content.by_address.get(&address));
         if !matches!(exact, Found::Nobody) {
-            return Ok(exact);
+            return self.whole(&content, exact);
         }
         // `@domain` as an alternate address takes whatever nobody else has.
         let everything = address.rfind('@').map(|at| &address[at..]);
-        Ok(content.found(everything.and_then(|domain| content.by_address.get(domain))))
+        self.whole(&content, content.found(everything.and_then(|domain| content.by_address.get(domain))))
+    }
+
+    fn addresses_at(&self, url: &str) -> Result<Vec<String>> {
+        self.content().search(url, true).map_err(DirectoryError::Unavailable)
     }
 
     fn by_uid(&self, uid: &str) -> Result<Found> {
@@ -354,6 +403,40 @@ uniqueMember: uid=gone,ou=People,o=example.test
             Found::One(entry) => entry,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn dynamic_groups_consist_of_what_their_searches_find() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("directory.ldif");
+        let group = |name: &str, url: &str| {
+            format!(
+                "\ndn: cn={name},o=example.test\nobjectClass: mailGroup\nmail: {name}@example.test\n{url}\n"
+            )
+        };
+        let people = "memberURL: ldap:///ou=People,o=example.test?mail?sub?(cn=*)";
+        let text = [
+            FILE.to_owned(),
+            group("people", &format!("{people}\nuniqueMember: uid=bob,ou=People,o=example.test")),
+            group("all", "mgrpDeliverTo: ldap:///o=example.test??sub?(|(uid=bob)(mail=people@*))"),
+            group("wrong", "memberURL: ldap://other.test/o=example.test"),
+        ]
+        .concat();
+        fs::write(&path, text).unwrap();
+        let members =
+            |directory: &Embedded, name: &str| match directory.by_address(&format!("{name}@example.test")) {
+                Ok(Found::One(group)) => Ok(group.members.clone()),
+                Ok(other) => panic!("{other:?}"),
+                Err(why) => Err(why.to_string()),
+            };
+        let directory = Embedded::open(&path, Log::discard()).unwrap();
+        assert!(members(&directory, "people").unwrap().contains(&"alice@example.test".to_owned()));
+        assert!(members(&directory, "all").unwrap().contains(&"people@example.test".to_owned()));
+        assert!(members(&directory, "wrong").unwrap_err().contains("another server"));
+        let users_only = directory.nesting_groups(false);
+        assert!(!members(&users_only, "all").unwrap().contains(&"people@example.test".to_owned()));
+        let found = users_only.addresses_at("ldap:///uid=alice,ou=People,o=example.test").unwrap();
+        assert_eq!(found, ["alice@example.test"]);
     }
 
     #[test]

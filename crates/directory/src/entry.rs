@@ -91,8 +91,8 @@ impl Entry {
             program: option("program"),
         };
         let status = |name: &str| first(name).is_none_or(|status| status.eq_ignore_ascii_case("active"));
-        let mut members = all("mgrprfc822mailmember");
-        members.extend(all("rfc822mailmember"));
+        let written = [all("mgrprfc822mailmember"), all("rfc822mailmember")].concat();
+        let members = written.iter().map(|member| member_address(member).to_owned()).collect();
         Some(Entry {
             dn: dn.to_owned(),
             kind,
@@ -137,6 +137,13 @@ impl Entry {
     }
 }
 
+/// The address of `joe@example.org%Joe User`, as the original writes members whose name it knows.
+fn member_address(member: &str) -> &str {
+    let member = member.trim();
+    let named = member.find('@').and_then(|at| member[at..].find('%').map(|behind| at + behind));
+    named.map_or(member, |end| member[..end].trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +177,20 @@ mod tests {
         assert!(![Service::Pop, Service::Smtp, Service::Http].iter().any(|service| some.may_use(*service)));
         let inactive = [&user[..], &[("mailuserstatus", "inactive")]].concat();
         assert!(!entry(&inactive).unwrap().may_use(Service::Imap));
+    }
+
+    #[test]
+    fn members_may_carry_their_names() {
+        for (written, address) in [
+            ("joe@a.example%Joe User", "joe@a.example"),
+            (" joe@a.example ", "joe@a.example"),
+            ("joe%b@a.example", "joe%b@a.example"),
+            ("joe", "joe"),
+        ] {
+            let group =
+                [("objectclass", "mailGroup"), ("mail", "g@a.example"), ("mgrprfc822mailmember", written)];
+            assert_eq!(entry(&group).unwrap().members, [address]);
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod runtime;
 mod servers;
 mod settings;
 mod timing;
-mod url;
+pub(crate) mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -194,6 +194,10 @@ impl Directory for LdapDirectory {
 
     fn forget(&self, message: &str) {
         self.kept.forget(message);
+    }
+
+    fn addresses_at(&self, url: &str) -> Result<Vec<String>> {
+        members::addresses_at(&self.pool, self.settings(), url)
     }
 
     fn by_uid(&self, uid: &str) -> Result<Found> {

@@ -8,6 +8,7 @@
 pub mod authenticator;
 mod bounded;
 pub mod domains;
+mod dynamic;
 pub mod edit;
 pub mod embedded;
 pub mod entry;
@@ -22,7 +23,7 @@ pub mod schema;
 use std::fmt;
 use std::sync::Arc;
 
-use server_config::parameters::local;
+use server_config::parameters::{local, service_smtp_modules};
 use server_config::{Config, Instance};
 use server_log::Log;
 
@@ -95,6 +96,12 @@ pub trait Directory: Send + Sync {
 
     /// The message needs no more look-ups.
     fn forget(&self, _message: &str) {}
+
+    /// The addresses of the users and groups that an LDAP URL (RFC 4516) finds in this directory; one of another is an
+    /// error.
+    fn addresses_at(&self, _url: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// The user with this uid, in any case.
     fn by_uid(&self, uid: &str) -> Result<Found>;
@@ -181,5 +188,6 @@ pub fn open(config: &Config, instance: &Instance, log: &Log) -> Result<Arc<dyn D
     }
     let set = config.get(&local::DIRECTORY_LDIF);
     let path = if set.is_empty() { instance.directory_ldif() } else { instance.root().join(set) };
-    Ok(Arc::new(Embedded::open(&path, log.clone())?))
+    let nested = config.get(&service_smtp_modules::NESTED_GROUPS);
+    Ok(Arc::new(Embedded::open(&path, log.clone())?.nesting_groups(nested)))
 }

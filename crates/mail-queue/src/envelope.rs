@@ -121,6 +121,8 @@ pub struct Envelope {
     pub last_error: String,
     /// Not tried until somebody releases it.
     pub held: bool,
+    /// Of a copy: the addresses by whose members or forwardings it came, the last one first.
+    pub through: Vec<String>,
 }
 
 /// Why bytes are no envelope.
@@ -167,6 +169,7 @@ impl Envelope {
             next_attempt: 0,
             last_error: String::new(),
             held: false,
+            through: Vec::new(),
         }
     }
 
@@ -269,6 +272,9 @@ impl Envelope {
             }
             line("Recipient", &value);
         }
+        for address in &self.through {
+            let _ = writeln!(text, "Through: {}", escape(&format!("<{address}>")));
+        }
         let crc = base::crc32(text.as_bytes());
         let _ = writeln!(text, "End: {crc:08x}");
         text
@@ -338,6 +344,10 @@ fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
                 sender_seen = true;
             }
             "Recipient" => envelope.recipients.push(recipient(&value)?),
+            "Through" => {
+                let address = in_angles(&value).ok_or(EnvelopeError::Line("Through"))?.0;
+                envelope.through.push(address.to_owned());
+            }
             _ => {} // of a later version
         }
     }
@@ -399,6 +409,7 @@ pub(crate) mod tests {
         envelope.host_from = "client [127.0.0.1]".into();
         envelope.auth_sender = Some("alice".into());
         envelope.sender = Some("alice@example.org".into());
+        envelope.through = vec!["staff@example.org".into(), "all@example.org".into()];
         envelope.recipients = vec![
             Recipient {
                 address: "bob@example.org".into(),

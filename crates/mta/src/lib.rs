@@ -13,6 +13,7 @@ pub mod commands;
 pub mod deferred;
 pub mod flight;
 pub mod flow;
+pub mod group_rules;
 pub mod local;
 pub mod local_form;
 pub mod local_settings;

@@ -88,6 +88,12 @@ pub struct Settings {
     pub envelope_rewrite: i64,
     /// `routingattribute`, lower case.
     pub routing_attribute: String,
+    /// `addresentfrom` (S37)
+    pub resent_from: bool,
+    /// `adddeliveredto`
+    pub delivered_to: bool,
+    /// `service.smtp.smtp-router.maxrecipients`: recipients of one copy of a message to a group.
+    pub copy_recipients_max: usize,
     pub remote: Remote,
     pub hops_exceeded: Actions,
     pub quota_exceeded: Actions,
@@ -125,6 +131,10 @@ impl Settings {
                 config.get(&service_smtp::ERROR_HANDLER_MIN_RUN_COUNT),
                 config.get(&service_smtp::ERROR_HANDLER_LOG),
             ),
+            resent_from: config.get(&service_smtp::ADD_RESENT_FROM),
+            delivered_to: config.get(&service_smtp_modules::ADD_DELIVERED_TO),
+            copy_recipients_max: usize::try_from(config.get(&service_smtp_modules::ROUTER_MAX_RECIPIENTS))
+                .unwrap_or(usize::MAX),
             hops_exceeded: Actions(config.get(&service_smtp::HOPCOUNTEXCEED_ACTIONS)),
             quota_exceeded: Actions(config.get(&service_smtp::QUOTAEXCEED_ACTIONS)),
             local: LocalSettings::from_config(config),

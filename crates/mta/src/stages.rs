@@ -2,7 +2,9 @@
 
 pub mod account_handler;
 pub mod autoreply_handler;
+pub mod copies;
 pub mod error_handler;
+pub mod groups;
 pub mod mailbox_deliver;
 pub mod prog_deliver;
 pub mod smtp_deliver;

@@ -173,7 +173,7 @@ impl Work {
         }
     }
 
-    /// The addresses a recipient was made from, itself first.
+    /// The addresses a recipient was made from, itself first; those by which the message came here as a copy last.
     pub fn ancestry(&self, place: usize) -> Vec<String> {
         let recipients = &self.entry.envelope.recipients;
         let mut addresses = Vec::new();
@@ -184,6 +184,7 @@ impl Work {
             let above = recipient.from.and_then(|number| number.checked_sub(1));
             at = above.filter(|above| at.is_some_and(|place| *above < place));
         }
+        addresses.extend(self.entry.envelope.through.iter().cloned());
         addresses
     }
 }

@@ -15,6 +15,7 @@ use super::pool::Pool;
 use super::runtime::Failure;
 use super::settings::Settings;
 use super::url::{self, LdapUrl};
+use crate::dynamic::{URL_ATTRIBUTES, URLS_MAX};
 use crate::{DirectoryError, Entry, Kind, Result};
 
 /// Members of one group.
@@ -23,10 +24,6 @@ const MEMBERS_MAX: usize = 100_000;
 const AT_ONCE: usize = 64;
 /// Entries of a page of a dynamic group's search.
 const PAGE: usize = 500;
-/// Searches of one dynamic group.
-const URLS_MAX: usize = 20;
-/// Attributes that hold them: Netscape's, and that of groupOfURLs.
-const URL_ATTRIBUTES: [&str; 2] = ["mgrpdeliverto", "memberurl"];
 
 /// Adds to `group.members`. Users are left as they are.
 ///
@@ -62,6 +59,20 @@ pub fn add_members(pool: &Pool, settings: &Settings, group: &mut Entry) -> Resul
     let mut have: HashSet<String> = group.members.iter().map(|address| address.to_lowercase()).collect();
     group.members.extend(found.into_iter().filter(|address| have.insert(address.to_lowercase())));
     Ok(())
+}
+
+/// The addresses of the users and groups that a URL finds.
+///
+/// # Errors
+/// As the directory's; the URL cannot be used, or finds too much.
+pub fn addresses_at(pool: &Pool, settings: &Settings, text: &str) -> Result<Vec<String>> {
+    let told = |why: String| DirectoryError::Unavailable(format!("{}: {why}", base::escape(text)));
+    let url = usable(text, settings).map_err(told)?;
+    let found = pool.with(Purpose::Searches, |connection| searched(connection, settings, &url))?;
+    match found.len() {
+        0..=MEMBERS_MAX => Ok(found),
+        _ => Err(told("it finds too many".into())),
+    }
 }
 
 /// A URL of this directory. Another server is not asked.

@@ -1,10 +1,11 @@
-//! account-handler: who a recipient is. Users, alternate addresses, forwarding, groups, nobody.
+//! account-handler: who a recipient is. Users, alternate addresses, forwarding, nobody; groups are in [`groups`].
 //!
 //! Forwarding and groups make new recipients in the same envelope, recorded before they are delivered to. A user that
 //! forwards and keeps a copy is among the new ones again; whoever is met a second time on the way is delivered to
 //! directly, so that forwarding in a circle ends in a mailbox. The ways of an account that has several (a mailbox and a
 //! program, a vacation) become recipients of their own likewise.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use directory::{DirectoryError, Entry as Account, Found, Kind};
@@ -12,11 +13,12 @@ use mail_queue::{Step, Target};
 use server_log::Category;
 
 use crate::mta::Desk;
+use crate::stages::{copies, groups};
 use crate::ways::{self, Way};
 use crate::work::{Route, Work};
 
 /// Forwardings and groups one behind the other at most.
-const CHAIN_MAX: usize = 20;
+pub const CHAIN_MAX: usize = 20;
 
 /// Resolves every recipient that waits, those that come up on the way included.
 pub fn run(desk: &Desk, work: &mut Work) {
@@ -34,6 +36,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
         }
         place += 1;
     }
+    copies::run(desk, work);
     desk.directory.forget(work.entry.envelope.id.as_str()); // S56
     if desk.settings.account_handler.log {
         let envelope = &work.entry.envelope;
@@ -45,6 +48,9 @@ pub fn run(desk: &Desk, work: &mut Work) {
 }
 
 fn resolve(desk: &Desk, work: &mut Work, place: usize) {
+    if copies::is_member(work, place) {
+        return; // gets a copy when all are known
+    }
     let address = work.entry.envelope.recipients[place].address.clone();
     let Some((local, domain)) = address.rsplit_once('@') else {
         return work.fail(place, "5.1.3", "the address has no domain");
@@ -63,14 +69,17 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
             work.delay(format!("{address} is the address of {count} entries of the directory"));
         }
         Ok((Found::One(account), folder)) => match account.kind {
-            Kind::Group => expand_group(desk, work, place, &account),
+            Kind::Group => groups::run(desk, work, place, &account),
             Kind::User => user(desk, work, place, account, folder),
         },
     }
 }
 
 /// The entry of an address, and the sub-address when it has one.
-fn find(
+///
+/// # Errors
+/// As the directory's.
+pub fn find(
     desk: &Desk,
     message: &str,
     local: &str,
@@ -107,7 +116,7 @@ fn user(desk: &Desk, work: &mut Work, place: usize, account: Arc<Account>, folde
         if account.delivery.mailbox {
             to.insert(0, account.mail.clone());
         }
-        return expand(desk, work, place, to, &account.mail, false);
+        return expand(desk, work, place, to, &account.mail, Stands::Forwarding);
     }
     if !ways.iter().any(ways::delivers) {
         return work.fail(place, "5.2.4", "the forwardings go in a circle");
@@ -152,12 +161,12 @@ fn split(desk: &Desk, work: &mut Work, place: usize, forward: &[String], ways: V
             targets.push(Target { address, via });
         }
     }
-    targets.extend(unmet.new.into_iter().map(|address| Target { address, via: None }));
+    targets.extend(self::targets(work, unmet.new, desk.settings.delivered_to));
     // What is no delivery comes last: the first answers for the address that the sender knows (RFC 3461 §5.2.7).
     let answer = Way::AutoReply.encode();
     let is_answer = |target: &Target| target.via.as_ref() == Some(&answer);
     targets.sort_by_key(is_answer);
-    let own = targets.first().is_some_and(|first| first.via.is_some());
+    let own = targets.first().is_some_and(|first| first.via.as_deref().is_some_and(|via| via != copies::MEMBER));
     let alone = targets.iter().filter(|target| !is_answer(target)).count() == 1;
     let wanted = targets.len();
     let step = if own || alone { Step::Ways(targets) } else { told(work, place, targets) };
@@ -194,35 +203,51 @@ fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Accoun
         // It would come back to us: the router's to say where it goes.
         return work.routes.push((place, Route::Elsewhere));
     }
-    expand(desk, work, place, vec![to], "", false);
+    expand(desk, work, place, vec![to], "", Stands::Forwarding);
 }
 
-fn expand_group(desk: &Desk, work: &mut Work, place: usize, group: &Account) {
-    if work.ancestry(place).len() > CHAIN_MAX {
-        return work.fail(place, "5.2.4", "too many groups one inside the other");
-    }
-    if group.members.is_empty() {
-        return work.fail(place, "5.1.1", "the group has no members");
-    }
-    expand(desk, work, place, group.members.clone(), "", true);
+/// What an address stands for others by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    Forwarding,
+    /// A group; whether its members get a copy.
+    Group { copied: bool },
 }
 
 /// Puts addresses in a recipient's place. Those that have the message already are left out, but for `own`. One address, or
 /// `own` among them, answers for the one that the sender knows; a group does not (RFC 3461 §5.2.7).
-fn expand(desk: &Desk, work: &mut Work, place: usize, to: Vec<String>, own: &str, is_group: bool) {
+pub fn expand(desk: &Desk, work: &mut Work, place: usize, to: Vec<String>, own: &str, stands: Stands) {
     let unmet = unmet(desk, work, place, to, own);
     if unmet.new.is_empty() && !unmet.others {
         // Nobody would have it, and nobody would know.
         return work.fail(place, "5.2.4", "the forwardings or groups go in a circle");
     }
     let wanted = unmet.new.len();
+    let is_group = stands != Stands::Forwarding;
+    let copied = stands == Stands::Group { copied: true } || (!is_group && desk.settings.delivered_to);
     let answers = !is_group && (wanted == 1 || unmet.new.iter().any(|one| one.eq_ignore_ascii_case(own)));
-    let step = if answers {
-        Step::Expanded(unmet.new)
-    } else {
-        told(work, place, unmet.new.into_iter().map(|address| Target { address, via: None }).collect())
-    };
+    let targets = targets(work, unmet.new, copied);
+    let step = if answers { Step::Ways(targets) } else { told(work, place, targets) };
     replace(work, place, step, wanted);
+}
+
+/// Who takes a place, with a copy or not. Who was written to, and whose place was taken by nobody, is met again in this envelope
+/// only, so that nothing is done twice.
+fn targets(work: &Work, addresses: Vec<String>, copied: bool) -> Vec<Target> {
+    let known = by_address(work);
+    let via = |address: &str| {
+        (copied && !known.contains_key(&address.to_ascii_lowercase())).then(|| copies::MEMBER.to_owned())
+    };
+    addresses.into_iter().map(|address| Target { via: via(&address), address }).collect()
+}
+
+/// The places of each address, in lower case.
+fn by_address(work: &Work) -> HashMap<String, Vec<usize>> {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, recipient) in work.entry.envelope.recipients.iter().enumerate() {
+        places.entry(recipient.address.to_ascii_lowercase()).or_default().push(place);
+    }
+    places
 }
 
 /// What is left of the addresses that are to take a recipient's place.
@@ -235,28 +260,29 @@ struct Unmet {
 /// The addresses that are no recipients yet, and `own`. One without a domain is in the default one. One that the recipient
 /// was made from is left out: it would go in a circle.
 fn unmet(desk: &Desk, work: &Work, place: usize, to: Vec<String>, own: &str) -> Unmet {
-    let ancestry = work.ancestry(place);
+    let lower = |address: &String| address.to_ascii_lowercase();
+    let ancestry: HashSet<String> = work.ancestry(place).iter().map(lower).collect();
+    let there = by_address(work);
+    let mut seen = HashSet::new();
     let mut unmet = Unmet { new: Vec::new(), others: false };
     for mut address in to {
         if !address.contains('@') {
             address = format!("{}@{}", address.trim(), desk.settings.domains.default_domain());
         }
-        let known = |other: &str| other.eq_ignore_ascii_case(&address);
-        let is_own = !own.is_empty() && known(own);
-        if unmet.new.iter().any(|other| known(other)) {
+        let key = lower(&address);
+        if seen.contains(&key) {
             continue;
         }
-        if !is_own {
-            if ancestry.iter().any(|other| known(other)) {
+        if own.is_empty() || !address.eq_ignore_ascii_case(own) {
+            if ancestry.contains(&key) {
                 continue;
             }
-            let recipients = work.entry.envelope.recipients.iter().enumerate();
-            let mut there = recipients.filter(|(_, one)| known(&one.address));
-            if there.any(|(at, _)| work.is_served(at)) {
+            if there.get(&key).is_some_and(|places| places.iter().any(|place| work.is_served(*place))) {
                 unmet.others = true;
                 continue;
             }
         }
+        seen.insert(key);
         unmet.new.push(address);
     }
     unmet
