@@ -23,6 +23,23 @@ pub fn header_field<'h>(header: &'h [u8], name: &str) -> Option<&'h [u8]> {
     header_fields(header).find(|(one, _)| one.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
 }
 
+/// The fields of a header with their folded lines and line ends, whatever they are, and the empty line: every byte of it.
+pub fn raw_fields(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = header;
+    std::iter::from_fn(move || {
+        let mut end = 0;
+        while end < rest.len() {
+            end = memchr::memchr(b'\n', &rest[end..]).map_or(rest.len(), |at| end + at + 1);
+            if !matches!(rest.get(end), Some(b' ' | b'\t')) {
+                break;
+            }
+        }
+        let (field, behind) = rest.split_at(end);
+        rest = behind;
+        (!field.is_empty()).then_some(field)
+    })
+}
+
 /// Bytes of the first field with its continuations; nothing at the empty line or the end.
 fn field_end(rest: &[u8]) -> Option<usize> {
     if rest.is_empty() || rest.starts_with(b"\r\n") || rest.starts_with(b"\n") {

@@ -1,13 +1,17 @@
 //! The end of a content: envelope and message become a queue entry, and the client hears of it.
 
+use std::collections::HashMap;
+
 use connection::{Io, TlsState};
+use directory::{Found, Kind};
 use mail_queue::Envelope;
 use server_log::Category;
 use smtp_wire::{Decoder, Reply};
 
 use crate::header::date;
-use crate::receiving::{Receiving, Rules};
+use crate::receiving::{Receiving, Rewrite, Rules};
 use crate::replies;
+use crate::rewrite::{self, Place, Style};
 use crate::session::Session;
 use crate::state::{Client, Transaction};
 
@@ -40,7 +44,10 @@ impl Session {
         let rules = Rules {
             size_max: self.settings.message_size_max,
             mends_line_ends: ours || self.user.is_some(),
-            completes_header: ours.then(|| (self.settings.host_name.clone(), from)),
+            completes_header: ours.then(|| (self.settings.message_id_host.clone(), from)),
+            rewrites_header: (ours || self.user.is_some() || self.may_relay)
+                .then(|| self.rewriting(transaction))
+                .flatten(),
         };
         let trace = |id: &str| {
             (
@@ -49,6 +56,47 @@ impl Session {
             )
         };
         Receiving::begin(&self.desk.queue, rules, decoder, trace).map_err(|why| replies::queue_failed(&why))
+    }
+
+    /// What rewrites the header of one of ours, if anything is to be.
+    fn rewriting(&self, transaction: &Transaction) -> Option<Rewrite> {
+        let how = self.settings.rewriting;
+        let by_log_in = self.user.is_some() && (how.from_by_log_in || how.sender_by_log_in);
+        if how.style == Style::Never && !by_log_in {
+            return None;
+        }
+        let (settings, desk, user) = (self.settings.clone(), self.desk.clone(), self.user.clone());
+        let name = |found: &Found| match found {
+            Found::One(entry) if entry.kind == Kind::User => rewrite::common_name(entry),
+            _ => None,
+        };
+        let known: HashMap<String, Option<String>> =
+            transaction.found.iter().map(|(address, found)| (address.to_lowercase(), name(found))).collect();
+        Some(Box::new(move |header| {
+            let default = settings.domains.default_domain();
+            rewrite::rewrite(header, how, default, user.as_deref(), |address, place| {
+                let (_, domain) = address.rsplit_once('@')?;
+                if !settings.domains.contains(domain) {
+                    return None;
+                }
+                if let Some(user) = user.as_deref().filter(|user| user.has_address(address)) {
+                    return rewrite::common_name(user);
+                }
+                match known.get(&address.to_lowercase()) {
+                    Some(name) => name.clone(),
+                    // S32: the one look-up more. A directory that is down leaves the field as it is.
+                    None if place == Place::From => desk
+                        .log_ins
+                        .authenticator()
+                        .directory()
+                        .by_address(address)
+                        .ok()
+                        .as_ref()
+                        .and_then(name),
+                    None => None,
+                }
+            })
+        }))
     }
 
     /// The trace line (RFC 5321 §4.4). `for` only when there is one recipient, so that no Bcc is told (S86, S87).

@@ -10,6 +10,7 @@ pub mod header;
 pub mod listening;
 pub mod receiving;
 pub mod replies;
+pub mod rewrite;
 pub mod session;
 pub mod settings;
 pub mod state;

@@ -21,14 +21,18 @@ const LINE_BYTES_MAX: u64 = 512 << 10;
 const HOPS_MAX: u32 = 200;
 
 /// What the rules of the session say about this content.
-#[derive(Clone, Debug)]
 pub struct Rules {
     pub size_max: Option<u64>,
     /// Bare line ends are mended instead of refused: the client is one of ours.
     pub mends_line_ends: bool,
     /// Fields are added that are missing: host name, and the sender's address.
     pub completes_header: Option<(String, Option<String>)>,
+    /// Gives another header in the place of this one, if it is to be another.
+    pub rewrites_header: Option<Rewrite>,
 }
+
+/// See [`Rules::rewrites_header`].
+pub type Rewrite = Box<dyn FnOnce(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
 
 /// See the head of this file.
 pub struct Receiving {
@@ -155,6 +159,12 @@ impl Receiving {
         if let (Some((host, from)), Some(message)) = (&self.rules.completes_header, &self.message) {
             let added = header.missing_fields(message.id().as_str(), host, from.as_deref());
             self.write(added.as_bytes());
+        }
+        let rewritten =
+            self.rules.rewrites_header.take().filter(|_| begins).and_then(|act| act(&content[..end]));
+        if let Some(header) = rewritten {
+            self.write(&header);
+            return self.write(&content[end..]);
         }
         if !begins {
             self.write(b"\r\n"); // all of it is body, and stays apart from the trace lines

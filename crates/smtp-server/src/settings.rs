@@ -9,6 +9,8 @@ use directory::LocalDomains;
 use server_config::Config;
 use server_config::parameters::{local, service_smtp, service_smtp_modules};
 
+use crate::rewrite::{Rewriting, Style};
+
 /// Settings of the sessions. Ports and threads are in `listening`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -42,10 +44,16 @@ pub struct Settings {
     pub do_dsn: bool,
     pub do_auth: bool,
     pub own_address_only: bool,
+    /// `verifyrcpts`: whether RCPT asks the directory.
+    pub verify_recipients: bool,
     /// Bits of encryption that AUTH needs; loopback needs none unless it is -1.
     pub plaintext_min_cipher: Option<i64>,
     /// Whether a line is logged for each message (S25).
     pub log_messages: bool,
+    /// What Message-IDs that are added here end in: the host's name, or, with `hidehostname`, the domain.
+    pub message_id_host: String,
+    /// Of the headers of our own clients.
+    pub rewriting: Rewriting,
 }
 
 impl Settings {
@@ -55,8 +63,19 @@ impl Settings {
         let size = u64::try_from(config.get(&service_smtp::MAX_MESSAGE_SIZE)).unwrap_or(0);
         let domains = LocalDomains::from_config(config);
         let host = config.get(&local::HOST_NAME);
+        let host = if host.is_empty() { system_name() } else { host };
+        let hidden = config.get(&service_smtp_modules::HIDE_HOST_NAME);
+        let (to, cc) = Rewriting::to_and_cc(&config.get(&service_smtp_modules::REWRITE_TO_CC));
         Settings {
-            host_name: if host.is_empty() { system_name() } else { host },
+            message_id_host: if hidden { domains.default_domain().to_owned() } else { host.clone() },
+            rewriting: Rewriting {
+                style: Style::named(&config.get(&service_smtp::REWRITE_STYLE)),
+                to,
+                cc,
+                from_by_log_in: config.get(&service_smtp::REWRITE_FROM),
+                sender_by_log_in: config.get(&service_smtp::REWRITE_SENDER),
+            },
+            host_name: host,
             banner: config.get(&service_smtp::BANNER),
             domains,
             message_size_max: config.get(&service_smtp::ALLOW_SIZE).then_some(size),
@@ -83,6 +102,7 @@ impl Settings {
             allow_etrn: config.get(&service_smtp::ALLOW_ETRN),
             do_dsn: config.get(&service_smtp_modules::DO_DSN),
             do_auth: config.get(&service_smtp::DO_AUTH),
+            verify_recipients: config.get(&service_smtp_modules::VERIFY_RCPTS),
             own_address_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
             plaintext_min_cipher: config.get_set(&service_smtp::PLAINTEXT_MIN_CIPHER),
             log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use directory::{DirectoryError, Found, Kind};
-use mail_format::header::header_length;
+use mail_format::header::{header_length, raw_fields};
 use mail_queue::{Envelope, QueueError, QueueId, Recipient, Step};
 use server_log::Category;
 
@@ -185,7 +185,7 @@ fn write_changed(entry: &mail_queue::Entry, changes: &Changes, to: &mut impl Wri
     let (mut file, start) = open(entry)?;
     let header = &start[..header_length(&start)];
     to.write_all(changes.front.as_bytes())?;
-    for field in fields(header) {
+    for field in raw_fields(header) {
         if !changes.remove.iter().any(|name| is_named(field, name)) {
             to.write_all(field)?;
         }
@@ -210,23 +210,6 @@ pub fn open(entry: &mail_queue::Entry) -> io::Result<(File, Vec<u8>)> {
     Ok((file, start))
 }
 
-/// The fields of a header with their folded lines and ends, and the empty line.
-fn fields(header: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = header;
-    std::iter::from_fn(move || {
-        let mut end = 0;
-        while end < rest.len() {
-            end = memchr::memchr(b'\n', &rest[end..]).map_or(rest.len(), |at| end + at + 1);
-            if !matches!(rest.get(end), Some(b' ' | b'\t')) {
-                break;
-            }
-        }
-        let (field, behind) = rest.split_at(end);
-        rest = behind;
-        (!field.is_empty()).then_some(field)
-    })
-}
-
 fn is_named(field: &[u8], name: &str) -> bool {
     let start = field.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()));
     start && field[name.len()..].trim_ascii_start().first() == Some(&b':')
@@ -241,14 +224,14 @@ mod tests {
     fn a_field_is_removed_with_its_folded_lines() {
         let header = b"A: b\r\n c\r\nReply-To : x\r\n\ty\r\nReply-Total: z\r\n\r\n";
         let kept: Vec<u8> =
-            fields(header).filter(|field| !is_named(field, "reply-to")).flatten().copied().collect();
+            raw_fields(header).filter(|field| !is_named(field, "reply-to")).flatten().copied().collect();
         assert_eq!(kept, b"A: b\r\n c\r\nReply-Total: z\r\n\r\n");
     }
 
     proptest! {
         #[test]
         fn no_byte_of_a_header_is_lost(header in "[a-b: \r\n\t]{0,60}") {
-            let all: Vec<u8> = fields(header.as_bytes()).flatten().copied().collect();
+            let all: Vec<u8> = raw_fields(header.as_bytes()).flatten().copied().collect();
             prop_assert_eq!(all, header.into_bytes());
         }
     }

@@ -18,7 +18,7 @@ parameters! {
     ADD_DELIVERED_TO: Switch = "service.smtp.smtp-router.adddeliveredto", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether the original address is recorded in a header.";
     ENVELOPE_REWRITE: Count = "service.smtp.smtp-router.enveloperewritemethod", "1", 1, 7, false, Restart, Status::Active, "smtpd", "Sum of 1 local part at mailHost, 2 uid at mailHost, 4 the routing attribute.";
     ROUTING_ATTRIBUTE: Text = "service.smtp.smtp-router.routingattribute", "mailRoutingAddress", 0, 0, false, Restart, Status::Active, "smtpd", "The attribute that bit 4 of enveloperewritemethod uses.";
-    FALLBACK_SEARCH: Count = "service.smtp.smtp-router.fallbacksearchmethod", "3", 1, 7, false, Restart, Status::Active, "smtpd", "Sum of 1 local part is a uid, 2 without the host name, 4 vanity domains.";
+    FALLBACK_SEARCH: Count = "service.smtp.smtp-router.fallbacksearchmethod", "3", 1, 7, false, Restart, Status::NotYet("fallback searches"), "smtpd", "Sum of 1 local part is a uid, 2 without the host name, 4 vanity domains.";
     ROUTER_MAX_RECIPIENTS: Count = "service.smtp.smtp-router.maxrecipients", "500", 1, 1000000, false, Restart, Status::Active, "smtpd", "Recipients of one control file; a larger expansion is split.";
     NESTED_GROUPS: Switch = "service.smtp.smtp-router.nestedgroups", "yes", 0, 1, false, Restart, Status::Active, "all daemons", "Whether groups inside dynamic groups are expanded.";
     REWRITE_TO_CC: Text = "service.smtp.smtp-router.rewritetocc", "True, True", 0, 0, false, Restart, Status::Active, "smtpd", "Which of To and Cc are rewritten.";
