@@ -132,7 +132,7 @@ fn a_list_has_fields_and_an_envelope_sender_of_its_own_and_hears_of_failures() {
     let mut at_bob = [text(&instance, "bob", 1), text(&instance, "bob", 2)];
     at_bob.sort_by_key(|text| text.contains("Final-Recipient"));
     assert!(at_bob[0].contains("Reply-To: carol@example.test"), "the original is as it was: {}", at_bob[0]);
-    assert!(at_bob[1].contains("Final-Recipient: rfc822;nobody@example.test"), "{}", at_bob[1]);
+    assert!(at_bob[1].contains("Final-Recipient: rfc822; nobody@example.test"), "{}", at_bob[1]);
     assert_eq!(count(&instance, "carol"), 0, "the list's failures are not its writers'");
 }
 
