@@ -256,6 +256,31 @@ fn the_switches_of_the_ldap_librarys_cache_change_nothing() {
     assert_eq!(searches, [4, 4]);
 }
 
+/// S32: rewriting costs one look-up, for From; To and Cc are known from RCPT.
+#[test]
+fn header_rewriting_costs_one_look_up_for_from() {
+    for (style, searches) in [("never", 1), ("quoted", 2)] {
+        let mut site = site(1, |instance| {
+            instance.set("service.smtp.smtp-router.smtprewritestyle", style);
+            instance.set("local.service.smtp.smtp-accept.relaynetworks", "127.0.0.0/8");
+        });
+        for service in ["store", "smtp", "imap"] {
+            site.instance.start_one(service);
+        }
+        let mut smtp = site.instance.smtp();
+        smtp.ok("EHLO client.example.org");
+        let text = "From: alice\r\nTo: bob\r\nCc: admin, bob@example.test\r\n\r\nx\r\n";
+        smtp.send_message("a@example.org", &["bob@example.test"], text);
+        site.instance.wait_for_messages("bob", 1);
+        site.instance.wait_for_empty_queue();
+        let all = site.servers[0].searches();
+        let about = all
+            .iter()
+            .filter(|line| ["mail=alice", "mail=bob", "mail=admin"].iter().any(|name| line.contains(name)));
+        assert_eq!(about.count(), searches, "{style}: {all:#?}");
+    }
+}
+
 /// S56: each recipient is looked up once for a message, and again for the next one.
 #[test]
 fn a_message_costs_one_look_up_for_each_recipient() {
