@@ -166,7 +166,8 @@ fn split(desk: &Desk, work: &mut Work, place: usize, forward: &[String], ways: V
     let answer = Way::AutoReply.encode();
     let is_answer = |target: &Target| target.via.as_ref() == Some(&answer);
     targets.sort_by_key(is_answer);
-    let own = targets.first().is_some_and(|first| first.via.as_deref().is_some_and(|via| via != copies::MEMBER));
+    let own =
+        targets.first().is_some_and(|first| first.via.as_deref().is_some_and(|via| via != copies::MEMBER));
     let alone = targets.iter().filter(|target| !is_answer(target)).count() == 1;
     let wanted = targets.len();
     let step = if own || alone { Step::Ways(targets) } else { told(work, place, targets) };
@@ -211,7 +212,9 @@ fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Accoun
 pub enum Stands {
     Forwarding,
     /// A group; whether its members get a copy.
-    Group { copied: bool },
+    Group {
+        copied: bool,
+    },
 }
 
 /// Puts addresses in a recipient's place. Those that have the message already are left out, but for `own`. One address, or
