@@ -196,7 +196,6 @@ fn deferred_mail_is_tried_one_period_after_the_start_and_arrives() {
     let messages = mx.wait_for(5);
     assert_eq!(messages.len(), 5);
     wait_for("the folder to go", || deferred(&instance).is_empty().then_some(()));
-    assert!(mx.seen().connections < 5, "a connection is used again");
 }
 
 /// X1: after maxqueuetime the sender gets it back.
@@ -433,6 +432,25 @@ fn a_host_that_does_not_greet_in_time_is_given_up_and_the_message_waits() {
     let envelope = fs::read_to_string(&found[0]).unwrap();
     assert!(envelope.contains("greeting"), "{envelope}");
     assert_eq!(silent.seen().connections, 1);
+}
+
+/// What waits for a site goes over the connection that is there.
+#[test]
+fn a_connection_is_used_for_more_than_one_message() {
+    let world = World::new();
+    let address = world.host("mx.slow.test", 60);
+    world.dns.add("slow.test", "MX", 60, "10 mx.slow.test");
+    let patience = std::time::Duration::from_secs(3);
+    let mx = StubMta::new()
+        .at(address)
+        .on(Step::Greeting, &[Act::Wait(patience), Act::say("220 at last")])
+        .start();
+    let instance = world.setup().set("local.service.smtp.smtp-deliver.maxconnections", "2").start();
+    for number in 0..10 {
+        send(&instance, &[&format!("x{number}@slow.test")], "together");
+    }
+    assert_eq!(mx.wait_for(10).len(), 10);
+    assert!(mx.seen().connections <= 3, "{} connections", mx.seen().connections);
 }
 
 /// S25: whether smtp-deliver logs its messages.
