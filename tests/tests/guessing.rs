@@ -1,6 +1,7 @@
 //! Strangers who guess passwords on many connections: they hold up nobody, and get no further with many than with one.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use black_box::instance::{IMAP, POP, SUBMISSION};
@@ -34,13 +35,16 @@ fn guessers(instance: &Instance, count: usize, port: u16, guess: impl Fn(usize) 
 
 /// Asks again and again until `until` says that all guesses are answered; the longest that it took.
 fn slowest(mut ask: impl FnMut(), guessers: Vec<Wire>, is_answer: fn(&str) -> bool) -> Duration {
+    let (tell, told) = std::sync::mpsc::channel::<()>();
     let waiting = std::thread::spawn(move || {
         for mut wire in guessers {
             while !is_answer(&wire.line()) {}
         }
+        drop(tell);
     });
     let mut slowest = Duration::ZERO;
-    while !waiting.is_finished() {
+    // Not without a break: the processor is wanted for the answers.
+    while told.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
         let begin = Instant::now();
         ask();
         slowest = slowest.max(begin.elapsed());

@@ -24,7 +24,7 @@ pub const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// How late those are answered who cannot be taken, so that they do not come again at once.
 pub const LATER_AFTER: Duration = Duration::from_secs(3);
 /// How much these threads give way to those who are in: hashes may keep every processor busy.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 /// Threads when nothing is set, at most.
 const THREADS_MAX: usize = 32;
 
