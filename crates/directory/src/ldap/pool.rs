@@ -22,7 +22,7 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 /// Attempts of one operation.
 const ATTEMPTS: usize = 2;
 /// After so long a wait, a connection of the other purpose is closed.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// See the head of this file.
 pub struct Pool {
