@@ -7,6 +7,8 @@ mod condstore;
 mod esearch;
 #[path = "imap_extensions/list.rs"]
 mod list;
+#[path = "imap_extensions/multiappend.rs"]
+mod multiappend;
 #[path = "imap_extensions/objectid.rs"]
 mod objectid;
 #[path = "imap_extensions/qresync.rs"]

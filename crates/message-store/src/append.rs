@@ -73,9 +73,9 @@ pub enum Delivered {
 /// A message that a client is sending: straight to disk, nothing in memory. Dropped before [`Incoming::finish`], nothing
 /// happened.
 pub struct Incoming {
-    mailbox: Arc<Mailbox>,
-    path: PathBuf,
-    file: File,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
     buffer: Vec<u8>,
     written: u64,
 }
@@ -255,7 +255,7 @@ impl Incoming {
         self.written.saturating_add(self.buffer.len() as u64)
     }
 
-    fn write_buffer(&mut self) -> io::Result<()> {
+    pub(crate) fn write_buffer(&mut self) -> io::Result<()> {
         self.file.write_all(&self.buffer)?;
         self.written = self.written.saturating_add(self.buffer.len() as u64);
         self.buffer.clear();

@@ -1,19 +1,28 @@
-//! APPEND: a message straight from the connection to the disk (RFC 3501 §6.3.11), with APPENDUID (RFC 4315 §3).
+//! APPEND: messages straight from the connection to the disk (RFC 3501 §6.3.11), all or none (RFC 3502), with APPENDUID
+//! (RFC 4315 §3).
 //!
 //! The mailbox is asked for before the client is told to go on, so a refusal costs no transfer.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use base::clock;
-use message_store::{Incoming, NewMessage, Store, StoreError};
+use message_store::{Complete, Incoming, Mailbox, NewMessage, Store, StoreError};
 
 use crate::answer;
 use crate::flags;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
 
+/// Messages of one command.
+const MESSAGES_MAX: usize = 100;
+
 /// An APPEND whose literal is being received. Dropping it leaves nothing behind.
 pub struct Append {
+    mailbox: Arc<Mailbox>,
+    size_max: u64,
+    /// Messages before the present one.
+    complete: Vec<(Complete, NewMessage)>,
     incoming: Incoming,
     message: NewMessage,
     /// The first trouble while receiving: the rest of the literal is read and thrown away.
@@ -33,25 +42,32 @@ impl Append {
             Err(StoreError::NotFound) => return Err(Refusal::TryCreate),
             other => other?,
         };
-        if asked.literal.binary {
-            return Err(Refusal::UnknownCte); // RFC 3516 §4.4: BINARY is not offered
+        let message = check(asked.message, size_max)?;
+        let incoming = mailbox.begin_append()?;
+        Ok(Append { mailbox, size_max, complete: Vec::new(), incoming, message, refusal: None })
+    }
+
+    /// Another message of the same command is announced behind the one that was received.
+    ///
+    /// # Errors
+    /// The command is over; nothing was stored.
+    pub fn next(self, line: &[u8]) -> Result<Append, Refusal> {
+        let Append { mailbox, size_max, mut complete, incoming, message, refusal } = self;
+        if let Some(refusal) = refusal {
+            return Err(refusal);
         }
-        match asked.literal.size {
-            None => return Err(Refusal::Syntax("Number of a literal out of range")),
-            Some(size) if u64::from(size) > size_max => return Err(Refusal::MessageTooBig),
-            Some(_) => {}
+        let asked = imap_wire::command::append::next(line)?;
+        let is_empty = asked.literal.size == Some(0);
+        let next = check(asked, size_max)?;
+        if is_empty {
+            return Err(Refusal::Cannot("An empty message ends the command; nothing was stored"));
         }
-        if asked.flags.keywords.len() > answer::KEYWORDS_MAX {
-            return Err(Refusal::Limit("A mailbox has at most 64 keywords"));
+        if complete.len() + 1 >= MESSAGES_MAX {
+            return Err(Refusal::Limit("Too many messages in one APPEND; at most 100"));
         }
-        let message = NewMessage {
-            flags: flags::of_list(&asked.flags),
-            keywords: asked.flags.keywords,
-            internal_date_ns: asked
-                .date
-                .map_or_else(clock::unix_nanos, |seconds| seconds.saturating_mul(1_000_000_000)),
-        };
-        Ok(Append { incoming: mailbox.begin_append()?, message, refusal: None })
+        complete.push((incoming.complete()?, message));
+        let incoming = mailbox.begin_append()?;
+        Ok(Append { mailbox, size_max, complete, incoming, message: next, refusal: None })
     }
 
     /// Takes a piece of the message.
@@ -66,12 +82,42 @@ impl Append {
         }
     }
 
-    /// Makes the message durable; the response code: `[APPENDUID 38505 3955]`.
+    /// Makes the messages durable; the response code: `[APPENDUID 38505 3955]`.
     pub fn finish(self) -> Result<String, Refusal> {
         if let Some(refusal) = self.refusal {
             return Err(refusal);
         }
-        let appended = self.incoming.finish(self.message)?;
-        Ok(format!("APPENDUID {} {}", appended.uid_validity, appended.uid))
+        if self.complete.is_empty() {
+            let appended = self.incoming.finish(self.message)?;
+            return Ok(format!("APPENDUID {} {}", appended.uid_validity, appended.uid));
+        }
+        let mut messages = self.complete;
+        messages.push((self.incoming.complete()?, self.message));
+        let appended = self.mailbox.append_all(&messages)?;
+        let uids = answer::uid_set(appended.iter().map(|one| one.uid));
+        let uid_validity = appended.first().map_or(0, |one| one.uid_validity);
+        Ok(format!("APPENDUID {uid_validity} {uids}"))
     }
+}
+
+/// What the message is stored with, if it can be.
+fn check(asked: imap_wire::command::append::Message, size_max: u64) -> Result<NewMessage, Refusal> {
+    if asked.literal.binary {
+        return Err(Refusal::UnknownCte); // RFC 3516 §4.4: BINARY is not offered
+    }
+    match asked.literal.size {
+        None => return Err(Refusal::Syntax("Number of a literal out of range")),
+        Some(size) if u64::from(size) > size_max => return Err(Refusal::MessageTooBig),
+        Some(_) => {}
+    }
+    if asked.flags.keywords.len() > answer::KEYWORDS_MAX {
+        return Err(Refusal::Limit("A mailbox has at most 64 keywords"));
+    }
+    Ok(NewMessage {
+        flags: flags::of_list(&asked.flags),
+        keywords: asked.flags.keywords,
+        internal_date_ns: asked
+            .date
+            .map_or_else(clock::unix_nanos, |seconds| seconds.saturating_mul(1_000_000_000)),
+    })
 }

@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// The line behind the message of an APPEND, which must be empty: MULTIAPPEND is not offered.
+    /// The line behind a message of an APPEND: empty, or another message is announced (RFC 3502).
     fn append_ends(&mut self, appending: Appending, line: &[u8], io: &mut Io) -> Next {
         let Appending { tag, append } = appending;
         if line.is_empty() {
@@ -156,10 +156,19 @@ impl Session {
             });
             return self.finish(&tag, done, io);
         }
-        let refusal = Refusal::Syntax("Expected the end of the command behind the message");
-        match Literal::at_end(line) {
-            None => self.finish(&tag, Err(refusal), io),
-            Some(literal) => {
+        let Some(literal) = Literal::at_end(line) else {
+            let refusal = Refusal::Syntax("Expected the end of the command behind the message");
+            return self.finish(&tag, Err(refusal), io);
+        };
+        match append.next(line) {
+            Ok(append) => {
+                if literal.waits {
+                    io.output.push(b"+ Ready for the message\r\n");
+                }
+                self.doing = Doing::Appending(Box::new(Appending { tag, append }));
+                Next::Content(literal.size.unwrap_or(0).into())
+            }
+            Err(refusal) => {
                 let start = [&tag[..], b" APPEND"].concat();
                 self.announced(Box::new(Gathering::refused(start, refusal)), literal, true, io)
             }

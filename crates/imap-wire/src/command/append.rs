@@ -1,4 +1,5 @@
-//! `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal` (RFC 3501 §6.3.11).
+//! `append = "APPEND" SP mailbox 1*append-message`, `append-message = [SP flag-list] [SP date-time] SP literal`
+//! (RFC 3501 §6.3.11, RFC 3502 §6.3.11).
 //!
 //! The message itself is not looked at: what stands before it is read as soon as its literal is announced, so that a
 //! refusal costs no transfer.
@@ -9,10 +10,16 @@ use crate::literal::Literal;
 use crate::mailbox::{self, Mailbox};
 use crate::{date, words};
 
-/// What stands before the message.
+/// What stands before the first message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Append {
     pub mailbox: Mailbox,
+    pub message: Message,
+}
+
+/// What stands before each message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
     pub flags: FlagList,
     /// Seconds since 1970, if the client named a date.
     pub date: Option<i64>,
@@ -47,10 +54,31 @@ pub fn parse(bytes: &[u8]) -> Result<AppendHead, SyntaxError> {
         return Ok(AppendHead::Argument);
     }
     let mailbox = mailbox::mailbox(&mut cursor)?;
+    let (flags, date) = flags_and_date(&mut cursor)?;
+    at_literal(&cursor, before.len())?;
+    Ok(AppendHead::Message(Append { mailbox, message: Message { flags, date, literal } }))
+}
+
+/// Reads what stands before another message of the same APPEND (RFC 3502), up to its literal.
+///
+/// # Errors
+/// As [`parse`].
+pub fn next(line: &[u8]) -> Result<Message, SyntaxError> {
+    let mut cursor = Cursor::new(line);
+    let Some((before, literal)) = Literal::split(line) else {
+        return cursor.error("the end of the command or another message");
+    };
+    let (flags, date) = flags_and_date(&mut cursor)?;
+    at_literal(&cursor, before.len())?;
+    Ok(Message { flags, date, literal })
+}
+
+/// `[SP flag-list] [SP date-time] SP`
+fn flags_and_date(cursor: &mut Cursor<'_>) -> Parsed<(FlagList, Option<i64>)> {
     cursor.space()?;
     let flags = match cursor.peek() {
         Some(b'(') => {
-            let flags = flags::flag_list(&mut cursor)?;
+            let flags = flags::flag_list(cursor)?;
             cursor.space()?;
             flags
         }
@@ -58,14 +86,13 @@ pub fn parse(bytes: &[u8]) -> Result<AppendHead, SyntaxError> {
     };
     let date = match cursor.peek() {
         Some(b'"') => {
-            let date = date::date_time(&mut cursor)?;
+            let date = date::date_time(cursor)?;
             cursor.space()?;
             Some(date)
         }
         _ => None,
     };
-    at_literal(&cursor, before.len())?;
-    Ok(AppendHead::Message(Append { mailbox, flags, date, literal }))
+    Ok((flags, date))
 }
 
 fn at_literal(cursor: &Cursor<'_>, place: usize) -> Parsed<()> {
@@ -88,14 +115,25 @@ mod tests {
         assert_eq!(parse(b"a APPEND {5}"), Ok(AppendHead::Argument));
         let append = message(b"a APPEND {5}\r\nINBOX {310+}").unwrap();
         assert_eq!(append.mailbox, Mailbox::Named("INBOX".into()));
-        assert_eq!(append.literal, Literal { size: Some(310), waits: false, binary: false });
+        assert_eq!(append.message.literal, Literal { size: Some(310), waits: false, binary: false });
     }
 
     #[test]
     fn flags_and_date_are_read() {
         let append = message(b"a APPEND x (\\Seen $f) \" 1-Jan-1970 00:00:01 +0000\" {1}").unwrap();
-        assert_eq!((append.flags.system.len(), append.flags.keywords.len(), append.date), (1, 1, Some(1)));
-        assert!(message(b"a APPEND x ~{1}").unwrap().literal.binary);
+        let Message { flags, date, .. } = append.message;
+        assert_eq!((flags.system.len(), flags.keywords.len(), date), (1, 1, Some(1)));
+        assert!(message(b"a APPEND x ~{1}").unwrap().message.literal.binary);
+    }
+
+    #[test]
+    fn another_message_follows_without_a_mailbox() {
+        assert_eq!(next(b" {5+}").unwrap().literal.size, Some(5));
+        let message = next(b" (\\Seen) \" 1-Jan-1970 00:00:01 +0000\" {7}").unwrap();
+        assert_eq!((message.flags.system.len(), message.date, message.literal.size), (1, Some(1), Some(7)));
+        for bad in [&b"{5}"[..], b" x {5}", b" (\\Seen {5}", b" ()", b" () () {5}", b"  {5}", b" {-1}"] {
+            assert!(next(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+        }
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! Several messages of one client at once: all of them come into the mailbox, or none (RFC 3502 §6.3.11).
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use commit_journal::sync_file;
+
+use crate::append::{Appended, Incoming, NewMessage};
+use crate::layout::message_path;
+use crate::log::Operation;
+use crate::mailbox::Mailbox;
+use crate::prepared::Prepared;
+use crate::record::{Cold, Record};
+use crate::writer::Change;
+use crate::{Flags, Result};
+
+/// A message whose bytes are all there, durable, but not in the mailbox. Dropped, nothing happened.
+pub struct Complete {
+    path: PathBuf,
+}
+
+impl Drop for Complete {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // gone already when it came into the mailbox
+    }
+}
+
+/// What makes messages of files, and the names those have in the mailbox already.
+struct Batch {
+    operations: Vec<Operation>,
+    folders: BTreeSet<String>,
+    placed: Vec<PathBuf>,
+    uids: Vec<u32>,
+}
+
+impl Incoming {
+    /// The message is whole; its file is closed until [`Mailbox::append_all`].
+    ///
+    /// # Errors
+    /// As [`Incoming::finish`].
+    pub fn complete(mut self) -> Result<Complete> {
+        self.write_buffer()?;
+        sync_file(&self.file, self.mailbox.shared.settings.sync.message)?;
+        Ok(Complete { path: std::mem::take(&mut self.path) })
+    }
+}
+
+impl Mailbox {
+    /// Brings messages that were begun here into the mailbox, in one transaction.
+    ///
+    /// # Errors
+    /// None of them is in the mailbox then.
+    pub fn append_all(&self, messages: &[(Complete, NewMessage)]) -> Result<Vec<Appended>> {
+        let mut change = self.write()?;
+        let mut wanted: Vec<String> = Vec::new();
+        for keyword in messages.iter().flat_map(|(_, message)| &message.keywords) {
+            if !wanted.iter().any(|one| one.eq_ignore_ascii_case(keyword)) {
+                wanted.push(keyword.clone());
+            }
+        }
+        let (_, operations) = change.keyword_bits(&wanted)?;
+        let mut known = change.index.keywords(change.header.keywords);
+        known.extend(operations.iter().filter_map(|operation| match operation {
+            Operation::Keyword(_, name) => Some(name.clone()),
+            _ => None,
+        }));
+        let mut batch = Batch { operations, folders: BTreeSet::new(), placed: Vec::new(), uids: Vec::new() };
+        let first_uid = change.header.uid_next;
+        let placed = messages
+            .iter()
+            .try_for_each(|(complete, message)| change.place_complete(complete, message, &known, &mut batch));
+        change.header.uid_next = first_uid; // the transaction makes it what it will be
+        let done = placed.and_then(|()| change.commit(&batch.operations, &batch.folders));
+        if let Err(error) = done {
+            if !change.is_in_doubt() {
+                for path in &batch.placed {
+                    let _ = fs::remove_file(path);
+                }
+            }
+            return Err(error);
+        }
+        let uid_validity = change.header.uid_validity;
+        Ok(batch.uids.into_iter().map(|uid| Appended { uid, uid_validity }).collect())
+    }
+}
+
+impl Change<'_> {
+    /// Gives one message its name here, and says what makes it a message.
+    fn place_complete(
+        &mut self,
+        complete: &Complete,
+        message: &NewMessage,
+        known: &[String],
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let prepared = Prepared::of_file(&File::open(&complete.path)?)?;
+        let mailbox = self.mailbox;
+        let segment = self.cache_segment();
+        let content = std::iter::once((&prepared.guid, prepared.cache.as_slice()));
+        let positions = mailbox.segments.append(&mailbox.folder, segment, content)?;
+        let (uid, folder) = self.free_uid(None)?;
+        let path = message_path(&mailbox.folder, uid);
+        fs::rename(&complete.path, &path)?;
+        batch.placed.push(path);
+        batch.folders.insert(folder);
+        batch.uids.push(uid);
+        self.header.uid_next = uid.saturating_add(1);
+        let modseq = self.next_modseq();
+        let bit_of = |keyword: &String| known.iter().position(|one| one.eq_ignore_ascii_case(keyword));
+        let keywords =
+            message.keywords.iter().filter_map(bit_of).fold(0, |bits, bit| bits | 1u64 << bit.min(63));
+        let record =
+            Record { uid, flags: message.flags & Flags::SYSTEM, modseq, keywords, size: prepared.size };
+        let cold = Cold {
+            uid,
+            size: prepared.size,
+            internal_date_ns: message.internal_date_ns,
+            save_date_ns: base::clock::unix_nanos(),
+            sent_date: prepared.sent_date,
+            created_modseq: modseq,
+            header_size: prepared.header_size,
+            lines: prepared.lines,
+            guid: prepared.guid,
+            delivery: 0,
+            cache_position: positions.first().copied().unwrap_or(crate::cache::NO_POSITION),
+            expunged_at: 0,
+        };
+        batch.operations.push(Operation::Append(record, cold));
+        Ok(())
+    }
+}
