@@ -55,6 +55,12 @@ fn of_a_command_that_fails_nothing_is_stored() {
         assert!(end.starts_with(answer), "{end}, not {answer}");
         imap.ok("NOOP");
     }
+    // Keywords that one of them could have, but not all together.
+    let keywords =
+        |from: u32| (from..from + 40).map(|number| format!("k{number}")).collect::<Vec<_>>().join(" ");
+    let (one, other) = (format!(" ({})", keywords(0)), format!(" ({})", keywords(40)));
+    let end = append(&mut imap, &[(&one, MESSAGE), (&other, MESSAGE)]);
+    assert!(end.starts_with("NO [LIMIT]"), "{end}");
     // One that is too big is not invited.
     imap.wire.send(format!("big APPEND INBOX {{{}}}\r\n", MESSAGE.len()).as_bytes());
     assert!(imap.response().starts_with('+'));

@@ -54,6 +54,21 @@ fn expunges_are_told_as_vanished() {
 }
 
 #[test]
+fn an_idle_client_hears_of_what_vanished() {
+    let (instance, mut imap) = mailbox_of(2);
+    imap.ok("ENABLE QRESYNC");
+    imap.wire.send(b"idle IDLE\r\n");
+    assert!(imap.response().starts_with('+'));
+    let mut other = another(&instance);
+    other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)");
+    assert!(imap.response().contains("(UID 1 FLAGS (\\Deleted"));
+    other.ok("EXPUNGE");
+    assert_eq!(imap.response(), "* VANISHED 1");
+    imap.wire.send(b"DONE\r\n");
+    assert!(imap.until_tagged("idle").1.starts_with("OK"));
+}
+
+#[test]
 fn what_vanished_since_is_told_before_what_changed() {
     let (instance, mut imap) = mailbox_of(6);
     imap.ok("ENABLE QRESYNC");
@@ -73,6 +88,15 @@ fn what_vanished_since_is_told_before_what_changed() {
     assert_eq!(changed(imap.ok(&fetch("1,6", known))), [""; 0]);
     assert_eq!(changed(imap.ok(&fetch("1:4294967295", now - 1))), [row.as_str()]);
     assert_eq!(imap.ok(&fetch("1:*", now)), [""; 0]);
+    // The last messages are gone, then all.
+    other.ok("STORE 3 +FLAGS.SILENT (\\Deleted)");
+    other.ok("EXPUNGE");
+    assert_eq!(imap.ok("NOOP"), ["* VANISHED 6"]);
+    assert_eq!(imap.ok(&fetch("1:*", now)), ["* VANISHED (EARLIER) 6"]);
+    other.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)");
+    other.ok("EXPUNGE");
+    imap.ok("NOOP");
+    assert_eq!(imap.ok(&fetch("1:*", known)), ["* VANISHED (EARLIER) 1:6"]);
 }
 
 #[test]

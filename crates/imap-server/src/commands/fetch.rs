@@ -205,14 +205,15 @@ impl Fetch {
     }
 }
 
-/// The UIDs a set names, whether there are such messages or not; `$` is what it stands for.
+/// The UIDs a set names, whether there are such messages or not; `$` is what it stands for. What was expunged at the end of
+/// the mailbox is within `1:*` too, or a client that asks for that would never hear of it.
 fn uids(set: &SequenceSet, view: &View) -> UidSet {
     if let [(Bound::Saved, _)] = set.0[..] {
         return view.saved().clone();
     }
     let value = |bound: &Bound| match bound {
         Bound::Number(number) => *number,
-        Bound::Last | Bound::Saved => view.last_uid(),
+        Bound::Last | Bound::Saved => u32::MAX,
     };
     UidSet::from_ranges(set.0.iter().map(|(one, other)| {
         let (one, other) = (value(one), value(other));
