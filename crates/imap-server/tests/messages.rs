@@ -196,7 +196,7 @@ fn append_is_refused_before_the_message_is_sent() {
     assert_eq!(said, "t NO [TRYCREATE] No such mailbox; create it first\r\nu OK NOOP completed\r\n");
     let said = joe.say(b"t APPEND INBOX {5+}\r\nhe\0lo\r\nu NOOP\r\n");
     assert!(said.starts_with("t BAD") && said.ends_with("u OK NOOP completed\r\n"), "{said}");
-    let said = joe.say(b"t APPEND INBOX {5+}\r\nhello (\\Seen) {3+}\r\nabc\r\nu NOOP\r\n");
+    let said = joe.say(b"t APPEND INBOX {5+}\r\nhello (\\Seen) x {3+}\r\nabc\r\nu NOOP\r\n");
     assert!(said.starts_with("t BAD") && said.ends_with("u OK NOOP completed\r\n"), "{said}");
     assert!(joe.ok("STATUS INBOX (MESSAGES)").contains("MESSAGES 0"));
 }
