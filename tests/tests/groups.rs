@@ -245,3 +245,19 @@ fn the_first_address_is_recorded_for_who_has_it_by_another() {
     }
     instance.wait_for_empty_queue();
 }
+
+/// A copy that was begun, or made and not noted, before a crash is the same one afterwards.
+#[test]
+fn a_crash_on_the_way_gives_members_one_message_each() {
+    let mut instance = with_groups(users(), &[("staff", &[ALICE, BOB])]);
+    instance.start_all();
+    for round in 1..=6 {
+        post(&instance, "carol", &["staff"], &format!("Subject: {round}\r\n\r\nx\r\n"));
+        instance.kill("smtp");
+        instance.start_one("smtp");
+        instance.wait_for_messages("alice", round);
+        instance.wait_for_messages("bob", round);
+    }
+    instance.wait_for_empty_queue();
+    assert_eq!((count(&instance, "alice"), count(&instance, "bob")), (6, 6));
+}
