@@ -90,7 +90,7 @@ fn changes(desk: &Desk, work: &Work, origin: usize) -> Result<Changes, Directory
         return Ok(changes);
     }
     let rules = Rules::of(&group);
-    if settings.resent_from {
+    if settings.resent_from && groups::is_clean(&group.mail) {
         // S37; RFC 5322 §3.6.6: who resends says when.
         let date = mail_format::format_date(work.entry.envelope.arrived(), 0);
         changes.front.push_str(&format!("Resent-Date: {date}\r\nResent-From: {}\r\n", group.mail));

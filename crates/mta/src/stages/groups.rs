@@ -86,7 +86,17 @@ fn refuse(desk: &Desk, work: &mut Work, place: usize, rules: &Rules, refused: Re
 /// # Errors
 /// As the directory's.
 pub fn resolve(desk: &Desk, value: &str) -> Result<Vec<String>, DirectoryError> {
-    let value = value.trim();
+    let mut found = looked_up(desk, value.trim())?;
+    found.retain(|address| is_clean(address));
+    Ok(found)
+}
+
+/// Whether an address of the directory may stand in a header as it is.
+pub fn is_clean(address: &str) -> bool {
+    !address.is_empty() && !address.contains(|c: char| c.is_control() || matches!(c, '<' | '>' | ' '))
+}
+
+fn looked_up(desk: &Desk, value: &str) -> Result<Vec<String>, DirectoryError> {
     let starts =
         |scheme: &str| value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     if starts("ldap://") || starts("ldaps://") {
@@ -114,7 +124,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dn_is_the_base_of_a_url() {
+    fn a_value_is_an_address_or_a_url_and_no_second_line() {
+        assert!(is_clean("a@b.test") && !is_clean("a@b.test\r\nBcc: c") && !is_clean(""));
         assert_eq!(url_encoded("uid=joe, o=Ace?"), "uid=joe,%20o=Ace%3f");
     }
 }
