@@ -579,6 +579,17 @@ fn dynamic_groups_have_the_members_that_their_searches_find() {
     // A group that cannot be read whole is not delivered to in part.
     let why = ldap.by_address("abroad@example.test").unwrap_err().to_string();
     assert!(why.contains("another server"), "{why}");
+    // What else a group may name by a URL: the embedded directory says the same.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("directory.ldif");
+    std::fs::write(&file, format!("{ENTRIES}{DYNAMIC}")).unwrap();
+    let embedded = directory::Embedded::open(&file, server_log::Log::discard()).unwrap();
+    for url in ["ldap:///o=example.test??sub?(uid=b*)", "ldap:///??sub?(|(cn=staff)(uid=nobody))"] {
+        let found = ldap.addresses_at(url).unwrap();
+        assert_eq!(found.len(), 1, "{url}: {found:?}");
+        assert_eq!(embedded.addresses_at(url).unwrap(), found, "{url}");
+    }
+    assert!(ldap.addresses_at("ldap://elsewhere.test/o=y").is_err());
 }
 
 /// Several pages of users and of members, and a group of many names.
