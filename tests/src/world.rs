@@ -1,6 +1,6 @@
 //! A remote world for an instance: a name server, and mail servers that all listen on one port.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::stub_mta::Script;
@@ -53,10 +53,18 @@ impl World {
 fn address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let pid = std::process::id();
-    Ipv4Addr::new(127, 201, (pid & 0xff) as u8, NEXT.fetch_add(1, Ordering::Relaxed))
+    Ipv4Addr::new(
+        127,
+        200 + ((pid >> 8) % 50) as u8,
+        (pid & 0xff) as u8,
+        NEXT.fetch_add(1, Ordering::Relaxed),
+    )
 }
 
-/// A port that is free on every loopback address that the tests use: on the wildcard.
+/// A port of its own for each remote world, below those that the system gives to clients.
 fn port() -> u16 {
-    TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let offset =
+        std::process::id().wrapping_mul(37).wrapping_add(u32::from(NEXT.fetch_add(1, Ordering::Relaxed)));
+    20_000 + (offset % 12_000) as u16
 }

@@ -2,66 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use black_box::instance::wait_for;
-use black_box::{Act, Instance, Setup, Step, StubDns, StubMta, run};
-
-/// A loopback address of its own for each remote host of this test process.
-fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let pid = std::process::id();
-    Ipv4Addr::new(
-        127,
-        200 + ((pid >> 8) % 50) as u8,
-        (pid & 0xff) as u8,
-        NEXT.fetch_add(1, Ordering::Relaxed),
-    )
-}
-
-/// A port of its own for each remote world, below those that the system gives to clients.
-fn port() -> u16 {
-    static NEXT: AtomicU8 = AtomicU8::new(0);
-    let offset =
-        std::process::id().wrapping_mul(37).wrapping_add(u32::from(NEXT.fetch_add(1, Ordering::Relaxed)));
-    20_000 + (offset % 12_000) as u16
-}
-
-/// A remote world: a name server, and mail servers that all listen on one port.
-struct World {
-    dns: StubDns,
-    port: u16,
-}
-
-impl World {
-    fn new() -> World {
-        World { dns: StubDns::start(), port: port() }
-    }
-
-    /// Names a host; nothing listens there yet.
-    fn host(&self, name: &str, ttl: u32) -> SocketAddr {
-        let address = address();
-        self.dns.add(name, "A", ttl, &address.to_string());
-        SocketAddr::new(IpAddr::V4(address), self.port)
-    }
-
-    /// A domain with one host that takes everything.
-    fn domain(&self, name: &str) -> StubMta {
-        let mx = format!("mx.{name}");
-        let address = self.host(&mx, 60);
-        self.dns.add(name, "MX", 60, &format!("10 {mx}"));
-        StubMta::new().at(address).start()
-    }
-
-    fn setup(&self) -> Setup {
-        Setup::default()
-            .set("service.smtp.dnsservers", &self.dns.parameter())
-            .set("local.service.smtp.smtp-deliver.port", &self.port.to_string())
-            .set("local.service.smtp.smtp-accept.relaynetworks", "127.0.0.0/8")
-    }
-}
+use black_box::{Act, Instance, Step, StubMta, World, run};
 
 fn send(instance: &Instance, to: &[&str], subject: &str) {
     let mut smtp = instance.smtp();
@@ -101,7 +45,7 @@ fn control(instance: &Instance) -> Vec<PathBuf> {
 #[test]
 fn mail_for_another_host_arrives_there_as_it_was_sent() {
     let world = World::new();
-    let mx = world.domain("remote.test");
+    let mx = world.served("remote.test", StubMta::new());
     let instance = world.setup().start();
     send(&instance, &["x@remote.test", "y@remote.test"], "hello");
     let message = &mx.wait_for(1)[0];
@@ -116,7 +60,7 @@ fn mail_for_another_host_arrives_there_as_it_was_sent() {
 #[test]
 fn a_stranger_may_not_relay_and_a_user_may() {
     let world = World::new();
-    let mx = world.domain("remote.test");
+    let mx = world.served("remote.test", StubMta::new());
     let instance = world.setup().set("local.service.smtp.smtp-accept.relaynetworks", "192.0.2.0/24").start();
     let mut smtp = instance.smtp();
     smtp.ok("EHLO a.example");
@@ -137,7 +81,7 @@ fn a_stranger_may_not_relay_and_a_user_may() {
 #[test]
 fn mail_for_a_dead_domain_waits_in_its_folder_and_others_wait_with_it() {
     let world = World::new();
-    let dead = world.host("mx.down.test", 60);
+    let dead = world.host("mx.down.test");
     world.dns.add("down.test", "MX", 60, "10 mx.down.test");
     let instance = world.setup().start();
     send(&instance, &["x@down.test"], "first");
@@ -166,7 +110,7 @@ fn mail_for_a_dead_domain_waits_in_its_folder_and_others_wait_with_it() {
 #[test]
 fn with_checkdeferredqueue_off_new_mail_is_tried() {
     let world = World::new();
-    let dead = world.host("mx.down.test", 60);
+    let dead = world.host("mx.down.test");
     world.dns.add("down.test", "MX", 60, "10 mx.down.test");
     let instance = world.setup().set("service.smtp.smtp-deliver.checkdeferredqueue", "no").start();
     send(&instance, &["x@down.test"], "first");
@@ -181,7 +125,7 @@ fn with_checkdeferredqueue_off_new_mail_is_tried() {
 #[test]
 fn deferred_mail_is_tried_one_period_after_the_start_and_arrives() {
     let world = World::new();
-    let dead = world.host("mx.down.test", 60);
+    let dead = world.host("mx.down.test");
     world.dns.add("down.test", "MX", 60, "10 mx.down.test");
     let mut instance = world.setup().start();
     for number in 0..5 {
@@ -202,7 +146,7 @@ fn deferred_mail_is_tried_one_period_after_the_start_and_arrives() {
 #[test]
 fn mail_that_waited_too_long_goes_back_to_its_sender() {
     let world = World::new();
-    world.host("mx.down.test", 60);
+    world.host("mx.down.test");
     world.dns.add("down.test", "MX", 60, "10 mx.down.test");
     let instance = world.setup().set("service.smtp.maxqueuetime", "0").start();
     send(&instance, &["x@down.test"], "too late");
@@ -220,7 +164,7 @@ fn mail_that_waited_too_long_goes_back_to_its_sender() {
 fn recipients_are_split_by_domain_before_they_are_routed() {
     for (together, transactions) in [("no", 2), ("yes", 1)] {
         let world = World::new();
-        let hub = world.host("hub.test", 60);
+        let hub = world.host("hub.test");
         let mx = StubMta::new().at(hub).start();
         let instance = world
             .setup()
@@ -239,10 +183,10 @@ fn recipients_are_split_by_domain_before_they_are_routed() {
 #[test]
 fn the_fallback_host_takes_what_no_other_does() {
     let world = World::new();
-    let dead = world.host("mx.down.test", 60);
+    let dead = world.host("mx.down.test");
     world.dns.add("down.test", "MX", 60, "10 mx.down.test");
-    world.host("fallback.test", 60); // the first address: nobody is there
-    let second = world.host("fallback.test", 60);
+    world.host("fallback.test"); // the first address: nobody is there
+    let second = world.host("fallback.test");
     let mx = StubMta::new().at(second).start();
     let instance = world.setup().set("service.smtp.smtp-deliver.fallbackhosts", "*:fallback.test").start();
     send(&instance, &["x@down.test"], "fallback");
@@ -258,7 +202,7 @@ fn the_fallback_host_takes_what_no_other_does() {
 #[test]
 fn what_the_other_host_refuses_goes_back_and_the_rest_arrives() {
     let world = World::new();
-    let address = world.host("mx.remote.test", 60);
+    let address = world.host("mx.remote.test");
     world.dns.add("remote.test", "MX", 60, "10 mx.remote.test");
     let mx = StubMta::new()
         .at(address)
@@ -286,7 +230,7 @@ fn what_the_other_host_refuses_goes_back_and_the_rest_arrives() {
 fn a_domain_that_does_not_exist_or_takes_no_mail_is_an_error_at_once() {
     let world = World::new();
     world.dns.add("null.test", "MX", 60, "0 .");
-    world.host("localhost", 60);
+    world.host("localhost");
     world.dns.add("loop.test", "MX", 60, "10 localhost");
     let instance = world.setup().start();
     for (number, (domain, status)) in
@@ -307,10 +251,10 @@ fn a_domain_that_does_not_exist_or_takes_no_mail_is_an_error_at_once() {
 #[test]
 fn a_destination_that_never_greets_holds_up_nobody_else() {
     let world = World::new();
-    let address = world.host("mx.silent.test", 60);
+    let address = world.host("mx.silent.test");
     world.dns.add("silent.test", "MX", 60, "10 mx.silent.test");
     let silent = StubMta::new().at(address).on(Step::Greeting, &[Act::Silence]).start();
-    let good = world.domain("good.test");
+    let good = world.served("good.test", StubMta::new());
     let instance = world.setup().start();
     for number in 0..20 {
         send(&instance, &[&format!("x{number}@silent.test")], "stuck");
@@ -327,8 +271,8 @@ fn a_destination_that_never_greets_holds_up_nobody_else() {
 #[test]
 fn a_kill_while_sending_and_deferring_loses_nothing() {
     let world = World::new();
-    let good = world.domain("good.test");
-    world.host("mx.down.test", 60);
+    let good = world.served("good.test", StubMta::new());
+    world.host("mx.down.test");
     world.dns.add("down.test", "MX", 60, "10 mx.down.test");
     let mut instance = world.setup().start();
     let rounds: usize = if black_box::instance::quick() { 5 } else { 25 };
@@ -370,7 +314,7 @@ fn a_kill_while_sending_and_deferring_loses_nothing() {
 fn dns_answers_are_kept_unless_the_cache_is_off() {
     for (size, queries) in [("1000", 1), ("-1", 2)] {
         let world = World::new();
-        let mx = world.domain("remote.test");
+        let mx = world.served("remote.test", StubMta::new());
         let instance = world.setup().set("service.smtp.dnscachesize", size).start();
         for number in 1..=2 {
             send(&instance, &["x@remote.test"], "look up");
@@ -390,7 +334,7 @@ fn dns_answers_are_kept_unless_the_cache_is_off() {
 #[test]
 fn a_dead_better_host_is_tried_once_within_the_ttl() {
     let world = World::new();
-    let (first, second) = (world.host("mx1.remote.test", 60), world.host("mx2.remote.test", 60));
+    let (first, second) = (world.host("mx1.remote.test"), world.host("mx2.remote.test"));
     world.dns.add("remote.test", "MX", 60, "10 mx1.remote.test");
     world.dns.add("remote.test", "MX", 60, "20 mx2.remote.test");
     let dead = StubMta::new().at(first).on(Step::Greeting, &[Act::Close]).start();
@@ -408,7 +352,7 @@ fn a_dead_better_host_is_tried_once_within_the_ttl() {
 #[test]
 fn remotemaildomains_are_remote_though_somebody_is_here() {
     let world = World::new();
-    let mx = world.domain("example.test");
+    let mx = world.served("example.test", StubMta::new());
     let instance = world
         .setup()
         .set("service.smtp.smtp-router.remotemaildomains", "(!*.mydom && !*.otherdom && !localhost)")
@@ -423,7 +367,7 @@ fn remotemaildomains_are_remote_though_somebody_is_here() {
 #[test]
 fn a_host_that_does_not_greet_in_time_is_given_up_and_the_message_waits() {
     let world = World::new();
-    let address = world.host("mx.silent.test", 60);
+    let address = world.host("mx.silent.test");
     world.dns.add("silent.test", "MX", 60, "10 mx.silent.test");
     let silent = StubMta::new().at(address).on(Step::Greeting, &[Act::Silence]).start();
     let instance = world.setup().set("service.smtp.smtp-deliver.timeoutgreet", "1").start();
@@ -438,7 +382,7 @@ fn a_host_that_does_not_greet_in_time_is_given_up_and_the_message_waits() {
 #[test]
 fn a_connection_is_used_for_more_than_one_message() {
     let world = World::new();
-    let address = world.host("mx.slow.test", 60);
+    let address = world.host("mx.slow.test");
     world.dns.add("slow.test", "MX", 60, "10 mx.slow.test");
     let patience = std::time::Duration::from_secs(3);
     let mx = StubMta::new()
@@ -458,7 +402,7 @@ fn a_connection_is_used_for_more_than_one_message() {
 fn smtp_deliver_logs_its_messages_when_it_is_told_to() {
     for log in ["yes", "no"] {
         let world = World::new();
-        let mx = world.domain("remote.test");
+        let mx = world.served("remote.test", StubMta::new());
         let instance = world.setup().set("service.smtp.smtp-deliver.log", log).start();
         send(&instance, &["x@remote.test"], "logged");
         mx.wait_for(1);
@@ -472,7 +416,7 @@ fn smtp_deliver_logs_its_messages_when_it_is_told_to() {
 #[test]
 fn mail_of_a_user_on_another_host_goes_there() {
     let world = World::new();
-    let mx = world.domain("other.test");
+    let mx = world.served("other.test", StubMta::new());
     let mut instance = world.setup().create();
     run(instance.tool("dirutil").args(["change", "bob", "--set", "mailHost=other.test"]));
     instance.start_all();
@@ -487,7 +431,7 @@ fn mail_of_a_user_on_another_host_goes_there() {
 fn an_answer_goes_to_another_host_with_the_null_sender() {
     for logs in ["yes", "no"] {
         let world = World::new();
-        let mx = world.domain("remote.test");
+        let mx = world.served("remote.test", StubMta::new());
         let mut instance = world.setup().set("service.smtp.smtp-deliver.log", logs).create();
         let mut tool = instance.tool("dirutil");
         tool.args(["change", "bob", "--set", "mailAutoReplyMode=vacation"]);
