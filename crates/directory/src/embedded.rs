@@ -20,7 +20,7 @@ use crate::ldif::{self, Record};
 use crate::{Directory, DirectoryError, Found, Result, password};
 
 /// Between two looks at the file.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Names of several entries that the log tells after each reading.
 const SHARED_TOLD_MAX: usize = 10;
 
