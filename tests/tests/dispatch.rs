@@ -297,6 +297,25 @@ fn daemons_listen_on_the_named_address_only() {
     }
 }
 
+/// X12: every port serves IPv6, in TLS too.
+#[test]
+fn the_suite_is_served_over_ipv6_and_tls() {
+    let instance = Setup::default().set("service.listenaddr", "::1").start();
+    let at = |port: u16| TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, port)).unwrap();
+    let mut smtp = black_box::Smtp::open(at(SMTP));
+    smtp.ok("EHLO client.example.org");
+    smtp.send_message("s@example.org", &["alice@example.test"], "Subject: six\r\n\r\nx\r\n");
+    instance.wait_for_empty_queue();
+    let ca = instance.path("config/certs/ca.pem");
+    let mut imap = Imap::over(black_box::Wire::tls(at(black_box::instance::IMAPS), &ca));
+    imap.ok("LOGIN alice alice-secret");
+    assert_eq!(imap.exists("INBOX"), 1);
+    imap.ok("SELECT INBOX");
+    let text = imap.ok("FETCH 1 BODY.PEEK[HEADER]").join("\n");
+    assert!(text.contains("IPv6:::1") || text.contains("[::1]"), "{text}");
+    assert!(black_box::Pop::open(at(POP)).ok("CAPA").starts_with("+OK"));
+}
+
 /// S108: an idle IMAP session that is logged in costs far less than the 100 KB the guide plans with.
 #[test]
 fn two_thousand_idle_imap_sessions_cost_little_memory() {

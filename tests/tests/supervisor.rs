@@ -63,6 +63,37 @@ fn the_suite_starts_in_order_with_one_line_per_daemon_and_stops_without_orphans(
     assert_eq!(suite.script("status-msg", &[]).status.code(), Some(1));
 }
 
+/// S164: a recovery that takes long is waited for and not disturbed, whoever asks meanwhile.
+#[test]
+fn a_recovering_stored_is_left_alone() {
+    let suite = Suite(Setup::default().create());
+    // The recovery reads the notes of interrupted renames; this one does not come to an end before the test says so.
+    let note = suite.0.path("store/mboxlist/rename-slow");
+    fs::create_dir_all(note.parent().unwrap()).unwrap();
+    nix::unistd::mkfifo(&note, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap();
+    let mut command = Command::new(top().join("scripts/start-msg"));
+    command.arg("store").env("CONFIGROOT", suite.0.path("config"));
+    command.env("BINDIR", program("stored").parent().unwrap()).stdout(std::process::Stdio::piped());
+    let starting = command.spawn().unwrap();
+    let log = suite.0.path("log/store/store");
+    let recovering = || {
+        let text = fs::read_to_string(&log).ok()?;
+        let line = text.lines().find(|line| line.contains("recovering the store"))?.to_owned();
+        line.split_once("stored[")?.1.split_once(']')?.0.parse::<i32>().ok()
+    };
+    let pid = wait_for("the recovery to begin", recovering);
+    let again = suite.script("start-msg", &["store"]);
+    assert!(again.status.success() && text(&again).contains("recovering"), "{}", text(&again));
+    let status = suite.script("status-msg", &["store"]);
+    assert!(!status.status.success() && text(&status).contains("starting"), "{}", text(&status));
+    assert!(alive(pid));
+    drop(fs::OpenOptions::new().write(true).open(&note).unwrap());
+    let said = starting.wait_with_output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.trim_end().ends_with(&format!("done: {pid}")), "{said}");
+    assert_eq!(suite.pid("store"), pid);
+}
+
 #[test]
 fn a_daemon_that_dies_is_started_again() {
     let suite = Suite(Setup::default().create());
