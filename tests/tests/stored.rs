@@ -142,6 +142,34 @@ fn expunged_messages_go_in_the_run_that_finds_them_old_enough() {
     assert_eq!(instance.imap("alice").exists("INBOX"), 1);
 }
 
+/// S148: a night after many deletions; stored's log says how many there were, how long it took and how fast it was.
+#[test]
+fn a_night_of_many_deletions_is_told_with_its_time_and_rate() {
+    let count: usize = if quick() { 1000 } else { 10_000 };
+    let mut instance = in_utc(&[("store.expirestart", "3")]);
+    set_clock(&mut instance, 1, 10, 0);
+    instance.start_one("store");
+    instance.start_one("imap");
+    let mut imap = instance.imap("alice");
+    let hundred = " {16+}\r\nSubject: n\r\n\r\nx\r".repeat(100);
+    for _ in 0..count / 100 {
+        imap.ok(&format!("APPEND INBOX{hundred}"));
+    }
+    imap.ok("SELECT INBOX");
+    imap.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)");
+    imap.ok("CLOSE");
+    instance.stop("imap");
+    instance.stop("store");
+    instance.set("store.cleanupage", "1");
+    cleans_up_at(&mut instance, 3, 10);
+    let log = instance.log("store");
+    let line = log.lines().find(|line| line.contains("clean-up: ")).unwrap();
+    let rate = line.split_once(" messages/s").unwrap().0.rsplit_once('(').unwrap().1;
+    assert!(line.contains(&format!("{count} messages unlinked")) && line.contains(" failed in "), "{line}");
+    assert!(rate.parse::<f64>().unwrap() > 0.0, "{line}");
+    assert!(files(&inbox(&instance, "alice")).is_empty());
+}
+
 /// Sends commands until one is answered with anything but OK, or not at all.
 fn all_ok(wire: &mut Wire, commands: &[String]) -> bool {
     commands.iter().all(|command| {
