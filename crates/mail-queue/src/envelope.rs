@@ -119,7 +119,7 @@ pub struct Envelope {
     pub next_attempt: i64,
     /// Of the last attempt.
     pub last_error: String,
-    /// Not tried until somebody releases it.
+    /// Not tried until somebody releases it. From its first moment: `last_error` says why.
     pub held: bool,
     /// Of a copy: the addresses by whose members or forwardings it came, the last one first.
     pub through: Vec<String>,
@@ -258,6 +258,9 @@ impl Envelope {
         if let Some(parent) = &self.parent {
             line("Parent", parent.as_str());
         }
+        if self.held {
+            line("Held", &self.last_error);
+        }
         line("Sender", &format!("<{}>", self.sender.as_deref().unwrap_or("")));
         for recipient in &self.recipients {
             let mut value = format!("<{}>", recipient.address);
@@ -337,6 +340,10 @@ fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
             "Auth-Sender" => envelope.auth_sender = Some(value),
             "Envid" => envelope.envid = Some(value),
             "Parent" => envelope.parent = QueueId::parse(&value),
+            "Held" => {
+                envelope.held = true;
+                envelope.last_error = value;
+            }
             "Ret" => envelope.ret = Some(if value == "hdrs" { Ret::Headers } else { Ret::Full }),
             "Sender" => {
                 let sender = in_angles(&value).ok_or(EnvelopeError::Line("Sender"))?.0;

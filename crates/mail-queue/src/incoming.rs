@@ -1,10 +1,16 @@
 //! A message on its way in: streamed to its file, durable when it is committed, gone when it is dropped before.
+//!
+//! Before it is committed it can be looked at as a whole and put together anew of its own parts and new ones. That makes a
+//! new file under the same name where the old one is too large for memory, so that a crash leaves what it always leaves of
+//! a message that was not committed: a file without an envelope, or nothing.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::{Deref, Range};
 use std::os::unix::fs::OpenOptionsExt;
 
 use commit_journal::{sync_file, sync_folder};
+use os::map::FileMap;
 
 use crate::queue::{Queue, QueueError};
 use crate::{Envelope, QueueId};
@@ -22,14 +28,33 @@ pub struct IncomingMessage {
     committed: bool,
 }
 
+/// All bytes of a message so far, in memory or mapped.
+pub enum Whole<'a> {
+    Buffer(&'a [u8]),
+    Map(FileMap),
+}
+
+impl Deref for Whole<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Whole::Buffer(bytes) => bytes,
+            Whole::Map(map) => map,
+        }
+    }
+}
+
+/// A part of a message that is put together anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    New(Vec<u8>),
+    /// Bytes of the message as it was, by their places.
+    Kept(Range<u64>),
+}
+
 impl IncomingMessage {
     pub(crate) fn begin(queue: Queue, id: QueueId) -> Result<IncomingMessage, QueueError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(queue.message_path(&id))?;
+        let file = create(&queue, &id)?;
         Ok(IncomingMessage { queue, id, file, buffer: Vec::new(), written: 0, committed: false })
     }
 
@@ -48,6 +73,45 @@ impl IncomingMessage {
             self.written = self.written.saturating_add(self.buffer.len() as u64);
             self.buffer.clear();
         }
+        Ok(())
+    }
+
+    /// The message as it is now. What is in memory stays there.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn look(&mut self) -> Result<Whole<'_>, QueueError> {
+        if self.written == 0 {
+            return Ok(Whole::Buffer(&self.buffer));
+        }
+        self.write_buffer()?;
+        Ok(Whole::Map(FileMap::open(&self.file)?))
+    }
+
+    /// Puts the message together anew. What was written to the file already is copied by the system, without passing
+    /// through here (`copy_file_range`).
+    ///
+    /// # Errors
+    /// The message cannot be committed any more; drop it.
+    pub fn rebuild(&mut self, parts: &[Part]) -> Result<(), QueueError> {
+        if self.written == 0 {
+            self.buffer = join(parts, &self.buffer);
+            return Ok(());
+        }
+        self.write_buffer()?;
+        let old = &self.file;
+        fs::remove_file(self.queue.message_path(&self.id))?;
+        let mut new = create(&self.queue, &self.id)?;
+        let mut written = 0_u64;
+        for part in parts {
+            let length = match part {
+                Part::New(bytes) => new.write_all(bytes).map(|()| bytes.len() as u64)?,
+                Part::Kept(range) => copy(old, range, &mut new)?,
+            };
+            written = written.saturating_add(length);
+        }
+        self.file = new;
+        self.written = written;
         Ok(())
     }
 
@@ -82,6 +146,33 @@ impl IncomingMessage {
     }
 }
 
+fn create(queue: &Queue, id: &QueueId) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(queue.message_path(id))
+}
+
+fn join(parts: &[Part], old: &[u8]) -> Vec<u8> {
+    let mut new = Vec::with_capacity(old.len().saturating_add(1024));
+    for part in parts {
+        match part {
+            Part::New(bytes) => new.extend_from_slice(bytes),
+            Part::Kept(range) => {
+                let (start, end) = (range.start as usize, range.end as usize);
+                new.extend_from_slice(old.get(start..end).unwrap_or_default());
+            }
+        }
+    }
+    new
+}
+
+fn copy(mut old: &File, range: &Range<u64>, new: &mut File) -> io::Result<u64> {
+    old.seek(SeekFrom::Start(range.start))?;
+    let length = range.end.saturating_sub(range.start);
+    match io::copy(&mut old.take(length), new)? {
+        copied if copied == length => Ok(copied),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 fn write_envelope(path: &std::path::Path, envelope: &Envelope) -> io::Result<File> {
     let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(envelope.encode().as_bytes())?;
@@ -112,5 +203,77 @@ impl Drop for IncomingMessage {
         if !self.committed {
             let _ = fs::remove_file(self.queue.message_path(&self.id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::QueueSettings;
+
+    fn queue() -> (tempfile::TempDir, Queue) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = QueueSettings {
+            folder: folder.path().into(),
+            envelope_sync: commit_journal::SyncLevel::None,
+            message_sync: commit_journal::SyncLevel::None,
+            min_free_bytes: 0,
+        };
+        let queue = Queue::open(settings, server_log::Log::discard()).unwrap();
+        (folder, queue)
+    }
+
+    fn message(queue: &Queue, bytes: &[u8]) -> IncomingMessage {
+        let mut message = queue.begin().unwrap();
+        message.write_all(bytes).unwrap();
+        message
+    }
+
+    /// Small ones stay in memory, large ones become another file of the same name; both end as told.
+    #[test]
+    fn a_message_is_put_together_anew_of_old_and_new_parts() {
+        let (_folder, queue) = queue();
+        for size in [10, BUFFER_BYTES - 1, BUFFER_BYTES + 1, 3 * BUFFER_BYTES + 7] {
+            let old: Vec<u8> = (0..size).map(|at| b'a' + (at % 23) as u8).collect();
+            let mut incoming = message(&queue, &old);
+            assert_eq!(&incoming.look().unwrap()[..], &old[..]);
+            let end = size as u64;
+            let parts = [Part::Kept(0..3), Part::New(b"NEW".to_vec()), Part::Kept(5..end)];
+            incoming.rebuild(&parts).unwrap();
+            let expected = [&old[..3], b"NEW", &old[5..]].concat();
+            assert_eq!(incoming.size(), expected.len() as u64);
+            assert_eq!(&incoming.look().unwrap()[..], &expected[..]);
+            incoming.write_all(b"end").unwrap();
+            let mut envelope = Envelope::new(incoming.id().clone());
+            envelope.sender = None;
+            let id = incoming.commit(envelope).unwrap();
+            assert_eq!(fs::read(queue.message_path(&id)).unwrap(), [&expected[..], b"end"].concat());
+            assert_eq!(queue.load(&id).unwrap().unwrap().envelope.message_size, expected.len() as u64 + 3);
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_not_there_fails_and_leaves_nothing() {
+        let (_folder, queue) = queue();
+        let mut incoming = message(&queue, &vec![b'x'; BUFFER_BYTES + 1]);
+        let beyond = BUFFER_BYTES as u64 + 9;
+        assert!(incoming.rebuild(&[Part::Kept(0..beyond)]).is_err());
+        let path = queue.message_path(incoming.id());
+        drop(incoming);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_entry_can_be_held_from_its_first_moment() {
+        let (_folder, queue) = queue();
+        let incoming = message(&queue, b"x");
+        let mut envelope = Envelope::new(incoming.id().clone());
+        (envelope.held, envelope.last_error) = (true, "looks\nodd".into());
+        let id = incoming.commit(envelope).unwrap();
+        let mut entry = queue.load(&id).unwrap().unwrap();
+        assert!(entry.envelope.held);
+        assert_eq!(entry.envelope.last_error, "looks\nodd");
+        entry.record(0, crate::Step::Released).unwrap();
+        assert!(!queue.load(&id).unwrap().unwrap().envelope.held);
     }
 }

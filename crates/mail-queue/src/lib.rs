@@ -21,7 +21,7 @@ pub use commands::{Command, Verb};
 pub use entry::{Entry, Home};
 pub use envelope::{Envelope, EnvelopeError, Recipient, State, Success};
 pub use id::QueueId;
-pub use incoming::IncomingMessage;
+pub use incoming::{IncomingMessage, Part, Whole};
 pub use obey::{EXPIRED, Finder, Obeyed};
 pub use progress::{Step, Target};
 pub use queue::{Queue, QueueError, QueueSettings};

@@ -10,6 +10,7 @@ use server_log::Log;
 
 use crate::Settings;
 use crate::commands::etrn::{Flush, Turns};
+use crate::inspection::InspectionLine;
 use crate::session::Session;
 
 /// Gives new settings after SIGHUP, or nothing when they are broken.
@@ -22,6 +23,7 @@ pub struct Desk {
     pub clients: dns::Clients,
     /// Mail that ETRN asks for.
     pub turns: Turns,
+    pub inspection: InspectionLine,
     pub log: Log,
 }
 
@@ -43,7 +45,8 @@ impl Accept {
         log: Log,
         reread: Reread,
     ) -> Accept {
-        let desk = Arc::new(Desk { queue, log_ins, clients, turns: Turns::new(flush), log });
+        let inspection = InspectionLine::new(log.clone());
+        let desk = Arc::new(Desk { queue, log_ins, clients, turns: Turns::new(flush), inspection, log });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }

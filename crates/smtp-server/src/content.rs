@@ -9,11 +9,12 @@ use server_log::Category;
 use smtp_wire::{Decoder, Reply};
 
 use crate::header::date;
-use crate::receiving::{Receiving, Rewrite, Rules};
+use crate::inspection::{Case, Fate, Inspectors, Origin, Peer};
+use crate::receiving::{Received, Receiving, Rewrite, Rules};
 use crate::replies;
 use crate::rewrite::{self, Place, Style};
-use crate::session::Session;
-use crate::state::{Client, Transaction};
+use crate::session::{Answer, Session};
+use crate::state::{Client, Inspecting, State, Transaction};
 
 impl Session {
     /// The protocol as Received names it (RFC 3848).
@@ -122,33 +123,133 @@ impl Session {
         )
     }
 
-    /// Commits what was received; the reply to the end of data. Only here 250 is said for a message.
-    pub fn commit(
+    /// The content is whole: it is inspected, if somebody is to, and committed. The session is in the state in which it
+    /// takes the next command, or waits for the inspection.
+    pub fn conclude_content(
         &mut self,
-        client: &Client,
+        client: Client,
         transaction: Transaction,
         receiving: Receiving,
         is_chunked: bool,
-        io: &Io,
-    ) -> Reply {
+        io: &mut Io,
+    ) -> Answer {
         let received = match receiving.finish(is_chunked) {
             Ok(received) => received,
-            Err(reply) => return reply,
+            Err(reply) => {
+                self.state = State::Greeted { client };
+                return Answer::Say(reply);
+            }
         };
         let mut envelope = Envelope::new(received.message.id().clone());
-        envelope.relay_offset = received.relay_offset;
         envelope.hops = received.hops;
         envelope.eight_bit = received.eight_bit;
-        envelope.protocol = self.protocol(client, io).to_owned();
+        envelope.protocol = self.protocol(&client, io).to_owned();
         envelope.host_from = format!("{} [{}]", client.name, io.peer.ip().to_canonical());
         envelope.auth_sender = self.user.as_ref().and_then(|user| user.uid.clone());
         envelope.envid = transaction.envid;
         envelope.ret = transaction.ret;
         envelope.sender = transaction.sender.map(|sender| sender.to_string());
         envelope.recipients = transaction.recipients;
+        if let Some(inspectors) = self.settings.inspectors.concerned(self.origin(io)) {
+            let peer = self.peer(&client, io);
+            let case = Box::new(Case { peer, received, envelope });
+            return self.inspect(client, case, inspectors, transaction.found, io);
+        }
+        let reply = self.commit(&client, received, envelope, transaction.found, io);
+        self.state = State::Greeted { client };
+        Answer::Say(reply)
+    }
+
+    fn origin(&self, io: &Io) -> Origin {
+        match (&self.user, self.may_relay) {
+            (Some(_), _) => Origin::User,
+            (None, true) => Origin::Network,
+            (None, false) if self.is_submission(io) => Origin::Submission,
+            (None, false) => Origin::Stranger,
+        }
+    }
+
+    fn peer(&self, client: &Client, io: &Io) -> Peer {
+        Peer {
+            address: io.peer.ip(),
+            helo: client.name.clone(),
+            extended: client.extended,
+            tls: io.tls.clone(),
+            user: self.user.clone(),
+            origin: self.origin(io),
+            session: io.number,
+        }
+    }
+
+    /// The message goes to the inspectors; the session waits without a thread.
+    fn inspect(
+        &mut self,
+        client: Client,
+        case: Box<Case>,
+        inspectors: Inspectors,
+        found: Vec<(String, Found)>,
+        io: &mut Io,
+    ) -> Answer {
+        io.deadline = None;
+        match self.desk.inspection.push(case, inspectors, self.settings.inspection_limits, io.waker()) {
+            Some(pending) => {
+                let patience = pending.patience;
+                let inspecting = Box::new(Inspecting { pending, found });
+                self.state = State::Inspecting { client, inspecting };
+                Answer::Wait(patience)
+            }
+            None => {
+                self.state = State::Greeted { client };
+                Answer::Say(replies::too_much_to_inspect())
+            }
+        }
+    }
+
+    /// The inspection may have ended; nothing when it has not.
+    pub fn look_at_inspection(&mut self, io: &Io) -> Option<Answer> {
+        let State::Inspecting { inspecting, .. } = &self.state else { return None };
+        let (case, fate) = inspecting.pending.take()?;
+        Some(self.inspected(*case, fate, io))
+    }
+
+    /// The inspection did not end in time. Its message goes; the client has it still.
+    pub fn give_up_inspection(&mut self) -> Answer {
+        self.desk.log.error(Category::General, format_args!("a message was not inspected in time"));
+        self.state.reset();
+        Answer::Say(replies::not_inspected())
+    }
+
+    fn inspected(&mut self, case: Case, fate: Fate, io: &Io) -> Answer {
+        let State::Inspecting { client, inspecting } = std::mem::replace(&mut self.state, State::Closing)
+        else {
+            return Answer::Say(replies::bad_sequence("No content was expected"));
+        };
+        let Case { received, envelope, .. } = case;
+        let reply = match fate {
+            Fate::Commit => self.commit(&client, received, envelope, inspecting.found, io),
+            Fate::Refuse(reply) => reply,
+            Fate::Discard => {
+                self.count_message();
+                Reply::new(250, (2, 0, 0), format!("{} accepted", envelope.id))
+            }
+        };
+        self.state = State::Greeted { client };
+        Answer::Say(reply)
+    }
+
+    /// Commits what was received; the reply to the end of data. Only here 250 is said for a message that is kept.
+    fn commit(
+        &mut self,
+        client: &Client,
+        received: Received,
+        mut envelope: Envelope,
+        found: Vec<(String, Found)>,
+        io: &Io,
+    ) -> Reply {
+        envelope.relay_offset = received.relay_offset;
         let directory = self.desk.log_ins.authenticator().directory();
         let message = envelope.id.to_string();
-        for (address, found) in transaction.found {
+        for (address, found) in found {
             directory.keep(&message, &address, found);
         }
         let (sender, count) = (envelope.sender.clone().unwrap_or_default(), envelope.recipients.len());

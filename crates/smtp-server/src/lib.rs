@@ -7,6 +7,7 @@ pub mod accept;
 pub mod commands;
 pub mod content;
 pub mod header;
+pub mod inspection;
 pub mod listening;
 pub mod receiving;
 pub mod replies;

@@ -38,6 +38,7 @@ pub type Rewrite = Box<dyn FnOnce(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
 pub struct Receiving {
     message: Option<IncomingMessage>,
     relay_offset: u64,
+    content_offset: u64,
     decoder: Decoder,
     /// The header, until it is whole.
     header: Option<Vec<u8>>,
@@ -53,7 +54,10 @@ pub struct Receiving {
 /// What is in the queue's file, ready to be committed.
 pub struct Received {
     pub message: IncomingMessage,
+    /// Where Return-Path ends.
     pub relay_offset: u64,
+    /// Where Received ends and what the client sent begins.
+    pub content_offset: u64,
     pub hops: u32,
     pub eight_bit: bool,
     pub content_bytes: u64,
@@ -83,8 +87,9 @@ impl Receiving {
         let relay_offset = message.size();
         message.write_all(received.as_bytes())?;
         Ok(Receiving {
-            message: Some(message),
             relay_offset,
+            content_offset: message.size(),
+            message: Some(message),
             decoder,
             header: Some(Vec::new()),
             searched: 0,
@@ -210,6 +215,7 @@ impl Receiving {
         Ok(Received {
             message,
             relay_offset: self.relay_offset,
+            content_offset: self.content_offset,
             hops: self.hops,
             eight_bit: faults.eight_bit,
             content_bytes: self.content_bytes,

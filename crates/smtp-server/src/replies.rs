@@ -111,3 +111,12 @@ pub fn queue_failed(error: &QueueError) -> Reply {
         _ => Reply::new(451, (4, 3, 0), "The queue cannot take the message now, try again later"),
     }
 }
+
+/// An inspector broke off, or did not end in time.
+pub fn not_inspected() -> Reply {
+    Reply::new(451, (4, 3, 0), "The message cannot be inspected now, try again later")
+}
+
+pub fn too_much_to_inspect() -> Reply {
+    Reply::new(451, (4, 3, 2), "Too many messages are being inspected, try again later")
+}

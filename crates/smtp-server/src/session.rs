@@ -278,8 +278,8 @@ impl Session {
             Ending::Open => Next::Stream,
             Ending::Closed(used) => {
                 io.consumed(used);
-                let reply = commands::data::end(self, io);
-                self.answer(Answer::Say(reply), io)
+                let answer = commands::data::end(self, io);
+                self.answer(answer, io)
             }
         }
     }
@@ -288,6 +288,10 @@ impl Session {
         match kind {
             TimeoutKind::Pause if matches!(self.state, State::Checking { .. }) => {
                 let answer = commands::auth::give_up(self, io);
+                self.answer(answer, io)
+            }
+            TimeoutKind::Pause if matches!(self.state, State::Inspecting { .. }) => {
+                let answer = self.look_at_inspection(io).unwrap_or_else(|| self.give_up_inspection());
                 self.answer(answer, io)
             }
             TimeoutKind::Pause => match self.held.take() {
@@ -304,7 +308,7 @@ impl Session {
 
     /// The server stops: a message under way is finished, everybody else is sent away.
     fn drain(&mut self, io: &mut Io) -> Next {
-        if matches!(self.state, State::InData { .. } | State::InChunk { .. }) {
+        if matches!(self.state, State::InData { .. } | State::InChunk { .. } | State::Inspecting { .. }) {
             return Next::Same;
         }
         let reply = replies::shutting_down(&self.settings.host_name);
@@ -333,7 +337,7 @@ impl ConnectionSession for Session {
             }
             Event::Timeout(kind) => self.timeout(kind, io),
             Event::Draining => self.drain(io),
-            Event::Woken => match commands::auth::look(self, io) {
+            Event::Woken => match commands::auth::look(self, io).or_else(|| self.look_at_inspection(io)) {
                 Some(answer) => self.answer(answer, io),
                 None => Next::Same,
             },

@@ -9,6 +9,7 @@ use directory::LocalDomains;
 use server_config::Config;
 use server_config::parameters::{local, service_smtp, service_smtp_modules};
 
+use crate::inspection::{Inspectors, Limits};
 use crate::rewrite::{Rewriting, Style};
 
 /// Settings of the sessions. Ports and threads are in `listening`.
@@ -54,6 +55,9 @@ pub struct Settings {
     pub message_id_host: String,
     /// Of the headers of our own clients.
     pub rewriting: Rewriting,
+    /// What looks at messages before they are committed; put in by who has more than the configuration.
+    pub inspectors: Inspectors,
+    pub inspection_limits: Limits,
 }
 
 impl Settings {
@@ -74,6 +78,11 @@ impl Settings {
                 cc,
                 from_by_log_in: config.get(&service_smtp::REWRITE_FROM),
                 sender_by_log_in: config.get(&service_smtp::REWRITE_SENDER),
+            },
+            inspectors: Inspectors::default(),
+            inspection_limits: Limits {
+                threads: count(config.get(&service_smtp::INSPECTION_THREADS)),
+                line: count(config.get(&service_smtp::INSPECTION_LINE)),
             },
             host_name: host,
             banner: config.get(&service_smtp::BANNER),

@@ -5,6 +5,7 @@ use mail_queue::Recipient;
 use sasl::Exchange;
 use smtp_wire::{Address, Ret};
 
+use crate::inspection;
 use crate::receiving::Receiving;
 
 /// What the client called itself.
@@ -63,6 +64,11 @@ pub enum State {
         transaction: Box<Transaction>,
         chunk: Chunk,
     },
+    /// A message is whole and being inspected; nothing is read meanwhile.
+    Inspecting {
+        client: Client,
+        inspecting: Box<Inspecting>,
+    },
     /// The client is not let in; QUIT is waited for (X2).
     TurnedAway,
     /// A reply was said that ends the session.
@@ -74,6 +80,13 @@ pub struct Checking {
     pub authzid: String,
     pub authcid: String,
     pub pending: Pending,
+}
+
+/// A message whose inspection is waited for.
+pub struct Inspecting {
+    pub pending: inspection::Pending,
+    /// Of its transaction.
+    pub found: Vec<(String, Found)>,
 }
 
 /// A chunk of BDAT under way (RFC 3030 §2).
@@ -95,7 +108,8 @@ impl State {
             | State::Authenticating { client, .. }
             | State::Checking { client, .. }
             | State::InData { client, .. }
-            | State::InChunk { client, .. } => Some(client),
+            | State::InChunk { client, .. }
+            | State::Inspecting { client, .. } => Some(client),
         }
     }
 
@@ -106,7 +120,8 @@ impl State {
             | State::InData { client, .. }
             | State::InChunk { client, .. }
             | State::Authenticating { client, .. }
-            | State::Checking { client, .. } => State::Greeted { client },
+            | State::Checking { client, .. }
+            | State::Inspecting { client, .. } => State::Greeted { client },
             other => other,
         };
     }

@@ -1,6 +1,7 @@
 //! A reply: code, enhanced code (RFC 3463, RFC 2034) and one or more lines of text (RFC 5321 §4.2).
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// One reply, ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,21 @@ impl Reply {
     }
 }
 
+/// As a log has it: one line.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some((class, subject, detail)) = self.enhanced {
+            write!(f, " {class}.{subject}.{detail}")?;
+        }
+        for line in &self.lines {
+            let text: String = line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+            write!(f, " {text}")?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +81,6 @@ mod tests {
     fn a_text_cannot_forge_a_line() {
         let reply = Reply::new(550, (5, 1, 1), "no\r\n250 yes");
         assert_eq!(reply.encode(), b"550 5.1.1 no??250 yes\r\n");
+        assert_eq!(reply.to_string(), "550 5.1.1 no??250 yes");
     }
 }

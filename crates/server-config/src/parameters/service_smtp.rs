@@ -23,6 +23,8 @@ parameters! {
     MAX_IDLE_COMMANDS: Count = "local.service.smtp.smtp-accept.maxidlecommands", "100", 1, 1000000, false, NextConnection, Status::Active, "smtpd", "Commands such as NOOP and RSET without a message between them after which the connection is closed. Ours.";
     TIMEOUT_COMMAND: Seconds = "service.smtp.smtp-accept.timeoutcommand", "600", 1, 86400, false, NextConnection, Status::Active, "smtpd", "How long a client may stay silent between commands.";
     TIMEOUT_DATA: Seconds = "service.smtp.smtp-accept.timeoutdata", "600", 1, 86400, false, NextConnection, Status::Active, "smtpd", "How long a client may stay silent within a message, or take for each KiB of it.";
+    INSPECTION_THREADS: Count = "local.service.smtp.inspection.threads", "64", 1, 10000, false, NextConnection, Status::Active, "smtpd", "Messages that are inspected (verification, milters) at once; threads are started when they are needed. Ours.";
+    INSPECTION_LINE: Count = "local.service.smtp.inspection.line", "500", 1, 1000000, false, NextConnection, Status::Active, "smtpd", "Messages that wait to be inspected; one more is answered with 451. Ours.";
     ENVELOPE_SYNC_LEVEL: Count = "local.service.smtp.envelopesynclevel", "1", 0, 2, false, Restart, Status::Active, "smtpd", "Envelopes: 0 leave it to the system, 1 fdatasync, 2 fsync.";
     MESSAGE_SYNC_LEVEL: Count = "local.service.smtp.messagesynclevel", "1", 0, 2, false, Restart, Status::Active, "smtpd", "Queue messages: 0 leave it to the system, 1 fdatasync, 2 fsync.";
     SITE_LANGUAGE_ONLY: Switch = "local.service.smtp.sitelanguageonly", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether every automatic message is in gen.sitelanguage.";

@@ -64,36 +64,37 @@ fn refusal(session: &Session, size: u64) -> Option<Reply> {
 }
 
 /// A piece of the chunk. The answer when it was the last one.
-pub fn piece(session: &mut Session, bytes: &[u8], is_last: bool, io: &Io) -> Option<Answer> {
+pub fn piece(session: &mut Session, bytes: &[u8], is_last: bool, io: &mut Io) -> Option<Answer> {
     let State::InChunk { transaction, chunk, .. } = &mut session.state else {
         return Some(Answer::Last(replies::bad_sequence("No content was expected")));
     };
     if let (None, Some(receiving)) = (&chunk.refused, &mut transaction.receiving) {
         receiving.take(bytes);
     }
-    is_last.then(|| Answer::Say(end(session, io)))
+    is_last.then(|| end(session, io))
 }
 
-fn end(session: &mut Session, io: &Io) -> Reply {
+fn end(session: &mut Session, io: &mut Io) -> Answer {
     let State::InChunk { client, mut transaction, chunk } =
         std::mem::replace(&mut session.state, State::Closing)
     else {
-        return replies::bad_sequence("No content was expected");
+        return Answer::Say(replies::bad_sequence("No content was expected"));
     };
     let greeted = !client.name.is_empty();
     let back = |client: Client| if greeted { State::Greeted { client } } else { State::Connected };
     if let Some(refusal) = chunk.refused {
         session.state = back(client); // a refused chunk ends the transaction
-        return refusal;
+        return Answer::Say(refusal);
     }
     if !chunk.last {
         session.state = State::InTransaction { client, transaction };
-        return Reply::new(250, (2, 0, 0), format!("{} octets received", chunk.size));
+        return Answer::Say(Reply::new(250, (2, 0, 0), format!("{} octets received", chunk.size)));
     }
-    let reply = match transaction.receiving.take() {
-        Some(receiving) => session.commit(&client, *transaction, *receiving, true, io),
-        None => replies::bad_sequence("No content was begun"),
-    };
-    session.state = State::Greeted { client };
-    reply
+    match transaction.receiving.take() {
+        Some(receiving) => session.conclude_content(client, *transaction, *receiving, true, io),
+        None => {
+            session.state = State::Greeted { client };
+            Answer::Say(replies::bad_sequence("No content was begun"))
+        }
+    }
 }

@@ -39,17 +39,15 @@ pub fn begin(session: &mut Session, io: &Io) -> Answer {
     }
 }
 
-/// The end of data was read: the reply to it.
-pub fn end(session: &mut Session, io: &Io) -> Reply {
+/// The end of data was read: what comes of it.
+pub fn end(session: &mut Session, io: &mut Io) -> Answer {
     match std::mem::replace(&mut session.state, State::Closing) {
         State::InData { client, transaction, receiving } => {
-            let reply = session.commit(&client, *transaction, *receiving, false, io);
-            session.state = State::Greeted { client };
-            reply
+            session.conclude_content(client, *transaction, *receiving, false, io)
         }
         other => {
             session.state = other;
-            replies::bad_sequence("No content was expected")
+            Answer::Say(replies::bad_sequence("No content was expected"))
         }
     }
 }
