@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod client;
 pub mod instance;
 pub mod slapd;
+pub mod spool;
 pub mod strace;
 pub mod stub_dns;
 pub mod stub_mta;

@@ -234,7 +234,7 @@ impl Entry {
         let id = split_id(&self.envelope, places, domain);
         let home = Home::Deferred(domain.to_ascii_lowercase());
         // Those of this domain who have it already must not be forgotten: the id follows from who is left.
-        sync_file(&self.file, settings.envelope_sync)?;
+        self.sync()?;
         queue.link_message(&self.message_path(), &queue.message_in(&home, &id))?;
         let mut child = self.envelope.clone();
         child.parent = Some(child.parent.unwrap_or_else(|| self.envelope.id.clone()));
@@ -285,7 +285,7 @@ impl Entry {
     /// It could not be written; the child is found by [`Queue::split_before`] the next time.
     pub fn note_split(&mut self, places: &[usize], id: &QueueId) -> io::Result<()> {
         self.record_all(places.iter().map(|place| (*place, Step::Moved(id.clone()))).collect())?;
-        sync_file(&self.file, self.queue.shared.settings.envelope_sync)
+        self.sync()
     }
 
     /// A recipient as an entry of its own has it: what it was made from is told as the original recipient (RFC 3461 §4.2).

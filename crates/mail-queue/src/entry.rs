@@ -1,10 +1,10 @@
 //! One message of the queue in the hands of the mta.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use commit_journal::sync_file;
+use commit_journal::{SyncLevel, sync_file};
 use server_log::Category;
 
 use crate::envelope::BYTES_MAX;
@@ -20,10 +20,12 @@ pub enum Home {
     Deferred(String),
 }
 
-/// An entry: its envelope as it stands, and the right to record what happens to it.
+/// An entry: its envelope as it stands, and the right to record what happens to it. It holds no file open: a hundred
+/// thousand of them may wait their turn.
 pub struct Entry {
     pub(crate) queue: Queue,
-    pub(crate) file: File,
+    /// Bytes of the envelope's file, as they were when it was last read or written to here.
+    length: u64,
     pub(crate) home: Home,
     pub envelope: Envelope,
 }
@@ -45,11 +47,16 @@ impl Entry {
         };
         // What stands behind a torn step would never count.
         let whole = Envelope::whole_length(&bytes);
-        if whole < bytes.len() && (bytes.len() as u64) < BYTES_MAX {
+        let mut length = bytes.len();
+        if whole < length && (length as u64) < BYTES_MAX {
             file.set_len(whole as u64)?;
-            file.seek(SeekFrom::End(0))?;
+            length = whole;
         }
-        Ok(Some(Entry { queue, file, home, envelope }))
+        Ok(Some(Entry { queue, length: length as u64, home, envelope }))
+    }
+
+    fn open(&self) -> io::Result<File> {
+        OpenOptions::new().append(true).open(self.queue.envelope_in(&self.home, &self.envelope.id))
     }
 
     /// The message's file.
@@ -87,10 +94,12 @@ impl Entry {
         for (place, step) in steps {
             self.envelope.apply(place, step);
         }
-        let before = self.file.metadata()?.len();
-        let written = self.file.write_all(text.as_bytes());
-        if written.is_err() {
-            let _ = self.file.set_len(before); // half a step; the next load looks again
+        let mut file = self.open()?;
+        let before = file.metadata()?.len();
+        let written = file.write_all(text.as_bytes());
+        match written {
+            Ok(()) => self.length = before.saturating_add(text.len() as u64),
+            Err(_) => drop(file.set_len(before)), // half a step; the next load looks again
         }
         written
     }
@@ -100,7 +109,16 @@ impl Entry {
     /// # Errors
     /// The system's.
     pub fn sync(&self) -> io::Result<()> {
-        sync_file(&self.file, self.queue.shared.settings.envelope_sync)
+        match self.queue.shared.settings.envelope_sync {
+            SyncLevel::None => Ok(()),
+            level => sync_file(&self.open()?, level),
+        }
+    }
+
+    /// Whether the file is as this process left it: not removed, not moved, not written to by a command.
+    pub fn is_current(&self) -> bool {
+        let path = self.queue.envelope_in(&self.home, &self.envelope.id);
+        fs::metadata(path).is_ok_and(|meta| meta.len() == self.length)
     }
 
     /// Keeps a copy of both files in lost+found, with a line in the log, for what nobody can be told of.

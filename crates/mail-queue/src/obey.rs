@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use commit_journal::sync_folder;
@@ -93,14 +92,6 @@ impl Entry {
         }
         queue.committed(&id);
         Ok(())
-    }
-
-    /// Whether the file is as this process left it: not removed, not written to by a command.
-    pub fn is_current(&mut self) -> bool {
-        use std::io::Seek;
-        let position = self.file.stream_position();
-        let state = self.file.metadata();
-        matches!((position, state), (Ok(position), Ok(state)) if state.nlink() > 0 && state.len() == position)
     }
 
     /// The entry as it stands now, from where it was loaded.
@@ -237,7 +228,7 @@ mod tests {
         assert!(entry.is_current(), "its own steps do not count");
         obey(&queue, &id, Verb::Hold);
         assert!(!entry.is_current());
-        let mut entry = entry.reload().unwrap().unwrap();
+        let entry = entry.reload().unwrap().unwrap();
         assert!(entry.is_current() && entry.envelope.held);
         obey(&queue, &id, Verb::Delete);
         assert!(!entry.is_current() && entry.reload().unwrap().is_none());

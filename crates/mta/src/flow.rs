@@ -22,6 +22,9 @@ use crate::work::{Deferral, Group, Work};
 const POSTPONED_SECONDS: i64 = 10;
 /// Seconds after which a message comes again that made a stage panic.
 const PANIC_SECONDS: i64 = 600;
+/// Messages that wait for the router, for a mailbox or for a report, at most. The others are names in the first stage's line, a few bytes
+/// each, until there is room: a long queue takes no memory to speak of.
+const LINE_MAX: usize = 1000;
 
 /// What the first stage begins with.
 pub enum Start {
@@ -70,6 +73,9 @@ impl Flow {
     /// The first stage.
     pub fn begin(&self, start: Start) {
         let give_out = |entry: Entry| self.pools.account_handler.push(Start::Entry(Box::new(entry)));
+        self.pools.smtp_router.wait_for_room(LINE_MAX);
+        self.pools.mailbox_deliver.wait_for_room(LINE_MAX);
+        self.pools.error_handler.wait_for_room(LINE_MAX);
         match start {
             Start::Message(id) => self.load(&id),
             Start::Entry(entry) => self.accounts(*entry),

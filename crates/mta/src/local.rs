@@ -13,6 +13,8 @@ use crate::stages::{autoreply_handler, prog_deliver, unix_deliver};
 use crate::ways::Way;
 use crate::work::Route;
 
+/// Messages in the line of each at most; what finds no room comes again soon.
+const LINE_MAX: usize = 1000;
 /// Below the queue: who was answered.
 const REMEMBERED: &str = "autoreply";
 
@@ -84,7 +86,7 @@ impl Local {
         )
     }
 
-    /// Gives a message to the stage whose turn it is; back when there is none. What may take long comes last.
+    /// Gives a message to the stage whose turn it is; back when there is none, or no room. What may take long comes last.
     pub fn take(&self, flight: Arc<Flight>) -> Option<Arc<Flight>> {
         let pool = flight.with(|work| {
             let has = |wanted: fn(&Way) -> bool| {
@@ -101,10 +103,7 @@ impl Local {
             }
         });
         match pool.flatten() {
-            Some(pool) => {
-                pool.push(flight);
-                None
-            }
+            Some(pool) => pool.try_push(flight, LINE_MAX).err(),
             None => Some(flight),
         }
     }
