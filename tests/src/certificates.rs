@@ -43,8 +43,19 @@ impl Authority {
 
     /// Issues a certificate for a host.
     pub fn issue(&self, host: &str) -> Certificate {
+        self.issue_until(host, &Asn1Time::days_from_now(30).unwrap())
+    }
+
+    /// One that is no longer good.
+    pub fn issue_expired(&self, host: &str) -> Certificate {
+        self.issue_until(host, &Asn1Time::from_unix(1_700_000_000).unwrap())
+    }
+
+    fn issue_until(&self, host: &str, end: &Asn1Time) -> Certificate {
         let key = new_key();
         let mut builder = begin(&name(host), self.certificate.subject_name(), &key);
+        builder.set_not_before(&Asn1Time::from_unix(1_600_000_000).unwrap()).unwrap();
+        builder.set_not_after(end).unwrap();
         let names = SubjectAlternativeName::new()
             .dns(host)
             .build(&builder.x509v3_context(Some(&self.certificate), None))
@@ -61,6 +72,13 @@ impl Authority {
 }
 
 impl Certificate {
+    /// The data of a TLSA record of usage 3 that this certificate fits, as a zone file has it.
+    pub fn tlsa(&self) -> String {
+        let key = self.leaf.public_key().unwrap().public_key_to_der().unwrap();
+        let digest = openssl::hash::hash(MessageDigest::sha256(), &key).unwrap();
+        format!("3 1 1 {}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
     /// What a server shakes hands with; it shows the issuer too.
     pub fn acceptor(&self) -> SslAcceptor {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();

@@ -143,6 +143,7 @@ struct Rule {
 struct Shared {
     offers: Vec<String>,
     tls: Option<SslAcceptor>,
+    implicit: bool,
     lmtp: bool,
     discards: bool,
     rules: Mutex<Vec<Rule>>,
@@ -177,6 +178,7 @@ pub struct Script {
     address: SocketAddr,
     offers: Vec<String>,
     tls: Option<SslAcceptor>,
+    implicit: bool,
     lmtp: bool,
     discards: bool,
     rules: Vec<Rule>,
@@ -197,6 +199,7 @@ impl StubMta {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             offers: ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE"].map(str::to_owned).to_vec(),
             tls: None,
+            implicit: false,
             lmtp: false,
             discards: false,
             rules: Vec::new(),
@@ -270,6 +273,12 @@ impl Script {
         self
     }
 
+    /// TLS from the first byte on, with this certificate (RFC 8314).
+    pub fn implicit_tls(mut self, certificate: &Certificate) -> Script {
+        self.implicit = true;
+        self.tls(certificate)
+    }
+
     /// Speaks LMTP (RFC 2033).
     pub fn lmtp(mut self) -> Script {
         self.lmtp = true;
@@ -309,6 +318,7 @@ impl Script {
         let shared = Arc::new(Shared {
             offers: self.offers,
             tls: self.tls,
+            implicit: self.implicit,
             lmtp: self.lmtp,
             discards: self.discards,
             rules: Mutex::new(self.rules),

@@ -15,7 +15,7 @@ use mail_queue::{Queue, QueueSettings};
 use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
 use mta::mta::Desk;
-use mta::stages::smtp_deliver::Outbound;
+use mta::outbound::Outbound;
 use server_log::{Category, Log};
 use smtp_server::{Accept, Settings};
 
@@ -74,7 +74,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     );
     let _ = shared.set(queue.clone());
     let settings = mta::Settings::from_config(&config);
-    let outbound = Outbound::from_config(&config, &settings, &site.log);
+    let outbound = Outbound::from_config(&config, &site.instance, &site.log);
     let desk = Desk {
         settings,
         outbound,

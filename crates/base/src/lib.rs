@@ -7,6 +7,7 @@ mod distance;
 pub mod hashdir;
 pub mod json;
 pub mod network;
+pub mod next_hop;
 pub mod pattern;
 pub mod replace;
 

@@ -209,6 +209,11 @@ impl Table {
         Ok(Table(rows))
     }
 
+    /// The values of all rows.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, value)| value.as_str())
+    }
+
     /// The value of the first row that means this domain.
     pub fn first(&self, domain: &str) -> Option<&str> {
         self.all(domain).next()

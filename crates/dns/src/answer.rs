@@ -31,6 +31,17 @@ pub struct Answer<T> {
     pub secure: bool,
 }
 
+/// The addresses of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// IPv4 before IPv6.
+    pub addresses: Vec<IpAddr>,
+    /// As [`Answer::secure`], of every address.
+    pub secure: bool,
+    /// The host's own name, when the one that was asked about is an alias of it.
+    pub canonical: Option<String>,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsError {
@@ -61,6 +72,8 @@ pub(crate) enum Record {
     Text(Vec<u8>),
     Tlsa(Tlsa),
     Name(String),
+    /// The name that the others belong to, where aliases led to it.
+    Canonical(String),
 }
 
 /// An answer that says that there is none.

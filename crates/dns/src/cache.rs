@@ -118,7 +118,7 @@ fn weight(outcome: &Outcome) -> usize {
         Record::Address(_) => 0,
         Record::Text(text) => text.len(),
         Record::Tlsa(tlsa) => tlsa.data.len(),
-        Record::Name(name) => name.len(),
+        Record::Name(name) | Record::Canonical(name) => name.len(),
     };
     let records = outcome.result.as_deref().unwrap_or_default();
     records.iter().map(|one| record(one).saturating_add(size_of::<Record>())).sum()

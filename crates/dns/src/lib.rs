@@ -27,7 +27,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, DnsError, Mx, Tlsa};
+pub use answer::{Answer, DnsError, Host, Mx, Tlsa};
 pub use clients::{Clients, NotFromHere};
 pub use resolver::Resolver;
 pub use settings::Settings;

@@ -1,6 +1,6 @@
 //! A look-up: the servers in turn, aliases followed, until somebody knows.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::Query;
@@ -20,6 +20,8 @@ const NEGATIVE_LIFE_MAX: u32 = 10_800;
 /// Whom to ask, and how patiently.
 pub(crate) struct Asker {
     pub(crate) servers: Servers,
+    /// Believed about validation, beside those on this host.
+    pub(crate) trusted: Vec<IpAddr>,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
     pub(crate) log: Log,
@@ -45,7 +47,11 @@ impl Asker {
             let said = self.ask_servers(&asked, kind, order)?;
             secure &= said.secure;
             match said.reading {
-                Reading::Found(records, its_ttl) => {
+                Reading::Found(mut records, its_ttl) => {
+                    let is_named = records.iter().any(|record| matches!(record, Record::Canonical(_)));
+                    if aliases > 0 && !is_named {
+                        records.push(Record::Canonical(reading::text(&asked)));
+                    }
                     return Ok(outcome(Ok(records), secure, ttl.min(its_ttl)));
                 }
                 Reading::None(negative, its_ttl) => {
@@ -89,7 +95,7 @@ impl Asker {
                         silent.push(server);
                     }
                     Ok(message) => {
-                        let secure = message.metadata.authentic_data && is_trusted(server);
+                        let secure = message.metadata.authentic_data && is_trusted(server, &self.trusted);
                         match reading::read(&message, name, kind) {
                             Reading::Useless(why) => reasons.note(server, why),
                             Reading::None(negative, None) => doubtful = doubtful.or(Some((negative, secure))),
@@ -110,9 +116,11 @@ impl Asker {
     }
 }
 
-/// Between this host and itself nobody can set the AD bit of an answer (RFC 4035 §4.9.3).
-fn is_trusted(server: SocketAddr) -> bool {
-    server.ip().to_canonical().is_loopback()
+/// Between this host and itself nobody can set the AD bit of an answer (RFC 4035 §4.9.3); on the way to others the
+/// administrator says so.
+fn is_trusted(server: SocketAddr, trusted: &[IpAddr]) -> bool {
+    let server = server.ip().to_canonical();
+    server.is_loopback() || trusted.iter().any(|one| one.to_canonical() == server)
 }
 
 fn outcome(result: Result<Vec<Record>, Negative>, secure: bool, ttl: u32) -> Outcome {
@@ -151,7 +159,10 @@ mod tests {
             ("192.0.2.1:53", false),
             ("[2001:db8::1]:53", false),
         ] {
-            assert_eq!(is_trusted(server.parse().unwrap()), trusted, "{server}");
+            assert_eq!(is_trusted(server.parse().unwrap(), &[]), trusted, "{server}");
         }
+        let named = ["192.0.2.1".parse().unwrap()];
+        assert!(is_trusted("192.0.2.1:53".parse().unwrap(), &named));
+        assert!(!is_trusted("192.0.2.2:53".parse().unwrap(), &named));
     }
 }

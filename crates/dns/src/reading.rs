@@ -42,8 +42,11 @@ pub(crate) fn read(message: &Message, name: &Name, kind: RecordType) -> Reading 
         ttl = ttl.min(its_ttl);
         name = target;
     }
-    let (records, its_ttl) = records_of(message, &name, kind);
+    let (mut records, its_ttl) = records_of(message, &name, kind);
     if !records.is_empty() {
+        if aliases > 0 {
+            records.push(Record::Canonical(text(&name)));
+        }
         return Reading::Found(records, ttl.min(its_ttl));
     }
     let negative_ttl = negative_ttl(message).map(|negative| negative.min(ttl));
@@ -102,7 +105,7 @@ fn ours(data: &RData) -> Option<Record> {
 }
 
 /// Lower case, without the final dot; bytes that are no letters are escaped.
-fn text(name: &Name) -> String {
+pub(crate) fn text(name: &Name) -> String {
     let mut text = name.to_ascii().to_ascii_lowercase();
     if text.ends_with('.') {
         text.pop();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::rr::{Name, RecordType};
 use server_log::{Category, Log};
 
-use crate::answer::{Answer, DnsError, Mx, Record, Tlsa};
+use crate::answer::{Answer, DnsError, Host, Mx, Record, Tlsa};
 use crate::cache::{Cache, Key, Outcome};
 use crate::flights::{Flights, Told};
 use crate::lookup::Asker;
@@ -37,6 +37,7 @@ impl Resolver {
         Resolver {
             asker: Asker {
                 servers: Servers::new(settings.servers),
+                trusted: settings.trusted,
                 timeout: settings.timeout.min(TIMEOUT_MAX),
                 tries: settings.tries,
                 log,
@@ -81,24 +82,42 @@ impl Resolver {
     /// # Errors
     /// `Temporary` when one of the two look-ups failed and the other gave nothing.
     pub fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        self.host(host).map(|host| host.addresses)
+    }
+
+    /// The same, with what DANE asks of it: whether they were validated, and the name behind aliases (RFC 7672 §2.2.2).
+    ///
+    /// # Errors
+    /// As [`Resolver::addresses`].
+    pub fn host(&self, host: &str) -> Result<Host, DnsError> {
         if let Ok(address) = host.parse() {
-            return Ok(vec![address]);
+            return Ok(Host { addresses: vec![address], secure: false, canonical: None });
         }
         let name = name::to_ascii(host).ok_or(DnsError::NoSuchDomain)?;
+        let ask = |kind| self.look_up(&key(name.clone(), kind), Order::Demoting);
+        let four = ask(RecordType::A);
+        if let Err(DnsError::NoSuchDomain) = four {
+            return Err(DnsError::NoSuchDomain); // RFC 8020: of no type, then
+        }
+        let six = ask(RecordType::AAAA);
+        let found = match (four, six) {
+            (Ok(four), Ok(six)) => vec![four, six],
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) => vec![found],
+            (Err(why @ DnsError::Temporary(_)), _) | (_, Err(why)) => return Err(why),
+        };
         let address = |record: &Record| match record {
             Record::Address(address) => Some(*address),
             _ => None,
         };
-        let four = self.records(&name, RecordType::A, address);
-        if four == Err(DnsError::NoSuchDomain) {
-            return four; // RFC 8020: of no type, then
-        }
-        let six = self.records(&name, RecordType::AAAA, address);
-        match (four, six) {
-            (Ok(four), Ok(six)) => Ok([four, six].concat()),
-            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-            (Err(why @ DnsError::Temporary(_)), _) | (_, Err(why)) => Err(why),
-        }
+        let canonical = |record: &Record| match record {
+            Record::Canonical(name) => Some(name.clone()),
+            _ => None,
+        };
+        Ok(Host {
+            addresses: found.iter().flat_map(|outcome| select(outcome, address)).collect(),
+            secure: found.iter().all(|outcome| outcome.secure),
+            canonical: found.first().and_then(|outcome| select(outcome, canonical).pop()),
+        })
     }
 
     /// The TXT records of `name`, the strings of each put together.

@@ -1,6 +1,6 @@
 //! What an administrator decides.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 pub struct Settings {
     /// Recursive name servers, in order. Without any, every look-up fails for the time being.
     pub servers: Vec<SocketAddr>,
+    /// Servers across a network that are believed to have validated what they say they have, as those on this host are.
+    pub trusted: Vec<IpAddr>,
     /// How long one server is waited for, each time it is asked.
     pub timeout: Duration,
     /// How often a server that does not answer is asked within one look-up; 0 counts as 1.
@@ -45,6 +47,7 @@ impl Settings {
         let entries = usize::try_from(config.get(&service_smtp::DNS_CACHE_SIZE)).ok();
         Settings {
             servers: servers.unwrap_or_default(),
+            trusted: config.get(&service_smtp_modules::DNS_TRUSTED).iter().map(SocketAddr::ip).collect(),
             timeout: timeout.unwrap_or_else(|| config.get(&service_smtp::DNS_TIMEOUT)),
             tries: tries.or(system.tries).unwrap_or(2),
             cache_entries: entries.filter(|entries| *entries > 0),

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn settings(stubs: &[&StubDns]) -> Settings {
     let servers = stubs.iter().map(|stub| stub.address()).collect();
-    Settings { servers, timeout: PATIENCE, tries: 1, cache_entries: Some(100) }
+    Settings { servers, trusted: Vec::new(), timeout: PATIENCE, tries: 1, cache_entries: Some(100) }
 }
 
 fn resolver(stubs: &[&StubDns]) -> Resolver {

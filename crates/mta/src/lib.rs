@@ -19,6 +19,7 @@ pub mod local_form;
 pub mod local_settings;
 pub mod mbox;
 pub mod mta;
+pub mod outbound;
 pub mod pool;
 pub mod reports;
 pub mod settings;

@@ -12,9 +12,10 @@ use server_log::{Category, Log};
 use crate::commands::{Commands, Watch};
 use crate::deferred::Deferred;
 use crate::flow::{Flow, Pools, Start};
+use crate::outbound::Outbound;
 use crate::settings::Settings;
 use crate::sites::Sites;
-use crate::stages::smtp_deliver::{self, Outbound};
+use crate::stages::smtp_deliver;
 use crate::timetable::{Due, Timetable};
 
 /// What every stage has access to.

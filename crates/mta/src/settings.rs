@@ -51,8 +51,6 @@ pub struct Remote {
     pub fallback: Table,
     /// The port of other hosts.
     pub port: u16,
-    /// Whether TLS is used where it is offered.
-    pub starttls: bool,
     /// Connections to one host at once.
     pub connections_max: usize,
     /// Recipients of one transaction.
@@ -152,7 +150,6 @@ impl Settings {
                 use_mx: config.get(&service_smtp_modules::USE_MX),
                 fallback: config.get(&service_smtp::FALLBACK_HOSTS),
                 port: config.get(&service_smtp_modules::REMOTE_PORT),
-                starttls: config.get(&service_smtp_modules::REMOTE_STARTTLS),
                 connections_max: usize::try_from(config.get(&service_smtp_modules::MAX_CONNECTIONS))
                     .unwrap_or(20),
                 recipients_max: usize::try_from(config.get(&service_smtp_modules::REMOTE_RECIPIENTS))

@@ -23,7 +23,7 @@ pub enum Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     pub domain: String,
-    /// The host it goes to instead of the domain's own, from `hostrewrites`.
+    /// The hosts it goes to instead of the domain's own, from `hostrewrites` or `smarthosts`, separated by blanks.
     pub hub: Option<String>,
     pub places: Vec<usize>,
 }

@@ -7,6 +7,7 @@ use base::access::Filters;
 use base::access::filter::Form;
 use base::access::must_log_in::MustLogIn;
 use base::network::Network;
+use base::next_hop::NextHop;
 use base::pattern::{Pattern, Table};
 
 /// How the text of a value becomes what the program uses.
@@ -152,7 +153,31 @@ impl Value for HostTable {
     type Out = Table;
     const KIND: &'static str = "pattern:host table";
     fn parse(text: &str, _: (i64, i64)) -> Result<Table, String> {
-        Table::parse(text)
+        let table = Table::parse(text)?;
+        table.values().try_for_each(|host| NextHop::parse(host).map(drop))?;
+        Ok(table)
+    }
+}
+
+/// Next hops separated by blanks: `host`, `[host]`, `host:port`, `[host]:port`.
+pub struct NextHops;
+impl Value for NextHops {
+    type Out = Vec<NextHop>;
+    const KIND: &'static str = "hosts";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Vec<NextHop>, String> {
+        text.split_whitespace().map(NextHop::parse).collect()
+    }
+}
+
+/// `pattern:level` items separated by `$`.
+pub struct TlsTable;
+impl Value for TlsTable {
+    type Out = Table;
+    const KIND: &'static str = "pattern:level table";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Table, String> {
+        let table = Table::parse(text)?;
+        table.values().try_for_each(|level| TlsLevel::parse(level, (0, 0)).map(drop))?;
+        Ok(table)
     }
 }
 
@@ -222,6 +247,11 @@ choice!(
     LogLevel,
     "one of Critical, Error, Warning, Notice, Information, Debug",
     ["Critical", "Error", "Warning", "Notice", "Information", "Informational", "Debug"]
+);
+choice!(
+    TlsLevel,
+    "one of none, may, encrypt, dane, verify, secure",
+    ["none", "may", "encrypt", "dane", "verify", "secure"]
 );
 choice!(LogType, "one of file, syslog", ["file", "syslog"]);
 choice!(LogFormat, "one of text, json", ["text", "json"]);

@@ -8,7 +8,7 @@ use crate::{Credentials, Kind, Refused, Reply, Session};
 
 /// Logs in. The password leaves this machine only under TLS.
 pub(crate) fn log_in(session: &mut Session, who: &Credentials, is_loopback: bool) -> Result<(), Refused> {
-    let refused = |text: String| Refused { kind: Kind::Auth, text };
+    let refused = |text: String| Refused::new(Kind::Auth, text);
     if !session.is_tls() && !is_loopback {
         let text = format!("{}: the password would go in the clear, and is not sent", session.peer);
         return Err(refused(text));

@@ -1,7 +1,9 @@
 //! From an address to a session: connection, greeting, EHLO (or HELO, or LHLO), STARTTLS and EHLO again, AUTH.
 
 use crate::wire::{Broken, Wire, moment};
-use crate::{Credentials, Kind, Offers, Peer, Refused, Reply, Session, Settings, TlsUse, Verify, auth, tls};
+use crate::{
+    Credentials, Kind, Offers, Peer, Refused, Reply, Session, Settings, TlsFault, TlsUse, Verify, auth, tls,
+};
 
 impl Session {
     /// Connects and comes as far as a message can be sent.
@@ -31,9 +33,14 @@ impl Session {
         verify: &Verify,
         credentials: Option<&Credentials>,
     ) -> Result<(), Refused> {
+        if settings.tls == TlsUse::Implicit {
+            self.shake_hands(peer, settings, verify)?;
+        }
         self.greeting()?;
         self.hello(settings)?;
-        self.encrypt(peer, settings, verify)?;
+        if settings.tls != TlsUse::Implicit {
+            self.encrypt(peer, settings, verify)?;
+        }
         match credentials {
             None => Ok(()),
             Some(credentials) => auth::log_in(self, credentials, peer.address.ip().is_loopback()),
@@ -66,37 +73,55 @@ impl Session {
 
     /// RFC 3207 §4. What was offered in the clear is forgotten.
     fn encrypt(&mut self, peer: &Peer, settings: &Settings, verify: &Verify) -> Result<(), Refused> {
-        let required = settings.tls == TlsUse::Required || *verify != Verify::None;
-        let failed = |text: String| Refused { kind: Kind::Tls, text };
+        let required = settings.tls == TlsUse::Required || *verify != Verify::None && !settings.lenient;
         if settings.tls == TlsUse::Never && !required {
             return Ok(());
         }
         if !self.offers.starttls {
             let text = format!("{} does not offer TLS, which is required", self.peer);
-            return if required { Err(failed(text)) } else { Ok(()) };
+            return self.without_tls(required, TlsFault::NotOffered, text);
         }
-        let limit = self.timeouts.helo;
-        let reply = self.ask("STARTTLS", "STARTTLS", limit).map_err(|broken| match broken {
-            Broken::Closed(_) => failed(broken.text(&self.peer)), // it would take us without
+        let reply = self.ask("STARTTLS", "STARTTLS", self.timeouts.helo).map_err(|broken| match broken {
+            Broken::Closed(_) => failed(TlsFault::Other, broken.text(&self.peer)), // it would take us without
             other => self.broken(&other),
         })?;
         if !reply.is_positive() {
             let text = format!("{} said at STARTTLS: {reply}", self.peer);
-            return if required || self.refusal(&reply).is_none() { Err(failed(text)) } else { Ok(()) };
+            let required = required || self.refusal(&reply).is_none();
+            return self.without_tls(required, TlsFault::NotOffered, text);
         }
         // Whoever is between the peer and us can put replies here, which would be read as if said under TLS.
         if self.wire.has_unread() {
-            return Err(failed(format!("{} spoke in the clear behind its go-ahead for TLS", self.peer)));
+            let text = format!("{} spoke in the clear behind its go-ahead for TLS", self.peer);
+            return Err(failed(TlsFault::Other, text));
         }
-        let name = self.peer.clone();
-        let reason = move |why: String| failed(format!("{name}: TLS failed: {why}"));
-        let ssl = tls::begin(&peer.host, verify, settings.authorities.as_deref()).map_err(&reason)?;
-        self.wire.start_tls(ssl, limit).map_err(&reason)?;
-        if let Some(ssl) = self.wire.ssl() {
-            tls::check(ssl, &peer.host, verify).map_err(&reason)?;
-        }
+        self.shake_hands(peer, settings, verify)?;
         self.offers = Offers::default();
         self.hello(settings)
+    }
+
+    /// There is no TLS: the end, or noted.
+    fn without_tls(&mut self, required: bool, fault: TlsFault, text: String) -> Result<(), Refused> {
+        if required {
+            return Err(failed(fault, text));
+        }
+        self.fault = Some((fault, text));
+        Ok(())
+    }
+
+    fn shake_hands(&mut self, peer: &Peer, settings: &Settings, verify: &Verify) -> Result<(), Refused> {
+        let name = self.peer.clone();
+        let reason = |why: String| format!("{name}: TLS failed: {why}");
+        let ssl =
+            tls::begin(&peer.host, verify, settings).map_err(|why| failed(TlsFault::Other, reason(why)))?;
+        self.wire.start_tls(ssl, self.timeouts.helo).map_err(|(fault, why)| failed(fault, reason(why)))?;
+        let Some(ssl) = self.wire.ssl() else { return Ok(()) };
+        match tls::check(ssl, &peer.host, verify) {
+            Ok(proved) => self.verified = proved,
+            Err((fault, why)) if settings.lenient => self.fault = Some((fault, reason(why))),
+            Err((fault, why)) => return Err(failed(fault, reason(why))),
+        }
+        Ok(())
     }
 
     fn positive(&self, step: &'static str, reply: &Reply) -> Result<(), Refused> {
@@ -106,13 +131,13 @@ impl Session {
             5 => Kind::Permanent,
             _ => return Err(self.broken(&Broken::Unexpected(step, reply.clone()))),
         };
-        Err(Refused { kind, text: format!("{} said at {step}: {reply}", self.peer) })
+        Err(Refused::new(kind, format!("{} said at {step}: {reply}", self.peer)))
     }
 
     /// A connection that is of no more use.
     pub(crate) fn broken(&self, broken: &Broken) -> Refused {
         let kind = if matches!(broken, Broken::Ended(_)) { Kind::Later } else { Kind::Connect };
-        Refused { kind, text: broken.text(&self.peer) }
+        Refused::new(kind, broken.text(&self.peer))
     }
 
     /// QUIT without waiting: there was no session.
@@ -127,7 +152,7 @@ impl Session {
 fn open(peer: &Peer, settings: &Settings) -> Result<Session, Refused> {
     let name = peer.to_string();
     let tcp = os::net::connect(peer.address, settings.source, settings.timeouts.connect)
-        .map_err(|why| Refused { kind: Kind::Connect, text: format!("{name}: {why}") })?;
+        .map_err(|why| Refused::new(Kind::Connect, format!("{name}: {why}")))?;
     Ok(Session {
         peer: name,
         wire: Wire::new(tcp),
@@ -137,5 +162,11 @@ fn open(peer: &Peer, settings: &Settings) -> Result<Session, Refused> {
         needs_reset: false,
         messages: 0,
         ended: false,
+        verified: false,
+        fault: None,
     })
+}
+
+fn failed(fault: TlsFault, text: String) -> Refused {
+    Refused { kind: Kind::Tls, text, fault: Some(fault) }
 }

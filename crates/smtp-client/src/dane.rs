@@ -12,6 +12,8 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509PurposeId, X509Ref, X509StoreContext};
 
+use crate::TlsFault;
+
 const TRUST_ANCHOR: u8 = 2;
 const END_ENTITY: u8 = 3;
 
@@ -54,22 +56,24 @@ impl Tlsa {
     }
 }
 
-/// Whether the peer at the other end of `ssl` is the one of `records`.
+/// Whether the peer at the other end of `ssl` is the one of `records`; false when they prove nothing because none of them
+/// is usable. With usage 2 its certificate is for one of `names`.
 ///
 /// # Errors
-/// One clause.
-pub(crate) fn check(records: &[Tlsa], ssl: &SslRef, host: &str) -> Result<(), String> {
+/// It is not, in one clause.
+pub(crate) fn check(records: &[Tlsa], ssl: &SslRef, names: &[String]) -> Result<bool, (TlsFault, String)> {
     let usable: Vec<&Tlsa> = records.iter().filter(|record| record.is_usable()).collect();
     if usable.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    let leaf = ssl.peer_certificate().ok_or("it shows no certificate")?;
+    let wrong = |why: &str| (TlsFault::Other, why.to_owned());
+    let leaf = ssl.peer_certificate().ok_or_else(|| wrong("it shows no certificate"))?;
     let chain: Vec<X509> =
         ssl.peer_cert_chain().map(|chain| chain.iter().map(X509Ref::to_owned).collect()).unwrap_or_default();
     let fits = |record: &Tlsa, certificate: &X509Ref| record.fits(certificate).unwrap_or(false);
     // RFC 7672 §3.1.1: the key is what counts; names and dates do not.
     if usable.iter().any(|record| record.usage == END_ENTITY && fits(record, &leaf)) {
-        return Ok(());
+        return Ok(true);
     }
     for record in usable.iter().filter(|record| record.usage == TRUST_ANCHOR) {
         // An authority that is in the record as a whole need not be in the chain (RFC 7671 §5.2.1).
@@ -79,12 +83,13 @@ pub(crate) fn check(records: &[Tlsa], ssl: &SslRef, host: &str) -> Result<(), St
         };
         let anchors = chain.iter().filter(|certificate| fits(record, certificate)).cloned().chain(whole);
         for anchor in anchors {
-            if is_issued_below(&anchor, &leaf, &chain, host).unwrap_or(false) {
-                return Ok(());
+            let below = |name: &String| is_issued_below(&anchor, &leaf, &chain, name).unwrap_or(false);
+            if names.iter().any(below) {
+                return Ok(true);
             }
         }
     }
-    Err("its certificate fits no TLSA record".into())
+    Err(wrong("its certificate fits no TLSA record"))
 }
 
 /// RFC 7672 §3.1.2: chain, dates and name are checked below the anchor.

@@ -15,6 +15,7 @@ mod connecting;
 mod content;
 mod dane;
 mod envelope;
+mod names;
 mod offers;
 mod outcome;
 mod outgoing;
@@ -27,7 +28,7 @@ mod wire;
 
 pub use dane::Tlsa;
 pub use offers::Offers;
-pub use outcome::{Kind, Outcome, Refused, Transaction};
+pub use outcome::{Kind, Outcome, Refused, TlsFault, Transaction};
 pub use outgoing::{OutRecipient, Outgoing};
 pub use reply::{Malformed, Reply, ReplyReader};
 pub use session::Session;

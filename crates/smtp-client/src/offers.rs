@@ -23,6 +23,8 @@ pub struct Offers {
     pub enhanced_codes: bool,
     /// RFC 3207.
     pub starttls: bool,
+    /// RFC 8689.
+    pub require_tls: bool,
     /// RFC 9422: recipients of one transaction at most.
     pub recipients_max: Option<usize>,
     /// RFC 9422: messages of one session at most.
@@ -49,6 +51,7 @@ impl Offers {
                 "DSN" => offers.dsn = true,
                 "ENHANCEDSTATUSCODES" => offers.enhanced_codes = true,
                 "STARTTLS" => offers.starttls = true,
+                "REQUIRETLS" => offers.require_tls = true,
                 "LIMITS" => offers.limits(words),
                 "AUTH" => offers.mechanisms(words),
                 // The form of servers older than RFC 2554.

@@ -56,6 +56,29 @@ pub struct Refused {
     pub kind: Kind,
     /// One line with the host and its reply.
     pub text: String,
+    /// What was wrong with TLS, where [`Kind::Tls`] says that it was.
+    pub fault: Option<TlsFault>,
+}
+
+impl Refused {
+    pub(crate) fn new(kind: Kind, text: String) -> Refused {
+        Refused { kind, text, fault: None }
+    }
+}
+
+/// What was wrong with TLS, in the terms of RFC 8460 §4.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// `starttls-not-supported`
+    NotOffered,
+    /// `certificate-host-mismatch`
+    HostMismatch,
+    /// `certificate-expired`
+    Expired,
+    /// `certificate-not-trusted`
+    NotTrusted,
+    /// `validation-failure`
+    Other,
 }
 
 impl fmt::Display for Refused {

@@ -31,6 +31,8 @@ pub struct Outgoing<'a> {
     pub eight_bit: bool,
     /// It came with SMTPUTF8.
     pub utf8: bool,
+    /// It came with REQUIRETLS (RFC 8689); whether TLS proves enough is the caller's to know.
+    pub require_tls: bool,
 }
 
 /// One recipient.
@@ -139,6 +141,14 @@ fn mail(message: &Outgoing<'_>, length: u64, offers: &Offers, peer: &str) -> Res
     if offers.smtp_utf8 && (message.utf8 || in_envelope) {
         line.push_str(" SMTPUTF8");
     }
+    // RFC 8689 §4.2.1
+    if message.require_tls && !offers.require_tls {
+        let text = format!("the message came with REQUIRETLS, which {peer} does not have");
+        return Err(Obstacle { status: "5.7.30", text });
+    }
+    if message.require_tls {
+        line.push_str(" REQUIRETLS");
+    }
     if offers.dsn {
         match message.ret {
             Some(Ret::Full) => line.push_str(" RET=FULL"),
@@ -239,6 +249,7 @@ mod tests {
             size: content.len() as u64,
             eight_bit: false,
             utf8: false,
+            require_tls: false,
         };
         change(&mut message);
         Plan::of(&message, offers, "mx")

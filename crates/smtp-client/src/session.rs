@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::wire::{Broken, Wire, moment};
-use crate::{Offers, Outcome, Reply, Timeouts};
+use crate::{Offers, Outcome, Reply, Timeouts, TlsFault};
 
 /// One connection to one host, past its greeting.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub struct Session {
     /// Messages that were begun.
     pub(crate) messages: usize,
     pub(crate) ended: bool,
+    /// The peer's certificate was proved.
+    pub(crate) verified: bool,
+    /// What was wrong with TLS and did not end the session.
+    pub(crate) fault: Option<(TlsFault, String)>,
 }
 
 impl Session {
@@ -30,6 +34,16 @@ impl Session {
     /// Whether the peer is spoken to under TLS.
     pub fn is_tls(&self) -> bool {
         self.wire.ssl().is_some()
+    }
+
+    /// Whether the peer's certificate was proved, in the way that was asked for.
+    pub fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    /// What was wrong with TLS, where [`crate::Settings::lenient`] let it pass.
+    pub fn fault(&self) -> Option<&(TlsFault, String)> {
+        self.fault.as_ref()
     }
 
     /// Protocol and cipher, for the log.

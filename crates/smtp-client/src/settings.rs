@@ -66,6 +66,8 @@ pub enum TlsUse {
     Opportunistic,
     /// Without it nothing is sent.
     Required,
+    /// From the first byte on, before the greeting (RFC 8314 §3.3): the way of port 465.
+    Implicit,
 }
 
 /// What the peer's certificate must show. Anything but `None` makes TLS required.
@@ -75,8 +77,16 @@ pub enum Verify {
     None,
     /// It is issued by an authority that is trusted here, for the peer's name.
     Name,
+    /// The same, for one of these names; `.example.org` is any name below `example.org`.
+    Names(Vec<String>),
     /// It fits one of these records (RFC 7672). When none of them is usable: as `None`, but TLS is required.
-    Dane(Vec<Tlsa>),
+    Dane {
+        /// Of the peer's port and name.
+        records: Vec<Tlsa>,
+        /// The names that a certificate may be for with usage 2 (§3.2.2), first the one the records belong to, which is
+        /// asked for in the handshake (§8.1). Without any it is the peer's.
+        names: Vec<String>,
+    },
 }
 
 /// How sessions are opened.
@@ -88,6 +98,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Whether TLS is used.
     pub tls: TlsUse,
+    /// What is wrong with TLS or the certificate does not end the session; [`crate::Session::fault`] tells of it.
+    pub lenient: bool,
     /// The local address to connect from; the system chooses when there is none.
     pub source: Option<IpAddr>,
     /// LHLO, and one reply for each recipient after the content (RFC 2033).
@@ -104,6 +116,7 @@ impl Settings {
             helo_name: if host.is_empty() { "localhost".into() } else { host },
             timeouts: Timeouts::from_config(config),
             tls: TlsUse::Opportunistic,
+            lenient: false,
             source: None,
             lmtp: false,
             authorities: None,

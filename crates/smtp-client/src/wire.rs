@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use openssl::ssl::{HandshakeError, Ssl, SslRef, SslStream};
 
 use crate::tls::{handshake_failure, reasons};
-use crate::{Malformed, Reply, ReplyReader};
+use crate::{Malformed, Reply, ReplyReader, TlsFault};
 
 /// Bytes read at once.
 const INPUT_BYTES: usize = 4096;
@@ -244,12 +244,12 @@ impl Wire {
     ///
     /// # Errors
     /// Why TLS failed, one clause. The connection is closed then.
-    pub fn start_tls(&mut self, ssl: Ssl, limit: Duration) -> Result<(), String> {
+    pub fn start_tls(&mut self, ssl: Ssl, limit: Duration) -> Result<(), (TlsFault, String)> {
         let mut socket = match std::mem::replace(&mut self.channel, Channel::Closed) {
             Channel::Plain(socket) => socket,
             other => {
                 self.channel = other;
-                return Err("the connection is not in the clear".into());
+                return Err((TlsFault::Other, "the connection is not in the clear".into()));
             }
         };
         socket.until = moment(limit);
@@ -258,7 +258,7 @@ impl Wire {
                 self.channel = Channel::Tls(Box::new(stream));
                 Ok(())
             }
-            Err(HandshakeError::SetupFailure(why)) => Err(reasons(&why)),
+            Err(HandshakeError::SetupFailure(why)) => Err((TlsFault::Other, reasons(&why))),
             Err(HandshakeError::Failure(failed) | HandshakeError::WouldBlock(failed)) => {
                 Err(handshake_failure(&failed))
             }

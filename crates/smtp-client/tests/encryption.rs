@@ -8,7 +8,7 @@ use std::io::Write;
 use black_box::{Act, Authority, Certificate, Step, StubMta};
 use common::{SHORT, open, peer, refused, send, settings, small, try_open, words};
 use openssl::hash::{MessageDigest, hash};
-use smtp_client::{Kind, Session, Settings, TlsUse, Tlsa, Verify};
+use smtp_client::{Kind, Session, Settings, TlsFault, TlsUse, Tlsa, Verify};
 
 const HOST: &str = "mx.example.test";
 
@@ -44,7 +44,7 @@ fn where_tls_is_required_nothing_goes_in_the_clear() {
     for (settings, verify) in [
         (with(TlsUse::Required), Verify::None),
         (with(TlsUse::Never), Verify::Name),
-        (with(TlsUse::Opportunistic), Verify::Dane(vec![])),
+        (with(TlsUse::Opportunistic), Verify::Dane { records: vec![], names: vec![] }),
     ] {
         let refused = Session::connect(&peer(&stub), &settings, verify, None).err().unwrap();
         assert_eq!(refused.kind, Kind::Tls, "{refused}");
@@ -133,7 +133,7 @@ fn by_dane_the_certificate_must_fit_a_record() {
     let authority = Authority::new();
     let (right, other) = (authority.issue(HOST), authority.issue("other.example.test"));
     let check = |certificate: &Certificate, records: Vec<Tlsa>| {
-        verified(certificate, &Authority::new(), Verify::Dane(records)).is_ok()
+        verified(certificate, &Authority::new(), Verify::Dane { records, names: vec![] }).is_ok()
     };
     for (selector, matching) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
         assert!(check(&right, vec![record(3, selector, matching, &right.leaf)]), "3 {selector} {matching}");
@@ -149,4 +149,50 @@ fn by_dane_the_certificate_must_fit_a_record() {
         "one is enough"
     );
     assert!(check(&right, vec![record(1, 1, 1, &strange.leaf)]), "none is usable: nothing is proved");
+}
+
+#[test]
+fn one_of_several_names_is_enough() {
+    let ours = Authority::new();
+    let names = |list: &[&str]| Verify::Names(list.iter().map(|name| (*name).to_owned()).collect());
+    let session = verified(&ours.issue(HOST), &ours, names(&["example.test", ".example.test"])).unwrap();
+    assert!(session.is_verified());
+    let why = verified(&ours.issue(HOST), &ours, names(&["other.test", ".other.test"])).err().unwrap();
+    assert!(why.contains("not for other.test"), "{why}");
+    assert!(verified(&Authority::new().issue(HOST), &ours, names(&[".example.test"])).is_err());
+}
+
+/// RFC 8460 §4.3 wants to know which it was; a policy that is only tried out sends all the same.
+#[test]
+fn where_faults_are_only_noted_the_session_goes_on() {
+    let ours = Authority::new();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&ours.pem()).unwrap();
+    let open = |certificate: Option<&Certificate>| {
+        let script = certificate.map_or_else(StubMta::new, |certificate| StubMta::new().tls(certificate));
+        let stub = script.start();
+        let authorities = Some(file.path().to_owned());
+        let settings = Settings { authorities, lenient: true, ..with(TlsUse::Opportunistic) };
+        let mut session = Session::connect(&peer(&stub), &settings, Verify::Name, None).unwrap();
+        assert_eq!(words(&send(&mut session, &small(), &["b@y.example"])), ["ok"]);
+        assert_eq!(session.is_tls(), certificate.is_some());
+        (session.is_verified(), session.fault().map(|(fault, _)| *fault))
+    };
+    assert_eq!(open(Some(&ours.issue(HOST))), (true, None));
+    assert_eq!(open(None), (false, Some(TlsFault::NotOffered)));
+    assert_eq!(open(Some(&ours.issue("other.test"))), (false, Some(TlsFault::HostMismatch)));
+    assert_eq!(open(Some(&ours.issue_expired(HOST))), (false, Some(TlsFault::Expired)));
+    assert_eq!(open(Some(&Authority::new().issue(HOST))), (false, Some(TlsFault::NotTrusted)));
+}
+
+#[test]
+fn tls_from_the_first_byte_needs_no_starttls() {
+    let ours = Authority::new();
+    let stub = StubMta::new().implicit_tls(&ours.issue(HOST)).start();
+    let mut session = try_open(&stub, &with(TlsUse::Implicit)).unwrap();
+    assert!(session.is_tls());
+    assert_eq!(words(&send(&mut session, &small(), &["b@y.example"])), ["ok"]);
+    assert!(stub.seen().commands.iter().all(|line| line != "STARTTLS"));
+    let plain = StubMta::new().start();
+    assert_eq!(refused(&plain, &with(TlsUse::Implicit)).kind, Kind::Tls);
 }

@@ -342,6 +342,7 @@ fn what_is_asked_of_reports_travels_on() {
         size: message.size,
         eight_bit: false,
         utf8: true,
+        require_tls: false,
     });
     assert_eq!(words(&transaction), ["ok"]);
     let received = &stub.wait_for(1)[0];

@@ -40,6 +40,9 @@ pub(super) fn run(stream: TcpStream, shared: &Shared, number: usize) {
 
 impl Connection<'_> {
     fn converse(&mut self) -> Going<()> {
+        if self.shared.implicit {
+            self.encrypt()?;
+        }
         self.answer(Step::Greeting, "", "220 stub.example.test ESMTP")?;
         loop {
             let line = self.command()?;
@@ -101,6 +104,10 @@ impl Connection<'_> {
         if !self.answer(Step::StartTls, line, "220 2.0.0 go ahead")? {
             return Ok(());
         }
+        self.encrypt()
+    }
+
+    fn encrypt(&mut self) -> Going<()> {
         let acceptor = self.shared.tls.as_ref().ok_or(Gone)?;
         let stream = acceptor.accept(self.socket.try_clone().unwrap()).map_err(|_| Gone)?;
         self.stream = Box::new(stream);

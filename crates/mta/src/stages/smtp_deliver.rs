@@ -8,19 +8,17 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dns::Resolver;
 use mail_queue::{QueueId, Step, Success};
-use server_config::Config;
-use server_log::{Category, Log};
-use smtp_client::{Kind, OutRecipient, Outcome, Outgoing, Ret, Session, TlsUse, Verify};
+use server_log::Category;
+use smtp_client::{OutRecipient, Outcome, Outgoing, Ret};
 
 use crate::flight::Flight;
 use crate::flow::Flow;
 use crate::mta::Desk;
-use crate::settings::Settings;
-use crate::stages::targets::{NoTarget, Target, targets};
+use crate::outbound::opening::{Connection, Refusal, open};
+use crate::outbound::security::Wish;
 use crate::timetable::pause_about;
 use crate::work::{Deferral, Group, Work};
 
@@ -29,22 +27,6 @@ const MESSAGES_MAX: usize = 100;
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
 /// How long a connection waits for the next message.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// What sending needs beside the desk.
-pub struct Outbound {
-    pub resolver: Resolver,
-    pub client: smtp_client::Settings,
-}
-
-impl Outbound {
-    pub fn from_config(config: &Config, settings: &Settings, log: &Log) -> Outbound {
-        let tls = if settings.remote.starttls { TlsUse::Opportunistic } else { TlsUse::Never };
-        Outbound {
-            resolver: Resolver::new(dns::Settings::from_config(config), log.clone()),
-            client: smtp_client::Settings { tls, ..smtp_client::Settings::from_config(config) },
-        }
-    }
-}
 
 struct To {
     address: String,
@@ -92,14 +74,6 @@ impl Job {
             group,
         }
     }
-}
-
-/// An open connection and what it was used for.
-struct Connection {
-    session: Session,
-    relay: String,
-    messages: usize,
-    since: Instant,
 }
 
 /// What became of each recipient of a job, by its index in the group, and of the site.
@@ -199,7 +173,7 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
             session.quit();
         }
         if connection.is_none() {
-            match open(desk, &job.group) {
+            match open(desk, &job.group, Wish::default()) {
                 Ok(opened) => *connection = Some(opened),
                 Err(Refusal { outcome, unreachable }) => {
                     result.unreachable = unreachable;
@@ -230,6 +204,7 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
             size,
             eight_bit: job.eight_bit,
             utf8,
+            require_tls: false,
         });
         open.messages += 1;
         result.relay.clone_from(&open.relay);
@@ -242,58 +217,6 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
         result.outcomes.extend(part.iter().copied().zip(transaction.recipients));
     }
     result
-}
-
-struct Refusal {
-    outcome: Outcome,
-    unreachable: bool,
-}
-
-/// Connects to the first host that takes us.
-fn open(desk: &Desk, group: &Group) -> std::result::Result<Connection, Refusal> {
-    let outbound = &desk.outbound;
-    let targets = targets(&desk.settings, &outbound.resolver, group).map_err(|none| match none {
-        NoTarget::Later(status, text) => {
-            Refusal { outcome: Outcome::Later { status, text }, unreachable: true }
-        }
-        NoTarget::Never(status, text) => {
-            Refusal { outcome: Outcome::Failed { status, text }, unreachable: false }
-        }
-    })?;
-    let mut last = (Kind::Connect, format!("{} has no host", group.domain));
-    for target in &targets {
-        match connect(desk, target) {
-            Ok(session) => {
-                let relay = target.peer.to_string();
-                return Ok(Connection { session, relay, messages: 0, since: Instant::now() });
-            }
-            Err(refused) => {
-                if target.of_domain {
-                    outbound.resolver.host_failed(&group.domain, &target.peer.host); // S58
-                }
-                last = (refused.kind, refused.text);
-            }
-        }
-    }
-    let (kind, text) = last;
-    let outcome = match kind {
-        Kind::Tls => Outcome::Later { status: "4.7.5".into(), text },
-        Kind::Auth => Outcome::Later { status: "4.7.0".into(), text },
-        Kind::Connect | Kind::Later | Kind::Permanent => Outcome::Later { status: "4.4.1".into(), text },
-    };
-    Err(Refusal { outcome, unreachable: true })
-}
-
-/// With TLS where it is offered, and without where that does not work (RFC 7435).
-fn connect(desk: &Desk, target: &Target) -> std::result::Result<Session, smtp_client::Refused> {
-    let settings = &desk.outbound.client;
-    match Session::connect(&target.peer, settings, Verify::None, None) {
-        Err(refused) if refused.kind == Kind::Tls && settings.tls == TlsUse::Opportunistic => {
-            let plain = smtp_client::Settings { tls: TlsUse::Never, ..settings.clone() };
-            Session::connect(&target.peer, &plain, Verify::None, None)
-        }
-        other => other,
-    }
 }
 
 /// Writes down what happened, and who has to wait.

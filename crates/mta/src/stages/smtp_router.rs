@@ -1,6 +1,6 @@
 //! smtp-router: where mail for other domains goes, domain by domain (S55).
 //!
-//! A table (`hostrewrites`) may name the next hop of a domain; else its own hosts are. Nothing of this is written down: it
+//! A table (`hostrewrites`) may name the next hop of a domain, a list (`smarthosts`) that of all others; else its own hosts are. Nothing of this is written down: it
 //! is found anew at each attempt, so that a changed table holds for mail that waits, too.
 
 use server_log::Category;
@@ -19,11 +19,14 @@ pub fn run(desk: &Desk, work: &mut Work) -> Vec<Group> {
     work.routes.retain(|(_, route)| !matches!(route, Route::Elsewhere));
     let mut groups: Vec<Group> = Vec::new();
     let mut by_name = std::collections::HashMap::new();
+    let smart: Vec<String> = desk.outbound.smart_hosts.iter().map(ToString::to_string).collect();
+    let smart_hosts = (!smart.is_empty()).then(|| smart.join(" "));
     for place in &elsewhere {
         let address = &work.entry.envelope.recipients[*place].address;
         let Some((_, domain)) = address.rsplit_once('@') else { continue };
         let domain = domain.to_ascii_lowercase();
         let hub = desk.settings.host_rewrites.first(&domain).map(str::to_ascii_lowercase);
+        let hub = hub.or_else(|| smart_hosts.clone());
         // S55: by domain, before it is known that two go to the same hub; unless they are to go together.
         let name = match &hub {
             Some(hub) if desk.settings.together => format!("hub {hub}"),

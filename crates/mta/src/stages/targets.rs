@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use dns::{DnsError, Resolver};
+use base::next_hop::NextHop;
+use dns::{Answer, DnsError, Resolver};
 use smtp_client::Peer;
 
 use crate::settings::Settings;
@@ -17,6 +18,20 @@ pub struct Target {
     pub peer: Peer,
     /// Its MX record is one of this domain, which learns when it fails.
     pub of_domain: bool,
+    /// The administrator named the host, or whose MX record it is.
+    pub is_named: bool,
+    /// The domain whose MX record it is, or the host itself where none was asked for: what policies are about.
+    pub next_hop: String,
+    /// Below which names its TLSA records count, in this order; none when DNSSEC does not vouch for the way here
+    /// (RFC 7672 §2.2).
+    pub dane_bases: Vec<String>,
+}
+
+/// How hosts of a next hop are tried.
+struct Way<'a> {
+    next_hop: &'a str,
+    port: u16,
+    is_named: bool,
 }
 
 /// Why there is no host to try.
@@ -34,13 +49,18 @@ pub enum NoTarget {
 /// See [`NoTarget`].
 pub fn targets(settings: &Settings, resolver: &Resolver, group: &Group) -> Result<Vec<Target>, NoTarget> {
     let own = match &group.hub {
-        Some(hub) => of_hub(settings, resolver, hub),
-        None => of_domain(settings, resolver, &group.domain),
+        Some(hubs) => of_hubs(settings, resolver, hubs),
+        None => {
+            let way = Way { next_hop: &group.domain, port: settings.remote.port, is_named: false };
+            of_domain(settings, resolver, &way)
+        }
     };
     let pseudo = settings.remote.fallback.all(&group.domain);
     let mut fallback = Vec::new();
-    for host in pseudo {
-        fallback.extend(at_addresses(settings, resolver, host, false).unwrap_or_default());
+    for host in pseudo.filter_map(|host| NextHop::parse(host).ok()) {
+        let way =
+            Way { next_hop: &host.host, port: host.port.unwrap_or(settings.remote.port), is_named: true };
+        fallback.extend(at_addresses(resolver, &way, &host.host, true, false).unwrap_or_default());
     }
     match own {
         Ok(own) => {
@@ -56,24 +76,42 @@ pub fn targets(settings: &Settings, resolver: &Resolver, group: &Group) -> Resul
     }
 }
 
-fn of_hub(settings: &Settings, resolver: &Resolver, hub: &str) -> Result<Vec<Target>, NoTarget> {
-    match hub.strip_prefix('[').and_then(|hub| hub.strip_suffix(']')) {
-        Some(host) => at_addresses(settings, resolver, host, false),
-        None => of_domain(settings, resolver, hub)
-            .map(|targets| targets.into_iter().map(|target| Target { of_domain: false, ..target }).collect()),
+/// Several, separated by blanks, in order.
+fn of_hubs(settings: &Settings, resolver: &Resolver, hubs: &str) -> Result<Vec<Target>, NoTarget> {
+    let (mut found, mut last) = (Vec::new(), None);
+    for hub in hubs.split_ascii_whitespace() {
+        match of_hub(settings, resolver, hub) {
+            Ok(targets) => found.extend(targets),
+            Err(why) => last = Some(why),
+        }
+    }
+    match last {
+        Some(why) if found.is_empty() => Err(why),
+        _ => Ok(found),
     }
 }
 
-fn of_domain(settings: &Settings, resolver: &Resolver, domain: &str) -> Result<Vec<Target>, NoTarget> {
+fn of_hub(settings: &Settings, resolver: &Resolver, hub: &str) -> Result<Vec<Target>, NoTarget> {
+    let hop = NextHop::parse(hub).map_err(|why| NoTarget::Later("4.3.5".into(), why))?;
+    let way = Way { next_hop: &hop.host, port: hop.port.unwrap_or(settings.remote.port), is_named: true };
+    if hop.exact {
+        return at_addresses(resolver, &way, &hop.host, true, false);
+    }
+    of_domain(settings, resolver, &way)
+        .map(|targets| targets.into_iter().map(|target| Target { of_domain: false, ..target }).collect())
+}
+
+fn of_domain(settings: &Settings, resolver: &Resolver, way: &Way<'_>) -> Result<Vec<Target>, NoTarget> {
+    let domain = way.next_hop;
     if let Some(address) = literal(domain) {
-        return Ok(vec![target(settings, domain, address, false)]);
+        return Ok(vec![target(way, domain, address, false, &[])]);
     }
     if !settings.remote.use_mx {
-        return at_addresses(settings, resolver, domain, false);
+        return at_addresses(resolver, way, domain, true, false);
     }
-    let mut hosts = match resolver.mx(domain) {
-        Ok(hosts) => hosts,
-        Err(DnsError::NoData) => return at_addresses(settings, resolver, domain, false),
+    let Answer { value: mut hosts, secure } = match resolver.mx_answer(domain) {
+        Ok(answer) => answer,
+        Err(DnsError::NoData) => return at_addresses(resolver, way, domain, true, false),
         Err(why) => return Err(no_answer(domain, &why)),
     };
     if hosts.iter().all(|mx| mx.host.is_empty()) {
@@ -92,7 +130,7 @@ fn of_domain(settings: &Settings, resolver: &Resolver, domain: &str) -> Result<V
     let mut found = Vec::new();
     let mut last = None;
     for mx in &hosts {
-        match at_addresses(settings, resolver, &mx.host, true) {
+        match at_addresses(resolver, way, &mx.host, secure, true) {
             Ok(targets) => found.extend(targets),
             Err(why) => last = Some(why),
         }
@@ -110,19 +148,31 @@ fn of_domain(settings: &Settings, resolver: &Resolver, domain: &str) -> Result<V
     }
 }
 
+/// `is_certain`: nobody can have put another name in the place of this host's.
 fn at_addresses(
-    settings: &Settings,
     resolver: &Resolver,
+    way: &Way<'_>,
     host: &str,
+    is_certain: bool,
     of_domain: bool,
 ) -> Result<Vec<Target>, NoTarget> {
-    let addresses = resolver.addresses(host).map_err(|why| no_answer(host, &why))?;
-    Ok(addresses.into_iter().map(|address| target(settings, host, address, of_domain)).collect())
+    let found = resolver.host(host).map_err(|why| no_answer(host, &why))?;
+    // RFC 7672 §2.2.3: the name behind the aliases first.
+    let bases: Vec<String> = match is_certain && found.secure {
+        true => found.canonical.into_iter().chain([host.to_ascii_lowercase()]).collect(),
+        false => Vec::new(),
+    };
+    Ok(found.addresses.into_iter().map(|address| target(way, host, address, of_domain, &bases)).collect())
 }
 
-fn target(settings: &Settings, host: &str, address: IpAddr, of_domain: bool) -> Target {
-    let address = SocketAddr::new(address, settings.remote.port);
-    Target { peer: Peer { host: host.to_owned(), address }, of_domain }
+fn target(way: &Way<'_>, host: &str, address: IpAddr, of_domain: bool, bases: &[String]) -> Target {
+    Target {
+        peer: Peer { host: host.to_owned(), address: SocketAddr::new(address, way.port) },
+        of_domain,
+        is_named: way.is_named,
+        next_hop: way.next_hop.to_ascii_lowercase(),
+        dane_bases: bases.to_vec(),
+    }
 }
 
 /// `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3)

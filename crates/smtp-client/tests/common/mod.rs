@@ -32,6 +32,7 @@ pub fn settings() -> Settings {
         helo_name: "client.example.test".into(),
         timeouts,
         tls: TlsUse::Never,
+        lenient: false,
         source: None,
         lmtp: false,
         authorities: None,
@@ -88,6 +89,7 @@ pub fn send(session: &mut Session, message: &Message, addresses: &[&str]) -> Tra
         size: message.size,
         eight_bit: message.eight_bit,
         utf8: false,
+        require_tls: false,
     })
 }
 

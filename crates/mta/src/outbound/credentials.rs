@@ -1,0 +1,105 @@
+//! The file that says as whom this host logs in where (RFC 4954): one line for each host, of three words,
+//!
+//! ```text
+//! # host                   user        password
+//! smtp.example.net         shop        correct horse battery
+//! smtp.example.net:465     shop        other
+//! ```
+//!
+//! the password being the rest of the line. A line with a port counts for that port alone, and before one without. The
+//! file is read at each connection, so that it can be changed at any time, and only while nobody but its owner may read
+//! or write it.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use smtp_client::Credentials;
+
+/// Bytes of the file at most.
+const BYTES_MAX: u64 = 256 * 1024;
+
+/// As whom to log in at `host`, port `port`; nothing when the file does not name it.
+///
+/// # Errors
+/// The file cannot be read, or others could read it: one line, without a word of its content.
+pub fn find(path: &Path, host: &str, port: u16) -> Result<Option<Credentials>, String> {
+    let told = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let file = File::open(path).map_err(|why| told(&why))?;
+    let meta = file.metadata().map_err(|why| told(&why))?;
+    let mode = meta.permissions().mode() & 0o777;
+    if !meta.is_file() {
+        return Err(told(&"it is no file"));
+    }
+    if mode & 0o077 != 0 {
+        return Err(told(&format_args!("others may read or write it (mode {mode:o}); chmod 600 it")));
+    }
+    if meta.len() > BYTES_MAX {
+        return Err(told(&format_args!("it has {} bytes, more than {BYTES_MAX}", meta.size())));
+    }
+    let mut text = String::new();
+    file.take(BYTES_MAX).read_to_string(&mut text).map_err(|why| told(&why))?;
+    look_up(&text, host, port).map_err(|line| told(&format_args!("line {line} is not host, user, password")))
+}
+
+/// The error is the number of a line that is wrong, from 1.
+fn look_up(text: &str, host: &str, port: u16) -> Result<Option<Credentials>, usize> {
+    let with_port = format!("{host}:{port}");
+    let mut found = None;
+    for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line.trim())) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (named, rest) = line.split_once(char::is_whitespace).ok_or(number)?;
+        let (user, password) = rest.trim_start().split_once(char::is_whitespace).ok_or(number)?;
+        let who = || Credentials { user: user.to_owned(), password: password.trim_start().to_owned() };
+        if named.eq_ignore_ascii_case(&with_port) {
+            return Ok(Some(who()));
+        }
+        if found.is_none() && named.eq_ignore_ascii_case(host) {
+            found = Some(who());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const TEXT: &str = "# where we log in\n\nrelay.test  shop\tcorrect horse\nrelay.test:465 shop other\n";
+
+    fn password(text: &str, host: &str, port: u16) -> Option<String> {
+        look_up(text, host, port).unwrap().map(|who| who.password)
+    }
+
+    #[test]
+    fn a_line_with_the_port_comes_before_one_without() {
+        assert_eq!(password(TEXT, "Relay.test", 587).as_deref(), Some("correct horse"));
+        assert_eq!(password(TEXT, "relay.test", 465).as_deref(), Some("other"));
+        assert_eq!(password(TEXT, "other.test", 465), None);
+        assert_eq!(look_up("relay.test shop\n", "relay.test", 25), Err(1));
+        assert_eq!(look_up("\n\nnonsense\n", "relay.test", 25), Err(3));
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_not_used_and_nothing_of_it_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log-ins");
+        fs::write(&path, TEXT).unwrap();
+        let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o620] {
+            set(mode);
+            let why = find(&path, "relay.test", 25).unwrap_err();
+            assert!(why.contains(&format!("mode {mode:o}")) && !why.contains("horse"), "{why}");
+        }
+        set(0o600);
+        assert_eq!(find(&path, "relay.test", 25).unwrap().unwrap().user, "shop");
+        fs::write(&path, "relay.test geheim\n").unwrap();
+        let why = find(&path, "relay.test", 25).unwrap_err();
+        assert!(why.contains("line 1") && !why.contains("geheim"), "{why}");
+        assert!(find(&folder.path().join("none"), "relay.test", 25).is_err());
+    }
+}
