@@ -4,7 +4,6 @@
 //! cases ends with a look at all daemons: the same processes, hardly more memory, answering on every port.
 //!
 //! Left out, since what they are about is not built yet:
-//! * MAIL 8bit addr SMTPUTF8: SMTPUTF8 is not offered; `commands` holds its refusal.
 //! * STARTTLS+NOOP injected (no TLS offered): every instance has a certificate here; the case with TLS is in `log_in`.
 //! * AUTH 10 wrong passwords on ten connections: see guessing.rs.
 //! * TLS session ticket of 465 offered on 25: both ports are one process with one certificate.

@@ -100,7 +100,7 @@ fn domains(folder: &Folder, envelope: &Envelope) -> Vec<String> {
         return vec![domain.to_owned()];
     }
     let mut domains: Vec<String> = crate::selection::waiting(envelope)
-        .map(|recipient| crate::selection::domain_of(&recipient.address).to_lowercase())
+        .map(|recipient| base::idn::domain(crate::selection::domain_of(&recipient.address)))
         .collect();
     domains.sort_unstable();
     domains.dedup();

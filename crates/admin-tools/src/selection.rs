@@ -77,8 +77,17 @@ impl Selection {
     }
 
     fn takes(&self, folder_domain: Option<&str>, envelope: &Envelope, now: i64) -> bool {
+        // An address, or a domain, as it stands there or in the form by which it is compared.
         let any = |patterns: &[String], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|one| matches(one, text))
+            let form = base::idn::comparable(text);
+            patterns.is_empty()
+                || patterns.iter().any(|one| {
+                    matches(one, text) || !one.is_ascii() && matches(&base::idn::comparable(one), &form)
+                })
+        };
+        let any_domain = |patterns: &[String], name: &str| {
+            let name = base::idn::domain(name);
+            patterns.is_empty() || patterns.iter().any(|one| matches(&base::idn::domain(one), &name))
         };
         let sender = envelope.sender.as_deref().unwrap_or("");
         let from = any(&self.sender, sender)
@@ -86,9 +95,9 @@ impl Selection {
         let to = self.recipient.is_empty()
             || waiting(envelope).any(|recipient| any(&self.recipient, &recipient.address));
         let domain = self.domain.is_empty()
-            || folder_domain.is_some_and(|domain| any(&self.domain, domain))
+            || folder_domain.is_some_and(|domain| any_domain(&self.domain, domain))
             || folder_domain.is_none()
-                && waiting(envelope).any(|recipient| any(&self.domain, domain_of(&recipient.address)));
+                && waiting(envelope).any(|recipient| any_domain(&self.domain, domain_of(&recipient.address)));
         from && to
             && domain
             && self.older_than.is_none_or(|age| now.saturating_sub(envelope.arrived()) > age)

@@ -240,11 +240,11 @@ fn with_smtpd<T>(
 
 /// An address of the command line or of a header, with its domain.
 fn qualified(text: &str, domain: &str) -> Result<Address, Failure> {
-    Address::parse(text.as_bytes(), true, false).map(|address| address.qualified(domain)).map_err(|why| {
+    Address::parse(text.as_bytes(), true, true).map(|address| address.qualified(domain)).map_err(|why| {
         let reason = match why {
             AddressError::Syntax => "not an address",
             AddressError::DomainTooLong => "the domain is too long",
-            AddressError::NeedsUtf8 => "addresses beyond ASCII are not taken",
+            AddressError::NeedsUtf8 => "the address is not in UTF-8",
         };
         Failure::new(exit::DATAERR, format!("{text}: {reason}"))
     })

@@ -5,6 +5,7 @@ pub mod base36;
 pub mod clock;
 mod distance;
 pub mod hashdir;
+pub mod idn;
 pub mod json;
 pub mod network;
 pub mod next_hop;

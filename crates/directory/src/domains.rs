@@ -30,23 +30,23 @@ impl LocalDomains {
 
     /// `names` may be `*.example.org`: every domain below.
     pub fn new(names: impl IntoIterator<Item = String>, default: &str) -> LocalDomains {
-        let mut domains = LocalDomains { default: default.to_ascii_lowercase(), ..LocalDomains::default() };
+        let mut domains = LocalDomains { default: base::idn::domain(default), ..LocalDomains::default() };
         for name in names {
-            let name = name.trim().trim_end_matches('.').to_ascii_lowercase();
-            if name.is_empty() || name.len() > DOMAIN_BYTES_MAX {
-                continue;
-            }
-            match name.strip_prefix('*') {
-                Some(suffix) if suffix.starts_with('.') => domains.below.insert(suffix.to_owned()),
-                _ => domains.exact.insert(name),
+            let name = name.trim().trim_end_matches('.');
+            let (set, name) = match name.strip_prefix("*.") {
+                Some(suffix) => (&mut domains.below, format!(".{}", base::idn::domain(suffix))),
+                None => (&mut domains.exact, base::idn::domain(name)),
             };
+            if !name.is_empty() && name.len() <= DOMAIN_BYTES_MAX {
+                set.insert(name);
+            }
         }
         domains
     }
 
-    /// Whether mail for this domain is delivered here.
+    /// Whether mail for this domain is delivered here; U-labels and A-labels are the same (RFC 5890 §2.3.2.1).
     pub fn contains(&self, domain: &str) -> bool {
-        let domain = domain.to_ascii_lowercase();
+        let domain = base::idn::domain(domain);
         self.exact.contains(&domain)
             || domain.match_indices('.').any(|(at, _)| self.below.contains(&domain[at..]))
     }
@@ -75,6 +75,17 @@ mod tests {
         ] {
             assert_eq!(domains.contains(domain), ours, "{domain}");
         }
+    }
+
+    #[test]
+    fn both_forms_of_a_domain_in_another_script_are_the_same() {
+        let names = ["München.test".to_owned(), "*.xn--bcher-kva.test".to_owned()];
+        let domains = LocalDomains::new(names, "例え.test");
+        for domain in ["münchen.test", "xn--mnchen-3ya.test", "a.Bücher.test", "a.xn--bcher-kva.test"] {
+            assert!(domains.contains(domain), "{domain}");
+        }
+        assert!(!domains.contains("munchen.test") && !domains.contains("\u{fffd}.test"));
+        assert_eq!(domains.default_domain(), "xn--r8jz45g.test");
     }
 
     /// S112.

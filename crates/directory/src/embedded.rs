@@ -104,12 +104,15 @@ impl Embedded {
             return Err(told("it has too many searches"));
         }
         let mut group = Entry::clone(entry);
-        let mut have: HashSet<String> = group.members.iter().map(|address| address.to_lowercase()).collect();
+        let mut have: HashSet<String> =
+            group.members.iter().map(|address| base::idn::comparable(address)).collect();
         for url in urls {
             let addresses = content
                 .search(url, self.nested_groups)
                 .map_err(|why| told(&format!("{}: {why}", base::escape(url))))?;
-            group.members.extend(addresses.into_iter().filter(|address| have.insert(address.to_lowercase())));
+            group
+                .members
+                .extend(addresses.into_iter().filter(|address| have.insert(base::idn::comparable(address))));
         }
         Ok(Found::One(Arc::new(group)))
     }
@@ -224,7 +227,7 @@ impl Content {
             self.by_uid.entry(uid.to_lowercase()).or_default().push(place);
         }
         for address in entry.addresses() {
-            let places = self.by_address.entry(address.to_lowercase()).or_default();
+            let places = self.by_address.entry(base::idn::comparable(address)).or_default();
             if places.last() != Some(&place) {
                 places.push(place);
             }
@@ -305,7 +308,7 @@ pub fn normal_dn(dn: &str) -> String {
 impl Directory for Embedded {
     fn by_address(&self, address: &str) -> Result<Found> {
         let content = self.content();
-        let address = address.to_lowercase();
+        let address = base::idn::comparable(address);
         let exact = content.found(content.by_address.get(&address));
         if !matches!(exact, Found::Nobody) {
             return self.whole(&content, exact);

@@ -131,9 +131,9 @@ impl Entry {
         std::iter::once(self.mail.as_str()).chain(self.alternate.iter().map(String::as_str))
     }
 
-    /// Whether one of the entry's addresses is this one, in any case.
+    /// Whether one of the entry's addresses is this one, as [`base::idn::same`] says.
     pub fn has_address(&self, address: &str) -> bool {
-        self.addresses().any(|own| own.eq_ignore_ascii_case(address))
+        self.addresses().any(|own| base::idn::same(own, address))
     }
 }
 

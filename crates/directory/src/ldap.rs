@@ -168,8 +168,9 @@ impl Directory for LdapDirectory {
             return Ok(Found::Several(entries.len()));
         }
         // The server's idea of equality is wider than ours (blanks), and the search asked for two things at once.
-        let has = |entry: &Entry, wanted: &str| entry.addresses().any(|own| own.to_lowercase() == wanted);
-        let address = address.to_lowercase();
+        let has =
+            |entry: &Entry, wanted: &str| entry.addresses().any(|own| base::idn::comparable(own) == wanted);
+        let address = base::idn::comparable(address);
         let (exact, others): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| has(entry, &address));
         if !exact.is_empty() {

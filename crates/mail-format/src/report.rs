@@ -1,4 +1,5 @@
 //! Delivery status notifications (RFC 3464): multipart/report with words for people, words for programs, and the message.
+//! About a message that came with SMTPUTF8 the last two are of the types for UTF-8 (RFC 6533 §4 to §6).
 
 use std::fmt::Write as _;
 
@@ -11,7 +12,9 @@ use crate::words::encode_words;
 pub struct RecipientReport {
     /// `local@domain`
     pub final_recipient: String,
-    /// `rfc822;...` as the sender gave it.
+    /// The same for programs: `rfc822; ...`, or `utf-8; ...` (RFC 6533 §3), in ASCII unless the report is in UTF-8.
+    pub final_field: String,
+    /// `rfc822;...` as the sender gave it, or `utf-8;...`.
     pub original_recipient: Option<String>,
     /// `failed`, `delayed`, `delivered`, `relayed`, `expanded` (RFC 3464 §2.3.3)
     pub action: &'static str,
@@ -44,6 +47,8 @@ pub struct Report<'a> {
     pub recipients: &'a [RecipientReport],
     /// Language of the text.
     pub language: &'a str,
+    /// Addresses and the header of the original may be in UTF-8.
+    pub utf8: bool,
 }
 
 impl Report<'_> {
@@ -64,8 +69,11 @@ impl Report<'_> {
         line("Auto-Submitted: auto-replied"); // RFC 3834 §5
         line("MIME-Version: 1.0");
         line(&format!(
-            "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\""
+            "Content-Type: multipart/report; report-type={};\r\n\tboundary=\"{boundary}\"",
+            self.status_type()
         ));
+        let status = self.status();
+        let eight_bit = eight_bit || !status.is_ascii();
         if eight_bit {
             line("Content-Transfer-Encoding: 8bit");
         }
@@ -79,13 +87,26 @@ impl Report<'_> {
         line("");
         line(words.body.trim_end());
         line(&format!("\r\n--{boundary}"));
-        line("Content-Type: message/delivery-status");
+        line(&format!("Content-Type: message/{}", self.status_type()));
+        if !status.is_ascii() {
+            line("Content-Transfer-Encoding: 8bit");
+        }
         line("");
-        text.push_str(&self.status());
-        let kind = if full { "message/rfc822" } else { "text/rfc822-headers" };
+        text.push_str(&status);
+        let kind = match (full, self.utf8) {
+            (true, false) => "message/rfc822",
+            (false, false) => "text/rfc822-headers",
+            (true, true) => "message/global",
+            (false, true) => "message/global-headers",
+        };
         let encoding = if eight_bit { "Content-Transfer-Encoding: 8bit\r\n" } else { "" };
         let _ = write!(text, "\r\n--{boundary}\r\nContent-Type: {kind}\r\n{encoding}\r\n");
         text
+    }
+
+    /// RFC 6533 §4; RFC 6522 §3: the report's type is its second part's.
+    fn status_type(&self) -> &'static str {
+        if self.utf8 { "global-delivery-status" } else { "delivery-status" }
     }
 
     /// The part for people.
@@ -123,14 +144,15 @@ impl Report<'_> {
             }
             let _ = write!(
                 text,
-                "Final-Recipient: rfc822; {}\r\nAction: {}\r\nStatus: {}\r\n",
-                one_line(&recipient.final_recipient),
+                "Final-Recipient: {}\r\nAction: {}\r\nStatus: {}\r\n",
+                one_line(&recipient.final_field),
                 recipient.action,
                 recipient.status,
             );
             // RFC 3464 §2.3.6: of what went wrong.
             if matches!(recipient.action, "failed" | "delayed") {
-                let why = ascii(&one_line(&recipient.diagnostic));
+                let why = one_line(&recipient.diagnostic);
+                let why = if self.utf8 { why } else { ascii(&why) };
                 let _ = write!(text, "Diagnostic-Code: x-mailboat; {why}\r\n");
             }
             if let Some(second) = recipient.retry_until {
@@ -158,6 +180,7 @@ mod tests {
     fn a_report_has_its_three_parts() {
         let recipients = [RecipientReport {
             final_recipient: "no@x.example".into(),
+            final_field: "rfc822; no@x.example".into(),
             original_recipient: Some("rfc822;No@x.example".into()),
             action: "failed",
             status: "5.1.1".into(),
@@ -176,6 +199,7 @@ mod tests {
             introduction: "Your message could not be delivered to:",
             recipients: &recipients,
             language: "en",
+            utf8: false,
         };
         let mut message = report.head(true, false).into_bytes();
         message.extend_from_slice(b"Subject: original\r\n\r\nbody\r\n");
@@ -191,5 +215,45 @@ mod tests {
         assert!(part(&[3]).starts_with("Subject: original"));
         assert_eq!(structure.part(&[4]), None);
         assert_eq!(header_field(&message, "Auto-Submitted"), Some(&b" auto-replied"[..]));
+    }
+
+    #[test]
+    fn a_report_in_utf8_says_so_in_every_part() {
+        let recipients = [RecipientReport {
+            final_recipient: "jürgen@x.example".into(),
+            final_field: "utf-8; jürgen@x.example".into(),
+            original_recipient: None,
+            action: "failed",
+            status: "5.1.1".into(),
+            diagnostic: "jürgen is unknown".into(),
+            retry_until: None,
+        }];
+        let report = Report {
+            reporting_host: "mail.x.example",
+            from: "MAILER-DAEMON@mail.x.example",
+            to: "joe@x.example",
+            subject: "s",
+            id: "GPM7U00A.1B2",
+            now: 951_760_800,
+            arrived: 951_760_700,
+            envid: None,
+            introduction: "i",
+            recipients: &recipients,
+            language: "en",
+            utf8: true,
+        };
+        let (headers, full) = (report.head(false, false), report.head(true, true));
+        assert!(headers.contains("report-type=global-delivery-status;"), "{headers}");
+        assert!(
+            headers.contains(
+                "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n"
+            )
+        );
+        assert!(headers.contains("Final-Recipient: utf-8; jürgen@x.example\r\n"));
+        assert!(headers.contains("Diagnostic-Code: x-mailboat; jürgen is unknown\r\n"));
+        assert!(headers.contains("Content-Type: message/global-headers\r\n"));
+        assert!(full.contains("Content-Type: message/global\r\n"));
+        let top = headers.split("\r\n\r\n").next().unwrap();
+        assert!(top.is_ascii() && top.ends_with("Content-Transfer-Encoding: 8bit"), "{top}");
     }
 }

@@ -264,7 +264,7 @@ impl Entry {
             let Some((_, domain)) = self.envelope.recipients[place].address.rsplit_once('@') else {
                 continue;
             };
-            let domain = domain.to_ascii_lowercase();
+            let domain = base::idn::domain(domain);
             match groups.iter().position(|(name, _)| *name == domain) {
                 Some(at) => groups[at].1.push(place),
                 None if groups.len() < NOTED_DOMAINS_MAX => groups.push((domain, vec![place])),
@@ -332,7 +332,7 @@ fn domain_of(queue: &Queue, folder: &Path) -> Option<String> {
         let id = ids_in(folder).ok()?.into_iter().next()?;
         let bytes = fs::read(folder.join(id.envelope_name())).ok()?;
         let envelope = Envelope::decode(&bytes).ok()?;
-        envelope.recipients.last()?.address.rsplit_once('@')?.1.to_ascii_lowercase()
+        base::idn::domain(envelope.recipients.last()?.address.rsplit_once('@')?.1)
     } else {
         crate::escape::unescape(name)?
     };

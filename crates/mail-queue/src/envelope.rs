@@ -58,7 +58,7 @@ pub enum State {
 pub struct Recipient {
     /// `local@domain`, as SMTP writes it.
     pub address: String,
-    /// As RCPT gave it: `rfc822;xtext`.
+    /// As RCPT gave it: `rfc822;xtext`, or `utf-8;` and a form of RFC 6533 §3.
     pub orcpt: Option<String>,
     /// As RCPT gave it: `never`, or of `success,failure,delay`.
     pub notify: Option<String>,
@@ -99,6 +99,8 @@ pub struct Envelope {
     pub hops: u32,
     /// The content has bytes above 127.
     pub eight_bit: bool,
+    /// It came with SMTPUTF8 (RFC 6531): addresses or header may be in UTF-8.
+    pub smtputf8: bool,
     /// `ESMTPSA` and the like (RFC 3848).
     pub protocol: String,
     /// The client's name and address.
@@ -157,6 +159,7 @@ impl Envelope {
             relay_offset: 0,
             hops: 0,
             eight_bit: false,
+            smtputf8: false,
             protocol: "SMTP".into(),
             host_from: String::new(),
             auth_sender: None,
@@ -198,7 +201,7 @@ impl Envelope {
         self.sender.is_some() && asked == Some(true)
     }
 
-    /// The original recipient (RFC 3461 §4.2), `rfc822;xtext`: as the sender gave it, else the address that this one was made
+    /// The original recipient (RFC 3461 §4.2), `rfc822;xtext`, or `utf-8;` beyond ASCII (RFC 6533 §3): as the sender gave it, else the address that this one was made
     /// from, however many lie between.
     pub fn orcpt(&self, place: usize) -> Option<String> {
         let recipient = self.recipients.get(place)?;
@@ -212,7 +215,10 @@ impl Envelope {
             above = self.recipients.get(at).and_then(|one| one.from);
         }
         let root = self.recipients.get(at).filter(|_| at != place)?;
-        Some(format!("rfc822;{}", xtext::encode(root.address.as_bytes())))
+        Some(match root.address.is_ascii() {
+            true => format!("rfc822;{}", xtext::encode(root.address.as_bytes())),
+            false => format!("utf-8;{}", xtext::encode_utf8(&root.address)),
+        })
     }
 
     /// Places (from 0) of those not done with.
@@ -242,6 +248,9 @@ impl Envelope {
         line("Relay-Offset", &self.relay_offset.to_string());
         line("Hops", &self.hops.to_string());
         line("Body", if self.eight_bit { "8bit" } else { "7bit" });
+        if self.smtputf8 {
+            line("Smtputf8", "yes");
+        }
         line("Protocol", &self.protocol);
         line("Host-From", &self.host_from);
         if let Some(auth) = &self.auth_sender {
@@ -335,6 +344,7 @@ fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
             "Relay-Offset" => envelope.relay_offset = number(&value, "Relay-Offset")?,
             "Hops" => envelope.hops = number(&value, "Hops")?,
             "Body" => envelope.eight_bit = value == "8bit",
+            "Smtputf8" => envelope.smtputf8 = value == "yes",
             "Protocol" => envelope.protocol = value,
             "Host-From" => envelope.host_from = value,
             "Auth-Sender" => envelope.auth_sender = Some(value),

@@ -147,9 +147,9 @@ impl Rules {
 
     fn is_in_domain(&self, post: &Post<'_>) -> bool {
         post.senders.iter().filter_map(|sender| sender.rsplit_once('@')).any(|(_, domain)| {
-            let domain = domain.to_ascii_lowercase();
+            let domain = base::idn::domain(domain);
             self.domains.iter().any(|allowed| {
-                let allowed = allowed.trim_start_matches("*.").to_ascii_lowercase();
+                let allowed = base::idn::domain(allowed.trim_start_matches("*."));
                 domain.strip_suffix(&allowed).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             })
         })
@@ -165,7 +165,7 @@ impl Rules {
 
     /// The members that are none by `mgrpDeliverException` left out.
     pub fn members(&self, group: &Account) -> Vec<String> {
-        let is_member = |address: &&String| !self.except.iter().any(|one| one.eq_ignore_ascii_case(address));
+        let is_member = |address: &&String| !self.except.iter().any(|one| base::idn::same(one, address));
         group.members.iter().filter(is_member).cloned().collect()
     }
 

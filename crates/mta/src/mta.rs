@@ -78,7 +78,7 @@ impl Mta {
 
     /// Tries everything that waits for this domain now (ETRN, processq).
     pub fn flush(&self, domain: &str) {
-        self.flow.pools.account_handler.push(Start::Domain(domain.to_ascii_lowercase(), true));
+        self.flow.pools.account_handler.push(Start::Domain(base::idn::domain(domain), true));
     }
 }
 

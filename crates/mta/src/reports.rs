@@ -68,10 +68,12 @@ pub fn report(
     let (language, usual_subject, introduction) = words(desk, entry, kind, to, subject.is_none())?;
     let now = base::clock::unix_seconds();
     let envid = envelope.envid.as_deref().and_then(decoded);
+    // With A-labels it may do without SMTPUTF8; the envelope keeps what the sender said.
+    let shown_to = base::idn::downgraded(to).unwrap_or(to.into());
     let report = Report {
         reporting_host: host,
         from: &from,
-        to,
+        to: &shown_to,
         subject: subject.unwrap_or(usual_subject),
         id: id.as_str(),
         now,
@@ -80,6 +82,7 @@ pub fn report(
         introduction: &introduction,
         recipients: &recipients,
         language: &language,
+        utf8: envelope.smtputf8,
     };
     // RFC 3461 §4.3: RET is about failures; other reports have the header only.
     let full = matches!(kind, Kind::Failed)
@@ -93,13 +96,15 @@ pub fn report(
         mail_format::format_date(now, 0)
     );
     message.write_all(received.as_bytes())?;
-    message.write_all(report.head(full, envelope.eight_bit).as_bytes())?;
+    let head = report.head(full, envelope.eight_bit);
+    message.write_all(head.as_bytes())?;
     copy_original(entry, full, &mut message)?;
     message.write_all(report.end().as_bytes())?;
     let mut about = Envelope::new(id);
     about.parent = Some(envelope.id.clone());
     about.relay_offset = relay_offset;
-    about.eight_bit = true;
+    about.eight_bit = envelope.eight_bit || !head.is_ascii();
+    about.smtputf8 = !shown_to.is_ascii();
     about.protocol = "local".into();
     about.host_from = host.clone();
     about.recipients = vec![Recipient { address: to.to_owned(), ..Recipient::default() }];
@@ -154,7 +159,8 @@ fn recipient_report(desk: &Desk, envelope: &Envelope, kind: &Kind, place: usize)
     };
     Some(RecipientReport {
         final_recipient: recipient.address.clone(),
-        original_recipient: envelope.orcpt(place).and_then(|orcpt| original(&orcpt)),
+        final_field: typed(&recipient.address, envelope.smtputf8),
+        original_recipient: envelope.orcpt(place).and_then(|orcpt| original(&orcpt, envelope.smtputf8)),
         action,
         status,
         diagnostic,
@@ -175,9 +181,23 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(xtext::decode(text)?).ok()
 }
 
-fn original(orcpt: &str) -> Option<String> {
+/// An original recipient as a report has it; `utf8`: the report may be in UTF-8.
+fn original(orcpt: &str, utf8: bool) -> Option<String> {
     let (kind, address) = orcpt.split_once(';')?;
-    Some(format!("{kind};{}", decoded(address)?))
+    if !kind.eq_ignore_ascii_case("utf-8") {
+        return Some(format!("{kind};{}", decoded(address)?));
+    }
+    let address = xtext::decode_utf8(address)?;
+    Some(if utf8 { format!("utf-8;{address}") } else { format!("utf-8;{}", xtext::encode_utf8(&address)) })
+}
+
+/// An address with its type (RFC 3464 §2.3.2, RFC 6533 §3).
+fn typed(address: &str, utf8: bool) -> String {
+    match (address.is_ascii(), utf8) {
+        (true, _) => format!("rfc822; {address}"),
+        (false, true) => format!("utf-8; {address}"),
+        (false, false) => format!("utf-8; {}", xtext::encode_utf8(address)),
+    }
 }
 
 /// The message as it would have been sent on, or its header.
@@ -199,8 +219,11 @@ mod tests {
 
     #[test]
     fn what_mail_and_rcpt_gave_is_told_without_its_xtext() {
-        assert_eq!(original("rfc822;a+2Bb@x.test").unwrap(), "rfc822;a+b@x.test");
-        assert_eq!(original("rfc822;a+zz"), None);
+        assert_eq!(original("rfc822;a+2Bb@x.test", false).unwrap(), "rfc822;a+b@x.test");
+        assert_eq!(original("rfc822;a+zz", false), None);
+        assert_eq!(original(r"utf-8;\x{FC}@x.test", true).unwrap(), "utf-8;ü@x.test");
+        assert_eq!(original("utf-8;ü@x.test", false).unwrap(), r"utf-8;\x{FC}@x.test");
+        assert_eq!(typed("ü@x.test", false), r"utf-8; \x{FC}@x.test");
         assert_eq!(decoded("QQ+3D1").unwrap(), "QQ=1");
     }
 

@@ -1,5 +1,6 @@
 //! What is to be sent, and what can be said about it before anything is: the peer's limits and extensions.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -117,6 +118,7 @@ fn mail(message: &Outgoing<'_>, length: u64, offers: &Offers, peer: &str) -> Res
     if !sender.is_empty() && !is_path(sender) {
         return Err(Obstacle { status: "5.1.7", text: "the sender is no address".into() });
     }
+    let sender = told(sender, offers, peer)?;
     // RFC 1870 §6.1; a limit of nought is none.
     if let Some(limit) = offers.size.filter(|limit| *limit > 0 && length > *limit) {
         let text = format!("the message has {length} bytes, {peer} takes {limit}");
@@ -127,9 +129,9 @@ fn mail(message: &Outgoing<'_>, length: u64, offers: &Offers, peer: &str) -> Res
         return Err(Obstacle { status: "5.6.3", text });
     }
     let in_envelope = !sender.is_ascii() || message.recipients.iter().any(|other| !other.address.is_ascii());
-    if !offers.smtp_utf8 && (!sender.is_ascii() || message.utf8 && !has_ascii_header(message)) {
+    if !offers.smtp_utf8 && message.utf8 && !has_ascii_header(message) {
         let text = format!("the message needs SMTPUTF8, which {peer} does not have");
-        return Err(Obstacle { status: "5.6.7", text });
+        return Err(Obstacle { status: "5.6.9", text }); // RFC 6531 §3.5
     }
     let mut line = format!("MAIL FROM:<{sender}>");
     if offers.size.is_some() {
@@ -167,20 +169,28 @@ fn rcpt(recipient: &OutRecipient<'_>, offers: &Offers, peer: &str) -> Result<Str
     if !is_path(address) {
         return Err(Obstacle { status: "5.1.3", text: "the recipient is no address".into() });
     }
-    if !address.is_ascii() && !offers.smtp_utf8 {
-        let text = format!("the address needs SMTPUTF8, which {peer} does not have");
-        return Err(Obstacle { status: "5.6.7", text });
-    }
-    let mut line = format!("RCPT TO:<{address}>");
+    let mut line = format!("RCPT TO:<{}>", told(address, offers, peer)?);
     if offers.dsn {
         if let Some(notify) = recipient.notify.filter(|notify| is_notify(notify)) {
             line.push_str(&format!(" NOTIFY={}", notify.to_ascii_uppercase()));
         }
-        if let Some(orcpt) = recipient.orcpt.filter(|orcpt| is_orcpt(orcpt)) {
+        if let Some(orcpt) = recipient.orcpt.and_then(|orcpt| as_orcpt(orcpt, offers.smtp_utf8)) {
             line.push_str(&format!(" ORCPT={orcpt}"));
         }
     }
     Ok(line)
+}
+
+/// The address as this peer understands it: as it is, or, where there is no SMTPUTF8, with its domain in A-labels. A local part
+/// has no such form (RFC 6531 §3.2).
+fn told<'a>(address: &'a str, offers: &Offers, peer: &str) -> Result<Cow<'a, str>, Obstacle> {
+    if offers.smtp_utf8 {
+        return Ok(Cow::Borrowed(address));
+    }
+    base::idn::downgraded(address).ok_or_else(|| Obstacle {
+        status: "5.6.7",
+        text: format!("the address {address} needs SMTPUTF8, which {peer} does not have"),
+    })
 }
 
 /// Nothing that was stored is written on the wire unread: an address with a line end would be a command.
@@ -189,11 +199,20 @@ fn is_path(address: &str) -> bool {
 }
 
 fn is_notify(notify: &str) -> bool {
-    smtp_wire::parameters::rcpt(format!("NOTIFY={notify}").as_bytes()).is_ok()
+    smtp_wire::parameters::rcpt(format!("NOTIFY={notify}").as_bytes(), false).is_ok()
 }
 
-fn is_orcpt(orcpt: &str) -> bool {
-    !orcpt.contains(' ') && smtp_wire::parameters::rcpt(format!("ORCPT={orcpt}").as_bytes()).is_ok()
+/// An original recipient in the form that this peer takes (RFC 6533 §3): in ASCII, if it has to be.
+fn as_orcpt(orcpt: &str, utf8: bool) -> Option<Cow<'_, str>> {
+    if orcpt.contains(' ') || smtp_wire::parameters::rcpt(format!("ORCPT={orcpt}").as_bytes(), true).is_err()
+    {
+        return None;
+    }
+    if utf8 || orcpt.is_ascii() {
+        return Some(Cow::Borrowed(orcpt));
+    }
+    let (kind, address) = orcpt.split_once(';')?;
+    Some(Cow::Owned(format!("{kind};{}", xtext::encode_utf8(&xtext::decode_utf8(address)?))))
 }
 
 /// Many clients say SMTPUTF8 with every message (RFC 6531 §3.4 asks for it only where it is needed): one with an
@@ -298,9 +317,23 @@ mod tests {
         let ascii = "xx\nSubject: a\r\n\r\nü";
         assert_eq!(status(&plan(|m| m.utf8 = true, &none, ascii, &["b@y.example"]), 0), "");
         let wide = "xx\nSubject: ü\r\n\r\na";
-        assert_eq!(status(&plan(|m| m.utf8 = true, &none, wide, &["b@y.example"]), 0), "5.6.7");
+        assert_eq!(status(&plan(|m| m.utf8 = true, &none, wide, &["b@y.example"]), 0), "5.6.9");
+        let domain =
+            plan(|m| m.sender = Some("a@ü.example"), &none, "xx\n\n", &["b@münchen.example", "ä@y.example"]);
+        assert_eq!(domain.mail, "MAIL FROM:<a@xn--tda.example>");
+        assert_eq!(domain.rcpts[0].as_deref(), Some("RCPT TO:<b@xn--mnchen-3ya.example>"));
+        assert_eq!(status(&domain, 1), "5.6.7");
         let able = Offers { smtp_utf8: true, ..Offers::default() };
         assert!(plan(|_| {}, &able, "xx\n\n", &["jürgen@y.example"]).mail.ends_with("> SMTPUTF8"));
+    }
+
+    #[test]
+    fn an_original_recipient_is_told_in_the_form_that_the_peer_takes() {
+        assert_eq!(as_orcpt("utf-8;ü@y", true).as_deref(), Some("utf-8;ü@y"));
+        assert_eq!(as_orcpt("utf-8;ü@y", false).as_deref(), Some(r"utf-8;\x{FC}@y"));
+        assert_eq!(as_orcpt("rfc822;o+2Bx@y", false).as_deref(), Some("rfc822;o+2Bx@y"));
+        assert_eq!(as_orcpt("rfc822;ü@y", true), None);
+        assert_eq!(as_orcpt("utf-8;a\r\nRSET", true), None);
     }
 
     #[test]

@@ -18,7 +18,11 @@ use crate::session::{Answer, Session};
 
 /// Reads one line and runs it.
 pub fn run_line(session: &mut Session, line: &[u8], io: &mut Io) -> Answer {
-    match smtp_wire::parse(line, false) {
+    match smtp_wire::parse(line, session.state.is_utf8()) {
+        // RFC 6531 §3.7.4: an argument of an extension that is not offered.
+        Ok(Command::Vrfy(_, true) | Command::Expn(_, true)) if !session.settings.allow_smtputf8 => {
+            Answer::Say(replies::no_such_parameter())
+        }
         Ok(command) => run(session, command, io),
         Err(error) if error.is_fatal() => Answer::Last(error.reply()),
         Err(error) => Answer::Say(error.reply()),
@@ -43,11 +47,13 @@ fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
             Answer::Say(Reply::new(250, (2, 0, 0), "OK"))
         }
         Command::Noop => Answer::Say(Reply::new(250, (2, 0, 0), "OK")),
-        Command::Vrfy if session.settings.allow_vrfy => {
+        Command::Vrfy(..) if session.settings.allow_vrfy => {
             Answer::Say(Reply::new(252, (2, 0, 0), "Cannot verify, but will take mail for it if it exists"))
         }
         Command::Help if session.settings.allow_help => Answer::Say(help(session)),
-        Command::Expn(address) if session.settings.allow_expn => Answer::Say(expn::run(session, address)),
+        Command::Expn(address, utf8) if session.settings.allow_expn => {
+            Answer::Say(expn::run(session, address, utf8))
+        }
         Command::Etrn(node) if session.settings.allow_etrn => Answer::Say(etrn::run(session, &node)),
         Command::Onex if session.settings.allow_onex => {
             session.one_message = Some(session.messages.saturating_add(1));
@@ -57,9 +63,9 @@ fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
             session.verbose = true;
             Answer::Say(Reply::new(250, (2, 0, 0), "Verbose mode"))
         }
-        Command::Vrfy
+        Command::Vrfy(..)
         | Command::Help
-        | Command::Expn(_)
+        | Command::Expn(..)
         | Command::Etrn(_)
         | Command::Onex
         | Command::Verb
@@ -83,9 +89,9 @@ fn is_idle_talk(command: &Command) -> bool {
             | Command::Ehlo(_)
             | Command::Noop
             | Command::Rset
-            | Command::Vrfy
+            | Command::Vrfy(..)
             | Command::Help
-            | Command::Expn(_)
+            | Command::Expn(..)
             | Command::Etrn(_)
             | Command::Onex
             | Command::Verb

@@ -17,15 +17,15 @@ use crate::session::{Answer, Session};
 use crate::state::{Client, Inspecting, State, Transaction};
 
 impl Session {
-    /// The protocol as Received names it (RFC 3848).
-    fn protocol(&self, client: &Client, io: &Io) -> &'static str {
-        match (client.extended, io.tls.is_active(), self.user.is_some()) {
-            (false, ..) => "SMTP",
-            (true, false, false) => "ESMTP",
-            (true, false, true) => "ESMTPA",
-            (true, true, false) => "ESMTPS",
-            (true, true, true) => "ESMTPSA",
+    /// The protocol as Received names it (RFC 3848, RFC 6531 §4.3).
+    fn protocol(&self, client: &Client, transaction: &Transaction, io: &Io) -> String {
+        if !client.extended {
+            return "SMTP".into();
         }
+        let name = if transaction.smtputf8 { "UTF8SMTP" } else { "ESMTP" };
+        let tls = if io.tls.is_active() { "S" } else { "" };
+        let user = if self.user.is_some() { "A" } else { "" };
+        format!("{name}{tls}{user}")
     }
 
     /// Begins the message of a transaction.
@@ -71,8 +71,11 @@ impl Session {
             Found::One(entry) if entry.kind == Kind::User => rewrite::common_name(entry),
             _ => None,
         };
-        let known: HashMap<String, Option<String>> =
-            transaction.found.iter().map(|(address, found)| (address.to_lowercase(), name(found))).collect();
+        let known: HashMap<String, Option<String>> = transaction
+            .found
+            .iter()
+            .map(|(address, found)| (base::idn::comparable(address), name(found)))
+            .collect();
         Some(Box::new(move |header| {
             let default = settings.domains.default_domain();
             rewrite::rewrite(header, how, default, user.as_deref(), |address, place| {
@@ -83,7 +86,7 @@ impl Session {
                 if let Some(user) = user.as_deref().filter(|user| user.has_address(address)) {
                     return rewrite::common_name(user);
                 }
-                match known.get(&address.to_lowercase()) {
+                match known.get(&base::idn::comparable(address)) {
                     Some(name) => name.clone(),
                     // S32: the one look-up more. A directory that is down leaves the field as it is.
                     None if place == Place::From => desk
@@ -100,7 +103,8 @@ impl Session {
         }))
     }
 
-    /// The trace line (RFC 5321 §4.4). `for` only when there is one recipient, so that no Bcc is told (S86, S87).
+    /// The trace line (RFC 5321 §4.4). `for` only when there is one recipient, so that no Bcc is told (S86, S87), and only in
+    /// ASCII: a header that needs no SMTPUTF8 is to stay one.
     fn received_line(&self, client: &Client, transaction: &Transaction, id: &str, io: &Io) -> String {
         let tls = match &io.tls {
             TlsState::Active { protocol, cipher, .. } => {
@@ -109,7 +113,10 @@ impl Session {
             _ => String::new(),
         };
         let recipient = match transaction.recipients.as_slice() {
-            [one] => format!("\r\n        for <{}>", one.address),
+            [one] => match base::idn::downgraded(&one.address) {
+                Some(address) => format!("\r\n        for <{address}>"),
+                None => String::new(),
+            },
             _ => String::new(),
         };
         format!(
@@ -118,7 +125,7 @@ impl Session {
             io.peer.ip().to_canonical(),
             self.settings.host_name,
             env!("CARGO_PKG_VERSION"),
-            self.protocol(client, io),
+            self.protocol(client, transaction, io),
             date(base::clock::unix_seconds())
         )
     }
@@ -143,7 +150,8 @@ impl Session {
         let mut envelope = Envelope::new(received.message.id().clone());
         envelope.hops = received.hops;
         envelope.eight_bit = received.eight_bit;
-        envelope.protocol = self.protocol(&client, io).to_owned();
+        envelope.smtputf8 = transaction.smtputf8;
+        envelope.protocol = self.protocol(&client, &transaction, io);
         envelope.host_from = format!("{} [{}]", client.name, io.peer.ip().to_canonical());
         envelope.auth_sender = self.user.as_ref().and_then(|user| user.uid.clone());
         envelope.envid = transaction.envid;

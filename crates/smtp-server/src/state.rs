@@ -26,6 +26,8 @@ pub struct Transaction {
     pub found: Vec<(String, Found)>,
     pub envid: Option<String>,
     pub ret: Option<Ret>,
+    /// MAIL had SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
     /// The content as far as BDAT has brought it.
     pub receiving: Option<Box<Receiving>>,
     /// Chunks so far that were hardly worth their command.
@@ -111,6 +113,11 @@ impl State {
             | State::InChunk { client, .. }
             | State::Inspecting { client, .. } => Some(client),
         }
+    }
+
+    /// Whether a transaction is open that has SMTPUTF8.
+    pub fn is_utf8(&self) -> bool {
+        matches!(self, State::InTransaction { transaction, .. } if transaction.smtputf8)
     }
 
     /// Ends a transaction, if one is open, whatever it holds.

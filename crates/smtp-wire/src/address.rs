@@ -60,6 +60,11 @@ impl Address {
         self
     }
 
+    /// Whether it can go where there is no SMTPUTF8, as it is.
+    pub fn is_ascii(&self) -> bool {
+        self.local.is_ascii() && self.domain.is_ascii()
+    }
+
     /// Whether this is a postmaster address, in any case (RFC 5321 §4.5.1).
     pub fn is_postmaster(&self) -> bool {
         self.local.eq_ignore_ascii_case("postmaster")
@@ -133,12 +138,16 @@ pub fn domain(name: &str) -> Result<String, AddressError> {
     if name.split('.').any(|label| label.len() > LABEL_MAX) {
         return Err(AddressError::DomainTooLong); // RFC 1035 §2.3.4
     }
+    if !name.is_ascii() {
+        // RFC 6531 §3.3: U-labels, whose A-labels are a name of DNS. It stays as it was written.
+        let ascii = base::idn::to_ascii(name).ok_or(AddressError::Syntax)?;
+        return domain(&ascii).map(|_| name.to_lowercase());
+    }
     let label = |label: &str| {
-        let inside =
-            |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || !c.is_ascii() && !c.is_control();
+        let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(inside)
     };
-    if name.split('.').all(label) { Ok(name.to_lowercase()) } else { Err(AddressError::Syntax) }
+    if name.split('.').all(label) { Ok(name.to_ascii_lowercase()) } else { Err(AddressError::Syntax) }
 }
 
 /// Reads the inside of `<...>`: an optional source route (dropped), then a mailbox.
@@ -212,5 +221,13 @@ mod tests {
         assert_eq!(path(text, false, false), Err(AddressError::NeedsUtf8));
         assert!(path(text, false, true).is_ok());
         assert_eq!(path(b"j\xff@mta.test", false, true), Err(AddressError::Syntax));
+        let utf8 = |text: &str| path(text.as_bytes(), false, true).map(|address| address.to_string());
+        assert_eq!(utf8("Jürgen@MÜNCHEN.test"), Ok("Jürgen@münchen.test".into()));
+        assert_eq!(utf8("\"a ü\"@例え.test"), Ok("\"a ü\"@例え.test".into()));
+        for bad in ["a@\u{fffd}.test", "a@ü..test", "a@ü＞.test", "a@\u{200b}", "ü\u{80}@a.test"] {
+            assert_eq!(utf8(bad), Err(AddressError::Syntax), "{bad:?}");
+        }
+        assert!(utf8(&format!("{}@a.test", "ü".repeat(32))).is_ok(), "64 bytes");
+        assert!(utf8(&format!("{}@a.test", "ü".repeat(33))).is_err());
     }
 }

@@ -30,8 +30,8 @@ pub enum Command {
     Rset,
     /// NOOP.
     Noop,
-    /// VRFY.
-    Vrfy,
+    /// VRFY with what is asked about, and whether SMTPUTF8 was said (RFC 6531 §3.7.4).
+    Vrfy(String, bool),
     /// HELP.
     Help,
     /// QUIT.
@@ -40,8 +40,8 @@ pub enum Command {
     StartTls,
     /// AUTH (RFC 4954): the mechanism in upper case, and the initial response as it was written.
     Auth(String, Option<Vec<u8>>),
-    /// EXPN with its address, which may lack its domain.
-    Expn(Address),
+    /// EXPN with its address, which may lack its domain, and whether SMTPUTF8 was said (RFC 6531 §3.7.4).
+    Expn(Address, bool),
     /// ETRN (RFC 1985).
     Etrn(Node),
     /// ONEX: one message, then no more (sendmail).
@@ -157,13 +157,7 @@ pub fn parse(line: &[u8], utf8: bool) -> Result<Command, CommandError> {
         b"QUIT" => alone(Command::Quit),
         b"STARTTLS" => alone(Command::StartTls),
         b"HELP" => Ok(Command::Help),
-        b"VRFY" => {
-            if rest.is_empty() {
-                Err(CommandError::Arguments("Syntax: VRFY address"))
-            } else {
-                Ok(Command::Vrfy)
-            }
-        }
+        b"VRFY" => vrfy(rest),
         b"AUTH" => auth(rest),
         b"EXPN" => expn(rest),
         b"ETRN" => etrn(rest).map(Command::Etrn),
@@ -190,13 +184,35 @@ fn name(rest: &[u8]) -> Result<String, CommandError> {
     Ok(text.to_owned())
 }
 
+/// Takes the word SMTPUTF8 from behind an argument (RFC 6531 §3.7.4): replies may then be in UTF-8.
+fn smtputf8(rest: &[u8]) -> (&[u8], bool) {
+    const WORD: &[u8] = b" SMTPUTF8";
+    match rest.len().checked_sub(WORD.len()).and_then(|at| rest.split_at_checked(at)) {
+        Some((argument, word)) if word.eq_ignore_ascii_case(WORD) => (argument.trim_ascii(), true),
+        _ => (rest, false),
+    }
+}
+
+fn vrfy(rest: &[u8]) -> Result<Command, CommandError> {
+    let (who, utf8) = smtputf8(rest);
+    if who.is_empty() {
+        return Err(CommandError::Arguments("Syntax: VRFY address"));
+    }
+    if !utf8 && !who.is_ascii() {
+        return Err(CommandError::NeedsUtf8);
+    }
+    let who = std::str::from_utf8(who).map_err(|_| CommandError::Recipient)?;
+    Ok(Command::Vrfy(who.to_owned(), utf8))
+}
+
 fn expn(rest: &[u8]) -> Result<Command, CommandError> {
+    let (rest, utf8) = smtputf8(rest);
     if rest.is_empty() {
         return Err(CommandError::Arguments("Syntax: EXPN address"));
     }
     let inner = rest.strip_prefix(b"<").and_then(|inner| inner.strip_suffix(b">")).unwrap_or(rest);
-    let address = address::path(inner, true, false);
-    address.map(Command::Expn).map_err(|e| explain(e, CommandError::Recipient))
+    let address = address::path(inner, true, utf8);
+    address.map(|address| Command::Expn(address, utf8)).map_err(|e| explain(e, CommandError::Recipient))
 }
 
 fn etrn(rest: &[u8]) -> Result<Node, CommandError> {
@@ -263,7 +279,7 @@ fn mail(rest: &[u8]) -> Result<Command, CommandError> {
 fn rcpt(rest: &[u8], utf8: bool) -> Result<Command, CommandError> {
     let (path, tail) = angle(keyword(rest, b"TO:")?, CommandError::Recipient)?;
     let to = address::path(path, true, utf8).map_err(|e| explain(e, CommandError::Recipient))?;
-    Ok(Command::Rcpt(to, parameters::rcpt(tail)?))
+    Ok(Command::Rcpt(to, parameters::rcpt(tail, utf8)?))
 }
 
 fn bdat(rest: &[u8]) -> Result<Command, CommandError> {
@@ -366,6 +382,13 @@ mod tests {
             (b"EXPN staff", "ok"),
             (b"expn <staff@b.test>", "ok"),
             (b"EXPN", "501 5.5.4"),
+            ("EXPN ü SMTPUTF8".as_bytes(), "ok"),
+            ("EXPN ü".as_bytes(), "553 5.6.7"),
+            ("VRFY ü smtputf8".as_bytes(), "ok"),
+            ("VRFY ü".as_bytes(), "553 5.6.7"),
+            (b"VRFY \xff SMTPUTF8", "501 5.1.3"),
+            (b"VRFY", "501 5.5.4"),
+            (b"VRFY SMTPUTF8", "ok"),
             (b"EXPN a b", "501 5.1.3"),
             (b"ETRN b.test", "ok"),
             (b"ETRN @b.test", "ok"),

@@ -59,7 +59,7 @@ pub struct MailParameters {
 pub struct RcptParameters {
     /// When to report; `None` when nothing was said.
     pub notify: Option<Notify>,
-    /// Original recipient, `type;xtext`, checked.
+    /// Original recipient, `type;xtext` or `utf-8;` with the forms of RFC 6533 §3, checked.
     pub orcpt: Option<String>,
 }
 
@@ -108,11 +108,11 @@ pub fn mail(text: &[u8]) -> Result<MailParameters, CommandError> {
     Ok(out)
 }
 
-/// Reads the parameters of RCPT.
+/// Reads the parameters of RCPT. `utf8` says that the transaction has SMTPUTF8: an ORCPT may then be UTF-8 as it is.
 ///
 /// # Errors
 /// As [`mail`].
-pub fn rcpt(text: &[u8]) -> Result<RcptParameters, CommandError> {
+pub fn rcpt(text: &[u8], utf8: bool) -> Result<RcptParameters, CommandError> {
     let mut out = RcptParameters::default();
     for (name, value) in pieces(text)? {
         match (name.as_str(), value) {
@@ -122,7 +122,12 @@ pub fn rcpt(text: &[u8]) -> Result<RcptParameters, CommandError> {
                 if kind.is_empty() || !kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
                     return Err(CommandError::Value("bad ORCPT"));
                 }
-                if text_of(address, ORCPT_MAX)?.is_empty() {
+                let address = match kind.eq_ignore_ascii_case("utf-8") {
+                    true if address.len() > ORCPT_MAX => None,
+                    true => xtext::decode_utf8(address).filter(|_| utf8 || address.is_ascii()),
+                    false => Some(text_of(address, ORCPT_MAX)?),
+                };
+                if address.is_none_or(|address| address.is_empty()) {
                     return Err(CommandError::Value("bad ORCPT"));
                 }
                 out.orcpt = Some(value.to_owned());

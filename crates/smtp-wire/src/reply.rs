@@ -36,7 +36,7 @@ impl Reply {
         self.code >= 400
     }
 
-    /// The bytes to send. Control and non-ASCII-safe bytes of texts become `?`, so no text can forge a line.
+    /// The bytes to send. Control bytes of texts become `?`, so no text can forge a line.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
         for (at, line) in self.lines.iter().enumerate() {

@@ -57,7 +57,8 @@ const MAIL: &[(&str, &str)] = &[
     ("ENVID=a+00b", "501 5.5.4"),
     ("AUTH=<>", "250"),
     ("REQUIRETLS", "555 5.5.4"),
-    ("SMTPUTF8", "555 5.5.4"), // not offered
+    ("SMTPUTF8", "250"),
+    ("SMTPUTF8=yes", "501 5.5.4"),
 ];
 
 /// `RCPT ...`: what stands behind the path.
@@ -109,6 +110,7 @@ fn what_is_no_text_is_refused_and_the_next_line_is_a_command_again() {
         ("cmd NUL", b"NOOP \0\r\n", "500 5.5.2"),
         ("NUL in MAIL addr", b"MAIL FROM:<a\0@discard.test>\r\n", "501 5.1.7"),
         ("MAIL 8bit addr no SMTPUTF8", b"MAIL FROM:<\xc3\xa4@discard.test>\r\n", "553 5.6.7"),
+        ("MAIL 8bit addr SMTPUTF8", b"MAIL FROM:<\xc3\xa4@discard.test> SMTPUTF8\r\n", "250"),
         ("MAIL invalid utf8 SMTPUTF8", b"MAIL FROM:<\xe4@discard.test> SMTPUTF8\r\n", "501 5.1.7"),
         ("EHLO 8bit", b"EHLO b\xc3\xa4d.test\r\n", "501 5.5.4"),
         ("Received header with EHLO a CRLF Bcc: x", b"EHLO a\rBcc: x\r\n", "500 5.5.2"),
@@ -171,9 +173,10 @@ fn who_only_talks_is_sent_away() {
     }
 
     let mut smtp = at(&instance, InTransaction);
-    for case in ["VRFY alice", "VRFY nobody99", "VRFY \u{fc}@x"] {
+    for case in ["VRFY alice", "VRFY nobody99", "VRFY \u{fc}@x SMTPUTF8"] {
         says(&mut smtp, case, format!("{case}\r\n").as_bytes(), &["252 2.0.0"]);
     }
+    says(&mut smtp, "VRFY \u{fc}@x", "VRFY \u{fc}@x\r\n".as_bytes(), &["553 5.6.7"]); // RFC 6531: it is to be said
     smtp.ok("RCPT TO:<alice@example.test>"); // VRFY changed nothing
     assert!(smtp.ask("DATA").starts_with("354"), "MAIL, RCPT, VRFY, DATA");
     vigil.end(&instance, GROWTH_MAX_BYTES);

@@ -102,7 +102,7 @@ pub fn postmaster_stays(
     let address = format!("postmaster@{}", domains.default_domain());
     let is = |name: &str, value: &[u8]| {
         ADDRESSES.iter().any(|one| one.eq_ignore_ascii_case(name))
-            && value.eq_ignore_ascii_case(address.as_bytes())
+            && base::idn::same(&String::from_utf8_lossy(value), &address)
     };
     let has = |attributes: &[(String, Vec<u8>)]| attributes.iter().any(|(name, value)| is(name, value));
     let lost = has(&changed.attributes) && !has(after);
@@ -135,9 +135,9 @@ pub fn is_nobody(records: &[Record], address: &str, domains: &LocalDomains) -> b
     let Some((_, domain)) = address.rsplit_once('@') else { return false };
     let everything = format!("@{domain}");
     let has = |record: &Record, address: &str| {
-        ADDRESSES
-            .iter()
-            .any(|name| values(record, name).any(|one| one.eq_ignore_ascii_case(address.as_bytes())))
+        ADDRESSES.iter().any(|name| {
+            values(record, name).any(|one| base::idn::same(&String::from_utf8_lossy(one), address))
+        })
     };
     domains.contains(domain) && !records.iter().any(|record| has(record, address) || has(record, &everything))
 }

@@ -171,7 +171,7 @@ fn check_unique(
             if !is_uid && !is_address {
                 continue;
             }
-            let value = String::from_utf8_lossy(value).to_lowercase();
+            let value = base::idn::comparable(&String::from_utf8_lossy(value));
             match owners.insert((is_uid, value.clone()), dn) {
                 Some(owner) if owner != dn => {
                     return Err(format!("{} would belong to two entries", base::escape(&value)));

@@ -23,7 +23,7 @@ pub fn tell(
             let domains =
                 envelope.as_ref().map_or_else(|_| Vec::new(), |envelope| super::domains(&folder, envelope));
             let is_meant = |name: &String| {
-                name == id.as_str() || domains.iter().any(|domain| domain.eq_ignore_ascii_case(name))
+                name == id.as_str() || domains.iter().any(|domain| *domain == base::idn::domain(name))
             };
             let mut meant = false;
             for (name, found) in named.iter().zip(&mut found) {

@@ -61,8 +61,11 @@ fn add(list: &[u8], domain: &str, named: &mut Vec<Address>) -> Result<(), Failur
 
 /// The parts are unquoted: written out and read again, they are a legal address or none.
 fn address(local: &[u8], of: &[u8], domain: &str) -> Result<Address, Failure> {
-    let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
-    let written = Address { local: text(local), domain: text(of) }.to_string();
+    let text = |part: &[u8]| {
+        let read = std::str::from_utf8(part).map(str::to_owned);
+        read.map_err(|_| Failure::new(exit::DATAERR, "an address is not in UTF-8"))
+    };
+    let written = Address { local: text(local)?, domain: text(of)? }.to_string();
     qualified(&written, domain)
 }
 
@@ -93,7 +96,8 @@ mod tests {
             words(&["root", "a@X.test, Bob <b@x.test>", "a@x.test"]).unwrap(),
             ["root@home.test", "a@x.test", "b@x.test"]
         );
-        for wrong in ["a b@x..test", "<>", "jürgen@x.test", "a@x.test\r\nDATA"] {
+        assert_eq!(words(&["jürgen@MÜNCHEN.test"]).unwrap(), ["jürgen@münchen.test"]);
+        for wrong in ["a b@x..test", "<>", "jürgen@x..test", "a@x.test\r\nDATA"] {
             assert_eq!(words(&[wrong]).map_err(|why| why.code), Err(exit::DATAERR), "{wrong}");
         }
     }

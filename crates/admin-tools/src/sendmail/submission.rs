@@ -119,7 +119,8 @@ impl<'v> Submission<'v> {
         let mut refused = Vec::new();
         let mut rest = recipients.to_vec();
         while !rest.is_empty() {
-            self.begin(sender, wishes, message.eight_bit, message.size())?;
+            let utf8 = rest.iter().any(|one| !one.is_ascii());
+            self.begin(sender, wishes, message.eight_bit, utf8, message.size())?;
             let answers = self.recipients(&rest, wishes)?;
             let accepted = answers.iter().filter(|answer| answer.is(2)).count();
             let mut later = Vec::new();
@@ -149,7 +150,8 @@ impl<'v> Submission<'v> {
         sender: Option<&Address>,
         recipients: &[Address],
     ) -> Result<Vec<Result<(), Failure>>, Failure> {
-        self.begin(sender, &Wishes::default(), false, 0)?;
+        let utf8 = recipients.iter().any(|one| !one.is_ascii());
+        self.begin(sender, &Wishes::default(), false, utf8, 0)?;
         let answers = self.recipients(recipients, &Wishes::default())?;
         self.ask("RSET")?;
         let told =
@@ -162,6 +164,7 @@ impl<'v> Submission<'v> {
         sender: Option<&Address>,
         wishes: &Wishes,
         eight_bit: bool,
+        utf8: bool,
         size: u64,
     ) -> Result<(), Failure> {
         let mut line = format!("MAIL FROM:<{}>", sender.map(ToString::to_string).unwrap_or_default());
@@ -170,6 +173,10 @@ impl<'v> Submission<'v> {
         }
         if eight_bit && self.offers("8BITMIME") {
             line.push_str(" BODY=8BITMIME");
+        }
+        // RFC 6531 §3.4: said only where it is needed, since it narrows the way. A header in UTF-8 alone goes as 8-bit text does.
+        if (utf8 || sender.is_some_and(|one| !one.is_ascii())) && self.offers("SMTPUTF8") {
+            line.push_str(" SMTPUTF8");
         }
         if self.offers("DSN") {
             if let Some(ret) = &wishes.ret {

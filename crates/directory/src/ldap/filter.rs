@@ -27,12 +27,13 @@ impl Filter {
         Filter::All(vec![Filter::Present("uid"), Filter::classes(&USER_CLASSES)])
     }
 
-    /// Whoever has this address, or takes everything of its domain (`@domain` as an address): both in one search.
+    /// Whoever has this address, or takes everything of its domain (`@domain` as an address): both in one search. Beyond
+    /// ASCII in each spelling, since a server compares letters and not mailboxes.
     pub fn address(address: &str) -> Filter {
         let domain = address.rfind('@').map(|at| &address[at..]);
         let addresses = [Some(address), domain.filter(|domain| *domain != address)];
-        let named = addresses.into_iter().flatten().flat_map(|address| {
-            ["mail", "mailAlternateAddress"].map(|name| Filter::Equal(name, address.to_owned()))
+        let named = addresses.into_iter().flatten().flat_map(base::idn::spellings).flat_map(|address| {
+            ["mail", "mailAlternateAddress"].map(|name| Filter::Equal(name, address.clone()))
         });
         Filter::All(vec![Filter::Any(named.collect()), Filter::mail_entry()])
     }
@@ -93,6 +94,16 @@ mod tests {
                 "(&(|(mail=j@x.test)(mailAlternateAddress=j@x.test)(mail=@x.test)(mailAlternateAddress=@x.test)){all})"
             )
         );
+    }
+
+    #[test]
+    fn a_domain_in_another_script_is_searched_in_both_forms() {
+        let both = Filter::address("j@xn--mnchen-3ya.test").to_string();
+        assert!(
+            both.contains("(mail=j@xn--mnchen-3ya.test)") && both.contains(r"(mail=@m\c3\bcnchen.test)"),
+            "{both}"
+        );
+        assert_eq!(both, Filter::address("j@xn--mnchen-3ya.test").to_string());
     }
 
     #[test]

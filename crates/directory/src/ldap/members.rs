@@ -56,8 +56,9 @@ pub fn add_members(pool: &Pool, settings: &Settings, group: &mut Entry) -> Resul
             return Err(told("it has too many members".into()));
         }
     }
-    let mut have: HashSet<String> = group.members.iter().map(|address| address.to_lowercase()).collect();
-    group.members.extend(found.into_iter().filter(|address| have.insert(address.to_lowercase())));
+    let mut have: HashSet<String> =
+        group.members.iter().map(|address| base::idn::comparable(address)).collect();
+    group.members.extend(found.into_iter().filter(|address| have.insert(base::idn::comparable(address))));
     Ok(())
 }
 

@@ -78,7 +78,7 @@ impl Languages {
 
     /// The most special line: `grp.co.jp` before `jp` (S28).
     fn of_domain(&self, domain: &str) -> Vec<String> {
-        let domain = domain.to_ascii_lowercase();
+        let domain = base::idn::domain(domain);
         let suffixes = std::iter::once(domain.as_str())
             .chain(domain.match_indices('.').map(|(at, _)| &domain[at + 1..]));
         for suffix in suffixes {
@@ -130,7 +130,8 @@ fn table(text: &str) -> Vec<(String, Vec<String>)> {
     lines
         .filter_map(|line| {
             let (key, list) = line.split_once(char::is_whitespace)?;
-            let key = key.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
+            let key = key.trim_start_matches("*.").trim_start_matches('.');
+            let key = base::idn::domain(key);
             let list = list.split([',', '|', ' ', '\t']).filter_map(tag).take(LANGUAGES_MAX);
             Some((key, list.collect()))
         })

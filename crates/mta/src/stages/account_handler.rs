@@ -155,8 +155,7 @@ fn split(desk: &Desk, work: &mut Work, place: usize, forward: &[String], ways: V
             _ => account.mail.clone(),
         };
         let via = Some(way.encode());
-        let there =
-            |one: &mail_queue::Recipient| one.via == via && one.address.eq_ignore_ascii_case(&address);
+        let there = |one: &mail_queue::Recipient| one.via == via && base::idn::same(&one.address, &address);
         if !recipients.iter().any(there) {
             targets.push(Target { address, via });
         }
@@ -200,7 +199,7 @@ fn hosted_elsewhere(desk: &Desk, work: &mut Work, place: usize, account: &Accoun
         (None, Some(uid)) if method & 2 != 0 => format!("{uid}@{host}"),
         _ => format!("{local}@{host}"),
     };
-    if to.eq_ignore_ascii_case(&address) || desk.settings.domains.contains(host) {
+    if base::idn::same(&to, &address) || desk.settings.domains.contains(host) {
         // It would come back to us: the router's to say where it goes.
         return work.routes.push((place, Route::Elsewhere));
     }
@@ -228,7 +227,7 @@ pub fn expand(desk: &Desk, work: &mut Work, place: usize, to: Vec<String>, own: 
     let wanted = unmet.new.len();
     let is_group = stands != Stands::Forwarding;
     let copied = stands == Stands::Group { copied: true } || (!is_group && desk.settings.delivered_to);
-    let answers = !is_group && (wanted == 1 || unmet.new.iter().any(|one| one.eq_ignore_ascii_case(own)));
+    let answers = !is_group && (wanted == 1 || unmet.new.iter().any(|one| base::idn::same(one, own)));
     let targets = targets(work, unmet.new, copied);
     let step = if answers { Step::Ways(targets) } else { told(work, place, targets) };
     replace(work, place, step, wanted);
@@ -239,16 +238,16 @@ pub fn expand(desk: &Desk, work: &mut Work, place: usize, to: Vec<String>, own: 
 fn targets(work: &Work, addresses: Vec<String>, copied: bool) -> Vec<Target> {
     let known = by_address(work);
     let via = |address: &str| {
-        (copied && !known.contains_key(&address.to_ascii_lowercase())).then(|| copies::MEMBER.to_owned())
+        (copied && !known.contains_key(&base::idn::comparable(address))).then(|| copies::MEMBER.to_owned())
     };
     addresses.into_iter().map(|address| Target { via: via(&address), address }).collect()
 }
 
-/// The places of each address, in lower case.
+/// The places of each address, in the form by which addresses are compared.
 fn by_address(work: &Work) -> HashMap<String, Vec<usize>> {
     let mut places: HashMap<String, Vec<usize>> = HashMap::new();
     for (place, recipient) in work.entry.envelope.recipients.iter().enumerate() {
-        places.entry(recipient.address.to_ascii_lowercase()).or_default().push(place);
+        places.entry(base::idn::comparable(&recipient.address)).or_default().push(place);
     }
     places
 }
@@ -263,7 +262,7 @@ struct Unmet {
 /// The addresses that are no recipients yet, and `own`. One without a domain is in the default one. One that the recipient
 /// was made from is left out: it would go in a circle.
 fn unmet(desk: &Desk, work: &Work, place: usize, to: Vec<String>, own: &str) -> Unmet {
-    let lower = |address: &String| address.to_ascii_lowercase();
+    let lower = |address: &String| base::idn::comparable(address);
     let ancestry: HashSet<String> = work.ancestry(place).iter().map(lower).collect();
     let there = by_address(work);
     let mut seen = HashSet::new();
@@ -276,7 +275,7 @@ fn unmet(desk: &Desk, work: &Work, place: usize, to: Vec<String>, own: &str) -> 
         if seen.contains(&key) {
             continue;
         }
-        if own.is_empty() || !address.eq_ignore_ascii_case(own) {
+        if own.is_empty() || !base::idn::same(&address, own) {
             if ancestry.contains(&key) {
                 continue;
             }

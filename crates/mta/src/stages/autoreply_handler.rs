@@ -165,12 +165,18 @@ fn queue(
         mail_format::format_date(answer.now, 0)
     );
     message.write_all(received.as_bytes())?;
+    envelope.smtputf8 = !answer.to.is_ascii() || !answer.from.is_ascii();
     match echo {
-        None => message.write_all(answer.head(None).as_bytes())?,
+        None => {
+            let head = answer.head(None);
+            envelope.eight_bit = !head.is_ascii();
+            message.write_all(head.as_bytes())?;
+        }
         Some((answered, file)) => {
             let whole = answered.message_size <= ECHO_BYTES_MAX;
             let original = Original { whole, eight_bit: answered.eight_bit };
-            message.write_all(answer.head(Some(original)).as_bytes())?;
+            let head = answer.head(Some(original));
+            message.write_all(head.as_bytes())?;
             if whole {
                 file.seek(SeekFrom::Start(answered.relay_offset))?;
                 io::copy(file, &mut message)?;
@@ -178,7 +184,8 @@ fn queue(
                 message.write_all(answer.header)?;
             }
             message.write_all(answer.end().as_bytes())?;
-            envelope.eight_bit = answered.eight_bit;
+            envelope.eight_bit = answered.eight_bit || !head.is_ascii();
+            envelope.smtputf8 |= answered.smtputf8;
         }
     }
     envelope.protocol = "local".into();

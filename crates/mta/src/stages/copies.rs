@@ -157,6 +157,7 @@ fn make(
     about.parent = Some(envelope.id.clone());
     about.hops = envelope.hops.saturating_add(1);
     about.eight_bit = envelope.eight_bit;
+    about.smtputf8 = envelope.smtputf8 || !changes.front.is_ascii();
     about.protocol = envelope.protocol.clone();
     about.host_from = envelope.host_from.clone();
     about.auth_sender = envelope.auth_sender.clone();

@@ -78,12 +78,15 @@ fn deliver(
     let envelope = &work.entry.envelope;
     desk.store.ensure_user_in(uid, partition)?;
     let inbox = MailboxName::inbox(uid)?;
-    // user+folder goes to the folder where there is one.
-    let named = folder.and_then(|folder| MailboxName::parse(&format!("user/{uid}/{folder}")).ok());
-    let name = match named {
-        Some(name) if desk.store.exists(&name)? => name,
-        _ => inbox,
-    };
+    // user+folder goes to the folder where there is one; an accent may be typed in two ways (RFC 6532 §3.1).
+    let mut name = inbox;
+    for folder in folder.iter().flat_map(|folder| [(*folder).into(), base::idn::nfc(folder)]) {
+        let Ok(named) = MailboxName::parse(&format!("user/{uid}/{folder}")) else { continue };
+        if desk.store.exists(&named)? {
+            name = named;
+            break;
+        }
+    }
     let key = envelope.delivery_key();
     desk.store.open_mailbox(&name)?.deliver(LinkedMessage {
         path: &work.entry.message_path(),

@@ -45,6 +45,7 @@ pub struct Job {
     path: PathBuf,
     offset: u64,
     eight_bit: bool,
+    smtputf8: bool,
     to: Vec<To>,
     attempts: u32,
 }
@@ -69,6 +70,7 @@ impl Job {
             path: work.entry.message_path(),
             offset: envelope.relay_offset,
             eight_bit: envelope.eight_bit,
+            smtputf8: envelope.smtputf8,
             attempts: envelope.attempts,
             flight,
             group,
@@ -192,8 +194,6 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
                 orcpt: to.orcpt.as_deref(),
             })
             .collect();
-        let utf8 = !job.sender.as_deref().unwrap_or("").is_ascii()
-            || recipients.iter().any(|recipient| !recipient.address.is_ascii());
         let transaction = open.session.send(&Outgoing {
             sender: job.sender.as_deref(),
             recipients: &recipients,
@@ -203,7 +203,7 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
             offset: job.offset,
             size,
             eight_bit: job.eight_bit,
-            utf8,
+            utf8: job.smtputf8,
             require_tls: false,
         });
         open.messages += 1;

@@ -24,7 +24,8 @@ pub fn run(desk: &Desk, work: &mut Work) -> Vec<Group> {
     for place in &elsewhere {
         let address = &work.entry.envelope.recipients[*place].address;
         let Some((_, domain)) = address.rsplit_once('@') else { continue };
-        let domain = domain.to_ascii_lowercase();
+        // In A-labels, as DNS has it: one folder, one site, whichever way it was written.
+        let domain = base::idn::domain(domain);
         let hub = desk.settings.host_rewrites.first(&domain).map(str::to_ascii_lowercase);
         let hub = hub.or_else(|| smart_hosts.clone());
         // S55: by domain, before it is known that two go to the same hub; unless they are to go together.

@@ -51,6 +51,7 @@ parameters! {
     ALLOW_EHLO: Switch = "service.smtp.smtp-accept.allowehlo", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether EHLO is advertised and honoured.";
     ALLOW_HELP: Switch = "service.smtp.smtp-accept.allowhelp", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether HELP is advertised and honoured.";
     ALLOW_BDAT: Switch = "service.smtp.smtp-accept.allowbdat", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether BDAT is advertised and honoured.";
+    ALLOW_SMTPUTF8: Switch = "local.service.smtp.smtp-accept.allowsmtputf8", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether SMTPUTF8 is advertised and honoured: addresses and headers in UTF-8 (RFC 6531). Ours.";
     ALLOW_VRFY: Switch = "service.smtp.smtp-accept.allowvrfy", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether VRFY is advertised and honoured.";
     ALLOW_EXPN: Switch = "service.smtp.smtp-accept.allowexpn", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether EXPN is advertised and honoured.";
     ALLOW_ONEX: Switch = "service.smtp.smtp-accept.allowonex", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether ONEX is honoured.";

@@ -33,6 +33,9 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
     if settings.allow_chunking {
         reply = reply.line("CHUNKING");
     }
+    if settings.allow_smtputf8 {
+        reply = reply.line("SMTPUTF8"); // RFC 6531 §3.1; 8BITMIME stands above
+    }
     if settings.do_dsn {
         reply = reply.line("DSN");
     }

@@ -17,8 +17,13 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
     if let Some(refusal) = refusal(session, sender.as_ref(), &parameters, io) {
         return refusal;
     }
-    let transaction =
-        Transaction { sender, envid: parameters.envid, ret: parameters.ret, ..Transaction::default() };
+    let transaction = Transaction {
+        sender,
+        envid: parameters.envid,
+        ret: parameters.ret,
+        smtputf8: parameters.smtputf8,
+        ..Transaction::default()
+    };
     session.state = State::InTransaction { client, transaction: Box::new(transaction) };
     Answer::Say(Reply::new(250, (2, 1, 0), "Sender accepted"))
 }
@@ -42,8 +47,8 @@ fn refusal(
     if !settings.do_dsn && (parameters.ret.is_some() || parameters.envid.is_some()) {
         return Some(Answer::Say(replies::no_such_parameter()));
     }
-    if parameters.smtputf8 {
-        return Some(Answer::Say(Reply::new(555, (5, 5, 4), "SMTPUTF8 is not offered")));
+    if !settings.allow_smtputf8 && parameters.smtputf8 {
+        return Some(Answer::Say(replies::no_such_parameter()));
     }
     if let (Some(user), Some(sender)) = (&session.user, sender) {
         if settings.own_address_only && !user.has_address(&sender.to_string()) {
