@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 8] = [
     &["base"],
     &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config"],
     &["server-log", "connection", "mailbox-list", "commit-journal"],
-    &["message-store", "mail-queue", "directory", "smtp-client", "dispatcher", "dns"],
+    &["message-store", "mail-queue", "directory", "smtp-client", "milter", "dispatcher", "dns"],
     &["dkim"],
     &["smtp-server", "mta", "imap-server", "pop3-server", "store-maintenance"],
     &["admin-tools"],

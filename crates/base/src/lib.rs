@@ -4,6 +4,7 @@ pub mod access;
 pub mod base36;
 pub mod clock;
 mod distance;
+pub mod endpoint;
 pub mod hashdir;
 pub mod idn;
 pub mod json;

@@ -255,6 +255,11 @@ choice!(
 );
 choice!(LogType, "one of file, syslog", ["file", "syslog"]);
 choice!(LogFormat, "one of text, json", ["text", "json"]);
+choice!(
+    MilterAction,
+    "one of accept, tempfail, reject, quarantine",
+    ["accept", "tempfail", "reject", "quarantine"]
+);
 choice!(RewriteStyle, "one of never, none, quoted, comment", ["never", "none", "quoted", "comment"]);
 
 #[cfg(test)]
