@@ -1,6 +1,6 @@
 //! The resolver as the MTA sees it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -117,6 +117,30 @@ impl Resolver {
             addresses: found.iter().flat_map(|outcome| select(outcome, address)).collect(),
             secure: found.iter().all(|outcome| outcome.secure),
             canonical: found.first().and_then(|outcome| select(outcome, canonical).pop()),
+        })
+    }
+
+    /// The IPv4 addresses of `host` alone.
+    ///
+    /// # Errors
+    /// There is none, or nobody could tell.
+    pub fn ipv4(&self, host: &str) -> Result<Vec<Ipv4Addr>, DnsError> {
+        let name = name::to_ascii(host).ok_or(DnsError::NoSuchDomain)?;
+        self.records(&name, RecordType::A, |record| match record {
+            Record::Address(IpAddr::V4(address)) => Some(*address),
+            _ => None,
+        })
+    }
+
+    /// The IPv6 addresses of `host` alone.
+    ///
+    /// # Errors
+    /// There is none, or nobody could tell.
+    pub fn ipv6(&self, host: &str) -> Result<Vec<Ipv6Addr>, DnsError> {
+        let name = name::to_ascii(host).ok_or(DnsError::NoSuchDomain)?;
+        self.records(&name, RecordType::AAAA, |record| match record {
+            Record::Address(IpAddr::V6(address)) => Some(*address),
+            _ => None,
         })
     }
 
