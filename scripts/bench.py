@@ -102,8 +102,14 @@ class Syncs:
         return sum(bool(call.match(line)) for line in self.calls.read_text().splitlines())
 
 
+def load(workload):
+    """What the load generator calls it: `relay` also for `syncs-relay` and `relay-256k`."""
+    name = workload.name.removeprefix("syncs-")
+    return name.split("-")[0] if name.startswith(("smtp-", "relay-")) else name
+
+
 def able(peer, workload):
-    return peer.takes is None or workload.name.removeprefix("syncs-") in peer.takes
+    return peer.takes is None or load(workload) in peer.takes
 
 
 def generator(peer, programs, workload, clients, messages, extra):
@@ -141,7 +147,7 @@ def drive(command, prepared, worked):
 def measure(peer, programs, folder, workload):
     """The figures of one workload with one peer."""
     plan = workload._asdict() | workload.peers.get(peer.name, {})
-    name = workload.name.removeprefix("syncs-")
+    name = load(workload)
     extra = list(plan["extra"])
     if name == "idle-tls":
         extra += ["--authority", folder / "mailboat/config/certs/ca.pem"]

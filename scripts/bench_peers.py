@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-USERS = 20
+USERS = 64
 START_SECONDS = 30
 
 

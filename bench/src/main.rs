@@ -77,6 +77,9 @@ pub struct Plan {
     /// Bytes of a message.
     #[arg(long, default_value_t = 4096)]
     bytes: usize,
+    /// With `smtp` and `relay`: of each message.
+    #[arg(long, default_value_t = 1)]
+    recipients: usize,
     /// With `disk`: the folder.
     #[arg(long)]
     folder: Option<std::path::PathBuf>,

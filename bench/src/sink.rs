@@ -1,5 +1,5 @@
-//! A mail server that throws away what it takes, and checks it: each message must come once, as it was sent, behind the
-//! trace lines of who relayed it. The first that does not is refused and remembered.
+//! A mail server that throws away what it takes, and checks it: each message must come once for each recipient, as it was
+//! sent, behind the trace lines of who relayed it. The first that does not is refused and remembered.
 
 use std::io::{BufRead, BufReader, Error, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,8 +13,9 @@ use crate::workloads::message;
 const BEGIN: &[u8] = b"From: Load <load@example.org>\r\n";
 
 struct Taken {
-    /// By the number of the message.
-    seen: Vec<bool>,
+    /// How many recipients have it, by the number of the message.
+    seen: Vec<usize>,
+    /// Messages that somebody still waits for.
     missing: usize,
     fault: Option<String>,
 }
@@ -24,14 +25,16 @@ pub struct Sink {
     changed: Condvar,
     /// Of each message.
     bytes: usize,
+    /// Of each message.
+    recipients: usize,
 }
 
 impl Sink {
     /// Listens, and takes messages 0 to `messages` in threads that live until the program ends.
-    pub fn listen(address: Option<SocketAddr>, messages: usize, bytes: usize) -> Result<Arc<Sink>> {
+    pub fn listen(address: Option<SocketAddr>, messages: usize, bytes: usize, recipients: usize) -> Result<Arc<Sink>> {
         let listener = TcpListener::bind(address.ok_or_else(|| Error::other("--sink is missing"))?)?;
-        let taken = Taken { seen: vec![false; messages], missing: messages, fault: None };
-        let sink = Arc::new(Sink { taken: Mutex::new(taken), changed: Condvar::new(), bytes });
+        let taken = Taken { seen: vec![0; messages], missing: messages, fault: None };
+        let sink = Arc::new(Sink { taken: Mutex::new(taken), changed: Condvar::new(), bytes, recipients });
         let accepting = Arc::clone(&sink);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -68,7 +71,7 @@ impl Sink {
     fn serve(&self, stream: TcpStream) -> Result<()> {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream);
-        let (mut line, mut recipient) = (Vec::new(), String::new());
+        let (mut line, mut recipients) = (Vec::new(), Vec::new());
         reader.get_mut().write_all(b"220 sink.relay.test ESMTP\r\n")?;
         loop {
             line.clear();
@@ -79,15 +82,19 @@ impl Sink {
             let reply: &[u8] = match command.get(..4).unwrap_or_default() {
                 "EHLO" => b"250-sink.relay.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 10485760\r\n",
                 "RCPT" => {
-                    recipient = command;
+                    recipients.push(command);
                     b"250 recipient\r\n"
                 }
                 "DATA" => {
                     reader.get_mut().write_all(b"354 go on\r\n")?;
                     let text = content(&mut reader)?;
-                    if self.take(&text, &recipient) { b"250 taken\r\n" } else { b"554 not what was sent\r\n" }
+                    if self.take(&text, &std::mem::take(&mut recipients)) { b"250 taken\r\n" } else { b"554 not what was sent\r\n" }
                 }
-                "HELO" | "MAIL" | "RSET" | "NOOP" => b"250 ok\r\n",
+                "MAIL" | "RSET" => {
+                    recipients.clear();
+                    b"250 ok\r\n"
+                }
+                "HELO" | "NOOP" => b"250 ok\r\n",
                 "QUIT" => return reader.get_mut().write_all(b"221 bye\r\n"),
                 _ => b"500 unknown\r\n",
             };
@@ -95,17 +102,17 @@ impl Sink {
         }
     }
 
-    fn take(&self, text: &[u8], recipient: &str) -> bool {
-        let judged = judge(text, recipient, self.bytes);
+    fn take(&self, text: &[u8], recipients: &[String]) -> bool {
+        let judged = judge(text, recipients, self.bytes);
         let mut taken = self.taken();
         let fault = match judged {
             Err(fault) => Some(fault),
-            Ok(number) => match taken.seen.get(number) {
+            Ok(number) => match taken.seen.get(number).map(|seen| seen + recipients.len()) {
                 None => Some(format!("the other host was sent message {number}, which was never sent")),
-                Some(true) => Some(format!("the other host was sent message {number} twice")),
-                Some(false) => {
-                    taken.seen[number] = true;
-                    taken.missing -= 1;
+                Some(now) if now > self.recipients => Some(format!("the other host was sent message {number} twice")),
+                Some(now) => {
+                    taken.seen[number] = now;
+                    taken.missing -= usize::from(now == self.recipients);
                     None
                 }
             },
@@ -120,9 +127,10 @@ impl Sink {
 }
 
 /// The number of a message that came as it was sent.
-fn judge(text: &[u8], recipient: &str, bytes: usize) -> std::result::Result<usize, String> {
-    if !(recipient.starts_with("RCPT TO:<R") && recipient.contains("@RELAY.TEST>")) {
-        return Err(format!("the other host was given a wrong recipient: {recipient}"));
+fn judge(text: &[u8], recipients: &[String], bytes: usize) -> std::result::Result<usize, String> {
+    let right = |one: &String| one.starts_with("RCPT TO:<R") && one.contains("@RELAY.TEST>");
+    if recipients.is_empty() || !recipients.iter().all(right) {
+        return Err(format!("the other host was given wrong recipients: {recipients:?}"));
     }
     let begin = text.windows(BEGIN.len()).position(|part| part == BEGIN);
     let sent = &text[begin.ok_or("the other host was sent a message without its header")?..];
