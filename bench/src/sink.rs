@@ -31,7 +31,12 @@ pub struct Sink {
 
 impl Sink {
     /// Listens, and takes messages 0 to `messages` in threads that live until the program ends.
-    pub fn listen(address: Option<SocketAddr>, messages: usize, bytes: usize, recipients: usize) -> Result<Arc<Sink>> {
+    pub fn listen(
+        address: Option<SocketAddr>,
+        messages: usize,
+        bytes: usize,
+        recipients: usize,
+    ) -> Result<Arc<Sink>> {
         let listener = TcpListener::bind(address.ok_or_else(|| Error::other("--sink is missing"))?)?;
         let taken = Taken { seen: vec![0; messages], missing: messages, fault: None };
         let sink = Arc::new(Sink { taken: Mutex::new(taken), changed: Condvar::new(), bytes, recipients });
@@ -88,7 +93,11 @@ impl Sink {
                 "DATA" => {
                     reader.get_mut().write_all(b"354 go on\r\n")?;
                     let text = content(&mut reader)?;
-                    if self.take(&text, &std::mem::take(&mut recipients)) { b"250 taken\r\n" } else { b"554 not what was sent\r\n" }
+                    if self.take(&text, &std::mem::take(&mut recipients)) {
+                        b"250 taken\r\n"
+                    } else {
+                        b"554 not what was sent\r\n"
+                    }
                 }
                 "MAIL" | "RSET" => {
                     recipients.clear();
@@ -109,7 +118,9 @@ impl Sink {
             Err(fault) => Some(fault),
             Ok(number) => match taken.seen.get(number).map(|seen| seen + recipients.len()) {
                 None => Some(format!("the other host was sent message {number}, which was never sent")),
-                Some(now) if now > self.recipients => Some(format!("the other host was sent message {number} twice")),
+                Some(now) if now > self.recipients => {
+                    Some(format!("the other host was sent message {number} twice"))
+                }
                 Some(now) => {
                     taken.seen[number] = now;
                     taken.missing -= usize::from(now == self.recipients);

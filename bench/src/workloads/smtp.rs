@@ -34,7 +34,9 @@ fn send(plan: &Plan, number: usize, recipients: &[String]) -> Result<Vec<Duratio
 /// that each mailbox gets the same.
 fn neighbours(plan: &Plan, number: usize) -> Vec<String> {
     (0..plan.recipients)
-        .map(|each| format!("u{}@{}", plan.first + (number + each) % plan.clients.max(plan.recipients), plan.domain))
+        .map(|each| {
+            format!("u{}@{}", plan.first + (number + each) % plan.clients.max(plan.recipients), plan.domain)
+        })
         .collect()
 }
 
@@ -78,7 +80,8 @@ pub fn relay(plan: &Plan) -> Result<()> {
     pause("prepared")?;
     let begin = Instant::now();
     let latencies = together(plan.clients, |number| {
-        let recipients: Vec<_> = (0..plan.recipients).map(|each| format!("r{each}-{number}@relay.test")).collect();
+        let recipients: Vec<_> =
+            (0..plan.recipients).map(|each| format!("r{each}-{number}@relay.test")).collect();
         send(plan, number, &recipients)
     })?;
     let accepted = begin.elapsed();

@@ -10,6 +10,7 @@ mod serve;
 mod settings;
 mod shared;
 mod slot;
+mod sockets;
 mod supervise;
 mod wheel;
 

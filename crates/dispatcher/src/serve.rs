@@ -1,6 +1,6 @@
-//! The event loop of one process: accepts, tells slots what happened, keeps the timers, obeys signals.
+//! The event loop of one process: accepts, keeps the timers, obeys signals.
 //!
-//! It never runs a session; see `slot` for the hand-over to workers. Above `max_sessions` nothing is accepted: TCP
+//! It never runs a session: the workers hear themselves what happens at the sockets, see `pool` and `slot`. Above `max_sessions` nothing is accepted: TCP
 //! connects, no banner comes (S21, S102), unless another process has room and looks here ([`NEIGHBOURS_EVERY`]).
 
 use std::io::{self, ErrorKind, Write};
@@ -22,7 +22,8 @@ use crate::crowd::{Crowd, Entry, Origin};
 use crate::pool::Pool;
 use crate::refreshed::Refreshed;
 use crate::shared::{Notes, Shared};
-use crate::slot::{Desk, Job, Slot, bits_of};
+use crate::slot::{Desk, Job, Slot};
+use crate::sockets::Sockets;
 use crate::supervise::Listeners;
 use crate::wheel::Wheel;
 use crate::{Listener, Service, Settings, StartError, TlsMode};
@@ -207,7 +208,7 @@ impl Server {
         });
         let refreshed = Refreshed::new(&settings.run_dir, settings.service);
         let desk = Arc::new(Desk { service, environment, log: log.clone(), refreshed });
-        let pool = make_pool(&settings, &shared, &desk);
+        let pool = make_pool(&settings, &shared, &desk).map_err(system)?;
         let crowd = Crowd::new(settings.crowd.clone());
         Ok(Server {
             poll,
@@ -268,7 +269,6 @@ impl Server {
                 self.wheel.arm(tick, (index, number));
             }
             self.timers(now, &mut due, &mut jobs);
-            // Only now: a freed index must not meet an event of its former socket.
             for index in notes.finished.drain(..) {
                 self.slots[index] = None;
                 if let Some(origin) = self.origins[index].take() {
@@ -306,9 +306,7 @@ impl Server {
             WAKER => {}
             SIGNALS => self.obey_signals(now, jobs),
             Token(index) => {
-                if let Some(slot) = self.slots.get(index).and_then(Option::as_ref) {
-                    jobs.extend(slot.happened(bits_of(event)));
-                } else if let Some(door) = self.doors.get_mut(LISTENERS_TOP.wrapping_sub(index)) {
+                if let Some(door) = self.doors.get_mut(LISTENERS_TOP.wrapping_sub(index)) {
                     door.ready = true;
                 }
             }
@@ -475,19 +473,18 @@ impl Server {
             self.origins.push(None);
             self.slots.len() - 1
         });
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut socket, Token(index), interest) {
+        self.number += 1;
+        let tick = self.wheel.tick_of(now.checked_add(FIRST_LOOK).unwrap_or(now));
+        let slot = Slot::new(index, self.number, self.shared.clone(), tick);
+        self.shared.remember(&slot);
+        if let Err(error) = self.pool.sockets().watch(&socket, index, self.number) {
             self.log.warning(Category::Network, format_args!("connection from {peer} dropped: {error}"));
             self.free.push(index);
             origin.into_iter().for_each(|origin| self.crowd.left(origin));
             return None;
         }
         self.origins[index] = origin;
-        self.number += 1;
-        let tick = self.wheel.tick_of(now.checked_add(FIRST_LOOK).unwrap_or(now));
-        let slot = Slot::new(index, self.number, self.shared.clone(), tick);
         self.wheel.arm(tick, (index, self.number));
-        self.shared.remember(&slot);
         self.slots[index] = Some(slot.clone());
         self.sessions += 1;
         Some(Job::Open(slot, socket, peer, tls, role))
@@ -510,8 +507,12 @@ impl Server {
     }
 }
 
-fn make_pool(settings: &Settings, shared: &Arc<Shared>, desk: &Arc<Desk>) -> Arc<Pool<Job>> {
+fn make_pool(settings: &Settings, shared: &Arc<Shared>, desk: &Arc<Desk>) -> io::Result<Arc<Pool<Job>>> {
     let (shared_of_workers, desk) = (Arc::downgrade(shared), desk.clone());
+    let shared_of_claims = shared_of_workers.clone();
+    let claim = Box::new(move |index, number, bits| {
+        shared_of_claims.upgrade()?.slot_of(index, number)?.happened(bits)
+    });
     let work = Box::new(move || {
         let (shared, desk) = (shared_of_workers.clone(), desk.clone());
         let mut scratch = Scratch::default();
@@ -523,9 +524,10 @@ fn make_pool(settings: &Settings, shared: &Arc<Shared>, desk: &Arc<Desk>) -> Arc
         });
         work
     });
-    let pool = Pool::new(settings.thread_name, settings.max_threads, settings.fixed_threads, work);
+    let (name, most, fixed) = (settings.thread_name, settings.max_threads, settings.fixed_threads);
+    let pool = Pool::new(name, most, fixed, Sockets::new()?, claim, work);
     shared.set_pool(pool.clone());
-    pool
+    Ok(pool)
 }
 
 /// Options that accepted sockets inherit.

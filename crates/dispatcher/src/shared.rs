@@ -105,7 +105,15 @@ impl Shared {
 
     /// The counted form of a slot, if it still lives in its place.
     pub fn own(&self, slot: &Slot) -> Option<Arc<Slot>> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.get(slot.index)?.upgrade().filter(|found| found.number == slot.number)
+        self.slot(slot.index).filter(|found| found.number == slot.number)
+    }
+
+    /// The slot at an index, if the low half of its number is this one: an event may be told late.
+    pub fn slot_of(&self, index: usize, number: u32) -> Option<Arc<Slot>> {
+        self.slot(index).filter(|found| found.number & u64::from(u32::MAX) == u64::from(number))
+    }
+
+    fn slot(&self, index: usize) -> Option<Arc<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).get(index)?.upgrade()
     }
 }

@@ -1,13 +1,13 @@
 //! Where a connection is: in its slot, with a worker, or gone.
 //!
-//! The event loop and wakers take a connection out of its slot and queue it; the worker puts it back. What happens
-//! meanwhile is remembered in the slot, so the loop is not needed for giving back.
+//! Workers that hear of it, the event loop and wakers take a connection out of its slot; the worker that drives it puts it
+//! back. What happens meanwhile is remembered in the slot, so nobody else is needed for giving back.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connection::driver::{HANGUP, TIMER};
+use connection::driver::TIMER;
 use connection::{Connection, Environment, Io, Outcome, Scratch, TlsState, WakeTarget, Waker, driver};
 use mio::net::TcpStream;
 
@@ -235,19 +235,4 @@ impl Desk {
         }
         slot.gone();
     }
-}
-
-/// The bits of one event of the poll.
-pub fn bits_of(event: &mio::event::Event) -> u8 {
-    let mut bits = 0;
-    if event.is_readable() {
-        bits |= driver::READABLE;
-    }
-    if event.is_writable() {
-        bits |= driver::WRITABLE;
-    }
-    if event.is_read_closed() || event.is_write_closed() || event.is_error() {
-        bits |= HANGUP | driver::READABLE | driver::WRITABLE;
-    }
-    bits
 }

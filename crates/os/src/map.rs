@@ -13,10 +13,11 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use nix::sys::mman::{MapFlags, MmapAdvise, MsFlags, ProtFlags, madvise, mmap, msync, munmap};
+use nix::sys::mman::{MapFlags, MsFlags, ProtFlags, mmap, msync, munmap};
 
 /// A shared, growing file in memory.
 pub struct SharedMap {
@@ -175,38 +176,43 @@ impl Drop for SharedMap {
     }
 }
 
+/// Up to this size a file is read: cheaper than a mapping, whose end has to be told to every processor.
+const READ_BYTES_MAX: u64 = 64 * 1024;
+
 /// A file that never changes, as bytes.
-pub struct FileMap(Option<memmap2::Mmap>);
+pub struct FileMap(Bytes);
+
+enum Bytes {
+    Read(Vec<u8>),
+    Mapped(memmap2::Mmap),
+}
 
 impl FileMap {
-    /// Maps all of `file`. An empty file is an empty slice. The file must not be changed or shortened by anybody while
-    /// it is mapped; message files never are.
+    /// All of `file`, from its beginning wherever its cursor stands: mapped, or read when it is small. The file must not be
+    /// changed or shortened by anybody while it is mapped; message files never are.
     ///
     /// # Errors
     /// The system's.
     pub fn open(file: &File) -> io::Result<FileMap> {
-        if file.metadata()?.len() == 0 {
-            return Ok(FileMap(None));
+        let length = file.metadata()?.len();
+        if length <= READ_BYTES_MAX {
+            let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+            file.read_exact_at(&mut bytes, 0)?;
+            return Ok(FileMap(Bytes::Read(bytes)));
         }
         // SAFETY: the contract above: message files are written once, and only then given a name.
         let map = unsafe { memmap2::Mmap::map(file) }?;
-        Ok(FileMap(Some(map)))
-    }
-
-    /// The bytes will be read from front to back.
-    pub fn advise_sequential(&self) {
-        if let Some(map) = &self.0 {
-            let base = NonNull::from(&map[0]).cast();
-            // SAFETY: the range is the mapping itself and the advice changes no memory.
-            let _ = unsafe { madvise(base, map.len(), MmapAdvise::MADV_SEQUENTIAL) };
-        }
+        Ok(FileMap(Bytes::Mapped(map)))
     }
 }
 
 impl Deref for FileMap {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or(&[])
+        match &self.0 {
+            Bytes::Read(bytes) => bytes,
+            Bytes::Mapped(map) => map,
+        }
     }
 }
 
@@ -235,5 +241,15 @@ mod tests {
     #[test]
     fn an_empty_file_is_an_empty_slice() {
         assert!(FileMap::open(&tempfile::tempfile().unwrap()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_is_the_same_bytes_whether_read_or_mapped() {
+        for length in [1, READ_BYTES_MAX, READ_BYTES_MAX + 1, 3 * READ_BYTES_MAX] {
+            let content: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&content, 0).unwrap();
+            assert!(*FileMap::open(&file).unwrap() == *content, "{length}");
+        }
     }
 }
