@@ -94,6 +94,13 @@ fn each(queue: &Path, selection: &Selection, take: Take<'_>) -> Result<(), Strin
     Ok(())
 }
 
+/// When it goes, if its sender chose a time that has not come.
+fn release(envelope: &Envelope) -> Option<String> {
+    let until = envelope.hold.as_ref()?.until;
+    let waits = envelope.waits_for_release(base::clock::unix_seconds());
+    waits.then(|| mail_format::format_date(until, 0))
+}
+
 /// The domains an entry waits for: that of its folder, or those of its recipients.
 fn domains(folder: &Folder, envelope: &Envelope) -> Vec<String> {
     if let Some(domain) = folder.domain() {

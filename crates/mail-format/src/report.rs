@@ -42,6 +42,8 @@ pub struct Report<'a> {
     pub now: i64,
     pub arrived: i64,
     pub envid: Option<&'a str>,
+    /// `for;30` or `until;...`: the time that the sender chose (RFC 4865 §8).
+    pub hold: Option<&'a str>,
     /// The first lines of the text, which end in LF.
     pub introduction: &'a str,
     pub recipients: &'a [RecipientReport],
@@ -137,6 +139,9 @@ impl Report<'_> {
         }
         let _ = write!(text, "Reporting-MTA: dns; {}\r\n", self.reporting_host);
         let _ = write!(text, "Arrival-Date: {}\r\n", format_date(self.arrived, 0));
+        if let Some(hold) = self.hold {
+            let _ = write!(text, "Future-Release-Request: {}\r\n", one_line(hold));
+        }
         for recipient in self.recipients {
             text.push_str("\r\n");
             if let Some(original) = &recipient.original_recipient {
@@ -196,6 +201,7 @@ mod tests {
             now: 951_760_800,
             arrived: 951_760_700,
             envid: Some("E1"),
+            hold: Some("for;30"),
             introduction: "Your message could not be delivered to:",
             recipients: &recipients,
             language: "en",
@@ -212,6 +218,10 @@ mod tests {
         assert!(part(&[1]).contains("<no@x.example>\r\n    no such user"));
         assert!(part(&[2]).contains("\r\n\r\nOriginal-Recipient: rfc822;No@x.example\r\nFinal-Recipient: rfc822; no@x.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
         assert!(part(&[2]).starts_with("Original-Envelope-Id: E1\r\n"));
+        assert!(
+            part(&[2]).contains("\r\nFuture-Release-Request: for;30\r\n\r\n"),
+            "of the message, not of a recipient"
+        );
         assert!(part(&[3]).starts_with("Subject: original"));
         assert_eq!(structure.part(&[4]), None);
         assert_eq!(header_field(&message, "Auto-Submitted"), Some(&b" auto-replied"[..]));
@@ -237,6 +247,7 @@ mod tests {
             now: 951_760_800,
             arrived: 951_760_700,
             envid: None,
+            hold: None,
             introduction: "i",
             recipients: &recipients,
             language: "en",

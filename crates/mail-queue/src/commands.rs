@@ -23,7 +23,7 @@ const BYTES_MAX: u64 = 64 << 20;
 pub enum Verb {
     /// Leave it alone until it is released.
     Hold,
-    /// Let it go on, now.
+    /// Let it go on, now: what is held, and what waits for a time of its sender's choice.
     Release,
     /// Begin anew: back to the active queue, as if it had just come.
     Requeue,
@@ -31,7 +31,7 @@ pub enum Verb {
     Delete,
     /// Give it up now, with a report to the sender.
     Expire,
-    /// Try it now. What is held stays held.
+    /// Try it now. What is held stays held, and what waits for a time of its sender's choice waits.
     Flush,
 }
 

@@ -148,6 +148,7 @@ impl Entry {
         let id = &self.envelope.id;
         fs::remove_file(self.queue.envelope_in(&self.home, id))?;
         if self.home == Home::Control {
+            self.queue.park(id, false);
             self.queue.gone();
         }
         let message = self.message_path();

@@ -85,6 +85,15 @@ impl Recipient {
     }
 }
 
+/// Not to be sent before a time that its sender chose (RFC 4865).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Seconds since 1970.
+    pub until: i64,
+    /// As MAIL asked for it, `for;30` or `until;2026-11-29T12:00:00Z`: what reports tell (RFC 4865 §8).
+    pub request: String,
+}
+
 /// The envelope of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
@@ -121,6 +130,8 @@ pub struct Envelope {
     pub next_attempt: i64,
     /// Of the last attempt.
     pub last_error: String,
+    /// The sender's wish for a later time. `next_attempt` is that time until something else happens.
+    pub hold: Option<Hold>,
     /// Not tried until somebody releases it. From its first moment: `last_error` says why.
     pub held: bool,
     /// Of a copy: the addresses by whose members or forwardings it came, the last one first.
@@ -171,9 +182,26 @@ impl Envelope {
             attempts: 0,
             next_attempt: 0,
             last_error: String::new(),
+            hold: None,
             held: false,
             through: Vec::new(),
         }
+    }
+
+    /// It is not to be sent before this time.
+    pub fn hold_until(&mut self, hold: Hold) {
+        self.next_attempt = hold.until;
+        self.hold = Some(hold);
+    }
+
+    /// Whether its time has not come, and nobody let it go before.
+    pub fn waits_for_release(&self, now: i64) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.until > now && self.next_attempt >= hold.until)
+    }
+
+    /// From when on it counts how long it waits: its arrival, or the time that its sender chose.
+    pub fn waits_since(&self) -> i64 {
+        self.hold.as_ref().map_or(self.arrived(), |hold| hold.until.max(self.arrived()))
     }
 
     /// Seconds since 1970.
@@ -267,6 +295,9 @@ impl Envelope {
         if let Some(parent) = &self.parent {
             line("Parent", parent.as_str());
         }
+        if let Some(hold) = &self.hold {
+            line("Hold-Until", &format!("{} {}", hold.until, hold.request));
+        }
         if self.held {
             line("Held", &self.last_error);
         }
@@ -350,6 +381,11 @@ fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
             "Auth-Sender" => envelope.auth_sender = Some(value),
             "Envid" => envelope.envid = Some(value),
             "Parent" => envelope.parent = QueueId::parse(&value),
+            "Hold-Until" => {
+                let (until, request) = value.split_once(' ').ok_or(EnvelopeError::Line("Hold-Until"))?;
+                let until = number(until, "Hold-Until")?;
+                envelope.hold_until(Hold { until, request: request.to_owned() });
+            }
             "Held" => {
                 envelope.held = true;
                 envelope.last_error = value;
@@ -437,6 +473,20 @@ pub(crate) mod tests {
             Recipient { address: "\"a > b\"@example.org".into(), ..Recipient::default() },
         ];
         envelope
+    }
+
+    #[test]
+    fn a_time_that_the_sender_chose_holds_until_it_comes_or_somebody_lets_it_go() {
+        let mut envelope = sample();
+        assert!(!envelope.waits_for_release(0) && envelope.waits_since() == envelope.arrived());
+        envelope.hold_until(Hold { until: 2_000_000_000, request: "for;60".into() });
+        let mut envelope = Envelope::decode(envelope.encode().as_bytes()).unwrap();
+        assert!(envelope.waits_for_release(1_999_999_999) && !envelope.waits_for_release(2_000_000_000));
+        assert_eq!(envelope.waits_since(), 2_000_000_000);
+        envelope.apply(0, Step::Held);
+        assert!(envelope.waits_for_release(1_999_999_999));
+        envelope.apply(0, Step::Due(1_900_000_000));
+        assert!(!envelope.waits_for_release(1_900_000_000));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod survey;
 
 pub use commands::{Command, Verb};
 pub use entry::{Entry, Home};
-pub use envelope::{Envelope, EnvelopeError, Recipient, State, Success};
+pub use envelope::{Envelope, EnvelopeError, Hold, Recipient, State, Success};
 pub use id::QueueId;
 pub use incoming::{IncomingMessage, Part, Whole};
 pub use obey::{EXPIRED, Finder, Obeyed};

@@ -37,6 +37,8 @@ impl Entry {
     /// It could not be written; doing it again is harmless.
     pub fn obey(mut self, verb: Verb) -> Result<Obeyed, QueueError> {
         let now = base::clock::unix_seconds();
+        // RFC 4865: nothing but an order for this very thing sends it before its sender's time.
+        let waits = self.envelope.waits_for_release(now);
         match verb {
             Verb::Hold if self.envelope.held => return Ok(Obeyed::Nothing),
             Verb::Hold => {
@@ -47,9 +49,14 @@ impl Entry {
                 self.finish()?;
                 return Ok(Obeyed::Nothing);
             }
-            Verb::Flush if self.envelope.held => return Ok(Obeyed::Nothing),
+            Verb::Flush if self.envelope.held || waits => return Ok(Obeyed::Nothing),
             Verb::Flush => self.record(0, Step::Due(now))?,
-            Verb::Release if !self.envelope.held => return Ok(Obeyed::Nothing),
+            Verb::Release if self.envelope.held && waits => {
+                // What was held above that waits for its time again; asked for once more, it goes.
+                self.record(0, Step::Released)?;
+                return Ok(Obeyed::Nothing);
+            }
+            Verb::Release if !self.envelope.held && !waits => return Ok(Obeyed::Nothing),
             Verb::Release => self.record_all(vec![(0, Step::Released), (0, Step::Due(now))])?,
             Verb::Requeue => self.record(0, Step::Requeued(now))?,
             Verb::Expire => self.expire(now)?,

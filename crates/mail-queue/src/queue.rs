@@ -1,12 +1,13 @@
 //! The queue as a whole: its folders, how to begin a message, how to find one.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use commit_journal::SyncLevel;
 use server_config::parameters::service_smtp;
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     pub lost: PathBuf,
     pub log: Log,
     depth: AtomicUsize,
+    /// Of these, those whose time has not come (RFC 4865).
+    parked: Mutex<HashSet<QueueId>>,
     on_commit: OnceLock<OnCommit>,
 }
 
@@ -117,6 +120,7 @@ impl Queue {
             lost,
             log,
             depth: AtomicUsize::new(0),
+            parked: Mutex::default(),
             on_commit: OnceLock::new(),
         };
         Ok(Queue { shared: Arc::new(shared) })
@@ -183,9 +187,23 @@ impl Queue {
         Entry::load(self.clone(), id, Home::Control)
     }
 
-    /// Envelopes in the control folder (S49).
+    /// Envelopes in the control folder that are to be worked off (S49): those that wait for a time of their sender's choice do
+    /// not count.
     pub fn depth(&self) -> usize {
-        self.shared.depth.load(Ordering::Relaxed)
+        self.shared.depth.load(Ordering::Relaxed).saturating_sub(self.parked().len())
+    }
+
+    fn parked(&self) -> MutexGuard<'_, HashSet<QueueId>> {
+        self.shared.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An entry of the control folder waits for a time of its sender's choice, or does not any more.
+    pub fn park(&self, id: &QueueId, waits: bool) {
+        let mut parked = self.parked();
+        match waits {
+            true => drop(parked.insert(id.clone())),
+            false => drop(parked.remove(id)),
+        }
     }
 
     /// Bytes that are free for the queue.

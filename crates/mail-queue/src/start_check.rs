@@ -87,6 +87,7 @@ impl Queue {
         let why = match fs::metadata(self.message_path(id)) {
             Ok(meta) if meta.len() == entry.envelope.message_size => {
                 let next_attempt = entry.envelope.next_attempt;
+                self.park(id, entry.envelope.waits_for_release(base::clock::unix_seconds()));
                 checked.waiting.push(Waiting { id: id.clone(), next_attempt });
                 return Ok(());
             }
@@ -180,6 +181,28 @@ mod tests {
         assert!(!queue.load(&id).unwrap().unwrap().envelope.is_open());
         entry.finish().unwrap();
         assert_eq!((names(&queue.shared.control), names(&queue.shared.messages), queue.depth()), (0, 0, 0));
+    }
+
+    /// RFC 4865. They would slow new connections down (S49) though nothing can be done about them.
+    #[test]
+    fn what_waits_for_its_time_does_not_count_as_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path());
+        commit(&queue, b"now");
+        let mut envelope = sample();
+        envelope.hold_until(crate::Hold { until: i64::MAX, request: "for;1".into() });
+        let mut incoming = queue.begin().unwrap();
+        incoming.write_all(b"later").unwrap();
+        let id = incoming.commit(envelope).unwrap();
+        assert_eq!(queue.depth(), 2, "until it was looked at");
+        queue.park(&id, true);
+        queue.park(&id, true);
+        assert_eq!(queue.depth(), 1);
+        let again = Queue::open(queue.shared.settings.clone(), Log::discard()).unwrap();
+        assert_eq!(again.check(|_, _| {}).unwrap().waiting.len(), 2);
+        assert_eq!(again.depth(), 1);
+        again.load(&id).unwrap().unwrap().finish().unwrap();
+        assert_eq!(again.depth(), 1);
     }
 
     /// The table of states: each row, made by hand (S82).

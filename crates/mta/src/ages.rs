@@ -45,7 +45,7 @@ impl Ages {
 
 fn is_past(envelope: &Envelope, limit: Duration, now: i64) -> bool {
     let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
-    now.saturating_sub(envelope.arrived()) >= limit
+    now.saturating_sub(envelope.waits_since()) >= limit
 }
 
 /// Once, and only who did not say that he does not want to know. An automatic answer is nobody's message.

@@ -89,7 +89,8 @@ impl Flow {
 
     fn load(&self, id: &QueueId) {
         match self.desk.queue.load(id) {
-            Ok(Some(entry)) => self.accounts(entry),
+            Ok(Some(entry)) if !self.parks(&entry) => self.accounts(entry),
+            Ok(Some(_)) => {}
             Ok(None) | Err(QueueError::Damaged(_)) => {} // gone; or in lost+found, and in the log
             Err(why) => {
                 self.desk.log.error(Category::General, format_args!("{id}: {why}; tried again later"));
@@ -97,6 +98,19 @@ impl Flow {
                 self.timetable.add(later, Due::Message(id.clone()));
             }
         }
+    }
+
+    /// Whether the time that its sender chose has not come (RFC 4865); then it comes again.
+    fn parks(&self, entry: &Entry) -> bool {
+        let envelope = &entry.envelope;
+        let waits = envelope.waits_for_release(base::clock::unix_seconds());
+        if envelope.hold.is_some() {
+            self.desk.queue.park(&envelope.id, waits);
+        }
+        if waits {
+            self.timetable.add(envelope.next_attempt, Due::Message(envelope.id.clone()));
+        }
+        waits
     }
 
     fn accounts(&self, entry: Entry) {

@@ -79,6 +79,7 @@ pub fn report(
         now,
         arrived: envelope.arrived(),
         envid: envid.as_deref(),
+        hold: envelope.hold.as_ref().map(|hold| hold.request.as_str()),
         introduction: &introduction,
         recipients: &recipients,
         language: &language,
@@ -151,7 +152,7 @@ fn recipient_report(desk: &Desk, envelope: &Envelope, kind: &Kind, place: usize)
         (State::Pending, Kind::Delayed(reasons)) => {
             let reason = reasons.iter().find(|(of, _)| *of == place).map_or("", |(_, reason)| reason);
             let limit = i64::try_from(desk.settings.ages.give_up.as_secs()).unwrap_or(i64::MAX);
-            retry_until = Some(envelope.arrived().saturating_add(limit));
+            retry_until = Some(envelope.waits_since().saturating_add(limit));
             let (status, text) = status_of(reason);
             ("delayed", status.to_owned(), text.to_owned())
         }

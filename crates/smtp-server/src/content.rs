@@ -8,6 +8,7 @@ use mail_queue::Envelope;
 use server_log::Category;
 use smtp_wire::{Decoder, Reply};
 
+use crate::commands::ehlo::utc;
 use crate::header::date;
 use crate::inspection::{Case, Fate, Inspectors, Origin, Peer};
 use crate::receiving::{Received, Receiving, Rewrite, Rules};
@@ -156,6 +157,9 @@ impl Session {
         envelope.auth_sender = self.user.as_ref().and_then(|user| user.uid.clone());
         envelope.envid = transaction.envid;
         envelope.ret = transaction.ret;
+        if let Some(hold) = transaction.hold {
+            envelope.hold_until(hold);
+        }
         envelope.sender = transaction.sender.map(|sender| sender.to_string());
         envelope.recipients = transaction.recipients;
         if let Some(inspectors) = self.settings.inspectors.concerned(self.origin(io)) {
@@ -260,6 +264,8 @@ impl Session {
         for (address, found) in found {
             directory.keep(&message, &address, found);
         }
+        let held = envelope.hold.as_ref().map(|hold| format!(", held until {}", utc(hold.until)));
+        let held = held.unwrap_or_default();
         let (sender, count) = (envelope.sender.clone().unwrap_or_default(), envelope.recipients.len());
         match received.message.commit(envelope) {
             Ok(id) => {
@@ -276,7 +282,7 @@ impl Session {
                         ),
                     );
                 }
-                let reply = Reply::new(250, (2, 0, 0), format!("{id} accepted"));
+                let reply = Reply::new(250, (2, 0, 0), format!("{id} accepted{held}"));
                 match self.verbose {
                     true => {
                         let bytes = received.content_bytes;

@@ -99,6 +99,11 @@ impl Session {
         io.role != ROLE_MX
     }
 
+    /// Whether mail may be given here that is to be sent later (RFC 4865 §3).
+    pub(crate) fn offers_future_release(&self, io: &Io) -> bool {
+        self.is_submission(io) && !self.settings.future_release_max.is_zero()
+    }
+
     /// Counts a command that brings no message nearer; whether it is one too many.
     pub(crate) fn talks_idly(&mut self) -> bool {
         self.idle_talk = self.idle_talk.saturating_add(1);

@@ -37,6 +37,8 @@ pub struct Settings {
     pub allow_help: bool,
     pub allow_chunking: bool,
     pub allow_smtputf8: bool,
+    /// `maxfuturerelease`: how far ahead mail may be sent; 0 is not at all (RFC 4865).
+    pub future_release_max: Duration,
     pub allow_vrfy: bool,
     pub allow_expn: bool,
     pub allow_onex: bool,
@@ -105,6 +107,7 @@ impl Settings {
             allow_ehlo: config.get(&service_smtp::ALLOW_EHLO),
             allow_help: config.get(&service_smtp::ALLOW_HELP),
             allow_chunking: config.get(&service_smtp::ALLOW_BDAT),
+            future_release_max: config.get(&service_smtp::MAX_FUTURE_RELEASE),
             allow_smtputf8: config.get(&service_smtp::ALLOW_SMTPUTF8),
             allow_vrfy: config.get(&service_smtp::ALLOW_VRFY),
             allow_expn: config.get(&service_smtp::ALLOW_EXPN),

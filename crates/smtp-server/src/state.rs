@@ -1,7 +1,7 @@
 //! How far a session has come. A state owns what exists only while it lasts (RFC 5321 §4.1.4).
 
 use directory::{Found, Pending};
-use mail_queue::Recipient;
+use mail_queue::{Hold, Recipient};
 use sasl::Exchange;
 use smtp_wire::{Address, Ret};
 
@@ -26,6 +26,8 @@ pub struct Transaction {
     pub found: Vec<(String, Found)>,
     pub envid: Option<String>,
     pub ret: Option<Ret>,
+    /// Not to be sent before (RFC 4865).
+    pub hold: Option<Hold>,
     /// MAIL had SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
     /// The content as far as BDAT has brought it.

@@ -12,5 +12,5 @@ pub mod xtext;
 pub use address::Address;
 pub use command::{Command, Node, parse};
 pub use content::{Decoder, Ending, Faults, stuff};
-pub use parameters::{Body, MailParameters, Notify, RcptParameters, Ret};
+pub use parameters::{Body, Hold, MailParameters, Notify, RcptParameters, Ret};
 pub use reply::Reply;

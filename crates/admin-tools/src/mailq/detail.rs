@@ -69,6 +69,9 @@ pub fn entry(folder: &Folder, id: &QueueId, envelope: &Envelope, out: &mut dyn W
         crate::site::count(usize::try_from(envelope.attempts).unwrap_or(usize::MAX), "attempt"),
         envelope.next_attempt.saturating_sub(now).max(0)
     )?;
+    if let Some(until) = super::release(envelope) {
+        writeln!(out, "  held until {until}, as its sender wanted")?;
+    }
     if envelope.held {
         writeln!(out, "  held until it is released")?;
     }

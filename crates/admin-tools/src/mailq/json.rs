@@ -30,7 +30,7 @@ pub fn tell(queue: &Path, selection: &Selection, out: &mut dyn Write) -> Result<
 }
 
 fn queue_name(folder: &Folder, envelope: &Envelope, now: i64) -> &'static str {
-    match envelope.held {
+    match envelope.held || envelope.waits_for_release(now) {
         true => "hold",
         false if folder.domain().is_some() || envelope.next_attempt > now => "deferred",
         false => "active",
@@ -73,7 +73,7 @@ fn object(folder: &Folder, id: &QueueId, envelope: &Envelope, now: i64) -> Strin
     }
     let _ = write!(
         text,
-        "],\"domain\":{},\"attempts\":{},\"next_attempt\":{},\"last_error\":{},\"client\":{},\"protocol\":{},\"user\":{},\"envid\":{},\"path\":{},\"message_path\":{}}}",
+        "],\"domain\":{},\"attempts\":{},\"next_attempt\":{},\"last_error\":{},\"client\":{},\"protocol\":{},\"user\":{},\"envid\":{},\"hold_until\":{},\"path\":{},\"message_path\":{}}}",
         optional(folder.domain()),
         envelope.attempts,
         envelope.next_attempt,
@@ -82,6 +82,7 @@ fn object(folder: &Folder, id: &QueueId, envelope: &Envelope, now: i64) -> Strin
         quote(&envelope.protocol),
         optional(envelope.auth_sender.as_deref()),
         optional(envelope.envid.as_deref()),
+        envelope.hold.as_ref().map_or_else(|| "null".to_owned(), |hold| hold.until.to_string()),
         quote(&folder.envelope_path(id).to_string_lossy()),
         quote(&folder.message_path(id).to_string_lossy()),
     );

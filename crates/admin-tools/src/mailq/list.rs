@@ -19,7 +19,11 @@ pub fn tell(queue: &Path, selection: &Selection, out: &mut dyn Write) -> Result<
         };
         let sender = base::escape(envelope.sender.as_deref().unwrap_or(""));
         let age = now.saturating_sub(envelope.arrived());
-        let held = if envelope.held { "  held" } else { "" };
+        let held = match super::release(&envelope) {
+            _ if envelope.held => "  held".to_owned(),
+            Some(until) => format!("  held until {until}"),
+            None => String::new(),
+        };
         let waits = folder
             .domain()
             .map_or(String::new(), |domain| format!("  deferred for {}", base::escape(domain)));

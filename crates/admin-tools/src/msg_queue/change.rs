@@ -101,9 +101,11 @@ fn meant(queue: &Path, selection: &Selection, verb: Verb) -> Result<(Meant, Hash
 }
 
 fn concerns(verb: Verb, envelope: &Envelope) -> bool {
+    let waits = envelope.waits_for_release(base::clock::unix_seconds());
     match verb {
-        Verb::Hold | Verb::Flush => !envelope.held,
-        Verb::Release => envelope.held,
+        Verb::Hold => !envelope.held,
+        Verb::Flush => !envelope.held && !waits,
+        Verb::Release => envelope.held || waits,
         Verb::Requeue | Verb::Delete | Verb::Expire => true,
     }
 }

@@ -51,6 +51,7 @@ parameters! {
     ALLOW_EHLO: Switch = "service.smtp.smtp-accept.allowehlo", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether EHLO is advertised and honoured.";
     ALLOW_HELP: Switch = "service.smtp.smtp-accept.allowhelp", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether HELP is advertised and honoured.";
     ALLOW_BDAT: Switch = "service.smtp.smtp-accept.allowbdat", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether BDAT is advertised and honoured.";
+    MAX_FUTURE_RELEASE: Seconds = "local.service.smtp.smtp-accept.maxfuturerelease", "2592000", 0, 999999999, false, NextConnection, Status::Active, "smtpd", "How far ahead who logged in may have mail sent (FUTURERELEASE, RFC 4865); 0 is off. Ours.";
     ALLOW_SMTPUTF8: Switch = "local.service.smtp.smtp-accept.allowsmtputf8", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether SMTPUTF8 is advertised and honoured: addresses and headers in UTF-8 (RFC 6531). Ours.";
     ALLOW_VRFY: Switch = "service.smtp.smtp-accept.allowvrfy", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether VRFY is advertised and honoured.";
     ALLOW_EXPN: Switch = "service.smtp.smtp-accept.allowexpn", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether EXPN is advertised and honoured.";

@@ -36,6 +36,12 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
     if settings.allow_smtputf8 {
         reply = reply.line("SMTPUTF8"); // RFC 6531 §3.1; 8BITMIME stands above
     }
+    if session.offers_future_release(io) {
+        // RFC 4865 §3: the longest interval, and the latest time.
+        let seconds = settings.future_release_max.as_secs();
+        let latest = base::clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
+        reply = reply.line(format!("FUTURERELEASE {seconds} {}", utc(latest)));
+    }
     if settings.do_dsn {
         reply = reply.line("DSN");
     }
@@ -55,6 +61,12 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
         reply = reply.line("HELP");
     }
     reply
+}
+
+/// `date-time` of RFC 3339 §5.6 in UTC.
+pub fn utc(second: i64) -> String {
+    let time = jiff::Timestamp::from_second(second).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// RFC 9422 §3: what a client may send here; it has at most six digits.

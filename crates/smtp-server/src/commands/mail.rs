@@ -1,7 +1,7 @@
 //! MAIL FROM: begins a transaction (RFC 5321 §4.1.1.2).
 
 use connection::Io;
-use smtp_wire::{Address, MailParameters, Reply};
+use smtp_wire::{Address, Hold, MailParameters, Reply};
 
 use crate::replies;
 use crate::session::{Answer, Session};
@@ -17,8 +17,10 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
     if let Some(refusal) = refusal(session, sender.as_ref(), &parameters, io) {
         return refusal;
     }
+    let now = base::clock::unix_seconds();
     let transaction = Transaction {
         sender,
+        hold: parameters.hold.map(|asked| hold(asked, now)),
         envid: parameters.envid,
         ret: parameters.ret,
         smtputf8: parameters.smtputf8,
@@ -50,6 +52,14 @@ fn refusal(
     if !settings.allow_smtputf8 && parameters.smtputf8 {
         return Some(Answer::Say(replies::no_such_parameter()));
     }
+    if let Some(asked) = &parameters.hold {
+        if !session.offers_future_release(io) {
+            return Some(Answer::Say(replies::no_such_parameter()));
+        }
+        if let Some(reply) = hold_refusal(asked, settings.future_release_max.as_secs()) {
+            return Some(Answer::Say(reply));
+        }
+    }
     if let (Some(user), Some(sender)) = (&session.user, sender) {
         if settings.own_address_only && !user.has_address(&sender.to_string()) {
             let text = "You may send from your own addresses only";
@@ -65,4 +75,28 @@ fn refusal(
         return Some(Answer::Say(replies::no_space()));
     }
     None
+}
+
+fn hold(asked: Hold, now: i64) -> mail_queue::Hold {
+    match asked {
+        Hold::For(seconds) => mail_queue::Hold {
+            until: now.saturating_add(i64::from(seconds)),
+            request: format!("for;{seconds}"),
+        },
+        Hold::Until(until, words) => mail_queue::Hold { until, request: format!("until;{words}") },
+    }
+}
+
+/// RFC 4865 §4: neither beyond the limits that EHLO told, nor in the past.
+fn hold_refusal(asked: &Hold, most: u64) -> Option<Reply> {
+    let ahead = match asked {
+        Hold::For(seconds) => i64::from(*seconds),
+        Hold::Until(second, _) => second.saturating_sub(base::clock::unix_seconds()),
+    };
+    let text = match u64::try_from(ahead) {
+        Ok(ahead) if ahead <= most => return None,
+        Ok(_) => "That is further ahead than this server takes",
+        Err(_) => "That time is past",
+    };
+    Some(Reply::new(501, (5, 5, 4), text))
 }
