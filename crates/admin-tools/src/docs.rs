@@ -20,6 +20,7 @@ fn commands() -> Vec<clap::Command> {
         crate::mailq::command(),
         crate::mboxutil::command(),
         crate::msg_queue::command(),
+        crate::msg_tlsreport::command(),
         crate::processq::command(),
         crate::reconstruct::command(),
         crate::sendmail::command(),
