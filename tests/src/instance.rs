@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -274,6 +274,14 @@ impl Instance {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Waits until a daemon has ended by itself; how it did.
+    pub fn wait_for_end(&mut self, service: &str) -> ExitStatus {
+        let place = self.daemons.iter().position(|(name, _)| *name == service).unwrap();
+        let status = wait_for(&format!("{service} to end"), || self.daemons[place].1.try_wait().unwrap());
+        self.daemons.swap_remove(place);
+        status
     }
 
     /// Kills every daemon at once.

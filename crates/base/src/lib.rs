@@ -1,8 +1,10 @@
-//! What std lacks: durable replace, checksums, a clock that tests can set, hashdir, base 36, how far apart two words are.
+//! What std lacks: durable replace, checksums, a clock that tests can set, steps at which they can end a process, hashdir, base 36, how far
+//! apart two words are.
 
 pub mod access;
 pub mod base36;
 pub mod clock;
+pub mod crash;
 mod distance;
 pub mod endpoint;
 pub mod hashdir;

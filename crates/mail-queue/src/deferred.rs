@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use base::crash;
 use commit_journal::{SyncLevel, sync_file, sync_folder};
 use server_log::Category;
 
@@ -194,8 +195,10 @@ impl Entry {
         let (old_message, new_message) = (self.message_path(), queue.message_in(&new, id));
         let (old_envelope, new_envelope) = (queue.envelope_in(&self.home, id), queue.envelope_in(&new, id));
         queue.link_message(&old_message, &new_message)?;
+        crash::step("defer: message linked");
         let (level, folder) = (queue.shared.settings.envelope_sync, queue.deferred_folder(&domain));
         queue.in_folder(&folder, level, || fs::rename(&old_envelope, &new_envelope))?;
+        crash::step("defer: envelope moved");
         let was_control = self.home == Home::Control;
         let before = std::mem::replace(&mut self.home, new);
         if was_control {
@@ -208,6 +211,7 @@ impl Entry {
         if let Err(why) = gone {
             queue.shared.log.warning(Category::General, format_args!("{}: {why}", old_message.display()));
         }
+        crash::step("defer: old name removed");
         if let Home::Deferred(domain) = before {
             queue.remove_empty_folders(&domain, &old_message);
         }
@@ -235,7 +239,9 @@ impl Entry {
         let home = Home::Deferred(domain.to_ascii_lowercase());
         // Those of this domain who have it already must not be forgotten: the id follows from who is left.
         self.sync()?;
+        crash::step("split: parent synced");
         queue.link_message(&self.message_path(), &queue.message_in(&home, &id))?;
+        crash::step("split: message linked");
         let mut child = self.envelope.clone();
         child.parent = Some(child.parent.unwrap_or_else(|| self.envelope.id.clone()));
         child.id = id.clone();
@@ -243,14 +249,21 @@ impl Entry {
         let now = base::clock::unix_seconds();
         let text = child.encode() + &Step::Attempt { next, text: text.to_owned() }.encode(0, now);
         let (path, folder) = (queue.envelope_in(&home, &id), queue.deferred_folder(domain));
+        // It gets its name when it is whole: whoever looks through the folder meanwhile would find it damaged.
+        let temporary = folder.join(format!("new-{id}"));
         let file = queue.in_folder(&folder, settings.envelope_sync, || {
-            // One that is there is of an attempt that was interrupted: perhaps torn, never more than this.
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)
+            // One that is there is of an attempt that was interrupted.
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)
         })?;
+        crash::step("split: envelope begun");
         (&file).write_all(text.as_bytes())?;
         sync_file(&file, settings.envelope_sync)?;
+        crash::step("split: envelope synced");
+        fs::rename(&temporary, &path)?;
         sync_folder(&folder, settings.envelope_sync)?;
+        crash::step("split: envelope named");
         self.note_split(places, &id)?;
+        crash::step("split: noted");
         Ok(id)
     }
 

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+use base::crash;
 use commit_journal::{SyncLevel, sync_file};
 use server_log::Category;
 
@@ -147,6 +148,7 @@ impl Entry {
     pub fn finish(self) -> io::Result<()> {
         let id = &self.envelope.id;
         fs::remove_file(self.queue.envelope_in(&self.home, id))?;
+        crash::step("end: envelope removed");
         if self.home == Home::Control {
             self.queue.park(id, false);
             self.queue.gone();
@@ -156,6 +158,7 @@ impl Entry {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        crash::step("end: message removed");
         if let Home::Deferred(domain) = &self.home {
             self.queue.remove_empty_folders(domain, &message);
         }

@@ -258,9 +258,13 @@ impl Envelope {
             .map(|(place, _)| place)
     }
 
-    /// What tells one delivery of this message from any other for ever: the id, and the moment.
+    /// What tells one delivery of this message from any other for ever: the id, and the moment. Of one that was made from
+    /// another its id and the other's: made again after a crash, it is the same, though the moment is not.
     pub fn delivery_key(&self) -> String {
-        format!("{} {}", self.id, self.arrived_ns)
+        match &self.parent {
+            None => format!("{} {}", self.id, self.arrived_ns),
+            Some(parent) => format!("{} of {parent}", self.id),
+        }
     }
 
     /// The file's text, end mark included.

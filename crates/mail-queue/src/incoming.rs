@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{Deref, Range};
 use std::os::unix::fs::OpenOptionsExt;
 
+use base::crash;
 use commit_journal::{sync_file, sync_folder};
 use os::map::FileMap;
 
@@ -126,10 +127,13 @@ impl IncomingMessage {
         envelope.message_size = self.written;
         let shared = &self.queue.shared;
         let levels = (shared.settings.message_sync, shared.settings.envelope_sync);
+        crash::step("accept: message written");
         sync_file(&self.file, levels.0)?;
         sync_folder(&shared.messages, levels.0)?;
+        crash::step("accept: message synced");
         let path = self.queue.envelope_path(&self.id);
         let made = write_envelope(&path, &envelope).and_then(|file| {
+            crash::step("accept: envelope written");
             sync_file(&file, levels.1)?;
             sync_folder(&shared.control, levels.1)
         });
@@ -140,6 +144,7 @@ impl IncomingMessage {
             }
             return Err(if exists { QueueError::AlreadyThere } else { error.into() });
         }
+        crash::step("accept: envelope synced");
         self.committed = true;
         self.queue.committed(&self.id);
         Ok(self.id.clone())

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use base::crash;
 use commit_journal::sync_folder;
 
 use crate::entry::{Entry, Home};
@@ -64,6 +65,7 @@ impl Entry {
         match (verb, &self.home) {
             (_, Home::Control) => Ok(Obeyed::Due),
             (Verb::Requeue | Verb::Expire, _) => {
+                crash::step("requeue: written down");
                 self.activate()?;
                 Ok(Obeyed::Nothing)
             }
@@ -90,8 +92,10 @@ impl Entry {
             _ => {} // or by an attempt that was interrupted
         }
         sync_folder(&queue.shared.messages, settings.message_sync)?;
+        crash::step("requeue: message linked");
         os::file::rename_new(&old_envelope, &queue.envelope_path(&id))?;
         sync_folder(&queue.shared.control, settings.envelope_sync)?;
+        crash::step("requeue: envelope moved");
         let before = std::mem::replace(&mut self.home, Home::Control);
         fs::remove_file(&old_message)?;
         if let Home::Deferred(domain) = before {

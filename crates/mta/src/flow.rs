@@ -355,6 +355,7 @@ impl Flow {
             if home.as_deref() == Some(deferral.domain.as_str()) {
                 let (next, text) = (deferral.next, deferral.text);
                 let _ = work.entry.record(0, Step::Attempt { next, text });
+                base::crash::step("retry: written down");
                 return Some(next);
             }
             if let Err(why) = self.put_off(work, &deferral, alone) {
@@ -378,6 +379,7 @@ impl Flow {
         if alone && work.entry.deferred_domain().is_none() {
             let (next, text) = (deferral.next, deferral.text.clone());
             work.entry.record(0, Step::Attempt { next, text })?;
+            base::crash::step("defer: written down");
             return Ok(work.entry.defer(&deferral.domain)?);
         }
         work.entry.split(&deferral.places, &deferral.domain, deferral.next, &deferral.text).map(drop)

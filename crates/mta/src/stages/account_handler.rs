@@ -294,6 +294,7 @@ fn unmet(desk: &Desk, work: &Work, place: usize, to: Vec<String>, own: &str) -> 
 fn replace(work: &mut Work, place: usize, step: Step, wanted: usize) {
     let before = work.entry.envelope.recipients.len();
     let recorded = work.entry.record(place, step);
+    base::crash::step("expand: written down");
     if work.entry.envelope.recipients.len() < before + wanted {
         return work.fail(place, "5.3.4", "too many recipients");
     }

@@ -120,9 +120,11 @@ fn send(
         Err(QueueError::AlreadyThere) => work.entry.envelope.id.clone(),
         Err(other) => return Err(other),
     };
+    base::crash::step("copy: queued");
     let steps = places.iter().map(|place| (*place, Step::Moved(id.clone()))).collect();
     // Not written down, the copy is found there the next time, unless it has gone its way.
     let _ = work.entry.record_all(steps).and_then(|()| work.entry.sync());
+    base::crash::step("copy: noted");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use crate::work::Work;
 pub fn run(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
     // The id of a report follows from what is told. It must not be told otherwise after a power cut.
     work.entry.sync()?;
+    base::crash::step("bounce: due");
     failures(desk, work)?;
     successes(desk, work)?;
     delays(desk, work)
@@ -112,8 +113,10 @@ fn delays(desk: &Desk, work: &mut Work) -> Result<(), QueueError> {
 /// Says durably that the report is there. Not written down, it is found there the next time; unless it has gone its way.
 fn note(work: &mut Work, places: Vec<usize>, step: &Step) {
     if !places.is_empty() {
+        base::crash::step("bounce: queued");
         let steps = places.into_iter().map(|place| (place, step.clone())).collect();
         let _ = work.entry.record_all(steps).and_then(|()| work.entry.sync());
+        base::crash::step("bounce: noted");
     }
 }
 

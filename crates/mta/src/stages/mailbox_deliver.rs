@@ -35,6 +35,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
         let id = &work.entry.envelope.id;
         match delivered {
             Ok(outcome) => {
+                base::crash::step("deliver: in the mailbox");
                 if desk.settings.mailbox_deliver.log {
                     let again =
                         if matches!(outcome, Delivered::AlreadyThere(_)) { " (was there)" } else { "" };
@@ -60,6 +61,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
         }
     } else {
         let _ = work.entry.record_all(steps); // what is not written down is done again and recognised
+        base::crash::step("deliver: written down");
     }
 }
 

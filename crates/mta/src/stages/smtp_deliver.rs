@@ -206,6 +206,7 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
             utf8: job.smtputf8,
             require_tls: false,
         });
+        base::crash::step("send: answered");
         open.messages += 1;
         result.relay.clone_from(&open.relay);
         if !open.session.offers().dsn {
@@ -271,6 +272,7 @@ fn settle(flow: &Flow, job: Job, result: Result) {
         steps.extend(sent.into_iter().map(done));
         if !steps.is_empty() {
             let _ = work.entry.record_all(steps); // not written down, it is sent again: SMTP allows that
+            base::crash::step("send: written down");
         }
         if !waiting.is_empty() {
             work.deferrals.push(Deferral {
