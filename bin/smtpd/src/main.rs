@@ -1,5 +1,6 @@
 //! smtpd: the accept module and the stages of the mta in one process, meeting in the queue.
 
+mod inspectors;
 mod service;
 
 fn main() -> std::process::ExitCode {

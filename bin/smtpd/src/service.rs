@@ -11,13 +11,18 @@ use connection::{Io, Session};
 use directory::{Authenticator, Directory, Found, LocalDomains, LogIns};
 use dispatcher::Service;
 use dispatcher::daemon::{self, Program, Site};
+use dkim::Signer;
 use mail_queue::{Queue, QueueSettings};
 use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
 use mta::mta::Desk;
 use mta::outbound::Outbound;
+use server_config::Config;
+use server_config::parameters::service_smtp;
 use server_log::{Category, Log};
-use smtp_server::{Accept, Settings};
+use smtp_server::{Accept, Settings, signing};
+
+use crate::inspectors::inspectors;
 
 const PROGRAM: Program =
     Program { service: "smtp", name: "smtpd", about: "accepts, routes and delivers mail" };
@@ -74,6 +79,8 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     );
     let _ = shared.set(queue.clone());
     let settings = mta::Settings::from_config(&config);
+    let keyring = signing::load_keys(&config, &site.instance, &site.log);
+    let signer = Arc::new(Signer::new(keyring, config.get(&service_smtp::DKIM_BELOW)));
     let outbound = Outbound::from_config(&config, &site.instance, &site.log);
     let desk = Desk {
         settings,
@@ -81,13 +88,14 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         queue: queue.clone(),
         store,
         directory: directory.clone(),
+        signer: signer.clone(),
         log: site.log.clone(),
     };
     let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);
     let asked = Arc::downgrade(&mta);
     let reread = site.clone();
     let accept = Accept::new(
-        Settings::from_config(&config),
+        accepting(&config, site, &signer),
         queue,
         LogIns::new(Authenticator::new(directory, &config), &config),
         dns::Clients::new(dns::Settings::from_config(&config), site.log.clone()),
@@ -97,9 +105,17 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
             }
         }),
         site.log.clone(),
-        Box::new(move || reread.read_again().map(|config| Settings::from_config(&config))),
+        Box::new(move || {
+            let config = reread.read_again()?;
+            signer.replace(signing::load_keys(&config, &reread.instance, &reread.log));
+            Some(accepting(&config, &reread, &signer))
+        }),
     );
     Ok(Arc::new(Smtpd { accept, _mta: mta }))
+}
+
+fn accepting(config: &Config, site: &Site, signer: &Arc<Signer>) -> Settings {
+    Settings { inspectors: inspectors(config, site, signer), ..Settings::from_config(config) }
 }
 
 /// S54: without a postmaster nobody would hear of trouble; with two it is not clear who. An LDAP server that does not

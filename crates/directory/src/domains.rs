@@ -51,6 +51,11 @@ impl LocalDomains {
             || domain.match_indices('.').any(|(at, _)| self.below.contains(&domain[at..]))
     }
 
+    /// The domains that are named in full, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.exact.iter().map(String::as_str)
+    }
+
     /// The domain of addresses that have none.
     pub fn default_domain(&self) -> &str {
         &self.default

@@ -60,6 +60,17 @@ impl<'m> Message<'m> {
             return Err("the header is too long");
         }
         let (header, body) = message.split_at(length);
+        Message::of(header, body)
+    }
+
+    /// A message whose header, with or without its empty line, lies apart from its body.
+    ///
+    /// # Errors
+    /// Why it is not looked at.
+    pub(crate) fn of(header: &'m [u8], body: &'m [u8]) -> Result<Message<'m>, &'static str> {
+        if header.len() > HEADER_BYTES_MAX {
+            return Err("the header is too long");
+        }
         let mut fields = Vec::new();
         let mut by_name: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
         for field in raw_fields(header).filter_map(Field::read) {

@@ -15,6 +15,7 @@ mod keyring;
 mod keys;
 mod sign;
 mod signature;
+mod signer;
 mod tags;
 mod verify;
 
@@ -22,7 +23,8 @@ mod verify;
 mod tests;
 
 pub use algorithm::Algorithm;
-pub use keyring::{KeyFault, Keyring, SigningKey};
+pub use keyring::{ACTIVE, KeyFault, Keyring, SigningKey};
 pub use keys::{Keys, LOOK_UPS_MAX};
 pub use sign::{SignError, Signing, sign};
+pub use signer::Signer;
 pub use verify::{Checked, Outcome, SIGNATURES_MAX, Verdicts, examine, verify};

@@ -90,16 +90,28 @@ impl From<ErrorStack> for SignError {
 /// The message cannot be signed, or the library fails.
 pub fn sign(message: &[u8], keys: &[SigningKey], signing: Signing) -> Result<Vec<u8>, SignError> {
     let message = Message::read(message).map_err(SignError::Message)?;
+    sign_message(&message, keys, signing)
+}
+
+/// The same of a message that is read already.
+///
+/// # Errors
+/// As [`sign`].
+pub(crate) fn sign_message(
+    message: &Message<'_>,
+    keys: &[SigningKey],
+    signing: Signing,
+) -> Result<Vec<u8>, SignError> {
     if message.named("from").next().is_none() {
         return Err(SignError::Message("it has no From")); // RFC 6376 §5.4: which must be signed
     }
-    let names = names(&message, false)?;
-    let body_hash = body_hash(&message);
+    let names = names(message, false)?;
+    let body_hash = body_hash(message);
     let mut fields = Vec::new();
     for key in keys {
         let head = "DKIM-Signature: v=1; ";
         let expires = signing.lifetime.map(|lifetime| signing.now.saturating_add(lifetime));
-        let field = signed_field(head, &message, &names, &body_hash, key, signing.now, expires)?;
+        let field = signed_field(head, message, &names, &body_hash, key, signing.now, expires)?;
         fields.extend_from_slice(field.as_bytes());
     }
     Ok(fields)

@@ -29,5 +29,6 @@ mod tests;
 
 pub use answer::{Answer, DnsError, Host, Mx, Tlsa};
 pub use clients::{Clients, NotFromHere};
+pub use name::to_ascii as ascii_name;
 pub use resolver::Resolver;
 pub use settings::Settings;

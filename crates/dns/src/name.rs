@@ -5,7 +5,7 @@ const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 
 /// Lower case, ASCII (a UTF-8 name by UTS 46), no final dot; `None` when DNS can have no such host or service name.
-pub(crate) fn to_ascii(name: &str) -> Option<String> {
+pub fn to_ascii(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.len() > 4 * NAME_MAX {
         return None;

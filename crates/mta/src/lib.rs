@@ -23,6 +23,7 @@ pub mod outbound;
 pub mod pool;
 pub mod reports;
 pub mod settings;
+pub mod signing;
 pub mod sites;
 pub mod stages;
 pub mod timetable;

@@ -25,6 +25,8 @@ pub struct Desk {
     pub store: Store,
     pub directory: Arc<dyn Directory>,
     pub outbound: Outbound,
+    /// Signs what this host writes itself.
+    pub signer: Arc<dkim::Signer>,
     pub log: Log,
 }
 

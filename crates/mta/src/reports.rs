@@ -13,6 +13,7 @@ use smtp_wire::{Ret, xtext};
 
 use crate::autoreply::texts;
 use crate::mta::Desk;
+use crate::signing;
 
 /// A larger original is reported by its header only.
 const FULL_BYTES_MAX: u64 = 1 << 20;
@@ -101,6 +102,7 @@ pub fn report(
     message.write_all(head.as_bytes())?;
     copy_original(entry, full, &mut message)?;
     message.write_all(report.end().as_bytes())?;
+    signing::sign_own(desk, &mut message, relay_offset)?;
     let mut about = Envelope::new(id);
     about.parent = Some(envelope.id.clone());
     about.relay_offset = relay_offset;

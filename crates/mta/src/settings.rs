@@ -96,6 +96,8 @@ pub struct Settings {
     pub hops_exceeded: Actions,
     pub quota_exceeded: Actions,
     pub unknown_account: Actions,
+    /// Whether what this host writes itself is signed.
+    pub signs: bool,
     /// Of unix-deliver, prog-deliver and autoreply-handler.
     pub local: LocalSettings,
 }
@@ -135,6 +137,7 @@ impl Settings {
                 .unwrap_or(usize::MAX),
             hops_exceeded: Actions(config.get(&service_smtp::HOPCOUNTEXCEED_ACTIONS)),
             quota_exceeded: Actions(config.get(&service_smtp::QUOTAEXCEED_ACTIONS)),
+            signs: config.get(&service_smtp::DKIM_SIGN),
             local: LocalSettings::from_config(config),
             unknown_account: Actions(config.get(&service_smtp::UNKNOWNACCTS_ACTIONS)),
             smtp_deliver: stage(

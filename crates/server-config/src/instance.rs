@@ -91,6 +91,10 @@ impl Instance {
     pub fn certs_dir(&self) -> PathBuf {
         self.config_dir().join("certs")
     }
+    /// The keys that sign mail: `<domain>/<selector>.key`.
+    pub fn dkim_dir(&self) -> PathBuf {
+        self.config_dir().join("dkim")
+    }
     pub fn log_dir(&self, service: &str) -> PathBuf {
         self.root.join("log").join(service)
     }
@@ -99,14 +103,6 @@ impl Instance {
     }
     pub fn queue_dir(&self) -> PathBuf {
         self.root.join("queue")
-    }
-    /// The policies of MTA-STS.
-    pub fn mta_sts_dir(&self) -> PathBuf {
-        self.root.join("mta-sts")
-    }
-    /// What is counted for TLS reports.
-    pub fn tls_reports_dir(&self) -> PathBuf {
-        self.root.join("tls-reports")
     }
     pub fn store_dir(&self) -> PathBuf {
         self.root.join("store")

@@ -14,6 +14,7 @@ pub mod replies;
 pub mod rewrite;
 pub mod session;
 pub mod settings;
+pub mod signing;
 pub mod state;
 
 pub use accept::Accept;

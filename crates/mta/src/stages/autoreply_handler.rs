@@ -18,6 +18,7 @@ use crate::autoreply::rules;
 use crate::autoreply::texts::words;
 use crate::autoreply::vacation::{Mode, is_answering, window};
 use crate::mta::Desk;
+use crate::signing;
 use crate::ways::Way;
 use crate::work::Work;
 
@@ -193,5 +194,6 @@ fn queue(
     // Whoever forged the sender does not make the postmaster read about it.
     let notify = Some("never".to_owned());
     envelope.recipients = vec![Recipient { address: answer.to.to_owned(), notify, ..Recipient::default() }];
+    signing::sign_own(desk, &mut message, envelope.relay_offset)?;
     message.commit(envelope).map(drop)
 }

@@ -18,6 +18,7 @@ use server_log::Category;
 
 use crate::group_rules::{self, Rules};
 use crate::mta::Desk;
+use crate::signing;
 use crate::stages::{account_handler, groups};
 use crate::work::Work;
 
@@ -155,6 +156,7 @@ fn make(
     );
     message.write_all(received.as_bytes())?;
     write_changed(&work.entry, changes, &mut message)?;
+    signing::sign_again(desk, &work.entry, &mut message, about.relay_offset)?;
     about.arrived_ns = envelope.arrived_ns;
     about.parent = Some(envelope.id.clone());
     about.hops = envelope.hops.saturating_add(1);

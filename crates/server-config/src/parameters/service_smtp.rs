@@ -59,6 +59,9 @@ parameters! {
     ALLOW_VERB: Switch = "service.smtp.smtp-accept.allowverb", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether VERB is honoured.";
     ALLOW_ETRN: Switch = "service.smtp.smtp-accept.allowetrn", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether ETRN is honoured.";
     OWN_ADDRESS_ONLY: Switch = "local.service.smtp.smtp-accept.ownaddressonly", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether who logged in may send from own addresses only. Ours.";
+    DKIM_SIGN: Switch = "local.service.smtp.dkim.sign", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether mail of users, and what this host writes itself, is signed with the keys in config/dkim (RFC 6376; dkimutil makes them). Ours.";
+    DKIM_NETWORKS: Switch = "local.service.smtp.dkim.signnetworks", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether mail of relaynetworks is signed, too, whatever domain of ours it is from. Ours.";
+    DKIM_BELOW: Switch = "local.service.smtp.dkim.signbelow", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether the key of a domain signs for those below it that have none: that of example.org for news.example.org. Ours.";
     DO_AUTH: Switch = "service.smtp.smtp-accept.doauth", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether AUTH is offered.";
     HOPCOUNTEXCEED_ACTIONS: Count = "service.smtp.error-handler.hopcountexceedactions", "14", 0, 15, false, Restart, Status::Active, "smtpd", "Sum of 1 reply to the sender, 2 hold, 4 notify postmaster, 8 log.";
     QUOTAEXCEED_ACTIONS: Count = "service.smtp.error-handler.quotaexceedactions", "1", 1, 15, false, Restart, Status::Active, "smtpd", "Sum of 1 reply to the sender, 2 hold, 4 notify postmaster, 8 log.";
