@@ -55,6 +55,9 @@ impl Service for Smtpd {
 
 fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service>, String> {
     let config = site.config.now();
+    let keyring = signing::load_keys(&config, &site.instance, &site.log);
+    let signer = Arc::new(Signer::new(keyring, config.get(&service_smtp::DKIM_BELOW)));
+    let accept_settings = accepting(&config, site, &signer)?;
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
     let domains = LocalDomains::from_config(&config);
@@ -79,8 +82,6 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     );
     let _ = shared.set(queue.clone());
     let settings = mta::Settings::from_config(&config);
-    let keyring = signing::load_keys(&config, &site.instance, &site.log);
-    let signer = Arc::new(Signer::new(keyring, config.get(&service_smtp::DKIM_BELOW)));
     let outbound = Outbound::from_config(&config, &site.instance, &site.log);
     let desk = Desk {
         settings,
@@ -95,7 +96,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let asked = Arc::downgrade(&mta);
     let reread = site.clone();
     let accept = Accept::new(
-        accepting(&config, site, &signer),
+        accept_settings,
         queue,
         LogIns::new(Authenticator::new(directory, &config), &config),
         dns::Clients::new(dns::Settings::from_config(&config), site.log.clone()),
@@ -107,15 +108,25 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         site.log.clone(),
         Box::new(move || {
             let config = reread.read_again()?;
+            let settings = accepting(&config, &reread, &signer)
+                .inspect_err(|why| {
+                    reread.log.error(Category::General, format_args!("{why}; the former settings stay"))
+                })
+                .ok()?;
             signer.replace(signing::load_keys(&config, &reread.instance, &reread.log));
-            Some(accepting(&config, &reread, &signer))
+            Some(settings)
         }),
     );
     Ok(Arc::new(Smtpd { accept, _mta: mta }))
 }
 
-fn accepting(config: &Config, site: &Site, signer: &Arc<Signer>) -> Settings {
-    Settings { inspectors: inspectors(config, site, signer), ..Settings::from_config(config) }
+/// What the accept module goes by.
+///
+/// # Errors
+/// A filter (milter) has no address.
+fn accepting(config: &Config, site: &Site, signer: &Arc<Signer>) -> Result<Settings, String> {
+    let settings = Settings::from_config(config).with_filters(config)?;
+    Ok(Settings { inspectors: inspectors(config, site, signer), ..settings })
 }
 
 /// S54: without a postmaster nobody would hear of trouble; with two it is not clear who. An LDAP server that does not

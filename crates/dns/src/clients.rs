@@ -90,6 +90,17 @@ impl Clients {
         }
     }
 
+    /// The name of a client that leads back to its address; nothing when it has none, or nobody can tell now.
+    pub fn name(&self, address: IpAddr) -> Option<String> {
+        if address.is_loopback() {
+            return Some("localhost".to_owned());
+        }
+        match self.host(address) {
+            Host::Named(names) => names.into_iter().next(),
+            _ => None,
+        }
+    }
+
     fn host(&self, address: IpAddr) -> Host {
         let before = self.asking.fetch_add(1, Ordering::Relaxed);
         let host = if before < AT_ONCE_MAX { self.look_up(address) } else { Host::Unanswered };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::endpoint::Endpoint;
 use server_config::Config;
-use server_config::parameters::milter;
+use server_config::parameters::milters;
 
 /// What becomes of mail when a filter fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,25 +43,23 @@ impl Filter {
     }
 
     fn named(config: &Config, name: &str) -> Result<Filter, String> {
-        let text = config.get_in(&milter::ADDRESS, name);
-        let parameter = milter::ADDRESS.name.replace('*', name);
-        if text.is_empty() {
+        let Some(endpoint) = config.get_in(&milters::ADDRESS, name) else {
+            let parameter = milters::ADDRESS.name.replace('*', name);
             return Err(format!("milter {name}: {parameter} is not set"));
-        }
-        let endpoint = Endpoint::parse(&text).map_err(|why| format!("{parameter}: {why}"))?;
+        };
         Ok(Filter {
             name: name.to_owned(),
             endpoint,
-            connect_timeout: config.get_in(&milter::CONNECT_TIMEOUT, name),
-            command_timeout: config.get_in(&milter::COMMAND_TIMEOUT, name),
-            message_timeout: config.get_in(&milter::MESSAGE_TIMEOUT, name),
-            on_failure: match config.get_in(&milter::DEFAULT_ACTION, name).as_str() {
+            connect_timeout: config.get_in(&milters::CONNECT_TIMEOUT, name),
+            command_timeout: config.get_in(&milters::COMMAND_TIMEOUT, name),
+            message_timeout: config.get_in(&milters::MESSAGE_TIMEOUT, name),
+            on_failure: match config.get_in(&milters::DEFAULT_ACTION, name).as_str() {
                 "accept" => OnFailure::Accept,
                 "reject" => OnFailure::Reject,
                 "quarantine" => OnFailure::Quarantine,
                 _ => OnFailure::TempFail,
             },
-            reuse: config.get_in(&milter::REUSE, name),
+            reuse: config.get_in(&milters::REUSE, name),
         })
     }
 }

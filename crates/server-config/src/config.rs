@@ -249,6 +249,7 @@ mod tests {
                 "items or unset",
                 "port or unset",
                 "filters of clients",
+                "address of a filter",
                 "addresses and parts of addresses",
             ];
             if !may_be_empty.contains(&entry.kind()) {

@@ -76,6 +76,7 @@ pub trait Entry: Sync {
         match (self.kind(), low, high) {
             ("text", ..) => "any text".into(),
             ("list", ..) => "items separated by blanks".into(),
+            ("address of a filter", ..) => "inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH".into(),
             ("name servers", ..) => "addresses separated by blanks".into(),
             ("networks", ..) => "networks (address or address/bits) separated by blanks".into(),
             ("domain patterns", ..) => "patterns separated by blanks: *, ?, !, &&, ||, parentheses".into(),

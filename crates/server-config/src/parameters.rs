@@ -20,7 +20,7 @@ pub mod encryption;
 pub mod general;
 pub mod local;
 pub mod logfile;
-pub mod milter;
+pub mod milters;
 pub mod service;
 pub mod service_http;
 pub mod service_imap;
@@ -34,7 +34,7 @@ pub static REGISTRY: &[&[&dyn Entry]] = &[
     service::ALL,
     service_smtp::ALL,
     service_smtp_modules::ALL,
-    milter::ALL,
+    milters::ALL,
     directory::ALL,
     service_pop::ALL,
     service_imap::ALL,

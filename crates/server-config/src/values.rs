@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::access::Filters;
 use base::access::filter::Form;
 use base::access::must_log_in::MustLogIn;
+use base::endpoint::Endpoint;
 use base::network::Network;
 use base::next_hop::NextHop;
 use base::pattern::{Pattern, Table};
@@ -202,6 +203,16 @@ impl Value for Peers {
     const KIND: &'static str = "addresses and parts of addresses";
     fn parse(text: &str, _: (i64, i64)) -> Result<MustLogIn, String> {
         MustLogIn::parse(text)
+    }
+}
+
+/// Where a mail filter listens: `inet:8891@127.0.0.1`, `unix:/run/filter.sock`.
+pub struct MilterAddress;
+impl Value for MilterAddress {
+    type Out = Option<Endpoint>;
+    const KIND: &'static str = "address of a filter";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Option<Endpoint>, String> {
+        if text.is_empty() { Ok(None) } else { Endpoint::parse(text).map(Some) }
     }
 }
 

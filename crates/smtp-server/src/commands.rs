@@ -11,8 +11,10 @@ pub mod rcpt;
 pub mod starttls;
 
 use connection::Io;
+use smtp_wire::command::CommandError;
 use smtp_wire::{Command, Reply};
 
+use crate::filtering;
 use crate::replies;
 use crate::session::{Answer, Session};
 
@@ -23,13 +25,14 @@ pub fn run_line(session: &mut Session, line: &[u8], io: &mut Io) -> Answer {
         Ok(Command::Vrfy(_, true) | Command::Expn(_, true)) if !session.settings.allow_smtputf8 => {
             Answer::Say(replies::no_such_parameter())
         }
-        Ok(command) => run(session, command, io),
+        Ok(command) => run(session, command, line, io),
         Err(error) if error.is_fatal() => Answer::Last(error.reply()),
+        Err(CommandError::Unknown) => filtering::unknown(session, line, CommandError::Unknown.reply(), io),
         Err(error) => Answer::Say(error.reply()),
     }
 }
 
-fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
+fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Answer {
     if is_idle_talk(&command) && session.talks_idly() {
         return Answer::Last(replies::too_much_idle_talk(&session.settings.host_name));
     }
@@ -38,8 +41,13 @@ fn run(session: &mut Session, command: Command, io: &mut Io) -> Answer {
         Command::Helo(_) | Command::Ehlo(_) if io.more_input => Answer::Last(replies::too_early()),
         Command::Helo(name) => Answer::Say(ehlo::helo(session, name)),
         Command::Ehlo(name) => Answer::Say(ehlo::ehlo(session, name, io)),
-        Command::Mail(sender, parameters) => mail::run(session, sender, parameters, io),
-        Command::Rcpt(recipient, parameters) => Answer::Say(rcpt::run(session, recipient, parameters)),
+        Command::Mail(sender, parameters) => {
+            let answer = mail::run(session, sender, parameters, io);
+            filtering::mail(session, line, answer, io)
+        }
+        Command::Rcpt(recipient, parameters) => Answer::Say(filtering::rcpt(session, line, io, |session| {
+            rcpt::run(session, recipient, parameters)
+        })),
         Command::Data => data::begin(session, io),
         Command::Bdat { size, last } => bdat::begin(session, size, last, io),
         Command::Rset => {

@@ -51,13 +51,18 @@ impl Session {
                 .then(|| self.rewriting(transaction))
                 .flatten(),
         };
+        let mut queue_id = String::new();
         let trace = |id: &str| {
+            queue_id.push_str(id);
             (
                 format!("Return-Path: <{}>\r\n", sender.as_deref().unwrap_or("")),
                 self.received_line(client, transaction, id, io),
             )
         };
-        Receiving::begin(&self.desk.queue, rules, decoder, trace).map_err(|why| replies::queue_failed(&why))
+        let receiving = Receiving::begin(&self.desk.queue, rules, decoder, trace)
+            .map_err(|why| replies::queue_failed(&why))?;
+        self.filter_data(transaction, &queue_id, io)?;
+        Ok(receiving)
     }
 
     /// What rewrites the header of one of ours, if anything is to be.
@@ -148,6 +153,9 @@ impl Session {
                 return Answer::Say(reply);
             }
         };
+        let inspectors = self.settings.inspectors.concerned(self.origin(io));
+        let id = received.message.id().to_string();
+        let inspectors = self.with_filters(inspectors, &transaction, &id, io);
         let mut envelope = Envelope::new(received.message.id().clone());
         envelope.hops = received.hops;
         envelope.eight_bit = received.eight_bit;
@@ -162,7 +170,7 @@ impl Session {
         }
         envelope.sender = transaction.sender.map(|sender| sender.to_string());
         envelope.recipients = transaction.recipients;
-        if let Some(inspectors) = self.settings.inspectors.concerned(self.origin(io)) {
+        if let Some(inspectors) = inspectors {
             let peer = self.peer(&client, io);
             let case = Box::new(Case { peer, received, envelope });
             return self.inspect(client, case, inspectors, transaction.found, io);

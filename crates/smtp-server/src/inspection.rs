@@ -41,6 +41,11 @@ pub trait Inspector: Send + Sync {
     /// Whether it has anything to do with mail of this origin. Asked first, and without the message.
     fn concerns(&self, origin: Origin) -> bool;
 
+    /// Whether it vouches for the message as it leaves us, and so comes behind the filters (milters).
+    fn signs(&self) -> bool {
+        false
+    }
+
     /// Looks, and says what is to be done.
     fn inspect(&self, message: &Inspected<'_>) -> Amendment;
 }
@@ -125,6 +130,14 @@ impl Inspectors {
             return None;
         }
         Some(Inspectors(self.0.iter().filter(|one| one.concerns(origin)).cloned().collect()))
+    }
+
+    /// The same with the filters of a session, in front of whoever signs.
+    #[must_use]
+    pub fn with_filters(&self, filters: Vec<Arc<dyn Inspector>>) -> Inspectors {
+        let at = self.0.iter().position(|one| one.signs()).unwrap_or(self.0.len());
+        let (before, behind) = self.0.split_at(at);
+        Inspectors(before.iter().cloned().chain(filters).chain(behind.iter().cloned()).collect())
     }
 
     /// What all of them may take.

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod commands;
 pub mod content;
+mod filtering;
 pub mod header;
 pub mod inspection;
 pub mod listening;

@@ -112,6 +112,11 @@ pub fn queue_failed(error: &QueueError) -> Reply {
     }
 }
 
+/// A filter wants nothing more to do with the client.
+pub fn filter_hangs_up() -> Reply {
+    Reply::new(421, (4, 7, 0), "Closing on behalf of a filter of this server")
+}
+
 /// An inspector broke off, or did not end in time.
 pub fn not_inspected() -> Reply {
     Reply::new(451, (4, 3, 0), "The message cannot be inspected now, try again later")

@@ -11,6 +11,7 @@ use smtp_wire::{Ending, Reply};
 
 use crate::accept::Desk;
 use crate::commands;
+use crate::filtering::Filtering;
 use crate::listening::{ROLE_MX, service_of};
 use crate::replies;
 use crate::settings::Settings;
@@ -42,6 +43,10 @@ pub struct Session {
     pub(crate) one_message: Option<u32>,
     /// VERB was said.
     pub(crate) verbose: bool,
+    /// How the user logged in.
+    pub(crate) mechanism: Option<&'static str>,
+    /// The filters of this session, from the first MAIL on.
+    pub(crate) filtering: Option<Box<Filtering>>,
     /// Log-ins that failed.
     pub(crate) failed_log_ins: u32,
     bad_commands: u32,
@@ -86,6 +91,8 @@ impl Session {
             messages: 0,
             one_message: None,
             verbose: false,
+            mechanism: None,
+            filtering: None,
             failed_log_ins: 0,
             bad_commands: 0,
             idle_talk: 0,
@@ -133,6 +140,7 @@ impl Session {
     /// Says an answer, counts it if it is a complaint, and tells what comes next.
     fn answer(&mut self, answer: Answer, io: &mut Io) -> Next {
         match answer {
+            Answer::Say(reply) if reply.code == 421 => self.answer(Answer::Last(reply), io),
             Answer::Say(reply) => {
                 let complains = matches!(reply.code, 500..=504);
                 self.say(&reply, io);

@@ -7,6 +7,7 @@ use base::access::must_log_in::MustLogIn;
 use base::network::Network;
 use directory::LocalDomains;
 use server_config::Config;
+use server_config::parameters::milters;
 use server_config::parameters::{local, service_smtp, service_smtp_modules};
 
 use crate::inspection::{Inspectors, Limits};
@@ -61,6 +62,10 @@ pub struct Settings {
     /// What looks at messages before they are committed; put in by who has more than the configuration.
     pub inspectors: Inspectors,
     pub inspection_limits: Limits,
+    /// The filters (milters) of mail from other servers.
+    pub filters: milter::Filters,
+    /// Those of the submission ports.
+    pub submission_filters: milter::Filters,
 }
 
 impl Settings {
@@ -83,6 +88,8 @@ impl Settings {
                 sender_by_log_in: config.get(&service_smtp::REWRITE_SENDER),
             },
             inspectors: Inspectors::default(),
+            filters: milter::Filters::default(),
+            submission_filters: milter::Filters::default(),
             inspection_limits: Limits {
                 threads: count(config.get(&service_smtp::INSPECTION_THREADS)),
                 line: count(config.get(&service_smtp::INSPECTION_LINE)),
@@ -121,6 +128,21 @@ impl Settings {
             plaintext_min_cipher: config.get_set(&service_smtp::PLAINTEXT_MIN_CIPHER),
             log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),
         }
+    }
+
+    /// The same with the filters (milters) that are configured.
+    ///
+    /// # Errors
+    /// A filter has no address.
+    pub fn with_filters(mut self, config: &Config) -> Result<Settings, String> {
+        let names = config.get(&milters::FILTERS);
+        self.filters = milter::Filters::new(milter::Filter::all(config, &names)?);
+        self.submission_filters = match config.get(&milters::SUBMISSION_FILTERS).as_slice() {
+            [] => self.filters.clone(),
+            [none] if none.eq_ignore_ascii_case("none") => milter::Filters::default(),
+            names => milter::Filters::new(milter::Filter::all(config, names)?),
+        };
+        Ok(self)
     }
 
     /// The greeting's text.

@@ -58,6 +58,10 @@ impl Inspector for Signing {
         is_ours && !self.signer.keyring().is_empty()
     }
 
+    fn signs(&self) -> bool {
+        true
+    }
+
     /// Mail that cannot be signed goes without.
     fn inspect(&self, message: &Inspected<'_>) -> Amendment {
         let now = base::clock::unix_seconds().unsigned_abs();

@@ -117,6 +117,14 @@ impl State {
         }
     }
 
+    /// The open transaction, before its content.
+    pub fn transaction(&self) -> Option<&Transaction> {
+        match self {
+            State::InTransaction { transaction, .. } => Some(transaction),
+            _ => None,
+        }
+    }
+
     /// Whether a transaction is open that has SMTPUTF8.
     pub fn is_utf8(&self) -> bool {
         matches!(self, State::InTransaction { transaction, .. } if transaction.smtputf8)

@@ -55,6 +55,7 @@ pub fn begin(session: &mut Session, mechanism: &str, initial: Option<&[u8]>, io:
     let Some(mechanism) = Mechanism::named(mechanism) else {
         return Answer::Say(Reply::new(504, (5, 5, 4), "Mechanism not supported"));
     };
+    session.mechanism = Some(mechanism.name());
     let (exchange, step) = Exchange::start(mechanism, initial);
     session.state = State::Authenticating { client, exchange };
     proceed(session, step, io)

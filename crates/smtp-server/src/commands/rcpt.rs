@@ -42,7 +42,8 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
     Reply::new(250, (2, 1, 5), "Recipient accepted")
 }
 
-fn notify_words(notify: Notify) -> String {
+/// As the queue keeps it.
+pub(crate) fn notify_words(notify: Notify) -> String {
     let words = [(notify.success, "success"), (notify.failure, "failure"), (notify.delay, "delay")];
     let wanted: Vec<&str> = words.iter().filter(|(wanted, _)| *wanted).map(|(_, word)| *word).collect();
     if wanted.is_empty() { "never".to_owned() } else { wanted.join(",") }
