@@ -23,7 +23,7 @@ _deliver() {
 
     case "${cmd}" in
         deliver)
-            opts="-m -c -f -r -g -d -h -V --instance --help --version"
+            opts="-m -c -f -r -g -q -d -h -V --instance --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

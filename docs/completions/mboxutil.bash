@@ -23,7 +23,7 @@ _mboxutil() {
 
     case "${cmd}" in
         mboxutil)
-            opts="-l -p -x -s -c -d -r -h -V --instance --force --help --version"
+            opts="-l -p -x -s -c -d -r -u -h -V --instance --force --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -46,6 +46,10 @@ _mboxutil() {
                     return 0
                     ;;
                 -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

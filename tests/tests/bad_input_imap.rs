@@ -5,11 +5,10 @@
 //!
 //! Left out, since what they are about is not offered:
 //! * `{5000+}` when LITERAL- is offered: LITERAL+ is.
-//! * over quota: quotas are not built yet.
 //! * COMPRESS DEFLATE bombs: COMPRESS.
 //!
 //! UNCHANGEDSINCE 0, and what else is wrong with the words of extensions, is in imap_extensions.rs.
-//! Elsewhere: an announced literal that never comes, and silence, in crates/imap-server/tests/login.rs, since they take a
+//! Elsewhere: over quota, in quota.rs; an announced literal that never comes, and silence, in crates/imap-server/tests/login.rs, since they take a
 //! minute here; thousands of idle sessions in dispatch.rs; files damaged or compacted under a live reader in the tests of
 //! message-store.
 #![allow(clippy::unwrap_used)]

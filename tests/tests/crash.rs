@@ -168,6 +168,8 @@ fn check(instance: &Instance, acknowledged: &Acknowledged) {
     for token in acknowledged.appended.lock().unwrap().iter() {
         assert_eq!(found.get(token).map(|(count, _)| *count), Some(1), "{token} in carol's INBOX");
     }
+    let counted = run(instance.tool("quotacheck").arg("-s"));
+    assert!(counted.contains(" 0 differences"), "{counted}");
     for token in acknowledged.flagged.lock().unwrap().iter() {
         let flags = &found[token].1;
         assert!(flags.contains("\\Flagged") && flags.contains("mark"), "{token}: {flags}");

@@ -83,6 +83,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let _ = shared.set(queue.clone());
     let settings = mta::Settings::from_config(&config);
     let outbound = Outbound::from_config(&config, &site.instance, &site.log);
+    let (of_quota, mailboxes) = (settings.clone(), store.clone());
     let desk = Desk {
         settings,
         outbound,
@@ -105,6 +106,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
                 mta.flush(domain);
             }
         }),
+        Box::new(move |entry, size| mta::quota::has_room(&of_quota, &mailboxes, entry, size)),
         site.log.clone(),
         Box::new(move || {
             let config = reread.read_again()?;

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
-use message_store::{Flags, MailboxName, NewMessage, Store, StoreError};
+use message_store::{Admission, Flags, MailboxName, NewMessage, QuotaPolicy, Store, StoreError};
 
 use crate::site::{Site, run_tool};
 
@@ -30,6 +30,9 @@ struct Arguments {
     /// A flag to set: \Seen, \Flagged, a keyword
     #[arg(short = 'g', value_name = "FLAG")]
     flags: Vec<String>,
+    /// Deliver although the mailbox is over its quota
+    #[arg(short = 'q')]
+    beyond_quota: bool,
     /// Accepted and without effect (NMS)
     #[arg(short = 'd', hide = true)]
     _d: bool,
@@ -64,7 +67,8 @@ fn work(arguments: &Arguments, input: &mut dyn Read, try_again: &mut bool) -> Re
     let (flags, keywords) = flags(&arguments.flags)?;
     let mut spool = tempfile::tempfile().map_err(|why| why.to_string())?;
     copy_with_crlf(input, &mut spool).map_err(|why| format!("standard input: {why}"))?;
-    if spool.metadata().map_err(|why| why.to_string())?.len() == 0 {
+    let size = spool.metadata().map_err(|why| why.to_string())?.len();
+    if size == 0 {
         return Err("there is no message on standard input".into());
     }
     let found = |target| if arguments.create { Ok(target) } else { existing(&site, &store, target) };
@@ -72,12 +76,15 @@ fn work(arguments: &Arguments, input: &mut dyn Read, try_again: &mut bool) -> Re
     for target in targets {
         let message =
             NewMessage { flags, keywords: keywords.clone(), internal_date_ns: base::clock::unix_nanos() };
-        deliver(&store, &target, arguments.create, return_path.as_deref(), &mut spool, message).map_err(
-            |why| {
+        let beyond = beyond_quota(&site, &store, &target, arguments, size).map_err(|why| {
+            *try_again = true;
+            format!("{target}: {why}")
+        })?;
+        deliver(&store, &target, arguments.create, beyond, return_path.as_deref(), &mut spool, message)
+            .map_err(|why| {
                 *try_again = matches!(why, StoreError::NoSpace | StoreError::InUse | StoreError::OverQuota);
                 format!("{target}: {why}")
-            },
-        )?;
+            })?;
     }
     Ok(())
 }
@@ -96,6 +103,31 @@ fn existing(site: &Site, store: &Store, target: MailboxName) -> Result<MailboxNa
     }
     store.ensure_user_in(uid, user.partition.as_deref()).map_err(|why| format!("{target}: {why}"))?;
     MailboxName::inbox(uid).map_err(|why| format!("{target}: {why}"))
+}
+
+/// Whether the quota does not matter: it is not to, or the grace period of the user is not over. Mail that comes brings the
+/// limits of the directory.
+fn beyond_quota(
+    site: &Site,
+    store: &Store,
+    target: &MailboxName,
+    arguments: &Arguments,
+    size: u64,
+) -> Result<bool, String> {
+    let policy = QuotaPolicy::from_config(&site.config);
+    let user = match target.owner().map(|owner| site.user(owner)) {
+        Some(user) if policy.enforce && !arguments.beyond_quota => user?,
+        _ => return Ok(true),
+    };
+    let Some(user) = user else { return Ok(false) };
+    let uid = user.uid.as_deref().unwrap_or_default();
+    store.ensure_user_in(uid, user.partition.as_deref()).map_err(|why| why.to_string())?;
+    let limits = policy.limits(user.quota_bytes, user.quota_messages);
+    match store.mail_comes(uid, limits, size, policy.grace).map_err(|why| why.to_string())? {
+        Admission::Full(_) => Err(StoreError::OverQuota.to_string()),
+        Admission::InGrace => Ok(true),
+        Admission::Fits(_) => Ok(false),
+    }
 }
 
 fn targets(arguments: &Arguments) -> Result<Vec<MailboxName>, String> {
@@ -165,6 +197,7 @@ fn deliver(
     store: &Store,
     target: &MailboxName,
     create: bool,
+    beyond: bool,
     return_path: Option<&str>,
     spool: &mut std::fs::File,
     message: NewMessage,
@@ -175,6 +208,9 @@ fn deliver(
     }
     let mailbox = store.open_mailbox(target)?;
     let mut incoming = mailbox.begin_append()?;
+    if beyond {
+        incoming = incoming.beyond_quota();
+    }
     incoming.write_all(return_path.unwrap_or("").as_bytes())?;
     spool.rewind()?;
     std::io::copy(spool, &mut incoming)?;

@@ -22,6 +22,7 @@ fn commands() -> Vec<clap::Command> {
         crate::mboxutil::command(),
         crate::msg_queue::command(),
         crate::processq::command(),
+        crate::quotacheck::command(),
         crate::reconstruct::command(),
         crate::sendmail::command(),
         crate::setconf::command(),

@@ -14,6 +14,7 @@ pub mod mailq;
 pub mod mboxutil;
 pub mod msg_queue;
 pub mod processq;
+pub mod quotacheck;
 pub mod reconstruct;
 mod selection;
 pub mod sendmail;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser};
 use message_store::{Listed, MailboxName, Store};
 
+use crate::quotacheck;
 use crate::site::{Site, broken, run_tool};
 
 /// Names of one page of the list.
@@ -14,7 +15,7 @@ const PAGE: usize = 1000;
 
 #[derive(Parser)]
 #[command(name = "mboxutil", version, about = "Lists, makes, deletes and renames mailboxes")]
-#[command(group = clap::ArgGroup::new("job").required(true).args(["list", "create", "delete", "rename"]))]
+#[command(group = clap::ArgGroup::new("job").required(true).args(["list", "create", "delete", "rename", "usage"]))]
 struct Arguments {
     /// The instance; else CONFIGROOT names its config folder
     #[arg(long)]
@@ -40,6 +41,9 @@ struct Arguments {
     /// Rename a mailbox and all below it
     #[arg(short, num_args = 2, value_names = ["OLD", "NEW"])]
     rename: Vec<String>,
+    /// Show the quota and what is used of it, of one user or of all: KB allowed and used, percent, messages and their quota
+    #[arg(short, num_args = 0..=1, default_missing_value = "", value_name = "USER")]
+    usage: Option<String>,
     /// With -c and -r: also where no user can see it
     #[arg(long)]
     force: bool,
@@ -101,6 +105,9 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
         let (old, new) = (name(old)?, new_name(&site, new, arguments.force)?);
         return store.rename(&old, &new).map_err(|why| format!("{old}: {why}"));
     }
+    if let Some(uid) = &arguments.usage {
+        return usage(&store, uid, out);
+    }
     match (&arguments.delete, &arguments.pattern) {
         (Some(mailbox), None) if !mailbox.is_empty() => {
             let mailbox = name(mailbox)?;
@@ -127,6 +134,24 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
             }
             each(&store, pattern.as_deref(), |listed| show(&store, &arguments, listed, out))
         }
+    }
+}
+
+fn usage(store: &Store, uid: &str, out: &mut dyn Write) -> Result<(), String> {
+    if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        writeln!(out, "{}", quotacheck::HEAD).map_err(broken)?;
+    }
+    let mut one = |uid: &str| {
+        let quota = store.quota(uid).map_err(|why| format!("{}: {why}", base::escape(uid)))?;
+        quotacheck::show(uid, &quota, out)
+    };
+    if uid.is_empty() {
+        return quotacheck::each_user(store, one);
+    }
+    let inbox = MailboxName::inbox(uid).map_err(|why| format!("{}: {why}", base::escape(uid)))?;
+    match store.exists(&inbox).map_err(|why| why.to_string())? {
+        true => one(uid),
+        false => Err(format!("{}: there is no {inbox}", base::escape(uid))),
     }
 }
 

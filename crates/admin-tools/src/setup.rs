@@ -130,6 +130,7 @@ fn parameters(arguments: &Arguments) -> Result<String, String> {
     own("service.pop.enablesslport", yes_no(arguments.pops_port != 0));
     own("service.pop.sslport", arguments.pops_port.to_string());
     own("store.admins", arguments.admin.clone());
+    own("store.quotaenforcement", "yes".to_owned());
     let mut text = String::from(
         "# Parameters of this instance. configutil changes them and knows what each one does:\n# configutil explain NAME\n",
     );

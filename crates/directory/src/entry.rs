@@ -54,7 +54,10 @@ pub struct Entry {
     pub disallowed: Vec<Service>,
     /// `mailUserStatus` is active or not there.
     pub active: bool,
+    /// `mailQuota`, as it is written.
     pub quota_bytes: Option<i64>,
+    /// `mailMsgQuota`, or `nsmsgNumMsgQuota` of NMS 4.
+    pub quota_messages: Option<i64>,
     /// `mailMessageStore`: the partition of the INBOX.
     pub partition: Option<String>,
     /// Of a group: the addresses of its members, those named by dn included.
@@ -69,6 +72,7 @@ impl Entry {
     pub fn from_attributes(dn: &str, attributes: BTreeMap<String, Vec<String>>) -> Option<Entry> {
         let first = |name: &str| attributes.get(name).and_then(|values| values.first()).cloned();
         let all = |name: &str| attributes.get(name).cloned().unwrap_or_default();
+        let number = |name: &str| first(name).and_then(|value| value.trim().parse().ok());
         let classes: Vec<String> =
             all("objectclass").iter().map(|class| class.to_ascii_lowercase()).collect();
         let is = |class: &str| classes.iter().any(|have| have == class);
@@ -107,7 +111,8 @@ impl Entry {
                 .filter_map(Service::named)
                 .collect(),
             active: status("mailuserstatus") && status("inetuserstatus"),
-            quota_bytes: first("mailquota").and_then(|quota| quota.trim().parse().ok()),
+            quota_bytes: number("mailquota"),
+            quota_messages: number("mailmsgquota").or_else(|| number("nsmsgnummsgquota")),
             partition: first("mailmessagestore").filter(|name| !name.is_empty()),
             members,
             language: first("preferredlanguage"),

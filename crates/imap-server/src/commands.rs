@@ -16,6 +16,7 @@ pub mod login;
 pub mod lsub;
 pub mod namespace;
 pub mod proxyauth;
+pub mod quota;
 pub mod rename;
 pub mod search;
 pub mod select;
@@ -183,8 +184,8 @@ pub fn run(
             let user = user(state)?;
             proxyauth::run(server, state, &user, &name, io)
         }
-        Command::Select(mailbox) => select::run(store, state, &mailbox, false, &mut io.output),
-        Command::Examine(mailbox) => select::run(store, state, &mailbox, true, &mut io.output),
+        Command::Select(mailbox) => select::run(server, state, &mailbox, false, &mut io.output),
+        Command::Examine(mailbox) => select::run(server, state, &mailbox, true, &mut io.output),
         Command::Create(asked) => {
             let code = create::run(store, user(state)?.who(), &asked)?;
             Ok(Outcome::Done(Done { code, ..Done::new("CREATE completed").with(News::all()) }))
@@ -244,6 +245,19 @@ pub fn run(
         Command::Namespace => {
             namespace::run(user(state)?.who(), &mut io.output);
             done_with_news("NAMESPACE completed")
+        }
+        Command::GetQuota(root) => {
+            quota::get(store, user(state)?.who(), &root, &mut io.output)?;
+            done_with_news("GETQUOTA completed")
+        }
+        Command::GetQuotaRoot(mailbox) => {
+            quota::get_root(store, user(state)?.who(), names::named(&mailbox)?, &mut io.output)?;
+            done_with_news("GETQUOTAROOT completed")
+        }
+        Command::SetQuota(asked) => {
+            let user = user(state)?;
+            quota::set(server, &user, &asked, &mut io.output)?;
+            done_with_news("SETQUOTA completed")
         }
         Command::Idle => {
             user(state)?;

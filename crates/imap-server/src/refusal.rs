@@ -26,6 +26,7 @@ pub enum Refusal {
     TooManyLogIns,
     TooManyGuesses,
     NoSuchMailbox,
+    NoSuchRoot,
     /// The name, or the place, cannot be used.
     Cannot(&'static str),
     NoPermission,
@@ -74,6 +75,7 @@ impl Refusal {
             }
             Refusal::TooManyGuesses => ("NO", "UNAVAILABLE", "Too many wrong passwords; try again later"),
             Refusal::NoSuchMailbox => ("NO", "NONEXISTENT", "No such mailbox"),
+            Refusal::NoSuchRoot => ("NO", "NONEXISTENT", "No such quota root"),
             Refusal::Cannot(text) => ("NO", "CANNOT", *text),
             Refusal::NoPermission => ("NO", "NOPERM", "Not permitted"),
             Refusal::ReadOnly => ("NO", "READ-ONLY", "The mailbox is selected read-only"),
@@ -103,7 +105,7 @@ fn of_store(error: &StoreError) -> (&'static str, &'static str, &'static str) {
         StoreError::AlreadyExists => ("NO", "ALREADYEXISTS", "The mailbox exists already"),
         StoreError::CannotCreate(reason) => ("NO", "CANNOT", reason),
         StoreError::TooBig(limit) => ("NO", "LIMIT", limit),
-        StoreError::OverQuota => ("NO", "OVERQUOTA", "Over quota"),
+        StoreError::OverQuota => ("NO", "OVERQUOTA", "Quota exceeded"),
         StoreError::InUse => ("NO", "INUSE", "The mailbox is busy; try again"),
         StoreError::NoSpace => ("NO", "UNAVAILABLE", "No space left"),
         StoreError::NotReady(_) => ("NO", "UNAVAILABLE", "The store is not ready; try again later"),

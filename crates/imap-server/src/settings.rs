@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::access::{Rules, Service};
 use connection::TlsState;
+use message_store::QuotaPolicy;
 use server_config::Config;
 use server_config::parameters::{local, service_imap, store};
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub plaintext_min_cipher: Option<i64>,
     /// `service.imap.appendlimit`: bytes of one APPENDed message.
     pub append_bytes_max: u64,
+    /// Quotas: default limits, and when to warn.
+    pub quota: QuotaPolicy,
     /// `store.admins`: uids.
     pub admins: Vec<String>,
     /// Which clients are let in.
@@ -44,6 +47,7 @@ impl Settings {
             idle_timeout: config.get(&service_imap::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
+            quota: QuotaPolicy::from_config(config),
             admins: config.get(&store::ADMINS),
             clients: server_config::access::rules(
                 config,

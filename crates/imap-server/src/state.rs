@@ -41,6 +41,7 @@ pub struct Enabled(Arc<AtomicU8>);
 impl Enabled {
     const CONDSTORE: u8 = 1;
     const QRESYNC: u8 = 2;
+    const WARNED: u8 = 4;
 
     /// Whether changes of flags are told with their modification sequences.
     pub fn condstore(&self) -> bool {
@@ -50,6 +51,15 @@ impl Enabled {
     /// Whether expunges are told as VANISHED.
     pub fn qresync(&self) -> bool {
         self.0.load(Ordering::Relaxed) & Self::QRESYNC != 0
+    }
+
+    /// Whether the user was told in this session that the quota is nearly used up.
+    pub fn is_warned(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::WARNED != 0
+    }
+
+    pub fn set_warned(&self) {
+        self.0.fetch_or(Self::WARNED, Ordering::Relaxed);
     }
 
     /// Turns CONDSTORE on; whether it was off.

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod id;
 pub mod list;
 pub mod login;
+pub mod quota;
 pub mod returned;
 pub mod search;
 pub mod select;
@@ -47,6 +48,12 @@ pub enum Command {
     Lsub(list::List),
     Status(status::Status),
     Namespace,
+    /// RFC 9208 §4.1.1; the quota root.
+    GetQuota(String),
+    /// RFC 9208 §4.1.2
+    GetQuotaRoot(Mailbox),
+    /// RFC 9208 §4.1.3
+    SetQuota(quota::SetQuota),
     Idle,
     Check,
     Close,
@@ -139,6 +146,9 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"LSUB" => Command::Lsub(list::plain(cursor)?),
         b"STATUS" => Command::Status(status::arguments(cursor)?),
         b"NAMESPACE" => Command::Namespace,
+        b"GETQUOTA" => Command::GetQuota(quota::root(cursor)?),
+        b"GETQUOTAROOT" => Command::GetQuotaRoot(one_mailbox(cursor)?),
+        b"SETQUOTA" => Command::SetQuota(quota::set(cursor)?),
         b"IDLE" => Command::Idle,
         b"CHECK" => Command::Check,
         b"CLOSE" => Command::Close,

@@ -14,10 +14,11 @@ use crate::layout::{INCOMING_PREFIX, message_path};
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
 use crate::prepared::Prepared;
+use crate::quota::Room;
 use crate::record::{Cold, Record};
 use crate::shared::hash;
 use crate::writer::Change;
-use crate::{Flags, Result, StoreError};
+use crate::{Flags, Limits, Result, StoreError};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -54,6 +55,7 @@ impl DeliveryId<'_> {
 }
 
 /// A message of the queue.
+#[derive(Clone, Copy)]
 pub struct LinkedMessage<'a> {
     /// The file to link; on another file system, or with too many links, it is copied.
     pub path: &'a Path,
@@ -62,6 +64,8 @@ pub struct LinkedMessage<'a> {
     pub internal_date_ns: i64,
     pub delivery: DeliveryId<'a>,
     pub prepared: &'a Prepared,
+    /// What it has to fit into, together with what the owner of the mailbox has already.
+    pub limits: Limits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,7 @@ pub struct Incoming {
     pub(crate) file: File,
     buffer: Vec<u8>,
     written: u64,
+    is_beyond_quota: bool,
 }
 
 impl Mailbox {
@@ -93,7 +98,14 @@ impl Mailbox {
         // A file of this name is of a process that was killed: its number came round again.
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        Ok(Incoming { mailbox: Arc::clone(self), path, file, buffer: Vec::new(), written: 0 })
+        Ok(Incoming {
+            mailbox: Arc::clone(self),
+            path,
+            file,
+            buffer: Vec::new(),
+            written: 0,
+            is_beyond_quota: false,
+        })
     }
 
     /// Links a message of the queue into the mailbox, once: the same delivery again does nothing. The file is durable
@@ -104,6 +116,7 @@ impl Mailbox {
     pub fn deliver(&self, message: LinkedMessage<'_>) -> Result<Delivered> {
         let delivery = message.delivery.hash();
         let mut change = self.write()?;
+        change.room = Room::Within(message.limits);
         let source = fs::metadata(message.path)?;
         if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns, &source) {
             return Ok(Delivered::AlreadyThere(uid));
@@ -262,6 +275,12 @@ impl Incoming {
         Ok(())
     }
 
+    /// The message comes in whether there is room for it in the quota or not.
+    pub fn beyond_quota(mut self) -> Incoming {
+        self.is_beyond_quota = true;
+        self
+    }
+
     /// The message is in the mailbox, durable, when this returns.
     ///
     /// # Errors
@@ -272,6 +291,9 @@ impl Incoming {
         sync_file(&self.file, self.mailbox.shared.settings.sync.message)?;
         let mailbox = Arc::clone(&self.mailbox);
         let mut change = mailbox.write()?;
+        if !self.is_beyond_quota {
+            change.enforce();
+        }
         let (keywords, operations) = change.keyword_bits(&message.keywords)?;
         let (uid, folder) = change.free_uid(None)?;
         let path = message_path(&mailbox.folder, uid);

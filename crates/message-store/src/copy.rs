@@ -48,6 +48,7 @@ impl Mailbox {
         }
         let names = self.keywords();
         let mut target = to.write()?;
+        target.enforce();
         let copies = target.place_copies(self, &names, &sources)?;
         target.commit_copies(&copies)?;
         Ok(copies.pairs)
@@ -72,6 +73,9 @@ impl Mailbox {
         let sources = chosen(uids, source.header.slots, &source)?;
         if sources.is_empty() {
             return Ok(Vec::new());
+        }
+        if !to.has_root_of(self) {
+            target.enforce(); // else what comes here goes there
         }
         let gone: UidSet = sources.iter().map(|(record, _)| record.uid).collect();
         let (_, expunges) = source.expunges(&gone, |_| true);

@@ -44,6 +44,7 @@ pub(crate) fn unmark(shared: &Shared, folder: &Path, name: &MailboxName, id: u12
     let _lock = OfdLock::acquire(&lock_file, 0, Mode::Exclusive, shared.settings.lock_timeout)?;
     if let Some((index, header)) = header(folder).filter(|(_, header)| header.id == id) {
         index.write_header(&Header { flags: header.flags & !MAILBOX_DELETED, ..header });
+        shared.count_in(folder, &crate::quota::hint_of(folder), id, crate::quota::usage_of(&header));
         sync_file(index.file(), shared.settings.sync.index)?;
         let text = format!("the deletion of {name} was interrupted; it is undone");
         shared.log.write(Severity::Warning, &text);

@@ -37,6 +37,7 @@ impl StoreSettings {
             list_sync: config.get(&store::DB_TXN_SYNC) != 1,
             lock_timeout: LOCK_TIMEOUT,
             wait: Wait::ForStored(STORED_TIMEOUT),
+            enforce_quota: config.get(&store::QUOTA_ENFORCEMENT),
         }
     }
 }

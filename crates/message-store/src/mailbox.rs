@@ -61,6 +61,8 @@ pub struct Mailbox {
     index: RwLock<Arc<Index>>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) segments: Segments,
+    /// Where the folder of the user was when the mailbox was last counted.
+    pub(crate) counted_in: Mutex<Option<PathBuf>>,
 }
 
 impl Mailbox {
@@ -75,6 +77,7 @@ impl Mailbox {
         if !anchor.metadata()?.is_dir() {
             return Err(StoreError::Damaged(format!("{} is no folder", folder.display())));
         }
+        let counted_in = Mutex::new(crate::usage::root_of(folder));
         let folder = PathBuf::from(format!("/proc/self/fd/{}", anchor.as_raw_fd()));
         let index = match Index::open(&folder.join(INDEX)) {
             Ok(index) if index.header_locked().1.is_some_and(|header| header.id == id) => index,
@@ -93,6 +96,7 @@ impl Mailbox {
             index: RwLock::new(Arc::new(index)),
             writer: Mutex::default(),
             segments: Segments::default(),
+            counted_in,
         });
         // What a killed process left is taken care of by whoever comes next.
         if mailbox.needs_recovery() {

@@ -53,6 +53,7 @@ impl Mailbox {
     /// None of them is in the mailbox then.
     pub fn append_all(&self, messages: &[(Complete, NewMessage)]) -> Result<Vec<Appended>> {
         let mut change = self.write()?;
+        change.enforce();
         let mut wanted: Vec<String> = Vec::new();
         for keyword in messages.iter().flat_map(|(_, message)| &message.keywords) {
             if !wanted.iter().any(|one| one.eq_ignore_ascii_case(keyword)) {

@@ -38,6 +38,11 @@ impl Prepared {
         Ok(Prepared::of_bytes(&FileMap::open(file)?))
     }
 
+    /// Bytes of the message.
+    pub fn size(&self) -> u64 {
+        u64::from(self.size)
+    }
+
     /// Of a message in memory, less than 4 GiB.
     pub fn of_bytes(message: &[u8]) -> Prepared {
         let structure = mail_format::scan(message);

@@ -22,6 +22,7 @@ use crate::layout::{BLOCK_SLOTS, INDEX, LOG, index_bytes, message_folder};
 use crate::log::{self, LOG_HEADER_BYTES, LogHeader, Operation};
 use crate::mailbox::{Mailbox, open_lock_file};
 use crate::prepared::Prepared;
+use crate::quota::{hint_of, usage_of};
 use crate::record::{Cold, Record};
 use crate::shared::Shared;
 use crate::writer::{install_index, write_log};
@@ -250,6 +251,8 @@ fn install(
     sync_file(index.file(), level)?;
     let log_header =
         LogHeader { id: header.id, uid_validity: header.uid_validity, generation: header.log_generation };
+    // Counted before: who is killed here leaves an index that is mended and counted once more.
+    shared.count_in(folder, &hint_of(folder), header.id, usage_of(&header));
     // The index first: with it, an old log is known to be told already; the other way the old log's changes would be lost.
     install_index(folder, &new_path, level)?;
     write_log(folder, &log_header, &first, level)?;

@@ -91,6 +91,7 @@ impl Store {
         if let Some(usual) = usual.filter(|usual| usual != folder && !usual.exists()) {
             fs::rename(folder, usual)?; // the guide's spelling becomes ours
         }
+        self.distrust_usage(name);
         let identity = Mailbox::read_identity(folder);
         let id = identity.map_or_else(random_id, |(id, _)| Ok(id))?;
         let uid_validity = identity.map(|(_, validity)| validity).filter(|validity| *validity != 0);
@@ -120,6 +121,7 @@ impl Store {
                 let _lock = self.lock_trees(&[&listed.name])?;
                 let now = self.find(&listed.name)?;
                 if now.is_some_and(|entry| entry.id == listed.id) && !self.has_folder(listed) {
+                    self.distrust_usage(&listed.name);
                     self.shared.list.remove(&listed.name).map_err(told)?;
                     tell(&Difference::Removed(listed.name.clone()));
                     count += 1;

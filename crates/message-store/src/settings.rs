@@ -33,6 +33,8 @@ pub struct StoreSettings {
     /// How long a change waits for another process.
     pub lock_timeout: Duration,
     pub wait: Wait,
+    /// `store.quotaenforcement`: what clients add must fit into their quota.
+    pub enforce_quota: bool,
 }
 
 impl StoreSettings {
@@ -48,6 +50,7 @@ impl StoreSettings {
             list_sync: true,
             lock_timeout: Duration::from_secs(5),
             wait: Wait::No,
+            enforce_quota: true,
         }
     }
 }

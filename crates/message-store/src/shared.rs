@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mailbox_list::MailboxList;
 
 use crate::ring::Ring;
+use crate::usage::Usages;
 use crate::{StoreLog, StoreSettings};
 
 pub(crate) struct Shared {
@@ -12,6 +13,7 @@ pub(crate) struct Shared {
     pub log: StoreLog,
     pub list: Arc<MailboxList>,
     pub ring: Ring,
+    pub usages: Usages,
     /// Tells one start of the system from another; 0 when the system does not say.
     pub system: u64,
 }

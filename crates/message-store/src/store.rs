@@ -18,6 +18,7 @@ use crate::mailbox::{Mailbox, open_lock_file};
 use crate::rebuild::Reconstructed;
 use crate::ring::Ring;
 use crate::shared::{Shared, system_number};
+use crate::usage::Usages;
 use crate::watch::{Watch, Watchers};
 use crate::{Result, StoreError, StoreLog, StoreSettings, folders, ready, subscriptions};
 
@@ -77,7 +78,8 @@ impl Store {
         if !ready::is_set(&settings.run_folder) {
             begin_epoch(&ring)?; // stored does not run, so nobody has looked after the store since it did
         }
-        let shared = Shared { settings, log, list, ring, system: system_number() };
+        let usages = Usages::default();
+        let shared = Shared { settings, log, list, ring, usages, system: system_number() };
         Ok(Store { shared: Arc::new(shared), watchers: Arc::default(), open: Arc::default() })
     }
 
@@ -204,6 +206,7 @@ impl Store {
     /// # Errors
     /// `NotFound` when the list does not have it (S167).
     pub fn reconstruct(&self, name: &MailboxName) -> Result<Reconstructed> {
+        self.distrust_usage(name);
         self.open_mailbox(name)?.reconstruct()
     }
 

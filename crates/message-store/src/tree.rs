@@ -69,6 +69,9 @@ impl Store {
         make_folder(&folder, self.shared.settings.sync.index)?;
         // A folder that somebody put there is taken as it is (S183, S184).
         let identity = Mailbox::read_identity(&folder);
+        if identity.is_some() {
+            self.distrust_usage(name);
+        }
         let id = identity.map_or_else(random_id, |(id, _)| Ok(id))?;
         let uid_validity = identity.map(|(_, validity)| validity).filter(|validity| *validity != 0);
         let entry = self
@@ -112,6 +115,7 @@ impl Store {
             doomed.extend(below.into_iter().map(|listed| (listed.name, listed.partition, listed.id)));
         }
         self.mark_all(&doomed)?;
+        self.release_usage(name.owner(), doomed.iter().map(|(_, _, id)| *id));
         let mut trash = Vec::new();
         let cleared = if name.is_inbox() {
             self.shared.list.remove_tree(name).map_err(told)?;
@@ -146,7 +150,7 @@ impl Store {
         Ok(())
     }
 
-    fn all_below(&self, name: &MailboxName) -> Result<Vec<Listed>> {
+    pub(crate) fn all_below(&self, name: &MailboxName) -> Result<Vec<Listed>> {
         let prefix = match name.owner().filter(|_| name.is_inbox()) {
             Some(owner) => format!("user/{owner}/"),
             None => format!("{name}/"),
@@ -204,6 +208,7 @@ impl Store {
             }
             return Err(error);
         }
+        self.move_usage(from, to)?;
         pending.end()?;
         self.rename_open(from, to, entry.id, &affected);
         Ok(())
@@ -297,6 +302,9 @@ impl Store {
                 }
                 fs::rename(&old, &new)?;
             }
+        }
+        if is_renamed {
+            self.move_usage(from, to)?;
         }
         let what = if is_renamed { "done" } else { "undone" };
         let text = format!("the rename of {from} to {to} was interrupted; it is {what}");

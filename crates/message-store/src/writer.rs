@@ -16,7 +16,9 @@ use crate::index::Index;
 use crate::layout::{INDEX, KEYWORD_NAME_MAX, KEYWORDS_MAX, LOG, message_folder};
 use crate::log::{self, CHECKPOINT_BYTES, LOG_HEADER_BYTES, LogHeader, Operation};
 use crate::mailbox::{Mailbox, open_lock_file};
+use crate::quota::{Room, usage_of};
 use crate::record::{Cold, Record};
+use crate::usage::UsageFile;
 use crate::{Flags, Result, Severity, StoreError};
 
 /// Byte of the lock file that who changes the mailbox holds.
@@ -43,6 +45,9 @@ pub struct Change<'m> {
     boot: u64,
     writer: MutexGuard<'m, Writer>,
     _lock: OfdLock,
+    /// Where the mailbox is counted; nothing for a shared one.
+    pub usage: Option<Arc<UsageFile>>,
+    pub room: Room,
 }
 
 impl Mailbox {
@@ -66,8 +71,11 @@ impl Mailbox {
         let lock = OfdLock::acquire(&lock_file, CHANGE_BYTE, Mode::Exclusive, self.lock_timeout())?;
         let (index, finished, header) = self.index_locked()?;
         let boot = self.shared.boot();
-        let mut change = Change { mailbox: self, index, header, next_slot: None, boot, writer, _lock: lock };
+        let (next_slot, usage, room) = (None, None, Room::default());
+        let mut change =
+            Change { mailbox: self, index, header, next_slot, boot, writer, _lock: lock, usage, room };
         change.recover(finished)?;
+        change.count_in();
         Ok(change)
     }
 
@@ -136,7 +144,7 @@ impl Change<'_> {
         }
         self.header.boot = self.boot;
         self.count_anew();
-        self.index.write_header(&self.header);
+        self.finish_header();
         self.tell_recovered(new);
         Ok(())
     }
@@ -261,7 +269,7 @@ impl Change<'_> {
     /// Puts an empty log of the next generation in place, the index being synced first.
     pub fn new_log(&mut self) -> Result<()> {
         let level = self.mailbox.shared.settings.sync.index;
-        self.index.write_header(&self.header);
+        self.finish_header();
         sync_file(self.index.file(), level)?;
         let generation = self.header.log_generation.wrapping_add(1);
         let log_header =
@@ -415,6 +423,7 @@ impl Change<'_> {
     /// Nothing has happened then; but after a failed sync it is not known whether ([`Change::is_in_doubt`]), and the mailbox
     /// takes no changes from this process any more.
     pub fn commit(&mut self, operations: &[Operation], new_names: &BTreeSet<String>) -> Result<()> {
+        self.check_room(operations)?;
         self.make_room_for(operations)?;
         let start = self.header.log_applied;
         let bytes = log::encode(operations);
@@ -437,7 +446,7 @@ impl Change<'_> {
         self.apply(operations, false);
         self.header.log_applied = start + bytes.len() as u64;
         self.header.boot = self.boot;
-        self.index.write_header(&self.header);
+        self.finish_header();
         if self.header.log_applied >= CHECKPOINT_BYTES {
             if let Err(error) = self.new_log() {
                 let text = format!("{}: checkpoint: {error}", self.mailbox.name());
@@ -514,6 +523,20 @@ impl Change<'_> {
             self.header.cache_segment += 1;
         }
         self.header.cache_segment
+    }
+
+    /// What the mailbox holds now, for the quota of its owner.
+    fn count_in(&mut self) {
+        let mailbox = self.mailbox;
+        let usage = usage_of(&self.header);
+        self.usage = mailbox.shared.count_in(&mailbox.folder, &mailbox.counted_in, mailbox.id, usage);
+    }
+
+    /// Writes the header. The quota is told before the header is whole: who is killed between leaves it to be done again.
+    fn finish_header(&mut self) {
+        self.index.begin_write();
+        self.count_in();
+        self.index.write_header(&self.header);
     }
 
     /// Changes the header only, in the map: what may be lost.

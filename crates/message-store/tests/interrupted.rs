@@ -178,6 +178,7 @@ fn a_delivery_whose_file_is_gone_is_done_again_and_one_that_was_removed_is_not()
             internal_date_ns: base::clock::unix_nanos(),
             delivery: DeliveryId { queue_id: "Q 1", recipient: "joe" },
             prepared: &prepared,
+            limits: message_store::Limits::default(),
         };
         mailbox.deliver(message).unwrap()
     };

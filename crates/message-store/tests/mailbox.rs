@@ -399,6 +399,7 @@ fn a_delivery_happens_once_whatever_is_interrupted() {
                 internal_date_ns: arrived,
                 delivery: DeliveryId { queue_id, recipient: "joe" },
                 prepared: &prepared,
+                limits: message_store::Limits::default(),
             })
             .unwrap()
     };
@@ -591,6 +592,7 @@ fn an_interrupted_delivery_is_there_once_after_any_rebuild() {
                     internal_date_ns: arrived,
                     delivery: DeliveryId { queue_id: "Q", recipient: "joe" },
                     prepared: &prepared,
+                    limits: message_store::Limits::default(),
                 })
                 .unwrap()
         };

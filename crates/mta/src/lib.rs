@@ -21,6 +21,7 @@ pub mod mbox;
 pub mod mta;
 pub mod outbound;
 pub mod pool;
+pub mod quota;
 pub mod reports;
 pub mod settings;
 pub mod signing;

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use directory::LocalDomains;
+use message_store::QuotaPolicy;
 use server_config::Config;
-use server_config::parameters::{local, service_smtp, service_smtp_modules};
+use server_config::parameters::{service_smtp, service_smtp_modules};
 
 use base::pattern::{Pattern, Table};
 
 use crate::ages::Ages;
 use crate::local_settings::LocalSettings;
+use crate::quota::Notices;
 
 /// How one stage runs.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +97,9 @@ pub struct Settings {
     pub remote: Remote,
     pub hops_exceeded: Actions,
     pub quota_exceeded: Actions,
+    /// Who may have how much, and what happens beyond.
+    pub quota: QuotaPolicy,
+    pub quota_notices: Notices,
     pub unknown_account: Actions,
     /// Whether what this host writes itself is signed.
     pub signs: bool,
@@ -105,7 +110,8 @@ pub struct Settings {
 impl Settings {
     pub fn from_config(config: &Config) -> Settings {
         let stage = |threads: i64, log: bool| Stage { threads: usize::try_from(threads).unwrap_or(1), log };
-        let host = config.get(&local::HOST_NAME);
+        let host = config.get(&server_config::parameters::local::HOST_NAME);
+        let local = LocalSettings::from_config(config);
         Settings {
             host_name: if host.is_empty() { "localhost".into() } else { host },
             domains: LocalDomains::from_config(config),
@@ -138,7 +144,9 @@ impl Settings {
             hops_exceeded: Actions(config.get(&service_smtp::HOPCOUNTEXCEED_ACTIONS)),
             quota_exceeded: Actions(config.get(&service_smtp::QUOTAEXCEED_ACTIONS)),
             signs: config.get(&service_smtp::DKIM_SIGN),
-            local: LocalSettings::from_config(config),
+            quota: QuotaPolicy::from_config(config),
+            quota_notices: Notices::from_config(config, &local.languages.site),
+            local,
             unknown_account: Actions(config.get(&service_smtp::UNKNOWNACCTS_ACTIONS)),
             smtp_deliver: stage(
                 config.get(&service_smtp::SMTP_DELIVER_MIN_RUN_COUNT),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use connection::{Io, Session as ConnectionSession};
-use directory::LogIns;
+use directory::{Entry, LogIns};
 use dispatcher::Service;
 use mail_queue::Queue;
 use server_log::Log;
@@ -16,6 +16,9 @@ use crate::session::Session;
 /// Gives new settings after SIGHUP, or nothing when they are broken.
 pub type Reread = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 
+/// Whether mail of this size for this account would be taken by its mailbox.
+pub type HasRoom = Box<dyn Fn(&Entry, u64) -> bool + Send + Sync>;
+
 /// What every session has access to.
 pub struct Desk {
     pub queue: Queue,
@@ -24,6 +27,7 @@ pub struct Desk {
     /// Mail that ETRN asks for.
     pub turns: Turns,
     pub inspection: InspectionLine,
+    pub has_room: HasRoom,
     pub log: Log,
 }
 
@@ -36,17 +40,20 @@ pub struct Accept {
 
 impl Accept {
     /// `flush` tries what waits for a domain.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         settings: Settings,
         queue: Queue,
         log_ins: LogIns,
         clients: dns::Clients,
         flush: Flush,
+        has_room: HasRoom,
         log: Log,
         reread: Reread,
     ) -> Accept {
         let inspection = InspectionLine::new(log.clone());
-        let desk = Arc::new(Desk { queue, log_ins, clients, turns: Turns::new(flush), inspection, log });
+        let desk =
+            Arc::new(Desk { queue, log_ins, clients, turns: Turns::new(flush), has_room, inspection, log });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }

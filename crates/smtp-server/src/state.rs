@@ -25,6 +25,8 @@ pub struct Transaction {
     /// What was looked up for the recipients, for the stages behind (S56).
     pub found: Vec<(String, Found)>,
     pub envid: Option<String>,
+    /// What the client said the message will have (RFC 1870 §6).
+    pub size: u64,
     pub ret: Option<Ret>,
     /// Not to be sent before (RFC 4865).
     pub hold: Option<Hold>,

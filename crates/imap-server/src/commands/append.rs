@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use base::clock;
-use message_store::{Complete, Incoming, Mailbox, NewMessage, Store, StoreError};
+use message_store::{Complete, Incoming, Mailbox, NewMessage, Quota, Store, StoreError, Usage};
 
 use crate::answer;
 use crate::flags;
@@ -21,6 +21,8 @@ const MESSAGES_MAX: usize = 100;
 pub struct Append {
     mailbox: Arc<Mailbox>,
     size_max: u64,
+    /// What the owner of the mailbox has, with the messages that were announced.
+    room: Quota,
     /// Messages before the present one.
     complete: Vec<(Complete, NewMessage)>,
     incoming: Incoming,
@@ -42,9 +44,10 @@ impl Append {
             Err(StoreError::NotFound) => return Err(Refusal::TryCreate),
             other => other?,
         };
-        let message = check(asked.message, size_max)?;
+        let mut room = store.room_in(&name)?;
+        let message = check(asked.message, size_max, &mut room)?;
         let incoming = mailbox.begin_append()?;
-        Ok(Append { mailbox, size_max, complete: Vec::new(), incoming, message, refusal: None })
+        Ok(Append { mailbox, size_max, room, complete: Vec::new(), incoming, message, refusal: None })
     }
 
     /// Another message of the same command is announced behind the one that was received.
@@ -52,13 +55,13 @@ impl Append {
     /// # Errors
     /// The command is over; nothing was stored.
     pub fn next(self, line: &[u8]) -> Result<Append, Refusal> {
-        let Append { mailbox, size_max, mut complete, incoming, message, refusal } = self;
+        let Append { mailbox, size_max, mut room, mut complete, incoming, message, refusal } = self;
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let asked = imap_wire::command::append::next(line)?;
         let is_empty = asked.literal.size == Some(0);
-        let next = check(asked, size_max)?;
+        let next = check(asked, size_max, &mut room)?;
         if is_empty {
             return Err(Refusal::Cannot("An empty message ends the command; nothing was stored"));
         }
@@ -67,7 +70,7 @@ impl Append {
         }
         complete.push((incoming.complete()?, message));
         let incoming = mailbox.begin_append()?;
-        Ok(Append { mailbox, size_max, complete, incoming, message: next, refusal: None })
+        Ok(Append { mailbox, size_max, room, complete, incoming, message: next, refusal: None })
     }
 
     /// Takes a piece of the message.
@@ -101,14 +104,22 @@ impl Append {
 }
 
 /// What the message is stored with, if it can be.
-fn check(asked: imap_wire::command::append::Message, size_max: u64) -> Result<NewMessage, Refusal> {
+fn check(
+    asked: imap_wire::command::append::Message,
+    size_max: u64,
+    room: &mut Quota,
+) -> Result<NewMessage, Refusal> {
     if asked.literal.binary {
         return Err(Refusal::UnknownCte); // RFC 3516 §4.4: BINARY is not offered
     }
     match asked.literal.size {
         None => return Err(Refusal::Syntax("Number of a literal out of range")),
         Some(size) if u64::from(size) > size_max => return Err(Refusal::MessageTooBig),
-        Some(_) => {}
+        Some(size) => room.usage = room.usage.plus(Usage::of_message(u64::from(size))),
+    }
+    // Known before the client sends it. Whether it fits is decided when it is stored.
+    if room.limits.exceeded_by(room.usage) {
+        return Err(Refusal::Store(StoreError::OverQuota));
     }
     if asked.flags.keywords.len() > answer::KEYWORDS_MAX {
         return Err(Refusal::Limit("A mailbox has at most 64 keywords"));

@@ -36,6 +36,7 @@ pub fn run(
         Err(StoreError::NotFound) => return Err(Refusal::TryCreate), // RFC 3501 §6.4.7
         other => other?,
     };
+    store.room_in(&name)?;
     let uids: UidSet = view.uids(&ranges);
     let pairs = match kind {
         _ if uids.is_empty() => Vec::new(),

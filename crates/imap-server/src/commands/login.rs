@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connection::{Io, Next};
 use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
-use directory::{Answer, Asked, BadLogIn, GoodLogIn, LogIn, LogInPutOff, Pending, Service, log_line};
+use directory::{Answer, Asked, BadLogIn, Entry, GoodLogIn, LogIn, LogInPutOff, Pending, Service, log_line};
 use imap_wire::command::login::Login;
 use sasl::Secret;
 use server_log::Category;
@@ -151,9 +151,19 @@ pub fn concluded(
         return Ok(enter(server, state, user, io));
     }
     server.store.ensure_user_in(&uid, entry.partition.as_deref())?;
+    first_limits(server, &uid, &entry)?;
     let line = GoodLogIn { peer, uid: &uid, encrypted: io.tls.is_active(), session };
     server.log.notice(Category::Account, format_args!("{line}"));
     Ok(enter(server, state, User { uid, is_admin, proxied_by: None, enabled: Enabled::default() }, io))
+}
+
+/// Who never got mail has no limits yet; from the first mail on it is mail that brings them (S113).
+pub fn first_limits(server: &Server, uid: &str, entry: &Entry) -> Result<(), Refusal> {
+    let limits = server.settings().quota.limits(entry.quota_bytes, entry.quota_messages);
+    if !limits.is_unlimited() {
+        server.store.first_limits(uid, limits)?;
+    }
+    Ok(())
 }
 
 fn enter(server: &Server, state: &mut State, user: User, io: &mut Io) -> Outcome {

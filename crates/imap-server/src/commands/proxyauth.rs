@@ -39,6 +39,7 @@ pub fn become_user(server: &Server, admin: &str, name: &str, io: &Io) -> Result<
     };
     let Some(uid) = entry.uid.clone() else { return Err(Refusal::Cannot("No such user")) };
     server.store.ensure_user_in(&uid, entry.partition.as_deref())?;
+    super::login::first_limits(server, &uid, &entry)?;
     let (number, peer) = (io.number, io.peer.ip());
     let (shown, by) = (base::escape(&uid), base::escape(admin));
     let text = format_args!("session {number} PROXYAUTH: user {shown} by {by} from {peer}");

@@ -9,13 +9,14 @@ use super::{Done, Outcome, Running, not_now};
 use crate::answer;
 use crate::names;
 use crate::refusal::Refusal;
+use crate::server::Server;
 use crate::state::{State, User};
 use crate::vanished;
 use crate::view::View;
 
 /// Selects a mailbox. One that was selected is not any more, whatever comes of it (RFC 3501 §6.3.1).
 pub fn run(
-    store: &Store,
+    server: &Server,
     state: &mut State,
     asked: &Select,
     read_only: bool,
@@ -38,7 +39,8 @@ pub fn run(
         user.enabled.enable_condstore();
     }
     let name = user.who().to_store(names::named(&asked.mailbox)?)?;
-    let view = open(store, &name, read_only, &user, out)?;
+    let view = open(&server.store, &name, read_only, &user, out)?;
+    super::quota::warn(server, &user, &name, out);
     let resync = match &asked.qresync {
         Some(resync) if resync.uid_validity == view.mailbox.uid_validity() => Some(missed(&view, resync)?),
         _ => None, // RFC 7162 §3.2.5.1: the client begins anew

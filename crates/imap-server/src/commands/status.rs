@@ -1,5 +1,5 @@
 //! STATUS: numbers of a mailbox that is not selected (RFC 3501 §6.3.10), with SIZE (RFC 8438),
-//! HIGHESTMODSEQ (RFC 7162), MAILBOXID (RFC 8474) and APPENDLIMIT (RFC 7889).
+//! HIGHESTMODSEQ (RFC 7162), MAILBOXID (RFC 8474), APPENDLIMIT (RFC 7889), DELETED and DELETED-STORAGE (RFC 9208).
 
 use connection::Output;
 use imap_wire::StatusItem as Item;
@@ -48,6 +48,8 @@ pub fn row(
             Item::Size => (b"SIZE ", status.size_bytes),
             Item::HighestModSeq => (b"HIGHESTMODSEQ ", status.highest_modseq),
             Item::AppendLimit => (b"APPENDLIMIT ", append_bytes_max),
+            Item::Deleted => (b"DELETED ", status.deleted.into()),
+            Item::DeletedStorage => (b"DELETED-STORAGE ", mailbox.deleted_bytes()?),
             Item::MailboxId => {
                 out.push(if index == 0 { b"" } else { b" " });
                 out.push(format!("MAILBOXID ({})", answer::mailbox_id(mailbox.id())).as_bytes());

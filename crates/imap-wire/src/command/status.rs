@@ -20,6 +20,10 @@ pub enum Item {
     MailboxId,
     /// RFC 7889
     AppendLimit,
+    /// RFC 9208 §4.1.4
+    Deleted,
+    /// RFC 9208 §4.1.4
+    DeletedStorage,
 }
 
 /// Numbers of a mailbox, each once, in the order asked for.
@@ -64,6 +68,8 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
         b"HIGHESTMODSEQ" => Item::HighestModSeq,
         b"MAILBOXID" => Item::MailboxId,
         b"APPENDLIMIT" => Item::AppendLimit,
+        b"DELETED" => Item::Deleted,
+        b"DELETED-STORAGE" => Item::DeletedStorage,
         _ => return start.error("an item like MESSAGES, UIDNEXT or UNSEEN"),
     })
 }
@@ -74,8 +80,9 @@ mod tests {
 
     #[test]
     fn items_are_read() {
-        let status = arguments(&mut Cursor::new(b" INBOX (messages SIZE MESSAGES)")).unwrap();
-        assert_eq!(status.items, [Item::Messages, Item::Size]);
+        let status =
+            arguments(&mut Cursor::new(b" INBOX (messages SIZE MESSAGES deleted-storage DELETED)")).unwrap();
+        assert_eq!(status.items, [Item::Messages, Item::Size, Item::DeletedStorage, Item::Deleted]);
         for bad in [&b" INBOX ()"[..], b" INBOX (FOO)", b" INBOX MESSAGES", b" INBOX (SIZE"] {
             assert!(arguments(&mut Cursor::new(bad)).is_err());
         }

@@ -160,7 +160,7 @@ mod tests {
         for (language, _) in BUILT_IN {
             let reports =
                 ["report", "success", "delayed"].map(|kind| [kind.into(), format!("{kind}-subject")]);
-            let others = ["vacation", "reply", "echo"].map(str::to_owned);
+            let others = ["vacation", "reply", "echo", "quota", "quota-subject"].map(str::to_owned);
             for section in reports.concat().iter().chain(&others) {
                 let text = built_in(language, section).unwrap_or_default();
                 assert!(text.chars().count() > 5, "{language} {section}");

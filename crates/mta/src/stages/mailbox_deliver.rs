@@ -2,11 +2,13 @@
 
 use std::fs::File;
 
+use directory::Entry as Account;
 use mail_queue::{Step, Success};
-use message_store::{Delivered, DeliveryId, Flags, LinkedMessage, MailboxName, Prepared, StoreError};
+use message_store::{Delivered, DeliveryId, Flags, Limits, LinkedMessage, MailboxName, Prepared, StoreError};
 use server_log::Category;
 
 use crate::mta::Desk;
+use crate::quota;
 use crate::work::{Route, Work};
 
 pub fn run(desk: &Desk, work: &mut Work) {
@@ -31,7 +33,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
             steps.push((place, failed("5.3.0", "the account has no uid".into())));
             continue;
         };
-        let delivered = deliver(desk, work, &prepared, uid, account.partition.as_deref(), folder.as_deref());
+        let delivered = deliver(desk, work, &prepared, uid, &account, folder.as_deref());
         let id = &work.entry.envelope.id;
         match delivered {
             Ok(outcome) => {
@@ -44,6 +46,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
                 }
                 steps.push((place, work.entry.envelope.succeeded(place, Success::Delivered, "")));
             }
+            Err(StoreError::OverQuota) => steps.push((place, failed("5.2.2", "User quota exceeded".into()))),
             // What cannot be created is a slip in the configuration, which somebody will mend.
             Err(why @ StoreError::TooBig(_)) => {
                 steps.push((place, failed("5.2.0", why.to_string())));
@@ -74,11 +77,11 @@ fn deliver(
     work: &Work,
     prepared: &Prepared,
     uid: &str,
-    partition: Option<&str>,
+    account: &Account,
     folder: Option<&str>,
 ) -> Result<Delivered, StoreError> {
     let envelope = &work.entry.envelope;
-    desk.store.ensure_user_in(uid, partition)?;
+    desk.store.ensure_user_in(uid, account.partition.as_deref())?;
     let inbox = MailboxName::inbox(uid)?;
     // user+folder goes to the folder where there is one; an accent may be typed in two ways (RFC 6532 §3.1).
     let mut name = inbox;
@@ -90,11 +93,13 @@ fn deliver(
         }
     }
     let key = envelope.delivery_key();
-    desk.store.open_mailbox(&name)?.deliver(LinkedMessage {
+    let message = LinkedMessage {
         path: &work.entry.message_path(),
         flags: Flags::NONE,
         internal_date_ns: envelope.arrived_ns,
         delivery: DeliveryId { queue_id: &key, recipient: uid },
         prepared,
-    })
+        limits: Limits::default(),
+    };
+    quota::deliver(desk, account, uid, &name, message)
 }

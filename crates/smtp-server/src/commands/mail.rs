@@ -24,6 +24,7 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
         envid: parameters.envid,
         ret: parameters.ret,
         smtputf8: parameters.smtputf8,
+        size: parameters.size.unwrap_or(0),
         ..Transaction::default()
     };
     session.state = State::InTransaction { client, transaction: Box::new(transaction) };

@@ -25,7 +25,8 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
         return replies::no_such_parameter();
     }
     let recipient = recipient.qualified(session.settings.domains.default_domain());
-    let found = match check(session, &recipient) {
+    let size = transaction.size;
+    let found = match check(session, &recipient, size) {
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
@@ -51,7 +52,7 @@ pub(crate) fn notify_words(notify: Notify) -> String {
 
 /// Who may be written to: everybody who is here, by anybody; everybody else, by who logged in or
 /// comes from a network that may (`relaynetworks`).
-fn check(session: &Session, recipient: &Address) -> Result<LookUps, Reply> {
+fn check(session: &Session, recipient: &Address, size: u64) -> Result<LookUps, Reply> {
     if !session.settings.domains.contains(&recipient.domain) {
         return match session.user {
             Some(_) => Ok(LookUps::new()),
@@ -64,6 +65,10 @@ fn check(session: &Session, recipient: &Address) -> Result<LookUps, Reply> {
     }
     let mut look_ups = LookUps::new();
     match find(session, recipient, &mut look_ups) {
+        // RFC 5321 §4.2.3: 552; RFC 3463 §3.3: X.2.2
+        Ok(Found::One(entry)) if !(session.desk.has_room)(&entry, size) => {
+            Err(Reply::new(552, (5, 2, 2), "User quota exceeded"))
+        }
         Ok(Found::One(_)) => Ok(look_ups),
         Ok(Found::Nobody) => Err(Reply::new(550, (5, 1, 1), "No such user here")),
         // The administrator's mistake, not the sender's.
