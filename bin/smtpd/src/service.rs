@@ -128,7 +128,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
 /// A filter (milter) has no address.
 fn accepting(config: &Config, site: &Site, signer: &Arc<Signer>) -> Result<Settings, String> {
     let settings = Settings::from_config(config).with_filters(config)?;
-    Ok(Settings { inspectors: inspectors(config, site, signer), ..settings })
+    Ok(Settings { inspectors: inspectors(config, site, &settings.host_name, signer), ..settings })
 }
 
 /// S54: without a postmaster nobody would hear of trouble; with two it is not clear who. An LDAP server that does not

@@ -264,6 +264,7 @@ choice!(
     "one of none, may, encrypt, dane, verify, secure",
     ["none", "may", "encrypt", "dane", "verify", "secure"]
 );
+choice!(DmarcAction, "one of off, report, reject, enforce", ["off", "report", "reject", "enforce"]);
 choice!(LogType, "one of file, syslog", ["file", "syslog"]);
 choice!(LogFormat, "one of text, json", ["text", "json"]);
 choice!(

@@ -28,6 +28,7 @@ use crate::replies;
 
 pub use amendment::{Amendment, Edit, Field, Verdict};
 use draft::Draft;
+pub(crate) use draft::fields;
 pub use line::{InspectionLine, Limits, Pending};
 
 /// What a site has done about its mail before it takes it.

@@ -17,6 +17,7 @@ pub mod session;
 pub mod settings;
 pub mod signing;
 pub mod state;
+pub mod verification;
 
 pub use accept::Accept;
 pub use listening::listening;

@@ -71,6 +71,8 @@ pub enum Edit {
     Replace { nth: usize, field: Field },
     /// The `nth` (from 1) field of this name goes.
     Remove { name: String, nth: usize },
+    /// The fields of these numbers (from 0, ascending) go.
+    RemoveFields(Vec<usize>),
 }
 
 impl Edit {
@@ -80,7 +82,7 @@ impl Edit {
             | Edit::Insert(_, field)
             | Edit::Append(field)
             | Edit::Replace { field, .. } => Some(field),
-            Edit::Remove { .. } => None,
+            Edit::Remove { .. } | Edit::RemoveFields(_) => None,
         }
     }
 }

@@ -190,8 +190,23 @@ fn edit(header: &mut Vec<u8>, on_top: &mut usize, edits: Vec<Edit>) {
                     replace(header, on_top, range, None);
                 }
             }
+            Edit::RemoveFields(numbers) => remove_fields(header, on_top, &numbers),
         }
     }
+}
+
+/// One pass, however many.
+fn remove_fields(header: &mut Vec<u8>, on_top: &mut usize, numbers: &[usize]) {
+    let mut left = Vec::with_capacity(header.len());
+    let mut top = *on_top;
+    for (number, field) in fields(header).into_iter().enumerate() {
+        if numbers.binary_search(&number).is_err() {
+            left.extend_from_slice(&header[field]);
+        } else if field.end <= *on_top {
+            top -= field.len();
+        }
+    }
+    (*header, *on_top) = (left, top);
 }
 
 fn replace(header: &mut Vec<u8>, on_top: &mut usize, range: Range<usize>, field: Option<&Field>) {
@@ -306,6 +321,20 @@ mod tests {
         {
             assert_eq!(amended(content, None, body()), format!("{start}{end}"), "{content:?}");
         }
+    }
+
+    #[test]
+    fn fields_go_by_number_too() {
+        let made = amended(
+            "A: 1\r\nB: 2\r\n\tb\r\nC: 3\r\n\r\nbody",
+            None,
+            edits(vec![
+                Edit::Prepend(field("T: 2")),
+                Edit::Prepend(field("T: 1")),
+                Edit::RemoveFields(vec![0, 3, 99]),
+            ]),
+        );
+        assert_eq!(made, "Return-Path: <a@b>\r\n|T: 2\r\nReceived: us\r\nA: 1\r\nC: 3\r\n\r\nbody");
     }
 
     #[test]

@@ -1,0 +1,392 @@
+//! Verification: whether a stranger's message comes from whom it says (SPF, DKIM, ARC, DMARC, the client's name), and what
+//! is done about it.
+//!
+//! What was found is written into one Authentication-Results field on top of the message (RFC 8601); fields of that kind
+//! which pretend to come from this host are taken away. Mail of who logged in, of `relaynetworks` and of the exempt networks
+//! is left as it is. All look-ups of a message have a time in common; what is not known then is a `temperror`, which is
+//! never held against the message.
+
+mod author;
+mod look_ups;
+mod results;
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use base::network::Network;
+use dkim::arc::{Chain, ChainResult};
+use dkim::{Checked, Outcome};
+use dmarc::{Evaluated, Policy, Proven};
+use dns::{DnsError, Resolver};
+use server_config::Config;
+use server_config::parameters::service_smtp;
+use server_log::{Category, Log};
+use smtp_wire::Reply;
+
+use crate::inspection::{Amendment, Edit, Field, Inspected, Inspector, Origin, Verdict};
+use look_ups::LookUps;
+use results::{FIELD_NAME, Results};
+
+/// How long one name server is waited for, and how many are asked how often: what a look-up may go beyond the time.
+const DNS_TIMEOUT_MAX: Duration = Duration::from_secs(3);
+const DNS_SERVERS_MAX: usize = 3;
+const DNS_TRIES_MAX: u32 = 2;
+/// Names of one client that are looked at.
+const NAMES_MAX: usize = 5;
+
+/// What is done about mail that fails DMARC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// It is not evaluated.
+    Off,
+    /// It is said in Authentication-Results.
+    Report,
+    /// And it is refused where the domain wants that.
+    Reject,
+    /// And it is held where the domain wants quarantine.
+    Full,
+}
+
+impl Enforcement {
+    fn named(word: &str) -> Enforcement {
+        match word {
+            "report" => Enforcement::Report,
+            "reject" => Enforcement::Reject,
+            "enforce" => Enforcement::Full,
+            _ => Enforcement::Off,
+        }
+    }
+}
+
+/// What an administrator decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub spf: bool,
+    pub dkim: bool,
+    pub arc: bool,
+    pub reverse_name: bool,
+    pub dmarc: Enforcement,
+    /// The name of this host in Authentication-Results (RFC 8601 §2.5).
+    pub authserv_id: String,
+    /// Clients whose mail is not verified.
+    pub exempt: Vec<Network>,
+    /// For all look-ups of a message.
+    pub timeout: Duration,
+    /// Whether a line is logged for each message.
+    pub log_messages: bool,
+}
+
+impl Settings {
+    pub fn from_config(config: &Config, host_name: &str) -> Settings {
+        let id = config.get(&service_smtp::AUTHSERV_ID);
+        Settings {
+            spf: config.get(&service_smtp::VERIFY_SPF),
+            dkim: config.get(&service_smtp::VERIFY_DKIM),
+            arc: config.get(&service_smtp::VERIFY_ARC),
+            reverse_name: config.get(&service_smtp::VERIFY_REVERSE_NAME),
+            dmarc: Enforcement::named(&config.get(&service_smtp::VERIFY_DMARC)),
+            authserv_id: if id.trim().is_empty() { host_name.to_owned() } else { id.trim().to_owned() },
+            exempt: config.get(&service_smtp::VERIFY_EXEMPT),
+            timeout: config.get(&service_smtp::VERIFY_TIMEOUT),
+            log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),
+        }
+    }
+
+    /// Whether there is anything to do.
+    pub fn is_on(&self) -> bool {
+        self.spf || self.dkim || self.arc || self.reverse_name || self.dmarc != Enforcement::Off
+    }
+}
+
+/// The inspector.
+pub struct Verification {
+    settings: Settings,
+    host_name: String,
+    resolver: Resolver,
+    /// What the last look-up may take beyond the time.
+    grace: Duration,
+    log: Log,
+}
+
+impl Verification {
+    /// Nothing, when nothing is to be verified.
+    pub fn from_config(config: &Config, host_name: &str, log: Log) -> Option<Verification> {
+        let settings = Settings::from_config(config, host_name);
+        settings
+            .is_on()
+            .then(|| Verification::new(settings, host_name, dns::Settings::from_config(config), log))
+    }
+
+    /// It has a resolver of its own, which is less patient than that of deliveries.
+    pub fn new(settings: Settings, host_name: &str, mut dns: dns::Settings, log: Log) -> Verification {
+        dns.servers.truncate(DNS_SERVERS_MAX);
+        dns.timeout = dns.timeout.min(DNS_TIMEOUT_MAX);
+        dns.tries = dns.tries.clamp(1, DNS_TRIES_MAX);
+        let asked = u32::try_from(dns.servers.len()).unwrap_or(1).saturating_mul(dns.tries);
+        // Twice: a cut answer comes by a connection, which has the same time again.
+        let grace = dns.timeout.saturating_mul(asked).saturating_mul(2);
+        let resolver = Resolver::new(dns, log.clone());
+        Verification { settings, host_name: host_name.to_owned(), resolver, grace, log }
+    }
+}
+
+/// What was found about a message.
+struct Found {
+    reverse_name: Option<Reverse>,
+    helo: Option<spf::Checked>,
+    sender: Option<spf::Checked>,
+    signatures: Option<Vec<Checked>>,
+    chain: Option<Chain>,
+    policies: Vec<Evaluated>,
+    /// Why there is no domain to have a policy.
+    no_author: Option<&'static str>,
+}
+
+/// What became of the client's name (RFC 8601 §2.7.3).
+struct Reverse {
+    verdict: &'static str,
+    name: Option<String>,
+}
+
+impl Inspector for Verification {
+    fn name(&self) -> &str {
+        "verification"
+    }
+
+    fn patience(&self) -> Duration {
+        self.settings.timeout.saturating_add(self.grace)
+    }
+
+    fn concerns(&self, origin: Origin) -> bool {
+        origin == Origin::Stranger
+    }
+
+    fn inspect(&self, message: &Inspected<'_>) -> Amendment {
+        let address = message.peer.address.to_canonical();
+        if self.settings.exempt.iter().any(|network| network.contains(address)) {
+            return Amendment::none();
+        }
+        let since = Instant::now();
+        let found = self.look(message, address, since);
+        let verdict = self.judge(&found.policies);
+        if self.settings.log_messages {
+            self.tell(message, address, &found, since.elapsed());
+        }
+        let results = self.results(message, address, &found);
+        let mut edits = Vec::new();
+        let forged = results::pretending(message.header, &self.settings.authserv_id);
+        if !forged.is_empty() {
+            edits.push(Edit::RemoveFields(forged));
+        }
+        edits.extend(Field::new(FIELD_NAME, results.text()).map(Edit::Prepend));
+        Amendment { edits, ..Amendment::verdict(verdict) }
+    }
+}
+
+impl Verification {
+    fn look(&self, message: &Inspected<'_>, address: IpAddr, since: Instant) -> Found {
+        let settings = &self.settings;
+        let of_dmarc = settings.dmarc != Enforcement::Off;
+        let look_ups = LookUps::new(&self.resolver, since + settings.timeout);
+        let reverse_name = settings.reverse_name.then(|| reverse(&look_ups, address));
+        let (helo, sender) = match settings.spf || of_dmarc {
+            true => self.check_spf(&look_ups, message, address),
+            false => (None, None),
+        };
+        let (with_dkim, with_arc) = (settings.dkim || of_dmarc, settings.arc);
+        let (mut signatures, mut chain) = (None, None);
+        if with_dkim || with_arc {
+            let now = u64::try_from(base::clock::unix_seconds()).unwrap_or(0);
+            let whole = message.whole();
+            match (with_dkim, with_arc) {
+                (true, true) => {
+                    let verdicts = dkim::examine(&whole, &look_ups, now);
+                    (signatures, chain) = (Some(verdicts.signatures), Some(verdicts.chain));
+                }
+                (true, false) => signatures = Some(dkim::verify(&whole, &look_ups, now)),
+                _ => chain = Some(dkim::arc::check(&whole, &look_ups, now)),
+            }
+        }
+        let mut found =
+            Found { reverse_name, helo, sender, signatures, chain, policies: Vec::new(), no_author: None };
+        if of_dmarc {
+            match author::domains(message.header) {
+                Ok(authors) => {
+                    let (proven, open) = proofs(&found);
+                    let evaluate = |author: &String| dmarc::evaluate(&look_ups, author, &proven, &open);
+                    found.policies = authors.iter().map(evaluate).collect();
+                }
+                Err(why) => found.no_author = Some(why),
+            }
+        }
+        found
+    }
+
+    /// RFC 7208 §2.3, §2.4: HELO, and MAIL FROM, which is HELO for the null sender.
+    fn check_spf(
+        &self,
+        look_ups: &LookUps<'_>,
+        message: &Inspected<'_>,
+        address: IpAddr,
+    ) -> (Option<spf::Checked>, Option<spf::Checked>) {
+        let now = base::clock::unix_seconds();
+        let helo = message.peer.helo.as_str();
+        let claim = |sender| spf::Claim { address, helo, sender, receiver: &self.host_name, now };
+        let of_helo = spf::check(look_ups, &claim(""));
+        let of_sender = message.envelope.sender.as_deref().map(|sender| spf::check(look_ups, &claim(sender)));
+        (Some(of_helo), of_sender)
+    }
+
+    /// What is to become of the message: the strictest of what the domains of its From want, as far as it is done here.
+    fn judge(&self, policies: &[Evaluated]) -> Verdict {
+        let Some(strictest) = policies.iter().max_by_key(|one| one.wanted) else { return Verdict::Accept };
+        let author = &strictest.author;
+        match (strictest.wanted, self.settings.dmarc) {
+            (Policy::Reject, Enforcement::Reject | Enforcement::Full) => {
+                // RFC 7372 §3.2
+                let text = format!(
+                    "Message is not proved to come from {author}, whose policy (DMARC) is to refuse it"
+                );
+                Verdict::Refuse(Reply::new(550, (5, 7, 26), text))
+            }
+            (Policy::Quarantine, Enforcement::Full) => Verdict::Quarantine(format!(
+                "not proved to come from {author}, whose policy (DMARC) is quarantine"
+            )),
+            _ => Verdict::Accept,
+        }
+    }
+
+    fn results(&self, message: &Inspected<'_>, address: IpAddr, found: &Found) -> Results {
+        let mut results = Results::new(&self.settings.authserv_id);
+        if let Some(reverse) = &found.reverse_name {
+            let result = results.add("iprev", reverse.verdict);
+            result.property("policy", "iprev", &address.to_string());
+            if let Some(name) = &reverse.name {
+                result.comment(name);
+            }
+        }
+        if let Some(checked) = &found.sender {
+            let sender = message.envelope.sender.as_deref().unwrap_or("");
+            let result = results.add("spf", checked.verdict.name());
+            result.reason(checked.why.as_deref());
+            result.property("smtp", "mailfrom", sender);
+        }
+        let of_helo =
+            |checked: &&spf::Checked| found.sender.is_none() || checked.verdict != spf::Verdict::None;
+        if let Some(checked) = found.helo.as_ref().filter(of_helo) {
+            let result = results.add("spf", checked.verdict.name());
+            result.reason(checked.why.as_deref());
+            result.property("smtp", "helo", &message.peer.helo);
+        }
+        match found.signatures.as_deref() {
+            Some([]) => {
+                results.add("dkim", "none");
+            }
+            Some(signatures) => signatures.iter().for_each(|one| results.signature(one)),
+            None => {}
+        }
+        if let Some(chain) = &found.chain {
+            let result = results.add("arc", chain_name(chain));
+            if let ChainResult::Fail(why) = &chain.result {
+                result.reason(Some(why));
+            }
+            if chain.result != ChainResult::None {
+                result.property("smtp", "remote-ip", &address.to_string());
+            }
+        }
+        if let Some(why) = found.no_author {
+            results.add("dmarc", "none").reason(Some(why));
+        }
+        found.policies.iter().for_each(|one| results.policy(one));
+        results
+    }
+
+    fn tell(&self, message: &Inspected<'_>, address: IpAddr, found: &Found, took: Duration) {
+        let sender = message.envelope.sender.as_deref().unwrap_or("");
+        self.log.notice(
+            Category::Protocol,
+            format_args!(
+                "smtp-accept: {} from=<{}> client=[{address}] verified:{} in {} ms",
+                message.envelope.id,
+                base::escape(sender),
+                summary(found),
+                took.as_millis()
+            ),
+        );
+    }
+}
+
+/// The verdicts in one line, with the domains that matter.
+fn summary(found: &Found) -> String {
+    let mut line = String::new();
+    if let Some(reverse) = &found.reverse_name {
+        let _ = write!(line, " iprev={}", reverse.verdict);
+    }
+    if let Some(checked) = found.sender.as_ref().or(found.helo.as_ref()) {
+        let _ = write!(line, " spf={}", checked.verdict);
+    }
+    if let Some(signatures) = &found.signatures {
+        let said: Vec<String> = signatures
+            .iter()
+            .map(|one| format!("{}({})", one.result.name(), base::escape(&one.domain)))
+            .collect();
+        let _ = write!(line, " dkim={}", if said.is_empty() { "none".to_owned() } else { said.join(",") });
+    }
+    if let Some(chain) = &found.chain {
+        let _ = write!(line, " arc={}", chain_name(chain));
+    }
+    if found.no_author.is_some() {
+        line.push_str(" dmarc=none");
+    }
+    for one in &found.policies {
+        let _ = write!(line, " dmarc={}({} p={})", one.verdict.name(), one.author, one.policy);
+    }
+    line
+}
+
+fn chain_name(chain: &Chain) -> &'static str {
+    match chain.result {
+        ChainResult::None => "none",
+        ChainResult::Pass => "pass",
+        ChainResult::Fail(_) => "fail",
+    }
+}
+
+/// The domains that were proved, and those that could not be asked about for now.
+fn proofs(found: &Found) -> (Proven, Proven) {
+    // RFC 9989 §4.4.2: MAIL FROM alone, which is HELO for the null sender.
+    let checked = found.sender.as_ref().or(found.helo.as_ref());
+    let domain =
+        |verdict| checked.filter(|one| one.verdict == verdict).and_then(|one| dns::ascii_name(&one.domain));
+    let signed = |wanted: fn(&Outcome) -> bool| {
+        let signatures = found.signatures.iter().flatten().filter(|one| wanted(&one.result));
+        signatures.map(|one| one.domain.clone()).collect()
+    };
+    (
+        Proven { spf: domain(spf::Verdict::Pass), dkim: signed(|result| matches!(result, Outcome::Pass)) },
+        Proven {
+            spf: domain(spf::Verdict::TempError),
+            dkim: signed(|result| matches!(result, Outcome::TempError(_))),
+        },
+    )
+}
+
+/// Whether a name of the client leads back to it.
+fn reverse(look_ups: &LookUps<'_>, address: IpAddr) -> Reverse {
+    let none = |verdict| Reverse { verdict, name: None };
+    let names = match spf::Records::ptr(look_ups, address) {
+        Ok(names) => names,
+        Err(DnsError::NoSuchDomain | DnsError::NoData) => return none("permerror"),
+        Err(DnsError::Temporary(_)) => return none("temperror"),
+    };
+    let mut open = false;
+    for name in names.into_iter().take(NAMES_MAX) {
+        match look_ups.leads_to(&name, address) {
+            Ok(true) => return Reverse { verdict: "pass", name: Some(name) },
+            Ok(false) => {}
+            Err(_) => open = true,
+        }
+    }
+    none(if open { "temperror" } else { "fail" })
+}
