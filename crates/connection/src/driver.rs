@@ -9,6 +9,7 @@
 //! Between two drives a connection holds no thread and no buffer, except for what the peer has not read yet and the
 //! beginning of a line.
 
+mod preface;
 mod reading;
 mod writing;
 
@@ -23,8 +24,10 @@ use crate::telemetry::Tap;
 use crate::tls::Tls;
 use crate::transport::Transport;
 use crate::{CloseReason, Event, Io, Next, Session, TimeoutKind};
+use preface::Preface;
 
 pub use crate::transport::{READABLE, WRITABLE};
+pub use preface::{Admission, Admit};
 
 /// The peer closed its end or the socket has an error; comes with [`READABLE`] and [`WRITABLE`].
 pub const HANGUP: u8 = 4;
@@ -91,6 +94,8 @@ enum Want {
 /// What comes before input is looked at.
 #[derive(Clone, Copy)]
 enum Phase {
+    /// A proxy is to say whose connection it is.
+    Preface(Instant),
     /// The session is to be told that it is open.
     Opening,
     /// A handshake; `first`: the session does not know of the connection yet.
@@ -118,6 +123,8 @@ enum Flow {
 pub struct Connection {
     transport: Transport,
     session: Box<dyn Session>,
+    /// What is known of a proxy's header; only in its phase.
+    preface: Option<Box<Preface>>,
     io: Io,
     environment: Arc<Environment>,
     input: Input,
@@ -158,6 +165,7 @@ impl Connection {
         let mut connection = Connection {
             transport: Transport::Plain(socket),
             session,
+            preface: None,
             io,
             environment,
             input: Input::default(),
@@ -179,13 +187,18 @@ impl Connection {
             lingered: 0,
         };
         if implicit_tls {
-            connection.phase = Phase::Handshake { since: now, first: true };
-            let context = connection.environment.tls.context();
-            if !context.is_some_and(|context| connection.transport.start_tls(&context)) {
-                connection.signals |= KILL;
-            }
+            connection.begin_tls();
         }
         connection
+    }
+
+    /// The handshake comes before the session knows of the connection.
+    fn begin_tls(&mut self) {
+        self.phase = Phase::Handshake { since: self.now, first: true };
+        let context = self.environment.tls.context();
+        if !context.is_some_and(|context| self.transport.start_tls(&context)) {
+            self.signals |= KILL;
+        }
     }
 
     /// The session's side, for log lines.
@@ -197,6 +210,7 @@ impl Connection {
     pub fn wants(&self) -> u8 {
         let write = if self.io.output.is_empty() { 0 } else { self.write_wait };
         let bits = match self.phase {
+            Phase::Preface(_) => READABLE,
             Phase::Opening => READABLE | WRITABLE,
             Phase::Handshake { .. } => self.read_wait,
             Phase::Close | Phase::StartTls | Phase::Resume => write,
@@ -219,6 +233,7 @@ impl Connection {
     pub fn due(&self) -> Option<Instant> {
         let stall = || self.progress.checked_add(self.environment.stall_timeout);
         let first = match self.phase {
+            Phase::Preface(since) => return since.checked_add(preface::TIMEOUT),
             Phase::Handshake { since, .. } => return since.checked_add(HANDSHAKE_TIMEOUT),
             Phase::Linger(until) => return Some(until),
             Phase::Close | Phase::StartTls => return stall(),
@@ -279,6 +294,7 @@ impl Connection {
             self.signals &= !TIMER;
         }
         match self.phase {
+            Phase::Preface(_) => self.read_preface(),
             Phase::Opening => self.event(Event::Opened, false),
             Phase::Handshake { first, .. } => self.handshake(first),
             Phase::StartTls => self.start_tls(),
@@ -307,6 +323,7 @@ impl Connection {
     fn expire(&mut self) -> Flow {
         let passed = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= self.now);
         match self.phase {
+            Phase::Preface(_) => return self.refuse_preface("no PROXY header in time"),
             Phase::Handshake { .. } => return self.end(CloseReason::Failed),
             Phase::Close | Phase::Linger(_) => return Flow::Stop(Outcome::Finished),
             Phase::StartTls => return self.end(CloseReason::Stalled),

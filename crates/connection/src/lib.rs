@@ -6,12 +6,13 @@
 pub mod driver;
 mod input;
 pub mod output;
+pub mod proxy;
 pub mod session;
 mod telemetry;
 mod tls;
 mod transport;
 
-pub use driver::{Connection, Environment, Outcome, Scratch};
+pub use driver::{Admission, Admit, Connection, Environment, Outcome, Scratch};
 pub use output::Output;
 pub use session::{CloseReason, Event, Io, Next, Session, TimeoutKind, TlsState, WakeTarget, Waker};
 pub use tls::{Tls, TlsError};

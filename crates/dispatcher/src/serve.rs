@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,11 +18,11 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use crate::crowd::{Crowd, Entry, Origin};
+use crate::crowd::{Crowd, Entry};
 use crate::pool::Pool;
 use crate::refreshed::Refreshed;
 use crate::shared::{Notes, Shared};
-use crate::slot::{Desk, Job, Slot};
+use crate::slot::{Desk, Job, Slot, TOO_MANY, lock};
 use crate::sockets::Sockets;
 use crate::supervise::Listeners;
 use crate::wheel::Wheel;
@@ -69,9 +69,7 @@ struct Server {
     look: Instant,
     slots: Vec<Option<Arc<Slot>>>,
     free: Vec<usize>,
-    crowd: Crowd,
-    /// For each slot, where its connection comes from, if it is counted.
-    origins: Vec<Option<Origin>>,
+    crowd: Arc<Mutex<Crowd>>,
     /// Slots in use.
     sessions: usize,
     number: u64,
@@ -207,9 +205,17 @@ impl Server {
             stall_timeout: settings.stall_timeout,
         });
         let refreshed = Refreshed::new(&settings.run_dir, settings.service);
-        let desk = Arc::new(Desk { service, environment, log: log.clone(), refreshed });
+        let crowd = Arc::new(Mutex::new(Crowd::new(settings.crowd.clone())));
+        let desk = Arc::new(Desk {
+            service,
+            environment,
+            log: log.clone(),
+            refreshed,
+            proxies: settings.proxies.clone(),
+            crowd: crowd.clone(),
+            too_many: settings.too_many,
+        });
         let pool = make_pool(&settings, &shared, &desk).map_err(system)?;
-        let crowd = Crowd::new(settings.crowd.clone());
         Ok(Server {
             poll,
             shared,
@@ -224,7 +230,6 @@ impl Server {
             slots: Vec::new(),
             free: Vec::new(),
             crowd,
-            origins: Vec::new(),
             sessions: 0,
             number: 0,
             wheel: Wheel::new(origin),
@@ -270,9 +275,8 @@ impl Server {
             }
             self.timers(now, &mut due, &mut jobs);
             for index in notes.finished.drain(..) {
-                self.slots[index] = None;
-                if let Some(origin) = self.origins[index].take() {
-                    self.crowd.left(origin);
+                if let Some(origin) = self.slots[index].take().and_then(|slot| slot.take_origin()) {
+                    lock(&self.crowd).left(origin);
                 }
                 self.free.push(index);
                 self.sessions = self.sessions.saturating_sub(1);
@@ -460,7 +464,11 @@ impl Server {
         role: u16,
         now: Instant,
     ) -> Option<Job> {
-        let origin = match self.crowd.enters(peer.ip(), now) {
+        let entry = match self.desk.is_proxy(peer) {
+            true => Entry::Exempt, // its client is counted when it is known
+            false => lock(&self.crowd).enters(peer.ip(), now),
+        };
+        let origin = match entry {
             Entry::Exempt => None,
             Entry::Counted(origin) => Some(origin),
             Entry::TooMany { tell } => {
@@ -470,20 +478,18 @@ impl Server {
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            self.origins.push(None);
             self.slots.len() - 1
         });
         self.number += 1;
         let tick = self.wheel.tick_of(now.checked_add(FIRST_LOOK).unwrap_or(now));
-        let slot = Slot::new(index, self.number, self.shared.clone(), tick);
+        let slot = Slot::new(index, self.number, self.shared.clone(), tick, origin);
         self.shared.remember(&slot);
         if let Err(error) = self.pool.sockets().watch(&socket, index, self.number) {
             self.log.warning(Category::Network, format_args!("connection from {peer} dropped: {error}"));
             self.free.push(index);
-            origin.into_iter().for_each(|origin| self.crowd.left(origin));
+            origin.into_iter().for_each(|origin| lock(&self.crowd).left(origin));
             return None;
         }
-        self.origins[index] = origin;
         self.wheel.arm(tick, (index, self.number));
         self.slots[index] = Some(slot.clone());
         self.sessions += 1;
@@ -499,10 +505,7 @@ impl Server {
         }
         if tell {
             let peer = peer.ip().to_canonical();
-            self.log.warning(
-                Category::Network,
-                format_args!("refused: [{peer}] too many connections from its network, or too fast"),
-            );
+            self.log.warning(Category::Network, format_args!("refused: [{peer}] {TOO_MANY}"));
         }
     }
 }

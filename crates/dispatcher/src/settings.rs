@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::network::Network;
 use connection::{Io, Session};
 
 use crate::CrowdLimits;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// What one network may do.
     pub crowd: CrowdLimits,
+    /// Networks of proxies: each of their connections begins with a header of the PROXY protocol.
+    pub proxies: Vec<Network>,
     /// What a client hears whose network has too many connections, line end included.
     pub too_many: &'static str,
     /// Asked before each accept.

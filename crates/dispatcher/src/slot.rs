@@ -6,11 +6,16 @@
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use base::network::Network;
 use connection::driver::TIMER;
-use connection::{Connection, Environment, Io, Outcome, Scratch, TlsState, WakeTarget, Waker, driver};
+use connection::{
+    Admission, Admit, Connection, Environment, Io, Outcome, Scratch, TlsState, WakeTarget, Waker, driver,
+};
 use mio::net::TcpStream;
 
+use crate::crowd::{Crowd, Entry, Origin};
 use crate::pool::Pool;
 use crate::refreshed::Refreshed;
 use crate::shared::Shared;
@@ -39,6 +44,8 @@ struct State {
     pending: u8,
     /// The tick for which the wheel holds a timer.
     armed: u64,
+    /// Where the connection comes from, if it is counted.
+    origin: Option<Origin>,
 }
 
 /// The place of one connection; also what its wakers point to.
@@ -54,17 +61,33 @@ pub const UNARMED: u64 = u64::MAX;
 
 impl Slot {
     /// A slot whose connection is about to be opened by a worker.
-    pub fn new(index: usize, number: u64, shared: Arc<Shared>, armed: u64) -> Arc<Slot> {
+    pub fn new(
+        index: usize,
+        number: u64,
+        shared: Arc<Shared>,
+        armed: u64,
+        origin: Option<Origin>,
+    ) -> Arc<Slot> {
         Arc::new(Slot {
             index,
             number,
             shared,
-            state: Mutex::new(State { place: Place::Out, pending: 0, armed }),
+            state: Mutex::new(State { place: Place::Out, pending: 0, armed, origin }),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection is counted there.
+    pub fn count(&self, origin: Origin) {
+        self.lock().origin = Some(origin);
+    }
+
+    /// Where it was counted; once.
+    pub fn take_origin(&self) -> Option<Origin> {
+        self.lock().origin.take()
     }
 
     /// `bits` happened: the job that follows from it, if the connection is here and cares.
@@ -146,12 +169,24 @@ impl WakeTarget for Slot {
     }
 }
 
+/// Why a network's connection is refused, for the log.
+pub const TOO_MANY: &str = "too many connections from its network, or too fast";
+
+/// The crowd is shared with the event loop.
+pub fn lock(crowd: &Mutex<Crowd>) -> MutexGuard<'_, Crowd> {
+    crowd.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What every worker thread needs.
 pub struct Desk {
     pub service: Arc<dyn Service>,
     pub environment: Arc<Environment>,
     pub log: Log,
     pub refreshed: Refreshed,
+    pub proxies: Vec<Network>,
+    pub crowd: Arc<Mutex<Crowd>>,
+    /// What a client hears whose network has too many connections.
+    pub too_many: &'static str,
 }
 
 impl Desk {
@@ -198,9 +233,42 @@ impl Desk {
         let tls = if available { TlsState::Available } else { TlsState::Unavailable };
         let waker = Waker::new(slot.clone(), slot.number);
         let io = Io::new(peer, local, role, slot.number, tls, waker);
-        let session = self.service.open_session(&io);
         let environment = self.environment.clone();
+        if self.is_proxy(peer) {
+            let (admit, implicit) = (self.admit(slot), mode == TlsMode::Implicit);
+            return Some(Box::new(Connection::behind_proxy(socket, io, admit, environment, implicit)));
+        }
+        let session = self.service.open_session(&io);
         Some(Box::new(Connection::new(socket, io, session, environment, mode == TlsMode::Implicit)))
+    }
+
+    /// Whether connections from there begin with the header of a proxy.
+    pub fn is_proxy(&self, peer: SocketAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(peer.ip()))
+    }
+
+    /// What is done when the proxy has said whose connection it is: the client is counted where it comes from.
+    fn admit(&self, slot: &Arc<Slot>) -> Admit {
+        let (service, log, crowd) = (self.service.clone(), self.log.clone(), self.crowd.clone());
+        let (slot, too_many) = (slot.clone(), self.too_many);
+        Box::new(move |io, header| {
+            let peer = io.peer.ip().to_canonical();
+            if let Err(why) = header {
+                log.warning(Category::Network, format_args!("refused: [{peer}] {why}"));
+                return Admission::Closed("");
+            }
+            match lock(&crowd).enters(io.peer.ip(), Instant::now()) {
+                Entry::Exempt => {}
+                Entry::Counted(origin) => slot.count(origin),
+                Entry::TooMany { tell } => {
+                    if tell {
+                        log.warning(Category::Network, format_args!("refused: [{peer}] {TOO_MANY}"));
+                    }
+                    return Admission::Closed(too_many);
+                }
+            }
+            Admission::Session(service.open_session(io))
+        })
     }
 
     fn drive(

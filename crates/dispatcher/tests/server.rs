@@ -159,6 +159,7 @@ fn set_up(change: impl FnOnce(&mut Settings)) -> Setup {
         too_many: "too many\r\n",
         accept_delay: None,
         stall_timeout: Duration::from_secs(30),
+        proxies: Vec::new(),
         drain_timeout: Duration::from_secs(5),
     };
     change(&mut settings);

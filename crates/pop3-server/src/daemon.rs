@@ -8,7 +8,7 @@ use directory::{Authenticator, LogIns};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
 use message_store::{Store, StoreLog, StoreSettings};
-use server_config::parameters::service_pop;
+use server_config::parameters::{service, service_pop};
 
 use crate::session::{Desk, PopService};
 use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
@@ -53,6 +53,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
+        proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
         too_many: "-ERR [SYS/TEMP] Too many connections from your network\r\n",
         accept_delay: None,
         stall_timeout: STALL_TIMEOUT,

@@ -7,7 +7,7 @@ use base::access::Service;
 use dispatcher::daemon::Site;
 use dispatcher::{CrowdLimits, Listener, TlsMode};
 use mail_queue::Queue;
-use server_config::parameters::service_smtp;
+use server_config::parameters::{service, service_smtp};
 
 /// Role of the listener for mail from other servers.
 pub const ROLE_MX: u16 = 25;
@@ -67,6 +67,7 @@ pub fn listening(
         telemetry_root: None,
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
+        proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
         too_many: "421 4.7.0 Too many connections from your network, try again later\r\n",
         accept_delay: Some(Arc::new(delay)),
         stall_timeout: STALL_TIMEOUT,
