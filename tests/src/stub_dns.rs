@@ -72,6 +72,7 @@ pub(crate) struct State {
     pub(crate) records: BTreeMap<String, Vec<Stored>>,
     pub(crate) behaviour: Behaviour,
     pub(crate) validates: bool,
+    pub(crate) failing: Vec<String>,
     pub(crate) negative_ttl: u32,
     pub(crate) ended: bool,
     queries: Vec<Query>,
@@ -91,6 +92,7 @@ impl Shared {
             records: BTreeMap::new(),
             behaviour: Behaviour::Normal,
             validates: false,
+            failing: Vec::new(),
             negative_ttl: 60,
             ended: false,
             queries: Vec::new(),
@@ -146,6 +148,11 @@ impl StubDns {
     /// Whether it says of answers that it has validated them (the AD bit).
     pub fn validate(&self, validates: bool) {
         self.shared().lock().validates = validates;
+    }
+
+    /// SERVFAIL to every question about this name.
+    pub fn fail(&self, name: &str) {
+        self.shared().lock().failing.push(canonical(name));
     }
 
     /// How long "there is none" is good for; 60 seconds at first.

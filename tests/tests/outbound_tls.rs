@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use black_box::instance::wait_for;
-use black_box::{Act, Authority, Certificate, Instance, Setup, Step, StubMta, World};
+use black_box::{Act, Authority, Certificate, Instance, Setup, Step, StubHttps, StubMta, World, run};
 
 fn send(instance: &Instance, to: &str) {
     send_text(instance, "", to, "Subject: s\r\n\r\nx\r\n");
@@ -217,4 +217,215 @@ fn a_row_of_the_policy_table_counts_for_its_destination_alone() {
         world.waits(world.setup("may").set("local.service.smtp.smtp-deliver.tlspolicy", policy), "required");
     send(&instance, "x@other.test");
     other.wait_for(1);
+}
+
+fn tlsa_name(world: &World, host: &str) -> String {
+    format!("_{}._tcp.{host}", world.port)
+}
+
+/// RFC 7672: with validated records the host must fit one, encryption at least when none is usable; records that are not
+/// validated are none. At the usual level.
+#[test]
+fn validated_tlsa_records_decide_who_gets_mail() {
+    let nobody = Authority::new();
+    let good = Authority::new().issue("another.name.test");
+    let other = Authority::new().issue(MX);
+    let unusable = good.tlsa().replace("3 1 1", "1 1 1");
+    let world = |certificate: Option<&Certificate>, records: &[&str], validates: bool| {
+        let world = Encrypted::new(certificate, &nobody);
+        for record in records {
+            world.world.dns.add(&tlsa_name(&world.world, MX), "TLSA", 60, record);
+        }
+        world.world.dns.validate(validates);
+        world
+    };
+    for (certificate, records, validates, tls) in [
+        (Some(&good), &[good.tlsa().as_str()][..], true, true),
+        (Some(&good), &[other.tlsa().as_str(), good.tlsa().as_str()], true, true),
+        (Some(&other), &[unusable.as_str()], true, true),
+        (Some(&other), &[good.tlsa().as_str()], false, true),
+        (None, &[good.tlsa().as_str()], false, false),
+        (None, &[], true, false),
+    ] {
+        let world = world(certificate, records, validates);
+        assert_eq!(world.arrives(world.setup("dane")), tls, "{records:?} {validates}");
+    }
+    for (certificate, records, why) in [
+        (Some(&other), good.tlsa(), "fits no TLSA record"),
+        (None, good.tlsa(), "does not offer TLS"),
+        (None, unusable, "does not offer TLS"),
+    ] {
+        let world = world(certificate, &[&records], true);
+        world.waits(world.setup("dane"), why);
+    }
+    // What cannot be looked up may be there.
+    let world = world(Some(&good), &[], true);
+    world.world.dns.fail(&tlsa_name(&world.world, MX));
+    let instance = world.waits(world.setup("dane"), "its TLSA records");
+    assert_eq!(world.mx.seen().connections, 0, "{}", log(&instance));
+}
+
+/// The next host is tried; and the records of an alias are those of the host's own name (RFC 7672 §2.2.3).
+#[test]
+fn a_host_that_fits_no_record_is_passed_over_for_the_next() {
+    let (bad, good) = (Authority::new().issue(MX), Authority::new().issue("own.name.test"));
+    let nobody = Authority::new();
+    let world = Encrypted::new(Some(&bad), &nobody);
+    let dns = &world.world.dns;
+    dns.add(&tlsa_name(&world.world, MX), "TLSA", 60, &good.tlsa());
+    dns.add("remote.test", "MX", 60, "20 alias.remote.test");
+    dns.add("alias.remote.test", "CNAME", 60, "own.name.test");
+    dns.add(&tlsa_name(&world.world, "own.name.test"), "TLSA", 60, &good.tlsa());
+    dns.validate(true);
+    let second = StubMta::new().at(world.world.host("own.name.test")).tls(&good).start();
+    let instance = world.setup("dane").start();
+    send(&instance, "x@remote.test");
+    assert!(second.wait_for(1)[0].tls);
+    instance.wait_for_empty_queue();
+    assert!(world.mx.seen().connections == 1 && world.mx.seen().received.is_empty());
+}
+
+/// A domain with a policy, fetched from a host of its own.
+struct Strict {
+    at: Encrypted,
+    https: StubHttps,
+}
+
+impl Strict {
+    fn new(certificate: Option<&Certificate>, ours: &Authority, policy: &str) -> Strict {
+        let at = Encrypted::new(certificate, ours);
+        at.world.dns.add("_mta-sts.remote.test", "TXT", 1, "v=STSv1; id=1;");
+        let host = at.world.host("mta-sts.remote.test");
+        let https = StubHttps::start(host, &ours.issue("mta-sts.remote.test"), policy);
+        Strict { at, https }
+    }
+
+    fn setup(&self) -> Setup {
+        let port = self.at.world.port.to_string();
+        self.at.setup("dane").set("local.service.smtp.smtp-deliver.mtastsport", &port)
+    }
+}
+
+fn policy(mode: &str, mx: &str, max_age: u32) -> String {
+    format!("version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {max_age}\r\n")
+}
+
+/// RFC 8461 §5: who does not keep to a policy that is enforced gets nothing; one that is tried out hinders nobody.
+#[test]
+fn a_policy_of_mta_sts_is_enforced_where_it_says_so() {
+    let (ours, strange) = (Authority::new(), Authority::new());
+    let (good, bad) = (ours.issue(MX), strange.issue(MX));
+    for (certificate, text, tls) in [
+        (Some(&good), policy("enforce", "*.remote.test", 86_400), true),
+        (Some(&bad), policy("testing", MX, 86_400), true),
+        (None, policy("testing", MX, 86_400), false),
+        (Some(&bad), policy("none", MX, 86_400), true),
+        (Some(&bad), "nonsense".to_owned(), true),
+    ] {
+        let world = Strict::new(certificate, &ours, &text);
+        assert_eq!(world.at.arrives(world.setup()), tls, "{text}");
+        let line = format!(
+            "GET /.well-known/mta-sts.txt HTTP/1.1 Host: mta-sts.remote.test:{}",
+            world.at.world.port
+        );
+        assert_eq!(world.https.requests(), [line]);
+    }
+    for (certificate, text, why) in [
+        (Some(&bad), policy("enforce", MX, 86_400), "certificate is refused"),
+        (None, policy("enforce", MX, 86_400), "does not offer TLS"),
+        (Some(&good), policy("enforce", "mx.other.test", 86_400), "no host of the MTA-STS policy"),
+    ] {
+        let world = Strict::new(certificate, &ours, &text);
+        world.at.waits(world.setup(), why);
+    }
+    // DANE outranks it, whatever authorities say of the certificate.
+    let world = Strict::new(Some(&bad), &ours, &policy("enforce", MX, 86_400));
+    world.at.world.dns.add(&tlsa_name(&world.at.world, MX), "TLSA", 60, &bad.tlsa());
+    world.at.world.dns.validate(true);
+    assert!(world.at.arrives(world.setup()));
+}
+
+/// A fetch that fails stops no mail, and changes nothing about a policy that is kept and still good.
+#[test]
+fn a_policy_is_kept_for_its_age_and_no_longer() {
+    let ours = Authority::new();
+    let bad = Authority::new().issue(MX);
+    // Nothing is kept, and nothing can be fetched: by a wrong certificate, by a redirection.
+    let world = Strict::new(Some(&bad), &ours, "");
+    world.https.say("HTTP/1.1 301 Moved\r\nLocation: https://elsewhere.test/\r\nContent-Length: 0\r\n\r\n");
+    let instance = world.setup().start();
+    send(&instance, "x@remote.test");
+    world.at.mx.wait_for(1);
+    instance.wait_for_empty_queue();
+    assert!(log(&instance).contains("MTA-STS of remote.test") && log(&instance).contains("status 301"));
+    send(&instance, "x@remote.test");
+    world.at.mx.wait_for(2);
+    assert_eq!(world.https.requests().len(), 1, "not asked again at once");
+    drop(instance);
+
+    // Kept: it holds on although the host of the policy is gone, and smtpd was started anew.
+    let world = Strict::new(Some(&bad), &ours, &policy("enforce", MX, 86_400));
+    let mut instance = world.at.waits(world.setup(), "certificate is refused");
+    let kept = fs::read_to_string(instance.path("mta-sts/remote.test")).unwrap();
+    assert!(kept.contains("mode: enforce") && kept.contains("Id: 1"), "{kept}");
+    world.https.say("HTTP/1.1 404 Gone\r\n\r\n");
+    world.at.world.dns.remove("_mta-sts.remote.test");
+    instance.kill("smtp");
+    instance.start_one("smtp");
+    send(&instance, "y@remote.test");
+    let waits = |instance: &Instance, count: usize| {
+        wait_for("attempts to end", || {
+            let log = log(instance);
+            (log.matches("certificate is refused").count() >= count).then_some(())
+        });
+    };
+    waits(&instance, 2);
+    assert!(world.at.mx.seen().received.is_empty());
+
+    // Over: with the policy's age it is forgotten.
+    let world = Strict::new(Some(&bad), &ours, &policy("enforce", MX, 1));
+    let instance = world.at.waits(world.setup(), "certificate is refused");
+    world.at.world.dns.remove("_mta-sts.remote.test");
+    world.https.say("HTTP/1.1 404 Gone\r\n\r\n");
+    wait_for("mail to go out once the policy is over", || {
+        let attempts = || log(&instance).matches("SMTP-Deliver:").count();
+        let before = attempts();
+        send(&instance, "z@remote.test");
+        wait_for("the attempt to end", || (attempts() > before).then_some(()));
+        (!world.at.mx.seen().received.is_empty()).then_some(())
+    });
+}
+
+/// RFC 8460: what went well and what failed is counted for each destination, and told as the standard has it.
+#[test]
+fn how_tls_went_is_counted_and_reported() {
+    let ours = Authority::new();
+    let expired = ours.issue_expired(MX);
+    let world = Strict::new(Some(&expired), &ours, &policy("testing", MX, 86_400));
+    let instance = world.setup().start();
+    let plain = world.at.world.served("plain.test", StubMta::new());
+    send(&instance, "x@remote.test");
+    send(&instance, "x@plain.test");
+    world.at.mx.wait_for(1);
+    plain.wait_for(1);
+    let list = wait_for("the counts", || {
+        let output = instance.tool("msg-tlsreport").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (text.lines().count() == 2).then_some(text)
+    });
+    assert_eq!(list, "plain.test no-policy-found 0 1\nremote.test sts 0 1\n");
+    let report = run(instance.tool("msg-tlsreport").arg("remote.test"));
+    for member in [
+        "\"policy-type\": \"sts\"",
+        "\"mode: testing\"",
+        "\"mx-host\": [\"mx.remote.test\"]",
+        "\"total-failure-session-count\": 1",
+        "\"result-type\": \"certificate-expired\"",
+        "\"receiving-mx-hostname\": \"mx.remote.test\"",
+        "\"contact-info\": \"postmaster@example.test\"",
+    ] {
+        assert!(report.contains(member), "{member}\n{report}");
+    }
+    let report = run(instance.tool("msg-tlsreport").arg("plain.test"));
+    assert!(report.contains("\"result-type\": \"starttls-not-supported\""), "{report}");
 }

@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 8] = [
     &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config"],
     &["server-log", "connection", "mailbox-list", "commit-journal"],
     &["message-store", "mail-queue", "directory", "smtp-client", "milter", "dispatcher", "dns"],
-    &["spf", "dkim", "dmarc"],
+    &["spf", "dkim", "dmarc", "mta-sts", "tls-report"],
     &["smtp-server", "mta", "imap-server", "pop3-server", "store-maintenance"],
     &["admin-tools"],
 ];

@@ -21,6 +21,7 @@ fn commands() -> Vec<clap::Command> {
         crate::mailq::command(),
         crate::mboxutil::command(),
         crate::msg_queue::command(),
+        crate::msg_tlsreport::command(),
         crate::processq::command(),
         crate::quotacheck::command(),
         crate::reconstruct::command(),

@@ -13,6 +13,7 @@ pub mod hashdir;
 pub mod mailq;
 pub mod mboxutil;
 pub mod msg_queue;
+pub mod msg_tlsreport;
 pub mod processq;
 pub mod quotacheck;
 pub mod reconstruct;

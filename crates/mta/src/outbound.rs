@@ -1,5 +1,6 @@
 //! Connections to other hosts: which are tried, what is demanded of them, and as whom this host logs in.
 
+mod counting;
 pub mod credentials;
 pub mod opening;
 pub mod security;
@@ -12,8 +13,9 @@ use base::pattern::Table;
 use dns::Resolver;
 use server_config::parameters::service_smtp_modules;
 use server_config::{Config, Instance};
-use server_log::Log;
+use server_log::{Category, Log};
 use smtp_client::TlsUse;
+use tls_report::Tally;
 
 /// What sending needs beside the desk.
 pub struct Outbound {
@@ -24,6 +26,10 @@ pub struct Outbound {
     pub smart_hosts: Vec<NextHop>,
     /// The file of the log-ins.
     pub credentials: Option<PathBuf>,
+    /// What destinations publish by MTA-STS; nothing when nobody asks.
+    pub sts: Option<mta_sts::Policies>,
+    /// Counts of how TLS went; nothing when they are not wanted.
+    pub tally: Option<Tally>,
 }
 
 /// How much TLS the administrator asks for.
@@ -81,12 +87,26 @@ impl Outbound {
         let mut client = smtp_client::Settings::from_config(config);
         client.authorities = file(config.get(&service_smtp_modules::REMOTE_CA_FILE));
         let credentials = config.get(&service_smtp_modules::SMART_CREDENTIALS);
+        let sts = mta_sts::Settings {
+            folder: instance.mta_sts_dir(),
+            port: config.get(&service_smtp_modules::MTA_STS_PORT),
+            authorities: client.authorities.clone(),
+            limit: config.get(&service_smtp_modules::MTA_STS_TIMEOUT),
+        };
+        let wants_sts = config.get(&service_smtp_modules::MTA_STS);
+        let tally =
+            config.get(&service_smtp_modules::TLS_REPORT).then(|| Tally::open(instance.tls_reports_dir()));
+        if let Some(Err(why)) = &tally {
+            log.error(Category::General, format_args!("sessions are not counted for TLS reports: {why}"));
+        }
         Outbound {
             resolver: Resolver::new(dns::Settings::from_config(config), log.clone()),
             client,
             tls: TlsRules { usual, table: config.get(&service_smtp_modules::TLS_POLICY) },
             smart_hosts: config.get(&service_smtp_modules::SMART_HOSTS),
             credentials: file(credentials.strip_prefix("file:").unwrap_or(&credentials).to_owned()),
+            sts: wants_sts.then(|| mta_sts::Policies::new(sts)),
+            tally: tally.and_then(Result::ok),
         }
     }
 

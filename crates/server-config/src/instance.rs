@@ -104,6 +104,14 @@ impl Instance {
     pub fn queue_dir(&self) -> PathBuf {
         self.root.join("queue")
     }
+    /// The policies of MTA-STS.
+    pub fn mta_sts_dir(&self) -> PathBuf {
+        self.root.join("mta-sts")
+    }
+    /// What is counted for TLS reports.
+    pub fn tls_reports_dir(&self) -> PathBuf {
+        self.root.join("tls-reports")
+    }
     pub fn store_dir(&self) -> PathBuf {
         self.root.join("store")
     }

@@ -127,6 +127,7 @@ fn respond(message: &[u8], from: SocketAddr, tcp: bool, shared: &Shared) -> Opti
 fn reply(asked: &Asked, tcp: bool, state: &State) -> Option<Vec<u8>> {
     let refusal = |code| Some(Reply::to(asked, 0, code).bytes().to_vec());
     match state.behaviour {
+        _ if state.failing.contains(&asked.name) => refusal(SERVFAIL),
         Behaviour::Silent => None,
         Behaviour::ServFail => refusal(SERVFAIL),
         Behaviour::Refused => refusal(REFUSED),

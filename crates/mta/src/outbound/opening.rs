@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use server_log::Category;
-use smtp_client::{Credentials, Kind, Outcome, Session, TlsUse};
+use smtp_client::{Credentials, Kind, Outcome, Refused, Session, TlsUse, Verify};
 
 use crate::mta::Desk;
+use crate::outbound::counting::result_of;
 use crate::outbound::credentials;
 use crate::outbound::security::{self, Security, Wish};
 use crate::stages::targets::{NoTarget, Target, targets};
@@ -27,6 +28,8 @@ pub struct Refusal {
     pub outcome: Outcome,
     /// It is the same for all mail of the domain.
     pub unreachable: bool,
+    /// Hosts were there, and did not keep to what is demanded of them.
+    pub untrusted: bool,
 }
 
 /// Why one host does not take us.
@@ -42,13 +45,14 @@ struct Failure {
 pub fn open(desk: &Desk, group: &Group, wish: Wish) -> Result<Connection, Refusal> {
     let targets = targets(&desk.settings, &desk.outbound.resolver, group).map_err(|none| match none {
         NoTarget::Later(status, text) => {
-            Refusal { outcome: Outcome::Later { status, text }, unreachable: true }
+            Refusal { outcome: Outcome::Later { status, text }, unreachable: true, untrusted: false }
         }
         NoTarget::Never(status, text) => {
-            Refusal { outcome: Outcome::Failed { status, text }, unreachable: false }
+            Refusal { outcome: Outcome::Failed { status, text }, unreachable: false, untrusted: false }
         }
     })?;
     let mut last = Failure { kind: Kind::Connect, text: format!("{} has no host", group.domain) };
+    let mut all_untrusted = !targets.is_empty();
     for target in &targets {
         match connect(desk, target, wish) {
             Ok(session) => {
@@ -60,6 +64,7 @@ pub fn open(desk: &Desk, group: &Group, wish: Wish) -> Result<Connection, Refusa
                 if target.of_domain && failure.kind != Kind::Tls {
                     desk.outbound.resolver.host_failed(&group.domain, &target.peer.host); // S58
                 }
+                all_untrusted &= failure.kind == Kind::Tls;
                 // A host that cannot be trusted says more about the domain than one that cannot be reached.
                 if last.kind != Kind::Tls || failure.kind == Kind::Tls {
                     last = failure;
@@ -67,37 +72,85 @@ pub fn open(desk: &Desk, group: &Group, wish: Wish) -> Result<Connection, Refusa
             }
         }
     }
-    let Failure { kind, text } = last;
+    Err(refusal(last, wish, all_untrusted))
+}
+
+fn refusal(Failure { kind, text }: Failure, wish: Wish, all_untrusted: bool) -> Refusal {
     let later = |status: &str, text| Outcome::Later { status: status.into(), text };
-    Err(match kind {
-        // Another message may ask for less, or more: each is tried by itself.
-        Kind::Tls => Refusal { outcome: later("4.7.5", text), unreachable: false },
-        Kind::Auth => Refusal { outcome: later("4.7.8", text), unreachable: true },
-        Kind::Connect | Kind::Later | Kind::Permanent => {
-            Refusal { outcome: later("4.4.1", text), unreachable: true }
+    let untrusted = kind == Kind::Tls;
+    match kind {
+        // RFC 8689 §4.2.1: no host can be what the message asks for.
+        Kind::Tls if wish.required && all_untrusted => {
+            let outcome = Outcome::Failed { status: "5.7.30".into(), text };
+            Refusal { outcome, unreachable: false, untrusted }
         }
-    })
+        // Another message may ask for less, or more: each is tried by itself.
+        Kind::Tls => Refusal { outcome: later("4.7.5", text), unreachable: false, untrusted },
+        Kind::Auth => Refusal { outcome: later("4.7.8", text), unreachable: true, untrusted },
+        Kind::Connect | Kind::Later | Kind::Permanent => {
+            Refusal { outcome: later("4.4.1", text), unreachable: true, untrusted }
+        }
+    }
 }
 
 fn connect(desk: &Desk, target: &Target, wish: Wish) -> Result<Session, Failure> {
-    let outbound = &desk.outbound;
     let who = log_in(desk, target)?;
-    let logs_in = who.is_some();
-    let security = security::of(outbound, target, logs_in, wish)
-        .map_err(|why| Failure { kind: Kind::Tls, text: why.text })?;
-    match begin(desk, target, &security, who.clone()) {
-        // Without TLS where TLS does not work and nobody asks for it (RFC 7435).
-        Err(refused) if refused.kind == Kind::Tls && security.tls == TlsUse::Opportunistic => {
-            begin(desk, target, &Security { tls: TlsUse::Never, ..security }, who)
-        }
-        other => other,
+    let security = security::of(&desk.outbound, &desk.log, target, who.is_some(), wish)
+        .map_err(|text| Failure { kind: Kind::Tls, text })?;
+    let first = begin(desk, target, &security, who.clone());
+    count(desk, target, &security, &first);
+    let session =
+        first.or_else(|refused| less(desk, target, &security, who, refused)).map_err(|refused| {
+            if refused.kind == Kind::Auth {
+                desk.log.error(Category::Network, format_args!("log-in at another host: {refused}"));
+            }
+            Failure { kind: refused.kind, text: refused.text }
+        })?;
+    if wish.required && !session.offers().require_tls {
+        session.quit();
+        let text = format!("the message came with REQUIRETLS, which {} does not have", target.peer);
+        return Err(Failure { kind: Kind::Tls, text });
     }
-    .map_err(|refused| {
-        if refused.kind == Kind::Auth {
-            desk.log.error(Category::Network, format_args!("log-in at another host: {refused}"));
+    Ok(session)
+}
+
+/// Once more with less, and then without TLS, where TLS does not work and nobody asks for it (RFC 7435).
+fn less(
+    desk: &Desk,
+    target: &Target,
+    security: &Security,
+    who: Option<Credentials>,
+    refused: Refused,
+) -> Result<Session, Refused> {
+    if refused.kind != Kind::Tls || security.tls != TlsUse::Opportunistic {
+        return Err(refused);
+    }
+    let mut less = Security { verify: Verify::None, lenient: false, ..security.clone() };
+    if security.verify != Verify::None {
+        match begin(desk, target, &less, who.clone()) {
+            Err(again) if again.kind == Kind::Tls => {}
+            other => return other,
         }
-        Failure { kind: refused.kind, text: refused.text }
-    })
+    }
+    less.tls = TlsUse::Never;
+    begin(desk, target, &less, who)
+}
+
+/// For the reports of RFC 8460; what did not come as far as TLS says nothing about it.
+fn count(desk: &Desk, target: &Target, security: &Security, first: &Result<Session, Refused>) {
+    let Some(counted) = &security.counted else { return };
+    let outbound = &desk.outbound;
+    match first {
+        Err(refused) if refused.kind == Kind::Tls => {
+            counted.note(outbound, target, Some((result_of(refused.fault), &refused.text)));
+        }
+        Err(_) => {}
+        Ok(session) => match (session.fault(), &security.flaw) {
+            (Some((fault, text)), _) => counted.note(outbound, target, Some((result_of(Some(*fault)), text))),
+            (None, Some((result, text))) => counted.note(outbound, target, Some((result, text))),
+            (None, None) => counted.note(outbound, target, None),
+        },
+    }
 }
 
 fn begin(
@@ -105,7 +158,7 @@ fn begin(
     target: &Target,
     security: &Security,
     who: Option<Credentials>,
-) -> Result<Session, smtp_client::Refused> {
+) -> Result<Session, Refused> {
     let settings = desk.outbound.settings(security.tls, security.lenient);
     Session::connect(&target.peer, &settings, security.verify.clone(), who)
 }

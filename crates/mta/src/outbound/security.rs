@@ -1,12 +1,15 @@
 //! What is demanded of one host before it gets mail: the administrator's level, or what the destination publishes.
 //!
 //! DANE (RFC 7672) counts where DNSSEC vouches for the way to the host: the MX records, its addresses, its TLSA records. It
-//! outranks everything else that is published. A look-up of TLSA records that fails leaves the host untried: what is
-//! published may be there (§2.1.2). Nothing that was published is ever given up for a host that does not keep to it.
+//! outranks MTA-STS (RFC 8461 §2). A look-up of TLSA records that fails leaves the host untried: what is published may be
+//! there (RFC 7672 §2.1.2). Nothing that was published is ever given up for a host that does not keep to it.
 
 use dns::DnsError;
+use mta_sts::{Lookups, Mode};
+use server_log::{Category, Log};
 use smtp_client::{TlsUse, Tlsa, Verify};
 
+use crate::outbound::counting::{Counted, result_of_fetch};
 use crate::outbound::{Level, Outbound};
 use crate::stages::targets::Target;
 
@@ -20,6 +23,10 @@ pub struct Security {
     pub verify: Verify,
     /// What is wrong is noted only.
     pub lenient: bool,
+    /// What the session is counted under; nothing when only the administrator asks for something.
+    pub counted: Option<Counted>,
+    /// A failure that is known before the session begins, and does not hinder it.
+    pub flaw: Option<(&'static str, String)>,
 }
 
 /// A message's own wish about TLS.
@@ -31,77 +38,129 @@ pub struct Wish {
     pub relaxed: bool,
 }
 
-/// Why a host is not to be tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotThere {
-    pub text: String,
-}
-
 /// What is demanded of `target`; `logs_in`: it will be shown a password.
 ///
 /// # Errors
-/// The host is not to be tried.
-pub fn of(outbound: &Outbound, target: &Target, logs_in: bool, wish: Wish) -> Result<Security, NotThere> {
+/// The host is not to be tried, and why.
+pub fn of(
+    outbound: &Outbound,
+    log: &Log,
+    target: &Target,
+    logs_in: bool,
+    wish: Wish,
+) -> Result<Security, String> {
     let named = outbound.tls.named(&target.next_hop);
     let level = named.unwrap_or(outbound.tls.usual);
-    let implicit = target.peer.address.port() == SUBMISSIONS;
-    let required = if implicit { TlsUse::Implicit } else { TlsUse::Required };
-    let proved = |verify: Verify| Security { tls: required, verify, lenient: false };
+    let form = Form { implicit: target.peer.address.port() == SUBMISSIONS };
     let here = target.peer.address.ip().is_loopback();
     Ok(match level {
-        Level::Verify => proved(Verify::Name),
+        Level::Verify => form.proved(Verify::Name),
         Level::Secure => {
-            proved(Verify::Names(vec![target.next_hop.clone(), format!(".{}", target.next_hop)]))
+            form.proved(Verify::Names(vec![target.next_hop.clone(), format!(".{}", target.next_hop)]))
         }
-        _ if wish.required => match published(outbound, target)? {
-            Some(tlsa) if usable(&tlsa) => proved(tlsa),
-            _ => proved(Verify::Name),
+        _ if wish.required => match by_dane(outbound, target, form)? {
+            Some(dane) if dane.flaw.is_none() => dane,
+            _ => match by_sts(outbound, log, target, form)? {
+                Some(sts) if !sts.lenient && sts.tls != TlsUse::Opportunistic => sts,
+                _ => form.proved(Verify::Name),
+            },
         },
         // A password is shown to nobody who has not proved who he is, unless the table says so.
-        _ if logs_in && named.is_none() && !here => proved(Verify::Name),
-        Level::Encrypt => proved(Verify::None),
-        Level::Dane if !wish.relaxed => match published(outbound, target)? {
-            Some(tlsa) => proved(tlsa),
-            None => opportunistic(implicit),
+        _ if logs_in && named.is_none() && !here => form.proved(Verify::Name),
+        Level::Encrypt => form.proved(Verify::None),
+        Level::Dane if !wish.relaxed => match by_dane(outbound, target, form)? {
+            Some(dane) => dane,
+            None => by_sts(outbound, log, target, form)?.unwrap_or_else(|| form.opportunistic()),
         },
-        Level::May | Level::Dane => opportunistic(implicit),
-        Level::None if implicit => opportunistic(implicit),
-        Level::None => Security { tls: TlsUse::Never, verify: Verify::None, lenient: false },
+        Level::May | Level::Dane => form.opportunistic(),
+        Level::None if form.implicit => form.opportunistic(),
+        Level::None => Security { tls: TlsUse::Never, counted: None, ..form.opportunistic() },
     })
 }
 
-fn opportunistic(implicit: bool) -> Security {
-    let tls = if implicit { TlsUse::Implicit } else { TlsUse::Opportunistic };
-    Security { tls, verify: Verify::None, lenient: false }
+/// STARTTLS, or TLS from the first byte.
+#[derive(Clone, Copy)]
+struct Form {
+    implicit: bool,
 }
 
-fn usable(verify: &Verify) -> bool {
-    matches!(verify, Verify::Dane { records, .. } if records.iter().any(Tlsa::is_usable))
+impl Form {
+    fn proved(self, verify: Verify) -> Security {
+        let tls = if self.implicit { TlsUse::Implicit } else { TlsUse::Required };
+        Security { tls, verify, lenient: false, counted: None, flaw: None }
+    }
+
+    fn opportunistic(self) -> Security {
+        let tls = if self.implicit { TlsUse::Implicit } else { TlsUse::Opportunistic };
+        let counted = Some(Counted::no_policy());
+        Security { tls, verify: Verify::None, lenient: false, counted, flaw: None }
+    }
 }
 
-/// The validated TLSA records of a host (RFC 7672 §2.2.3); nothing when there are none.
-fn published(outbound: &Outbound, target: &Target) -> Result<Option<Verify>, NotThere> {
+/// By the validated TLSA records of a host (RFC 7672 §2.2.3); nothing when there are none.
+fn by_dane(outbound: &Outbound, target: &Target, form: Form) -> Result<Option<Security>, String> {
     for base in &target.dane_bases {
         let name = format!("_{}._tcp.{base}", target.peer.address.port());
         match outbound.resolver.tlsa(&name) {
             Ok(answer) if answer.secure && !answer.value.is_empty() => {
-                let records = answer.value.into_iter().map(|one| Tlsa {
-                    usage: one.usage,
-                    selector: one.selector,
-                    matching: one.matching,
-                    data: one.data,
-                });
-                let mut names = vec![base.clone()];
-                if !names.contains(&target.next_hop) {
-                    names.push(target.next_hop.clone());
-                }
-                return Ok(Some(Verify::Dane { records: records.collect(), names }));
+                return Ok(Some(of_records(answer.value, base, target, form)));
             }
             Ok(_) | Err(DnsError::NoSuchDomain | DnsError::NoData) => {}
             Err(DnsError::Temporary(why)) => {
-                return Err(NotThere { text: format!("{}: its TLSA records: {why}", target.peer) });
+                Counted::tlsa(&[]).note(outbound, target, Some(("dnssec-invalid", &why)));
+                return Err(format!("{}: its TLSA records: {why}", target.peer));
             }
         }
     }
     Ok(None)
+}
+
+fn of_records(records: Vec<dns::Tlsa>, base: &str, target: &Target, form: Form) -> Security {
+    let records: Vec<Tlsa> = records
+        .into_iter()
+        .map(|one| Tlsa { usage: one.usage, selector: one.selector, matching: one.matching, data: one.data })
+        .collect();
+    let mut names = vec![base.to_owned()];
+    if !names.contains(&target.next_hop) {
+        names.push(target.next_hop.clone());
+    }
+    let counted = Some(Counted::tlsa(&records));
+    // §2.2: TLS without proof.
+    let none_is_usable = !records.iter().any(Tlsa::is_usable);
+    let flaw = none_is_usable.then(|| ("tlsa-invalid", "no TLSA record is usable".to_owned()));
+    Security { counted, flaw, ..form.proved(Verify::Dane { records, names }) }
+}
+
+/// By the policy of the domain (RFC 8461 §5); nothing when there is none.
+fn by_sts(outbound: &Outbound, log: &Log, target: &Target, form: Form) -> Result<Option<Security>, String> {
+    let (Some(sts), Some(domain)) = (&outbound.sts, &target.policy_domain) else { return Ok(None) };
+    let found = sts.of(
+        domain,
+        &Lookups {
+            txt: &|name| outbound.resolver.txt(name).unwrap_or_default(),
+            addresses: &|host| outbound.resolver.addresses(host).map_err(|why| why.to_string()),
+        },
+    );
+    if let Some((fault, why)) = &found.fault {
+        log.warning(Category::Network, format_args!("MTA-STS of {domain}: {why}"));
+        Counted::no_policy().note_domain(outbound, domain, result_of_fetch(*fault), why);
+    }
+    let Some(policy) = found.policy else { return Ok(None) };
+    let counted = Counted::sts(&policy);
+    let is_named = policy.names(&target.peer.host);
+    let unnamed = || format!("{} is no host of the MTA-STS policy of {domain}", target.peer);
+    Ok(Some(match (policy.mode, is_named) {
+        (Mode::Enforce, true) => Security { counted: Some(counted), ..form.proved(Verify::Name) },
+        (Mode::Enforce, false) => {
+            counted.note(outbound, target, Some(("validation-failure", "the host is not in the policy")));
+            return Err(unnamed());
+        }
+        (_, true) => {
+            Security { verify: Verify::Name, lenient: true, counted: Some(counted), ..form.opportunistic() }
+        }
+        (_, false) => {
+            let flaw = Some(("validation-failure", unnamed()));
+            Security { counted: Some(counted), flaw, ..form.opportunistic() }
+        }
+    }))
 }

@@ -177,7 +177,7 @@ fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
         if connection.is_none() {
             match open(desk, &job.group, Wish::default()) {
                 Ok(opened) => *connection = Some(opened),
-                Err(Refusal { outcome, unreachable }) => {
+                Err(Refusal { outcome, unreachable, .. }) => {
                     result.unreachable = unreachable;
                     result.outcomes.extend(part.iter().map(|index| (*index, outcome.clone())));
                     continue;

@@ -22,6 +22,8 @@ pub struct Target {
     pub is_named: bool,
     /// The domain whose MX record it is, or the host itself where none was asked for: what policies are about.
     pub next_hop: String,
+    /// The domain whose MTA-STS policy is about it (RFC 8461 §3); none for a host that was named itself.
+    pub policy_domain: Option<String>,
     /// Below which names its TLSA records count, in this order; none when DNSSEC does not vouch for the way here
     /// (RFC 7672 §2.2).
     pub dane_bases: Vec<String>,
@@ -32,6 +34,8 @@ struct Way<'a> {
     next_hop: &'a str,
     port: u16,
     is_named: bool,
+    /// It is a domain, whose hosts are looked up.
+    is_domain: bool,
 }
 
 /// Why there is no host to try.
@@ -51,15 +55,20 @@ pub fn targets(settings: &Settings, resolver: &Resolver, group: &Group) -> Resul
     let own = match &group.hub {
         Some(hubs) => of_hubs(settings, resolver, hubs),
         None => {
-            let way = Way { next_hop: &group.domain, port: settings.remote.port, is_named: false };
+            let way =
+                Way { next_hop: &group.domain, port: settings.remote.port, is_named: false, is_domain: true };
             of_domain(settings, resolver, &way)
         }
     };
     let pseudo = settings.remote.fallback.all(&group.domain);
     let mut fallback = Vec::new();
     for host in pseudo.filter_map(|host| NextHop::parse(host).ok()) {
-        let way =
-            Way { next_hop: &host.host, port: host.port.unwrap_or(settings.remote.port), is_named: true };
+        let way = Way {
+            next_hop: &host.host,
+            port: host.port.unwrap_or(settings.remote.port),
+            is_named: true,
+            is_domain: false,
+        };
         fallback.extend(at_addresses(resolver, &way, &host.host, true, false).unwrap_or_default());
     }
     match own {
@@ -93,7 +102,12 @@ fn of_hubs(settings: &Settings, resolver: &Resolver, hubs: &str) -> Result<Vec<T
 
 fn of_hub(settings: &Settings, resolver: &Resolver, hub: &str) -> Result<Vec<Target>, NoTarget> {
     let hop = NextHop::parse(hub).map_err(|why| NoTarget::Later("4.3.5".into(), why))?;
-    let way = Way { next_hop: &hop.host, port: hop.port.unwrap_or(settings.remote.port), is_named: true };
+    let way = Way {
+        next_hop: &hop.host,
+        port: hop.port.unwrap_or(settings.remote.port),
+        is_named: true,
+        is_domain: !hop.exact,
+    };
     if hop.exact {
         return at_addresses(resolver, &way, &hop.host, true, false);
     }
@@ -171,6 +185,7 @@ fn target(way: &Way<'_>, host: &str, address: IpAddr, of_domain: bool, bases: &[
         of_domain,
         is_named: way.is_named,
         next_hop: way.next_hop.to_ascii_lowercase(),
+        policy_domain: way.is_domain.then(|| way.next_hop.to_ascii_lowercase()),
         dane_bases: bases.to_vec(),
     }
 }
