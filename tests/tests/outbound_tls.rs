@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use black_box::instance::wait_for;
-use black_box::{Act, Authority, Certificate, Instance, Setup, Step, StubHttps, StubMta, World, run};
+use black_box::instance::{SUBMISSIONS, wait_for};
+use black_box::{
+    Act, Authority, Certificate, Instance, Setup, Smtp, Step, StubHttps, StubMta, Wire, World, run,
+};
 
 fn send(instance: &Instance, to: &str) {
     send_text(instance, "", to, "Subject: s\r\n\r\nx\r\n");
@@ -428,4 +430,100 @@ fn how_tls_went_is_counted_and_reported() {
     }
     let report = run(instance.tool("msg-tlsreport").arg("plain.test"));
     assert!(report.contains("\"result-type\": \"starttls-not-supported\""), "{report}");
+}
+
+/// A message of alice that is to go on under TLS only.
+fn send_required(instance: &Instance, to: &str) {
+    let wire = Wire::tls(instance.connect(SUBMISSIONS), &instance.path("config/certs/ca.pem"));
+    let mut smtp = Smtp::over(wire);
+    smtp.log_in("alice", "alice-secret");
+    assert!(smtp.ok("EHLO client.example.org").contains("REQUIRETLS"));
+    smtp.ok("MAIL FROM:<alice@example.test> REQUIRETLS");
+    smtp.ok(&format!("RCPT TO:<{to}>"));
+    smtp.ok("DATA");
+    smtp.ok("Subject: secret\r\n\r\nconfidential\r\n.");
+}
+
+/// RFC 8689 §4.2.1: it goes to a host that proves itself, by DANE or by an authority, and takes REQUIRETLS.
+#[test]
+fn requiretls_goes_to_a_proved_host_that_takes_it() {
+    let ours = Authority::new();
+    for by_dane in [false, true] {
+        let world = World::new();
+        let certificate = if by_dane { Authority::new().issue("other.test") } else { ours.issue(MX) };
+        let mx = world.served("remote.test", StubMta::new().offers(&["REQUIRETLS", "DSN"]).tls(&certificate));
+        let at = Encrypted { mx, folder: tempfile::tempdir().unwrap(), world };
+        fs::write(at.folder.path().join("ca.pem"), ours.pem()).unwrap();
+        if by_dane {
+            at.world.dns.add(&tlsa_name(&at.world, MX), "TLSA", 60, &certificate.tlsa());
+            at.world.dns.validate(true);
+        }
+        let instance = at.setup("dane").start();
+        assert!(!instance.smtp().ok("EHLO client.example.org").contains("REQUIRETLS"), "§2: under TLS only");
+        let mut smtp = instance.smtp();
+        smtp.ok("EHLO client.example.org");
+        assert!(smtp.ask("MAIL FROM:<alice@example.test> REQUIRETLS").starts_with("555"));
+        send_required(&instance, "x@remote.test");
+        let message = &at.mx.wait_for(1)[0];
+        assert!(message.tls && message.mail.ends_with(" REQUIRETLS"), "{}", message.mail);
+        instance.wait_for_empty_queue();
+        // Another message on its way to the same host does not ask for it.
+        send(&instance, "y@remote.test");
+        assert!(!at.mx.wait_for(2)[1].mail.contains("REQUIRETLS"));
+    }
+}
+
+/// Else it comes back at once, its content left out (RFC 8689 §4.4), whatever TLS there would be.
+#[test]
+fn requiretls_comes_back_from_where_it_cannot_be_kept() {
+    let (ours, strange) = (Authority::new(), Authority::new());
+    for (offers, certificate) in [
+        (&["DSN"][..], Some(ours.issue(MX))),
+        (&["REQUIRETLS"], Some(strange.issue(MX))),
+        (&["REQUIRETLS"], None),
+    ] {
+        let world = World::new();
+        let script = StubMta::new().offers(offers);
+        let script = match &certificate {
+            Some(certificate) => script.tls(certificate),
+            None => script,
+        };
+        let mx = world.served("remote.test", script);
+        let at = Encrypted { mx, folder: tempfile::tempdir().unwrap(), world };
+        fs::write(at.folder.path().join("ca.pem"), ours.pem()).unwrap();
+        let instance = at.setup("dane").start();
+        send_required(&instance, "x@remote.test");
+        instance.wait_for_messages("alice", 1);
+        let mut imap = instance.imap("alice");
+        imap.ok("SELECT INBOX");
+        let text = imap.ok("FETCH 1 BODY.PEEK[]").join("\n");
+        assert!(text.contains("Status: 5.7.30"), "{text}");
+        assert!(text.contains("Subject: secret") && !text.contains("confidential"), "{text}");
+        assert!(at.mx.seen().received.is_empty());
+        instance.wait_for_empty_queue();
+    }
+}
+
+/// RFC 8689 §5: `TLS-Required: No` gets past what the destination publishes, and past nothing of the administrator's.
+#[test]
+fn a_sender_may_do_without_what_the_destination_publishes() {
+    let ours = Authority::new();
+    let (bad, good) = (ours.issue(MX), Authority::new().issue(MX));
+    let text = "TLS-Required: No\r\nSubject: s\r\n\r\nx\r\n";
+    let at = Encrypted::new(Some(&bad), &ours);
+    at.world.dns.add(&tlsa_name(&at.world, MX), "TLSA", 60, &good.tlsa());
+    at.world.dns.validate(true);
+    let instance = at.waits(at.setup("dane"), "fits no TLSA record");
+    send_text(&instance, "", "x@remote.test", text);
+    assert!(at.mx.wait_for(1)[0].text().contains("TLS-Required: No"));
+    send(&instance, "y@remote.test");
+    wait_for("a third attempt to end", || {
+        (log(&instance).matches("fits no TLSA record").count() >= 2).then_some(())
+    });
+    assert_eq!(at.mx.seen().received.len(), 1, "the connection was for that message alone");
+
+    let at = Encrypted::new(None, &ours);
+    let instance = at.setup("encrypt").start();
+    send_text(&instance, "", "x@remote.test", text);
+    assert!(deferred(&instance).contains(" 4.7."));
 }

@@ -293,11 +293,13 @@ fn a_kill_while_sending_and_deferring_loses_nothing() {
     // One that was killed between its attempt and the move waits where it was until it is due.
     let waiting_at_all = || [control(&instance), deferred(&instance)].concat();
     wait_for("everything else to end", || (waiting_at_all().len() == total).then_some(()));
-    let mut seen = std::collections::HashSet::new();
-    for message in good.seen().received {
-        seen.extend(message.recipients());
-    }
-    assert_eq!(seen.len(), total, "every recipient of the good domain has it");
+    // An entry that is on its way counts for one that waits.
+    good.wait_until("every recipient of the good domain to have it", |seen| {
+        let all: std::collections::HashSet<String> =
+            seen.received.iter().flat_map(|message| message.recipients()).collect();
+        all.len() == total
+    });
+    wait_for("everything else to end", || (waiting_at_all().len() == total).then_some(()));
     let mut waiting = std::collections::HashSet::new();
     for envelope in waiting_at_all() {
         let text = fs::read_to_string(envelope).unwrap();

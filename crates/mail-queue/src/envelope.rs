@@ -110,6 +110,8 @@ pub struct Envelope {
     pub eight_bit: bool,
     /// It came with SMTPUTF8 (RFC 6531): addresses or header may be in UTF-8.
     pub smtputf8: bool,
+    /// It came with REQUIRETLS (RFC 8689): it goes on under TLS that proves the other host, or back.
+    pub require_tls: bool,
     /// `ESMTPSA` and the like (RFC 3848).
     pub protocol: String,
     /// The client's name and address.
@@ -171,6 +173,7 @@ impl Envelope {
             hops: 0,
             eight_bit: false,
             smtputf8: false,
+            require_tls: false,
             protocol: "SMTP".into(),
             host_from: String::new(),
             auth_sender: None,
@@ -283,6 +286,9 @@ impl Envelope {
         if self.smtputf8 {
             line("Smtputf8", "yes");
         }
+        if self.require_tls {
+            line("Require-TLS", "yes");
+        }
         line("Protocol", &self.protocol);
         line("Host-From", &self.host_from);
         if let Some(auth) = &self.auth_sender {
@@ -380,6 +386,7 @@ fn read_head(head: &str) -> Result<Envelope, EnvelopeError> {
             "Hops" => envelope.hops = number(&value, "Hops")?,
             "Body" => envelope.eight_bit = value == "8bit",
             "Smtputf8" => envelope.smtputf8 = value == "yes",
+            "Require-TLS" => envelope.require_tls = value == "yes",
             "Protocol" => envelope.protocol = value,
             "Host-From" => envelope.host_from = value,
             "Auth-Sender" => envelope.auth_sender = Some(value),

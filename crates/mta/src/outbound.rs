@@ -4,6 +4,7 @@ mod counting;
 pub mod credentials;
 pub mod opening;
 pub mod security;
+pub mod tls_required;
 
 use std::path::PathBuf;
 use std::str::FromStr;

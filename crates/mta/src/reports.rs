@@ -89,6 +89,7 @@ pub fn report(
     // RFC 3461 §4.3: RET is about failures; other reports have the header only.
     let full = matches!(kind, Kind::Failed)
         && envelope.ret != Some(Ret::Headers)
+        && !envelope.require_tls // RFC 8689 §4.4: with the header only, and as the message itself
         && envelope.message_size <= FULL_BYTES_MAX;
     message.write_all(b"Return-Path: <>\r\n")?;
     let relay_offset = message.size();
@@ -108,6 +109,7 @@ pub fn report(
     about.relay_offset = relay_offset;
     about.eight_bit = envelope.eight_bit || !head.is_ascii();
     about.smtputf8 = !shown_to.is_ascii();
+    about.require_tls = envelope.require_tls;
     about.protocol = "local".into();
     about.host_from = host.clone();
     about.recipients = vec![Recipient { address: to.to_owned(), ..Recipient::default() }];

@@ -160,6 +160,7 @@ impl Session {
         envelope.hops = received.hops;
         envelope.eight_bit = received.eight_bit;
         envelope.smtputf8 = transaction.smtputf8;
+        envelope.require_tls = transaction.require_tls;
         envelope.protocol = self.protocol(&client, &transaction, io);
         envelope.host_from = format!("{} [{}]", client.name, io.peer.ip().to_canonical());
         envelope.auth_sender = self.user.as_ref().and_then(|user| user.uid.clone());

@@ -32,6 +32,8 @@ pub struct Transaction {
     pub hold: Option<Hold>,
     /// MAIL had SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// It is not to go on without TLS that proves the other host (RFC 8689).
+    pub require_tls: bool,
     /// The content as far as BDAT has brought it.
     pub receiving: Option<Box<Receiving>>,
     /// Chunks so far that were hardly worth their command.

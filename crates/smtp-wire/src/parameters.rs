@@ -63,6 +63,8 @@ pub struct MailParameters {
     pub envid: Option<String>,
     /// Not to be sent before.
     pub hold: Option<Hold>,
+    /// REQUIRETLS was said (RFC 8689 §2).
+    pub require_tls: bool,
 }
 
 /// What was said after RCPT's path.
@@ -103,6 +105,7 @@ pub fn mail(text: &[u8]) -> Result<MailParameters, CommandError> {
             ("SIZE", Some(value)) => out.size = Some(number(value)?),
             ("BODY", Some(value)) => out.body = Some(body(value)?),
             ("SMTPUTF8", None) => out.smtputf8 = true,
+            ("REQUIRETLS", None) => out.require_tls = true,
             ("AUTH", Some(value)) => out.auth = Some(text_of(value, 500)?),
             ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => out.ret = Some(Ret::Full),
             ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => out.ret = Some(Ret::Headers),
@@ -120,7 +123,7 @@ pub fn mail(text: &[u8]) -> Result<MailParameters, CommandError> {
                 out.hold = Some(Hold::Until(second, value.to_ascii_uppercase()));
             }
             ("HOLDFOR" | "HOLDUNTIL", None) => return Err(CommandError::Value("bad parameter value")),
-            ("SIZE" | "BODY" | "SMTPUTF8" | "AUTH" | "RET" | "ENVID", _) => {
+            ("SIZE" | "BODY" | "SMTPUTF8" | "REQUIRETLS" | "AUTH" | "RET" | "ENVID", _) => {
                 return Err(CommandError::Value("bad parameter value"));
             }
             _ => return Err(CommandError::Parameter),

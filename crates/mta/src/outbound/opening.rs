@@ -23,6 +23,13 @@ pub struct Connection {
     pub relaxed: bool,
 }
 
+impl Connection {
+    /// Whether it is what REQUIRETLS asks for (RFC 8689 §4.2.1).
+    pub fn is_proved(&self) -> bool {
+        self.session.is_verified() && self.session.offers().require_tls && self.session.fault().is_none()
+    }
+}
+
 /// Why there is no connection.
 pub struct Refusal {
     pub outcome: Outcome,

@@ -122,7 +122,8 @@ fn answer(desk: &Desk, remembered: &Remembered, work: &Work, account: &Account) 
         header: &header,
         words: &words,
     };
-    match queue(desk, &answer, id.clone(), (mode == Mode::Echo).then_some((envelope, &mut file))) {
+    let echo = (mode == Mode::Echo).then_some((envelope, &mut file));
+    match queue(desk, &answer, id.clone(), envelope.require_tls, echo) {
         Ok(()) => Ok(format!("{said} answer={id}")),
         Err(QueueError::AlreadyThere) => Ok(format!("{said} answer={id} (was there)")),
         Err(why) => Err(why.into()),
@@ -153,11 +154,13 @@ fn queue(
     desk: &Desk,
     answer: &Answer<'_>,
     id: QueueId,
+    require_tls: bool,
     echo: Option<(&Envelope, &mut File)>,
 ) -> Result<(), QueueError> {
     let mut message = desk.queue.begin_as(id.clone())?;
     message.write_all(b"Return-Path: <>\r\n")?;
     let mut envelope = Envelope::new(id.clone());
+    envelope.require_tls = require_tls; // what it tells of what it answers is to be kept from others, too
     envelope.relay_offset = message.size();
     let received = format!(
         "Received: by {} (Mailboat {}) id {id};\r\n\t{}\r\n",

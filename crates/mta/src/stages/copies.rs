@@ -162,6 +162,7 @@ fn make(
     about.hops = envelope.hops.saturating_add(1);
     about.eight_bit = envelope.eight_bit;
     about.smtputf8 = envelope.smtputf8 || !changes.front.is_ascii();
+    about.require_tls = envelope.require_tls;
     about.protocol = envelope.protocol.clone();
     about.host_from = envelope.host_from.clone();
     about.auth_sender = envelope.auth_sender.clone();

@@ -19,6 +19,7 @@ use crate::flow::Flow;
 use crate::mta::Desk;
 use crate::outbound::opening::{Connection, Refusal, open};
 use crate::outbound::security::Wish;
+use crate::outbound::tls_required;
 use crate::timetable::pause_about;
 use crate::work::{Deferral, Group, Work};
 
@@ -46,6 +47,7 @@ pub struct Job {
     offset: u64,
     eight_bit: bool,
     smtputf8: bool,
+    require_tls: bool,
     to: Vec<To>,
     attempts: u32,
 }
@@ -71,6 +73,7 @@ impl Job {
             offset: envelope.relay_offset,
             eight_bit: envelope.eight_bit,
             smtputf8: envelope.smtputf8,
+            require_tls: envelope.require_tls,
             attempts: envelope.attempts,
             flight,
             group,
@@ -78,13 +81,25 @@ impl Job {
     }
 }
 
-/// What became of each recipient of a job, by its index in the group, and of the site.
-struct Result {
-    outcomes: Vec<(usize, Outcome)>,
+/// What a job leaves when its attempt has ended: what became of those who have it or never will is recorded by then.
+#[derive(Default)]
+struct Sent {
+    /// No host of the domain took the connection.
     unreachable: bool,
-    relay: String,
-    /// Indexes of those that went to a host which does not offer DSN.
-    without_dsn: Vec<usize>,
+    /// A host took a message, or refused it as its own affair.
+    reached: bool,
+    /// Places of those who wait.
+    waiting: Vec<usize>,
+    /// Why, the last of them.
+    why: String,
+}
+
+/// The outcomes of one transaction, by index in the job.
+struct Outcomes<'a> {
+    list: Vec<(usize, Outcome)>,
+    relay: &'a str,
+    /// The host sends reports itself (RFC 3461 §5.2.2).
+    dsn: bool,
 }
 
 /// The life of one thread.
@@ -93,8 +108,8 @@ pub fn run(flow: &Flow) {
         let mut connection = None;
         let mut next = Some(job);
         while let Some(job) = next.take() {
-            let sent = catch_unwind(AssertUnwindSafe(|| send(&flow.desk, &mut connection, &job)));
-            let Ok(result) = sent else {
+            let sent = catch_unwind(AssertUnwindSafe(|| send(flow, &mut connection, &job)));
+            let Ok(sent) = sent else {
                 flow.desk.log.critical(
                     Category::General,
                     format_args!("smtp-deliver: panic; {} stays in the queue", job.id),
@@ -104,185 +119,231 @@ pub fn run(flow: &Flow) {
                 flow.part_done(&job.flight);
                 continue;
             };
-            if result.unreachable {
-                if flow.desk.settings.remote.check_deferred {
-                    for other in flow.sites.unreachable(&site) {
-                        let status = wait_too(&other, &result);
-                        settle(flow, other, status);
-                    }
+            if sent.unreachable && flow.desk.settings.remote.check_deferred {
+                for other in flow.sites.unreachable(&site) {
+                    let found = wait_too(flow, &other, &sent);
+                    end(flow, &other, found);
                 }
-            } else {
+            }
+            if sent.reached {
                 flow.sites.succeeded(&site);
             }
-            settle(flow, job, result);
+            end(flow, &job, sent);
             if connection.is_some() {
                 next = flow.sites.another(&site, PATIENCE);
             }
         }
-        if let Some(Connection { session, .. }) = connection {
-            session.quit();
-        }
+        close(&mut connection);
         flow.sites.release(&site);
     }
 }
 
+fn close(connection: &mut Option<Connection>) {
+    if let Some(Connection { session, .. }) = connection.take() {
+        session.quit();
+    }
+}
+
 /// A job of a site that was found to be unreachable for another.
-fn wait_too(job: &Job, found: &Result) -> Result {
-    let text = found.outcomes.first().map_or("", |(_, outcome)| match outcome {
-        Outcome::Later { text, .. } | Outcome::Failed { text, .. } => text,
-        Outcome::Delivered(_) => "",
-    });
-    everybody(job, &Outcome::Later { status: "4.4.1".into(), text: text.to_owned() }, true)
+fn wait_too(flow: &Flow, job: &Job, found: &Sent) -> Sent {
+    let text = found.why.split_once(' ').map_or("", |(_, text)| text);
+    let outcome = Outcome::Later { status: "4.4.1".into(), text: text.to_owned() };
+    let mut sent = Sent { unreachable: true, ..Sent::default() };
+    sent.note(flow, job, everybody(job, &outcome));
+    sent
 }
 
-fn everybody(job: &Job, outcome: &Outcome, unreachable: bool) -> Result {
-    let outcomes = (0..job.to.len()).map(|index| (index, outcome.clone())).collect();
-    Result { outcomes, unreachable, relay: "none".into(), without_dsn: Vec::new() }
+fn everybody(job: &Job, outcome: &Outcome) -> Outcomes<'static> {
+    let list = (0..job.to.len()).map(|index| (index, outcome.clone())).collect();
+    Outcomes { list, relay: "none", dsn: true }
 }
 
-/// One attempt for every recipient of the job.
-fn send(desk: &Desk, connection: &mut Option<Connection>, job: &Job) -> Result {
+/// The message's file and its size.
+fn open_message(job: &Job) -> std::io::Result<(File, u64)> {
+    let file = File::open(&job.path)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
+}
+
+/// One attempt for every recipient of the job. What became of those of one transaction is written down before the next
+/// begins: the time between the other host's answer and the note of it, after which a crash makes it be sent again, is
+/// as short as it can be.
+fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
+    let mut sent = Sent::default();
     let later = |status: &str, text: String| Outcome::Later { status: status.into(), text };
-    let file = match File::open(&job.path) {
-        Ok(file) => file,
+    let (file, size) = match open_message(job) {
+        Ok(opened) => opened,
         Err(why) => {
-            return everybody(job, &later("4.3.0", format!("the message cannot be read: {why}")), false);
+            let outcome = later("4.3.0", format!("the message cannot be read: {why}"));
+            sent.note(flow, job, everybody(job, &outcome));
+            return sent;
         }
     };
-    let size = match file.metadata() {
-        Ok(meta) => meta.len(),
-        Err(why) => {
-            return everybody(job, &later("4.3.0", format!("the message cannot be read: {why}")), false);
-        }
-    };
-    let mut result =
-        Result { outcomes: Vec::new(), unreachable: false, relay: String::new(), without_dsn: Vec::new() };
     let indexes: Vec<usize> = (0..job.to.len()).collect();
-    for part in indexes.chunks(desk.settings.remote.recipients_max.max(1)) {
-        if result.unreachable {
-            let text = "the host was lost".to_owned();
-            result.outcomes.extend(part.iter().map(|index| (*index, later("4.4.2", text.clone()))));
+    for part in indexes.chunks(flow.desk.settings.remote.recipients_max.max(1)) {
+        let all = |outcome: &Outcome| part.iter().map(|index| (*index, outcome.clone())).collect();
+        if sent.unreachable {
+            let list = all(&later("4.4.2", "the host was lost".to_owned()));
+            sent.note(flow, job, Outcomes { list, relay: "none", dsn: true });
             continue;
         }
-        let stale = |open: &mut Connection| {
-            open.messages >= MESSAGES_MAX
-                || open.since.elapsed() >= CONNECTION_MAX
-                || !open.session.is_alive()
-        };
-        if connection.as_mut().is_some_and(stale)
-            && let Some(Connection { session, .. }) = connection.take()
-        {
-            session.quit();
-        }
-        if connection.is_none() {
-            match open(desk, &job.group, Wish::default()) {
-                Ok(opened) => *connection = Some(opened),
-                Err(Refusal { outcome, unreachable, .. }) => {
-                    result.unreachable = unreachable;
-                    result.outcomes.extend(part.iter().map(|index| (*index, outcome.clone())));
-                    continue;
+        match connected(&flow.desk, connection, job, &file) {
+            Ok(open) => {
+                let transaction = open.session.send(&outgoing(job, part, &file, size).message());
+                base::crash::step("send: answered");
+                open.messages += 1;
+                sent.reached |=
+                    transaction.recipients.iter().any(|one| !matches!(one, Outcome::Later { .. }));
+                let list = part.iter().copied().zip(transaction.recipients).collect();
+                let dsn = open.session.offers().dsn;
+                sent.note(flow, job, Outcomes { list, relay: &open.relay, dsn });
+                if !transaction.reusable {
+                    *connection = None;
                 }
             }
+            Err(Refusal { outcome, unreachable, .. }) => {
+                sent.unreachable = unreachable;
+                sent.note(flow, job, Outcomes { list: all(&outcome), relay: "none", dsn: true });
+            }
         }
-        let Some(open) = connection.as_mut() else { continue };
-        let recipients: Vec<OutRecipient<'_>> = part
-            .iter()
-            .map(|index| &job.to[*index])
-            .map(|to| OutRecipient {
-                address: &to.address,
-                notify: to.notify.as_deref(),
-                orcpt: to.orcpt.as_deref(),
-            })
-            .collect();
-        let transaction = open.session.send(&Outgoing {
-            sender: job.sender.as_deref(),
-            recipients: &recipients,
-            envid: job.envid.as_deref(),
-            ret: job.ret,
-            file: &file,
-            offset: job.offset,
-            size,
-            eight_bit: job.eight_bit,
-            utf8: job.smtputf8,
-            require_tls: false,
-        });
-        base::crash::step("send: answered");
-        open.messages += 1;
-        result.relay.clone_from(&open.relay);
-        if !open.session.offers().dsn {
-            result.without_dsn.extend(part);
-        }
-        if !transaction.reusable {
-            *connection = None;
-        }
-        result.outcomes.extend(part.iter().copied().zip(transaction.recipients));
     }
-    result
+    // Other messages ask for what the destination publishes.
+    if connection.as_ref().is_some_and(|open| open.relaxed) {
+        close(connection);
+    }
+    sent
 }
 
-/// Writes down what happened, and who has to wait.
-fn settle(flow: &Flow, job: Job, result: Result) {
-    let Job { flight, group, id, sender, attempts, .. } = &job;
-    let mut steps = Vec::new();
-    let mut sent: Vec<usize> = Vec::new();
-    let mut waiting: Vec<usize> = Vec::new();
-    let mut why = String::new();
-    let log = &flow.desk.log;
-    let enabled = flow.desk.settings.smtp_deliver.log;
-    let from = sender.as_deref().unwrap_or("");
-    for (index, outcome) in result.outcomes {
-        let (Some(place), Some(to)) = (group.places.get(index), job.to.get(index)) else { continue };
-        let line = |status: &str, text: &str| {
-            if enabled {
-                log.notice(
-                    Category::General,
-                    format_args!(
-                        "SMTP-Deliver:{id}:{}:{from}:{}: {status} ({text})",
-                        result.relay, to.address
-                    ),
-                );
-            }
-        };
-        match outcome {
-            Outcome::Delivered(reply) => {
-                line("sent", &reply.to_string());
-                match result.without_dsn.contains(&index) {
-                    true => sent.push(*place),
-                    false => steps.push((*place, Step::Done)), // its reports are the other host's
-                }
-            }
-            Outcome::Failed { status, text } => {
-                line("failed", &text);
-                steps.push((*place, Step::Failed { status, text }));
-            }
-            Outcome::Later { status, text } => {
-                line("deferred", &text);
-                waiting.push(*place);
-                why = format!("{status} {text}");
-            }
+/// What is said of a job in one transaction.
+struct Part<'a> {
+    job: &'a Job,
+    recipients: Vec<OutRecipient<'a>>,
+    file: &'a File,
+    size: u64,
+}
+
+fn outgoing<'a>(job: &'a Job, part: &[usize], file: &'a File, size: u64) -> Part<'a> {
+    let recipients = part.iter().filter_map(|index| job.to.get(*index)).map(|to| OutRecipient {
+        address: &to.address,
+        notify: to.notify.as_deref(),
+        orcpt: to.orcpt.as_deref(),
+    });
+    Part { job, recipients: recipients.collect(), file, size }
+}
+
+impl Part<'_> {
+    fn message(&self) -> Outgoing<'_> {
+        let job = self.job;
+        Outgoing {
+            sender: job.sender.as_deref(),
+            recipients: &self.recipients,
+            envid: job.envid.as_deref(),
+            ret: job.ret,
+            file: self.file,
+            offset: job.offset,
+            size: self.size,
+            eight_bit: job.eight_bit,
+            utf8: job.smtputf8,
+            require_tls: job.require_tls,
         }
     }
-    let pause = pause_about(*attempts, flow.desk.settings.deferred_period);
-    let (domain, unreachable, relay) = (group.domain.clone(), result.unreachable, result.relay);
-    flight.note(move |work| {
-        let mut steps = steps;
+}
+
+/// The connection that is there, when it is good for this job, or a new one.
+fn connected<'a>(
+    desk: &Desk,
+    connection: &'a mut Option<Connection>,
+    job: &Job,
+    file: &File,
+) -> std::result::Result<&'a mut Connection, Refusal> {
+    if connection.as_mut().is_some_and(|open| is_stale(open) || job.require_tls && !open.is_proved()) {
+        close(connection);
+    }
+    if connection.is_none() {
+        let wish = Wish { required: job.require_tls, relaxed: false };
+        let opened = match open(desk, &job.group, wish) {
+            Err(refusal)
+                if refusal.untrusted && !job.require_tls && tls_required::says_no(file, job.offset) =>
+            {
+                open(desk, &job.group, Wish { relaxed: true, ..wish })
+            }
+            other => other,
+        };
+        *connection = Some(opened?);
+    }
+    connection.as_mut().ok_or_else(|| Refusal {
+        outcome: Outcome::Later { status: "4.3.0".into(), text: "no connection".into() },
+        unreachable: false,
+        untrusted: false,
+    })
+}
+
+fn is_stale(open: &mut Connection) -> bool {
+    open.messages >= MESSAGES_MAX || open.since.elapsed() >= CONNECTION_MAX || !open.session.is_alive()
+}
+
+impl Sent {
+    /// Writes down what became of these, for good, and notes who waits.
+    fn note(&mut self, flow: &Flow, job: &Job, outcomes: Outcomes<'_>) {
+        let (mut steps, mut relayed) = (Vec::new(), Vec::new());
+        for (index, outcome) in outcomes.list {
+            let (Some(place), Some(to)) = (job.group.places.get(index), job.to.get(index)) else { continue };
+            match outcome {
+                Outcome::Delivered(reply) => {
+                    tell(flow, job, outcomes.relay, to, "sent", &reply.to_string());
+                    match outcomes.dsn {
+                        true => steps.push((*place, Step::Done)), // its reports are the other host's
+                        false => relayed.push(*place),
+                    }
+                }
+                Outcome::Failed { status, text } => {
+                    tell(flow, job, outcomes.relay, to, "failed", &text);
+                    steps.push((*place, Step::Failed { status, text }));
+                }
+                Outcome::Later { status, text } => {
+                    tell(flow, job, outcomes.relay, to, "deferred", &text);
+                    self.waiting.push(*place);
+                    self.why = format!("{status} {text}");
+                }
+            }
+        }
+        if steps.is_empty() && relayed.is_empty() {
+            return;
+        }
         // RFC 3461 §5.2.2
-        let text = format!("given to {relay}, which sends no reports");
-        let done = |place| (place, work.entry.envelope.succeeded(place, Success::Relayed, &text));
-        steps.extend(sent.into_iter().map(done));
-        if !steps.is_empty() {
+        let text = format!("given to {}, which sends no reports", outcomes.relay);
+        job.flight.note(move |work| {
+            let done = |place| (place, work.entry.envelope.succeeded(place, Success::Relayed, &text));
+            steps.extend(relayed.into_iter().map(done));
             let _ = work.entry.record_all(steps); // not written down, it is sent again: SMTP allows that
             base::crash::step("send: written down");
-        }
-        if !waiting.is_empty() {
-            work.deferrals.push(Deferral {
-                domain,
-                places: waiting,
-                next: base::clock::unix_seconds().saturating_add(pause),
-                text: why,
-                unreachable,
-            });
-        }
-    });
-    flow.part_done(flight);
+        });
+    }
+}
+
+fn tell(flow: &Flow, job: &Job, relay: &str, to: &To, status: &str, text: &str) {
+    if flow.desk.settings.smtp_deliver.log {
+        let (id, from) = (&job.id, job.sender.as_deref().unwrap_or(""));
+        flow.desk.log.notice(
+            Category::General,
+            format_args!("SMTP-Deliver:{id}:{relay}:{from}:{}: {status} ({text})", to.address),
+        );
+    }
+}
+
+/// The job's attempt has ended: who waits does so until the next.
+fn end(flow: &Flow, job: &Job, sent: Sent) {
+    let Sent { waiting, why, unreachable, .. } = sent;
+    if !waiting.is_empty() {
+        let pause = pause_about(job.attempts, flow.desk.settings.deferred_period);
+        let deferral = Deferral {
+            domain: job.group.domain.clone(),
+            places: waiting,
+            next: base::clock::unix_seconds().saturating_add(pause),
+            text: why,
+            unreachable,
+        };
+        job.flight.note(move |work| work.deferrals.push(deferral));
+    }
+    flow.part_done(&job.flight);
 }

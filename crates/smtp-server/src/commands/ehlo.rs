@@ -51,6 +51,9 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
     if let Some(limits) = limits(session) {
         reply = reply.line(limits);
     }
+    if io.tls.is_active() {
+        reply = reply.line("REQUIRETLS"); // RFC 8689 §2: under TLS only
+    }
     if io.tls == TlsState::Available {
         reply = reply.line("STARTTLS");
     }

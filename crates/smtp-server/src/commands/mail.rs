@@ -25,6 +25,7 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
         ret: parameters.ret,
         smtputf8: parameters.smtputf8,
         size: parameters.size.unwrap_or(0),
+        require_tls: parameters.require_tls,
         ..Transaction::default()
     };
     session.state = State::InTransaction { client, transaction: Box::new(transaction) };
@@ -51,6 +52,9 @@ fn refusal(
         return Some(Answer::Say(replies::no_such_parameter()));
     }
     if !settings.allow_smtputf8 && parameters.smtputf8 {
+        return Some(Answer::Say(replies::no_such_parameter()));
+    }
+    if parameters.require_tls && !io.tls.is_active() {
         return Some(Answer::Say(replies::no_such_parameter()));
     }
     if let Some(asked) = &parameters.hold {
