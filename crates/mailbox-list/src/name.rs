@@ -133,6 +133,12 @@ impl MailboxName {
         components
     }
 
+    /// Whether a pattern stands for this name: `*` any text, `%` any without `/` (RFC 3501 §6.3.8). In time that grows with
+    /// the product of the lengths.
+    pub fn matches(&self, pattern: &str) -> bool {
+        matches(pattern, &self.0)
+    }
+
     /// The inverse of [`MailboxName::tree_path`].
     ///
     /// # Errors
@@ -140,6 +146,34 @@ impl MailboxName {
     pub fn from_tree_path(components: &[&str]) -> Result<MailboxName, NameError> {
         MailboxName::parse(&components.join("/"))
     }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    let name: Vec<char> = name.chars().collect();
+    let mut reachable = vec![false; name.len() + 1];
+    reachable[0] = true;
+    for c in pattern.chars() {
+        let mut next = vec![false; name.len() + 1];
+        match c {
+            '*' | '%' => {
+                let mut open = false;
+                for at in 0..=name.len() {
+                    open |= reachable[at];
+                    next[at] = open;
+                    if c == '%' && name.get(at) == Some(&'/') {
+                        open = false;
+                    }
+                }
+            }
+            c => {
+                for at in 0..name.len() {
+                    next[at + 1] = reachable[at] && name[at] == c;
+                }
+            }
+        }
+        reachable = next;
+    }
+    reachable[name.len()]
 }
 
 fn check_component(component: &str) -> Result<(), NameError> {
@@ -182,6 +216,24 @@ impl PartialOrd for MailboxName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_are_imaps() {
+        for (pattern, name, yes) in [
+            ("*", "user/joe/INBOX", true),
+            ("user/joe/%", "user/joe/INBOX", true),
+            ("user/joe/%", "user/joe/A/B", false),
+            ("user/%/INBOX", "user/joe/INBOX", true),
+            ("user/%", "user/joe/INBOX", false),
+            ("*A*", "user/joe/A/B", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(MailboxName::parse(name).unwrap().matches(pattern), yes, "{pattern} {name}");
+        }
+        let begin = std::time::Instant::now();
+        assert!(!matches(&("*%".repeat(1000) + "b"), &"a/".repeat(200)));
+        assert!(begin.elapsed().as_secs() < 5);
+    }
 
     #[test]
     fn spellings_of_an_inbox_are_one_name() {

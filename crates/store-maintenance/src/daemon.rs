@@ -18,7 +18,8 @@ use server_log::Category;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::jobs::{clean_up, recovery, stale_readers};
+use crate::jobs::{ageing, clean_up, recovery, stale_readers};
+use crate::rules;
 use crate::timetable::Nightly;
 
 const PROGRAM: Program = Program { service: "store", name: "stored", about: "keeps the message store" };
@@ -31,7 +32,7 @@ struct Arguments {
     instance: Option<PathBuf>,
     /// `-t`: only tell, by the exit status, whether the store is ready.
     tell: bool,
-    /// `-1`: recovery and one clean-up, then the end.
+    /// `-1`: recovery, ageing and one clean-up, then the end.
     once: bool,
 }
 
@@ -73,7 +74,7 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Result<Option<Arguments>,
             "--help" | "-h" => {
                 let _ = writeln!(
                     std::io::stdout(),
-                    "stored: {}\n\nusage: stored [--instance DIR] [-t | -1]\n\n  -t  exit with 0 when the store is ready, 1 when not\n  -1  recover, clean up once, and end",
+                    "stored: {}\n\nusage: stored [--instance DIR] [-t | -1]\n\n  -t  exit with 0 when the store is ready, 1 when not\n  -1  recover, age and clean up once, and end",
                     PROGRAM.about
                 );
                 return Ok(None);
@@ -114,7 +115,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     site.log.notice(Category::General, format_args!("stored {version} starting, recovering the store"));
     recovery::run(&store, &site.log).map_err(critical)?;
     if arguments.once {
-        clean_up::run(&store, age(&site), &site.log, &|| stopping.load(Ordering::Relaxed));
+        nightly_work(&site, &store, &stopping);
         return Ok(());
     }
     store.set_ready().map_err(|why| critical(why.to_string()))?;
@@ -130,8 +131,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-fn age(site: &Site) -> Duration {
-    site.config.now().get(&store::CLEANUP_AGE)
+/// Ageing, then clean-up.
+fn nightly_work(site: &Site, store: &Store, stopping: &AtomicBool) {
+    let config = site.config.now();
+    let stop = || stopping.load(Ordering::Relaxed);
+    ageing::run(store, &rules::from_config(&config, &site.log), &site.log, &stop);
+    if !stop() {
+        clean_up::run(store, config.get(&store::CLEANUP_AGE), &site.log, &stop);
+    }
 }
 
 fn serve(site: &Site, store: &Store, signals: &mpsc::Receiver<i32>, stopping: &AtomicBool) {
@@ -140,7 +147,7 @@ fn serve(site: &Site, store: &Store, signals: &mpsc::Receiver<i32>, stopping: &A
         stale_readers::run(store, &site.log);
         let hour = site.config.now().get(&store::EXPIRE_START);
         if nightly.is_due(base::clock::unix_seconds(), hour) {
-            clean_up::run(store, age(site), &site.log, &|| stopping.load(Ordering::Relaxed));
+            nightly_work(site, store, stopping);
         }
         match signals.recv_timeout(LOOK_INTERVAL) {
             Ok(SIGHUP) => {

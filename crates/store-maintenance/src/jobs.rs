@@ -1,5 +1,6 @@
 //! What stored does, one file a job.
 
+pub mod ageing;
 pub mod clean_up;
 pub mod recovery;
 pub mod stale_readers;
