@@ -15,11 +15,13 @@ use dkim::Signer;
 use mail_queue::{Queue, QueueSettings};
 use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
+use mta::direct::Direct;
 use mta::mta::Desk;
 use mta::outbound::Outbound;
 use server_config::Config;
 use server_config::parameters::service_smtp;
 use server_log::{Category, Log};
+use smtp_server::lmtp::Outcome;
 use smtp_server::{Accept, Settings, signing};
 
 use crate::inspectors::inspectors;
@@ -95,6 +97,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     };
     let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);
     let asked = Arc::downgrade(&mta);
+    let delivers = Arc::downgrade(&mta);
     let reread = site.clone();
     let accept = Accept::new(
         accept_settings,
@@ -107,6 +110,14 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
             }
         }),
         Box::new(move |entry, size| mta::quota::has_room(&of_quota, &mailboxes, entry, size)),
+        Box::new(move |envelope, path| {
+            delivers
+                .upgrade()
+                .map_or_else(Vec::new, |mta| mta.deliver_now(envelope, path))
+                .into_iter()
+                .map(outcome)
+                .collect()
+        }),
         site.log.clone(),
         Box::new(move || {
             let config = reread.read_again()?;
@@ -129,6 +140,16 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
 fn accepting(config: &Config, site: &Site, signer: &Arc<Signer>) -> Result<Settings, String> {
     let settings = Settings::from_config(config).with_filters(config)?;
     Ok(Settings { inspectors: inspectors(config, site, &settings.host_name, signer), ..settings })
+}
+
+/// What the stages say, in the words of the accept module: neither knows the other.
+fn outcome(direct: Direct) -> Outcome {
+    match direct {
+        Direct::Delivered => Outcome::Delivered,
+        Direct::Failed(status, text) => Outcome::Failed { status: status.into(), text },
+        Direct::Later(status, text) => Outcome::Later { status: status.into(), text },
+        Direct::Queue => Outcome::Queue,
+    }
 }
 
 /// S54: without a postmaster nobody would hear of trouble; with two it is not clear who. An LDAP server that does not

@@ -17,5 +17,5 @@ mod wheel;
 pub use crowd::CrowdLimits;
 pub use refreshed::Refreshed;
 pub use serve::{Running, serve, start};
-pub use settings::{AcceptDelay, Listener, Service, Settings, TlsMode};
+pub use settings::{AcceptDelay, Listener, LocalListener, Service, Settings, TlsMode};
 pub use supervise::{Listeners, Role, StartError, supervise};

@@ -4,8 +4,9 @@
 //! connects, no banner comes (S21, S102), unless another process has room and looks here ([`NEIGHBOURS_EVERY`]).
 
 use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use connection::{Environment, Scratch, Tls, driver};
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -24,9 +26,9 @@ use crate::refreshed::Refreshed;
 use crate::shared::{Notes, Shared};
 use crate::slot::{Desk, Job, Slot, TOO_MANY, lock};
 use crate::sockets::Sockets;
-use crate::supervise::Listeners;
+use crate::supervise::{BACKLOG, Listeners};
 use crate::wheel::Wheel;
-use crate::{Listener, Service, Settings, StartError, TlsMode};
+use crate::{Listener, LocalListener, Service, Settings, StartError, TlsMode};
 use server_log::{Category, Log};
 
 const WAKER: Token = Token(usize::MAX);
@@ -46,13 +48,31 @@ const ACCEPT_TURN: usize = 16;
 /// How long sessions have, after the drain, to notice their end.
 const LAST_GRACE: Duration = Duration::from_secs(5);
 
+/// What listens.
+enum Bell {
+    Net(TcpListener),
+    Local(UnixListener),
+}
+
+impl Bell {
+    fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self {
+            Bell::Net(socket) => socket.accept(),
+            Bell::Local(socket) => Ok((TcpStream::from_std(os::net::accept_local(socket)?), LOCAL_PEER)),
+        }
+    }
+}
+
 struct Door {
-    socket: TcpListener,
+    socket: Bell,
     tls: TlsMode,
     role: u16,
     /// Connections may wait here.
     ready: bool,
 }
+
+/// What sessions of a Unix socket see as their peer.
+pub(crate) const LOCAL_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 struct Server {
     poll: Poll,
@@ -190,7 +210,15 @@ impl Server {
             poll.registry()
                 .register(&mut socket, Token(LISTENERS_TOP - number), Interest::READABLE)
                 .map_err(system)?;
-            doors.push(Door { socket, tls, role, ready: true });
+            doors.push(Door { socket: Bell::Net(socket), tls, role, ready: true });
+        }
+        for LocalListener { path, mode, role } in &settings.local {
+            let socket = os::net::listen_local(path, *mode, BACKLOG)
+                .map_err(|error| StartError::new(&format!("cannot listen on {}", path.display()), &error))?;
+            let token = Token(LISTENERS_TOP - doors.len());
+            let mut source = SourceFd(&socket.as_raw_fd());
+            poll.registry().register(&mut source, token, Interest::READABLE).map_err(system)?;
+            doors.push(Door { socket: Bell::Local(socket), tls: TlsMode::Plain, role: *role, ready: true });
         }
         let mut others = Vec::new();
         for socket in neighbours {
@@ -246,6 +274,9 @@ impl Server {
         }
         let result = self.turn();
         self.pool.stop();
+        for local in &self.settings.local {
+            let _ = std::fs::remove_file(&local.path);
+        }
         if let Some(path) = &self.pid_file {
             let _ = std::fs::remove_file(path);
         }
@@ -421,7 +452,7 @@ impl Server {
         for at in 0..self.neighbours.len() {
             while !self.is_full_and_tells() {
                 let Ok((socket, peer)) = self.neighbours[at].accept() else { break }; // nobody, or nobody now
-                let door = &self.doors[at % self.doors.len()];
+                let door = &self.doors[at % self.settings.listeners.len()];
                 let (tls, role) = (door.tls, door.role);
                 jobs.extend(self.admit(socket, peer, tls, role, now));
                 left -= 1;
@@ -464,7 +495,7 @@ impl Server {
         role: u16,
         now: Instant,
     ) -> Option<Job> {
-        let entry = match self.desk.is_proxy(peer) {
+        let entry = match peer == LOCAL_PEER || self.desk.is_proxy(peer) {
             true => Entry::Exempt, // its client is counted when it is known
             false => lock(&self.crowd).enters(peer.ip(), now),
         };

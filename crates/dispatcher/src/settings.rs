@@ -41,6 +41,17 @@ pub struct Listener {
     pub role: u16,
 }
 
+/// One Unix socket to listen on, in clear. Its mode says who may connect; the limits of networks are not for it, and sessions
+/// see port 0 of the loopback address as their peer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalListener {
+    pub path: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// What sessions see as `Io::role`.
+    pub role: u16,
+}
+
 /// Question asked before each accept: how long to wait first (S49).
 pub type AcceptDelay = Arc<dyn Fn() -> Duration + Send + Sync>;
 
@@ -53,6 +64,8 @@ pub struct Settings {
     pub program: &'static str,
     /// Where to listen.
     pub listeners: Vec<Listener>,
+    /// Unix sockets; of a daemon with one process only.
+    pub local: Vec<LocalListener>,
     /// Most worker threads (S98).
     pub max_threads: usize,
     /// Most sessions of one process; above it connections are not accepted (S102). `None`: as many as descriptors.

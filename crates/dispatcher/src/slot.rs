@@ -18,6 +18,7 @@ use mio::net::TcpStream;
 use crate::crowd::{Crowd, Entry, Origin};
 use crate::pool::Pool;
 use crate::refreshed::Refreshed;
+use crate::serve::LOCAL_PEER;
 use crate::shared::Shared;
 use crate::{Service, TlsMode};
 use server_log::{Category, Log};
@@ -228,7 +229,12 @@ impl Desk {
         mode: TlsMode,
         role: u16,
     ) -> Option<Box<Connection>> {
-        let local = socket.local_addr().ok()?;
+        // A Unix socket has none of this kind.
+        let local = match socket.local_addr() {
+            Ok(local) => local,
+            Err(why) if why.kind() == std::io::ErrorKind::InvalidInput => peer,
+            Err(_) => return None,
+        };
         let available = mode == TlsMode::StartTls && self.environment.tls.context().is_some();
         let tls = if available { TlsState::Available } else { TlsState::Unavailable };
         let waker = Waker::new(slot.clone(), slot.number);
@@ -242,9 +248,9 @@ impl Desk {
         Some(Box::new(Connection::new(socket, io, session, environment, mode == TlsMode::Implicit)))
     }
 
-    /// Whether connections from there begin with the header of a proxy.
+    /// Whether connections from there begin with the header of a proxy. Those of a Unix socket do not.
     pub fn is_proxy(&self, peer: SocketAddr) -> bool {
-        self.proxies.iter().any(|network| network.contains(peer.ip()))
+        peer != LOCAL_PEER && self.proxies.iter().any(|network| network.contains(peer.ip()))
     }
 
     /// What is done when the proxy has said whose connection it is: the client is counted where it comes from.

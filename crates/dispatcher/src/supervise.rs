@@ -22,7 +22,7 @@ use crate::{Listener, Settings};
 use server_log::{Category, Log};
 
 /// Connections that wait to be accepted (S5).
-const BACKLOG: i32 = 1024;
+pub(crate) const BACKLOG: i32 = 1024;
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 /// A worker that lived so long died of something new.

@@ -141,6 +141,7 @@ fn set_up(change: impl FnOnce(&mut Settings)) -> Setup {
     let folder = tempfile::tempdir().unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut settings = Settings {
+        local: Vec::new(),
         service: "echo",
         program: "echod",
         listeners: vec![

@@ -45,6 +45,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         service: PROGRAM.service,
         program: PROGRAM.name,
         listeners,
+        local: Vec::new(),
         max_threads: count(config.get(&service_imap::MAX_THREADS)),
         max_sessions: Some(count(config.get(&service_imap::MAX_SESSIONS))),
         processes: count(config.get(&service_imap::NUM_PROCESSES)),

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{Deref, Range};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use base::crash;
 use commit_journal::{sync_file, sync_folder};
@@ -75,6 +76,19 @@ impl IncomingMessage {
             self.buffer.clear();
         }
         Ok(())
+    }
+
+    /// Puts the message on stable storage as it is, so that mailboxes may take a link of it before, or instead of, the
+    /// commit. Gives its file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn settle(&mut self) -> Result<PathBuf, QueueError> {
+        self.write_buffer()?;
+        let shared = &self.queue.shared;
+        sync_file(&self.file, shared.settings.message_sync)?;
+        sync_folder(&shared.messages, shared.settings.message_sync)?;
+        Ok(self.queue.message_path(&self.id))
     }
 
     /// The message as it is now. What is in memory stays there.

@@ -11,6 +11,7 @@ pub mod ages;
 pub mod autoreply;
 pub mod commands;
 pub mod deferred;
+pub mod direct;
 pub mod flight;
 pub mod flow;
 pub mod group_rules;

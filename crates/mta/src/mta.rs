@@ -1,16 +1,18 @@
 //! The stages put together.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use directory::Directory;
-use mail_queue::{Queue, Waiting};
+use mail_queue::{Envelope, Queue, Waiting};
 use message_store::Store;
 use server_log::{Category, Log};
 
 use crate::commands::{Commands, Watch};
 use crate::deferred::Deferred;
+use crate::direct::{self, Direct};
 use crate::flow::{Flow, Pools, Start};
 use crate::outbound::Outbound;
 use crate::settings::Settings;
@@ -76,6 +78,11 @@ impl Mta {
         let ordered = flow.clone();
         let watch = flow.commands.watch(Box::new(move |id, obeyed| ordered.start_ordered(id, obeyed)))?;
         Ok(Mta { flow, clock: Some(clock), senders, watch: Some(watch) })
+    }
+
+    /// Puts a message that is not in the queue into the mailboxes of its recipients, see [`crate::direct`].
+    pub fn deliver_now(&self, envelope: &Envelope, path: &Path) -> Vec<Direct> {
+        direct::deliver(&self.flow.desk, envelope, path)
     }
 
     /// Tries everything that waits for this domain now (ETRN, processq).

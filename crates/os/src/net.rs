@@ -6,10 +6,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// First descriptor of the inherited ones (sd_listen_fds(3)).
 pub const LISTEN_FDS_START: RawFd = 3;
@@ -48,6 +51,37 @@ fn bind(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListen
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// A non-blocking Unix socket that listens at `path`, with these permission bits from its first moment on: nobody can connect
+/// between its creation and their setting. A socket that an earlier process left there goes; anything else stays.
+///
+/// # Errors
+/// Whatever the system says; `AlreadyExists` when something else is there.
+pub fn listen_local(path: &Path, mode: u32, backlog: i32) -> io::Result<UnixListener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else is there")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    socket.listen(backlog)?; // only from here on can anybody connect
+    socket.set_nonblocking(true)?;
+    Ok(UnixListener::from(OwnedFd::from(socket)))
+}
+
+/// The next connection of a Unix socket, non-blocking. It comes in the type that everybody knows a connection by: reading,
+/// writing and shutting down are the same system calls on either; addresses and options of TCP it has none.
+///
+/// # Errors
+/// `WouldBlock` when nobody waits, or the system's.
+pub fn accept_local(listener: &UnixListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok(TcpStream::from(OwnedFd::from(stream)))
 }
 
 /// Connects within `timeout`, from `source` when it is given; the system chooses the port. Small writes leave at once.
@@ -171,6 +205,28 @@ mod tests {
         drop(listener);
         let refused = connect(address, None, second).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_local_socket_has_its_mode_and_replaces_only_a_socket() {
+        use std::io::{Read, Write};
+        let path = std::env::temp_dir().join(format!("mailboat-socket-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        drop(listen_local(&path, 0o640, 4).unwrap()); // stays behind, as after a crash
+        let listener = listen_local(&path, 0o600, 4).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(accept_local(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let mut accepted = accept_local(&listener).unwrap();
+        accepted.write_all(b"hello").unwrap();
+        shutdown_write(&accepted).unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "hello");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "a file").unwrap();
+        assert_eq!(listen_local(&path, 0o600, 4).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

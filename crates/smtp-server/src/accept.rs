@@ -11,6 +11,7 @@ use server_log::Log;
 use crate::Settings;
 use crate::commands::etrn::{Flush, Turns};
 use crate::inspection::InspectionLine;
+use crate::lmtp::Deliver;
 use crate::session::Session;
 
 /// Gives new settings after SIGHUP, or nothing when they are broken.
@@ -28,6 +29,8 @@ pub struct Desk {
     pub turns: Turns,
     pub inspection: InspectionLine,
     pub has_room: HasRoom,
+    /// Into mailboxes, for LMTP.
+    pub deliver: Deliver,
     pub log: Log,
 }
 
@@ -39,7 +42,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// `flush` tries what waits for a domain.
+    /// `flush` tries what waits for a domain; `deliver` puts a message into mailboxes at once.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         settings: Settings,
@@ -48,12 +51,13 @@ impl Accept {
         clients: dns::Clients,
         flush: Flush,
         has_room: HasRoom,
+        deliver: Deliver,
         log: Log,
         reread: Reread,
     ) -> Accept {
         let inspection = InspectionLine::new(log.clone());
-        let desk =
-            Arc::new(Desk { queue, log_ins, clients, turns: Turns::new(flush), has_room, inspection, log });
+        let turns = Turns::new(flush);
+        let desk = Arc::new(Desk { queue, log_ins, clients, turns, has_room, inspection, deliver, log });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }

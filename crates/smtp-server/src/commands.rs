@@ -38,16 +38,24 @@ fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Ans
     }
     match command {
         // RFC 2920 §3.1: EHLO ends a group; who did not wait for its reply cannot know of PIPELINING.
-        Command::Helo(_) | Command::Ehlo(_) if io.more_input => Answer::Last(replies::too_early()),
+        Command::Helo(_) | Command::Ehlo(_) | Command::Lhlo(_) if io.more_input => {
+            Answer::Last(replies::too_early())
+        }
+        Command::Helo(_) | Command::Ehlo(_) if session.is_lmtp(io) => Answer::Say(replies::say_lhlo()),
+        Command::Lhlo(name) if session.is_lmtp(io) => Answer::Say(ehlo::ehlo(session, name, io)),
+        Command::Lhlo(_) => Answer::Say(replies::unknown()),
         Command::Helo(name) => Answer::Say(ehlo::helo(session, name)),
         Command::Ehlo(name) => Answer::Say(ehlo::ehlo(session, name, io)),
         Command::Mail(sender, parameters) => {
             let answer = mail::run(session, sender, parameters, io);
             filtering::mail(session, line, answer, io)
         }
-        Command::Rcpt(recipient, parameters) => Answer::Say(filtering::rcpt(session, line, io, |session| {
-            rcpt::run(session, recipient, parameters)
-        })),
+        Command::Rcpt(recipient, parameters) => {
+            let lmtp = session.is_lmtp(io);
+            Answer::Say(filtering::rcpt(session, line, io, |session| {
+                rcpt::run(session, recipient, parameters, lmtp)
+            }))
+        }
         Command::Data => data::begin(session, io),
         Command::Bdat { size, last } => bdat::begin(session, size, last, io),
         Command::Rset => {
@@ -81,6 +89,7 @@ fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Ans
         Command::NotTrusted => Answer::Say(Reply::new(550, (5, 7, 0), "Not for you")),
         Command::Quit => Answer::Last(replies::farewell(&session.settings.host_name)),
         Command::StartTls => starttls::run(session, io),
+        Command::Auth(..) if session.is_lmtp(io) => Answer::Say(replies::not_implemented()),
         Command::Auth(mechanism, initial) => auth::begin(session, &mechanism, initial.as_deref(), io),
         Command::Http => {
             let text = format!("{} This is SMTP, closing", session.settings.host_name);
@@ -95,6 +104,7 @@ fn is_idle_talk(command: &Command) -> bool {
         command,
         Command::Helo(_)
             | Command::Ehlo(_)
+            | Command::Lhlo(_)
             | Command::Noop
             | Command::Rset
             | Command::Vrfy(..)

@@ -23,7 +23,12 @@ impl Session {
         if !client.extended {
             return "SMTP".into();
         }
-        let name = if transaction.smtputf8 { "UTF8SMTP" } else { "ESMTP" };
+        let name = match (self.is_lmtp(io), transaction.smtputf8) {
+            (true, true) => "UTF8LMTP",
+            (true, false) => "LMTP",
+            (false, true) => "UTF8SMTP",
+            (false, false) => "ESMTP",
+        };
         let tls = if io.tls.is_active() { "S" } else { "" };
         let user = if self.user.is_some() { "A" } else { "" };
         format!("{name}{tls}{user}")
@@ -47,7 +52,7 @@ impl Session {
             size_max: self.settings.message_size_max,
             mends_line_ends: ours || self.user.is_some(),
             completes_header: ours.then(|| (self.settings.message_id_host.clone(), from)),
-            rewrites_header: (ours || self.user.is_some() || self.may_relay)
+            rewrites_header: (ours || self.user.is_some() || self.may_relay && !self.is_lmtp(io))
                 .then(|| self.rewriting(transaction))
                 .flatten(),
         };
@@ -150,7 +155,10 @@ impl Session {
             Ok(received) => received,
             Err(reply) => {
                 self.state = State::Greeted { client };
-                return Answer::Say(reply);
+                return match self.is_lmtp(io) {
+                    true => Answer::Each(vec![reply; transaction.recipients.len()]),
+                    false => Answer::Say(reply),
+                };
             }
         };
         let inspectors = self.settings.inspectors.concerned(self.origin(io));
@@ -171,6 +179,11 @@ impl Session {
         }
         envelope.sender = transaction.sender.map(|sender| sender.to_string());
         envelope.recipients = transaction.recipients;
+        if self.is_lmtp(io) {
+            let replies = self.hand_over(&client, received, envelope, transaction.found, io);
+            self.state = State::Greeted { client };
+            return Answer::Each(replies);
+        }
         if let Some(inspectors) = inspectors {
             let peer = self.peer(&client, io);
             let case = Box::new(Case { peer, received, envelope });
@@ -259,7 +272,7 @@ impl Session {
     }
 
     /// Commits what was received; the reply to the end of data. Only here 250 is said for a message that is kept.
-    fn commit(
+    pub(crate) fn commit(
         &mut self,
         client: &Client,
         received: Received,

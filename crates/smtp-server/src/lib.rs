@@ -10,6 +10,7 @@ mod filtering;
 pub mod header;
 pub mod inspection;
 pub mod listening;
+pub mod lmtp;
 pub mod receiving;
 pub mod replies;
 pub mod rewrite;

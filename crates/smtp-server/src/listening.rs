@@ -1,19 +1,23 @@
-//! How smtpd listens: mail from other servers, submission with STARTTLS, submission with TLS.
+//! How smtpd listens: mail from other servers, submission with STARTTLS, submission with TLS, LMTP.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::access::Service;
 use dispatcher::daemon::Site;
-use dispatcher::{CrowdLimits, Listener, TlsMode};
+use dispatcher::{CrowdLimits, Listener, LocalListener, TlsMode};
 use mail_queue::Queue;
-use server_config::parameters::{service, service_smtp};
+use server_config::parameters::{service, service_smtp, service_smtp_modules};
 
 /// Role of the listener for mail from other servers.
 pub const ROLE_MX: u16 = 25;
 /// Roles of the two submission listeners.
 pub const ROLE_SUBMISSION: u16 = 587;
 pub const ROLE_SUBMISSIONS: u16 = 465;
+
+/// Roles of LMTP, by a port and by a Unix socket.
+pub const ROLE_LMTP: u16 = 24;
+pub const ROLE_LMTP_LOCAL: u16 = 23;
 
 /// The service as the filters of clients call it.
 pub fn service_of(role: u16) -> Service {
@@ -46,6 +50,7 @@ pub fn listening(
         (config.get(&service_smtp::PORT), plain, ROLE_MX),
         (config.get(&service_smtp::SUBMISSION_PORT), plain, ROLE_SUBMISSION),
         (config.get(&service_smtp::SUBMISSIONS_PORT), TlsMode::Implicit, ROLE_SUBMISSIONS),
+        (config.get(&service_smtp_modules::LMTP_PORT), TlsMode::Plain, ROLE_LMTP),
     ] {
         for address in site.sockets(port)? {
             listeners.push(Listener { address, tls, role });
@@ -58,6 +63,7 @@ pub fn listening(
         service: site.program.service,
         program: site.program.name,
         listeners,
+        local: local(site)?,
         max_threads: usize::try_from(config.get(&service_smtp::SMTP_ACCEPT_MIN_RUN_COUNT)).unwrap_or(1),
         max_sessions: None, // S22: there is none for SMTP
         processes: 1,       // NMS: there is only ever one smtpd (guide L579)
@@ -73,6 +79,19 @@ pub fn listening(
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
     })
+}
+
+/// The Unix socket of LMTP, if there is to be one.
+fn local(site: &Site) -> Result<Vec<LocalListener>, String> {
+    let config = site.config.now();
+    let path = config.get(&service_smtp_modules::LMTP_SOCKET);
+    if path.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mode = config.get(&service_smtp_modules::LMTP_SOCKET_MODE);
+    let bits = u32::from_str_radix(mode.trim(), 8).ok().filter(|bits| *bits <= 0o777);
+    let mode = bits.ok_or(format!("local.service.lmtp.socketmode: '{mode}' is not of the form 0660"))?;
+    Ok(vec![LocalListener { path: site.instance.root().join(path.trim()), mode, role: ROLE_LMTP_LOCAL }])
 }
 
 /// The longer the queue, the slower new connections come in; none is refused.

@@ -7,6 +7,15 @@ pub fn bad_sequence(text: &'static str) -> Reply {
     Reply::new(503, (5, 5, 1), text)
 }
 
+pub fn unknown() -> Reply {
+    Reply::new(500, (5, 5, 2), "Command not recognized")
+}
+
+/// RFC 2033 §4.1: HELO and EHLO are unknown to LMTP.
+pub fn say_lhlo() -> Reply {
+    Reply::new(500, (5, 5, 1), "This is LMTP, say LHLO")
+}
+
 pub fn not_implemented() -> Reply {
     Reply::new(502, (5, 5, 1), "Command not implemented")
 }

@@ -12,7 +12,8 @@ use smtp_wire::{Ending, Reply};
 use crate::accept::Desk;
 use crate::commands;
 use crate::filtering::Filtering;
-use crate::listening::{ROLE_MX, service_of};
+use crate::listening::{ROLE_LMTP, ROLE_LMTP_LOCAL, ROLE_SUBMISSION, ROLE_SUBMISSIONS, service_of};
+use crate::lmtp;
 use crate::replies;
 use crate::settings::Settings;
 use crate::state::State;
@@ -61,6 +62,8 @@ pub struct Session {
 /// What a command comes to.
 pub enum Answer {
     Say(Reply),
+    /// One reply for each recipient (RFC 2033 §4.2).
+    Each(Vec<Reply>),
     /// And the session ends.
     Last(Reply),
     /// Said after a while, during which no thread is held.
@@ -103,7 +106,12 @@ impl Session {
 
     /// Whether this is a submission listener (RFC 6409).
     pub(crate) fn is_submission(&self, io: &Io) -> bool {
-        io.role != ROLE_MX
+        matches!(io.role, ROLE_SUBMISSION | ROLE_SUBMISSIONS)
+    }
+
+    /// Whether this is a listener for LMTP (RFC 2033).
+    pub(crate) fn is_lmtp(&self, io: &Io) -> bool {
+        matches!(io.role, ROLE_LMTP | ROLE_LMTP_LOCAL)
     }
 
     /// Whether mail may be given here that is to be sent later (RFC 4865 §3).
@@ -138,7 +146,7 @@ impl Session {
     }
 
     /// Says an answer, counts it if it is a complaint, and tells what comes next.
-    fn answer(&mut self, answer: Answer, io: &mut Io) -> Next {
+    pub(crate) fn answer(&mut self, answer: Answer, io: &mut Io) -> Next {
         match answer {
             Answer::Say(reply) if reply.code == 421 => self.answer(Answer::Last(reply), io),
             Answer::Say(reply) => {
@@ -147,6 +155,10 @@ impl Session {
                 if complains {
                     return self.count_bad_command(io);
                 }
+                self.next(io)
+            }
+            Answer::Each(replies) => {
+                replies.iter().for_each(|reply| self.say(reply, io));
                 self.next(io)
             }
             Answer::Last(reply) => {
@@ -213,10 +225,13 @@ impl Session {
     }
 
     fn greet(&mut self, io: &mut Io) -> Next {
+        if self.is_lmtp(io) {
+            return lmtp::greet(self, io);
+        }
         let service = service_of(io.role);
         match self.desk.clients.admits(&self.settings.clients, service, io.peer.ip()) {
             Verdict::Allowed => {
-                let greeting = Reply::plain(220, self.settings.greeting());
+                let greeting = Reply::plain(220, self.settings.greeting("ESMTP"));
                 self.answer(Answer::Say(greeting), io)
             }
             Verdict::Refused => {

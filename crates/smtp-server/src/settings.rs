@@ -38,6 +38,8 @@ pub struct Settings {
     pub allow_help: bool,
     pub allow_chunking: bool,
     pub allow_smtputf8: bool,
+    /// `local.service.lmtp.networks`
+    pub lmtp_networks: Vec<Network>,
     /// `maxfuturerelease`: how far ahead mail may be sent; 0 is not at all (RFC 4865).
     pub future_release_max: Duration,
     pub allow_vrfy: bool,
@@ -115,6 +117,7 @@ impl Settings {
             allow_help: config.get(&service_smtp::ALLOW_HELP),
             allow_chunking: config.get(&service_smtp::ALLOW_BDAT),
             future_release_max: config.get(&service_smtp::MAX_FUTURE_RELEASE),
+            lmtp_networks: config.get(&service_smtp_modules::LMTP_NETWORKS),
             allow_smtputf8: config.get(&service_smtp::ALLOW_SMTPUTF8),
             allow_vrfy: config.get(&service_smtp::ALLOW_VRFY),
             allow_expn: config.get(&service_smtp::ALLOW_EXPN),
@@ -146,10 +149,10 @@ impl Settings {
     }
 
     /// The greeting's text.
-    pub fn greeting(&self) -> String {
+    pub fn greeting(&self, protocol: &str) -> String {
         self.banner
             .replace("%h", &self.host_name)
-            .replace("%p", "ESMTP")
+            .replace("%p", protocol)
             .replace("%P", "Mailboat")
             .replace("%V", env!("CARGO_PKG_VERSION"))
     }

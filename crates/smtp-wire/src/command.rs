@@ -13,6 +13,8 @@ pub enum Command {
     Helo(String),
     /// EHLO with its name.
     Ehlo(String),
+    /// LHLO with its name (RFC 2033 §4.1).
+    Lhlo(String),
     /// MAIL FROM; no address is the null path `<>`.
     Mail(Option<Address>, MailParameters),
     /// RCPT TO; the address may lack its domain (postmaster, submission).
@@ -148,6 +150,7 @@ pub fn parse(line: &[u8], utf8: bool) -> Result<Command, CommandError> {
     match verb.as_slice() {
         b"HELO" => name(rest).map(Command::Helo),
         b"EHLO" => name(rest).map(Command::Ehlo),
+        b"LHLO" => name(rest).map(Command::Lhlo),
         b"MAIL" => mail(rest),
         b"RCPT" => rcpt(rest, utf8),
         b"DATA" => alone(Command::Data),
@@ -397,6 +400,8 @@ mod tests {
             (b"ETRN ../../x", "501 5.5.4"),
             (b"ETRN b.test c.test", "501 5.5.4"),
             (b"ETRN [127.0.0.1]", "501 5.5.4"),
+            (b"LHLO a.test", "ok"),
+            (b"LHLO", "501 5.5.4"),
             (b"ONEX", "ok"),
             (b"VERB", "ok"),
             (b"EHLO ", "501 5.5.4"),

@@ -1,9 +1,10 @@
 //! mailbox-deliver: a hard link and a record in each recipient's mailbox, once whatever happens (S75, S157).
 
 use std::fs::File;
+use std::path::Path;
 
 use directory::Entry as Account;
-use mail_queue::{Step, Success};
+use mail_queue::{Envelope, Step, Success};
 use message_store::{Delivered, DeliveryId, Flags, Limits, LinkedMessage, MailboxName, Prepared, StoreError};
 use server_log::Category;
 
@@ -33,7 +34,8 @@ pub fn run(desk: &Desk, work: &mut Work) {
             steps.push((place, failed("5.3.0", "the account has no uid".into())));
             continue;
         };
-        let delivered = deliver(desk, work, &prepared, uid, &account, folder.as_deref());
+        let message = Message { envelope: &work.entry.envelope, path: &path, prepared: &prepared };
+        let delivered = deliver(desk, message, uid, &account, folder.as_deref());
         let id = &work.entry.envelope.id;
         match delivered {
             Ok(outcome) => {
@@ -72,15 +74,27 @@ fn failed(status: &str, text: String) -> Step {
     Step::Failed { status: status.to_owned(), text }
 }
 
-fn deliver(
+/// What is delivered.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    pub envelope: &'a Envelope,
+    pub path: &'a Path,
+    /// Computed once, for all recipients.
+    pub prepared: &'a Prepared,
+}
+
+/// Into the mailbox of this user, or the folder of the sub-address where there is one.
+///
+/// # Errors
+/// As the store's.
+pub fn deliver(
     desk: &Desk,
-    work: &Work,
-    prepared: &Prepared,
+    message: Message<'_>,
     uid: &str,
     account: &Account,
     folder: Option<&str>,
 ) -> Result<Delivered, StoreError> {
-    let envelope = &work.entry.envelope;
+    let Message { envelope, path, prepared } = message;
     desk.store.ensure_user_in(uid, account.partition.as_deref())?;
     let inbox = MailboxName::inbox(uid)?;
     // user+folder goes to the folder where there is one; an accent may be typed in two ways (RFC 6532 §3.1).
@@ -94,7 +108,7 @@ fn deliver(
     }
     let key = envelope.delivery_key();
     let message = LinkedMessage {
-        path: &work.entry.message_path(),
+        path,
         flags: Flags::NONE,
         internal_date_ns: envelope.arrived_ns,
         delivery: DeliveryId { queue_id: &key, recipient: uid },

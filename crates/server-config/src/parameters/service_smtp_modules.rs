@@ -14,6 +14,10 @@ parameters! {
     COUNTER_DELTA_TIME: Seconds = "service.smtp.counterdeltatime", "60", 1, 86400, false, Restart, Status::NotYet("counters"), "smtpd", "The interval at which counters are sampled.";
     NETWORK_MIN_RUN_COUNT: Count = "service.smtp.networkdefaultminruncount", "20", 1, 10000, false, Restart, Status::NotYet("the remaining modules"), "smtpd", "Worker threads of a network module that sets nothing.";
     LOCAL_MIN_RUN_COUNT: Count = "service.smtp.localdefaultminruncount", "4", 1, 10000, false, Restart, Status::NotYet("the remaining modules"), "smtpd", "Worker threads of a local module that sets nothing.";
+    LMTP_PORT: Port = "local.service.lmtp.port", "0", 0, 65535, false, Restart, Status::Active, "smtpd", "The port for LMTP (RFC 2033), for mail servers that leave the delivery into mailboxes to this one; 0 is off. Ours.";
+    LMTP_NETWORKS: Networks = "local.service.lmtp.networks", "127.0.0.0/8 ::1", 0, 0, false, NextConnection, Status::Active, "smtpd", "Networks whose clients may use that port. Ours.";
+    LMTP_SOCKET: Text = "local.service.lmtp.socket", "", 0, 0, false, Restart, Status::Active, "smtpd", "The Unix socket for LMTP, below the instance unless it begins with /; unset is off. Ours.";
+    LMTP_SOCKET_MODE: Text = "local.service.lmtp.socketmode", "0600", 0, 0, false, Restart, Status::Active, "smtpd", "The permission bits of that socket, in octal: who may write may deliver. Ours.";
     HIDE_HOST_NAME: Switch = "service.smtp.smtp-accept.hidehostname", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether generated Message-IDs hide the name of this host.";
     ADD_DELIVERED_TO: Switch = "service.smtp.smtp-router.adddeliveredto", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether the original address is recorded in a header.";
     ENVELOPE_REWRITE: Count = "service.smtp.smtp-router.enveloperewritemethod", "1", 1, 7, false, Restart, Status::Active, "smtpd", "Sum of 1 local part at mailHost, 2 uid at mailHost, 4 the routing attribute.";

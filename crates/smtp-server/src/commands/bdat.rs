@@ -84,6 +84,10 @@ fn end(session: &mut Session, io: &mut Io) -> Answer {
     let back = |client: Client| if greeted { State::Greeted { client } } else { State::Connected };
     if let Some(refusal) = chunk.refused {
         session.state = back(client); // a refused chunk ends the transaction
+        let count = transaction.recipients.len();
+        if chunk.last && count > 0 && session.is_lmtp(io) {
+            return Answer::Each(vec![refusal; count]); // RFC 2033 §4.3
+        }
         return Answer::Say(refusal);
     }
     if !chunk.last {

@@ -18,7 +18,8 @@ pub fn helo(session: &mut Session, name: String) -> Reply {
 
 /// Also ends a transaction (RFC 5321 §4.1.4).
 pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
-    if !session.settings.allow_ehlo {
+    let lmtp = session.is_lmtp(io);
+    if !session.settings.allow_ehlo && !lmtp {
         return replies::not_implemented();
     }
     session.state = State::Greeted { client: Client { name, extended: true } };
@@ -42,10 +43,10 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
         let latest = base::clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
         reply = reply.line(format!("FUTURERELEASE {seconds} {}", utc(latest)));
     }
-    if settings.do_dsn {
+    if settings.do_dsn && !lmtp {
         reply = reply.line("DSN");
     }
-    if settings.allow_etrn {
+    if settings.allow_etrn && !lmtp {
         reply = reply.line("ETRN");
     }
     if let Some(limits) = limits(session) {
@@ -57,7 +58,7 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
     if io.tls == TlsState::Available {
         reply = reply.line("STARTTLS");
     }
-    if auth::is_offered(session, io) {
+    if !lmtp && auth::is_offered(session, io) {
         reply = reply.line("AUTH PLAIN LOGIN");
     }
     if session.settings.allow_help {

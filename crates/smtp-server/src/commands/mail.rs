@@ -44,11 +44,12 @@ fn refusal(
         let text = format!("{} Too many messages in one connection", settings.host_name);
         return Some(Answer::Last(Reply::new(421, (4, 7, 0), text)));
     }
-    let must_log_in = session.is_submission(io) || settings.must_log_in.includes(io.peer.ip());
+    let lmtp = session.is_lmtp(io);
+    let must_log_in = session.is_submission(io) || !lmtp && settings.must_log_in.includes(io.peer.ip());
     if must_log_in && session.user.is_none() {
         return Some(Answer::Say(replies::authentication_required()));
     }
-    if !settings.do_dsn && (parameters.ret.is_some() || parameters.envid.is_some()) {
+    if (lmtp || !settings.do_dsn) && (parameters.ret.is_some() || parameters.envid.is_some()) {
         return Some(Answer::Say(replies::no_such_parameter()));
     }
     if !settings.allow_smtputf8 && parameters.smtputf8 {

@@ -11,7 +11,7 @@ use crate::state::State;
 /// What was looked up, and what was found.
 pub(crate) type LookUps = Vec<(String, Found)>;
 
-pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters) -> Reply {
+pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters, lmtp: bool) -> Reply {
     let State::InTransaction { transaction, .. } = &session.state else {
         return replies::bad_sequence("Say MAIL first");
     };
@@ -21,12 +21,12 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
     if transaction.recipients.len() >= session.settings.recipients_max {
         return Reply::new(452, (4, 5, 3), "Too many recipients"); // RFC 5321 §4.5.3.1.10: 452, not 552
     }
-    if !session.settings.do_dsn && (parameters.notify.is_some() || parameters.orcpt.is_some()) {
+    if (lmtp || !session.settings.do_dsn) && (parameters.notify.is_some() || parameters.orcpt.is_some()) {
         return replies::no_such_parameter();
     }
     let recipient = recipient.qualified(session.settings.domains.default_domain());
     let size = transaction.size;
-    let found = match check(session, &recipient, size) {
+    let found = match check(session, &recipient, size, lmtp) {
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
@@ -51,16 +51,17 @@ pub(crate) fn notify_words(notify: Notify) -> String {
 }
 
 /// Who may be written to: everybody who is here, by anybody; everybody else, by who logged in or
-/// comes from a network that may (`relaynetworks`).
-fn check(session: &Session, recipient: &Address, size: u64) -> Result<LookUps, Reply> {
+/// comes from a network that may (`relaynetworks`). By LMTP only who is here: it is a delivery.
+fn check(session: &Session, recipient: &Address, size: u64, lmtp: bool) -> Result<LookUps, Reply> {
     if !session.settings.domains.contains(&recipient.domain) {
         return match session.user {
+            _ if lmtp => Err(Reply::new(550, (5, 1, 2), "Not a domain of this host")),
             Some(_) => Ok(LookUps::new()),
             None if session.may_relay => Ok(LookUps::new()),
             None => Err(Reply::new(550, (5, 7, 1), "Relaying denied")),
         };
     }
-    if !session.settings.verify_recipients {
+    if !session.settings.verify_recipients && !lmtp {
         return Ok(LookUps::new()); // the account-handler finds out
     }
     let mut look_ups = LookUps::new();
