@@ -9,6 +9,7 @@
 pub mod certificates;
 pub mod client;
 pub mod instance;
+pub mod peer;
 pub mod peer_dkim;
 pub mod slapd;
 pub mod spool;
@@ -23,6 +24,7 @@ pub mod world;
 pub use certificates::{Authority, Certificate};
 pub use client::{Imap, Pop, Smtp, Wire};
 pub use instance::{Instance, Setup, program, quick, run};
+pub use peer::{Maker, Peer};
 pub use strace::{Call, Trace};
 pub use stub_dns::StubDns;
 pub use stub_https::StubHttps;

@@ -154,11 +154,9 @@ impl Report<'_> {
                 recipient.action,
                 recipient.status,
             );
-            // RFC 3464 §2.3.6: of what went wrong.
             if matches!(recipient.action, "failed" | "delayed") {
                 let why = one_line(&recipient.diagnostic);
-                let why = if self.utf8 { why } else { ascii(&why) };
-                let _ = write!(text, "Diagnostic-Code: x-mailboat; {why}\r\n");
+                text.push_str(&why_fields(if self.utf8 { why } else { ascii(&why) }));
             }
             if let Some(second) = recipient.retry_until {
                 let _ = write!(text, "Will-Retry-Until: {}\r\n", format_date(second, 0));
@@ -166,6 +164,24 @@ impl Report<'_> {
         }
         text
     }
+}
+
+/// Remote-MTA and Diagnostic-Code (RFC 3464 §2.3.5, §2.3.6): the reply of another host as SMTP has it, else our own words.
+fn why_fields(why: String) -> String {
+    match reply_in(&why) {
+        Some((host, reply)) => format!("Remote-MTA: dns; {host}\r\nDiagnostic-Code: smtp; {reply}\r\n"),
+        None => format!("Diagnostic-Code: x-mailboat; {why}\r\n"),
+    }
+}
+
+/// The name of the host and its reply in `mx.example.org[192.0.2.1]:25 said: 550 no`.
+fn reply_in(why: &str) -> Option<(&str, &str)> {
+    let (before, reply) = why.split_once(" said: ")?;
+    let peer = before.rsplit(' ').next()?;
+    let (host, address) = peer.split_once('[')?;
+    let code = reply.as_bytes().first_chunk::<3>()?;
+    let is_reply = matches!(code[0], b'4' | b'5') && code.iter().all(u8::is_ascii_digit);
+    (is_reply && !host.is_empty() && address.contains(']')).then_some((host, reply))
 }
 
 fn one_line(text: &str) -> String {
@@ -225,6 +241,18 @@ mod tests {
         assert!(part(&[3]).starts_with("Subject: original"));
         assert_eq!(structure.part(&[4]), None);
         assert_eq!(header_field(&message, "Auto-Submitted"), Some(&b" auto-replied"[..]));
+    }
+
+    #[test]
+    fn the_reply_of_another_host_is_told_as_its_own() {
+        let fields = |why: &str| why_fields(why.into());
+        let reply = "Remote-MTA: dns; mx.x.example\r\nDiagnostic-Code: smtp; 550 5.1.1 no\r\n";
+        assert_eq!(fields("mx.x.example[192.0.2.1]:25 said: 550 5.1.1 no"), reply);
+        let long = "given up after 120 hours: mx.x.example[192.0.2.1]:25 said: 550 5.1.1 no";
+        assert_eq!(fields(long), reply);
+        for ours in ["no such user", "he said: 550 no", "mx[1] said: no", "[192.0.2.1] said: 550"] {
+            assert_eq!(fields(ours), format!("Diagnostic-Code: x-mailboat; {ours}\r\n"));
+        }
     }
 
     #[test]
