@@ -150,7 +150,7 @@ mod tests {
     const FOUR: [u8; 12] = [192, 0, 2, 1, 192, 0, 2, 25, 0x9c, 0x40, 0, 25];
 
     /// Reads as a connection does: what is asked for, and no more. What is left, and what came of it.
-    fn taken<'a>(bytes: &'a [u8]) -> (Progress, &'a [u8]) {
+    fn taken(bytes: &[u8]) -> (Progress, &[u8]) {
         let mut used = 0;
         loop {
             match read(&bytes[..used]) {

@@ -53,7 +53,22 @@ impl Clients {
 
     /// `domainallowed` and `domainnotallowed` about a connection; a refusal is logged.
     pub fn admits(&self, rules: &Rules, service: Service, peer: IpAddr) -> Verdict {
-        let ask = |address: IpAddr| self.host(address);
+        self.admits_known(rules, service, peer, None)
+    }
+
+    /// The same, for a client whose name is known from somebody who is trusted: one, or that it has none.
+    pub fn admits_known(
+        &self,
+        rules: &Rules,
+        service: Service,
+        peer: IpAddr,
+        known: Option<Option<&str>>,
+    ) -> Verdict {
+        let ask = |address: IpAddr| match known {
+            Some(Some(name)) => Host::Named(vec![name.to_owned()]),
+            Some(None) => Host::Unknown,
+            None => self.host(address),
+        };
         let verdict = rules.decide(&Visitor::new(service, peer, &ask));
         let peer = peer.to_canonical();
         match (verdict, &rules.broken) {

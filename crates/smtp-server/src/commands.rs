@@ -9,6 +9,7 @@ pub mod expn;
 pub mod mail;
 pub mod rcpt;
 pub mod starttls;
+pub mod xclient;
 
 use connection::Io;
 use smtp_wire::command::CommandError;
@@ -86,6 +87,7 @@ fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Ans
         | Command::Onex
         | Command::Verb
         | Command::NotDone(_) => Answer::Say(replies::not_implemented()),
+        Command::XClient(attributes) => xclient::run(session, &attributes, io),
         Command::NotTrusted => Answer::Say(Reply::new(550, (5, 7, 0), "Not for you")),
         Command::Quit => Answer::Last(replies::farewell(&session.settings.host_name)),
         Command::StartTls => starttls::run(session, io),
@@ -114,6 +116,7 @@ fn is_idle_talk(command: &Command) -> bool {
             | Command::Onex
             | Command::Verb
             | Command::NotDone(_)
+            | Command::XClient(_)
             | Command::NotTrusted
     )
 }

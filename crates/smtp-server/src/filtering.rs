@@ -117,7 +117,10 @@ impl Session {
         let address = io.peer.ip().to_canonical();
         let name = match self.filtering.take() {
             Some(former) => former.name,
-            None => self.desk.clients.name(address),
+            None => match self.known_name.as_deref() {
+                Some(known) => known.clone(),
+                None => self.desk.clients.name(address),
+            },
         };
         let label = format!("session {} with [{address}]", io.number);
         let session = milter::Session::new(self.filters(io), self.desk.log.clone(), label);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::access::Verdict;
+use base::network::Network;
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
 use directory::Entry;
 use smtp_wire::{Ending, Reply};
@@ -46,6 +47,10 @@ pub struct Session {
     pub(crate) verbose: bool,
     /// How the user logged in.
     pub(crate) mechanism: Option<&'static str>,
+    /// The client may say XCLIENT; it stays so when it did.
+    pub(crate) is_xclient_host: bool,
+    /// The client's name, or that it has none, as XCLIENT told it.
+    pub(crate) known_name: Option<Box<Option<String>>>,
     /// The filters of this session, from the first MAIL on.
     pub(crate) filtering: Option<Box<Filtering>>,
     /// Log-ins that failed.
@@ -80,11 +85,18 @@ pub enum Answer {
     Chunk(u64),
     /// Say this and begin TLS.
     StartTls(Reply),
+    /// The session begins anew, for another client.
+    Greet,
+}
+
+fn contains(networks: &[Network], peer: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(peer))
 }
 
 impl Session {
     pub fn new(settings: Arc<Settings>, desk: Arc<Desk>, peer: IpAddr) -> Session {
-        let may_relay = settings.relay_networks.iter().any(|network| network.contains(peer));
+        let may_relay = contains(&settings.relay_networks, peer);
+        let is_xclient_host = contains(&settings.xclient_hosts, peer);
         Session {
             may_relay,
             settings,
@@ -96,12 +108,20 @@ impl Session {
             verbose: false,
             mechanism: None,
             filtering: None,
+            is_xclient_host,
+            known_name: None,
             failed_log_ins: 0,
             bad_commands: 0,
             idle_talk: 0,
             paced: 0,
             held: None,
         }
+    }
+
+    /// The client turned out to be another one.
+    pub(crate) fn is_now_from(&mut self, peer: IpAddr) {
+        self.may_relay = contains(&self.settings.relay_networks, peer);
+        self.filtering = None;
     }
 
     /// Whether this is a submission listener (RFC 6409).
@@ -179,6 +199,7 @@ impl Session {
                 self.renew_content_time(io);
                 Next::Content(size)
             }
+            Answer::Greet => self.greet(io),
             Answer::StartTls(reply) => {
                 self.say(&reply, io);
                 Next::StartTls
@@ -229,7 +250,8 @@ impl Session {
             return lmtp::greet(self, io);
         }
         let service = service_of(io.role);
-        match self.desk.clients.admits(&self.settings.clients, service, io.peer.ip()) {
+        let known = self.known_name.as_deref().map(Option::as_deref);
+        match self.desk.clients.admits_known(&self.settings.clients, service, io.peer.ip(), known) {
             Verdict::Allowed => {
                 let greeting = Reply::plain(220, self.settings.greeting("ESMTP"));
                 self.answer(Answer::Say(greeting), io)

@@ -23,6 +23,8 @@ pub struct Settings {
     pub message_size_max: Option<u64>,
     /// `relaynetworks`
     pub relay_networks: Vec<Network>,
+    /// Who may say XCLIENT.
+    pub xclient_hosts: Vec<Network>,
     /// Which clients are let in.
     pub clients: Rules,
     /// `authmaildomain` (S132)
@@ -101,6 +103,7 @@ impl Settings {
             domains,
             message_size_max: config.get(&service_smtp::ALLOW_SIZE).then_some(size),
             relay_networks: config.get(&service_smtp::RELAY_NETWORKS),
+            xclient_hosts: config.get(&service_smtp::XCLIENT_HOSTS),
             clients: server_config::access::rules(
                 config,
                 &service_smtp_modules::DOMAIN_ALLOWED,

@@ -52,7 +52,9 @@ pub enum Command {
     Verb,
     /// A command that is known but not done here: TURN, SEND, SOML, SAML.
     NotDone(&'static str),
-    /// XCLIENT, XFORWARD: for trusted peers only.
+    /// XCLIENT with its attributes as they were written: only who may say it is worth reading ([`crate::xclient`]).
+    XClient(Vec<u8>),
+    /// XFORWARD: for trusted peers only, and there are none.
     NotTrusted,
     /// A web browser's first line.
     Http,
@@ -168,7 +170,8 @@ pub fn parse(line: &[u8], utf8: bool) -> Result<Command, CommandError> {
         b"VERB" => Ok(Command::Verb),
         b"TURN" => Ok(Command::NotDone("TURN")),
         b"SEND" | b"SOML" | b"SAML" => Ok(Command::NotDone("SEND")),
-        b"XCLIENT" | b"XFORWARD" => Ok(Command::NotTrusted),
+        b"XCLIENT" => Ok(Command::XClient(rest.to_vec())),
+        b"XFORWARD" => Ok(Command::NotTrusted),
         b"GET" | b"POST" | b"CONNECT" | b"HEAD" | b"PUT" | b"OPTIONS" if !rest.is_empty() => {
             Ok(Command::Http)
         }

@@ -7,6 +7,7 @@ pub mod command;
 pub mod content;
 pub mod parameters;
 pub mod reply;
+pub mod xclient;
 pub mod xtext;
 
 pub use address::Address;

@@ -17,6 +17,7 @@ parameters! {
     MAX_MESSAGE_SIZE: Bytes = "service.smtp.smtp-accept.maxmessagesize", "5242880", 1, i64::MAX, false, NextConnection, Status::Active, "smtpd", "The largest message, enforced when allowsize is on.";
     MAX_RECIPIENTS: Count = "local.service.smtp.smtp-accept.maxrecipients", "100000", 1, 10000000, false, NextConnection, Status::Active, "smtpd", "Recipients of one message.";
     RELAY_NETWORKS: Networks = "local.service.smtp.smtp-accept.relaynetworks", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "Networks whose clients may send mail to other domains without logging in. Ours.";
+    XCLIENT_HOSTS: Networks = "local.service.smtp.smtp-accept.xclienthosts", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "Hosts that may say XCLIENT, and thereby be any client. Ours.";
     MAX_MESSAGES: Count = "local.service.smtp.smtp-accept.maxmessages", "1000", 1, 10000000, false, NextConnection, Status::Active, "smtpd", "Messages of one connection.";
     THROTTLE_THRESHOLD: OptionalCount = "local.service.smtp.throttlethreshold", "", 1, 100000000, false, Restart, Status::Active, "smtpd", "Control files above which new connections are slowed down; unset is 2000.";
     MAX_BAD_COMMANDS: Count = "service.smtp.smtp-accept.maxbadcommands", "25", 1, 100000, false, NextConnection, Status::Active, "smtpd", "Bad commands after which the connection is closed.";

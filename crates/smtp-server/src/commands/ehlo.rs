@@ -61,6 +61,9 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
     if !lmtp && auth::is_offered(session, io) {
         reply = reply.line("AUTH PLAIN LOGIN");
     }
+    if session.is_xclient_host {
+        reply = reply.line(smtp_wire::xclient::KEYWORD);
+    }
     if session.settings.allow_help {
         reply = reply.line("HELP");
     }

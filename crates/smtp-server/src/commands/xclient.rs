@@ -45,7 +45,7 @@ pub fn run(session: &mut Session, attributes: &[u8], io: &mut Io) -> Answer {
 /// The user of a log-in.
 fn find(session: &Session, login: Option<&str>) -> Result<Option<std::sync::Arc<directory::Entry>>, Reply> {
     let Some(login) = login else { return Ok(None) };
-    match by_login(session.desk.log_ins.authenticator().directory(), login) {
+    match by_login(session.desk.log_ins.authenticator().directory().as_ref(), login) {
         Ok(Found::One(entry)) => Ok(Some(entry)),
         Ok(Found::Nobody | Found::Several(_)) => Err(Reply::new(501, (5, 5, 4), "There is no such LOGIN")),
         Err(_) => Err(replies::directory_down()),
