@@ -23,7 +23,7 @@ _reconstruct() {
 
     case "${cmd}" in
         reconstruct)
-            opts="-r -m -n -h -V --instance --help --version"
+            opts="-r -m -q -n -h -V --instance --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -392,6 +392,8 @@ fn after_renames_deletions_and_reconstruct_nothing_is_counted_wrong() {
     assert_eq!(quota(&mut admin, "user/bob"), "(MESSAGE 2 100)");
     assert_exact(&instance);
     run(instance.tool("reconstruct").args(["-r", "user/bob"]));
+    let counted = run(instance.tool("reconstruct").args(["-q", "user/bob"]));
+    assert_eq!(counted, "1 user, 3 mailboxes, 0 mended, 0 differences\n");
     assert_eq!(quota(&mut admin, "user/bob"), "(MESSAGE 2 100)");
     assert_exact(&instance);
     // The guide's recipe (L973-979): everything comes back from a copy, the list is emptied and made anew, with the quotas.

@@ -56,20 +56,40 @@ struct Sum {
 
 fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
     let store = Site::open(arguments.instance.as_deref(), "quotacheck")?.store()?;
-    let mut sum = Sum::default();
     if !arguments.summary && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         writeln!(out, "{HEAD}").map_err(broken)?;
     }
     let named = [arguments.user.as_slice(), &arguments.users].concat();
+    let shown = Shown { percent: arguments.percent, nobody: arguments.summary };
+    count_all(&store, &named, shown, out)
+}
+
+/// Who is shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    percent: Option<u64>,
+    nobody: bool,
+}
+
+/// Counts these users, or everybody, and shows the sum: `reconstruct -q`.
+///
+/// # Errors
+/// Something was counted wrong; it is right now.
+pub fn all(store: &Store, users: &[String], out: &mut dyn Write) -> Result<(), String> {
+    count_all(store, users, Shown { percent: None, nobody: true }, out)
+}
+
+fn count_all(store: &Store, named: &[String], shown: Shown, out: &mut dyn Write) -> Result<(), String> {
+    let mut sum = Sum::default();
     if named.is_empty() {
-        each_user(&store, |uid| check(&store, &arguments, uid, &mut sum, out))?;
+        each_user(store, |uid| check(store, shown, uid, &mut sum, out))?;
     }
-    for uid in &named {
+    for uid in named {
         let inbox = MailboxName::inbox(uid).map_err(|why| format!("{}: {why}", base::escape(uid)))?;
         if !store.exists(&inbox).map_err(|why| why.to_string())? {
             return Err(format!("{}: there is no {inbox}", base::escape(uid)));
         }
-        check(&store, &arguments, uid, &mut sum, out)?;
+        check(store, shown, uid, &mut sum, out)?;
     }
     let (users, mailboxes) = (count(sum.users, "user"), count(sum.mailboxes, "mailbox").replace("xs", "xes"));
     let found = count(sum.differences, "difference");
@@ -77,13 +97,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     if sum.differences > 0 { Err(format!("{found}; set right")) } else { Ok(()) }
 }
 
-fn check(
-    store: &Store,
-    arguments: &Arguments,
-    uid: &str,
-    sum: &mut Sum,
-    out: &mut dyn Write,
-) -> Result<(), String> {
+fn check(store: &Store, shown: Shown, uid: &str, sum: &mut Sum, out: &mut dyn Write) -> Result<(), String> {
     let told = |why: StoreError| format!("{}: {why}", base::escape(uid));
     let done = store.recount(uid).map_err(told)?;
     sum.users += 1;
@@ -104,9 +118,8 @@ fn check(
         writeln!(out, "{text}").map_err(broken)?;
     }
     let quota = store.quota(uid).map_err(told)?;
-    let is_shown =
-        arguments.percent.is_none_or(|least| quota.percent().is_some_and(|percent| percent >= least));
-    if arguments.summary || !is_shown { Ok(()) } else { show(uid, &quota, out) }
+    let is_shown = shown.percent.is_none_or(|least| quota.percent().is_some_and(|percent| percent >= least));
+    if shown.nobody || !is_shown { Ok(()) } else { show(uid, &quota, out) }
 }
 
 /// Every user with an INBOX.

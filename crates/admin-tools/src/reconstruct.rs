@@ -30,6 +30,9 @@ struct Arguments {
     /// The mailbox list: adds what is on disk, drops what is not
     #[arg(short, conflicts_with = "recursive")]
     mailbox_list: bool,
+    /// What users have, for their quotas: counted anew, of everybody or of users that are named (as quotacheck -s)
+    #[arg(short = 'q', conflicts_with_all = ["recursive", "mailbox_list", "look"])]
+    quota: bool,
     /// Only look: say what is there
     #[arg(short = 'n')]
     look: bool,
@@ -48,10 +51,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 }
 
 fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
-    if arguments.mailboxes.is_empty() && !arguments.recursive && !arguments.mailbox_list {
+    if arguments.mailboxes.is_empty() && !arguments.recursive && !arguments.mailbox_list && !arguments.quota {
         return Err("name a mailbox, or give -r for the whole store, or -m for the mailbox list".into());
     }
     let store = Site::open(arguments.instance.as_deref(), "reconstruct")?.store()?;
+    if arguments.quota {
+        let users = arguments.mailboxes.iter().map(|name| name.trim_start_matches("user/").to_owned());
+        return crate::quotacheck::all(&store, &users.collect::<Vec<String>>(), out);
+    }
     if arguments.mailbox_list {
         return mailbox_list(&store, out);
     }

@@ -150,6 +150,31 @@ fn folders_that_are_deleted_renamed_and_given_to_others_are_counted_where_they_a
     assert_exact(&other, &["joe", "ann"]);
 }
 
+/// The note is written before anything moves, and goes when all is done; what the crash left of the slots is set right by who
+/// finds it.
+#[test]
+fn a_rename_to_another_user_that_was_interrupted_is_counted_when_it_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    for uid in ["joe", "ann"] {
+        store.ensure_user(uid).unwrap();
+    }
+    store.create(&name("user/joe/A"), None).unwrap();
+    append(&store, "user/joe/A", 1000).unwrap();
+    assert_eq!(said(&store, "joe").messages, 1);
+    let path = store.folder_of(&name("user/joe")).unwrap().join("store.use");
+    let with_slot = fs::read(&path).unwrap();
+    let id = store.open_mailbox(&name("user/joe/A")).unwrap().id();
+    store.rename(&name("user/joe/A"), &name("user/ann/A")).unwrap();
+    fs::write(&path, with_slot).unwrap();
+    let note = folder.path().join(format!("store/mboxlist/rename-{id:032x}"));
+    fs::write(&note, "1\nuser/joe/A\nuser/ann/A\n").unwrap();
+    assert_eq!(said(&store, "joe").messages, 1);
+    assert_eq!(store.finish_renames().unwrap(), 1);
+    assert_eq!((said(&store, "joe").messages, said(&store, "ann").messages), (0, 1));
+    assert_exact(&store, &["joe", "ann"]);
+}
+
 #[test]
 fn limits_are_those_of_the_last_mail_and_an_administrators_until_the_directory_changes() {
     let folder = tempfile::tempdir().unwrap();

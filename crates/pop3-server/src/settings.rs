@@ -23,6 +23,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Bits of encryption that a plain-text log-in needs; 0 none, -1 never allowed.
     pub plaintext_min_cipher: Option<i64>,
+    /// No ageing rule is set: nothing goes that a client does not remove.
+    pub keeps_all: bool,
     /// Which clients are let in.
     pub clients: Rules,
 }
@@ -34,6 +36,7 @@ impl Settings {
             banner: config.get(&service_pop::BANNER),
             idle_timeout: config.get(&service_pop::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_pop::PLAINTEXT_MIN_CIPHER),
+            keeps_all: config.iter().all(|(name, _)| !name.starts_with("store.expirerule.")),
             clients: server_config::access::rules(
                 config,
                 &service_pop::DOMAIN_ALLOWED,

@@ -8,7 +8,10 @@ use crate::session::{Outcome, Session};
 use crate::state::State;
 
 pub fn run(session: &Session, io: &mut Io) -> Outcome {
-    let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER"];
+    let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"];
+    if session.settings.keeps_all {
+        lines.push("EXPIRE NEVER"); // RFC 2449 §6.7
+    }
     if is_safe(session, io) {
         lines.push("USER");
         lines.push("SASL PLAIN LOGIN");
