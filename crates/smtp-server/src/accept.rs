@@ -12,6 +12,7 @@ use crate::Settings;
 use crate::commands::etrn::{Flush, Turns};
 use crate::inspection::InspectionLine;
 use crate::lmtp::Deliver;
+use crate::rates::Rates;
 use crate::session::Session;
 
 /// Gives new settings after SIGHUP, or nothing when they are broken.
@@ -29,6 +30,7 @@ pub struct Desk {
     pub turns: Turns,
     pub inspection: InspectionLine,
     pub has_room: HasRoom,
+    pub rates: Rates,
     /// Into mailboxes, for LMTP.
     pub deliver: Deliver,
     pub log: Log,
@@ -57,7 +59,9 @@ impl Accept {
     ) -> Accept {
         let inspection = InspectionLine::new(log.clone());
         let turns = Turns::new(flush);
-        let desk = Arc::new(Desk { queue, log_ins, clients, turns, has_room, inspection, deliver, log });
+        let rates = Rates::default();
+        let desk =
+            Arc::new(Desk { queue, log_ins, clients, turns, inspection, has_room, rates, deliver, log });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }

@@ -51,12 +51,9 @@ fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Ans
             let answer = mail::run(session, sender, parameters, io);
             filtering::mail(session, line, answer, io)
         }
-        Command::Rcpt(recipient, parameters) => {
-            let lmtp = session.is_lmtp(io);
-            Answer::Say(filtering::rcpt(session, line, io, |session| {
-                rcpt::run(session, recipient, parameters, lmtp)
-            }))
-        }
+        Command::Rcpt(recipient, parameters) => Answer::Say(filtering::rcpt(session, line, io, |session| {
+            rcpt::run(session, recipient, parameters, io)
+        })),
         Command::Data => data::begin(session, io),
         Command::Bdat { size, last } => bdat::begin(session, size, last, io),
         Command::Rset => {

@@ -82,6 +82,11 @@ pub fn shutting_down(host: &str) -> Reply {
     Reply::new(421, (4, 3, 2), format!("{host} Service is stopping, try again later"))
 }
 
+/// RFC 3463 §3.8: X.7.1 is a matter of policy. Not 452, which asks for another transaction at once.
+pub fn too_fast() -> Reply {
+    Reply::new(450, (4, 7, 1), "Too much mail in a short time, try again later")
+}
+
 pub fn no_space() -> Reply {
     Reply::new(452, (4, 3, 1), "Not enough room in the queue, try again later")
 }

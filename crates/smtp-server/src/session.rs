@@ -8,6 +8,7 @@ use base::access::Verdict;
 use base::network::Network;
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
 use directory::Entry;
+use server_log::Category;
 use smtp_wire::{Ending, Reply};
 
 use crate::accept::Desk;
@@ -15,6 +16,7 @@ use crate::commands;
 use crate::filtering::Filtering;
 use crate::listening::{ROLE_LMTP, ROLE_LMTP_LOCAL, ROLE_SUBMISSION, ROLE_SUBMISSIONS, service_of};
 use crate::lmtp;
+use crate::rates::{Origin, Passage, What};
 use crate::replies;
 use crate::settings::Settings;
 use crate::state::State;
@@ -153,6 +155,29 @@ impl Session {
     /// Whether the client is nobody we know: it did not log in and does not come from one of our networks.
     pub(crate) fn is_stranger(&self) -> bool {
         self.user.is_none() && !self.may_relay
+    }
+
+    /// Counts what comes; why it may not pass now.
+    pub(crate) fn keeps_rate(&self, what: What, io: &Io) -> Option<Reply> {
+        let limits = &self.settings.rates;
+        let uid = self.user.as_ref().and_then(|user| user.uid.as_deref());
+        let (origin, limits) = match uid {
+            Some(uid) => (Origin::User(uid.to_lowercase()), limits.user),
+            None if self.may_relay || self.is_lmtp(io) => return None,
+            None if limits.exempt.iter().any(|network| network.contains(io.peer.ip())) => return None,
+            None => (Origin::network(io.peer.ip()), limits.network),
+        };
+        let Passage::Refused { tell } = self.desk.rates.pass(origin, what, limits, Instant::now()) else {
+            return None;
+        };
+        if tell {
+            let (peer, user) = (io.peer.ip().to_canonical(), uid.unwrap_or("-"));
+            self.desk.log.warning(
+                Category::Protocol,
+                format_args!("smtp-accept: too much mail in a minute: [{peer}] user={user}"),
+            );
+        }
+        Some(replies::too_fast())
     }
 
     /// A message was accepted.

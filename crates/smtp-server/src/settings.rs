@@ -11,6 +11,7 @@ use server_config::parameters::milters;
 use server_config::parameters::{local, service_smtp, service_smtp_modules};
 
 use crate::inspection::{Inspectors, Limits};
+use crate::rates::RateLimits;
 use crate::rewrite::{Rewriting, Style};
 
 /// Settings of the sessions. Ports and threads are in `listening`.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub allow_help: bool,
     pub allow_chunking: bool,
     pub allow_smtputf8: bool,
+    /// Mail in a minute, of networks and users.
+    pub rates: RateLimits,
     /// `local.service.lmtp.networks`
     pub lmtp_networks: Vec<Network>,
     /// `maxfuturerelease`: how far ahead mail may be sent; 0 is not at all (RFC 4865).
@@ -121,6 +124,7 @@ impl Settings {
             allow_chunking: config.get(&service_smtp::ALLOW_BDAT),
             future_release_max: config.get(&service_smtp::MAX_FUTURE_RELEASE),
             lmtp_networks: config.get(&service_smtp_modules::LMTP_NETWORKS),
+            rates: RateLimits::from_config(config),
             allow_smtputf8: config.get(&service_smtp::ALLOW_SMTPUTF8),
             allow_vrfy: config.get(&service_smtp::ALLOW_VRFY),
             allow_expn: config.get(&service_smtp::ALLOW_EXPN),

@@ -60,6 +60,10 @@ parameters! {
     ALLOW_EHLO: Switch = "service.smtp.smtp-accept.allowehlo", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether EHLO is advertised and honoured.";
     ALLOW_HELP: Switch = "service.smtp.smtp-accept.allowhelp", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether HELP is advertised and honoured.";
     ALLOW_BDAT: Switch = "service.smtp.smtp-accept.allowbdat", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether BDAT is advertised and honoured.";
+    NETWORK_MESSAGES: Count = "local.service.smtp.smtp-accept.networkmessages", "0", 0, 100000000, false, NextConnection, Status::Active, "smtpd", "Messages that strangers of one network may bring in a minute; 0 is no limit. local.service.networkexempt is free. Ours.";
+    NETWORK_RECIPIENTS: Count = "local.service.smtp.smtp-accept.networkrecipients", "0", 0, 100000000, false, NextConnection, Status::Active, "smtpd", "Recipients of all messages that strangers of one network may bring in a minute; 0 is no limit. Ours.";
+    USER_MESSAGES: Count = "local.service.smtp.smtp-accept.usermessages", "0", 0, 100000000, false, NextConnection, Status::Active, "smtpd", "Messages that a user who logged in may send in a minute; 0 is no limit. Ours.";
+    USER_RECIPIENTS: Count = "local.service.smtp.smtp-accept.userrecipients", "0", 0, 100000000, false, NextConnection, Status::Active, "smtpd", "Recipients of all messages that a user who logged in may send to in a minute; 0 is no limit. Ours.";
     MAX_FUTURE_RELEASE: Seconds = "local.service.smtp.smtp-accept.maxfuturerelease", "2592000", 0, 999999999, false, NextConnection, Status::Active, "smtpd", "How far ahead who logged in may have mail sent (FUTURERELEASE, RFC 4865); 0 is off. Ours.";
     ALLOW_SMTPUTF8: Switch = "local.service.smtp.smtp-accept.allowsmtputf8", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether SMTPUTF8 is advertised and honoured: addresses and headers in UTF-8 (RFC 6531). Ours.";
     ALLOW_VRFY: Switch = "service.smtp.smtp-accept.allowvrfy", "no", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether VRFY is advertised and honoured.";

@@ -3,6 +3,7 @@
 use connection::Io;
 use smtp_wire::{Address, Hold, MailParameters, Reply};
 
+use crate::rates::What;
 use crate::replies;
 use crate::session::{Answer, Session};
 use crate::state::{State, Transaction};
@@ -80,7 +81,7 @@ fn refusal(
     if session.desk.queue.is_short_of_space() {
         return Some(Answer::Say(replies::no_space()));
     }
-    None
+    session.keeps_rate(What::Message, io).map(Answer::Say) // last, since it counts
 }
 
 fn hold(asked: Hold, now: i64) -> mail_queue::Hold {

@@ -1,9 +1,11 @@
 //! RCPT TO: adds one recipient to the open transaction (RFC 5321 §4.1.1.3).
 
+use connection::Io;
 use directory::{DirectoryError, Found};
 use mail_queue::Recipient;
 use smtp_wire::{Address, Notify, RcptParameters, Reply};
 
+use crate::rates::What;
 use crate::replies;
 use crate::session::Session;
 use crate::state::State;
@@ -11,7 +13,8 @@ use crate::state::State;
 /// What was looked up, and what was found.
 pub(crate) type LookUps = Vec<(String, Found)>;
 
-pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters, lmtp: bool) -> Reply {
+pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters, io: &Io) -> Reply {
+    let lmtp = session.is_lmtp(io);
     let State::InTransaction { transaction, .. } = &session.state else {
         return replies::bad_sequence("Say MAIL first");
     };
@@ -30,6 +33,9 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
+    if let Some(refusal) = session.keeps_rate(What::Recipient, io) {
+        return refusal;
+    }
     let added = Recipient {
         address: recipient.to_string(),
         orcpt: parameters.orcpt,

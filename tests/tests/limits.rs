@@ -1,0 +1,97 @@
+//! What smtpd takes at most: mail in a minute by network and user, and nothing when the disk is nearly full.
+#![allow(clippy::unwrap_used)]
+
+use black_box::instance::wait_for;
+use black_box::{Instance, Setup, Smtp};
+use nix::sys::signal::Signal;
+
+fn accept(name: &str) -> String {
+    format!("local.service.smtp.smtp-accept.{name}")
+}
+
+fn greeted(instance: &Instance) -> Smtp {
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    smtp
+}
+
+#[test]
+fn a_network_of_strangers_brings_so_many_messages_in_a_minute() {
+    let instance = Setup::default()
+        .set(&accept("networkmessages"), "2")
+        .set("local.service.networkexempt", "192.0.2.0/24")
+        .start();
+    let mut first = greeted(&instance);
+    first.send_message("a@a.example", &["alice@example.test"], "Subject: 1");
+    first.ok("MAIL FROM:<a@a.example>");
+    let mut second = greeted(&instance); // another connection of the same network
+    assert!(second.ask("MAIL FROM:<a@a.example>").starts_with("450 4.7.1"));
+    assert!(second.ask("NOOP").starts_with("250"), "put off, not sent away");
+    first.ok("RCPT TO:<alice@example.test>"); // what was begun goes on
+    // A user is counted by name, wherever from.
+    let mut user = instance.submission("alice");
+    for _ in 0..5 {
+        user.send_message("alice@example.test", &["alice@example.test"], "Subject: u");
+    }
+    assert_eq!(instance.log("smtp").matches("too much mail in a minute: [127.").count(), 1);
+}
+
+#[test]
+fn a_user_has_so_many_recipients_in_a_minute_over_all_connections() {
+    let instance =
+        Setup::default().set(&accept("userrecipients"), "3").set(&accept("usermessages"), "4").start();
+    let mut one = instance.submission("alice");
+    one.ok("MAIL FROM:<alice@example.test>");
+    for to in ["a@far.example", "b@far.example", "alice@example.test"] {
+        one.ok(&format!("RCPT TO:<{to}>"));
+    }
+    assert!(
+        one.ask("RCPT TO:<c@far.example>").starts_with("450 4.7.1"),
+        "not 452: that would be tried again at once"
+    );
+    let mut other = instance.submission("alice");
+    other.ok("MAIL FROM:<alice@example.test>");
+    assert!(other.ask("RCPT TO:<alice@example.test>").starts_with("450 4.7.1"));
+    let mut bob = instance.submission("bob");
+    bob.send_message("bob@example.test", &["alice@example.test"], "Subject: b");
+    for _ in 0..2 {
+        other.ok("RSET");
+        other.ok("MAIL FROM:<alice@example.test>");
+    }
+    other.ok("RSET");
+    assert!(other.ask("MAIL FROM:<alice@example.test>").starts_with("450 4.7.1"), "the fifth message");
+    let log = instance.log("smtp");
+    let told = log.lines().filter(|line| line.contains("too much mail in a minute: [127."));
+    assert!(told.filter(|line| line.ends_with(" user=alice")).count() == 1, "one line a minute: {log}");
+}
+
+/// `minfreespace`: what is free for the queue.
+#[test]
+fn nothing_new_is_begun_when_the_disk_is_nearly_full() {
+    let mut instance = Setup::default().set("service.smtp.minfreespace", "4611686018427387904").start();
+    let mut smtp = greeted(&instance);
+    assert!(smtp.ask("MAIL FROM:<a@a.example>").starts_with("452 4.3.1"));
+    let mut user = instance.submission("alice");
+    assert!(user.ask("MAIL FROM:<alice@example.test>").starts_with("452 4.3.1"));
+    instance.set("service.smtp.minfreespace", "0");
+    instance.stop("smtp");
+    instance.start_one("smtp");
+    instance.send("alice", "room again");
+    instance.wait_for_messages("alice", 1);
+}
+
+/// A changed limit holds from the next connection on.
+#[test]
+fn a_limit_can_be_changed_while_it_runs() {
+    let instance = Setup::default().set("local.service.networkexempt", "192.0.2.0/24").start();
+    greeted(&instance).send_message("a@a.example", &["alice@example.test"], "Subject: 1");
+    instance.set(&accept("networkrecipients"), "1");
+    instance.signal("smtp", Signal::SIGHUP);
+    wait_for("the limit", || {
+        let mut smtp = greeted(&instance);
+        smtp.ok("MAIL FROM:<a@a.example>");
+        let first = smtp.ask("RCPT TO:<alice@example.test>");
+        (first.starts_with("450") || smtp.ask("RCPT TO:<bob@example.test>").starts_with("450 4.7.1"))
+            .then_some(())
+    });
+}
