@@ -267,6 +267,57 @@ fn a_destination_that_never_greets_holds_up_nobody_else() {
     assert!(silent.seen().connections <= 2, "an unproved site gets two connections");
 }
 
+/// S64, measured: with more destinations that never greet than there are threads at first, a relay accepts as fast as ever
+/// and others are served at once.
+#[test]
+fn destinations_that_never_greet_hold_up_neither_clients_nor_others() {
+    let world = World::new();
+    let silent: Vec<StubMta> = (0..12)
+        .map(|number| {
+            let script = StubMta::new().on(Step::Greeting, &[Act::Silence]);
+            world.served(&format!("silent{number}.test"), script)
+        })
+        .collect();
+    let good = world.served("good.test", StubMta::new());
+    let instance = world.setup().set("service.smtp.smtp-deliver.minruncount", "4").start();
+    for number in 0..24 {
+        send(&instance, &[&format!("x@silent{}.test", number % 12)], "stuck");
+    }
+    for stub in &silent {
+        stub.wait_until("both connections", |seen| seen.open >= 1);
+    }
+    let begun = std::time::Instant::now();
+    let mut slowest = std::time::Duration::ZERO;
+    for number in 0..40 {
+        let one = std::time::Instant::now();
+        let domain = if number % 2 == 0 { "good.test" } else { "silent1.test" };
+        send(&instance, &[&format!("x{number}@{domain}")], "flows");
+        slowest = slowest.max(one.elapsed());
+    }
+    assert_eq!(good.wait_for(20).len(), 20);
+    println!("40 accepted, 20 sent on in {:?}, the slowest in {slowest:?}", begun.elapsed());
+    assert!(slowest.as_secs() < 10 && begun.elapsed().as_secs() < 30, "{slowest:?} {:?}", begun.elapsed());
+    assert!(silent.iter().all(|stub| stub.seen().open <= 2), "an unproved site gets two connections");
+}
+
+/// A host that takes so many connections and no more keeps them busy, and nobody waits who need not.
+#[test]
+fn a_host_that_refuses_a_further_connection_gets_its_mail_over_those_it_has() {
+    let world = World::new();
+    let slow = [Act::Wait(std::time::Duration::from_secs(3)), Act::say("250 taken at last")];
+    let script = StubMta::new().once(Step::Content, &slow).once(Step::Content, &slow);
+    let mx = world.served("busy.test", script);
+    let instance = world.setup().start();
+    for number in 0..12 {
+        send(&instance, &[&format!("x{number}@busy.test")], "more");
+    }
+    mx.wait_until("two connections", |seen| seen.open >= 2);
+    mx.from_now_on(Step::Greeting, &[Act::say("421 4.7.0 too many connections")]);
+    assert_eq!(mx.wait_for(12).len(), 12);
+    instance.wait_for_empty_queue();
+    assert!(deferred(&instance).is_empty());
+}
+
 /// Not a message is lost or, for local users, doubled when smtpd is killed while it sends and defers.
 #[test]
 fn a_kill_while_sending_and_deferring_loses_nothing() {

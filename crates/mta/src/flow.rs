@@ -1,7 +1,8 @@
 //! The way of a message from stage to stage, and what becomes of it at the end of an attempt.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use mail_queue::{Entry, Obeyed, QueueError, QueueId, Step};
 use server_log::Category;
@@ -14,7 +15,7 @@ use crate::mta::Desk;
 use crate::pool::Pool;
 use crate::sites::Sites;
 use crate::stages::smtp_deliver::Job;
-use crate::stages::{account_handler, error_handler, mailbox_deliver, smtp_router};
+use crate::stages::{account_handler, error_handler, mailbox_deliver, smtp_deliver, smtp_router};
 use crate::timetable::{Due, Timetable, pause};
 use crate::work::{Deferral, Group, Work};
 
@@ -63,6 +64,8 @@ impl Default for Pools {
 pub struct Flow {
     pub desk: Arc<Desk>,
     pub sites: Sites<Job>,
+    /// Threads of smtp-deliver that came when all others were busy.
+    pub more_senders: Mutex<Vec<JoinHandle<()>>>,
     pub pools: Pools,
     pub timetable: Timetable,
     pub deferred: Deferred,
@@ -155,13 +158,13 @@ impl Flow {
         }
     }
 
-    pub fn route(&self, work: Box<Work>) {
+    pub fn route(self: &Arc<Self>, work: Box<Work>) {
         let id = work.entry.envelope.id.clone();
         let domain = work.entry.deferred_domain().map(str::to_owned);
         self.guarded("smtp-router", &id, domain, || self.route_it(work));
     }
 
-    fn route_it(&self, mut work: Box<Work>) {
+    fn route_it(self: &Arc<Self>, mut work: Box<Work>) {
         let mut groups = smtp_router::run(&self.desk, &mut work);
         groups.retain(|group| !self.waits_already(&mut work, group));
         let local = !work.routes.is_empty();
@@ -180,6 +183,31 @@ impl Flow {
             let site = job.group.site().to_owned();
             if let Err(job) = self.sites.push(&site, job) {
                 self.part_done(&job.flight); // no room: it comes again soon
+            }
+            self.send_with_more();
+        }
+    }
+
+    /// One thread more for smtp-deliver, when a site waits and all are busy.
+    pub fn send_with_more(self: &Arc<Self>) {
+        if !self.sites.wants_thread() {
+            return;
+        }
+        let flow = self.clone();
+        let begun = thread::Builder::new()
+            .name("smtp-deliver+".into())
+            .spawn(move || smtp_deliver::run(&flow, Some(smtp_deliver::IDLE)));
+        match begun {
+            Ok(thread) => {
+                let mut more = self.more_senders.lock().unwrap_or_else(PoisonError::into_inner);
+                more.retain(|thread| !thread.is_finished());
+                more.push(thread);
+            }
+            Err(why) => {
+                self.sites.thread_failed();
+                self.desk
+                    .log
+                    .error(Category::General, format_args!("smtp-deliver: no further thread: {why}"));
             }
         }
     }

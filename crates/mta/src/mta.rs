@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use directory::Directory;
@@ -49,7 +49,8 @@ impl Mta {
         let period = desk.settings.deferred_period;
         let flow = Arc::new(Flow {
             deferred: Deferred::new(desk.queue.clone(), desk.log.clone(), period, desk.settings.ages),
-            sites: Sites::new(desk.settings.remote.connections_max),
+            sites: Sites::new(desk.settings.remote.connections_max, desk.settings.remote.threads),
+            more_senders: Mutex::default(),
             commands: Arc::new(Commands::new(desk.queue.clone(), desk.log.clone())),
             desk: Arc::new(desk),
             pools: Pools::default(),
@@ -91,14 +92,14 @@ impl Mta {
     }
 }
 
-/// smtp-deliver has no line of its own: its threads take what [`Sites`] says.
+/// smtp-deliver has no line of its own: its threads take what [`Sites`] says. These are always there; more come and go.
 fn start_senders(flow: &Arc<Flow>) -> io::Result<Vec<JoinHandle<()>>> {
-    let threads = flow.desk.settings.smtp_deliver.threads.max(1);
+    let (threads, _) = flow.desk.settings.remote.threads;
     (1..=threads)
         .map(|number| {
             let flow = flow.clone();
             let name = format!("smtp-deliver-{number}");
-            thread::Builder::new().name(name).spawn(move || smtp_deliver::run(&flow))
+            thread::Builder::new().name(name).spawn(move || smtp_deliver::run(&flow, None))
         })
         .collect()
 }
@@ -156,7 +157,9 @@ impl Drop for Mta {
         self.flow.pools.mailbox_deliver.stop();
         self.flow.pools.local.stop();
         self.flow.sites.stop();
-        for sender in self.senders.drain(..) {
+        let more =
+            std::mem::take(&mut *self.flow.more_senders.lock().unwrap_or_else(PoisonError::into_inner));
+        for sender in self.senders.drain(..).chain(more) {
             let _ = sender.join();
         }
         self.flow.pools.error_handler.stop();

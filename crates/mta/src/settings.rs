@@ -55,6 +55,8 @@ pub struct Remote {
     pub port: u16,
     /// Connections to one host at once.
     pub connections_max: usize,
+    /// Threads of smtp-deliver: those that are always there, and how many there may be.
+    pub threads: (usize, usize),
     /// Recipients of one transaction.
     pub recipients_max: usize,
     /// `alwaysqueue`: nothing is sent but what is asked for or comes up in a scan.
@@ -163,6 +165,7 @@ impl Settings {
                 port: config.get(&service_smtp_modules::REMOTE_PORT),
                 connections_max: usize::try_from(config.get(&service_smtp_modules::MAX_CONNECTIONS))
                     .unwrap_or(20),
+                threads: threads(config),
                 recipients_max: usize::try_from(config.get(&service_smtp_modules::REMOTE_RECIPIENTS))
                     .unwrap_or(100),
                 always_queue: config.get(&service_smtp_modules::ALWAYS_QUEUE),
@@ -170,4 +173,11 @@ impl Settings {
             },
         }
     }
+}
+
+/// `minruncount` and `maxruncount` of smtp-deliver.
+fn threads(config: &Config) -> (usize, usize) {
+    let of = |count: i64| usize::try_from(count).unwrap_or(1).max(1);
+    let always = of(config.get(&service_smtp::SMTP_DELIVER_MIN_RUN_COUNT));
+    (always, always.max(of(config.get(&service_smtp_modules::DELIVER_MAX_RUN_COUNT))))
 }

@@ -1,9 +1,12 @@
 //! Which message goes to which host next: the schedule of smtp-deliver.
 //!
 //! Every next hop, a site, has a line of jobs and a window: how many connections it may have at once. The window begins
-//! small, grows with each message that was taken, and falls to one when the site cannot be reached; so a site that hangs
-//! holds few threads, and one that is quick gets more. Sites take turns. Lines are bounded; what does not fit stays on disk
-//! and comes again.
+//! small, grows with each message that was taken, falls below what there is when the site takes no further connection, and
+//! to one when it cannot be reached; so a site that hangs holds few threads, and one that is quick gets more. Sites take
+//! turns. Lines are bounded; what does not fit stays on disk and comes again.
+//!
+//! Some threads are always there; more come while sites wait for one, and go when they have nothing to do. So it takes as
+//! many sites that hang as half the threads there may be to hold up others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -20,13 +23,15 @@ struct Site<J> {
     line: VecDeque<J>,
     active: usize,
     window: usize,
+    /// It took a message since it has had connections.
+    proved: bool,
     /// Whether it stands in `turns`.
     listed: bool,
 }
 
 impl<J> Default for Site<J> {
     fn default() -> Site<J> {
-        Site { line: VecDeque::new(), active: 0, window: WINDOW_FIRST, listed: false }
+        Site { line: VecDeque::new(), active: 0, window: WINDOW_FIRST, proved: false, listed: false }
     }
 }
 
@@ -36,6 +41,9 @@ struct State<J> {
     waiting: usize,
     /// Threads with an open connection that would like another job of their site.
     lingering: usize,
+    /// Threads in all, and those that wait in [`Sites::take`].
+    threads: usize,
+    idle: usize,
     stopping: bool,
 }
 
@@ -44,19 +52,27 @@ pub struct Sites<J> {
     state: Mutex<State<J>>,
     changed: Condvar,
     window_max: usize,
+    threads_max: usize,
 }
 
 impl<J> Sites<J> {
-    /// `window_max`: connections to one site at once.
-    pub fn new(window_max: usize) -> Sites<J> {
+    /// `window_max`: connections to one site at once; `threads`: those that are always there, and how many there may be.
+    pub fn new(window_max: usize, (threads, threads_max): (usize, usize)) -> Sites<J> {
         let state = State {
             sites: HashMap::new(),
             turns: VecDeque::new(),
             waiting: 0,
             lingering: 0,
+            threads,
+            idle: 0,
             stopping: false,
         };
-        Sites { state: Mutex::new(state), changed: Condvar::new(), window_max: window_max.max(1) }
+        Sites {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            window_max: window_max.max(1),
+            threads_max,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State<J>> {
@@ -89,18 +105,42 @@ impl<J> Sites<J> {
         Ok(())
     }
 
-    /// Waits for a job, of the site whose turn it is. Give the site back with [`Sites::release`]. Nothing at the end.
-    pub fn take(&self) -> Option<(String, J)> {
+    /// Waits for a job, of the site whose turn it is; no longer than `patience`, if it has an end. Give the site back with
+    /// [`Sites::release`]. Nothing at the end, or when there is none: the thread ends then.
+    pub fn take(&self, patience: Option<Duration>) -> Option<(String, J)> {
+        let end = patience.map(|patience| Instant::now() + patience);
         let mut state = self.lock();
         loop {
-            if state.stopping {
-                return None;
-            }
-            if let Some(taken) = state.next() {
+            if let Some(taken) = if state.stopping { None } else { state.next() } {
                 return Some(taken);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if state.stopping || left.is_zero() {
+                state.threads = state.threads.saturating_sub(1);
+                return None;
+            }
+            state.idle += 1;
+            state = match end {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(_) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            state.idle = state.idle.saturating_sub(1);
         }
+    }
+
+    /// Whether a site waits and every thread is busy: the caller starts one more, which counts from now on.
+    pub fn wants_thread(&self) -> bool {
+        let mut state = self.lock();
+        let wanted =
+            !state.stopping && !state.turns.is_empty() && state.idle == 0 && state.threads < self.threads_max;
+        state.threads += usize::from(wanted);
+        wanted
+    }
+
+    /// A thread that was to be started was not.
+    pub fn thread_failed(&self) {
+        let mut state = self.lock();
+        state.threads = state.threads.saturating_sub(1);
     }
 
     /// Another job of a site that the caller holds, waiting up to `patience` for one while nobody else wants the thread.
@@ -131,10 +171,27 @@ impl<J> Sites<J> {
         let most = self.window_max;
         if let Some(entry) = state.sites.get_mut(site) {
             entry.window = (entry.window + 1).min(most);
+            entry.proved = true;
         }
         state.list(site);
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// The site, which takes messages over other connections, did not take one more: it has as many as it wants. The job goes
+    /// to the front of its line.
+    ///
+    /// # Errors
+    /// The job: there is no other connection, or none that ever took a message.
+    pub fn crowded(&self, site: &str, job: J) -> Result<(), J> {
+        let mut state = self.lock();
+        let Some(entry) = state.sites.get_mut(site).filter(|entry| entry.proved && entry.active > 1) else {
+            return Err(job);
+        };
+        entry.window = entry.active - 1;
+        entry.line.push_front(job);
+        state.waiting += 1;
+        Ok(())
     }
 
     /// The site cannot be reached: everything that waits for it is handed back, to be deferred.
@@ -207,40 +264,83 @@ mod tests {
 
     #[test]
     fn a_site_that_hangs_holds_only_its_window() {
-        let sites = Sites::new(5);
+        let sites = Sites::new(5, (1, 3));
         for number in 0..10 {
             sites.push("slow", number).unwrap();
         }
         sites.push("quick", 100).unwrap();
-        assert_eq!(sites.take(), Some(("slow".into(), 0)));
-        assert_eq!(sites.take(), Some(("quick".into(), 100)), "sites take turns");
-        assert_eq!(sites.take(), Some(("slow".into(), 1)));
+        assert_eq!(sites.take(None), Some(("slow".into(), 0)));
+        assert_eq!(sites.take(None), Some(("quick".into(), 100)), "sites take turns");
+        assert_eq!(sites.take(None), Some(("slow".into(), 1)));
         // The window is full: nobody else of this site until one succeeds.
         sites.push("quick", 101).unwrap();
-        assert_eq!(sites.take(), Some(("quick".into(), 101)));
+        assert_eq!(sites.take(None), Some(("quick".into(), 101)));
         sites.succeeded("slow");
-        assert_eq!(sites.take(), Some(("slow".into(), 2)));
+        assert_eq!(sites.take(None), Some(("slow".into(), 2)));
         assert_eq!(sites.another("slow", NOW), Some(3), "over the same connection");
     }
 
     #[test]
     fn the_line_of_a_dead_site_is_handed_back() {
-        let sites = Sites::new(5);
+        let sites = Sites::new(5, (1, 3));
         for number in 0..4 {
             sites.push("dead", number).unwrap();
         }
-        assert_eq!(sites.take(), Some(("dead".into(), 0)));
+        assert_eq!(sites.take(None), Some(("dead".into(), 0)));
         assert_eq!(sites.unreachable("dead"), [1, 2, 3]);
         sites.release("dead");
         assert!(sites.lock().sites.is_empty());
         assert_eq!(sites.lock().waiting, 0);
         sites.stop();
-        assert_eq!(sites.take(), None);
+        assert_eq!(sites.take(None), None);
+    }
+
+    #[test]
+    fn a_site_that_takes_no_further_connection_keeps_those_it_has() {
+        let sites = Sites::new(5, (1, 3));
+        for number in 0..4 {
+            sites.push("busy", number).unwrap();
+        }
+        let (site, first) = sites.take(None).unwrap();
+        assert_eq!(sites.crowded(&site, first), Err(0), "it has no other");
+        let (_, second) = sites.take(None).unwrap();
+        assert_eq!(sites.crowded(&site, second), Err(1), "it never took a message");
+        sites.succeeded(&site);
+        let (_, third) = sites.take(None).unwrap();
+        assert_eq!(sites.crowded(&site, third), Ok(()));
+        sites.release(&site);
+        assert_eq!(sites.lock().sites["busy"].window, 2);
+        assert_eq!(sites.take(Some(NOW)), None, "no connection beyond those it takes");
+        assert_eq!(sites.another(&site, NOW), Some(2), "and nothing is lost");
+    }
+
+    #[test]
+    fn a_thread_more_is_wanted_only_while_sites_wait_for_one() {
+        let sites = std::sync::Arc::new(Sites::new(5, (1, 3)));
+        assert!(!sites.wants_thread());
+        for site in ["a", "b", "c", "d"] {
+            sites.push(site, 1).unwrap();
+        }
+        assert!(sites.wants_thread() && sites.wants_thread());
+        assert!(!sites.wants_thread(), "there are as many as there may be");
+        for _ in 0..4 {
+            assert!(sites.take(Some(NOW)).is_some());
+        }
+        assert_eq!(sites.take(Some(NOW)), None);
+        assert_eq!(sites.lock().threads, 2, "who had nothing to do has gone");
+        let there = sites.clone();
+        let waiter = std::thread::spawn(move || there.take(None));
+        while sites.lock().idle == 0 {
+            std::thread::yield_now();
+        }
+        sites.push("e", 5).unwrap();
+        assert_eq!(waiter.join().unwrap(), Some(("e".into(), 5)));
+        assert!(!sites.wants_thread());
     }
 
     #[test]
     fn lines_are_bounded() {
-        let sites = Sites::new(5);
+        let sites = Sites::new(5, (1, 3));
         for number in 0..LINE_MAX {
             sites.push("a", number).unwrap();
         }
@@ -253,9 +353,9 @@ mod tests {
 
     #[test]
     fn a_thread_with_a_connection_waits_for_more_and_is_woken() {
-        let sites = std::sync::Arc::new(Sites::new(5));
+        let sites = std::sync::Arc::new(Sites::new(5, (1, 3)));
         sites.push("a", 1).unwrap();
-        let (site, _) = sites.take().unwrap();
+        let (site, _) = sites.take(None).unwrap();
         let there = sites.clone();
         let waiter = std::thread::spawn(move || there.another("a", Duration::from_secs(60)));
         while sites.lock().lingering == 0 {

@@ -26,6 +26,8 @@ use crate::work::{Deferral, Group, Work};
 /// Messages over one connection, and how long it is used.
 const MESSAGES_MAX: usize = 100;
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
+/// How long a thread waits for something to do that came because all others were busy.
+pub const IDLE: Duration = Duration::from_secs(10);
 /// How long a connection waits for the next message.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -88,6 +90,8 @@ struct Sent {
     unreachable: bool,
     /// A host took a message, or refused it as its own affair.
     reached: bool,
+    /// No host took the connection, and nothing was said to any: what that is for everybody, not written down yet.
+    turned_away: Option<Outcome>,
     /// Places of those who wait.
     waiting: Vec<usize>,
     /// Why, the last of them.
@@ -103,13 +107,16 @@ struct Outcomes<'a> {
 }
 
 /// The life of one thread.
-pub fn run(flow: &Flow) {
-    while let Some((site, job)) = flow.sites.take() {
+///
+/// `idle`: how long it waits for something to do before it ends; without, for ever.
+pub fn run(flow: &Arc<Flow>, idle: Option<Duration>) {
+    while let Some((site, job)) = flow.sites.take(idle) {
+        flow.send_with_more();
         let mut connection = None;
         let mut next = Some(job);
         while let Some(job) = next.take() {
             let sent = catch_unwind(AssertUnwindSafe(|| send(flow, &mut connection, &job)));
-            let Ok(sent) = sent else {
+            let Ok(mut sent) = sent else {
                 flow.desk.log.critical(
                     Category::General,
                     format_args!("smtp-deliver: panic; {} stays in the queue", job.id),
@@ -119,6 +126,14 @@ pub fn run(flow: &Flow) {
                 flow.part_done(&job.flight);
                 continue;
             };
+            let mut job = job;
+            if let Some(outcome) = sent.turned_away.take() {
+                match flow.sites.crowded(&site, job) {
+                    Ok(()) => continue, // there is no connection: the site is left to the others
+                    Err(back) => job = back,
+                }
+                sent.note(flow, &job, everybody(&job, &outcome));
+            }
             if sent.unreachable && flow.desk.settings.remote.check_deferred {
                 for other in flow.sites.unreachable(&site) {
                     let found = wait_too(flow, &other, &sent);
@@ -203,6 +218,10 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
             }
             Err(Refusal { outcome, unreachable, .. }) => {
                 sent.unreachable = unreachable;
+                if unreachable && part.len() == job.to.len() {
+                    sent.turned_away = Some(outcome);
+                    break;
+                }
                 sent.note(flow, job, Outcomes { list: all(&outcome), relay: "none", dsn: true });
             }
         }
