@@ -14,6 +14,18 @@ pub fn to_ascii(name: &str) -> Option<String> {
     is_name(&ascii).then_some(ascii)
 }
 
+/// The same for names that only machines put together: labels may have any visible character (RFC 2181 §11), as the macros
+/// of SPF make them of local parts.
+pub(crate) fn to_query(name: &str) -> Option<String> {
+    to_ascii(name).or_else(|| {
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let fits = |label: &str| {
+            (1..=LABEL_MAX).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        (name.len() <= NAME_MAX && name.split('.').all(fits)).then_some(name)
+    })
+}
+
 fn is_name(name: &str) -> bool {
     name.len() <= NAME_MAX && name.split('.').all(is_label)
 }
@@ -39,6 +51,14 @@ mod tests {
     fn a_name_in_utf_8_becomes_punycode() {
         assert_eq!(to_ascii("Bücher.example").as_deref(), Some("xn--bcher-kva.example"));
         assert_eq!(to_ascii("例え。テスト").as_deref(), Some("xn--r8jz45g.xn--zckzah"));
+    }
+
+    #[test]
+    fn machines_may_ask_for_more() {
+        assert_eq!(super::to_query("A+b%c=d.Example.").as_deref(), Some("a+b%c=d.example"));
+        for name in ["", "a..b", "a b.example", "b\u{fc}\0.example", "a\u{7f}.b"] {
+            assert_eq!(super::to_query(name), None, "{name:?}");
+        }
     }
 
     #[test]

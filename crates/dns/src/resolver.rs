@@ -120,24 +120,24 @@ impl Resolver {
         })
     }
 
-    /// The IPv4 addresses of `host` alone.
+    /// The IPv4 addresses of `name` alone.
     ///
     /// # Errors
     /// There is none, or nobody could tell.
-    pub fn ipv4(&self, host: &str) -> Result<Vec<Ipv4Addr>, DnsError> {
-        let name = name::to_ascii(host).ok_or(DnsError::NoSuchDomain)?;
+    pub fn ipv4(&self, name: &str) -> Result<Vec<Ipv4Addr>, DnsError> {
+        let name = name::to_query(name).ok_or(DnsError::NoSuchDomain)?;
         self.records(&name, RecordType::A, |record| match record {
             Record::Address(IpAddr::V4(address)) => Some(*address),
             _ => None,
         })
     }
 
-    /// The IPv6 addresses of `host` alone.
+    /// The IPv6 addresses of `name` alone.
     ///
     /// # Errors
     /// There is none, or nobody could tell.
-    pub fn ipv6(&self, host: &str) -> Result<Vec<Ipv6Addr>, DnsError> {
-        let name = name::to_ascii(host).ok_or(DnsError::NoSuchDomain)?;
+    pub fn ipv6(&self, name: &str) -> Result<Vec<Ipv6Addr>, DnsError> {
+        let name = name::to_query(name).ok_or(DnsError::NoSuchDomain)?;
         self.records(&name, RecordType::AAAA, |record| match record {
             Record::Address(IpAddr::V6(address)) => Some(*address),
             _ => None,
@@ -149,7 +149,7 @@ impl Resolver {
     /// # Errors
     /// There is none, or nobody could tell.
     pub fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
-        let name = name::to_ascii(name).ok_or(DnsError::NoSuchDomain)?;
+        let name = name::to_query(name).ok_or(DnsError::NoSuchDomain)?;
         self.records(&name, RecordType::TXT, |record| match record {
             Record::Text(text) => Some(text.clone()),
             _ => None,
@@ -237,7 +237,8 @@ impl Resolver {
     }
 
     fn ask(&self, key: &Key, order: Order) -> Result<Outcome, String> {
-        let mut name = Name::from_ascii(&key.name).map_err(|why| format!("{}: {why}", key.name))?;
+        let mut name = Name::from_labels(key.name.split('.').map(str::as_bytes))
+            .map_err(|why| format!("{}: {why}", key.name))?;
         name.set_fqdn(true);
         self.asker.look_up(name, RecordType::from(key.kind), order)
     }

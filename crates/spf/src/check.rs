@@ -42,6 +42,9 @@ pub fn check(records: &dyn Records, claim: &Claim<'_>) -> Checked {
         "" => ("postmaster", claim.helo), // §2.4
         sender => sender.rsplit_once('@').unwrap_or(("", sender)),
     };
+    // RFC 8616 §4: the domain as DNS has it.
+    let in_ascii = if domain.is_ascii() { None } else { dns::ascii_name(domain) };
+    let domain = in_ascii.as_deref().unwrap_or(domain);
     // §4.3
     let local = if local.is_empty() { "postmaster" } else { local };
     let mut checked = Checked {
@@ -261,7 +264,8 @@ impl Checker<'_> {
 
     /// What DNS has; nothing where it has nothing or cannot have anything.
     fn ask<T>(&self, name: &str, ask: impl FnOnce(&str) -> Result<Vec<T>, DnsError>) -> Result<Vec<T>, Stop> {
-        if !is_name(name) {
+        // RFC 8616 §4: local parts beyond ASCII match nothing.
+        if !is_name(name) || !name.is_ascii() {
             return Ok(Vec::new());
         }
         match ask(name) {

@@ -253,3 +253,15 @@ fn an_explanation_cannot_forge_a_reply() {
     assert_eq!(explained("a@y.example"), None);
     assert_eq!(explained("a@z.example").map(|text| text.len()), Some(400));
 }
+
+/// RFC 8616 §4: domains beyond ASCII are looked up as A-labels; local parts beyond it match nothing.
+#[test]
+fn addresses_beyond_ascii() {
+    let zone = zone(&[
+        ("xn--bcher-kva.example", "TXT", "v=spf1 exists:%{l}.%{d} -all"),
+        ("joe.xn--bcher-kva.example", "A", "127.0.0.2"),
+        ("xn--jo-bja.xn--bcher-kva.example", "A", "127.0.0.2"),
+    ]);
+    assert_eq!(verdict(&zone, "192.0.2.1", "joe@b\u{fc}cher.example"), "pass");
+    assert_eq!(verdict(&zone, "192.0.2.1", "jo\u{e9}@b\u{fc}cher.example"), "fail");
+}

@@ -1,6 +1,8 @@
 //! What answers mean.
 
 use super::*;
+use std::net::Ipv4Addr;
+
 use crate::{Answer, Tlsa};
 use black_box::stub_dns::Behaviour;
 
@@ -201,4 +203,15 @@ fn an_endless_list_has_an_end() {
     }
     let list = resolver(&[&stub]).mx("example.test").unwrap();
     assert_eq!((list.len(), list[0].host.as_str()), (200, "m0.test"));
+}
+
+/// As SPF asks for local parts (RFC 7208 §7).
+#[test]
+fn labels_may_have_signs_that_no_host_has() {
+    let stub = StubDns::with(&[("a+b%c=d.example.test", "A", 60, "127.0.0.2")]);
+    let resolver = resolver(&[&stub]);
+    assert_eq!(resolver.ipv4("A+b%c=d.example.test").unwrap(), [Ipv4Addr::new(127, 0, 0, 2)]);
+    assert_eq!(resolver.ipv4("a*b.example.test"), Err(DnsError::NoSuchDomain));
+    assert_eq!(stub.count("a*b.example.test", "A"), 1);
+    assert_eq!(resolver.addresses("a+b%c=d.example.test"), Err(DnsError::NoSuchDomain));
 }
