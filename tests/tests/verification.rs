@@ -359,6 +359,35 @@ fn a_crash_while_a_message_is_looked_at_leaves_nothing_of_it() {
     assert_eq!(mailbox(&instance, 1).len(), 1);
 }
 
+/// kill -9 while a message becomes a new file: nothing was said 250 to, nothing stays in the way, and the second time it
+/// arrives once.
+#[test]
+fn a_crash_while_a_message_is_amended_leaves_nothing_in_the_way() {
+    let dns = zone();
+    let text = format!("From: a@good.test\r\n\r\n{}", "0123456789abcdef\r\n".repeat(10_000));
+    for step in ["amend: old name removed", "amend: message rebuilt"] {
+        let mut instance = setup(&dns, "report").environment("MAILBOAT_CRASH_AT", step).start();
+        let mut smtp = from(&instance, GOOD);
+        smtp.ok("MAIL FROM:<a@good.test>");
+        smtp.ok("RCPT TO:<alice@example.test>");
+        smtp.ok("DATA");
+        smtp.wire.send(format!("{text}.\r\n").as_bytes());
+        assert_eq!(smtp.wire.try_line(), None, "{step}");
+        let status = instance.wait_for_end("smtp");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{step}: {status}");
+        instance.set_environment("MAILBOAT_CRASH_AT", "");
+        instance.start_one("smtp");
+        assert!(fs::read_dir(instance.path("queue/messages")).unwrap().next().is_none(), "{step}");
+        assert!(
+            send(&mut from(&instance, GOOD), "a@good.test", text.trim_end()).starts_with("250"),
+            "{step}"
+        );
+        let message = mailbox(&instance, 1).remove(0);
+        assert!(results(&message).contains("spf=pass"), "{step}");
+        assert!(message.ends_with("0123456789abcdef"), "{step}");
+    }
+}
+
 /// Above the size that stays in memory the message becomes a new file; its bytes are the same.
 #[test]
 fn a_large_message_arrives_byte_for_byte_below_its_results() {

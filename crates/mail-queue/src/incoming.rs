@@ -116,6 +116,7 @@ impl IncomingMessage {
         self.write_buffer()?;
         let old = &self.file;
         fs::remove_file(self.queue.message_path(&self.id))?;
+        crash::step("amend: old name removed");
         let mut new = create(&self.queue, &self.id)?;
         let mut written = 0_u64;
         for part in parts {
@@ -125,6 +126,7 @@ impl IncomingMessage {
             };
             written = written.saturating_add(length);
         }
+        crash::step("amend: message rebuilt");
         self.file = new;
         self.written = written;
         Ok(())
