@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use black_box::instance::{PATIENCE, POP, SMTP, wait_for};
 use black_box::stub_dns::Behaviour;
-use black_box::{Instance, Pop, Setup, Smtp, StubDns};
+use black_box::{Instance, Pop, Setup, Smtp, StubDns, StubMta, World};
 use nix::sys::signal::Signal;
 use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
@@ -433,6 +433,35 @@ fn what_strangers_pile_up_is_bounded() {
     assert!(said.contains("spf=permerror"), "{said}");
     assert!(said.len() < 8192, "{} bytes of results", said.len());
     assert_eq!(message.matches("Authentication-Results:").count(), 1);
+}
+
+/// What is sent on begins with the results; Return-Path is for mailboxes.
+#[test]
+fn what_is_forwarded_has_its_results_on_top() {
+    let world = World::new();
+    world.dns.add("good.test", "TXT", 60, "v=spf1 ip4:127.77.0.1 -all");
+    let remote = world.served("away.test", StubMta::new());
+    let instance = setup(&world.dns, "report")
+        .set("local.service.smtp.smtp-deliver.port", &world.port.to_string())
+        .start();
+    let mut tool = instance.tool("dirutil");
+    tool.args(["change", "alice", "--remove", "mailDeliveryOption"]);
+    black_box::run(tool.args(["--set", "mailForwardingAddress=a@away.test"]));
+    for body in ["short".to_owned(), "0123456789abcdef\r\n".repeat(10_000)] {
+        let text =
+            format!("Authentication-Results: mx.example.test; none\r\nFrom: a@good.test\r\n\r\n{body}");
+        assert!(send(&mut from(&instance, GOOD), "a@good.test", text.trim_end()).starts_with("250"));
+    }
+    for message in remote.wait_for(2) {
+        let text = message.text();
+        assert!(text.starts_with("Authentication-Results: mx.example.test;\r\n\tiprev="), "{:.300}", text);
+        assert_eq!(text.matches("Authentication-Results:").count(), 1, "{:.300}", text);
+        assert!(!text.contains("Return-Path"), "{:.300}", text);
+        assert!(
+            text.contains("\r\nReceived: from mx.good.test")
+                && text.contains("\r\nFrom: a@good.test\r\n\r\n")
+        );
+    }
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -64,12 +63,10 @@ impl Rspamd {
             .spawn()
             .expect("rspamd is needed: scripts/packages");
         let mut rspamd = Rspamd { child, address, folder };
-        let give_up = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            let ended = rspamd.child.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < give_up, "rspamd does not serve: {}", rspamd.log());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        wait_for("rspamd to serve", || {
+            assert!(rspamd.child.try_wait().unwrap().is_none(), "rspamd ended: {}", rspamd.log());
+            TcpStream::connect(address).ok()
+        });
         rspamd
     }
 
