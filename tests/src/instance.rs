@@ -1,6 +1,7 @@
 //! A Mailboat instance for one test.
 
 use std::fs;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -24,6 +25,9 @@ pub const IMAP: u16 = 2143;
 pub const IMAPS: u16 = 2993;
 pub const POP: u16 = 2110;
 pub const POPS: u16 = 2995;
+
+/// Bytes of the queue's journal.
+const JOURNAL_BYTES: u64 = 2 << 20;
 
 /// Whether only the short form of long tests is wanted (`scripts/test quick`).
 pub fn quick() -> bool {
@@ -156,6 +160,9 @@ impl Setup {
             setup.args([flag, &port.to_string()]);
         }
         run(&mut setup);
+        // Small, so that it is quickly made, and often full.
+        let mut conf = fs::OpenOptions::new().append(true).open(root.join("config/local.conf")).unwrap();
+        writeln!(conf, "local.service.smtp.journalsize = {JOURNAL_BYTES}").unwrap();
         let instance = Instance {
             root,
             address,

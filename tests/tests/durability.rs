@@ -70,10 +70,31 @@ fn session(levels: &[(&str, &str)]) -> Vec<Call> {
     trace.calls()
 }
 
-/// S151, S155: message and envelope are durable before 250; the mailbox before the queue entry goes.
+/// S151, S155: message and envelope are durable before 250, by a record of the journal that both are in; the message's
+/// file and the mailbox before the queue entry goes.
+#[test]
+fn at_level_1_the_journal_is_synced_before_250() {
+    let calls = delivery(&[]);
+    let journal = &["/queue/journal/"];
+    let record = calls.iter().find(|call| call.is("pwrite64", journal)).unwrap();
+    assert!(record.text.contains("MBJR"), "{record:#?}");
+    let synced = calls.iter().find(|call| call.is("fdatasync", journal)).unwrap();
+    let answer = said(&calls, "\"250 2.0.0 ");
+    in_order(&[record, synced, answer]);
+    let message = one(&calls, "fdatasync", &["/queue/messages/"]);
+    let link = one(&calls, "linkat", &["/queue/messages/", ".msg"]);
+    let log = one(&calls, "fdatasync", LOG);
+    let envelope_goes = one(&calls, "unlink", &["/queue/control/env-"]);
+    let message_goes = one(&calls, "unlink", &["/queue/messages/"]);
+    in_order(&[message, link, log, envelope_goes, message_goes]);
+    none(&calls, "fdatasync", "/queue/control/");
+    none(&calls, "fsync", "/queue/");
+}
+
+/// S151, S155: without the journal, message and envelope are each synced before 250.
 #[test]
 fn at_level_1_message_and_envelope_are_synced_before_250() {
-    let calls = delivery(&[]);
+    let calls = delivery(&[("local.service.smtp.journal", "no")]);
     let message = one(&calls, "fdatasync", &["/queue/messages/"]);
     let envelope = one(&calls, "fdatasync", &["/queue/control/env-"]);
     let answer = said(&calls, "\"250 2.0.0 ");
@@ -88,6 +109,7 @@ fn at_level_1_message_and_envelope_are_synced_before_250() {
     in_order(&[link, written, log, envelope_goes, message_goes]);
     none(&calls, "fsync", "/queue/messages/");
     none(&calls, "fsync", "/queue/control/");
+    none(&calls, "pwrite64", "/queue/journal/");
 }
 
 /// S153: level 0 leaves it to the system.

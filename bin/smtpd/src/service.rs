@@ -43,6 +43,17 @@ pub fn main() -> ExitCode {
 struct Smtpd {
     accept: Accept,
     _mta: Arc<Mta>,
+    /// Behind the stages, which write to it to their end.
+    _journal: Closing,
+}
+
+/// Files are all there is while no smtpd runs.
+struct Closing(Queue);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Service for Smtpd {
@@ -68,6 +79,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         .map_err(|why| format!("store: {why}"))?;
     let queue = Queue::open(QueueSettings::from_config(&config, &site.instance), site.log.clone())
         .map_err(|why| format!("queue: {why}"))?;
+    queue.recover().map_err(|why| format!("queue/journal: {why}"))?;
     let checked = queue
         .check(|done, of| {
             site.log.notice(Category::General, format_args!("queue check: {done} of {of} entries"));
@@ -82,6 +94,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
             checked.set_aside
         ),
     );
+    queue.begin_journal();
     let _ = shared.set(queue.clone());
     let settings = mta::Settings::from_config(&config);
     let outbound = Outbound::from_config(&config, &site.instance, &site.log);
@@ -98,6 +111,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);
     let asked = Arc::downgrade(&mta);
     let delivers = Arc::downgrade(&mta);
+    let closing = Closing(queue.clone());
     let reread = site.clone();
     let accept = Accept::new(
         accept_settings,
@@ -130,7 +144,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
             Some(settings)
         }),
     );
-    Ok(Arc::new(Smtpd { accept, _mta: mta }))
+    Ok(Arc::new(Smtpd { accept, _mta: mta, _journal: closing }))
 }
 
 /// What the accept module goes by.

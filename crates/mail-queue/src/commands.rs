@@ -208,6 +208,7 @@ pub(crate) mod tests {
             envelope_sync: SyncLevel::None,
             message_sync: SyncLevel::None,
             min_free_bytes: 0,
+            journal_bytes: 0,
         };
         Queue::open(settings, Log::discard()).unwrap()
     }

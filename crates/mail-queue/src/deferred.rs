@@ -189,6 +189,7 @@ impl Entry {
         if self.home == Home::Deferred(domain.clone()) {
             return Ok(());
         }
+        self.leave_journal()?;
         let new = Home::Deferred(domain.clone());
         let queue = self.queue.clone();
         let id = &self.envelope.id;
@@ -240,6 +241,7 @@ impl Entry {
         // Those of this domain who have it already must not be forgotten: the id follows from who is left.
         self.sync()?;
         crash::step("split: parent synced");
+        self.make_message_durable()?;
         queue.link_message(&self.message_path(), &queue.message_in(&home, &id))?;
         crash::step("split: message linked");
         let mut child = self.envelope.clone();
@@ -390,6 +392,7 @@ mod tests {
             envelope_sync: SyncLevel::Data,
             message_sync: SyncLevel::Data,
             min_free_bytes: 0,
+            journal_bytes: 0,
         };
         Queue::open(settings, Log::discard()).unwrap()
     }

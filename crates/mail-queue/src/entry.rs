@@ -1,11 +1,12 @@
 //! One message of the queue in the hands of the mta.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use base::crash;
-use commit_journal::{SyncLevel, sync_file};
+use commit_journal::{SyncLevel, sync_file, sync_folder};
 use server_log::Category;
 
 use crate::envelope::BYTES_MAX;
@@ -28,6 +29,8 @@ pub struct Entry {
     /// Bytes of the envelope's file, as they were when it was last read or written to here.
     length: u64,
     pub(crate) home: Home,
+    /// Its steps were synced: what is done to it may not be forgotten for a second.
+    synced: Cell<bool>,
     pub envelope: Envelope,
 }
 
@@ -53,7 +56,7 @@ impl Entry {
             file.set_len(whole as u64)?;
             length = whole;
         }
-        Ok(Some(Entry { queue, length: length as u64, home, envelope }))
+        Ok(Some(Entry { queue, length: length as u64, home, synced: Cell::new(false), envelope }))
     }
 
     fn open(&self) -> io::Result<File> {
@@ -110,9 +113,57 @@ impl Entry {
     /// # Errors
     /// The system's.
     pub fn sync(&self) -> io::Result<()> {
-        match self.queue.shared.settings.envelope_sync {
-            SyncLevel::None => Ok(()),
-            level => sync_file(&self.open()?, level),
+        let shared = &self.queue.shared;
+        match shared.settings.envelope_sync {
+            SyncLevel::None => {}
+            level => sync_file(&self.open()?, level)?,
+        }
+        self.synced.set(true);
+        match self.is_journaled() {
+            true => sync_folder(&shared.control, shared.settings.envelope_sync), // its name was not, so far
+            false => Ok(()),
+        }
+    }
+
+    /// Whether steps may have been synced, here or in an earlier attempt.
+    fn was_synced(&self) -> bool {
+        self.synced.get() || self.envelope.attempts > 0
+    }
+
+    /// Whether message and envelope are durable by the journal only.
+    fn is_journaled(&self) -> bool {
+        self.home == Home::Control
+            && self.queue.journal().is_some_and(|journal| journal.holds(&self.envelope.id))
+    }
+
+    /// The message's file is on stable storage, so that another name of it may be all there is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn make_message_durable(&self) -> io::Result<()> {
+        if !self.is_journaled() {
+            return Ok(());
+        }
+        let shared = &self.queue.shared;
+        sync_file(&File::open(self.message_path())?, shared.settings.message_sync)?;
+        sync_folder(&shared.messages, shared.settings.message_sync)
+    }
+
+    /// Both files are on stable storage and the journal has nothing to do with them any more: before they go to another
+    /// place, where it would not look for them.
+    ///
+    /// # Errors
+    /// The system's; all is as it was.
+    pub(crate) fn leave_journal(&self) -> io::Result<()> {
+        if !self.is_journaled() {
+            return Ok(());
+        }
+        self.make_message_durable()?;
+        self.sync()?;
+        crash::step("leave: files synced");
+        match self.queue.journal() {
+            Some(journal) => journal.left(&self.envelope.id),
+            None => Ok(()),
         }
     }
 
@@ -134,6 +185,7 @@ impl Entry {
         };
         there(fs::hard_link(self.message_path(), lost.join(id.as_str())))?;
         fs::copy(self.queue.envelope_in(&self.home, id), lost.join(id.envelope_name()))?;
+        self.make_message_durable()?;
         self.queue.shared.log.error(
             Category::General,
             format_args!("{id}: {why}; a copy of it was put into queue/lost+found"),
@@ -147,6 +199,8 @@ impl Entry {
     /// The envelope could not be removed; the entry will be found finished at the next start.
     pub fn finish(self) -> io::Result<()> {
         let id = &self.envelope.id;
+        let journal = self.queue.journal().filter(|_| self.home == Home::Control);
+        let held = journal.and_then(|journal| journal.finished(id, self.was_synced()));
         fs::remove_file(self.queue.envelope_in(&self.home, id))?;
         crash::step("end: envelope removed");
         if self.home == Home::Control {
@@ -159,6 +213,9 @@ impl Entry {
             _ => {}
         }
         crash::step("end: message removed");
+        if let (Some(journal), Some(epoch)) = (journal, held) {
+            journal.release(epoch);
+        }
         if let Home::Deferred(domain) = &self.home {
             self.queue.remove_empty_folders(domain, &message);
         }

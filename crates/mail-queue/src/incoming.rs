@@ -14,11 +14,12 @@ use base::crash;
 use commit_journal::{sync_file, sync_folder};
 use os::map::FileMap;
 
+use crate::journal::{JOURNALED_BYTES_MAX, QueueJournal};
 use crate::queue::{Queue, QueueError};
 use crate::{Envelope, QueueId};
 
 /// What is gathered before it is written.
-const BUFFER_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES: usize = JOURNALED_BYTES_MAX;
 
 /// A message that is being received.
 pub struct IncomingMessage {
@@ -138,32 +139,82 @@ impl IncomingMessage {
     /// # Errors
     /// Nothing is in the queue then, whatever it was.
     pub fn commit(mut self, mut envelope: Envelope) -> Result<QueueId, QueueError> {
-        self.write_buffer()?;
         envelope.id = self.id.clone();
-        envelope.message_size = self.written;
-        let shared = &self.queue.shared;
-        let levels = (shared.settings.message_sync, shared.settings.envelope_sync);
+        envelope.message_size = self.size();
+        // What was never written is small enough for the journal.
+        let body = (self.written == 0 && self.queue.journal().is_some()).then(|| self.buffer.clone());
+        self.write_buffer()?;
         crash::step("accept: message written");
-        sync_file(&self.file, levels.0)?;
-        sync_folder(&shared.messages, levels.0)?;
-        crash::step("accept: message synced");
-        let path = self.queue.envelope_path(&self.id);
-        let made = write_envelope(&path, &envelope).and_then(|file| {
-            crash::step("accept: envelope written");
-            sync_file(&file, levels.1)?;
-            sync_folder(&shared.control, levels.1)
-        });
-        if let Err(error) = made {
-            let exists = error.kind() == io::ErrorKind::AlreadyExists;
-            if !exists {
-                let _ = fs::remove_file(&path);
-            }
-            return Err(if exists { QueueError::AlreadyThere } else { error.into() });
+        let queue = self.queue.clone();
+        match queue.journal() {
+            Some(journal) => self.commit_together(journal, &envelope, body.as_deref())?,
+            None => self.commit_alone(&envelope)?,
         }
-        crash::step("accept: envelope synced");
         self.committed = true;
         self.queue.committed(&self.id);
         Ok(self.id.clone())
+    }
+
+    /// Each file by a sync of its own.
+    fn commit_alone(&self, envelope: &Envelope) -> Result<(), QueueError> {
+        self.sync_message()?;
+        let file = self.write_envelope(&envelope.encode())?;
+        self.sync_envelope(&file).inspect_err(|_| self.remove_envelope())?;
+        Ok(())
+    }
+
+    /// By a record of the journal, with what others write; the files beside it are not synced. A message that is too large
+    /// for the journal is synced as a file. When the journal has no room, all is as if there were none.
+    fn commit_together(
+        &self,
+        journal: &QueueJournal,
+        envelope: &Envelope,
+        body: Option<&[u8]>,
+    ) -> Result<(), QueueError> {
+        if body.is_none() {
+            self.sync_message()?;
+        }
+        let text = envelope.encode();
+        let file = self.write_envelope(&text)?;
+        let outcome = match journal.accept(&self.id, &text, body) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.sync_message().and_then(|()| self.sync_envelope(&file)),
+            Err(error) => Err(error),
+        };
+        Ok(outcome.inspect_err(|_| self.remove_envelope())?)
+    }
+
+    fn sync_message(&self) -> io::Result<()> {
+        let shared = &self.queue.shared;
+        sync_file(&self.file, shared.settings.message_sync)?;
+        sync_folder(&shared.messages, shared.settings.message_sync)?;
+        crash::step("accept: message synced");
+        Ok(())
+    }
+
+    fn sync_envelope(&self, file: &File) -> io::Result<()> {
+        let shared = &self.queue.shared;
+        sync_file(file, shared.settings.envelope_sync)?;
+        sync_folder(&shared.control, shared.settings.envelope_sync)?;
+        crash::step("accept: envelope synced");
+        Ok(())
+    }
+
+    fn remove_envelope(&self) {
+        let _ = fs::remove_file(self.queue.envelope_path(&self.id));
+    }
+
+    fn write_envelope(&self, text: &str) -> Result<File, QueueError> {
+        let path = self.queue.envelope_path(&self.id);
+        let mut file = match OpenOptions::new().append(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(QueueError::AlreadyThere);
+            }
+            other => other?,
+        };
+        file.write_all(text.as_bytes()).inspect_err(|_| self.remove_envelope())?;
+        crash::step("accept: envelope written");
+        Ok(file)
     }
 }
 
@@ -192,12 +243,6 @@ fn copy(mut old: &File, range: &Range<u64>, new: &mut File) -> io::Result<u64> {
         copied if copied == length => Ok(copied),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
-}
-
-fn write_envelope(path: &std::path::Path, envelope: &Envelope) -> io::Result<File> {
-    let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(envelope.encode().as_bytes())?;
-    Ok(file)
 }
 
 impl Write for IncomingMessage {
@@ -239,6 +284,7 @@ mod tests {
             envelope_sync: commit_journal::SyncLevel::None,
             message_sync: commit_journal::SyncLevel::None,
             min_free_bytes: 0,
+            journal_bytes: 0,
         };
         let queue = Queue::open(settings, server_log::Log::discard()).unwrap();
         (folder, queue)

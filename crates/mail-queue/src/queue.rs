@@ -16,6 +16,7 @@ use server_log::{Category, Log};
 
 use crate::entry::{Entry, Home};
 use crate::incoming::IncomingMessage;
+use crate::journal::QueueJournal;
 use crate::{Envelope, EnvelopeError, QueueId};
 
 /// Names that are tried for a message about another.
@@ -31,6 +32,8 @@ pub struct QueueSettings {
     pub message_sync: SyncLevel,
     /// `service.smtp.minfreespace`: bytes below which nothing new is taken.
     pub min_free_bytes: u64,
+    /// `local.service.smtp.journalsize`; 0 where each message's files are synced one by one.
+    pub journal_bytes: u64,
 }
 
 impl QueueSettings {
@@ -41,6 +44,10 @@ impl QueueSettings {
             envelope_sync: level(config.get(&service_smtp::ENVELOPE_SYNC_LEVEL)),
             message_sync: level(config.get(&service_smtp::MESSAGE_SYNC_LEVEL)),
             min_free_bytes: u64::try_from(config.get(&service_smtp::MIN_FREE_SPACE)).unwrap_or(0),
+            journal_bytes: match config.get(&service_smtp::JOURNAL) {
+                true => u64::try_from(config.get(&service_smtp::JOURNAL_SIZE)).unwrap_or(0),
+                false => 0,
+            },
         }
     }
 }
@@ -88,6 +95,8 @@ pub(crate) struct Shared {
     pub deferred: PathBuf,
     pub lost: PathBuf,
     pub log: Log,
+    /// While smtpd runs with one.
+    pub journal: OnceLock<QueueJournal>,
     depth: AtomicUsize,
     /// Of these, those whose time has not come (RFC 4865).
     parked: Mutex<HashSet<QueueId>>,
@@ -119,6 +128,7 @@ impl Queue {
             deferred,
             lost,
             log,
+            journal: OnceLock::new(),
             depth: AtomicUsize::new(0),
             parked: Mutex::default(),
             on_commit: OnceLock::new(),
@@ -290,6 +300,7 @@ impl Queue {
         );
         let had_envelope = move_aside(&self.envelope_in(home, id), &self.shared.lost);
         move_aside(&self.message_in(home, id), &self.shared.lost);
+        self.left_aside(id);
         if had_envelope && *home == Home::Control {
             self.gone();
         }

@@ -150,6 +150,7 @@ mod tests {
             envelope_sync: SyncLevel::None,
             message_sync: SyncLevel::None,
             min_free_bytes: 0,
+            journal_bytes: 0,
         };
         Queue::open(settings, Log::discard()).unwrap()
     }

@@ -272,6 +272,7 @@ mod tests {
             envelope_sync: Default::default(),
             message_sync: Default::default(),
             min_free_bytes: 0,
+            journal_bytes: 0,
         };
         Queue::open(settings, Log::discard()).unwrap()
     }

@@ -45,8 +45,16 @@ pub fn sync_dir(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn sync_file_system(folder: &Path) -> io::Result<()> {
-    let folder = File::open(folder)?;
-    nix::unistd::syncfs(folder.as_fd()).map_err(io_error)
+    sync_file_system_of(&File::open(folder)?)
+}
+
+/// As [`sync_file_system`], by a file of it that is kept open: then it also fails when something was lost since that was
+/// opened and before this was called.
+///
+/// # Errors
+/// The system's.
+pub fn sync_file_system_of(file: &File) -> io::Result<()> {
+    nix::unistd::syncfs(file.as_fd()).map_err(io_error)
 }
 
 /// Reserves blocks for `length` bytes from `offset` and lets the file grow to hold them, so that later writes there

@@ -55,6 +55,9 @@ pub fn run(site: &Site, verb: Verb, targets: &Targets, out: &mut dyn Write) -> R
     if selection.is_everything() && !targets.all {
         return Err("name messages, give filters, or --all".into());
     }
+    if !targets.dry_run {
+        recover(site)?;
+    }
     let (meant, seen) = meant(&site.instance.queue_dir(), &selection, verb)?;
     let missing = selection.id.iter().find(|id| !seen.contains(id));
     if let Some(id) = missing.filter(|_| is_by_id_only(&selection)) {
@@ -72,6 +75,14 @@ pub fn run(site: &Site, verb: Verb, targets: &Targets, out: &mut dyn Write) -> R
         carry_out(site, verb, together)?;
     }
     writeln!(out, "{}: {count} message{plural}", verb.word()).map_err(broken)
+}
+
+/// What the journal of a smtpd that was killed holds becomes files, before they are looked at; a running one has them.
+fn recover(site: &Site) -> Result<(), String> {
+    let Some(_held) = smtpd_lock(&site.instance.run_dir().join("smtp.lock"))? else { return Ok(()) };
+    let settings = QueueSettings::from_config(&site.config, &site.instance);
+    let queue = Queue::open(settings, site.log.clone()).map_err(|why| format!("queue: {why}"))?;
+    queue.recover().map(drop).map_err(|why| format!("queue/journal: {why}"))
 }
 
 fn is_by_id_only(selection: &Selection) -> bool {
@@ -156,6 +167,8 @@ fn smtpd_lock(path: &Path) -> Result<Option<File>, String> {
 }
 
 fn here(queue: &Queue, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Result<(), String> {
+    // What was removed must not come back from the journal of a smtpd that was killed.
+    queue.recover().map_err(|why| format!("queue/journal: {why}"))?;
     let mut finder = Finder::new(queue);
     let mut failed: Vec<String> = Vec::new();
     for (id, domain) in meant {

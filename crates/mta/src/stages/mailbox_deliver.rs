@@ -27,6 +27,10 @@ pub fn run(desk: &Desk, work: &mut Work) {
         Ok(prepared) => prepared,
         Err(why) => return work.delay(format!("the message cannot be read: {why}")),
     };
+    // The mailbox has the same file, and keeps it when the queue has forgotten the message.
+    if let Err(why) = work.entry.make_message_durable() {
+        return work.delay(format!("the message cannot be synced: {why}"));
+    }
     let mut steps = Vec::new();
     for (place, route) in routes {
         let Route::Mailbox { account, folder } = route else { continue };

@@ -1,0 +1,500 @@
+//! The journal: many write records, one sync makes them durable.
+//!
+//! Who appends writes its record at once, so that kill -9 takes nothing away. Who then waits for it to be durable either
+//! syncs the segment, for everybody who has written so far (the leader), or waits for who is doing so; those who come
+//! meanwhile are the next batch. There is no delay to gather more: the sync itself is the time in which others come.
+//!
+//! What a record stands for is the owner's affair: it says by [`Hold`] whether a record must be kept until what it tells
+//! is durable elsewhere, and makes it so when a segment is full ([`Owner::checkpoint`]). That is done by a thread of the
+//! journal's own, while the other segment is being written. When both are full nobody waits: [`Journal::append`] refuses,
+//! and its caller syncs files of his own.
+//!
+//! A sync that failed is never repeated: everybody in the batch hears of it, and the segment is written no more.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::segment::{self, Header, Medium, PAGE_BYTES, SEGMENTS, encode_record};
+
+/// What nobody waits for is durable this long after it was written.
+const LAZY: Duration = Duration::from_secs(1);
+/// What is kept only here is put in its place after this time.
+const AGE_MAX: Duration = Duration::from_secs(60);
+/// The part of a segment that is left for [`Hold::Nothing`].
+const RESERVED_PART: u64 = 32;
+
+/// Where a journal is, and how large.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    pub folder: PathBuf,
+    /// Of each of the two segments.
+    pub segment_bytes: u64,
+}
+
+/// Whose journal it is.
+pub trait Owner: Send + Sync {
+    /// Makes durable elsewhere what the records of a segment tell. `held`: some of it is only there; else what was
+    /// released before must stay so. Returns when it is.
+    ///
+    /// # Errors
+    /// The system's. The segment is kept then, and not used again before the next start.
+    fn checkpoint(&self, held: bool) -> io::Result<()>;
+
+    /// The records of this epoch are no more.
+    fn forgotten(&self, epoch: u64);
+}
+
+/// How long a record is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Until [`Journal::release`], or until a checkpoint.
+    UntilReleased,
+    /// Until a checkpoint.
+    Always,
+    /// It only says something about others. There is always room for it, if need be after a wait.
+    Nothing,
+}
+
+/// A record that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    sequence: u64,
+    /// The use of the segment in which it is.
+    pub epoch: u64,
+}
+
+/// Why a record was not written.
+#[derive(Debug)]
+pub enum Refused {
+    /// No room now, or the journal takes nothing any more.
+    Full,
+    Io(io::Error),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Free,
+    Active,
+    /// To be checkpointed.
+    Full,
+    /// A sync of it failed: to be checkpointed, and made anew.
+    Failed,
+    /// The checkpoint failed: it stays as it is.
+    Stuck,
+}
+
+struct Segment {
+    number: u32,
+    medium: Arc<dyn Medium>,
+    header: Header,
+    usage: Use,
+    tail: u64,
+    /// Records that are not released.
+    held: u64,
+    /// When the first of them was written.
+    since: Option<Instant>,
+    unsynced: bool,
+}
+
+impl Segment {
+    fn room(&self, length: u64, limit: u64) -> bool {
+        self.tail.saturating_add(length) <= limit
+    }
+
+    fn is_used(&self) -> bool {
+        self.tail > PAGE_BYTES
+    }
+}
+
+struct State {
+    segments: Vec<Segment>,
+    next_epoch: u64,
+    /// The last record that was written.
+    written: u64,
+    /// All up to here are durable, but for those of `failed`.
+    settled: u64,
+    /// Behind the first, up to the second.
+    failed: Vec<(u64, u64)>,
+    /// Somebody syncs.
+    leader: bool,
+    /// Since when something is written that is not durable.
+    unsynced_since: Option<Instant>,
+    /// When the keeper looks again if nobody wakes it.
+    looks_at: Option<Instant>,
+    closing: bool,
+}
+
+struct Shared {
+    settings: JournalSettings,
+    owner: Box<dyn Owner>,
+    make: Box<MakeMedium>,
+    state: Mutex<State>,
+    /// A batch is settled.
+    settled: Condvar,
+    /// A segment is free, or none will be.
+    freed: Condvar,
+    /// There is something for the keeper to do.
+    work: Condvar,
+}
+
+type MakeMedium = dyn Fn(fs::File) -> Arc<dyn Medium> + Send + Sync;
+
+/// See the module. Dropping it closes it.
+pub struct Journal {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Journal {
+    /// Begins to write. What the segments held before is forgotten: the owner has read it ([`crate::read`]) and made it
+    /// durable.
+    ///
+    /// # Errors
+    /// The system's: no room for the segments.
+    pub fn open(settings: JournalSettings, owner: Box<dyn Owner>) -> io::Result<Journal> {
+        Journal::open_on(settings, owner, Box::new(|file| Arc::new(file)))
+    }
+
+    /// As [`Journal::open`], on what `make` makes of the files.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(
+        settings: JournalSettings,
+        owner: Box<dyn Owner>,
+        make: Box<MakeMedium>,
+    ) -> io::Result<Journal> {
+        let length = settings.segment_bytes.next_multiple_of(PAGE_BYTES).max(8 * PAGE_BYTES);
+        let settings = JournalSettings { segment_bytes: length, ..settings };
+        let mut next_epoch = crate::read::last_epoch(&settings.folder)?.saturating_add(1);
+        let mut segments = Vec::new();
+        for number in 1..=SEGMENTS {
+            let header = Header::new(next_epoch, length);
+            next_epoch += 1;
+            let path = segment::path(&settings.folder, number);
+            let known = segment::header_of(&path)?.is_some_and(|known| known.length == length);
+            let medium = if known {
+                let medium = make(fs::OpenOptions::new().read(true).write(true).open(&path)?);
+                medium.write_at(&header.encode(), 0)?;
+                medium.sync()?;
+                medium
+            } else {
+                make(segment::create(&settings.folder, number, &header)?)
+            };
+            let usage = if number == 1 { Use::Active } else { Use::Free };
+            segments.push(Segment {
+                number,
+                medium,
+                header,
+                usage,
+                tail: PAGE_BYTES,
+                held: 0,
+                since: None,
+                unsynced: false,
+            });
+        }
+        let state = State {
+            segments,
+            next_epoch,
+            written: 0,
+            settled: 0,
+            failed: Vec::new(),
+            leader: false,
+            unsynced_since: None,
+            looks_at: None,
+            closing: false,
+        };
+        let shared = Arc::new(Shared {
+            settings,
+            owner,
+            make,
+            state: Mutex::new(state),
+            settled: Condvar::new(),
+            freed: Condvar::new(),
+            work: Condvar::new(),
+        });
+        let kept = shared.clone();
+        let keeper = std::thread::Builder::new().name("journal".into()).spawn(move || kept.keep())?;
+        Ok(Journal { shared, keeper: Mutex::new(Some(keeper)) })
+    }
+
+    /// Writes a record, the concatenation of `parts`. It survives the end of the process from here on, and a power cut from
+    /// the return of [`Journal::commit`] on, or a second later.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was written then that counts.
+    pub fn append(&self, parts: &[&[u8]], hold: Hold) -> Result<Ticket, Refused> {
+        let mut record = encode_record(parts);
+        let length = record.len() as u64;
+        let mut state = self.shared.lock();
+        let at = loop {
+            match state.segment_for(length, hold) {
+                Some(at) => break at,
+                None if hold == Hold::Nothing && state.may_be_freed() => {
+                    self.shared.work.notify_one();
+                    state = self.shared.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                None => {
+                    self.shared.work.notify_one(); // a segment may have become full
+                    return Err(Refused::Full);
+                }
+            }
+        };
+        let sequence = state.written + 1;
+        let segment = &mut state.segments[at];
+        segment.header.seal(&mut record, sequence, segment.tail);
+        if let Err(error) = segment.medium.write_at(&record, segment.tail) {
+            // What of it may stand there does not verify, or is written over.
+            return Err(Refused::Io(error));
+        }
+        segment.tail = (segment.tail + length).next_multiple_of(8);
+        segment.unsynced = true;
+        if hold != Hold::Nothing {
+            segment.held += 1;
+        }
+        let now = Instant::now();
+        if segment.held > 0 && segment.since.is_none() {
+            segment.since = Some(now);
+        }
+        let ticket = Ticket { sequence, epoch: segment.header.epoch };
+        state.written = sequence;
+        state.unsynced_since = state.unsynced_since.or(Some(now));
+        let due = now + if hold == Hold::Nothing { LAZY } else { AGE_MAX };
+        let is_early = state.looks_at.is_none_or(|looks| looks > due);
+        let is_full = state.segments.iter().any(|segment| segment.usage == Use::Full);
+        drop(state);
+        if is_early || is_full {
+            self.shared.work.notify_one();
+        }
+        Ok(ticket)
+    }
+
+    /// Returns when the record is on stable storage.
+    ///
+    /// # Errors
+    /// The sync of its batch failed; whether it is there is not known.
+    pub fn commit(&self, ticket: Ticket) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        while state.settled < ticket.sequence {
+            state = match state.leader {
+                true => self.shared.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                false => self.shared.lead(state),
+            };
+        }
+        let lost = state.failed.iter().any(|(after, to)| (after + 1..=*to).contains(&ticket.sequence));
+        if lost { Err(io::Error::other("the sync of the journal failed")) } else { Ok(()) }
+    }
+
+    /// A record of [`Hold::UntilReleased`] is not needed any more.
+    pub fn release(&self, epoch: u64) {
+        let mut state = self.shared.lock();
+        if let Some(segment) = state.segments.iter_mut().find(|segment| segment.header.epoch == epoch) {
+            segment.held = segment.held.saturating_sub(1);
+            if segment.held == 0 {
+                segment.since = None;
+            }
+        }
+    }
+
+    /// Puts everything in its place and takes nothing any more. The segments hold nothing then.
+    pub fn close(&self) {
+        self.shared.lock().closing = true;
+        self.shared.work.notify_all();
+        self.shared.freed.notify_all();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            let _ = keeper.join();
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl State {
+    /// Where a record of this length goes; the next segment is begun when this one is full.
+    fn segment_for(&mut self, length: u64, hold: Hold) -> Option<usize> {
+        if self.closing {
+            return None;
+        }
+        let whole = self.segments.first().map_or(0, |segment| segment.header.length);
+        let limit = match hold {
+            Hold::Nothing => whole,
+            _ => whole - whole / RESERVED_PART,
+        };
+        if length > limit.saturating_sub(PAGE_BYTES) {
+            return None;
+        }
+        let active = self.segments.iter().position(|segment| segment.usage == Use::Active);
+        if let Some(at) = active.filter(|at| self.segments[*at].room(length, limit)) {
+            return Some(at);
+        }
+        self.begin_next()
+    }
+
+    /// Makes a free segment the active one, and the active one full.
+    fn begin_next(&mut self) -> Option<usize> {
+        let free = self.segments.iter().position(|segment| segment.usage == Use::Free)?;
+        for segment in &mut self.segments {
+            if segment.usage == Use::Active {
+                segment.usage = Use::Full;
+            }
+        }
+        self.segments[free].usage = Use::Active;
+        Some(free)
+    }
+
+    fn oldest(&self, wanted: impl Fn(&Segment) -> bool) -> Option<usize> {
+        let wanted = self.segments.iter().enumerate().filter(|(_, segment)| wanted(segment));
+        wanted.min_by_key(|(_, segment)| segment.header.epoch).map(|(at, _)| at)
+    }
+
+    fn may_be_freed(&self) -> bool {
+        !self.closing && self.segments.iter().any(|segment| matches!(segment.usage, Use::Full | Use::Failed))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Syncs for everybody who has written so far.
+    fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.leader = true;
+        let (from, to) = (state.settled, state.written);
+        state.unsynced_since = None;
+        let mut media = Vec::new();
+        for (at, segment) in state.segments.iter_mut().enumerate().filter(|(_, one)| one.unsynced) {
+            segment.unsynced = false;
+            segment.tail = segment.tail.next_multiple_of(PAGE_BYTES); // the next batch, on pages of its own
+            media.push((at, segment.header.epoch, segment.medium.clone()));
+        }
+        drop(state);
+        let failed: Vec<(usize, u64)> = media
+            .iter()
+            .filter(|(_, _, medium)| medium.sync().is_err())
+            .map(|(at, epoch, _)| (*at, *epoch))
+            .collect();
+        let mut state = self.lock();
+        state.leader = false;
+        state.settled = to;
+        if !failed.is_empty() {
+            state.failed.push((from, to));
+        }
+        for (at, epoch) in failed {
+            if state.segments[at].header.epoch == epoch {
+                if state.segments[at].usage == Use::Active {
+                    let _ = state.begin_next();
+                }
+                state.segments[at].usage = Use::Failed;
+            }
+        }
+        self.settled.notify_all();
+        if state.may_be_freed() {
+            self.work.notify_one();
+        }
+        state
+    }
+
+    /// The keeper: syncs what nobody waits for, empties full segments.
+    fn keep(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.closing {
+                return self.empty_all(state);
+            }
+            let now = Instant::now();
+            if let Some(at) = state.oldest(|one| matches!(one.usage, Use::Full | Use::Failed)) {
+                state = self.empty(state, at);
+                continue;
+            }
+            let lazy = state.unsynced_since.map(|since| since + LAZY);
+            if lazy.is_some_and(|due| due <= now) && !state.leader {
+                state = self.lead(state);
+                continue;
+            }
+            let old = state.segments.iter().filter(|one| one.usage == Use::Active).find_map(|one| one.since);
+            let old = old.map(|since| since + AGE_MAX);
+            if old.is_some_and(|due| due <= now) && state.begin_next().is_some() {
+                continue;
+            }
+            let due = [lazy, old].into_iter().flatten().filter(|due| *due > now).min();
+            state.looks_at = due;
+            state = match due {
+                Some(due) => {
+                    self.work.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0
+                }
+                // A leader is at it.
+                None if lazy.is_some() => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Makes durable elsewhere what a segment holds, and makes it free.
+    fn empty<'s>(&'s self, mut state: MutexGuard<'s, State>, at: usize) -> MutexGuard<'s, State> {
+        while state.segments[at].unsynced || state.leader {
+            state = match state.leader {
+                true => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                false => self.lead(state),
+            };
+        }
+        let segment = &state.segments[at];
+        let (number, epoch, failed) = (segment.number, segment.header.epoch, segment.usage == Use::Failed);
+        let (held, medium) = (segment.held > 0, segment.medium.clone());
+        let header = Header::new(state.next_epoch, segment.header.length);
+        state.next_epoch += 1;
+        drop(state);
+        let emptied = self.owner.checkpoint(held || failed).and_then(|()| {
+            if failed {
+                return segment::create(&self.settings.folder, number, &header).map(|file| (self.make)(file));
+            }
+            medium.write_at(&header.encode(), 0)?;
+            medium.sync()?;
+            Ok(medium)
+        });
+        if emptied.is_ok() {
+            self.owner.forgotten(epoch);
+        }
+        let mut state = self.lock();
+        let segment = &mut state.segments[at];
+        match emptied {
+            Ok(medium) => {
+                *segment = Segment {
+                    number,
+                    medium,
+                    header,
+                    usage: Use::Free,
+                    tail: PAGE_BYTES,
+                    held: 0,
+                    since: None,
+                    unsynced: false,
+                };
+            }
+            Err(_) => segment.usage = Use::Stuck,
+        }
+        if !state.closing && !state.segments.iter().any(|one| one.usage == Use::Active) {
+            let _ = state.begin_next();
+        }
+        self.freed.notify_all();
+        state
+    }
+
+    fn empty_all<'s>(&'s self, mut state: MutexGuard<'s, State>) {
+        // The oldest first: what a later one says of its records counts until they are gone.
+        while let Some(at) = state.oldest(|one| one.usage != Use::Stuck && one.is_used()) {
+            state = self.empty(state, at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The queue's journal: what makes a message durable that was just accepted, together with others (`docs/formats/queue.md`).
+//!
+//! A message is *in the journal* from its acceptance until it is finished, or its files were made durable: by a checkpoint,
+//! or because it goes to another place. Its files are written all the same, but not synced; what a power cut takes of them
+//! is written again at the next start ([`crate::Queue::recover`]).
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::crash;
+use commit_journal::{Hold, Journal, JournalSettings, Owner, Refused, SyncLevel};
+use server_log::{Category, Log};
+
+use crate::QueueId;
+use crate::queue::Queue;
+
+/// Bytes of a message that is written into the journal whole. Of a longer one, the file is synced.
+pub const JOURNALED_BYTES_MAX: usize = 64 * 1024;
+/// The part of what is free that the journal may take when it is made.
+const FREE_PART: u64 = 8;
+
+/// What stands in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note<'b> {
+    /// In the queue: the text of the envelope, and the message where it is not durable as a file.
+    Accepted { id: &'b str, envelope: &'b [u8], body: Option<&'b [u8]> },
+    /// Done with: not to come back.
+    Finished(&'b str),
+    /// Its files are durable.
+    Left(&'b str),
+}
+
+const ACCEPTED: u8 = 1;
+const FINISHED: u8 = 2;
+const LEFT: u8 = 3;
+/// Characters of a queue id.
+const ID_BYTES: usize = 12;
+
+impl<'b> Note<'b> {
+    /// Kind 1, id 12; of one that was accepted, the length of the envelope 4, whether the message is there 1, envelope,
+    /// message.
+    pub fn decode(bytes: &'b [u8]) -> Option<Note<'b>> {
+        let (kind, rest) = bytes.split_first()?;
+        let (id, rest) = rest.split_at_checked(ID_BYTES)?;
+        let id = std::str::from_utf8(id).ok()?;
+        match *kind {
+            ACCEPTED => {
+                let (length, rest) = rest.split_first_chunk::<4>()?;
+                let (has_body, rest) = rest.split_first()?;
+                let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+                let (envelope, body) = rest.split_at_checked(length)?;
+                Some(Note::Accepted { id, envelope, body: (*has_body == 1).then_some(body) })
+            }
+            FINISHED => Some(Note::Finished(id)),
+            LEFT => Some(Note::Left(id)),
+            _ => None,
+        }
+    }
+}
+
+/// The messages that are in the journal, and the epoch of each one's record.
+type Held = Arc<Mutex<HashMap<QueueId, u64>>>;
+
+/// The journal of a running smtpd.
+pub struct QueueJournal {
+    journal: Journal,
+    held: Held,
+}
+
+impl QueueJournal {
+    fn held(&self) -> MutexGuard<'_, HashMap<QueueId, u64>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the message is in the journal.
+    pub fn holds(&self, id: &QueueId) -> bool {
+        self.held().contains_key(id)
+    }
+
+    /// Makes a message durable whose files are written. False when there is no room.
+    ///
+    /// # Errors
+    /// It is not known whether it is durable; it does not count.
+    pub fn accept(&self, id: &QueueId, envelope: &str, body: Option<&[u8]>) -> io::Result<bool> {
+        let Ok(length) = u32::try_from(envelope.len()) else { return Ok(false) };
+        let head = [&[ACCEPTED], id.as_str().as_bytes(), &length.to_le_bytes(), &[u8::from(body.is_some())]];
+        let parts = [&head.concat(), envelope.as_bytes(), body.unwrap_or_default()];
+        let ticket = match self.journal.append(&parts, Hold::UntilReleased) {
+            Ok(ticket) => ticket,
+            Err(Refused::Full) => return Ok(false),
+            Err(Refused::Io(error)) => return Err(error),
+        };
+        crash::step("accept: record written");
+        // Before anybody can finish it. Of an epoch that is no more, it does no harm.
+        self.held().insert(id.clone(), ticket.epoch);
+        if let Err(error) = self.journal.commit(ticket) {
+            if let Some(epoch) = self.finished(id, false) {
+                self.release(epoch);
+            }
+            return Err(error);
+        }
+        crash::step("accept: record synced");
+        Ok(true)
+    }
+
+    /// Says that a message is done with, before its files go; `wait`: durably, else that is so a second later. The epoch to
+    /// release when they are gone; nothing when it is not in the journal.
+    pub fn finished(&self, id: &QueueId, wait: bool) -> Option<u64> {
+        let epoch = self.held().remove(id)?;
+        // Without room for it the journal is at its end, and so is the message: at worst it is done again.
+        let ticket = self.journal.append(&[&[FINISHED], id.as_str().as_bytes()], Hold::Nothing);
+        if let (true, Ok(ticket)) = (wait, ticket) {
+            let _ = self.journal.commit(ticket);
+        }
+        crash::step("end: recorded");
+        Some(epoch)
+    }
+
+    pub fn release(&self, epoch: u64) {
+        self.journal.release(epoch);
+    }
+
+    /// Says durably that the files of a message are on stable storage.
+    ///
+    /// # Errors
+    /// It is in the journal still, as far as is known.
+    pub fn left(&self, id: &QueueId) -> io::Result<()> {
+        match self.journal.append(&[&[LEFT], id.as_str().as_bytes()], Hold::Nothing) {
+            Ok(ticket) => self.journal.commit(ticket)?,
+            Err(Refused::Io(error)) => return Err(error),
+            Err(Refused::Full) if self.holds(id) => return Err(io::Error::other("the journal has no room")),
+            Err(Refused::Full) => {}
+        }
+        if let Some(epoch) = self.held().remove(id) {
+            self.release(epoch);
+        }
+        crash::step("leave: recorded");
+        Ok(())
+    }
+}
+
+/// Who makes durable elsewhere what the journal holds.
+struct Keeper {
+    /// Of the queue's file system, open from the start: no error is missed.
+    folder: File,
+    control: PathBuf,
+    held: Held,
+    log: Log,
+}
+
+impl Owner for Keeper {
+    fn checkpoint(&self, held: bool) -> io::Result<()> {
+        // With nothing held, only what was removed must stay so.
+        let synced = match held {
+            true => os::file::sync_file_system_of(&self.folder),
+            false => os::file::sync_dir(&self.control),
+        };
+        synced.inspect_err(|why| {
+            self.log.critical(
+                Category::General,
+                format_args!("queue/journal: {why}: a part of it is kept until the next start, and not used"),
+            );
+        })
+    }
+
+    fn forgotten(&self, epoch: u64) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, one| *one != epoch);
+    }
+}
+
+/// The folder of the journal.
+pub(crate) fn folder(queue: &Path) -> PathBuf {
+    queue.join("journal")
+}
+
+impl Queue {
+    pub(crate) fn journal(&self) -> Option<&QueueJournal> {
+        self.shared.journal.get()
+    }
+
+    /// Begins to use the journal, where the configuration says so. [`Queue::recover`] has been called, and who calls holds
+    /// the queue.
+    pub fn begin_journal(&self) {
+        let folder = folder(self.folder());
+        if self.shared.journal.get().is_some() {
+            return;
+        }
+        if !self.wants_journal(&folder) {
+            if let Err(why) = commit_journal::remove(&folder) {
+                self.complain("cannot be removed", &why);
+            }
+            return;
+        }
+        match self.open_journal(folder) {
+            Ok(journal) => drop(self.shared.journal.set(journal)),
+            Err(why) => self.complain("cannot be used; each message's files are synced instead", &why),
+        }
+    }
+
+    fn complain(&self, what: &str, why: &dyn Display) {
+        self.shared.log.warning(Category::General, format_args!("queue/journal {what}: {why}"));
+    }
+
+    fn wants_journal(&self, folder: &Path) -> bool {
+        let settings = &self.shared.settings;
+        let levels = (settings.message_sync, settings.envelope_sync);
+        if settings.journal_bytes == 0 || levels != (SyncLevel::Data, SyncLevel::Data) {
+            return false;
+        }
+        let enough = settings.journal_bytes.saturating_mul(FREE_PART);
+        let fits = folder.exists() || self.free_space().is_ok_and(|free| free >= enough);
+        if !fits {
+            self.complain("is not made", &"the disk is too small for local.service.smtp.journalsize");
+        }
+        fits
+    }
+
+    fn open_journal(&self, folder: PathBuf) -> io::Result<QueueJournal> {
+        let held = Held::default();
+        let keeper = Keeper {
+            folder: File::open(self.folder())?,
+            control: self.shared.control.clone(),
+            held: held.clone(),
+            log: self.shared.log.clone(),
+        };
+        let settings = JournalSettings { folder, segment_bytes: self.shared.settings.journal_bytes / 2 };
+        Ok(QueueJournal { journal: Journal::open(settings, Box::new(keeper))?, held })
+    }
+
+    /// Makes the files all there is: nothing stands in the journal only. Afterwards it takes nothing any more.
+    pub fn close(&self) {
+        if let Some(journal) = self.journal() {
+            journal.journal.close();
+        }
+    }
+
+    /// What was put into lost+found stays there.
+    pub(crate) fn left_aside(&self, id: &QueueId) {
+        let Some(journal) = self.journal().filter(|journal| journal.holds(id)) else { return };
+        // Left or not: at worst it stands in both places.
+        if self.make_durable().and_then(|()| journal.left(id)).is_err() {
+            self.complain("may bring back after a power cut", id);
+        }
+    }
+}

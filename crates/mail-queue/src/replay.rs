@@ -1,0 +1,168 @@
+//! What the journal holds is put in its place: at the start, before the comparison of control and messages, and before a
+//! tool that holds the queue changes it.
+//!
+//! Everything here may be done twice, and be interrupted at any point: the journal is emptied last.
+
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use base::crash;
+use server_log::Category;
+
+use crate::journal::{Note, folder};
+use crate::queue::Queue;
+use crate::{Envelope, QueueId};
+
+/// The last word of the journal about a message.
+#[derive(Clone, Debug, Default)]
+struct Last {
+    envelope: Vec<u8>,
+    /// Nothing when it was synced as a file.
+    body: Option<Vec<u8>>,
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Finished,
+    Left,
+}
+
+/// What was found in the journal and done about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Messages that were in it.
+    pub held: usize,
+    /// Of those, with a file that was missing or wrong and was written again.
+    pub restored: usize,
+    /// Finished ones whose files had come back.
+    pub removed: usize,
+}
+
+impl Queue {
+    /// Puts in its place what the journal holds, and empties it. Who calls holds the queue: smtpd before it takes anything,
+    /// or a tool in its stead.
+    ///
+    /// # Errors
+    /// The system's; the journal is as it was.
+    pub fn recover(&self) -> io::Result<Recovered> {
+        let folder = folder(self.folder());
+        let mut known: HashMap<QueueId, Last> = HashMap::new();
+        let records = commit_journal::read(&folder, |payload| note(&mut known, payload))?;
+        if records == 0 {
+            return Ok(Recovered::default());
+        }
+        let mut recovered = Recovered::default();
+        for (id, last) in &known {
+            match last.end {
+                None => {
+                    recovered.held += 1;
+                    recovered.restored += usize::from(self.restore(id, last)?);
+                }
+                Some(End::Finished) => recovered.removed += usize::from(self.remove_again(id, last)?),
+                Some(End::Left) => {}
+            }
+        }
+        os::file::sync_file_system(self.folder())?;
+        crash::step("replay: files synced");
+        commit_journal::clear(&folder)?;
+        crash::step("replay: journal emptied");
+        if recovered != Recovered::default() {
+            self.shared.log.notice(
+                Category::General,
+                format_args!(
+                    "queue journal: {} messages were in it; {} were written again, {} were finished",
+                    recovered.held, recovered.restored, recovered.removed
+                ),
+            );
+        }
+        Ok(recovered)
+    }
+
+    /// Both files are there and whole afterwards. Whether one was not.
+    fn restore(&self, id: &QueueId, last: &Last) -> io::Result<bool> {
+        let mut restored = false;
+        let path = self.envelope_path(id);
+        match found(&path)? {
+            Some(bytes) if Envelope::decode(&bytes).is_ok_and(|envelope| envelope.id == *id) => {
+                if !bytes.starts_with(&last.envelope) {
+                    return Ok(false); // another of the same name, which came later
+                }
+            }
+            _ => {
+                write_whole(&path, &last.envelope)?;
+                crash::step("replay: envelope written");
+                restored = true;
+            }
+        }
+        let path = self.message_path(id);
+        if let Some(body) = &last.body {
+            if found(&path)?.as_ref() != Some(body) {
+                // In place: where the file has other names already, they have it then too.
+                write_whole(&path, body)?;
+                restored = true;
+            }
+        }
+        Ok(restored)
+    }
+
+    /// A power cut may bring names back that were removed. A report's name may be used again for the same cause, so those are
+    /// left to the comparison.
+    fn remove_again(&self, id: &QueueId, last: &Last) -> io::Result<bool> {
+        let path = self.envelope_path(id);
+        let envelope = found(&path)?;
+        let is_another =
+            |bytes: &Vec<u8>| Envelope::decode(bytes).is_ok() && !bytes.starts_with(&last.envelope);
+        let is_ours = !envelope.as_ref().is_some_and(is_another);
+        if last.envelope.is_empty() || id.is_derived() || !is_ours {
+            return Ok(false);
+        }
+        let mut removed = false;
+        for path in [path, self.message_path(id)] {
+            match fs::remove_file(path) {
+                Ok(()) => removed = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn note(known: &mut HashMap<QueueId, Last>, payload: &[u8]) {
+    let (id, end) = match Note::decode(payload) {
+        Some(Note::Accepted { id, envelope, body }) => {
+            if let Some(id) = QueueId::parse(id) {
+                let last = Last { envelope: envelope.to_vec(), body: body.map(<[u8]>::to_vec), end: None };
+                known.insert(id, last);
+            }
+            return;
+        }
+        Some(Note::Finished(id)) => (id, End::Finished),
+        Some(Note::Left(id)) => (id, End::Left),
+        None => return,
+    };
+    if let Some(id) = QueueId::parse(id) {
+        known.entry(id).or_default().end = Some(end);
+    }
+}
+
+fn found(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    os::file::fsync(&file)
+}
+
+#[cfg(test)]
+mod tests;

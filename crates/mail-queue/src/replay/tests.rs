@@ -1,0 +1,379 @@
+//! A power cut, simulated: files that were not synced are lost, torn, or come back after they were removed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use commit_journal::SyncLevel;
+use proptest::prelude::*;
+use server_log::Log;
+
+use super::*;
+use crate::{QueueError, QueueSettings, Recipient, Step};
+
+fn settings(folder: &Path) -> QueueSettings {
+    QueueSettings {
+        folder: folder.to_owned(),
+        envelope_sync: SyncLevel::Data,
+        message_sync: SyncLevel::Data,
+        min_free_bytes: 0,
+        journal_bytes: 1 << 20,
+    }
+}
+
+fn open(folder: &Path) -> Queue {
+    let queue = Queue::open(settings(folder), Log::discard()).unwrap();
+    queue.recover().unwrap();
+    queue.begin_journal();
+    assert!(queue.journal().is_some());
+    queue
+}
+
+/// As after kill -9: nobody puts anything in its place.
+fn killed(queue: Queue) {
+    std::mem::forget(queue);
+}
+
+fn commit(queue: &Queue, body: &[u8]) -> QueueId {
+    let mut incoming = queue.begin().unwrap();
+    incoming.write_all(body).unwrap();
+    incoming.commit(envelope(&["a@here.test", "b@down.test"])).unwrap()
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let mut envelope = Envelope::new(QueueId::next());
+    envelope.sender = Some("s@here.test".into());
+    let recipient = |address: &&str| Recipient { address: (*address).into(), ..Recipient::default() };
+    envelope.recipients = recipients.iter().map(recipient).collect();
+    envelope
+}
+
+fn waiting(queue: &Queue) -> Vec<QueueId> {
+    let checked = queue.check(|_, _| {}).unwrap();
+    checked.waiting.into_iter().map(|one| one.id).collect()
+}
+
+#[test]
+fn messages_whose_files_were_lost_are_back_and_again_after_an_interruption() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let ids: Vec<QueueId> =
+        (0..3).map(|number| commit(&queue, format!("body {number}").as_bytes())).collect();
+    let paths = |id: &QueueId| [queue.message_path(id), queue.envelope_path(id)];
+    let [first, second, third] = ids.as_slice() else { panic!() };
+    paths(first).iter().for_each(|path| fs::remove_file(path).unwrap());
+    paths(second).iter().for_each(|path| fs::write(path, b"").unwrap());
+    fs::write(queue.message_path(third), b"\0\0\0\0\0\0").unwrap();
+    let journal = fs::read(folder.path().join("journal/1")).unwrap();
+    for again in 0..3 {
+        let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
+        let recovered = queue.recover().unwrap();
+        assert_eq!(recovered, Recovered { held: 3, restored: if again == 0 { 3 } else { 0 }, removed: 0 });
+        assert_eq!(queue.recover().unwrap(), Recovered::default(), "it holds nothing any more");
+        assert_eq!(waiting(&queue), ids);
+        for (number, id) in ids.iter().enumerate() {
+            assert_eq!(fs::read(queue.message_path(id)).unwrap(), format!("body {number}").as_bytes());
+        }
+        // As if it had been interrupted before the last step.
+        fs::write(folder.path().join("journal/1"), &journal).unwrap();
+    }
+    killed(queue);
+}
+
+#[test]
+fn what_is_finished_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let id = commit(&queue, b"done");
+    queue.load(&id).unwrap().unwrap().finish().unwrap();
+    assert!(!queue.journal().unwrap().holds(&id));
+    killed(queue);
+    let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
+    assert_eq!(queue.recover().unwrap(), Recovered::default());
+    assert!(waiting(&queue).is_empty());
+    // Names that the file system brought back.
+    let queue = open(folder.path());
+    let other = commit(&queue, b"done");
+    let files = [queue.message_path(&other), queue.envelope_path(&other)]
+        .map(|path| (path.clone(), fs::read(path).unwrap()));
+    queue.load(&other).unwrap().unwrap().finish().unwrap();
+    files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    killed(queue);
+    let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
+    assert_eq!(queue.recover().unwrap(), Recovered { removed: 1, ..Recovered::default() });
+    assert!(waiting(&queue).is_empty());
+}
+
+/// A report may be made again under its name when the first was sent: the second is not taken for the first.
+#[test]
+fn a_report_of_the_same_name_is_the_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let id = QueueId::derived(7, "cause");
+    let make = |body: &[u8]| {
+        let mut incoming = queue.begin_as(id.clone())?;
+        incoming.write_all(body).unwrap();
+        incoming.commit(envelope(&["s@here.test"]))
+    };
+    make(b"first").unwrap();
+    assert!(matches!(make(b"too early"), Err(QueueError::AlreadyThere)));
+    queue.load(&id).unwrap().unwrap().finish().unwrap();
+    make(b"second").unwrap();
+    fs::remove_file(queue.message_path(&id)).unwrap();
+    killed(queue);
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), std::slice::from_ref(&id));
+    assert_eq!(fs::read(queue.message_path(&id)).unwrap(), b"second");
+}
+
+/// An entry that moved is not looked for in its old place, and one that came back is not taken away.
+#[test]
+fn what_was_deferred_left_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let id = commit(&queue, b"later");
+    let mut entry = queue.load(&id).unwrap().unwrap();
+    entry.record(0, Step::Attempt { next: 5, text: "4.4.1 refused".into() }).unwrap();
+    entry.defer("down.test").unwrap();
+    assert!(!queue.journal().unwrap().holds(&id));
+    killed(queue);
+    let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
+    let journal = fs::read(folder.path().join("journal/1")).unwrap();
+    assert_eq!(queue.recover().unwrap(), Recovered::default());
+    assert!(waiting(&queue).is_empty() && queue.has_deferred("down.test"));
+    queue.load_deferred("down.test", &id).unwrap().unwrap().obey(crate::Verb::Requeue).unwrap();
+    fs::write(folder.path().join("journal/1"), journal).unwrap();
+    queue.recover().unwrap();
+    assert_eq!(waiting(&queue), std::slice::from_ref(&id));
+}
+
+/// Larger than the journal takes: the file is durable, and its envelope is in the journal.
+#[test]
+fn a_large_message_is_a_file_and_its_envelope_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let body = vec![b'x'; 200_000];
+    let id = commit(&queue, &body);
+    assert!(queue.journal().unwrap().holds(&id));
+    fs::remove_file(queue.envelope_path(&id)).unwrap();
+    killed(queue);
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), std::slice::from_ref(&id));
+    assert_eq!(fs::read(queue.message_path(&id)).unwrap(), body);
+}
+
+/// Many more messages than a segment holds: what is held is never lost, what is finished makes room.
+#[test]
+fn a_queue_larger_than_the_journal_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let body = vec![b'y'; 9000];
+    let mut kept = Vec::new();
+    for number in 0..400 {
+        let id = commit(&queue, &body);
+        match number % 3 {
+            0 => kept.push(id),
+            _ => queue.load(&id).unwrap().unwrap().finish().unwrap(),
+        }
+    }
+    let held: Vec<QueueId> = kept.iter().filter(|id| queue.journal().unwrap().holds(id)).cloned().collect();
+    assert!(held.len() < kept.len(), "some were put in their place");
+    for id in &held {
+        fs::remove_file(queue.message_path(id)).unwrap();
+    }
+    killed(queue);
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), kept);
+}
+
+#[test]
+fn after_a_close_the_files_are_all_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let (id, gone) = (commit(&queue, b"stays"), commit(&queue, b"is removed by hand"));
+    queue.close();
+    assert!(!queue.journal().unwrap().holds(&id));
+    fs::remove_file(queue.message_path(&gone)).unwrap();
+    fs::remove_file(queue.envelope_path(&gone)).unwrap();
+    let late = commit(&queue, b"late: by syncs of its own");
+    drop(queue);
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), [id, late]);
+}
+
+#[test]
+fn without_a_journal_none_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    killed(open(folder.path()));
+    for other in [
+        QueueSettings { journal_bytes: 0, ..settings(folder.path()) },
+        QueueSettings { envelope_sync: SyncLevel::Full, ..settings(folder.path()) },
+        QueueSettings { message_sync: SyncLevel::None, ..settings(folder.path()) },
+        QueueSettings { journal_bytes: u64::MAX, ..settings(folder.path()) },
+    ] {
+        let queue = Queue::open(other, Log::discard()).unwrap();
+        queue.recover().unwrap();
+        queue.begin_journal();
+        assert!(queue.journal().is_none() && !folder.path().join("journal").exists());
+        commit(&queue, b"by files");
+    }
+}
+
+/// What one operation of the queue may be.
+#[derive(Clone, Debug)]
+enum Act {
+    Accept(usize),
+    Finish(usize),
+    Attempt(usize),
+    Synced(usize),
+    Split(usize),
+    Defer(usize),
+    /// The power is cut; what becomes of each unsynced file is taken from the number.
+    Cut(u64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => prop_oneof![0usize..300, 60_000usize..70_000].prop_map(Act::Accept),
+        2 => any::<usize>().prop_map(Act::Finish),
+        1 => any::<usize>().prop_map(Act::Attempt),
+        1 => any::<usize>().prop_map(Act::Synced),
+        1 => any::<usize>().prop_map(Act::Split),
+        1 => any::<usize>().prop_map(Act::Defer),
+        1 => any::<u64>().prop_map(Act::Cut),
+    ]
+}
+
+/// The queue, and what must be in it.
+struct Model {
+    queue: Queue,
+    /// Body of each message in the control folder.
+    active: BTreeMap<QueueId, Vec<u8>>,
+    /// Those that were deferred, whole or in part, by domain `down.test`.
+    deferred: BTreeMap<QueueId, Vec<u8>>,
+    /// Files of those that were finished: a power cut may bring them back.
+    removed: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Model {
+    fn pick(&self, number: usize) -> Option<QueueId> {
+        let at = number.checked_rem(self.active.len())?;
+        self.active.keys().nth(at).cloned()
+    }
+
+    fn act(&mut self, act: &Act, folder: &Path) {
+        match *act {
+            Act::Accept(length) => {
+                let body = vec![b'a' + (length % 26) as u8; length];
+                let id = commit(&self.queue, &body);
+                self.active.insert(id, body);
+            }
+            Act::Finish(number) => {
+                let Some(id) = self.pick(number) else { return };
+                let held = self.queue.journal().unwrap().holds(&id);
+                for path in [self.queue.message_path(&id), self.queue.envelope_path(&id)] {
+                    let bytes = fs::read(&path).unwrap();
+                    self.removed.extend(held.then_some((path, bytes)));
+                }
+                self.queue.load(&id).unwrap().unwrap().finish().unwrap();
+                self.active.remove(&id);
+            }
+            Act::Attempt(number) => {
+                let Some(id) = self.pick(number) else { return };
+                let mut entry = self.queue.load(&id).unwrap().unwrap();
+                entry.record(0, Step::Attempt { next: 1, text: "4.0.0 no".into() }).unwrap();
+            }
+            Act::Synced(number) => {
+                let Some(id) = self.pick(number) else { return };
+                self.queue.load(&id).unwrap().unwrap().sync().unwrap();
+            }
+            Act::Split(number) => {
+                let Some(id) = self.pick(number) else { return };
+                let mut entry = self.queue.load(&id).unwrap().unwrap();
+                if entry.envelope.pending().count() < 2 {
+                    return;
+                }
+                let child = entry.split(&[1], "down.test", 9, "4.4.1 refused").unwrap();
+                self.deferred.insert(child, self.active[&id].clone());
+            }
+            Act::Defer(number) => {
+                let Some(id) = self.pick(number) else { return };
+                self.queue.load(&id).unwrap().unwrap().defer("down.test").unwrap();
+                let body = self.active.remove(&id).unwrap();
+                self.deferred.insert(id, body);
+            }
+            Act::Cut(seed) => self.cut(seed, folder),
+        }
+    }
+
+    /// Loses, tears or keeps each file that only the journal makes durable.
+    fn cut(&mut self, mut seed: u64, folder: &Path) {
+        let mut roll = |sides: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % sides
+        };
+        for (id, body) in &self.active {
+            if !self.queue.journal().unwrap().holds(id) {
+                continue;
+            }
+            let mut paths = vec![self.queue.envelope_path(id)];
+            if body.len() <= crate::JOURNALED_BYTES_MAX {
+                paths.push(self.queue.message_path(id));
+            }
+            for path in paths {
+                lose(&path, roll(4), roll(1 << 20) as usize);
+            }
+        }
+        for (path, bytes) in self.removed.drain(..) {
+            match roll(3) {
+                0 => fs::write(path, bytes).unwrap(),
+                1 => fs::write(path, &bytes[..bytes.len() / 2]).unwrap(),
+                _ => {}
+            }
+        }
+        killed(std::mem::replace(&mut self.queue, Queue::open(settings(folder), Log::discard()).unwrap()));
+        self.queue.recover().unwrap();
+        assert_eq!(waiting(&self.queue), self.active.keys().cloned().collect::<Vec<_>>());
+        self.queue.begin_journal();
+        for (id, body) in &self.active {
+            assert!(fs::read(self.queue.message_path(id)).unwrap() == *body, "{id}");
+        }
+        for (id, body) in &self.deferred {
+            let entry = self.queue.load_deferred("down.test", id).unwrap().unwrap();
+            assert!(fs::read(entry.message_path()).unwrap() == *body, "{id}");
+        }
+    }
+}
+
+/// Whose inode has other names is one that was synced.
+fn lose(path: &Path, how: u64, at: usize) {
+    use std::os::unix::fs::MetadataExt;
+    if fs::metadata(path).is_ok_and(|meta| meta.nlink() > 1) {
+        return;
+    }
+    let bytes = fs::read(path).unwrap();
+    match how {
+        0 => fs::remove_file(path).unwrap(),
+        1 => fs::write(path, &bytes[..at % (bytes.len() + 1)]).unwrap(),
+        2 => fs::write(path, vec![0; bytes.len()]).unwrap(),
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whatever was done before: after a power cut everything that was accepted and is not finished is there, whole, in one
+    /// place; nothing else is.
+    #[test]
+    fn a_power_cut_at_any_point_loses_nothing(acts in prop::collection::vec(act(), 1..40)) {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path());
+        let mut model =
+            Model { queue, active: BTreeMap::new(), deferred: BTreeMap::new(), removed: Vec::new() };
+        for act in acts.iter().chain([&Act::Cut(7)]) {
+            model.act(act, folder.path());
+        }
+        let lost = fs::read_dir(folder.path().join("lost+found")).unwrap().count();
+        prop_assert_eq!(lost, 0);
+    }
+}

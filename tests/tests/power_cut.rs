@@ -1,0 +1,207 @@
+//! The queue's journal: what a power cut takes of the files beside it is back after the next start; who waits for it shares
+//! a sync. A power cut is made of kill -9 and of losing, cutting or emptying every file that was not synced.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use black_box::instance::wait_for;
+use black_box::{Act, Instance, Setup, Smtp, Step, StubMta, Trace, World, quick, run};
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+/// Removes, cuts or zeroes the files of the queue, each another way; how many. A message that a mailbox has too was synced
+/// before.
+fn cut_the_power(instance: &Instance, turn: usize) -> usize {
+    let mut lost = 0;
+    for folder in ["queue/control", "queue/messages"] {
+        for path in files(&instance.path(folder)) {
+            if fs::metadata(&path).unwrap().nlink() > 1 {
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            match (lost + turn) % 4 {
+                0 => fs::remove_file(&path).unwrap(),
+                1 => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
+                2 => fs::write(&path, vec![0; bytes.len()]).unwrap(),
+                _ => fs::write(&path, b"").unwrap(),
+            }
+            lost += 1;
+        }
+    }
+    lost
+}
+
+fn send(instance: &Instance, to: &str, subject: &str) {
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    let text = format!("Subject: {subject}\r\n\r\n{}\r\n", "body ".repeat(50));
+    smtp.send_message("alice@example.test", &[to], &text);
+}
+
+/// How often each subject was seen; every message is whole.
+fn subjects(mx: &StubMta) -> BTreeMap<String, u32> {
+    let mut found = BTreeMap::new();
+    for message in mx.seen().received {
+        let text = message.text();
+        assert!(text.ends_with(&format!("{}\r\n", "body ".repeat(50))), "{text}");
+        let subject = text.split("Subject: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+        *found.entry(subject.to_owned()).or_insert(0) += 1;
+    }
+    found
+}
+
+const TAKEN: &str = "250 2.1.0 taken";
+
+/// Messages that were answered with 250 wait for a host that does not answer. All their files are lost in one way or
+/// another; they go out whole, once.
+#[test]
+fn relayed_messages_whose_files_a_power_cut_took_go_out_once() {
+    let world = World::new();
+    let mx = world.served("remote.test", StubMta::new());
+    let mut instance = world.setup().start();
+    let mut sent = BTreeMap::new();
+    for turn in 0..4 {
+        mx.from_now_on(Step::Mail, &[Act::Silence]);
+        for number in 0..5 {
+            let subject = format!("message {turn} {number}");
+            send(&instance, "x@remote.test", &subject);
+            sent.insert(subject, 1);
+        }
+        instance.kill("smtp");
+        let there =
+            [files(&instance.path("queue/control")), files(&instance.path("queue/messages"))].concat();
+        assert_eq!(
+            cut_the_power(&instance, turn),
+            10,
+            "two files of each message: {there:#?} {:#?}",
+            subjects(&mx)
+        );
+        mx.from_now_on(Step::Mail, &[Act::say(TAKEN)]);
+        instance.start_one("smtp");
+        assert!(instance.log("smtp").contains("5 messages were in it; 5 were written again"));
+        instance.wait_for_empty_queue();
+        let messages = instance.path("queue/messages"); // they go behind their envelopes
+        wait_for("the messages to go", || files(&messages).is_empty().then_some(()));
+        assert_eq!(subjects(&mx), sent);
+    }
+    assert!(files(&instance.path("queue/lost+found")).is_empty());
+}
+
+/// What a tool that holds the queue does in smtpd's stead: it sees what the journal holds, and what it removes stays away.
+#[test]
+fn a_tool_that_changes_the_queue_of_a_killed_smtpd_sees_what_the_journal_holds() {
+    let world = World::new();
+    let mx = world.served("remote.test", StubMta::new().on(Step::Mail, &[Act::Silence]));
+    let mut instance = world.setup().start();
+    for number in 0..3 {
+        send(&instance, "x@remote.test", &format!("kept {number}"));
+    }
+    send(&instance, "y@remote.test", "removed");
+    instance.kill("smtp");
+    cut_the_power(&instance, 0);
+    let answer = run(instance.tool("msg-queue").args(["delete", "--recipient", "y@remote.test"]));
+    assert_eq!(answer, "delete: 1 message\n");
+    assert_eq!(run(instance.tool("mailq").arg("--json")).lines().count(), 3);
+    mx.from_now_on(Step::Mail, &[Act::say(TAKEN)]);
+    instance.start_one("smtp");
+    instance.wait_for_empty_queue();
+    let seen = subjects(&mx);
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["kept 0", "kept 1", "kept 2"]);
+}
+
+/// Sends to both users until it is cut off; notes what was answered with 250.
+fn send_until_cut_off(smtp: &mut Smtp, thread: usize, round: usize, sent: &Mutex<Vec<String>>) {
+    for number in 0.. {
+        let token = format!("{round}-{thread}-{number}");
+        let text = "MAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n";
+        let told = smtp.wire.try_send(text.as_bytes())
+            && (0..4).all(|_| smtp.wire.try_line().is_some_and(|line| line.starts_with(['2', '3'])))
+            && smtp.wire.try_send(format!("Subject: {token}\r\n\r\n{}\r\n.\r\n", "x".repeat(900)).as_bytes())
+            && smtp.wire.try_line().is_some_and(|line| line.starts_with("250"));
+        if !told {
+            return;
+        }
+        sent.lock().unwrap().push(token);
+    }
+}
+
+/// Local mail under load: the power is cut in the middle, again and again; what was acknowledged is in each mailbox once.
+#[test]
+fn local_mail_is_delivered_once_although_the_power_is_cut_under_load() {
+    let mut instance = Setup::default().start();
+    let sent = Mutex::new(Vec::new());
+    let mut lost = 0;
+    for round in 0..if quick() { 6 } else { 40 } {
+        let mut sessions: Vec<Smtp> = (0..6).map(|_| instance.smtp()).collect();
+        for smtp in &mut sessions {
+            smtp.ok("EHLO client.example.org");
+        }
+        let before = sent.lock().unwrap().len();
+        std::thread::scope(|scope| {
+            for (thread, smtp) in sessions.iter_mut().enumerate() {
+                let sent = &sent;
+                scope.spawn(move || send_until_cut_off(smtp, thread, round, sent));
+            }
+            wait_for("some messages", || (sent.lock().unwrap().len() >= before + 10).then_some(()));
+            instance.signal("smtp", nix::sys::signal::Signal::SIGKILL);
+        });
+        instance.kill("smtp");
+        lost += cut_the_power(&instance, round);
+        instance.start_one("smtp");
+        instance.wait_for_empty_queue();
+    }
+    eprintln!("{} messages acknowledged, {lost} files lost", sent.lock().unwrap().len());
+    assert!(lost > 0, "there was always nothing to lose");
+    for user in ["alice", "bob"] {
+        let mut imap = instance.imap(user);
+        imap.ok("SELECT INBOX");
+        let mut found: BTreeMap<String, u32> = BTreeMap::new();
+        for line in imap.ok("FETCH 1:* BODY.PEEK[]") {
+            let Some(subject) = line.split("Subject: ").nth(1) else { continue };
+            assert!(subject.contains(&"x".repeat(900)), "{line}");
+            *found.entry(subject.split("\r\n").next().unwrap().to_owned()).or_insert(0) += 1;
+        }
+        for token in sent.lock().unwrap().iter() {
+            assert_eq!(found.get(token), Some(&1), "{token} in {user}'s INBOX");
+        }
+        assert!(found.values().all(|count| *count == 1));
+    }
+}
+
+/// Many clients at once: fewer syncs than messages, for all of accepting, relaying and forgetting them.
+#[test]
+fn those_who_wait_for_the_journal_share_its_syncs() {
+    let world = World::new();
+    let mx = world.served("remote.test", StubMta::new().discard_content());
+    let instance = world.setup().start();
+    let (clients, each) = (32, 6);
+    let mut sessions: Vec<Smtp> = (0..clients).map(|_| instance.smtp()).collect();
+    for smtp in &mut sessions {
+        smtp.ok("EHLO client.example.org");
+    }
+    let trace = Trace::of(&instance, "smtp");
+    std::thread::scope(|scope| {
+        for smtp in &mut sessions {
+            scope.spawn(move || {
+                for _ in 0..each {
+                    smtp.send_message("a@example.test", &["x@remote.test"], "Subject: s\r\n\r\nx\r\n");
+                }
+            });
+        }
+    });
+    mx.wait_until("all messages", |seen| seen.received.len() == clients * each);
+    instance.wait_for_empty_queue();
+    let calls = trace.calls();
+    let syncs = calls.iter().filter(|call| call.name == "fdatasync" || call.name == "fsync").count();
+    eprintln!("{syncs} syncs for {} messages", clients * each);
+    assert!(syncs > 0 && syncs < clients * each / 2, "{syncs} syncs for {} messages", clients * each);
+    assert!(!calls.iter().any(|call| call.is("fdatasync", &["/queue/messages/"])));
+}
