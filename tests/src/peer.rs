@@ -121,12 +121,13 @@ impl Peer {
         String::from_utf8_lossy(&fs::read(self.share().join("log")).unwrap_or_default()).into_owned()
     }
 
-    /// The messages in a user's Maildir, their line ends LF.
+    /// The messages in a user's Maildir, oldest first, their line ends LF.
     pub fn messages(&self, user: &str) -> Vec<Vec<u8>> {
         let folder = self.share().join("mail").join(user).join("new");
         let mut paths: Vec<PathBuf> =
             fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        paths.sort();
+        // Their names say the second; two of one second may stand in any order.
+        paths.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).unwrap());
         paths.iter().map(|path| fs::read(path).unwrap()).collect()
     }
 

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use black_box::instance::wait_for;
-use black_box::{Instance, Maker, Peer, Smtp, World, run};
+use black_box::{Instance, Maker, Peer, Smtp, World, peer_dkim, run};
 
 const DOMAIN: &str = "peer.test";
 
@@ -174,7 +174,8 @@ fn plain(report: &str) -> String {
 
 fn says(report: &str, parts: &[&str]) {
     let plain = plain(report);
-    assert!(plain.contains("content-type:message/delivery-status\n"), "{report}");
+    let kinds = ["message/delivery-status", "message/global-delivery-status"]; // RFC 6533 §4
+    assert!(kinds.iter().any(|kind| plain.contains(&format!("content-type:{kind}\n"))), "{report}");
     for part in parts {
         assert!(plain.contains(part), "{part} in {report}");
     }
@@ -234,6 +235,80 @@ fn reports_are_understood(maker: Maker) {
         ["action:failed", "final-recipient:rfc822;gone@example.test", "status:5.1.1", "subject:lost"];
     says(&report, &failed);
     both.instance.wait_for_empty_queue();
+}
+
+/// Addresses and header in UTF-8 go on as they are, and to who cannot take them they do not (RFC 6531 §3.1).
+fn utf8_is_carried(maker: Maker) {
+    let both = Both::start(maker);
+    let unicode = |subject: &str| {
+        let text = message(subject, 0)
+            .replace("Somebody <writer@example.org>", "J\u{fc}rgen <j\u{fc}rgen@k\u{fc}che.test>");
+        text.replacen("MIME-Version", "Comments: \u{4f60}\u{597d}\r\nMIME-Version", 1)
+    };
+    let sent = unicode("there");
+    if maker == Maker::OpenSmtpd {
+        // It does not offer SMTPUTF8.
+        send(&mut both.smtp(), "<alice@example.test> SMTPUTF8 BODY=8BITMIME", &["<one@peer.test>"], &sent);
+        says(&text(&both.instance, "alice", 1), &["action:failed", "one@peer.test", "status:5.6.9"]);
+        assert!(both.peer.messages("one").is_empty());
+        return;
+    }
+    let recipients = ["<one@peer.test>", "<two@peer.test>"];
+    send(&mut both.smtp(), "<\u{e4}lice@example.test> SMTPUTF8 BODY=8BITMIME", &recipients, &sent);
+    for user in ["one", "two"] {
+        let got = utf8(both.peer.wait_for_message(user, 1));
+        is_as_sent(&got, &sent);
+        let (header, _) = got.split_once("\n\n").unwrap();
+        assert!(header.contains("<\u{e4}lice@example.test>"), "the sender: {header}");
+        assert!(received(&got).to_ascii_lowercase().contains("utf8"), "{got}");
+    }
+    let sent = unicode("back");
+    send(
+        &mut both.peer.smtp(),
+        "<\u{f6}ne@peer.test> SMTPUTF8 BODY=8BITMIME",
+        &["<bob@example.test>"],
+        &sent,
+    );
+    let got = text(&both.instance, "bob", 1);
+    is_as_sent(&got, &sent);
+    assert!(got.starts_with("Return-Path: <\u{f6}ne@peer.test>\n"), "{got}");
+    assert!(received(&got).contains("with UTF8SMTPS id "), "{got}");
+}
+
+/// What we sign arrives there as it was signed, and what comes from there is found as it was signed.
+fn signatures_stay_whole(maker: Maker) {
+    let world = World::new();
+    let address = world.domain(DOMAIN);
+    let setup = world.setup().set("local.service.smtp.verification.dkim", "yes");
+    let setup = setup.set("local.service.smtp.verification.exempt", "192.0.2.0/24");
+    let mut instance = setup.set("local.service.smtp.smtp-accept.relaynetworks", "192.0.2.0/24").create();
+    let dkimutil = |arguments: &[&str]| run(instance.tool("dkimutil").args(arguments));
+    let keys = dkimutil(&["create", "example.test", "r1"])
+        + &dkimutil(&["create", "example.test", "e1", "--algorithm", "ed25519"]);
+    let zone = peer_dkim::records(&keys);
+    for (name, record) in &zone {
+        world.dns.add(name, "TXT", 60, record);
+    }
+    instance.start_all();
+    let peer = Peer::start(maker, DOMAIN, address, &instance);
+    let sent = message("signed", 0).replace("Somebody <writer@example.org>", "Alice <alice@example.test>");
+    let recipients = ["<one@peer.test>", "<two@peer.test>"];
+    send(&mut instance.submission("alice"), "<alice@example.test> BODY=8BITMIME", &recipients, &sent);
+    let got = utf8(peer.wait_for_message("two", 1));
+    let verdicts = peer_dkim::look(got.replace('\n', "\r\n").as_bytes(), &zone);
+    assert_eq!(verdicts, ["dkim example.test e1 pass", "dkim example.test r1 pass", "arc none"], "{got}");
+    // The same comes back, as a mailing list would send it.
+    let signed = &got[got.find("DKIM-Signature: ").unwrap()..];
+    send(
+        &mut peer.smtp(),
+        "<list@peer.test> BODY=8BITMIME",
+        &["<bob@example.test>"],
+        &signed.replace('\n', "\r\n"),
+    );
+    let back = text(&instance, "bob", 1);
+    let (header, _) = back.split_once("\n\n").unwrap();
+    let results = header.split("Authentication-Results: ").nth(1).unwrap_or_else(|| panic!("{header}"));
+    assert_eq!(results.matches("dkim=pass").count(), 2, "{header}");
 }
 
 /// Mail waits on either side until the other is there.
@@ -305,4 +380,34 @@ fn mail_waits_until_exim_or_we_are_there() {
 #[test]
 fn mail_waits_until_opensmtpd_or_we_are_there() {
     waits_for_the_other(Maker::OpenSmtpd);
+}
+
+#[test]
+fn utf8_is_carried_between_postfix_and_us() {
+    utf8_is_carried(Maker::Postfix);
+}
+
+#[test]
+fn utf8_is_carried_between_exim_and_us() {
+    utf8_is_carried(Maker::Exim);
+}
+
+#[test]
+fn utf8_is_carried_between_opensmtpd_and_us() {
+    utf8_is_carried(Maker::OpenSmtpd);
+}
+
+#[test]
+fn signatures_stay_whole_between_postfix_and_us() {
+    signatures_stay_whole(Maker::Postfix);
+}
+
+#[test]
+fn signatures_stay_whole_between_exim_and_us() {
+    signatures_stay_whole(Maker::Exim);
+}
+
+#[test]
+fn signatures_stay_whole_between_opensmtpd_and_us() {
+    signatures_stay_whole(Maker::OpenSmtpd);
 }
