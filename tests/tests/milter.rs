@@ -346,6 +346,31 @@ fn ports_may_have_different_filters() {
 }
 
 #[test]
+fn tls_is_told_and_lmtp_has_no_filters() {
+    let filter = StubMilter::new().start();
+    let port = 10_024;
+    let instance = setup(&[&filter]).set("local.service.lmtp.port", &port.to_string()).start();
+    let mut lmtp = Smtp::open(instance.connect(port));
+    lmtp.ok("LHLO relay.example.org");
+    lmtp.ok("MAIL FROM:<a@x.example>");
+    lmtp.ok("RCPT TO:<alice@example.test>");
+    lmtp.ok("DATA");
+    lmtp.wire.send(format!("{MESSAGE}.\r\n").as_bytes());
+    assert!(lmtp.reply().starts_with("250"));
+    assert!(filter.told().is_empty(), "{:?}", filter.told());
+    let mut smtp = greeted(&instance);
+    smtp.ok("STARTTLS");
+    let wire = smtp.wire.start_tls(&instance.path("config/certs/ca.pem"));
+    let mut smtp = Smtp { wire, greeting: String::new() };
+    smtp.ok("EHLO client.example.org");
+    assert_eq!(codes(&mut smtp), [250, 250, 354, 250]);
+    let value = |name| filter.macro_value('H', name).unwrap_or_default();
+    assert!(
+        value("{tls_version}").starts_with("TLSv1.") && value("{cipher_bits}").parse::<u32>().unwrap() >= 128
+    );
+}
+
+#[test]
 fn a_filter_without_an_address_is_a_mistake_that_is_told() {
     let instance = Setup::default().set("local.service.smtp.milters", "nowhere").create();
     let out = instance.refused_start("smtp");

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use black_box::instance::wait_for;
 use black_box::{Instance, Setup, Smtp, run};
 
 /// A program that is stopped by its process id.
@@ -21,11 +22,10 @@ impl Drop for Service {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        for _ in 0..50 {
-            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        let ended = |child: &mut Child| child.try_wait().is_ok_and(|ended| ended.is_some());
+        while !ended(&mut self.child) && std::time::Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(20)); // a child that ends wakes nobody
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -38,14 +38,11 @@ impl Service {
         let out = fs::File::create(folder.path().join("out")).unwrap();
         command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
         let mut service = Service { child: command.spawn().unwrap(), folder, port };
-        for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return service;
-            }
+        wait_for("the filter", || {
             assert!(service.child.try_wait().unwrap().is_none(), "{}", service.said());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("it does not listen: {}", service.said());
+            TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(())
+        });
+        service
     }
 
     fn said(&self) -> String {

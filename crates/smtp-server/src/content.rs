@@ -162,8 +162,8 @@ impl Session {
             }
         };
         let inspectors = self.settings.inspectors.concerned(self.origin(io));
-        let id = received.message.id().to_string();
-        let inspectors = self.with_filters(inspectors, &transaction, &id, io);
+        let id = received.message.id().as_str();
+        let inspectors = self.with_filters(inspectors, &transaction, id, io);
         let mut envelope = Envelope::new(received.message.id().clone());
         envelope.hops = received.hops;
         envelope.eight_bit = received.eight_bit;

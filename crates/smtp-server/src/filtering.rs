@@ -105,9 +105,9 @@ impl Session {
         if self.is_submission(io) { &self.settings.submission_filters } else { &self.settings.filters }
     }
 
-    /// Whether there are filters; makes ready what they need.
+    /// Whether there are filters; makes ready what they need. Mail by LMTP is another server's, which has filters of its own.
     fn begin_filtering(&mut self, io: &Io) -> bool {
-        if self.filters(io).is_empty() {
+        if self.is_lmtp(io) || self.filters(io).is_empty() {
             return false;
         }
         // An inspection that was given up may still hold the former one.
