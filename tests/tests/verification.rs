@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use black_box::instance::{PATIENCE, POP, SMTP, wait_for};
+use black_box::instance::{PATIENCE, POP, SMTP, top, wait_for};
 use black_box::stub_dns::Behaviour;
 use black_box::{Instance, Pop, Setup, Smtp, StubDns, StubMta, World};
 use nix::sys::signal::Signal;
@@ -359,6 +359,34 @@ fn a_crash_while_a_message_is_looked_at_leaves_nothing_of_it() {
     assert_eq!(mailbox(&instance, 1).len(), 1);
 }
 
+/// What a client sends on without waiting is answered in order, and a message in chunks is verified like any other.
+#[test]
+fn commands_behind_a_message_wait_for_its_verdict() {
+    let dns = zone();
+    let instance = setup(&dns, "reject").start();
+    let mut smtp = from(&instance, BAD);
+    for (text, expected) in
+        [("From: a@soft.test\r\n\r\nx\r\n", "250 "), ("From: a@good.test\r\n\r\nx\r\n", "550 5.7.26 ")]
+    {
+        smtp.ok("MAIL FROM:<a@soft.test>");
+        smtp.ok("RCPT TO:<alice@example.test>");
+        smtp.ok("DATA");
+        smtp.wire.send(format!("{text}.\r\nNOOP\r\nRSET\r\n").as_bytes());
+        assert!(smtp.reply().starts_with(expected), "{text}");
+        assert!(smtp.reply().starts_with("250"));
+        assert!(smtp.reply().starts_with("250"));
+        let chunk = format!("BDAT {} LAST\r\n{text}", text.len());
+        let group = "MAIL FROM:<a@soft.test>\r\nRCPT TO:<alice@example.test>\r\n";
+        smtp.wire.send(format!("{group}{chunk}NOOP\r\n").as_bytes());
+        assert!(smtp.reply().starts_with("250") && smtp.reply().starts_with("250"));
+        assert!(smtp.reply().starts_with(expected), "{text}");
+        assert!(smtp.reply().starts_with("250"));
+    }
+    for message in mailbox(&instance, 2) {
+        assert!(results(&message).contains("dmarc=none"), "{message}");
+    }
+}
+
 /// kill -9 while a message becomes a new file: nothing was said 250 to, nothing stays in the way, and the second time it
 /// arrives once.
 #[test]
@@ -461,6 +489,23 @@ fn what_is_forwarded_has_its_results_on_top() {
             text.contains("\r\nReceived: from mx.good.test")
                 && text.contains("\r\nFrom: a@good.test\r\n\r\n")
         );
+    }
+}
+
+/// The profile that the handbook names is complete by itself.
+#[test]
+fn the_profile_of_an_mx_switches_it_on() {
+    let dns = zone();
+    let mut instance = Setup::default()
+        .set("service.smtp.dnsservers", &dns.parameter())
+        .set("local.service.smtp.verification.exempt", "192.0.2.0/24")
+        .create();
+    black_box::run(instance.tool("configutil").arg("-i").arg(top().join("etc/profiles/mx.conf")));
+    instance.start_all();
+    assert!(send(&mut from(&instance, BAD), "a@good.test", "From: a@good.test\r\n\r\nx").starts_with("250"));
+    let said = results(&mailbox(&instance, 1)[0]);
+    for word in ["localhost; iprev=fail", "; spf=fail", "; dkim=none", "; arc=none", "; dmarc=fail"] {
+        assert!(said.contains(word), "{said}");
     }
 }
 

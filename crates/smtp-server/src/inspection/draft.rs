@@ -225,6 +225,7 @@ fn put(header: &mut Vec<u8>, range: Range<usize>, bytes: &[u8]) {
 mod tests {
     use super::*;
     use mail_queue::QueueId;
+    use proptest::prelude::*;
 
     const TRACE: &str = "Return-Path: <a@b>\r\n|Received: us\r\n|";
 
@@ -341,5 +342,37 @@ mod tests {
     fn another_sender_is_another_return_path() {
         let made = amended("A: b\r\n\r\nbody", Some("longer@sender.example"), vec![]);
         assert_eq!(made, "Return-Path: <longer@sender.example>\r\n|Received: us\r\nA: b\r\n\r\nbody");
+    }
+
+    fn an_edit() -> impl Strategy<Value = Edit> {
+        let name = prop_oneof![Just("A"), Just("B"), Just("T")];
+        (0..6_usize, name, "[a-z\r\n ]{0,12}", 0..5_usize).prop_map(|(kind, name, value, number)| {
+            let field = Field::new(name, value).unwrap();
+            match kind {
+                0 => Edit::Prepend(field),
+                1 => Edit::Insert(number, field),
+                2 => Edit::Append(field),
+                3 => Edit::Replace { nth: number, field },
+                4 => Edit::Remove { name: name.into(), nth: number },
+                _ => Edit::RemoveFields(vec![number, number + 2]),
+            }
+        })
+    }
+
+    proptest! {
+        /// Whatever is edited: trace and body stay, and what stands between them is whole lines.
+        #[test]
+        fn edits_leave_trace_and_body_alone(
+            header in "(([AB]: [a-z]{0,5}\r\n( [a-z]{1,5}\r\n)?){0,5})",
+            body in "[a-z:\r\n]{0,20}",
+            list in proptest::collection::vec(an_edit(), 1..12),
+        ) {
+            let made = amended(&format!("{header}\r\n{body}"), None, edits(list));
+            let made = made.strip_prefix("Return-Path: <a@b>\r\n|").unwrap();
+            prop_assert_eq!(made.matches("Received: us\r\n").count(), 1);
+            let rest = made.strip_suffix(&format!("\r\n{body}")).unwrap();
+            prop_assert!(rest.ends_with("\r\n") && !rest.contains("\r\n\r\n"), "{:?}", rest);
+            prop_assert!(rest.split_inclusive('\n').all(|line| line.ends_with("\r\n")));
+        }
     }
 }

@@ -251,6 +251,12 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_field_is_too_much(value in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let field = [b"Authentication-Results:", value.as_slice(), b"\r\n"].concat();
+            let _ = pretending(&field, "mx.example.org");
+        }
+
+        #[test]
         fn no_text_forges_another_result(text in "\\PC{0,60}[\"\\\\;()\r\n ]{0,6}\\PC{0,60}") {
             let mut results = Results::new("mx.example.org");
             let result = results.add("spf", "fail");
