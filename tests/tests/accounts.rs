@@ -107,3 +107,26 @@ fn what_is_held_is_kept() {
     wait_for("the held message", || (fs::read_dir(&lost).unwrap().count() == 2).then_some(()));
     assert_eq!(instance.imap("bob").exists("INBOX"), 0);
 }
+
+/// `fallbacksearchmethod`: what is searched for an address that nobody has is what the sum says.
+#[test]
+fn an_address_that_nobody_has_is_searched_as_the_sum_says() {
+    for (sum, uid, below) in [("4", false, false), ("1", true, true), ("2", false, true), ("3", true, true)] {
+        let instance = Setup::default()
+            .set("service.smtp.smtp-router.localmaildomains", "other.test mail.example.test")
+            .set("service.smtp.smtp-router.fallbacksearchmethod", sum)
+            .start();
+        let mut smtp = instance.smtp();
+        smtp.ok("EHLO client.example.org");
+        smtp.ok("MAIL FROM:<s@example.org>");
+        let mut takes = |address: &str| smtp.ask(&format!("RCPT TO:<{address}>")).starts_with("250");
+        let wanted = [takes("bob@other.test"), takes("bob@mail.example.test"), takes("nobody@other.test")];
+        assert_eq!(wanted, [uid, below, false], "{sum}");
+        let count = u32::from(uid || below);
+        if count > 0 {
+            smtp.ok("DATA");
+            smtp.ok("Subject: found\r\n\r\nx\r\n.");
+            instance.wait_for_messages("bob", count);
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use server_config::Config;
-use server_config::parameters::{local, service_smtp};
+use server_config::parameters::{local, service_smtp, service_smtp_modules};
+
+use crate::Fallback;
 
 /// Longest pattern of `localmaildomains`; domains are not longer.
 const DOMAIN_BYTES_MAX: usize = 255;
@@ -15,6 +17,7 @@ pub struct LocalDomains {
     /// Suffixes with their dot, from `*.example.org`.
     below: HashSet<String>,
     default: String,
+    fallback: Fallback,
 }
 
 impl LocalDomains {
@@ -25,7 +28,19 @@ impl LocalDomains {
         let default = config.get(&service_smtp::DEFAULT_DOMAIN);
         let listed = config.get(&service_smtp::LOCAL_MAIL_DOMAINS);
         let default = if default.is_empty() { host.clone() } else { default };
+        let fallback = u8::try_from(config.get(&service_smtp_modules::FALLBACK_SEARCH)).unwrap_or(0);
         LocalDomains::new(listed.into_iter().chain([host, own, default.clone()]), &default)
+            .falling_back(Fallback(fallback))
+    }
+
+    /// The same, with other searches for addresses that nobody has.
+    pub fn falling_back(self, fallback: Fallback) -> LocalDomains {
+        LocalDomains { fallback, ..self }
+    }
+
+    /// What is searched for an address that nobody has.
+    pub fn fallback(&self) -> Fallback {
+        self.fallback
     }
 
     /// `names` may be `*.example.org`: every domain below.

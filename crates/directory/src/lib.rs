@@ -18,6 +18,7 @@ pub mod ldif;
 pub mod log_ins;
 pub mod log_line;
 pub mod password;
+mod recipient;
 pub mod schema;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub use entry::{DeliveryOptions, Entry, Kind, Service};
 pub use ldap::LdapDirectory;
 pub use log_ins::{Answer, Asked, LogIns, Pending};
 pub use log_line::{BadLogIn, GoodLogIn, LogInPutOff};
+pub use recipient::{Fallback, Question, recipient};
 
 /// What was found under an address or uid.
 #[derive(Clone, Debug)]
@@ -125,39 +127,6 @@ pub trait Directory: Send + Sync {
 
     /// Users by uid, those after `after`, at most `limit`.
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>>;
-}
-
-/// Who gets mail for `local@domain`, and the sub-address when it is one: the owner of the address, else of what stands
-/// before the `+`, else, for a postmaster, the one of `default_domain` (RFC 5321 §4.5.1), else who takes everything of the
-/// domain (`@domain` as an alternate address). `look_up` is asked for one address after the other.
-///
-/// # Errors
-/// As `look_up`.
-pub fn recipient(
-    local: &str,
-    domain: &str,
-    default_domain: &str,
-    mut look_up: impl FnMut(&str) -> Result<Found>,
-) -> Result<(Found, Option<String>)> {
-    let address = format!("{local}@{domain}");
-    let found = look_up(&address)?;
-    if found.is_owner_of(&address) {
-        return Ok((found, None));
-    }
-    if let Some((base, detail)) = local.split_once('+') {
-        let address = format!("{base}@{domain}");
-        let base = look_up(&address)?;
-        if base.is_owner_of(&address) {
-            return Ok((base, Some(detail.to_owned())));
-        }
-    }
-    if local.eq_ignore_ascii_case("postmaster") {
-        let postmaster = look_up(&format!("postmaster@{default_domain}"))?;
-        if !matches!(postmaster, Found::Nobody) {
-            return Ok((postmaster, None));
-        }
-    }
-    Ok((found, None))
 }
 
 /// The user a person means who types `login`: a uid, or one of the user's addresses.

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use directory::{DirectoryError, Entry as Account, Found, Kind};
+use directory::{DirectoryError, Entry as Account, Found, Kind, Question};
 use mail_queue::{Step, Target};
 use server_log::Category;
 
@@ -85,8 +85,9 @@ pub fn find(
     local: &str,
     domain: &str,
 ) -> Result<(Found, Option<String>), DirectoryError> {
-    directory::recipient(local, domain, desk.settings.domains.default_domain(), |address| {
-        desk.directory.by_address_for(message, address)
+    directory::recipient(local, domain, &desk.settings.domains, |question| match question {
+        Question::Address(address) => desk.directory.by_address_for(message, address),
+        Question::Uid(uid) => desk.directory.by_uid(uid),
     })
 }
 

@@ -2,7 +2,7 @@
 
 parameters! {
     ALT_QUEUES: Text = "service.smtp.altqueues", "", 0, 0, false, Restart, Status::NotYet("several queue folders"), "smtpd", "Folders over which the queue is spread.";
-    DO_CANONICALIZE: Switch = "service.smtp.docanonicalize", "no", 0, 1, false, Restart, Status::NotYet("envelope rewriting"), "smtpd", "Whether a sender without a domain gets one.";
+    DO_CANONICALIZE: Switch = "service.smtp.docanonicalize", "no", 0, 1, false, Restart, Status::Ignored("a sender without a domain always gets service.smtp.defaultdomain: no other host could answer it"), "smtpd", "Whether a sender without a domain gets one.";
     DO_CLIENT_DNS: Switch = "service.smtp.doclientdnslookup", "no", 0, 1, false, Restart, Status::NotYet("DNS"), "smtpd", "Whether the name given in EHLO is looked up.";
     DO_DSN: Switch = "service.smtp.dodsn", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether DSN is offered (RFC 3461).";
     DOMAIN_ALLOWED: AllowFilters = "service.smtp.domainallowed", "", 0, 0, false, NextConnection, Status::Active, "smtpd", "The clients that are let in: [services:]addresses, networks, names; $ between filters. Alone it keeps everybody else out.";
@@ -22,7 +22,7 @@ parameters! {
     ADD_DELIVERED_TO: Switch = "service.smtp.smtp-router.adddeliveredto", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether the original address is recorded in a header.";
     ENVELOPE_REWRITE: Count = "service.smtp.smtp-router.enveloperewritemethod", "1", 1, 7, false, Restart, Status::Active, "smtpd", "Sum of 1 local part at mailHost, 2 uid at mailHost, 4 the routing attribute.";
     ROUTING_ATTRIBUTE: Text = "service.smtp.smtp-router.routingattribute", "mailRoutingAddress", 0, 0, false, Restart, Status::Active, "smtpd", "The attribute that bit 4 of enveloperewritemethod uses.";
-    FALLBACK_SEARCH: Count = "service.smtp.smtp-router.fallbacksearchmethod", "3", 1, 7, false, Restart, Status::NotYet("fallback searches"), "smtpd", "Sum of 1 local part is a uid, 2 without the host name, 4 vanity domains.";
+    FALLBACK_SEARCH: Count = "service.smtp.smtp-router.fallbacksearchmethod", "4", 0, 7, false, Restart, Status::Active, "smtpd", "How an address of ours that nobody has is searched, a sum: 1 the local part is a uid, 2 the domain without its first label, 4 who takes all of the domain (@domain as an alternate address).";
     ROUTER_MAX_RECIPIENTS: Count = "service.smtp.smtp-router.maxrecipients", "500", 1, 1000000, false, Restart, Status::Active, "smtpd", "Recipients of one control file; a larger expansion is split.";
     NESTED_GROUPS: Switch = "service.smtp.smtp-router.nestedgroups", "yes", 0, 1, false, Restart, Status::Active, "all daemons", "Whether groups inside dynamic groups are expanded.";
     REWRITE_TO_CC: Text = "service.smtp.smtp-router.rewritetocc", "True, True", 0, 0, false, Restart, Status::Active, "smtpd", "Which of To and Cc are rewritten.";

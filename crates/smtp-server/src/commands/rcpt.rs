@@ -1,7 +1,7 @@
 //! RCPT TO: adds one recipient to the open transaction (RFC 5321 §4.1.1.3).
 
 use connection::Io;
-use directory::{DirectoryError, Found};
+use directory::{DirectoryError, Found, Question};
 use mail_queue::Recipient;
 use smtp_wire::{Address, Notify, RcptParameters, Reply};
 
@@ -92,14 +92,16 @@ pub(crate) fn find(
     recipient: &Address,
     look_ups: &mut LookUps,
 ) -> Result<Found, DirectoryError> {
-    let domains = &session.settings.domains;
-    let mut look_up = |address: String| {
-        let found = session.desk.log_ins.authenticator().directory().by_address(&address)?;
-        look_ups.push((address, found.clone()));
+    let log_ins = &session.desk.log_ins;
+    let directory = log_ins.authenticator().directory();
+    directory::recipient(&recipient.local, &recipient.domain, &session.settings.domains, |question| {
+        let address = match question {
+            Question::Address(address) => address,
+            Question::Uid(uid) => return directory.by_uid(uid),
+        };
+        let found = directory.by_address(address)?;
+        look_ups.push((address.to_owned(), found.clone()));
         Ok(found)
-    };
-    directory::recipient(&recipient.local, &recipient.domain, domains.default_domain(), |address| {
-        look_up(address.to_owned())
     })
     .map(|(found, _)| found)
 }
