@@ -5,6 +5,8 @@
 //! have come to an end.
 
 use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use crate::outbound::tls_required;
 use crate::timetable::pause_about;
 use crate::work::{Deferral, Group, Work};
 
+/// A larger message is not encoded for a host that takes 7 bits only: it is in memory meanwhile.
+const ENCODED_BYTES_MAX: u64 = 32 << 20;
 /// Messages over one connection, and how long it is used.
 const MESSAGES_MAX: usize = 100;
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
@@ -204,7 +208,14 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
         }
         match connected(&flow.desk, connection, job, &file) {
             Ok(open) => {
-                let transaction = open.session.send(&outgoing(job, part, &file, size).message());
+                let encoded = encoded_for(&flow.desk, open, job, &file, size);
+                let transaction = match &encoded {
+                    Some((file, size)) => {
+                        let part = outgoing(job, part, file, *size);
+                        open.session.send(&Outgoing { offset: 0, eight_bit: false, ..part.message() })
+                    }
+                    None => open.session.send(&outgoing(job, part, &file, size).message()),
+                };
                 base::crash::step("send: answered");
                 open.messages += 1;
                 sent.reached |=
@@ -231,6 +242,22 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
         close(connection);
     }
     sent
+}
+
+/// The message for a host that takes 7 bits only (RFC 6152 §3), with its size; nothing when it can go as it is, or cannot be put
+/// so: then it comes back with 5.6.3.
+fn encoded_for(desk: &Desk, open: &Connection, job: &Job, file: &File, size: u64) -> Option<(File, u64)> {
+    if !job.eight_bit || open.session.offers().eight_bit {
+        return None;
+    }
+    let length = size.checked_sub(job.offset).filter(|length| *length <= ENCODED_BYTES_MAX)?;
+    let mut message = vec![0; usize::try_from(length).ok()?];
+    file.read_exact_at(&mut message, job.offset).ok()?;
+    let encoded = mail_format::seven_bit(&message)?;
+    drop(message);
+    let mut made = tempfile::tempfile_in(desk.queue.folder()).ok()?;
+    made.write_all(&encoded).ok()?;
+    Some((made, encoded.len() as u64))
 }
 
 /// What is said of a job in one transaction.
