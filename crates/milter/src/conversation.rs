@@ -241,24 +241,21 @@ impl Conversation {
         }
     }
 
-    /// The message is not to be. Nothing is answered.
-    pub fn abort(&mut self) {
+    /// The message is not to be. Nothing is answered. Whether the connection can go on.
+    pub fn abort(&mut self) -> bool {
         self.at_end = false;
-        Command::Abort.encode(&mut self.stream.out);
-        self.stream.send_now();
+        self.stream.send_now(&Command::Abort)
     }
 
     /// The end of the connection.
     pub fn quit(mut self) {
-        Command::Quit.encode(&mut self.stream.out);
-        self.stream.send_now();
+        self.stream.send_now(&Command::Quit);
     }
 
-    /// This client is gone; the connection can be used for another one.
-    pub fn quit_client(&mut self) {
-        Command::QuitNewConnection.encode(&mut self.stream.out);
-        self.stream.send_now();
+    /// This client is gone. Whether the connection can be used for another one.
+    pub fn quit_client(&mut self) -> bool {
         self.at_end = false;
+        self.stream.send_now(&Command::QuitNewConnection)
     }
 
     /// Whether the filter is still there and has said nothing unasked.

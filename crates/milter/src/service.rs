@@ -66,8 +66,9 @@ impl Service {
             drop(idle);
             return conversation.quit();
         }
-        conversation.quit_client();
-        idle.push((conversation, Instant::now()));
+        if conversation.quit_client() {
+            idle.push((conversation, Instant::now()));
+        }
     }
 
     /// The filter failed; others are spared the wait.

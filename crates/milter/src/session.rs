@@ -225,8 +225,8 @@ impl Member {
     /// Ends a message that was begun and will not come.
     fn abort(&mut self) {
         (self.hold, self.failed) = (false, None);
-        if std::mem::take(&mut self.engaged) {
-            self.conversation().into_iter().for_each(Conversation::abort);
+        if std::mem::take(&mut self.engaged) && !self.conversation().is_some_and(Conversation::abort) {
+            self.standing = Standing::New;
         }
     }
 

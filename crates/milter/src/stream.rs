@@ -8,7 +8,7 @@ use base::endpoint::Endpoint;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::Failure;
-use crate::wire::{Reply, packet};
+use crate::wire::{Command, Reply, packet};
 
 /// Bytes read at a time: memory grows by what came, not by what a packet says of its length.
 const READ_BYTES: usize = 16 * 1024;
@@ -95,12 +95,15 @@ impl Stream {
         }
     }
 
-    /// Sends what is gathered if that can be done at once, for farewells.
-    pub fn send_now(&mut self) {
-        let _ = self.socket.set_nonblocking(true);
-        let _ = self.socket.write(&self.out);
+    /// Sends one short command without waiting, in the place of what is gathered: the filter needs that no more. Whether
+    /// it went out whole; if not, the connection is of no more use.
+    pub fn send_now(&mut self, command: &Command<'_>) -> bool {
         self.out.clear();
-        let _ = self.socket.set_nonblocking(false);
+        command.encode(&mut self.out);
+        let sent = self.socket.set_nonblocking(true).and_then(|()| self.socket.write(&self.out));
+        let whole = sent.is_ok_and(|count| count == self.out.len());
+        self.out.clear();
+        self.socket.set_nonblocking(false).is_ok() && whole
     }
 
     /// Whether nothing was said and nobody hung up since the last reply.
