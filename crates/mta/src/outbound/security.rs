@@ -164,3 +164,79 @@ fn by_sts(outbound: &Outbound, log: &Log, target: &Target, form: Form) -> Result
         }
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use server_config::{Config, Instance};
+    use smtp_client::Peer;
+
+    /// What is demanded of `relay.test` at this address, of whom nothing is published.
+    fn demanded(config: &str, address: &str, logs_in: bool, wish: Wish) -> (TlsUse, Verify) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::from_text(config).unwrap();
+        let outbound = Outbound::from_config(&config, &Instance::new(folder.path()), &Log::discard());
+        let target = Target {
+            peer: Peer { host: "mx.relay.test".into(), address: address.parse().unwrap() },
+            of_domain: false,
+            is_named: true,
+            next_hop: "relay.test".into(),
+            policy_domain: None,
+            dane_bases: Vec::new(),
+        };
+        let found = of(&outbound, &Log::discard(), &target, logs_in, wish).unwrap();
+        (found.tls, found.verify)
+    }
+
+    const LEVEL: &str = "local.service.smtp.smtp-deliver.tlslevel";
+    const POLICY: &str = "local.service.smtp.smtp-deliver.tlspolicy";
+    const AFAR: &str = "192.0.2.1:587";
+
+    #[test]
+    fn a_password_goes_to_nobody_who_has_not_proved_who_he_is() {
+        let usual = Wish::default();
+        for level in ["none", "may", "encrypt", "dane"] {
+            let config = format!("{LEVEL} = {level}");
+            assert_eq!(demanded(&config, AFAR, true, usual), (TlsUse::Required, Verify::Name), "{level}");
+            // On this host nobody listens on the way.
+            assert_ne!(demanded(&config, "127.0.0.1:587", true, usual).1, Verify::Name, "{level}");
+        }
+        // The administrator may ask for less of one host, by name.
+        let named = format!("{POLICY} = \"relay.test:encrypt\"");
+        assert_eq!(demanded(&named, AFAR, true, usual), (TlsUse::Required, Verify::None));
+        let names = Verify::Names(vec!["relay.test".into(), ".relay.test".into()]);
+        assert_eq!(demanded(&format!("{LEVEL} = secure"), AFAR, true, usual), (TlsUse::Required, names));
+    }
+
+    #[test]
+    fn port_465_is_tls_from_the_first_byte_at_every_level() {
+        for level in ["none", "may", "encrypt", "dane", "verify", "secure"] {
+            let config = format!("{LEVEL} = {level}");
+            for logs_in in [false, true] {
+                let (tls, _) = demanded(&config, "192.0.2.1:465", logs_in, Wish::default());
+                assert_eq!(tls, TlsUse::Implicit, "{level}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_message_asks_for_is_added_to_the_level_and_what_it_waives_is_not_the_administrator_s() {
+        let required = Wish { required: true, relaxed: false };
+        let relaxed = Wish { required: false, relaxed: true };
+        for level in ["none", "may", "encrypt", "dane"] {
+            let config = format!("{LEVEL} = {level}");
+            assert_eq!(demanded(&config, AFAR, false, required), (TlsUse::Required, Verify::Name), "{level}");
+        }
+        for (level, tls, verify) in [
+            ("encrypt", TlsUse::Required, Verify::None),
+            ("verify", TlsUse::Required, Verify::Name),
+            ("dane", TlsUse::Opportunistic, Verify::None),
+        ] {
+            assert_eq!(
+                demanded(&format!("{LEVEL} = {level}"), AFAR, false, relaxed),
+                (tls, verify),
+                "{level}"
+            );
+        }
+    }
+}
