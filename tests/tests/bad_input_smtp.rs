@@ -7,12 +7,12 @@
 //! * STARTTLS+NOOP injected (no TLS offered): every instance has a certificate here; the case with TLS is in `log_in`.
 //! * AUTH 10 wrong passwords on ten connections: see guessing.rs.
 //! * TLS session ticket of 465 offered on 25: both ports are one process with one certificate.
-//! * MTA-STS policies, MX records, answers of remote servers: relaying.
+//! * MTA-STS policies, MX records, answers of remote servers: see relay.rs, outbound_tls.rs and interop.rs.
 //!
 //! Not of the accept side, and tested elsewhere or not at all: disk full and crashes (crash.rs), reports that cannot be
 //! delivered and addresses that forward to each other (queue.rs), local parts into a program (local_delivery.rs; here they
-//! are addresses of nobody), 100,000 deferred files at start, clocks that jump back (ids do not, see mail-queue), 10,000
-//! idle connections (dispatch.rs holds some).
+//! are addresses of nobody), long queues at start (queue_load.rs), clocks that jump back (ids do not, see mail-queue), 10,000
+//! idle connections (dispatch.rs holds some, slow_clients.rs a thousand).
 #![allow(clippy::unwrap_used)]
 
 #[path = "bad_input_smtp/addresses.rs"]

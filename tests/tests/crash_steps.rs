@@ -366,7 +366,12 @@ fn copies(step: &str) {
     stage.good.wait_for(1);
     stage.instance.wait_for_empty_queue();
     assert_eq!(stage.count("carol"), 1, "{step}");
-    assert_eq!(stage.taken("z@good.test"), 1, "{step}");
+    // The crash may have come between the other host's answer and the note of it: then the same copy is sent again.
+    let received = stage.good.seen().received;
+    assert!((1..=2).contains(&received.len()), "{step}: {} copies", received.len());
+    assert!(
+        received.iter().all(|one| one.recipients() == ["z@good.test"] && one.text() == received[0].text())
+    );
 }
 
 fn all(scene: Scene, act: fn(&str)) {

@@ -175,7 +175,7 @@ fn make(
     message.commit(about)
 }
 
-/// A list asks for reports itself and not for those its sender asked for (RFC 3461 §5.2.7.3).
+/// A list asks for reports itself and not for those its sender asked for (RFC 3461 §5.2.7.1).
 fn recipient(envelope: &Envelope, place: usize, is_list: bool) -> Recipient {
     let one = &envelope.recipients[place];
     let mut recipient = Recipient { address: one.address.clone(), ..Recipient::default() };
