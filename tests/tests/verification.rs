@@ -320,8 +320,8 @@ fn silent_name_servers_hold_nobody_up() {
         assert!(smtp.reply().starts_with("250"));
         smtp.ok("NOOP");
     }
-    // Two seconds, one look-up more, and a loaded machine.
-    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+    // Two seconds and one look-up more, twice, since one network has sixteen threads; and a loaded machine.
+    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
     for message in mailbox(&instance, 20) {
         let said = results(&message);
         assert!(said.contains("spf=temperror") && said.contains("dmarc=temperror"), "{said}");

@@ -2,20 +2,28 @@
 //!
 //! Sessions wait here without a thread. Threads are started when they are needed and end when they are not. A message whose
 //! session has gone is not looked at any more.
+//!
+//! Strangers of one network (IPv4 /24, IPv6 /48) have a quarter of the threads and of the line: one that sends mail of
+//! domains whose name servers are silent cannot have all others wait.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use connection::Waker;
-use server_log::Log;
+use server_log::{Category, Log};
 
-use super::{Case, Fate, Inspectors};
+use super::{Case, Fate, Inspectors, Origin};
 
 /// How long a thread waits for something to do before it ends.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long a message waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(60);
+
+/// Which part of threads and line a network of strangers may have.
+const SHARE: usize = 4;
 
 /// How many messages are inspected at once, and how many more wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +49,8 @@ impl Pending {
 }
 
 struct Job {
+    /// Of a stranger.
+    network: Option<u64>,
     case: Box<Case>,
     inspectors: Inspectors,
     answer: Answer,
@@ -52,6 +62,47 @@ struct Line {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// Threads that a network may have.
+    share: usize,
+    /// Messages of each network that are looked at and that wait.
+    looked_at: HashMap<u64, usize>,
+    waiting: HashMap<u64, usize>,
+}
+
+impl Line {
+    /// The first whose network has a thread to spare.
+    fn next(&mut self) -> Option<Job> {
+        let is_free =
+            |job: &Job| job.network.is_none_or(|network| count(&self.looked_at, network) < self.share);
+        let at = self.jobs.iter().position(is_free)?;
+        let job = self.jobs.remove(at)?;
+        if let Some(network) = job.network {
+            lower(&mut self.waiting, network);
+            *self.looked_at.entry(network).or_default() += 1;
+        }
+        Some(job)
+    }
+}
+
+fn count(counts: &HashMap<u64, usize>, network: u64) -> usize {
+    counts.get(&network).copied().unwrap_or(0)
+}
+
+fn lower(counts: &mut HashMap<u64, usize>, network: u64) {
+    if let Some(left) = counts.get_mut(&network) {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            counts.remove(&network);
+        }
+    }
+}
+
+/// /24 and /48.
+fn network(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits() >> 8),
+        IpAddr::V6(address) => 1 << 63 | u64::try_from(address.to_bits() >> 80).unwrap_or(0),
+    }
 }
 
 struct Shared {
@@ -76,13 +127,20 @@ impl InspectionLine {
         limits: Limits,
         waker: Waker,
     ) -> Option<Pending> {
+        let network = (case.peer.origin == Origin::Stranger).then(|| network(case.peer.address));
         let mut line = lock(&self.0.line);
-        if line.jobs.len() >= limits.line || !self.has_thread(&mut line, limits.threads) {
+        line.share = limits.threads.div_ceil(SHARE);
+        let waits = network.map_or(0, |network| count(&line.waiting, network));
+        let is_full = line.jobs.len() >= limits.line || waits >= limits.line.div_ceil(SHARE);
+        if is_full || !self.has_thread(&mut line, limits.threads) {
             return None;
+        }
+        if let Some(network) = network {
+            *line.waiting.entry(network).or_default() += 1;
         }
         let answer = Answer::default();
         let patience = inspectors.patience().saturating_add(TURN_MAX);
-        line.jobs.push_back(Job { case, inspectors, answer: answer.clone(), waker });
+        line.jobs.push_back(Job { network, case, inspectors, answer: answer.clone(), waker });
         drop(line);
         self.0.changed.notify_one();
         Some(Pending { answer, patience })
@@ -104,10 +162,16 @@ impl Shared {
     fn work(&self) {
         let mut line = lock(&self.line);
         loop {
-            if let Some(job) = line.jobs.pop_front() {
+            if let Some(job) = line.next() {
+                let network = job.network;
                 drop(line);
-                self.inspect(job);
+                if catch_unwind(AssertUnwindSafe(|| self.inspect(job))).is_err() {
+                    self.log.critical(Category::General, format_args!("inspection: panic"));
+                }
                 line = lock(&self.line);
+                if let Some(network) = network {
+                    lower(&mut line.looked_at, network);
+                }
                 continue;
             }
             line.idle = line.idle.saturating_add(1);
@@ -123,7 +187,7 @@ impl Shared {
     }
 
     fn inspect(&self, job: Job) {
-        let Job { mut case, inspectors, answer, waker } = job;
+        let Job { mut case, inspectors, answer, waker, .. } = job;
         if Arc::strong_count(&answer) == 1 {
             return; // the session is gone
         }

@@ -205,3 +205,43 @@ fn the_line_is_bounded_and_tells_when_it_is_done() {
     assert!(bell.recv_timeout(Duration::from_millis(200)).is_err());
     assert!(busy.try_recv().is_err());
 }
+
+/// However much a network sends, another one is looked at at once.
+#[test]
+fn a_network_has_its_share_and_no_more() {
+    struct Nobody;
+    impl connection::WakeTarget for Nobody {
+        fn wake(&self, _: u64) {}
+    }
+    let (_folder, queue) = queue();
+    let (go, wait) = mpsc::channel::<()>();
+    let (came, busy) = mpsc::channel();
+    let (wait, came) = (Mutex::new(wait), Mutex::new(came));
+    let waits = Scripted::new(move |message| {
+        came.lock().unwrap().send(message.peer.address).unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        Amendment::none()
+    });
+    let line = InspectionLine::new(Log::discard());
+    let limits = Limits { threads: 8, line: 40 };
+    let push = |address: [u8; 4]| {
+        let mut case = case(&queue, b"A: b\r\n\r\n");
+        case.peer.address = address.into();
+        line.push(case, all(&[&waits]), limits, Waker::new(Arc::new(Nobody), 0))
+    };
+    // Two are looked at, ten wait.
+    let greedy: Vec<Pending> = (0..20).filter_map(|last| push([192, 0, 2, last])).collect();
+    assert!((10..=12).contains(&greedy.len()), "{}", greedy.len());
+    let first: Vec<IpAddr> = (0..2).map(|_| busy.recv().unwrap()).collect();
+    assert!(busy.recv_timeout(Duration::from_millis(200)).is_err());
+    let other = push([198, 51, 100, 1]).unwrap();
+    assert_eq!(busy.recv().unwrap(), IpAddr::from([198, 51, 100, 1]));
+    assert!(!first.contains(&IpAddr::from([198, 51, 100, 1])));
+    for _ in 0..=greedy.len() {
+        go.send(()).unwrap();
+    }
+    for _ in 2..greedy.len() {
+        busy.recv().unwrap();
+    }
+    drop(other);
+}
