@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use server_log::{Category, Log};
 
@@ -238,6 +239,7 @@ impl Member {
         let limit = self.service.filter.command_timeout;
         let Some(conversation) = self.conversation() else { return Ok(Answer::Continue) };
         let answer = conversation.tell(&Command::Mail(words.to_vec()), macros, limit)?;
+        self.service.is_well();
         self.engaged = answer == Answer::Continue;
         Ok(answer)
     }
@@ -271,6 +273,7 @@ impl Member {
 
     /// The first steps on a new connection, or on one that was another client's.
     fn introduce(&mut self, client: &Client, macros: Macros<'_>) -> Result<Answer, Failure> {
+        self.service.admit(Instant::now())?;
         let limit = self.service.filter.command_timeout;
         let command = Command::Connect { host: client.host.as_bytes(), peer: client.peer };
         if let Some(mut conversation) = self.service.take_idle() {
@@ -291,6 +294,7 @@ impl Member {
 
     /// The filter has said its last word about this client.
     fn part(&mut self, last: Answer) -> Answer {
+        self.service.is_well();
         let standing = match &last {
             Answer::Accept => Standing::Satisfied,
             other => Standing::Averse(other.clone().into()),
