@@ -80,6 +80,30 @@ fn nothing_new_is_begun_when_the_disk_is_nearly_full() {
     instance.wait_for_messages("alice", 1);
 }
 
+/// RFC 6409 §4.2, §8: what a submission server mends, and what it refuses.
+#[test]
+fn a_submission_names_its_domains_in_full() {
+    let instance = Setup::default().set(&accept("ownaddressonly"), "no").start();
+    let mut user = instance.submission("alice");
+    assert!(user.ask("MAIL FROM:<alice@desktop>").starts_with("554 5.1.8"));
+    user.ok("MAIL FROM:<alice>"); // the default domain
+    assert!(user.ask("RCPT TO:<bob@sales>").starts_with("554 5.1.2"));
+    user.ok("RCPT TO:<bob@[192.0.2.1]>");
+    user.ok("RCPT TO:<bob>");
+    user.ok("DATA");
+    user.ok("Subject: no more fields\r\n\r\nx\r\n.");
+    instance.wait_for_messages("bob", 1);
+    let mut imap = instance.imap("bob");
+    imap.ok("SELECT INBOX");
+    let text = imap.ok("FETCH 1 BODY.PEEK[HEADER]").join("\n");
+    for field in ["Return-Path: <alice@example.test>", "Date: ", "Message-ID: <", "From: "] {
+        assert!(text.contains(field), "{field} in {text}");
+    }
+    // On port 25 it is another host's mail: what is in its header is not looked at.
+    let mut smtp = greeted(&instance);
+    smtp.ok("MAIL FROM:<alice@desktop>");
+}
+
 /// A changed limit holds from the next connection on.
 #[test]
 fn a_limit_can_be_changed_while_it_runs() {

@@ -9,7 +9,7 @@ use base::network::Network;
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
 use directory::Entry;
 use server_log::Category;
-use smtp_wire::{Ending, Reply};
+use smtp_wire::{Address, Ending, Reply};
 
 use crate::accept::Desk;
 use crate::commands;
@@ -155,6 +155,16 @@ impl Session {
     /// Whether the client is nobody we know: it did not log in and does not come from one of our networks.
     pub(crate) fn is_stranger(&self) -> bool {
         self.user.is_none() && !self.may_relay
+    }
+
+    /// RFC 6409 §4.2: whoever submits names domains in full. One label is a domain only when it is ours.
+    pub(crate) fn is_qualified(&self, address: &Address, io: &Io) -> bool {
+        let domain = &address.domain;
+        !self.is_submission(io)
+            || domain.contains('.')
+            || domain.starts_with('[')
+            || !domain.is_ascii()
+            || self.settings.domains.contains(domain)
     }
 
     /// Counts what comes; why it may not pass now.

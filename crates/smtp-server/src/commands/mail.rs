@@ -67,6 +67,10 @@ fn refusal(
             return Some(Answer::Say(reply));
         }
     }
+    if sender.is_some_and(|sender| !session.is_qualified(sender, io)) {
+        let text = "The domain of the sender is not fully qualified";
+        return Some(Answer::Say(Reply::new(554, (5, 1, 8), text)));
+    }
     if let (Some(user), Some(sender)) = (&session.user, sender) {
         if settings.own_address_only && !user.has_address(&sender.to_string()) {
             let text = "You may send from your own addresses only";

@@ -28,6 +28,9 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
         return replies::no_such_parameter();
     }
     let recipient = recipient.qualified(session.settings.domains.default_domain());
+    if !session.is_qualified(&recipient, io) {
+        return Reply::new(554, (5, 1, 2), "The domain is not fully qualified");
+    }
     let size = transaction.size;
     let found = match check(session, &recipient, size, lmtp) {
         Ok(found) => found,
