@@ -20,7 +20,8 @@ for index, value in enumerate(v for n, v in dkim.DKIM(message).headers if n.lowe
     verdict = safe(lambda: dkim.DKIM(message).verify(index, dnsfunc=txt))
     print('dkim', tags['d'], tags['s'], 'pass' if verdict is True else 'fail')
 verdict = safe(lambda: dkim.arc_verify(message, dnsfunc=txt))
-print('arc', verdict[0].decode() if isinstance(verdict, tuple) else verdict)
+# A chain that says of itself that it has failed has no verdict.
+print('arc', (verdict[0] or b'fail').decode() if isinstance(verdict, tuple) else verdict)
 "#;
 
 /// One line for each DKIM signature, `dkim <domain> <selector> pass` or `fail`, and `arc none`, `arc pass` or `arc fail`.

@@ -221,6 +221,27 @@ fn reports_and_answers_of_this_host_are_signed() {
     assert_eq!(look(&answer.content, &zone)[0], "dkim example.test k pass", "{}", answer.text());
 }
 
+/// RFC 6376 §5.3: a host that takes 7 bits only gets another form of the message, and a signature of that.
+#[test]
+fn what_is_encoded_for_an_old_host_is_signed_as_it_goes() {
+    let world = World::new();
+    let mx = world.served("remote.test", StubMta::new().offers(&["SIZE"]));
+    let mut instance = world.setup().create();
+    let zone = records(&dkimutil(&instance, &["create", "example.test", "k"]));
+    instance.start_all();
+    let mut smtp = instance.submission("alice");
+    smtp.ok("MAIL FROM:<alice@example.test> BODY=8BITMIME");
+    smtp.ok("RCPT TO:<x@remote.test>");
+    assert!(smtp.ask("DATA").starts_with("354"));
+    let head = "From: alice@example.test\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Transfer-Encoding: 8bit\r\n";
+    smtp.wire.send(format!("{head}\r\nGr\u{fc}\u{df}e\r\n.\r\n").as_bytes());
+    assert!(smtp.reply().starts_with("250"));
+    let message = mx.wait_for(1)[0].clone();
+    assert!(message.content.is_ascii(), "{}", message.text());
+    assert_eq!(look(&message.content, &zone)[..2], ["dkim example.test k pass", "dkim example.test k fail"]);
+}
+
 /// A copy that a group changes is signed again, if it was ours before; a stranger's is not, whatever its From says.
 #[test]
 fn a_group_s_changed_copy_of_our_own_mail_is_signed_again() {

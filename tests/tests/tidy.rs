@@ -14,7 +14,7 @@ use black_box::{program, run};
 const FLOORS: [&[&str]; 8] = [
     &["os"],
     &["base"],
-    &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config"],
+    &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config", "srs"],
     &["server-log", "connection", "mailbox-list", "commit-journal"],
     &["message-store", "mail-queue", "directory", "smtp-client", "milter", "dispatcher", "dns"],
     &["spf", "dkim", "dmarc", "mta-sts", "tls-report"],

@@ -17,12 +17,14 @@ use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
 use mta::direct::Direct;
 use mta::mta::Desk;
+use mta::onward::Onward;
 use mta::outbound::Outbound;
 use server_config::Config;
 use server_config::parameters::service_smtp;
 use server_log::{Category, Log};
 use smtp_server::lmtp::Outcome;
 use smtp_server::{Accept, Settings, signing};
+use srs::Srs;
 
 use crate::inspectors::inspectors;
 
@@ -70,7 +72,9 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let config = site.config.now();
     let keyring = signing::load_keys(&config, &site.instance, &site.log);
     let signer = Arc::new(Signer::new(keyring, config.get(&service_smtp::DKIM_BELOW)));
-    let accept_settings = accepting(&config, site, &signer)?;
+    let onward = Onward::from_config(&config, &site.instance)?;
+    let srs = onward.srs.clone();
+    let accept_settings = accepting(&config, site, &signer, &srs)?;
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
     let domains = LocalDomains::from_config(&config);
@@ -105,6 +109,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         queue: queue.clone(),
         store,
         directory: directory.clone(),
+        onward,
         signer: signer.clone(),
         log: site.log.clone(),
     };
@@ -135,7 +140,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         site.log.clone(),
         Box::new(move || {
             let config = reread.read_again()?;
-            let settings = accepting(&config, &reread, &signer)
+            let settings = accepting(&config, &reread, &signer, &srs)
                 .inspect_err(|why| {
                     reread.log.error(Category::General, format_args!("{why}; the former settings stay"))
                 })
@@ -151,9 +156,15 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
 ///
 /// # Errors
 /// A filter (milter) has no address.
-fn accepting(config: &Config, site: &Site, signer: &Arc<Signer>) -> Result<Settings, String> {
+fn accepting(
+    config: &Config,
+    site: &Site,
+    signer: &Arc<Signer>,
+    srs: &Option<Arc<Srs>>,
+) -> Result<Settings, String> {
     let settings = Settings::from_config(config).with_filters(config)?;
-    Ok(Settings { inspectors: inspectors(config, site, &settings.host_name, signer), ..settings })
+    let inspectors = inspectors(config, site, &settings.host_name, signer);
+    Ok(Settings { inspectors, srs: srs.clone(), ..settings })
 }
 
 /// What the stages say, in the words of the accept module: neither knows the other.

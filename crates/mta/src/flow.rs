@@ -173,8 +173,9 @@ impl Flow {
             return self.end_attempt(work);
         }
         let flight = Arc::new(Flight::new(work, parts));
-        let jobs = flight
-            .with(|work| groups.into_iter().map(|group| Job::new(flight.clone(), work, group)).collect());
+        let jobs = flight.with(|work| {
+            groups.into_iter().map(|group| Job::new(&self.desk, flight.clone(), work, group)).collect()
+        });
         let jobs: Vec<Job> = jobs.unwrap_or_default();
         if local {
             self.pools.mailbox_deliver.push(flight);

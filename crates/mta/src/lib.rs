@@ -20,6 +20,7 @@ pub mod local_form;
 pub mod local_settings;
 pub mod mbox;
 pub mod mta;
+pub mod onward;
 pub mod outbound;
 pub mod pool;
 pub mod quota;

@@ -14,6 +14,7 @@ use crate::commands::{Commands, Watch};
 use crate::deferred::Deferred;
 use crate::direct::{self, Direct};
 use crate::flow::{Flow, Pools, Start};
+use crate::onward::Onward;
 use crate::outbound::Outbound;
 use crate::settings::Settings;
 use crate::sites::Sites;
@@ -27,6 +28,8 @@ pub struct Desk {
     pub store: Store,
     pub directory: Arc<dyn Directory>,
     pub outbound: Outbound,
+    /// What is done about mail that is forwarded.
+    pub onward: Onward,
     /// Signs what this host writes itself.
     pub signer: Arc<dkim::Signer>,
     pub log: Log,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use mail_queue::{Entry, IncomingMessage, Part, QueueError, Whole};
+use mail_queue::{Entry, IncomingMessage, Part, QueueError, QueueId, Whole};
 use os::map::FileMap;
 use server_log::Category;
 
@@ -55,6 +55,28 @@ pub fn sign_again(
     }
     let holds = desk.signer.vouches_for(behind(&message.look()?, relay_offset), now());
     if holds { Ok(()) } else { sign_own(desk, message, relay_offset) }
+}
+
+/// The signature of a message of ours that another host takes only in another encoding, which breaks the one it has. `content` is
+/// its file, and where it begins in it. Empty when it is not ours.
+pub fn encoded(desk: &Desk, id: &QueueId, content: (&File, u64), encoded: &File) -> Vec<u8> {
+    if !desk.settings.signs || desk.signer.keyring().is_empty() {
+        return Vec::new();
+    }
+    let sign = || {
+        let (original, new) = (FileMap::open(content.0)?, FileMap::open(encoded)?);
+        if !desk.signer.vouches_for(behind(&original, content.1), now()) {
+            return Ok(None);
+        }
+        let (header, body) = new.split_at(mail_format::header::header_length(&new));
+        desk.signer.signatures(header, body, now(), |_| true).map_err(std::io::Error::other)
+    };
+    sign()
+        .unwrap_or_else(|why| {
+            desk.log.error(Category::Protocol, format_args!("{id}: not signed again: {why}"));
+            None
+        })
+        .unwrap_or_default()
 }
 
 fn behind(bytes: &[u8], offset: u64) -> &[u8] {

@@ -25,6 +25,8 @@ pub struct Group {
     pub domain: String,
     /// The hosts it goes to instead of the domain's own, from `hostrewrites` or `smarthosts`, separated by blanks.
     pub hub: Option<String>,
+    /// They took another's place, and what goes to them is sealed or has another sender (`onward`).
+    pub onward: bool,
     pub places: Vec<usize>,
 }
 

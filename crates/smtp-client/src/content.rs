@@ -20,26 +20,33 @@ const CHUNK_BYTES: u64 = 1 << 20;
 /// A peer that takes less than this for each second beyond the limit of one block is given up.
 const RATE_BYTES_MIN: u64 = 1024;
 
-/// The file from its offset on, block by block.
+/// What goes before the content, and the file from its offset on, block by block.
 struct Blocks<'a> {
     message: &'a Outgoing<'a>,
+    /// What is left of that which goes before.
+    front: &'a [u8],
     at: u64,
     block: Vec<u8>,
 }
 
 impl<'a> Blocks<'a> {
     fn of(message: &'a Outgoing<'a>) -> Blocks<'a> {
-        Blocks { message, at: message.offset, block: vec![0; BLOCK_BYTES] }
+        Blocks { message, front: message.front, at: message.offset, block: vec![0; BLOCK_BYTES] }
     }
 
     fn left(&self) -> u64 {
-        self.message.size.saturating_sub(self.at)
+        self.message.size.saturating_sub(self.at).saturating_add(self.front.len() as u64)
     }
 
     /// At most `most` further bytes; an empty block at the end. A file that is shorter than it should be is an error.
     fn next(&mut self, most: u64) -> io::Result<&[u8]> {
         let wanted = self.left().min(most).min(BLOCK_BYTES as u64);
         let wanted = usize::try_from(wanted).unwrap_or(BLOCK_BYTES);
+        if !self.front.is_empty() {
+            let (block, rest) = self.front.split_at(wanted.min(self.front.len()));
+            self.front = rest;
+            return Ok(block);
+        }
         let block = &mut self.block[..wanted];
         self.message.file.read_exact_at(block, self.at)?;
         self.at += wanted as u64;

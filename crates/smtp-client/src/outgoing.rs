@@ -22,6 +22,8 @@ pub struct Outgoing<'a> {
     pub envid: Option<&'a str>,
     /// RET as MAIL gave it.
     pub ret: Option<Ret>,
+    /// Header fields that go before the content, each with its CRLF; ASCII.
+    pub front: &'a [u8],
     /// The message file: CRLF line ends, dots as they are.
     pub file: &'a File,
     /// Where in the file the content begins.
@@ -76,7 +78,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Everything that can refuse speaks here, before the first command.
     pub fn of(message: &Outgoing<'_>, offers: &Offers, peer: &str) -> Plan {
-        let length = message.size.saturating_sub(message.offset);
+        let length = message.size.saturating_sub(message.offset).saturating_add(message.front.len() as u64);
         let mut plan = Plan {
             mail: String::new(),
             rcpts: Vec::with_capacity(message.recipients.len()),
@@ -263,6 +265,7 @@ mod tests {
             recipients: &recipients,
             envid: Some("id1"),
             ret: Some(Ret::Headers),
+            front: b"",
             file: &file,
             offset: 3,
             size: content.len() as u64,

@@ -4,7 +4,7 @@
 mod common;
 
 use black_box::{Act, Step, StubMta};
-use common::{SHORT, message, open, send, settings, small, try_open, words};
+use common::{Message, SHORT, message, open, send, settings, small, try_open, words};
 use proptest::prelude::*;
 
 const B: &[&str] = &["b@y.example"];
@@ -43,6 +43,25 @@ fn chunks_of_a_megabyte_are_used_where_they_are_taken() {
     let bdats: Vec<String> =
         stub.seen().commands.into_iter().filter(|line| line.starts_with("BDAT")).collect();
     assert_eq!(bdats, ["BDAT 1048576", "BDAT 1048576", "BDAT 65554 LAST", "BDAT 0 LAST"]);
+}
+
+/// By DATA and by BDAT, with the size that both have together.
+#[test]
+fn fields_go_before_the_content() {
+    for offers in [&["SIZE"][..], &["CHUNKING", "SIZE"]] {
+        let stub = StubMta::new().offers(offers).start();
+        let content = large(1);
+        let before = Message { front: b"A: 1\r\n.B: 2\r\n", ..message(&content) };
+        assert_eq!(words(&send(&mut open(&stub), &before, B)), ["ok"]);
+        let received = &stub.wait_for(1)[0];
+        assert!(received.content == [before.front, &content].concat());
+        assert!(
+            received.mail.ends_with(&format!(" SIZE={}", content.len() + before.front.len())),
+            "{}",
+            received.mail
+        );
+        assert_eq!(received.chunks > 0, offers.len() == 2);
+    }
 }
 
 #[test]

@@ -337,6 +337,7 @@ fn what_is_asked_of_reports_travels_on() {
         recipients: &[recipient],
         envid: Some("QQ314159"),
         ret: Some(Ret::Full),
+        front: b"",
         file: &message.file,
         offset: 0,
         size: message.size,

@@ -1,5 +1,6 @@
 //! What smtp-accept reads of the configuration, as plain values.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::access::Rules;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub rewriting: Rewriting,
     /// What looks at messages before they are committed; put in by who has more than the configuration.
     pub inspectors: Inspectors,
+    /// Knows the rewritten senders that reports come back to; put in by who has the secret.
+    pub srs: Option<Arc<srs::Srs>>,
     pub inspection_limits: Limits,
     /// The filters (milters) of mail from other servers.
     pub filters: milter::Filters,
@@ -97,6 +100,7 @@ impl Settings {
             inspectors: Inspectors::default(),
             filters: milter::Filters::default(),
             submission_filters: milter::Filters::default(),
+            srs: None,
             inspection_limits: Limits {
                 threads: count(config.get(&service_smtp::INSPECTION_THREADS)),
                 line: count(config.get(&service_smtp::INSPECTION_LINE)),

@@ -1,12 +1,15 @@
 //! Mailbox and path of RFC 5321 §4.1.2, with RFC 6531 for UTF-8.
 //!
 //! A quoted local part that needs no quotes is the same address as the bare one, and is kept bare. Source routes
-//! are read and dropped (RFC 5321 §C). Limits: local part 64, domain 255, path 256 bytes (§4.5.3.1).
+//! are read and dropped (RFC 5321 §C). Limits: local part 64 (240 where it is a rewritten sender), domain 255, path 256
+//! bytes (§4.5.3.1).
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const LOCAL_MAX: usize = 64;
+/// A rewritten sender (SRS) has another address in it; every forwarder takes longer ones.
+const REWRITTEN_MAX: usize = 240;
 const DOMAIN_MAX: usize = 255;
 const LABEL_MAX: usize = 63;
 
@@ -41,7 +44,7 @@ impl Address {
         }
         let text = std::str::from_utf8(text).map_err(|_| AddressError::Syntax)?;
         let (local, rest) = if text.starts_with('"') { quoted(text)? } else { dotted(text)? };
-        if local.is_empty() || local.len() > LOCAL_MAX {
+        if local.is_empty() || local.len() > local_max(&local) {
             return Err(AddressError::Syntax);
         }
         if rest.is_empty() && bare {
@@ -87,6 +90,11 @@ impl fmt::Display for Address {
         }
         if self.domain.is_empty() { Ok(()) } else { write!(f, "@{}", self.domain) }
     }
+}
+
+fn local_max(local: &str) -> usize {
+    let tag = local.get(..5).unwrap_or("").to_ascii_uppercase();
+    if tag == "SRS0=" || tag == "SRS1=" { REWRITTEN_MAX } else { LOCAL_MAX }
 }
 
 fn is_atext(c: char) -> bool {
@@ -211,6 +219,8 @@ mod tests {
     fn lengths_are_limited() {
         assert!(read(&format!("{}@a.b", "x".repeat(64))).is_some());
         assert!(read(&format!("{}@a.b", "x".repeat(65))).is_none());
+        assert!(read(&format!("srs0={}@a.b", "x".repeat(235))).is_some());
+        assert!(read(&format!("SRS1={}@a.b", "x".repeat(236))).is_none());
         let long = format!("u@{}", "a.".repeat(130) + "b");
         assert_eq!(path(long.as_bytes(), false, false), Err(AddressError::DomainTooLong));
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use directory::{DirectoryError, Entry as Account, Found, Kind, Question};
 use mail_queue::{Step, Target};
 use server_log::Category;
+use srs::NotOurs;
 
 use crate::mta::Desk;
 use crate::stages::{copies, groups};
@@ -59,6 +60,9 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
     if !desk.settings.domains.contains(domain) || remote() {
         return work.routes.push((place, Route::Elsewhere));
     }
+    if let Some(original) = desk.onward.original(local, domain) {
+        return rewritten(desk, work, place, original);
+    }
     match find(desk, work.entry.envelope.id.as_str(), local, domain) {
         Err(why) => work.delay(why.to_string()),
         Ok((Found::Nobody, _)) if work.way(place) == Some(Way::AutoReply) => {
@@ -72,6 +76,17 @@ fn resolve(desk: &Desk, work: &mut Work, place: usize) {
             Kind::Group => groups::run(desk, work, place, &account),
             Kind::User => user(desk, work, place, account, folder),
         },
+    }
+}
+
+/// A report comes back to a sender whose mail was forwarded here (SRS); nothing but reports does.
+fn rewritten(desk: &Desk, work: &mut Work, place: usize, original: Result<String, NotOurs>) {
+    match original {
+        Err(why) => work.fail(place, "5.1.1", why.to_string()),
+        Ok(_) if work.entry.envelope.sender.is_some() => {
+            work.fail(place, "5.7.1", "the address takes reports only");
+        }
+        Ok(address) => expand(desk, work, place, vec![address], "", Stands::Forwarding),
     }
 }
 

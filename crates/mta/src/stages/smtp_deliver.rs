@@ -19,9 +19,11 @@ use smtp_client::{OutRecipient, Outcome, Outgoing, Ret};
 use crate::flight::Flight;
 use crate::flow::Flow;
 use crate::mta::Desk;
+use crate::onward;
 use crate::outbound::opening::{Connection, Refusal, open};
 use crate::outbound::security::Wish;
 use crate::outbound::tls_required;
+use crate::signing;
 use crate::timetable::pause_about;
 use crate::work::{Deferral, Group, Work};
 
@@ -60,8 +62,12 @@ pub struct Job {
 
 impl Job {
     /// What is sent is copied, so that the other parts of the message do not wait.
-    pub fn new(flight: Arc<Flight>, work: &Work, group: Group) -> Job {
+    pub fn new(desk: &Desk, flight: Arc<Flight>, work: &Work, group: Group) -> Job {
         let envelope = &work.entry.envelope;
+        let sender = match group.onward {
+            true => desk.onward.sender(&desk.settings.domains, envelope.sender.as_deref()),
+            false => envelope.sender.clone(),
+        };
         let of = |place: &usize| envelope.recipients.get(*place).map(|recipient| (*place, recipient));
         let to = group.places.iter().filter_map(of).map(|(place, recipient)| To {
             address: recipient.address.clone(),
@@ -72,7 +78,7 @@ impl Job {
         Job {
             to: to.collect(),
             id: envelope.id.clone(),
-            sender: envelope.sender.clone(),
+            sender,
             envid: envelope.envid.clone(),
             ret: envelope.ret,
             path: work.entry.message_path(),
@@ -198,6 +204,7 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
             return sent;
         }
     };
+    let mut front = Front::default();
     let indexes: Vec<usize> = (0..job.to.len()).collect();
     for part in indexes.chunks(flow.desk.settings.remote.recipients_max.max(1)) {
         let all = |outcome: &Outcome| part.iter().map(|index| (*index, outcome.clone())).collect();
@@ -209,12 +216,13 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
         match connected(&flow.desk, connection, job, &file) {
             Ok(open) => {
                 let encoded = encoded_for(&flow.desk, open, job, &file, size);
+                let front = front.of(&flow.desk, job, &file, encoded.as_ref().map(|(file, _)| file));
                 let transaction = match &encoded {
                     Some((file, size)) => {
-                        let part = outgoing(job, part, file, *size);
+                        let part = outgoing(job, part, front, file, *size);
                         open.session.send(&Outgoing { offset: 0, eight_bit: false, ..part.message() })
                     }
-                    None => open.session.send(&outgoing(job, part, &file, size).message()),
+                    None => open.session.send(&outgoing(job, part, front, &file, size).message()),
                 };
                 base::crash::step("send: answered");
                 open.messages += 1;
@@ -264,17 +272,33 @@ fn encoded_for(desk: &Desk, open: &Connection, job: &Job, file: &File, size: u64
 struct Part<'a> {
     job: &'a Job,
     recipients: Vec<OutRecipient<'a>>,
+    front: &'a [u8],
     file: &'a File,
     size: u64,
 }
 
-fn outgoing<'a>(job: &'a Job, part: &[usize], file: &'a File, size: u64) -> Part<'a> {
+/// The fields that go before the content: they are made once for the content as it is, and once as it is encoded.
+#[derive(Default)]
+struct Front([Option<Vec<u8>>; 2]);
+
+impl Front {
+    fn of(&mut self, desk: &Desk, job: &Job, file: &File, encoded: Option<&File>) -> &[u8] {
+        let content = (file, job.offset);
+        self.0[usize::from(encoded.is_some())].get_or_insert_with(|| match (job.group.onward, encoded) {
+            (true, _) => onward::seal(desk, &job.id, content, encoded),
+            (false, None) => Vec::new(),
+            (false, Some(encoded)) => signing::encoded(desk, &job.id, content, encoded),
+        })
+    }
+}
+
+fn outgoing<'a>(job: &'a Job, part: &[usize], front: &'a [u8], file: &'a File, size: u64) -> Part<'a> {
     let recipients = part.iter().filter_map(|index| job.to.get(*index)).map(|to| OutRecipient {
         address: &to.address,
         notify: to.notify.as_deref(),
         orcpt: to.orcpt.as_deref(),
     });
-    Part { job, recipients: recipients.collect(), file, size }
+    Part { job, recipients: recipients.collect(), front, file, size }
 }
 
 impl Part<'_> {
@@ -285,6 +309,7 @@ impl Part<'_> {
             recipients: &self.recipients,
             envid: job.envid.as_deref(),
             ret: job.ret,
+            front: self.front,
             file: self.file,
             offset: job.offset,
             size: self.size,

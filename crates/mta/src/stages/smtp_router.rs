@@ -6,6 +6,7 @@
 use server_log::Category;
 
 use crate::mta::Desk;
+use crate::onward;
 use crate::work::{Group, Route, Work};
 
 /// Takes the recipients that are elsewhere out of the routes and puts them together by where they go.
@@ -33,8 +34,9 @@ pub fn run(desk: &Desk, work: &mut Work) -> Vec<Group> {
             Some(hub) if desk.settings.together => format!("hub {hub}"),
             _ => domain.clone(),
         };
-        let at = *by_name.entry(name).or_insert_with(|| {
-            groups.push(Group { domain, hub, places: Vec::new() });
+        let onward = onward::concerns(desk, work, *place);
+        let at = *by_name.entry((name, onward)).or_insert_with(|| {
+            groups.push(Group { domain, hub, onward, places: Vec::new() });
             groups.len() - 1
         });
         groups[at].places.push(*place);

@@ -77,6 +77,12 @@ parameters! {
     DKIM_SIGN: Switch = "local.service.smtp.dkim.sign", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether mail of users, and what this host writes itself, is signed with the keys in config/dkim (RFC 6376; dkimutil makes them). Ours.";
     DKIM_NETWORKS: Switch = "local.service.smtp.dkim.signnetworks", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether mail of relaynetworks is signed, too, whatever domain of ours it is from. Ours.";
     DKIM_BELOW: Switch = "local.service.smtp.dkim.signbelow", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether the key of a domain signs for those below it that have none: that of example.org for news.example.org. Ours.";
+    ARC_SEAL: Switch = "local.service.smtp.arc.seal", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether mail from elsewhere that is forwarded elsewhere is sealed (ARC, RFC 8617), where there is a DKIM key. Ours.";
+    ARC_DOMAIN: Text = "local.service.smtp.arc.domain", "", 0, 0, false, Restart, Status::Active, "smtpd", "The domain whose DKIM key seals; unset is the default domain. Ours.";
+    SRS: Switch = "local.service.smtp.srs.enable", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether the envelope sender of mail from elsewhere that is forwarded elsewhere becomes an address of ours (SRS), so that SPF holds there. Ours.";
+    SRS_DOMAIN: Text = "local.service.smtp.srs.domain", "", 0, 0, false, Restart, Status::Active, "smtpd", "The domain of rewritten senders, one of this host's; unset is the default domain. Ours.";
+    SRS_SECRETS: Text = "local.service.smtp.srs.secretfile", "config/srs.secrets", 0, 0, false, Restart, Status::Active, "smtpd", "The secrets that rewritten senders are known by, a line each, the first for new ones; made at the first start. Ours.";
+    SRS_AGE: Days = "local.service.smtp.srs.maxage", "21", 1, 1000, false, Restart, Status::Active, "smtpd", "How long a rewritten sender takes reports. Ours.";
     DO_AUTH: Switch = "service.smtp.smtp-accept.doauth", "yes", 0, 1, false, NextConnection, Status::Active, "smtpd", "Whether AUTH is offered.";
     HOPCOUNTEXCEED_ACTIONS: Count = "service.smtp.error-handler.hopcountexceedactions", "14", 0, 15, false, Restart, Status::Active, "smtpd", "Sum of 1 reply to the sender, 2 hold, 4 notify postmaster, 8 log.";
     QUOTAEXCEED_ACTIONS: Count = "service.smtp.error-handler.quotaexceedactions", "1", 1, 15, false, Restart, Status::Active, "smtpd", "Sum of 1 reply to the sender, 2 hold, 4 notify postmaster, 8 log.";

@@ -63,13 +63,15 @@ pub struct Message {
     pub file: File,
     pub size: u64,
     pub eight_bit: bool,
+    /// Fields that go before the content.
+    pub front: &'static [u8],
 }
 
 pub fn message(content: &[u8]) -> Message {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(LOCAL.as_bytes()).unwrap();
     file.write_all(content).unwrap();
-    Message { file, size: (LOCAL.len() + content.len()) as u64, eight_bit: false }
+    Message { file, size: (LOCAL.len() + content.len()) as u64, eight_bit: false, front: b"" }
 }
 
 pub fn small() -> Message {
@@ -84,6 +86,7 @@ pub fn send(session: &mut Session, message: &Message, addresses: &[&str]) -> Tra
         recipients: &recipients,
         envid: None,
         ret: None,
+        front: message.front,
         file: &message.file,
         offset: LOCAL.len() as u64,
         size: message.size,

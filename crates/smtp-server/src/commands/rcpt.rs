@@ -4,6 +4,7 @@ use connection::Io;
 use directory::{DirectoryError, Found, Question};
 use mail_queue::Recipient;
 use smtp_wire::{Address, Notify, RcptParameters, Reply};
+use srs::Srs;
 
 use crate::rates::What;
 use crate::replies;
@@ -31,8 +32,8 @@ pub fn run(session: &mut Session, recipient: Address, parameters: RcptParameters
     if !session.is_qualified(&recipient, io) {
         return Reply::new(554, (5, 1, 2), "The domain is not fully qualified");
     }
-    let size = transaction.size;
-    let found = match check(session, &recipient, size, lmtp) {
+    let (size, is_report) = (transaction.size, transaction.sender.is_none());
+    let found = match check(session, &recipient, size, lmtp, is_report) {
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
@@ -61,7 +62,18 @@ pub(crate) fn notify_words(notify: Notify) -> String {
 
 /// Who may be written to: everybody who is here, by anybody; everybody else, by who logged in or
 /// comes from a network that may (`relaynetworks`). By LMTP only who is here: it is a delivery.
-fn check(session: &Session, recipient: &Address, size: u64, lmtp: bool) -> Result<LookUps, Reply> {
+fn check(
+    session: &Session,
+    recipient: &Address,
+    size: u64,
+    lmtp: bool,
+    is_report: bool,
+) -> Result<LookUps, Reply> {
+    if let Some(srs) = session.settings.srs.as_ref()
+        && srs.is_meant(&recipient.local, &recipient.domain)
+    {
+        return rewritten(srs, recipient, is_report);
+    }
     if !session.settings.domains.contains(&recipient.domain) {
         return match session.user {
             _ if lmtp => Err(Reply::new(550, (5, 1, 2), "Not a domain of this host")),
@@ -86,6 +98,18 @@ fn check(session: &Session, recipient: &Address, size: u64, lmtp: bool) -> Resul
             Err(Reply::new(451, (4, 3, 5), "The address is ambiguous here, try again later"))
         }
         Err(_) => Err(replies::directory_down()),
+    }
+}
+
+/// The sender of mail that was forwarded here (SRS): reports about it come back, and nothing else.
+fn rewritten(srs: &Srs, recipient: &Address, is_report: bool) -> Result<LookUps, Reply> {
+    let now = base::clock::unix_seconds().unsigned_abs();
+    match srs.original(&recipient.local, now) {
+        Err(why) => Err(Reply::new(550, (5, 1, 1), format!("This is {why}"))),
+        Ok(_) if !is_report => {
+            Err(Reply::new(550, (5, 7, 1), "This address takes reports only (MAIL FROM:<>)"))
+        }
+        Ok(_) => Ok(LookUps::new()),
     }
 }
 
