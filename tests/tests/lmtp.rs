@@ -223,3 +223,24 @@ fn swaks_delivers_by_the_socket() {
     assert!(said.contains("250 2.1.5 <alice@example.test> delivered"), "{said}");
     assert!(messages(&instance, "alice").contains("MESSAGES 1)"));
 }
+
+/// One mailbox has no room: its recipient hears so behind the content, the other has the message.
+#[test]
+fn a_full_mailbox_refuses_for_itself_alone() {
+    let mut instance = setup(Setup::default().users(&["alice", "bob"]))
+        .set("store.quotaenforcement", "yes")
+        .set("store.quotagraceperiod", "0")
+        .create();
+    dirutil(&instance, &["change", "bob", "--set", "mailQuota=4096"]);
+    instance.start_all();
+    let both = ["bob@example.test", "alice@example.test"];
+    let big = format!("Subject: big\r\n\r\n{}", "0123456789\r\n".repeat(600));
+    let replies = send(&mut local(&instance), &both, &big); // RCPT did not know how large it would be
+    assert!(
+        replies[0].starts_with("552 5.2.2 <bob@") && replies[1].starts_with("250 2.1.5 <alice@"),
+        "{replies:?}"
+    );
+    assert!(messages(&instance, "bob").contains("MESSAGES 0)"));
+    assert!(messages(&instance, "alice").contains("MESSAGES 1)"));
+    assert!(is_empty(&instance, "queue/control"), "no report: it is the client's to tell");
+}
