@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -88,6 +89,7 @@ pub struct Setup {
     parameters: Vec<(String, String)>,
     folder: Option<PathBuf>,
     environment: Vec<(String, String)>,
+    server_user: Option<String>,
 }
 
 impl Default for Setup {
@@ -97,6 +99,7 @@ impl Default for Setup {
             parameters: Vec::new(),
             folder: None,
             environment: Vec::new(),
+            server_user: None,
         }
     }
 }
@@ -123,6 +126,12 @@ impl Setup {
     /// An environment variable for the daemons.
     pub fn environment(mut self, name: &str, value: &str) -> Setup {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The user whom the daemons become; needs root.
+    pub fn server_user(mut self, name: &str) -> Setup {
+        self.server_user = Some(name.to_owned());
         self
     }
 
@@ -158,6 +167,10 @@ impl Setup {
             ("--pops-port", POPS),
         ] {
             setup.args([flag, &port.to_string()]);
+        }
+        if let Some(user) = &self.server_user {
+            setup.args(["--server-user", user]);
+            fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o711)).unwrap();
         }
         run(&mut setup);
         // Small, so that it is quickly made, and often full.

@@ -72,7 +72,7 @@ fn a_header_may_come_slowly_and_nothing_is_said_before_it() {
     stream.set_nodelay(true).unwrap();
     for piece in all.chunks(3) {
         stream.write_all(piece).unwrap();
-        std::thread::sleep(Duration::from_millis(5)); // paced: a header that comes in pieces
+        std::thread::sleep(Duration::from_millis(5)); // paced: pieces in packets of their own // paced: a header that comes in pieces
     }
     let mut smtp = Smtp::open(stream);
     assert!(smtp.greeting.starts_with("220"));

@@ -3,24 +3,28 @@
 //! Everything is looked at before the ports open: the queue (S82, S83), the store, the directory and its one postmaster
 //! (S54).
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use connection::{Io, Session};
 use directory::{Authenticator, Directory, Found, LocalDomains, LogIns};
 use dispatcher::Service;
 use dispatcher::daemon::{self, Program, Site};
+use dispatcher::privileges;
 use dkim::Signer;
 use mail_queue::{Queue, QueueSettings};
 use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
+use mta::apart::{self, Apart};
+use mta::deeds::Doer;
 use mta::direct::Direct;
 use mta::mta::Desk;
 use mta::onward::Onward;
 use mta::outbound::Outbound;
-use server_config::Config;
 use server_config::parameters::service_smtp;
+use server_config::{Config, Instance};
 use server_log::{Category, Log};
 use smtp_server::lmtp::Outcome;
 use smtp_server::{Accept, Settings, signing};
@@ -28,17 +32,36 @@ use srs::Srs;
 
 use crate::inspectors::inspectors;
 
-const PROGRAM: Program =
-    Program { service: "smtp", name: "smtpd", about: "accepts, routes and delivers mail" };
+const PROGRAM: Program = Program {
+    service: "smtp",
+    name: "smtpd",
+    about: "accepts, routes and delivers mail",
+    before: Some(start_apart),
+};
+
+/// Begun while there still are rights, used when the service is built.
+static APART: Mutex<Option<Apart>> = Mutex::new(None);
 
 /// Between two questions to a directory that does not answer at start.
 const DIRECTORY_RETRY: Duration = Duration::from_millis(500);
 
-/// Runs smtpd from its arguments to its end.
+/// Runs smtpd from its arguments to its end; or, told so, the process that delivers outside of the store for it.
 pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == apart::ARGUMENT) {
+        return apart::main(Path::new(&arguments.next().unwrap_or_default()));
+    }
     let queue: Arc<OnceLock<Queue>> = Arc::default();
     let asked = queue.clone();
     daemon::main(PROGRAM, |site| smtp_server::listening(site, asked), |site| service(site, &queue))
+}
+
+/// Where smtpd confines itself, deliveries outside of the store are another process's.
+fn start_apart(instance: &Instance, config: &Config) -> Result<(), String> {
+    if privileges::confines(config)? {
+        *APART.lock().unwrap_or_else(PoisonError::into_inner) = Some(Apart::start(instance)?);
+    }
+    Ok(())
 }
 
 /// The accept module, and the stages that live as long as it does.
@@ -111,6 +134,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         directory: directory.clone(),
         onward,
         signer: signer.clone(),
+        doer: APART.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Doer::Here, Doer::Apart),
         log: site.log.clone(),
     };
     let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);

@@ -62,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 
 fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "mailq")?;
+    site.act_as_server()?;
     let queue = site.instance.queue_dir();
     let mut out = BufWriter::new(out);
     let selection = &arguments.selection;

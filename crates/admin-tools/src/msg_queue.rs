@@ -61,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 
 fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "msg-queue")?;
+    site.act_as_server()?;
     let (verb, targets) = match &arguments.job {
         Job::Show { id, form } => return show::tell(&site.instance.queue_dir(), id, form, out),
         Job::Hold(targets) => (Verb::Hold, targets),

@@ -33,6 +33,7 @@ pub fn command() -> clap::Command {
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     run_tool("processq", arguments, out, err, |arguments: Arguments, out, _| {
         let site = Site::open(arguments.instance.as_deref(), "processq")?;
+        site.act_as_server()?;
         if !change::smtpd_runs(&site)? {
             return Err("smtpd does not run".into());
         }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
@@ -44,6 +44,9 @@ struct Arguments {
     /// uid:password lines; passwords are made up for those who are not in it
     #[arg(long, value_name = "FILE")]
     passwords_file: Option<PathBuf>,
+    /// The user of this host whom the daemons become; the instance is given to them. For root only
+    #[arg(long, value_name = "NAME")]
+    server_user: Option<String>,
     /// Parameters to begin with: a file of etc/profiles
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -82,6 +85,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
         return Err(format!("there is an instance in {} already", arguments.instance.display()));
     }
     let settings = parameters(&arguments)?;
+    let owner = server_user(&settings)?;
     let accounts = accounts(&arguments)?;
     refuse_foreign(&instance)?;
     make_folders(&instance)?;
@@ -91,8 +95,34 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     certificate::make(&instance.certs_dir(), &arguments.hostname, &addresses(&arguments))?;
     // Last: with it, the folder is an instance.
     write_new(&instance.local_conf(), settings.as_bytes(), 0o640)?;
+    if let Some(owner) = owner {
+        give_all(instance.root(), owner)?;
+    }
     for (uid, password) in &accounts {
         writeln!(out, "{uid} {password}").map_err(broken)?;
+    }
+    Ok(())
+}
+
+/// Whom the instance is for, by the parameters; nothing when whoever makes it is to run it.
+fn server_user(settings: &str) -> Result<Option<(u32, u32)>, String> {
+    let config = Config::from_text(settings).map_err(|why| why.to_string())?;
+    let user = server_config::server_user::numbers(&config)?;
+    if user.is_some() && os::process::own_uid() != 0 {
+        return Err("only root can make an instance for another user: leave --server-user out".into());
+    }
+    Ok(user)
+}
+
+/// Gives a folder and all in it to a user; links are given, not followed.
+fn give_all(path: &Path, (uid, gid): (u32, u32)) -> Result<(), String> {
+    let told = |why: std::io::Error| format!("{}: {why}", path.display());
+    lchown(path, Some(uid), Some(gid)).map_err(told)?;
+    if !fs::symlink_metadata(path).map_err(told)?.is_dir() {
+        return Ok(());
+    }
+    for inside in fs::read_dir(path).map_err(told)? {
+        give_all(&inside.map_err(told)?.path(), (uid, gid))?;
     }
     Ok(())
 }
@@ -130,6 +160,9 @@ fn parameters(arguments: &Arguments) -> Result<String, String> {
     own("service.pop.enablesslport", yes_no(arguments.pops_port != 0));
     own("service.pop.sslport", arguments.pops_port.to_string());
     own("store.admins", arguments.admin.clone());
+    if let Some(user) = &arguments.server_user {
+        own("local.serveruid", user.clone());
+    }
     own("store.quotaenforcement", "yes".to_owned());
     let mut text = String::from(
         "# Parameters of this instance. configutil changes them and knows what each one does:\n# configutil explain NAME\n",

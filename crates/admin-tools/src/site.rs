@@ -26,11 +26,20 @@ impl Site {
         Ok(Site { instance, config, log: Log::to_stderr(program) })
     }
 
+    /// Root becomes `local.serveruid`, so that what the tool makes in store and queue is the daemons'.
+    ///
+    /// # Errors
+    /// One line: there is no such user.
+    pub fn act_as_server(&self) -> Result<(), String> {
+        server_config::server_user::become_it(&self.config)
+    }
+
     /// The store, whether stored runs or not.
     ///
     /// # Errors
     /// As the store's.
     pub fn store(&self) -> Result<Store, String> {
+        self.act_as_server()?;
         let settings =
             StoreSettings { wait: Wait::No, ..StoreSettings::from_config(&self.config, &self.instance) };
         Store::open(settings, StoreLog::to(&self.log)).map_err(|why| format!("store: {why}"))

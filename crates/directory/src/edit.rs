@@ -2,7 +2,7 @@
 //! byte, comments included.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -49,12 +49,7 @@ pub fn change<'a>(
     decide: impl FnOnce(&[Record]) -> Result<Change<'a>, String>,
 ) -> Result<(), String> {
     let told = |why: io::Error| format!("{}: {why}", path.display());
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.with_extension("ldif.lock"))
-        .map_err(told)?;
+    let lock = base::replace::lock_file(&path.with_extension("ldif.lock")).map_err(told)?;
     #[allow(clippy::incompatible_msrv)]
     lock.lock().map_err(told)?;
     let text = match fs::read_to_string(path) {

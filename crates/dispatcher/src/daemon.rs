@@ -1,7 +1,7 @@
 //! What the main function of every listening daemon does around its sessions.
 //!
 //! ```text
-//! daemon::main(&Program { service: "imap", name: "imapd", about: ".." }, settings, service)
+//! daemon::main(&Program { service: "imap", name: "imapd", about: "..", before: None }, settings, service)
 //! ```
 //! reads the arguments, finds the instance, checks the configuration, opens the log, keeps a second copy out, binds,
 //! builds the service and serves. Whatever is wrong is one line on standard error and in the log, and exit status 1.
@@ -15,13 +15,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use server_config::parameters::service;
-use server_config::{Config, Instance, Live};
+use server_config::{Config, Instance, Live, server_user};
 use server_log::{Category, Log, LogSettings};
 
+use crate::privileges::{self, Starts};
+use crate::try_out;
 use crate::{Refreshed, Role, Service, Settings, serve, supervise};
 
 /// The environment variable in which the supervisor says how the former process ended: `41 ended with status 139`.
 const FORMER_END: &str = "MAILBOAT_FORMER_END";
+
+/// See [`Program::before`].
+pub type Before = fn(&Instance, &Config) -> Result<(), String>;
 
 /// Which daemon this is.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +37,8 @@ pub struct Program {
     pub name: &'static str,
     /// One line for `--help`.
     pub about: &'static str,
+    /// What is done with the rights that it was started with, before they are given up.
+    pub before: Option<Before>,
 }
 
 /// What a daemon knows once it has begun.
@@ -41,6 +48,8 @@ pub struct Site {
     /// The configuration in force; replaced by [`Site::read_again`].
     pub config: Live,
     pub log: Log,
+    /// Root started it, whoever it is now.
+    pub began_as_root: bool,
 }
 
 impl Site {
@@ -101,28 +110,44 @@ impl Site {
         Ok(self.listen_addresses()?.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 
+    /// Gives up what the rest of this process's life does not need, as `local.sandbox` says, and logs what is in force.
+    /// Before there are threads; when everything that needs rights is open.
+    ///
+    /// # Errors
+    /// One line: `local.sandbox` is `require`, and something cannot be had.
+    pub fn confine(&self, starts: Starts) -> Result<(), String> {
+        privileges::confine(self, starts)
+    }
+
     fn refuse(&self, why: &str) -> ExitCode {
         self.log.critical(Category::General, format_args!("{why}"));
         refuse(self.program, why)
     }
 }
 
-/// Runs a daemon from its arguments to its end. `settings` says how it listens; `service` builds what answers: for one
-/// process before the ports open (so a long start-up check keeps them closed, S83), for several in each worker.
+/// Runs a daemon from its arguments to its end. `settings` says how it listens; `service` builds what answers, when the
+/// ports are bound and before they listen (so a long start-up check keeps them closed, S83), in each worker if there are
+/// several.
 pub fn main(
     program: Program,
     settings: impl FnOnce(&Site) -> Result<Settings, String>,
     service: impl FnOnce(&Arc<Site>) -> Result<Arc<dyn Service>, String>,
 ) -> ExitCode {
     os::memory::give_back_large_blocks();
-    let instance = match arguments(program, std::env::args_os().skip(1)) {
-        Ok(instance) => instance,
+    let Arguments { instance, outside } = match arguments(program, std::env::args_os().skip(1)) {
+        Ok(arguments) => arguments,
         Err(code) => return code,
     };
     let site = match begin(program, instance) {
         Ok(site) => Arc::new(site),
         Err(why) => return refuse(program, &why),
     };
+    if let Some(outside) = outside {
+        return match site.confine(Starts::Nothing) {
+            Ok(()) => try_out::all(&outside, &mut std::io::stdout()),
+            Err(why) => site.refuse(&why),
+        };
+    }
     match run(&site, settings, service) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => site.refuse(&why),
@@ -138,19 +163,16 @@ fn run(
     if settings.listeners.is_empty() {
         return Err("every port is 0: there is nothing to listen on".into());
     }
-    let worker = os::net::worker_number();
-    let _sole = if worker.is_none() { Some(sole(site)?) } else { None };
-    let alone = worker.is_none() && settings.processes <= 1;
-    let (ready, later) = if alone { (Some(service(site)?), None) } else { (None, Some(service)) };
-    let listeners = match supervise(&settings, &site.log).map_err(|why| why.to_string())? {
+    let is_worker = os::net::worker_number().is_some();
+    let _sole = if is_worker { None } else { Some(sole(site)?) };
+    let is_parent = !is_worker && settings.processes > 1;
+    let bound = || site.confine(if is_parent { Starts::Itself } else { Starts::Nothing });
+    let listeners = match supervise(&settings, &site.log, bound).map_err(|why| why.to_string())? {
         Role::Done => return Ok(()),
         Role::Serve(listeners) => listeners,
     };
-    let service = match (ready, later) {
-        (Some(service), _) => service,
-        (None, Some(build)) => build(site)?,
-        (None, None) => return Err("nothing to serve".into()),
-    };
+    // The ports are bound and refuse until it is there (S83).
+    let service = service(site)?;
     let name = site.program.name;
     let version = env!("CARGO_PKG_VERSION");
     site.log.notice(Category::General, format_args!("{name} {version} starting"));
@@ -161,14 +183,26 @@ fn run(
     served
 }
 
-fn arguments(program: Program, given: impl Iterator<Item = OsString>) -> Result<Option<PathBuf>, ExitCode> {
+/// What the command line says.
+#[derive(Default)]
+struct Arguments {
+    instance: Option<PathBuf>,
+    /// `--try-privileges`: a folder that is none of ours.
+    outside: Option<PathBuf>,
+}
+
+fn arguments(program: Program, given: impl Iterator<Item = OsString>) -> Result<Arguments, ExitCode> {
     let mut given = given;
-    let mut instance = None;
+    let mut found = Arguments::default();
     while let Some(argument) = given.next() {
         match argument.to_str() {
             Some("--instance") => match given.next() {
-                Some(folder) => instance = Some(PathBuf::from(folder)),
+                Some(folder) => found.instance = Some(PathBuf::from(folder)),
                 None => return Err(misuse(program, "--instance needs a folder")),
+            },
+            Some("--try-privileges") => match given.next() {
+                Some(outside) => found.outside = Some(PathBuf::from(outside)),
+                None => return Err(misuse(program, "--try-privileges needs a folder")),
             },
             Some("--version" | "-V") => {
                 let _ = writeln!(std::io::stdout(), "{} {}", program.name, env!("CARGO_PKG_VERSION"));
@@ -177,7 +211,7 @@ fn arguments(program: Program, given: impl Iterator<Item = OsString>) -> Result<
             Some("--help" | "-h") => {
                 let _ = writeln!(
                     std::io::stdout(),
-                    "{}: {}\n\nusage: {} [--instance DIR]\n\n  --instance DIR  the instance; else CONFIGROOT names its config folder\n  --version       print the version",
+                    "{}: {}\n\nusage: {} [--instance DIR]\n\n  --instance DIR          the instance; else CONFIGROOT names its config folder\n  --try-privileges DIR    confine itself, try what it must not do, with DIR as a foreign folder, and say what came of it\n  --version               print the version",
                     program.name,
                     program.about,
                     program.name
@@ -185,7 +219,7 @@ fn arguments(program: Program, given: impl Iterator<Item = OsString>) -> Result<
                 return Err(ExitCode::SUCCESS);
             }
             Some(other) if other.starts_with("--instance=") => {
-                instance = Some(PathBuf::from(&other["--instance=".len()..]));
+                found.instance = Some(PathBuf::from(&other["--instance=".len()..]));
             }
             _ => {
                 return Err(misuse(
@@ -195,7 +229,7 @@ fn arguments(program: Program, given: impl Iterator<Item = OsString>) -> Result<
             }
         }
     }
-    Ok(instance)
+    Ok(found)
 }
 
 fn misuse(program: Program, why: &str) -> ExitCode {
@@ -215,12 +249,17 @@ fn refuse(program: Program, why: &str) -> ExitCode {
 pub fn begin(program: Program, instance: Option<PathBuf>) -> Result<Site, String> {
     let instance = Instance::open(instance.as_deref())?;
     let config = Config::load(&instance).map_err(|why| why.to_string())?;
+    let began_as_root = os::process::own_uid() == 0;
+    if let Some(before) = program.before {
+        before(&instance, &config)?;
+    }
+    server_user::become_it(&config)?; // what is made from now on is that user's
     let settings = LogSettings::from_config(&config, &instance, program.service);
     let folder = settings.folder.clone();
     let log = Log::open(program.service, program.name, settings)
         .map_err(|why| format!("the log in {} cannot be opened: {why}", folder.display()))?;
     note_former_end(program, &log);
-    Ok(Site { program, instance, config: Live::new(config), log })
+    Ok(Site { program, instance, config: Live::new(config), log, began_as_root })
 }
 
 /// What the supervisor knows of the process before this one: how it ended, when it was not asked to.
@@ -254,7 +293,7 @@ pub fn sole(site: &Site) -> Result<File, String> {
 mod tests {
     use super::*;
 
-    const TEST: Program = Program { service: "imap", name: "imapd", about: "test" };
+    const TEST: Program = Program { service: "imap", name: "imapd", about: "test", before: None };
 
     fn instance(conf: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

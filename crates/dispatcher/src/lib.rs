@@ -5,6 +5,7 @@
 mod crowd;
 pub mod daemon;
 mod pool;
+pub mod privileges;
 mod refreshed;
 mod serve;
 mod settings;
@@ -12,6 +13,7 @@ mod shared;
 mod slot;
 mod sockets;
 mod supervise;
+mod try_out;
 mod wheel;
 
 pub use crowd::CrowdLimits;

@@ -206,6 +206,7 @@ impl Server {
             sockets.into_iter().zip(settings.listeners.iter().cloned()).enumerate()
         {
             prepare(&socket).map_err(system)?;
+            os::net::start_listening(socket.as_fd(), BACKLOG).map_err(system)?;
             let mut socket = TcpListener::from_std(socket);
             poll.registry()
                 .register(&mut socket, Token(LISTENERS_TOP - number), Interest::READABLE)

@@ -56,7 +56,7 @@ pub enum Role {
     Done,
 }
 
-/// Sockets that listen, in the order of the settings.
+/// The sockets, in the order of the settings.
 pub struct Listeners {
     sockets: Vec<TcpListener>,
     /// Those of other workers, in the same order, again and again.
@@ -65,13 +65,13 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds every listener of the settings.
+    /// Binds every listener of the settings; [`crate::serve`] begins to listen.
     ///
     /// # Errors
     /// The first address that cannot be listened on.
     pub fn bind(settings: &Settings) -> Result<Listeners, StartError> {
         let bind = |address: SocketAddr| {
-            os::net::listen(address, BACKLOG)
+            os::net::bind(address)
                 .map_err(|error| StartError::new(&format!("cannot listen on {address}"), &error))
         };
         let sockets =
@@ -142,15 +142,22 @@ fn by_port(mut sockets: Vec<TcpListener>, settings: &Settings) -> Vec<TcpListene
 }
 
 /// Parent of `processes` > 1: binds, starts workers, replaces dead ones, forwards HUP and TERM, returns `Done` at the
-/// end. Else: binds (or takes what was inherited) and returns `Serve`.
+/// end. Else: binds (or takes what was inherited) and returns `Serve`. `bound` is called in between, before there are
+/// threads or workers: rights that were needed for the ports can be given up then.
 ///
 /// # Errors
-/// An address cannot be listened on, or the first workers cannot be started.
-pub fn supervise(settings: &Settings, log: &Log) -> Result<Role, StartError> {
+/// An address cannot be listened on, or the first workers cannot be started, or `bound` says so.
+pub fn supervise(
+    settings: &Settings,
+    log: &Log,
+    bound: impl FnOnce() -> Result<(), String>,
+) -> Result<Role, StartError> {
     let _ = os::process::raise_file_limit(); // what there is must do
     let is_worker = os::net::worker_number().is_some();
     if is_worker || settings.processes <= 1 {
-        return Ok(Role::Serve(Listeners::take(settings)?));
+        let listeners = Listeners::take(settings)?;
+        bound().map_err(StartError)?;
+        return Ok(Role::Serve(listeners));
     }
     // Sockets of a service manager are one set, which all workers share.
     let inherited =
@@ -163,6 +170,7 @@ pub fn supervise(settings: &Settings, log: &Log) -> Result<Role, StartError> {
         let (got, want) = (inherited.len(), settings.listeners.len());
         return Err(StartError(format!("{got} inherited sockets for {want} listeners")));
     };
+    bound().map_err(StartError)?;
     let pid_file = pid_path(settings);
     // Before the pid is told: who knows it may send signals.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])

@@ -14,7 +14,7 @@ use crate::settings::{ROLE_PLAIN, ROLE_TLS};
 use crate::{ImapService, Server, Settings};
 
 const PROGRAM: Program =
-    Program { service: "imap", name: "imapd", about: "serves mailboxes to IMAP clients" };
+    Program { service: "imap", name: "imapd", about: "serves mailboxes to IMAP clients", before: None };
 /// How long a client may leave its responses unread (RFC 3501 has no word on it).
 const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long commands may go on after SIGTERM.

@@ -8,8 +8,10 @@
 //! another host does not take now goes to the deferred queue and comes back by its domain ([`deferred`]).
 
 pub mod ages;
+pub mod apart;
 pub mod autoreply;
 pub mod commands;
+pub mod deeds;
 pub mod deferred;
 pub mod direct;
 pub mod flight;

@@ -1,6 +1,28 @@
 //! A message as programs of this host expect it: lines end in LF.
 
+use std::fs::File;
 use std::io::{self, BufRead, Read};
+use std::os::unix::fs::FileExt;
+
+/// Reads a file from its beginning, whoever else reads it.
+pub struct FromStart<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl FromStart<'_> {
+    pub fn of(file: &File) -> FromStart<'_> {
+        FromStart { file, at: 0 }
+    }
+}
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(out, self.at)?;
+        self.at = self.at.saturating_add(count as u64);
+        Ok(count)
+    }
+}
 
 /// Reads what `inner` reads with CRLF as LF. A CR that ends no line stays.
 pub struct LineFeeds<R> {

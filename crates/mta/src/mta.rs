@@ -11,6 +11,7 @@ use message_store::Store;
 use server_log::{Category, Log};
 
 use crate::commands::{Commands, Watch};
+use crate::deeds::Doer;
 use crate::deferred::Deferred;
 use crate::direct::{self, Direct};
 use crate::flow::{Flow, Pools, Start};
@@ -32,6 +33,8 @@ pub struct Desk {
     pub onward: Onward,
     /// Signs what this host writes itself.
     pub signer: Arc<dkim::Signer>,
+    /// Of what deliveries do outside of the store.
+    pub doer: Doer,
     pub log: Log,
 }
 

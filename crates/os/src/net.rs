@@ -21,13 +21,29 @@ pub const INHERITED_MAX: usize = 256;
 /// Marks a worker process that [`crate::process::spawn_with_listeners`] started; its value is the worker's number.
 pub const WORKER_VARIABLE: &str = "MAILBOAT_WORKER";
 
+/// A socket as [`listen`] makes it that does not listen yet: who connects is refused. [`start_listening`] begins.
+///
+/// # Errors
+/// As [`listen`].
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    Ok(bound(address, false)?.into())
+}
+
+/// The socket listens from now on; `backlog` connections may wait.
+///
+/// # Errors
+/// The system's.
+pub fn start_listening(socket: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    SockRef::from(&socket).listen(backlog)
+}
+
 /// A non-blocking listening socket with `SO_REUSEADDR`; an IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]`
 /// can be listened on side by side.
 ///
 /// # Errors
 /// Whatever the system says: address in use, no right to the port, no such address here.
 pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    bind(address, backlog, false)
+    listening(address, backlog, false)
 }
 
 /// As many listening sockets on one address, among which the kernel spreads connections (`SO_REUSEPORT`). That nobody
@@ -36,11 +52,17 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 /// # Errors
 /// As [`listen`].
 pub fn listen_shared(address: SocketAddr, backlog: i32, count: usize) -> io::Result<Vec<TcpListener>> {
-    drop(bind(address, backlog, false)?);
-    (0..count).map(|_| bind(address, backlog, true)).collect()
+    drop(listen(address, backlog)?);
+    (0..count).map(|_| listening(address, backlog, true)).collect()
 }
 
-fn bind(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListener> {
+fn listening(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListener> {
+    let socket = bound(address, shared)?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
@@ -48,9 +70,8 @@ fn bind(address: SocketAddr, backlog: i32, shared: bool) -> io::Result<TcpListen
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// A non-blocking Unix socket that listens at `path`, with these permission bits from its first moment on: nobody can connect

@@ -1,6 +1,6 @@
 //! Users, as the system's user database says: who runs this process, who has a name.
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Group, Uid, User};
 
 /// A user of the system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,15 @@ pub fn current() -> Option<SystemUser> {
 pub fn numbers_of(name: &str) -> std::io::Result<Option<(u32, u32)>> {
     let user = User::from_name(name)?;
     Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
+}
+
+/// The number of a group, by its name or as a number; nothing when there is none of this name.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn group_number_of(name: &str) -> std::io::Result<Option<u32>> {
+    let known = Group::from_name(name)?.map(|group| group.gid.as_raw());
+    Ok(known.or_else(|| name.parse().ok()))
 }
 
 fn full_name(gecos: &str, name: &str) -> String {

@@ -13,7 +13,8 @@ use server_config::parameters::{service, service_pop};
 use crate::session::{Desk, PopService};
 use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
 
-const PROGRAM: Program = Program { service: "pop", name: "popd", about: "serves maildrops to POP3 clients" };
+const PROGRAM: Program =
+    Program { service: "pop", name: "popd", about: "serves maildrops to POP3 clients", before: None };
 /// How long a client may leave its answers unread.
 const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long commands may go on after SIGTERM.

@@ -2,7 +2,6 @@
 
 use crate::config::{canonical, quote};
 use crate::{Config, ConfigError};
-use std::fs::OpenOptions;
 use std::path::Path;
 
 /// Refuses an unknown name and a value out of range; the empty value clears and always fits.
@@ -22,12 +21,7 @@ pub fn admit(name: &str, value: &str) -> Result<(), ConfigError> {
 /// The file cannot be locked, read or written; it is unchanged then.
 pub fn set(path: &Path, changes: &[(String, String)]) -> Result<(), ConfigError> {
     let told = |why| ConfigError::Read(path.display().to_string(), why);
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.with_extension("conf.lock"))
-        .map_err(told)?;
+    let lock = base::replace::lock_file(&path.with_extension("conf.lock")).map_err(told)?;
     #[allow(clippy::incompatible_msrv)]
     lock.lock().map_err(told)?;
     let old = match std::fs::read_to_string(path) {

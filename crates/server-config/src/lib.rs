@@ -6,6 +6,7 @@ pub mod edit;
 pub mod instance;
 pub mod parameter;
 pub mod parameters;
+pub mod server_user;
 pub mod values;
 
 pub use config::{Config, ConfigError, Live};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use dispatcher::Refreshed;
 use dispatcher::daemon::{Program, Site, begin, sole};
+use dispatcher::privileges::Starts;
 use message_store::{Store, StoreLog, StoreSettings, Wait};
 use server_config::parameters::store;
 use server_log::Category;
@@ -22,7 +23,8 @@ use crate::jobs::{ageing, clean_up, recovery, stale_readers};
 use crate::rules;
 use crate::timetable::Nightly;
 
-const PROGRAM: Program = Program { service: "store", name: "stored", about: "keeps the message store" };
+const PROGRAM: Program =
+    Program { service: "store", name: "stored", about: "keeps the message store", before: None };
 /// Between two looks at the timetable.
 const LOOK_INTERVAL: Duration = Duration::from_secs(20);
 
@@ -104,6 +106,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         why
     };
     let _sole = sole(&site).map_err(critical)?;
+    site.confine(Starts::Nothing).map_err(critical)?;
     let stopping = Arc::new(AtomicBool::new(false));
     let signals = listen(stopping.clone()).map_err(critical)?;
     let settings =

@@ -8,14 +8,17 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
+use std::time::Duration;
 
 use directory::Entry as Account;
 use mail_queue::Success;
 use os::run::{End, Limits, Program, Ran};
 use server_log::Category;
 
+use crate::deeds::{self, Deed, Done};
 use crate::flight::Flight;
-use crate::local_form::LineFeeds;
+use crate::local_form::{FromStart, LineFeeds};
+use crate::local_settings::Programs;
 use crate::mta::Desk;
 use crate::trusted::{self, Refusal};
 use crate::ways::Way;
@@ -89,85 +92,94 @@ fn deliver(
     command: &str,
     wanted: &dyn Fn() -> bool,
 ) -> Outcome {
-    let settings = &desk.settings.local.programs;
     let words = match split(command) {
         Ok(words) => words,
         Err(why) => return Outcome::Failed("5.3.5", format!("the account's program cannot be read: {why}")),
     };
-    let Some((name, arguments)) = words.split_first() else {
+    if words.is_empty() {
         return Outcome::Failed("5.3.5", "program delivery is asked for, but no program is named".into());
+    }
+    let environment = environment(facts, account);
+    deeds::order(desk, facts, "prog-deliver", &Deed::Program { words, environment }, wanted)
+}
+
+/// A program of `shellpath`, with the message on its standard input.
+pub fn perform(
+    settings: &Programs,
+    words: &[String],
+    environment: &[(String, String)],
+    message: &File,
+    wanted: &dyn Fn() -> bool,
+) -> Done {
+    let Some((name, arguments)) = words.split_first() else {
+        return Outcome::Failed("5.3.5", "no program is named".into()).into();
     };
     let Some(folder) = &settings.folder else {
-        desk.log.error(
-            Category::General,
-            format_args!(
-                "prog-deliver: service.smtp.prog-deliver.shellpath names no folder; no program is run"
-            ),
-        );
-        return Outcome::Failed("5.3.5", "this server runs no programs".into());
+        let outcome = Outcome::Failed("5.3.5", "this server runs no programs".into());
+        return Done::with("service.smtp.prog-deliver.shellpath names no folder; no program is run", outcome);
     };
     let path = match trusted::program(folder, name) {
         Ok(path) => path,
         Err(Refusal::Name(why)) => {
-            desk.log.error(Category::General, format_args!("prog-deliver: {why}"));
-            return Outcome::Failed("5.7.1", "the account's program is not one that this server runs".into());
+            let told = "the account's program is not one that this server runs";
+            return Done::with(&why, Outcome::Failed("5.7.1", told.into()));
         }
         Err(Refusal::Untrusted(why)) => {
-            desk.log.error(Category::General, format_args!("prog-deliver: not run: {why}"));
-            return Outcome::Later("the program is not one that may be run now".into());
+            let told = "the program is not one that may be run now";
+            return Done::with(&format!("not run: {why}"), Outcome::Later(told.into()));
         }
     };
-    let arguments = arguments.iter().map(String::as_str).collect::<Vec<_>>();
-    execute(desk, facts, account, &path, &arguments, settings.identity, true, wanted)
+    let run =
+        Run { path: &path, arguments, environment, identity: settings.identity, timeout: settings.timeout };
+    execute(&run, message, true, wanted)
 }
 
-/// Runs a program with the message and judges how it ended. `identity` is used by root only.
-#[allow(clippy::too_many_arguments)] // each is one fact about one run
-pub fn execute(
-    desk: &Desk,
-    facts: &Facts,
-    account: &Account,
-    path: &Path,
-    arguments: &[&str],
-    identity: (u32, u32),
-    line_feeds: bool,
-    wanted: &dyn Fn() -> bool,
-) -> Outcome {
-    let settings = &desk.settings.local.programs;
+/// A program that was looked at.
+pub struct Run<'a> {
+    pub path: &'a Path,
+    pub arguments: &'a [String],
+    pub environment: &'a [(String, String)],
+    /// uid and gid; used by root only.
+    pub identity: (u32, u32),
+    pub timeout: Duration,
+}
+
+/// Runs it with the message and judges how it ended.
+pub fn execute(run: &Run, message: &File, line_feeds: bool, wanted: &dyn Fn() -> bool) -> Done {
     let is_root = os::process::own_uid() == 0;
-    if is_root && (identity.0 == 0 || identity.1 == 0) {
-        desk.log.error(Category::General, format_args!("{}: not run as root", path.display()));
-        return Outcome::Later("programs are not run as root".into());
+    if is_root && (run.identity.0 == 0 || run.identity.1 == 0) {
+        let complaint = format!("{}: not run as root", run.path.display());
+        return Done::with(&complaint, Outcome::Later("programs are not run as root".into()));
     }
-    let file = match File::open(&facts.path) {
-        Ok(file) => BufReader::new(file),
-        Err(why) => return Outcome::Later(format!("the message cannot be read: {why}")),
-    };
+    // What is said is a stranger's, and the names are ours.
+    let known = |name: &str| ENVIRONMENT.contains(&name);
+    let environment = run.environment.iter().filter(|(name, _)| known(name));
     let program = Program {
-        path: path.to_owned(),
-        arguments: arguments.iter().map(Into::into).collect(),
-        environment: environment(facts, account),
+        path: run.path.to_owned(),
+        arguments: run.arguments.iter().map(Into::into).collect(),
+        environment: environment.map(|(name, value)| (name.into(), value.into())).collect(),
         folder: "/".into(),
-        identity: is_root.then_some(identity),
+        identity: is_root.then_some(run.identity),
         limits: Limits {
-            cpu_seconds: settings.timeout.as_secs().max(1),
+            cpu_seconds: run.timeout.as_secs().max(1),
             memory_bytes: MEMORY_BYTES_MAX,
             file_bytes: FILE_BYTES_MAX,
             open_files: OPEN_FILES_MAX,
             processes: is_root.then_some(PROCESSES_MAX),
         },
-        timeout: settings.timeout,
+        timeout: run.timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
     };
+    let mut bytes = BufReader::new(FromStart::of(message));
     let ran = if line_feeds {
-        os::run::run(&program, &mut LineFeeds::new(file), wanted)
+        os::run::run(&program, &mut LineFeeds::new(bytes), wanted)
     } else {
-        os::run::run(&program, &mut { file }, wanted)
+        os::run::run(&program, &mut bytes, wanted)
     };
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = run.path.file_name().unwrap_or(run.path.as_os_str()).to_string_lossy();
     match ran {
-        Ok(ran) => judge(&name, &ran),
-        Err(why) => Outcome::Later(format!("{name} cannot be run: {why}")),
+        Ok(ran) => judge(&name, &ran).into(),
+        Err(why) => Outcome::Later(format!("{name} cannot be run: {why}")).into(),
     }
 }
 
@@ -206,8 +218,12 @@ fn first_lines(output: &[u8]) -> String {
     joined.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
+/// The names in a program's environment.
+const ENVIRONMENT: [&str; 9] =
+    ["PATH", "HOME", "SHELL", "LANG", "USER", "LOGNAME", "SENDER", "RECIPIENT", "QUEUE_ID"];
+
 /// All that a program finds in its environment. Addresses are a stranger's words: see [`harmless`].
-fn environment(facts: &Facts, account: &Account) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+pub fn environment(facts: &Facts, account: &Account) -> Vec<(String, String)> {
     let uid = harmless(account.uid.as_deref().unwrap_or(""));
     [
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
@@ -221,7 +237,7 @@ fn environment(facts: &Facts, account: &Account) -> Vec<(std::ffi::OsString, std
         ("QUEUE_ID", facts.id.to_string()),
     ]
     .into_iter()
-    .map(|(name, value)| (name.into(), value.into()))
+    .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }
 

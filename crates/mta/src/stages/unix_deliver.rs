@@ -7,22 +7,20 @@
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use directory::Entry as Account;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::deeds::{self, Deed, Done};
 use crate::flight::Flight;
-use crate::local_form::LineFeeds;
+use crate::local_form::{FromStart, LineFeeds};
+use crate::local_settings::Native;
 use crate::mbox::{Appended, Mbox};
 use crate::mta::Desk;
-use crate::stages::prog_deliver::{Outcome, execute, harmless, log, settle};
+use crate::stages::prog_deliver::{Outcome, Run, environment, execute, harmless, log, settle};
 use crate::trusted::{self, Refusal};
 use crate::ways::Way;
-use crate::work::Facts;
-
-/// Who a mailbox belongs to that smtpd makes when it is not root.
-type Owner = Option<(u32, u32)>;
 
 /// Delivers to every native mailbox of this message, without holding it meanwhile. When `wanted` says no, the rest stays
 /// for the next start.
@@ -34,10 +32,13 @@ pub fn run(desk: &Desk, flight: &Flight, wanted: &dyn Fn() -> bool) {
             return;
         }
         let uid = account.uid.as_deref().unwrap_or("");
-        let outcome = match &desk.settings.local.native.program {
-            Some(program) => hand_over(desk, &facts, &account, program, uid, wanted),
-            None => append(desk, &facts, uid),
+        let deed = Deed::Native {
+            uid: uid.to_owned(),
+            sender: facts.sender.clone(),
+            arrived: facts.arrived,
+            environment: environment(&facts, &account),
         };
+        let outcome = deeds::order(desk, &facts, "unix-deliver", &deed, wanted);
         if desk.settings.local.unix_deliver.log {
             log(desk, &facts, "unix-deliver", &account, &outcome);
         }
@@ -45,9 +46,31 @@ pub fn run(desk: &Desk, flight: &Flight, wanted: &dyn Fn() -> bool) {
     }
 }
 
-fn append(desk: &Desk, facts: &Facts, uid: &str) -> Outcome {
-    let owner: Owner = if os::process::own_uid() == 0 {
+/// The mailbox of `uid`, or `maildeliveryprogram` for it.
+#[allow(clippy::too_many_arguments)] // each is one fact about one delivery
+pub fn perform(
+    settings: &Native,
+    uid: &str,
+    sender: Option<&str>,
+    arrived: i64,
+    environment: &[(String, String)],
+    message: &File,
+    wanted: &dyn Fn() -> bool,
+    timeout: Duration,
+) -> Done {
+    match &settings.program {
+        Some(program) => hand_over(settings, program, uid, sender, environment, message, wanted, timeout),
+        None => append(settings, uid, &from_line(sender, arrived), message).into(),
+    }
+}
+
+fn append(settings: &Native, uid: &str, from_line: &str, message: &File) -> Outcome {
+    // Who a mailbox belongs to that is made here; nobody but root can give it away.
+    let owner = if os::process::own_uid() == 0 {
         match os::user::numbers_of(uid) {
+            Ok(Some((0, _))) => {
+                return Outcome::Failed("5.7.1", "root has no mailbox outside of the store".into());
+            }
             Ok(Some(owner)) => Some(owner),
             Ok(None) => return Outcome::Failed("5.1.1", format!("this host has no user {uid}")),
             Err(why) => return Outcome::Later(format!("the users of this host cannot be read: {why}")),
@@ -55,14 +78,9 @@ fn append(desk: &Desk, facts: &Facts, uid: &str) -> Outcome {
     } else {
         None
     };
-    let mbox = Mbox {
-        folder: &desk.settings.local.native.spool,
-        name: uid,
-        owner,
-        from_line: from_line(facts.sender.as_deref(), facts.arrived),
-    };
-    let open = || -> io::Result<LineFeeds<BufReader<File>>> {
-        Ok(LineFeeds::new(BufReader::new(File::open(&facts.path)?)))
+    let mbox = Mbox { folder: &settings.spool, name: uid, owner, from_line: from_line.to_owned() };
+    let open = || -> io::Result<LineFeeds<BufReader<FromStart>>> {
+        Ok(LineFeeds::new(BufReader::new(FromStart::of(message))))
     };
     match mbox.append(&open) {
         Ok(Appended::New | Appended::Before) => Outcome::Delivered,
@@ -81,28 +99,36 @@ fn from_line(sender: Option<&str>, arrived: i64) -> String {
     format!("From {sender} {}", moment.strftime("%a %b %e %H:%M:%S %Y"))
 }
 
+#[allow(clippy::too_many_arguments)] // each is one fact about one run
 fn hand_over(
-    desk: &Desk,
-    facts: &Facts,
-    account: &Account,
+    settings: &Native,
     program: &Path,
     uid: &str,
+    sender: Option<&str>,
+    environment: &[(String, String)],
+    message: &File,
     wanted: &dyn Fn() -> bool,
-) -> Outcome {
-    let settings = &desk.settings.local.native;
+    timeout: Duration,
+) -> Done {
     let path: PathBuf = match (program.parent(), program.file_name().and_then(|name| name.to_str())) {
         (Some(folder), Some(name)) if program.is_absolute() => match trusted::program(folder, name) {
             Ok(path) => path,
-            Err(Refusal::Name(why) | Refusal::Untrusted(why)) => return Outcome::Later(why),
+            Err(Refusal::Name(why) | Refusal::Untrusted(why)) => return Outcome::Later(why).into(),
         },
-        _ => return Outcome::Later(format!("maildeliveryprogram {} is no whole path", program.display())),
+        _ => {
+            let program = program.display();
+            return Outcome::Later(format!("maildeliveryprogram {program} is no whole path")).into();
+        }
     };
     if harmless(uid) != uid || uid.is_empty() {
-        return Outcome::Failed("5.1.1", "the account's uid is no name of a user of this host".into());
+        return Outcome::Failed("5.1.1", "the account's uid is no name of a user of this host".into()).into();
     }
-    let sender = harmless(facts.sender.as_deref().unwrap_or("MAILER-DAEMON"));
-    let arguments: &[&str] = if settings.needs_sender { &[uid, &sender] } else { &[uid] };
-    execute(desk, facts, account, &path, arguments, settings.identity, settings.strips_cr, wanted)
+    let mut arguments = vec![uid.to_owned()];
+    if settings.needs_sender {
+        arguments.push(harmless(sender.unwrap_or("MAILER-DAEMON")));
+    }
+    let run = Run { path: &path, arguments: &arguments, environment, identity: settings.identity, timeout };
+    execute(&run, message, settings.strips_cr, wanted)
 }
 
 #[cfg(test)]

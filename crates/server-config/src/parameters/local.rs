@@ -24,8 +24,10 @@ parameters! {
     INSTANCEDIR: Text = "local.instancedir", "", 0, 0, false, Restart, Status::Ignored("an instance is one folder, named by CONFIGROOT"), "nobody", "Where the instance is.";
     SUPPORTEDLANGUAGES: Text = "local.supportedlanguages", "", 0, 0, false, Restart, Status::Ignored("an instance is one folder, named by CONFIGROOT"), "nobody", "Languages that have texts.";
     SITELANGUAGE: Text = "local.sitelanguage", "", 0, 0, false, Restart, Status::Ignored("an instance is one folder, named by CONFIGROOT"), "nobody", "The language of the site.";
-    SERVERUID: Text = "local.serveruid", "", 0, 0, false, Restart, Status::NotYet("giving up root"), "all daemons", "The user as whom the daemons run.";
-    SERVERGID: Text = "local.servergid", "", 0, 0, false, Restart, Status::NotYet("giving up root"), "all daemons", "The group as which the daemons run.";
+    SERVERUID: Text = "local.serveruid", "", 0, 0, false, Restart, Status::Active, "all daemons, tools", "The user, by name or number, whom the daemons become when root starts them, and the tools when root uses them; unset leaves them root.";
+    SERVERGID: Text = "local.servergid", "", 0, 0, false, Restart, Status::Active, "all daemons, tools", "The only group of local.serveruid's processes; unset is the user's own.";
+    SANDBOX: SandboxLevel = "local.sandbox", "best-effort", 0, 0, false, Restart, Status::Active, "all daemons", "Whether the daemons confine themselves to their files and ports (Landlock) and give up gaining rights: require (or they do not start), best-effort (as far as the kernel can), off. Ours.";
+    SANDBOX_READ: List = "local.sandboxread", "", 0, 0, false, Restart, Status::Active, "all daemons", "Folders and files beside the usual ones that confined daemons may read. Ours.";
     SERVER_SECURITY: Text = "nsserversecurity", "", 0, 0, false, Restart, Status::Ignored("TLS is offered when there is a certificate"), "nobody", "The original's switch of TLS.";
     PAB: Text = "local.service.pab.*", "", 0, 0, false, Restart, Status::NotYet("web mail"), "mshttpd", "A setting of the personal address books.";
     FORCE_TELEMETRY_IMAP: Switch = "local.imap.forcetelemetry", "no", 0, 1, false, Restart, Status::NotYet("telemetry of everybody"), "imapd", "Whether every user's sessions are recorded.";

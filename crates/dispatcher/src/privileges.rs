@@ -1,0 +1,147 @@
+//! What a daemon may do once it has begun: become the server's user, then nothing that it has no business with.
+//!
+//! Layers, each said in the log: the user (`local.serveruid`), no capabilities, no gain of rights by starting programs,
+//! no look into the process by others, files and ports by Landlock.
+
+use std::path::{Path, PathBuf};
+
+use os::sandbox::{Enforced, Reach};
+use server_config::parameters::{directory, local, service_smtp, service_smtp_modules, store};
+use server_config::{Config, Instance, server_user};
+use server_log::{Category, LogSettings};
+
+use crate::daemon::Site;
+
+/// What a process starts later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    Nothing,
+    /// Its own program: the parent of worker processes.
+    Itself,
+}
+
+/// Folders of the system that any program reads: settings, libraries, certificates, time zones, what the kernel tells.
+const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/opt", "/proc", "/sys", "/dev/urandom"];
+/// The loaders that the kernel starts programs through.
+const LOADERS: [&str; 2] = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
+
+/// Whether daemons give up anything: then they cannot start programs or write outside of their folders later.
+///
+/// # Errors
+/// As [`server_user::numbers`].
+pub fn confines(config: &Config) -> Result<bool, String> {
+    let changes_user = os::process::own_uid() == 0 && server_user::numbers(config)?.is_some();
+    Ok(changes_user || config.get(&local::SANDBOX) != "off")
+}
+
+pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
+    let config = site.config.now();
+    let (level, is_root) = (config.get(&local::SANDBOX), os::process::own_uid() == 0);
+    let must = level == "require";
+    let user = os::user::current().map_or_else(|| os::process::own_uid().to_string(), |user| user.name);
+    let failed = |what: &str, why: std::io::Error| format!("privileges: {what}: {why}");
+    if is_root && must {
+        return Err("local.sandbox is require, and local.serveruid is not set: it would run as root".into());
+    }
+    if is_root {
+        site.log.warning(Category::General, format_args!("It runs as root: local.serveruid is not set"));
+    } else {
+        os::privileges::give_up_capabilities().map_err(|why| failed("capabilities", why))?;
+    }
+    if site.began_as_root {
+        os::privileges::hide_memory().map_err(|why| failed("the process's memory", why))?;
+    }
+    let enforced = if level == "off" {
+        "not confined (local.sandbox)".to_owned()
+    } else {
+        os::privileges::gain_no_more().map_err(|why| failed("gain of rights", why))?;
+        let enforced = os::sandbox::confine(&reach(site, &config, starts))?;
+        if must && enforced != Enforced::Fully {
+            return Err(format!("local.sandbox is require, and this kernel enforces it {enforced}"));
+        }
+        format!("no gain of rights, files and ports {enforced} confined")
+    };
+    let capabilities = if is_root { "those of root" } else { "none" };
+    site.log.notice(
+        Category::General,
+        format_args!("Privileges: user {user}, capabilities {capabilities}, {enforced}"),
+    );
+    Ok(())
+}
+
+/// What a daemon has business with. What is configured by a path of its own may be read; what is only set at a later
+/// refresh is out of reach until the next start.
+fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
+    let (instance, service) = (&site.instance, site.program.service);
+    let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+    read.push(instance.root().to_owned());
+    read.extend(config.get(&local::SANDBOX_READ).iter().map(PathBuf::from));
+    read.extend(config.iter().filter_map(|(_, value)| named_path(instance, value)));
+    let certificate = instance.certificate(config);
+    let pair = certificate.into_iter().flat_map(|(chain, key)| [chain, key]);
+    let linked = pair.chain([PathBuf::from("/etc/resolv.conf")]);
+    // Their folders, where links lead: a renewed certificate is another file there.
+    read.extend(linked.filter_map(|file| file.canonicalize().ok()?.parent().map(Path::to_owned)));
+    let mut write = vec![
+        instance.store_dir(),
+        instance.run_dir(),
+        instance.tmp_dir(),
+        LogSettings::from_config(config, instance, service).folder,
+        instance.log_dir("store"),
+        PathBuf::from("/dev/null"),
+    ];
+    write.extend(partitions(instance, config));
+    if service == "smtp" {
+        write.extend([instance.queue_dir(), instance.mta_sts_dir(), instance.tls_reports_dir()]);
+    }
+    let socket = config.get(&service_smtp_modules::LMTP_SOCKET);
+    if service == "smtp" && !socket.is_empty() {
+        write.extend(instance.root().join(socket).parent().map(Path::to_owned));
+    }
+    for folder in &write {
+        if folder.starts_with(instance.root()) {
+            // A rule needs the folder; whoever would make it later could not.
+            let _ = std::fs::create_dir_all(folder);
+        }
+    }
+    let execute = match starts {
+        Starts::Nothing => Vec::new(),
+        Starts::Itself => {
+            std::env::current_exe().ok().into_iter().chain(LOADERS.iter().map(PathBuf::from)).collect()
+        }
+    };
+    let connect = (service != "smtp").then(|| ports_of_others(config));
+    let bind = if service == "smtp" { vec![0] } else { Vec::new() }; // 0: a source address for a connection
+    Reach { read, write, execute, bind, connect }
+}
+
+/// The path that a value is, or behind `file:`.
+fn named_path(instance: &Instance, value: &str) -> Option<PathBuf> {
+    let by_file = value.strip_prefix("file:");
+    let path = by_file.unwrap_or(value).trim();
+    let is_path = by_file.is_some() || path.starts_with('/');
+    (is_path && path.len() > 1).then(|| instance.root().join(path))
+}
+
+fn partitions<'a>(instance: &'a Instance, config: &'a Config) -> impl Iterator<Item = PathBuf> + 'a {
+    let names = config.iter().filter_map(|(name, _)| {
+        name.strip_prefix("store.partition.")?.strip_suffix(".path").map(str::to_owned)
+    });
+    names.map(|name| instance.root().join(config.get_in(&store::PARTITION_PATH, &name)))
+}
+
+/// Where daemons that send no mail connect to: the servers of the directory and, for names of clients, of DNS.
+fn ports_of_others(config: &Config) -> Vec<u16> {
+    let mut ports = vec![53, 389, 636, config.get(&local::UG_LDAP_PORT), config.get(&directory::LDAP_PORT)];
+    let hosts = [config.get(&local::UG_LDAP_HOST), config.get(&directory::LDAP_HOST)];
+    ports.extend(hosts.iter().flatten().filter_map(|host| host.rsplit_once(':')?.1.parse::<u16>().ok()));
+    let servers = [
+        config.get(&service_smtp::DNS_SERVERS),
+        config.get(&service_smtp_modules::INTERNAL_MX),
+        config.get(&service_smtp_modules::EXTERNAL_MX),
+    ];
+    ports.extend(servers.iter().flatten().map(std::net::SocketAddr::port));
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}

@@ -1,0 +1,155 @@
+//! The process apart: it does the deeds of deliveries outside of the store for an smtpd that may not.
+//!
+//! smtpd starts it before it becomes the server's user and confines itself, with one end of a socket as its standard
+//! input. It keeps root's rights to become somebody else and to write in others' folders, and no other. An order is one
+//! packet with the message's descriptor and a socket for the answer; when that closes, the deed is not wanted any longer.
+//! It ends when smtpd does, however that was, and what it runs ends with it.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use os::passing;
+use server_config::{Config, Instance};
+
+use crate::deeds::{Deed, Done, perform};
+use crate::local_settings::LocalSettings;
+use crate::stages::prog_deliver::Outcome;
+
+/// The argument that makes smtpd this process.
+pub const ARGUMENT: &str = "--deliveries-apart";
+/// An order or an answer, in bytes.
+const PACKET_BYTES_MAX: usize = 64 * 1024;
+/// Deeds at once; more wait in the socket.
+const DEEDS_MAX: usize = 256;
+/// How often it is asked whether an ordered deed is still wanted.
+const ASK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// smtpd's side.
+#[derive(Debug)]
+pub struct Apart {
+    control: OwnedFd,
+}
+
+impl Apart {
+    /// Starts the process.
+    ///
+    /// # Errors
+    /// The system's, in one line.
+    pub fn start(instance: &Instance) -> Result<Apart, String> {
+        let told = |why: std::io::Error| format!("the process for deliveries apart cannot be started: {why}");
+        let (control, theirs) = passing::pair().map_err(told)?;
+        let program = std::env::current_exe().map_err(told)?;
+        let root = std::path::absolute(instance.root()).map_err(told)?;
+        let child = Command::new(program)
+            .arg0("smtpd")
+            .arg(ARGUMENT)
+            .arg(root)
+            .stdin(Stdio::from(theirs))
+            .process_group(0) // a terminal's interrupt is smtpd's to obey
+            .spawn()
+            .map_err(told)?;
+        drop(child); // it is never waited for: it ends after us
+        Ok(Apart { control })
+    }
+
+    /// Orders a deed and waits for what came of it.
+    pub fn order(&self, deed: &Deed, message: &File, wanted: &dyn Fn() -> bool) -> Done {
+        let packet = deed.encode();
+        if packet.len() > PACKET_BYTES_MAX {
+            return Outcome::Failed("5.3.5", "the account's program has too long a command".into()).into();
+        }
+        match self.try_order(&packet, message, wanted) {
+            Ok(done) => done,
+            Err(why) => {
+                let outcome = Outcome::Later("the delivery could not be made now".into());
+                Done::with(
+                    &format!(
+                        "the process for deliveries apart does not answer, smtpd must be started again: {why}"
+                    ),
+                    outcome,
+                )
+            }
+        }
+    }
+
+    fn try_order(&self, packet: &[u8], message: &File, wanted: &dyn Fn() -> bool) -> std::io::Result<Done> {
+        let (answer, theirs) = passing::pair()?;
+        passing::send(&self.control, packet, &[message.as_fd(), theirs.as_fd()])?;
+        drop(theirs);
+        while !passing::wait(&answer, ASK_INTERVAL)? {
+            if !wanted() {
+                return Ok(Outcome::Later("it was ended because smtpd stops".into()).into());
+            }
+        }
+        let ended = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let (packet, _) = passing::receive(&answer, PACKET_BYTES_MAX)?.ok_or_else(ended)?;
+        Done::decode(&packet).ok_or_else(ended)
+    }
+}
+
+/// Runs the process apart until smtpd ends.
+pub fn main(instance: &Path) -> ExitCode {
+    match begin(instance) {
+        Ok(settings) => serve_all(&Arc::new(settings)),
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "smtpd, deliveries apart: {}", base::escape(&why));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(instance: &Path) -> Result<LocalSettings, String> {
+    let config = Config::load(&Instance::new(instance)).map_err(|why| why.to_string())?;
+    if os::process::own_uid() == 0 {
+        os::privileges::keep_for_deliveries().map_err(|why| format!("rights cannot be given up: {why}"))?;
+    }
+    Ok(LocalSettings::from_config(&config))
+}
+
+fn serve_all(settings: &Arc<LocalSettings>) -> ExitCode {
+    let control = std::io::stdin();
+    let busy: Arc<(Mutex<usize>, Condvar)> = Arc::default();
+    loop {
+        match passing::receive(&control, PACKET_BYTES_MAX) {
+            Ok(Some((packet, descriptors))) => {
+                take_seat(&busy);
+                let (settings, seat) = (settings.clone(), busy.clone());
+                // Without a thread the answer's socket closes, and the sender tries again.
+                let _ = thread::Builder::new().name("deed".into()).spawn(move || {
+                    serve(&settings, &packet, descriptors);
+                    leave_seat(&seat);
+                });
+            }
+            Ok(None) => return ExitCode::SUCCESS,
+            Err(why) if why.kind() == std::io::ErrorKind::InvalidData => {}
+            Err(_) => return ExitCode::FAILURE,
+        }
+    }
+}
+
+fn take_seat(busy: &(Mutex<usize>, Condvar)) {
+    let seats = busy.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let full = |count: &mut usize| *count >= DEEDS_MAX;
+    *busy.1.wait_while(seats, full).unwrap_or_else(PoisonError::into_inner) += 1;
+}
+
+fn leave_seat(busy: &(Mutex<usize>, Condvar)) {
+    *busy.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+    busy.1.notify_one();
+}
+
+fn serve(settings: &LocalSettings, packet: &[u8], descriptors: Vec<OwnedFd>) {
+    let Ok([message, answer]) = <[OwnedFd; 2]>::try_from(descriptors) else { return };
+    let Some(deed) = Deed::decode(packet) else { return };
+    // Nothing is ever sent to us there: it is readable when the other end is closed.
+    let wanted = || !passing::wait(&answer, Duration::ZERO).unwrap_or(true);
+    let done = perform(settings, &deed, &File::from(message), &wanted);
+    let _ = passing::send(&answer, &done.encode(), &[]);
+}

@@ -1,0 +1,112 @@
+//! Giving up what root may do, for good.
+//!
+//! All of this counts for the calling thread and what it starts; so it is done before there are other threads.
+
+use std::io;
+
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+
+/// linux/capability.h: version 3, two words of each set.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+/// `CAP_NET_BIND_SERVICE`
+const BIND_LOW_PORTS: u32 = 1 << 10;
+
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: libc::c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Words {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Root becomes `uid` with `gid` alone, and keeps of its rights only the one to ports below 1024, until
+/// [`give_up_capabilities`].
+///
+/// # Errors
+/// The system's; this process is then somebody in between and must end.
+pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    setgroups(&[gid])?;
+    nix::sys::prctl::set_keepcaps(true)?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    nix::sys::prctl::set_keepcaps(false)?;
+    set_capabilities(BIND_LOW_PORTS)?;
+    if become_root().is_ok() {
+        return Err(io::Error::other("root could be had back"));
+    }
+    Ok(())
+}
+
+/// Tries to be root again.
+///
+/// # Errors
+/// As it should be.
+pub fn become_root() -> io::Result<()> {
+    let root = Uid::from_raw(0);
+    Ok(setresuid(root, root, root)?)
+}
+
+/// Root keeps the rights to become other users (setuid, setgid), to end what they run, and to write and give away files in
+/// their folders; no other.
+///
+/// # Errors
+/// The system's.
+pub fn keep_for_deliveries() -> io::Result<()> {
+    const CHOWN: u32 = 1 << 0;
+    const DAC_OVERRIDE: u32 = 1 << 1;
+    const FOWNER: u32 = 1 << 3;
+    const KILL: u32 = 1 << 5;
+    const SETGID: u32 = 1 << 6;
+    const SETUID: u32 = 1 << 7;
+    const RESOURCE: u32 = 1 << 24;
+    let wanted = CHOWN | DAC_OVERRIDE | FOWNER | KILL | SETGID | SETUID | RESOURCE;
+    set_capabilities(wanted & held()?.permitted) // in a container root has less
+}
+
+/// No capability is left, effective or permitted.
+///
+/// # Errors
+/// The system's.
+pub fn give_up_capabilities() -> io::Result<()> {
+    set_capabilities(0)
+}
+
+fn set_capabilities(set: u32) -> io::Result<()> {
+    let header = Header { version: CAPABILITY_VERSION, pid: 0 };
+    let words = [Words { effective: set, permitted: set, inheritable: 0 }, Words::default()];
+    // SAFETY: the kernel reads one header and, in this version, two words of each set, and writes nothing.
+    let done = unsafe { libc::syscall(libc::SYS_capset, &raw const header, words.as_ptr()) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The first word of each set.
+fn held() -> io::Result<Words> {
+    let header = Header { version: CAPABILITY_VERSION, pid: 0 };
+    let mut words = [Words::default(); 2];
+    // SAFETY: the kernel reads the header and writes two words of each set, for which there is room.
+    let done = unsafe { libc::syscall(libc::SYS_capget, &raw const header, words.as_mut_ptr()) };
+    if done == 0 { Ok(words[0]) } else { Err(io::Error::last_os_error()) }
+}
+
+/// No program that is started can gain rights (setuid, file capabilities).
+///
+/// # Errors
+/// The system's.
+pub fn gain_no_more() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_no_new_privs()?)
+}
+
+/// Nobody of the same user may look into this process, and it leaves no core.
+///
+/// # Errors
+/// The system's.
+pub fn hide_memory() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(false)?)
+}

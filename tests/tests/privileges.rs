@@ -1,0 +1,231 @@
+//! What the daemons may do once they run: as whom, with which rights, and what they cannot reach.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use black_box::instance::wait_for;
+use black_box::{Instance, Setup, program, run};
+use tempfile::TempDir;
+
+/// Of Debian's base system.
+const USER: &str = "games";
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn number_of(user: &str) -> u32 {
+    nix::unistd::User::from_name(user).unwrap().unwrap().uid.as_raw()
+}
+
+/// The lines of /proc/PID/status.
+fn status(pid: u32) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
+        .collect()
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Every file below a folder, links not followed.
+fn below(folder: &Path, found: &mut Vec<(String, u32)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let data = fs::symlink_metadata(&path).unwrap();
+        found.push((path.display().to_string(), data.uid()));
+        if data.is_dir() {
+            below(&path, found);
+        }
+    }
+}
+
+/// A folder that anybody may read and write, with a secret and a port that takes connections.
+fn foreign() -> (TempDir, TcpListener) {
+    let folder = tempfile::Builder::new().prefix("foreign-").tempdir().unwrap();
+    chmod(folder.path(), 0o777);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    fs::write(folder.path().join("secret"), "a secret\n").unwrap();
+    chmod(&folder.path().join("secret"), 0o666);
+    fs::write(folder.path().join("port"), listener.local_addr().unwrap().port().to_string()).unwrap();
+    (folder, listener)
+}
+
+/// What a daemon says that it can do.
+fn tried(instance: &Instance, daemon: &str, foreign: &Path) -> BTreeMap<String, bool> {
+    let output = instance.tool(daemon).arg("--try-privileges").arg(foreign).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let all: BTreeMap<String, bool> = text
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(what, said)| (what.to_owned(), said == "allowed"))
+        .collect();
+    assert_eq!(all.len(), 8, "{daemon}: {text} {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.success(), !all.values().any(|allowed| *allowed), "{text}");
+    all
+}
+
+/// `local.serveruid`: root starts the suite, and nothing of it that strangers talk to stays root. Mail flows; programs get
+/// the identity that is set for them, and native mailboxes belong to their users; tools that root runs leave nothing in the
+/// store that the daemons could not use.
+#[test]
+fn started_by_root_the_daemons_become_the_servers_user_and_mail_flows() {
+    assert!(is_root(), "the tests of privileges need root");
+    let (uid, outside) = (number_of(USER), tempfile::Builder::new().prefix("outside-").tempdir().unwrap());
+    chmod(outside.path(), 0o755);
+    let (programs, out, spool) =
+        (outside.path().join("bin"), outside.path().join("out"), outside.path().join("spool"));
+    for (folder, mode) in [(&programs, 0o755), (&out, 0o1777), (&spool, 0o755)] {
+        fs::create_dir(folder).unwrap();
+        chmod(folder, mode);
+    }
+    let script = format!("#!/bin/sh\nid -u > {0}/tmp\ncat >> {0}/tmp\nmv {0}/tmp {0}/kept\n", out.display());
+    fs::write(programs.join("keep"), script).unwrap();
+    chmod(&programs.join("keep"), 0o755);
+    let mut instance = Setup::default()
+        .users(&["alice", "bob", "daemon"])
+        .server_user(USER)
+        .set("local.sandbox", "require")
+        .set("service.smtp.prog-deliver.shellpath", programs.to_str().unwrap())
+        .set("service.smtp.prog-deliver.defaultuid", "65534")
+        .set("service.smtp.prog-deliver.defaultgid", "65534")
+        .set("local.service.smtp.unix-deliver.mailspool", spool.to_str().unwrap())
+        .create();
+    let change = |uid: &str, attribute: &str, value: &str| {
+        run(instance.tool("dirutil").args(["change", uid, attribute, value]));
+    };
+    change("bob", "--add", "mailDeliveryOption=program");
+    change("bob", "--set", "mailProgramDeliveryInfo=keep");
+    change("daemon", "--set", "mailDeliveryOption=native");
+    run(instance.tool("mboxutil").args(["-c", "user/alice/Made by root"]));
+    instance.start_all();
+    for service in ["store", "smtp", "imap", "pop"] {
+        let status = status(instance.pid(service).unwrap());
+        let all_four = vec![uid.to_string(); 4].join(" ");
+        assert_eq!(status["Uid"], all_four, "{service}");
+        assert!(!status["Gid"].split(' ').any(|gid| gid == "0"), "{service}: {}", status["Gid"]);
+        assert_eq!(status["Groups"].split(' ').count(), 1, "{service}: {}", status["Groups"]);
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(status[set], "0000000000000000", "{service} {set}");
+        }
+        assert_eq!(status["NoNewPrivs"], "1", "{service}");
+        let log = instance.log(service);
+        assert!(
+            log.contains(&format!("Privileges: user {USER}, capabilities none, no gain of rights")),
+            "{log}"
+        );
+    }
+    for user in ["alice", "bob", "daemon"] {
+        instance.send(user, "to everybody");
+    }
+    instance.wait_for_messages("alice", 1);
+    instance.wait_for_messages("bob", 1);
+    instance.wait_for_empty_queue();
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT \"Made by root\"");
+    imap.ok("SELECT INBOX");
+    imap.ok("COPY 1 \"Made by root\"");
+    let kept = wait_for("the program's output", || fs::read_to_string(out.join("kept")).ok());
+    assert!(kept.starts_with("65534\n") && kept.contains("Subject: to everybody"), "{kept}");
+    let native = spool.join("daemon");
+    assert!(fs::read_to_string(&native).unwrap().contains("Subject: to everybody"));
+    assert_eq!(fs::metadata(&native).unwrap().uid(), number_of("daemon"));
+    run(instance.tool("reconstruct").args(["-r", "user/alice"]));
+    instance.set("service.imap.idletimeout", "40"); // configutil as root: the file is still theirs
+    instance.stop("imap");
+    instance.start_one("imap");
+    let mut all = Vec::new();
+    below(&instance.path(""), &mut all);
+    let strange: Vec<_> = all.iter().filter(|(_, owner)| *owner != uid).collect();
+    assert!(strange.is_empty(), "not the server's: {strange:?}");
+}
+
+/// A port below 1024 is bound before root is given up.
+#[test]
+fn a_low_port_is_bound_before_root_is_given_up() {
+    assert!(is_root(), "the tests of privileges need root");
+    let mut instance = Setup::default().server_user(USER).create();
+    let free = |address: std::net::IpAddr| {
+        (600..1000).find(|port| TcpListener::bind((address, *port)).is_ok()).unwrap()
+    };
+    let port: u16 = free(instance.at(1).ip());
+    instance.set("service.imap.port", &port.to_string());
+    instance.begin_one("store");
+    instance.begin_one("imap");
+    wait_for("the greeting", || {
+        let mut stream = std::net::TcpStream::connect(instance.at(port)).ok()?;
+        let mut greeting = [0; 4];
+        std::io::Read::read_exact(&mut stream, &mut greeting).ok()?;
+        (greeting == *b"* OK").then_some(())
+    });
+    assert_ne!(status(instance.pid("imap").unwrap())["Uid"].split(' ').next(), Some("0"));
+}
+
+/// Each listening daemon, confined, tries what a stranger who took it over would: all is refused. Without confinement the
+/// same is allowed, so that this test can fail.
+#[test]
+fn a_confined_daemon_can_do_nothing_that_is_not_its_business() {
+    let (folder, _listener) = foreign();
+    let instance = Setup::default().create();
+    for daemon in ["imapd", "popd", "smtpd"] {
+        instance.set("local.sandbox", "best-effort");
+        let all = tried(&instance, daemon, folder.path());
+        let service = daemon.trim_end_matches('d');
+        let fully = instance.log(service).contains("files and ports fully confined");
+        for (what, allowed) in &all {
+            let expected = match what.as_str() {
+                "become root" => is_root(), // it is, without local.serveruid
+                // a kernel before 6.7 knows nothing of ports; smtpd connects to everybody, from a port of its choice
+                "listen on a port" => !fully || daemon == "smtpd",
+                "connect to a foreign port" => !fully || daemon == "smtpd",
+                _ => false,
+            };
+            assert_eq!(*allowed, expected, "{daemon}: {what}; {}", instance.log(service));
+        }
+        instance.set("local.sandbox", "off");
+        let all = tried(&instance, daemon, folder.path());
+        let refused: Vec<_> =
+            all.iter().filter(|(what, allowed)| !**allowed && *what != "become root").collect();
+        assert!(refused.is_empty(), "{daemon}, not confined: {refused:?}");
+    }
+}
+
+/// `local.sandbox` = require does not run as root, and says so; a wrong user is one clear line.
+#[test]
+fn what_cannot_be_had_is_said_in_one_line() {
+    assert!(is_root(), "the tests of privileges need root");
+    let mut instance = Setup::default().set("local.sandbox", "require").create();
+    let said = |instance: &Instance| {
+        let output = instance.refused_start("imap");
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = said(&instance);
+    assert!(text.contains("local.serveruid is not set") && text.lines().count() == 1, "{text}");
+    instance.set("local.sandbox", "best-effort");
+    instance.set("local.serveruid", "nosuchuser");
+    let text = said(&instance);
+    assert!(text.contains("there is no user nosuchuser") && text.lines().count() == 1, "{text}");
+    let setup = std::process::Command::new(program("msg-setup"))
+        .args([
+            "--instance",
+            "/nonexistent/x",
+            "--domain",
+            "a.test",
+            "--hostname",
+            "a.test",
+            "--server-user",
+            "root",
+        ])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&setup.stderr).contains("cannot be root"));
+    instance.kill_all();
+}
