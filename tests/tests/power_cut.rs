@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use black_box::instance::wait_for;
@@ -204,4 +206,66 @@ fn those_who_wait_for_the_journal_share_its_syncs() {
     eprintln!("{syncs} syncs for {} messages", clients * each);
     assert!(syncs > 0 && syncs < clients * each / 2, "{syncs} syncs for {} messages", clients * each);
     assert!(!calls.iter().any(|call| call.is("fdatasync", &["/queue/messages/"])));
+}
+
+/// strace that lets every `fdatasync` of one file fail.
+struct BadDisk(Child);
+
+impl BadDisk {
+    fn at(instance: &Instance, service: &str, file: &str) -> BadDisk {
+        let mut child = Command::new("strace")
+            .args(["-f", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO", "-P"])
+            .arg(instance.path(file))
+            .args(["-o", "/dev/null", "-p", &instance.pid(service).unwrap().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        // It tells of new threads, too, but those few lines fit into the pipe.
+        let mut errors = BufReader::new(child.stderr.as_mut().unwrap());
+        while !said.contains("attached") {
+            assert!(errors.read_line(&mut said).unwrap() > 0, "{said}");
+        }
+        BadDisk(child)
+    }
+}
+
+impl Drop for BadDisk {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A sync of the journal that fails is answered with 451 and not tried again: the other segment takes the next message. What
+/// was answered with 250 before is there after a kill, and what was refused does not come although its record may.
+#[test]
+fn a_failed_sync_of_the_journal_is_answered_with_451_and_the_next_message_is_taken() {
+    let world = World::new();
+    let mx = world.served("remote.test", StubMta::new().on(Step::Mail, &[Act::Silence]));
+    let mut instance = world.setup().start();
+    send(&instance, "x@remote.test", "before");
+    let bad = BadDisk::at(&instance, "smtp", "queue/journal/1");
+    let refused = offer(&instance, "refused");
+    assert!(refused.starts_with("451 4.3.0 "), "{refused}");
+    let taken = offer(&instance, "behind");
+    assert!(taken.starts_with("250 2.0.0 "), "{taken}");
+    drop(bad);
+    instance.kill("smtp");
+    cut_the_power(&instance, 0);
+    mx.from_now_on(Step::Mail, &[Act::say(TAKEN)]);
+    instance.start_one("smtp");
+    instance.wait_for_empty_queue();
+    let seen = subjects(&mx);
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["before", "behind"], "{seen:?}");
+}
+
+/// Offers a message; what was answered to its last dot.
+fn offer(instance: &Instance, subject: &str) -> String {
+    let mut smtp = instance.smtp();
+    for command in ["EHLO c.example.org", "MAIL FROM:<a@example.test>", "RCPT TO:<x@remote.test>", "DATA"] {
+        smtp.ok(command);
+    }
+    smtp.wire.send(format!("Subject: {subject}\r\n\r\n{}\r\n.\r\n", "body ".repeat(50)).as_bytes());
+    smtp.reply()
 }
