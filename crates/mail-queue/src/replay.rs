@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use base::crash;
@@ -146,7 +146,8 @@ fn note(known: &mut HashMap<QueueId, Last>, payload: &[u8]) {
         None => return,
     };
     if let Some(id) = QueueId::parse(id) {
-        known.entry(id).or_default().end = Some(end);
+        let last = known.entry(id).or_default();
+        (last.end, last.body) = (Some(end), None);
     }
 }
 
@@ -160,6 +161,13 @@ fn found(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // A tool may be root where smtpd is not.
+    if let Some(folder) = path.parent() {
+        let (owner, made) = (fs::metadata(folder)?, file.metadata()?);
+        if owner.uid() != made.uid() {
+            os::file::give_to(&file, owner.uid(), owner.gid())?;
+        }
+    }
     file.write_all(bytes)?;
     os::file::fsync(&file)
 }
