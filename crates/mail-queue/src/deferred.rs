@@ -314,7 +314,7 @@ impl Entry {
     }
 }
 
-fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+pub(crate) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{Deref, Range};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::crash;
 use commit_journal::{sync_file, sync_folder};
@@ -204,16 +204,26 @@ impl IncomingMessage {
         let _ = fs::remove_file(self.queue.envelope_path(&self.id));
     }
 
+    /// It gets its name when it is whole: whoever looks through the folder meanwhile would find it damaged.
     fn write_envelope(&self, text: &str) -> Result<File, QueueError> {
-        let path = self.queue.envelope_path(&self.id);
-        let mut file = match OpenOptions::new().append(true).create_new(true).mode(0o600).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(QueueError::AlreadyThere);
-            }
-            other => other?,
-        };
-        file.write_all(text.as_bytes()).inspect_err(|_| self.remove_envelope())?;
+        let temporary = self.queue.shared.control.join(format!("new-{}", self.id));
+        let named = self.write_and_name(&temporary, text);
+        if named.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        match named {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(QueueError::AlreadyThere),
+            other => Ok(other?),
+        }
+    }
+
+    fn write_and_name(&self, temporary: &Path, text: &str) -> io::Result<File> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
+        file.write_all(text.as_bytes())?;
         crash::step("accept: envelope written");
+        os::file::rename_new(temporary, &self.queue.envelope_path(&self.id))?;
+        crash::step("accept: envelope named");
         Ok(file)
     }
 }
@@ -328,6 +338,37 @@ mod tests {
         let path = queue.message_path(incoming.id());
         drop(incoming);
         assert!(!path.exists());
+    }
+
+    /// Who looks through the folder all the time never finds an envelope that is not whole.
+    #[test]
+    fn an_envelope_is_whole_when_it_has_its_name() {
+        let (folder, queue) = queue();
+        let looker = queue.clone();
+        let ended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let end = ended.clone();
+        let looking = std::thread::spawn(move || {
+            let mut seen = 0;
+            while !end.load(std::sync::atomic::Ordering::Relaxed) {
+                for id in looker.ids().unwrap() {
+                    looker.load(&id).unwrap().unwrap();
+                    seen += 1;
+                }
+            }
+            seen
+        });
+        for _ in 0..100 {
+            let incoming = message(&queue, b"x");
+            let mut envelope = Envelope::new(incoming.id().clone());
+            // Many pages: it is not written in a moment.
+            let recipient = |n| crate::Recipient { address: format!("{n}@down.test"), ..Default::default() };
+            envelope.recipients = (0..2000).map(recipient).collect();
+            incoming.commit(envelope).unwrap();
+        }
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(looking.join().unwrap() > 0);
+        assert_eq!(fs::read_dir(folder.path().join("control")).unwrap().count(), 100);
+        assert_eq!(fs::read_dir(folder.path().join("lost+found")).unwrap().count(), 0);
     }
 
     #[test]

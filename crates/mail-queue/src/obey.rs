@@ -11,6 +11,7 @@ use std::path::Path;
 use base::crash;
 use commit_journal::sync_folder;
 
+use crate::deferred::is_same;
 use crate::entry::{Entry, Home};
 use crate::queue::{Queue, QueueError};
 use crate::survey::Survey;
@@ -87,9 +88,12 @@ impl Entry {
         let id = self.envelope.id.clone();
         let (old_message, old_envelope) = (self.message_path(), queue.envelope_in(&self.home, &id));
         let settings = &queue.shared.settings;
-        match fs::hard_link(&old_message, queue.message_path(&id)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {} // or by an attempt that was interrupted
+        let new_message = queue.message_path(&id);
+        match fs::hard_link(&old_message, &new_message) {
+            // By an attempt that was interrupted; else the name is another message's.
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && is_same(&old_message, &new_message)? => {}
+            other => other?,
         }
         sync_folder(&queue.shared.messages, settings.message_sync)?;
         crash::step("requeue: message linked");

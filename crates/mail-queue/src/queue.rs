@@ -144,22 +144,8 @@ impl Queue {
         IncomingMessage::begin(self.clone(), QueueId::next())
     }
 
-    /// Begins a message with an id that says what caused it.
-    ///
-    /// # Errors
-    /// `AlreadyThere` when it was made before.
-    pub fn begin_as(&self, id: QueueId) -> Result<IncomingMessage, QueueError> {
-        if self.envelope_path(&id).exists() {
-            return Err(QueueError::AlreadyThere);
-        }
-        // A message without its envelope is what a crash left of the same report.
-        match fs::remove_file(self.message_path(&id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => IncomingMessage::begin(self.clone(), id),
-        }
-    }
-
-    /// Begins a message about another one, once for the same cause. Its envelope must say `about` as its parent.
+    /// Begins a message about another one, with an id that says what caused it, once for the same cause. Its envelope must say
+    /// `about` as its parent.
     ///
     /// # Errors
     /// `AlreadyThere` when it was made before.
@@ -172,16 +158,32 @@ impl Queue {
         // The names are few: one that is taken by something else is passed over.
         for salt in 0..CAUSED_TRIES {
             let id = QueueId::derived(second, &format!("{cause} {salt}"));
-            let there = match std::fs::read(self.envelope_path(&id)) {
-                Ok(bytes) => Envelope::decode(&bytes).ok(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.begin_as(id),
+            match std::fs::read(self.envelope_path(&id)) {
+                Ok(bytes) => {
+                    let there = Envelope::decode(&bytes).ok();
+                    if there.is_some_and(|envelope| envelope.parent.as_ref() == Some(about)) {
+                        return Err(QueueError::AlreadyThere);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => match self.begin_as(id) {
+                    Err(QueueError::AlreadyThere) => {}
+                    other => return other,
+                },
                 Err(error) => return Err(error.into()),
-            };
-            if there.is_some_and(|envelope| envelope.parent.as_ref() == Some(about)) {
-                return Err(QueueError::AlreadyThere);
             }
         }
         Err(QueueError::Io(io::Error::other("no free name for a report")))
+    }
+
+    /// Begins a message with this id. A message that has the name already is being made, moved or finished just now, of
+    /// another cause: what a crash left of one was taken away at the start.
+    pub(crate) fn begin_as(&self, id: QueueId) -> Result<IncomingMessage, QueueError> {
+        match IncomingMessage::begin(self.clone(), id) {
+            Err(QueueError::Io(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(QueueError::AlreadyThere)
+            }
+            other => other,
+        }
     }
 
     /// Called with each id that was committed, once. The first caller counts.

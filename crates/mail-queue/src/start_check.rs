@@ -59,8 +59,10 @@ impl Queue {
         for entry in fs::read_dir(&self.shared.control)? {
             let entry = entry?;
             let name = entry.file_name();
-            let id = name.to_str().and_then(|name| name.strip_prefix("env-")).and_then(QueueId::parse);
-            if id.is_none() {
+            let called = |prefix| name.to_str()?.strip_prefix(prefix).and_then(QueueId::parse);
+            if called("new-").is_some_and(|id| known.contains(&id)) {
+                fs::remove_file(entry.path())?; // the journal had the whole of it
+            } else if called("env-").is_none() {
                 self.set_stranger_aside(&entry, &mut checked);
             }
         }
@@ -315,5 +317,39 @@ mod tests {
         let other = commit(&queue, b"failed too");
         assert_ne!(make(&other).unwrap(), id);
         assert_eq!(queue.depth(), 4);
+    }
+
+    /// Two whose names are the same, made at the same time: the second has another name, and none is lost.
+    #[test]
+    fn a_report_in_the_making_keeps_its_name_to_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path());
+        let (one, other) = (commit(&queue, b"failed"), commit(&queue, b"failed too"));
+        let mut first = queue.begin_caused(7, "cause", &one).unwrap();
+        first.write_all(b"the first").unwrap();
+        let mut second = queue.begin_caused(7, "cause", &other).unwrap();
+        second.write_all(b"the second").unwrap();
+        for (incoming, about, text) in [(first, &one, "the first"), (second, &other, "the second")] {
+            let mut envelope = sample();
+            envelope.parent = Some(about.clone());
+            let id = incoming.commit(envelope).unwrap();
+            assert_eq!(fs::read_to_string(queue.message_path(&id)).unwrap(), text);
+        }
+        assert_eq!(queue.check(|_, _| {}).unwrap().set_aside, 0);
+        assert_eq!(queue.depth(), 4);
+    }
+
+    /// What a crash left behind the journal's record, and before the name, is no second envelope.
+    #[test]
+    fn an_envelope_without_its_name_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path());
+        let id = commit(&queue, b"x");
+        fs::write(folder.path().join(format!("control/new-{id}")), "Mailboat").unwrap();
+        fs::write(folder.path().join("control/new-GPM7U00A.1B2"), "Mailboat").unwrap();
+        fs::write(folder.path().join("messages/GPM7U00A.1B2"), "Subject: x").unwrap();
+        let checked = queue.check(|_, _| {}).unwrap();
+        assert_eq!((checked.waiting.len(), checked.set_aside), (1, 2), "both files of the other one");
+        assert_eq!(fs::read_dir(folder.path().join("control")).unwrap().count(), 1);
     }
 }

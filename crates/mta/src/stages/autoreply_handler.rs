@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use directory::{Entry as Account, Found};
 use mail_format::header::header_length;
-use mail_queue::{Envelope, QueueError, QueueId, Recipient, Step};
+use mail_queue::{Envelope, IncomingMessage, QueueError, Recipient, Step};
 use server_log::Category;
 
 use crate::autoreply::message::{Answer, Original, subject_of};
@@ -110,7 +110,12 @@ fn answer(desk: &Desk, remembered: &Remembered, work: &Work, account: &Account) 
     let words = words(account, mode, &local.site_texts, &subject_of(&header), |has| {
         local.languages.choose(&header, reader.as_deref(), sender, has)
     });
-    let id = QueueId::derived(envelope.arrived(), &format!("{} answer {uid}", envelope.delivery_key()));
+    let cause = format!("{} answer {uid}", envelope.delivery_key());
+    let message = match desk.queue.begin_caused(envelope.arrived(), &cause, &envelope.id) {
+        Err(QueueError::AlreadyThere) => return Ok(format!("{} to=<{sender}> (was there)", mode.name())),
+        other => other?,
+    };
+    let id = message.id().clone();
     let said = format!("{} to=<{sender}> language={}", mode.name(), words.language.as_deref().unwrap_or("-"));
     let answer = Answer {
         host: &desk.settings.host_name,
@@ -122,12 +127,9 @@ fn answer(desk: &Desk, remembered: &Remembered, work: &Work, account: &Account) 
         header: &header,
         words: &words,
     };
-    let echo = (mode == Mode::Echo).then_some((envelope, &mut file));
-    match queue(desk, &answer, id.clone(), envelope.require_tls, echo) {
-        Ok(()) => Ok(format!("{said} answer={id}")),
-        Err(QueueError::AlreadyThere) => Ok(format!("{said} answer={id} (was there)")),
-        Err(why) => Err(why.into()),
-    }
+    let echo = (mode == Mode::Echo).then_some(&mut file);
+    queue(desk, &answer, message, envelope, echo)?;
+    Ok(format!("{said} answer={id}"))
 }
 
 fn measure(desk: &Desk, account: &Account, mode: Mode) -> Measure {
@@ -153,14 +155,15 @@ fn read_header(file: &mut File, from: u64) -> io::Result<Vec<u8>> {
 fn queue(
     desk: &Desk,
     answer: &Answer<'_>,
-    id: QueueId,
-    require_tls: bool,
-    echo: Option<(&Envelope, &mut File)>,
+    mut message: IncomingMessage,
+    about: &Envelope,
+    echo: Option<&mut File>,
 ) -> Result<(), QueueError> {
-    let mut message = desk.queue.begin_as(id.clone())?;
     message.write_all(b"Return-Path: <>\r\n")?;
+    let id = message.id().clone();
     let mut envelope = Envelope::new(id.clone());
-    envelope.require_tls = require_tls; // what it tells of what it answers is to be kept from others, too
+    envelope.parent = Some(about.id.clone());
+    envelope.require_tls = about.require_tls; // what it tells of what it answers is to be kept from others, too
     envelope.relay_offset = message.size();
     let received = format!(
         "Received: by {} (Mailboat {}) id {id};\r\n\t{}\r\n",
@@ -176,20 +179,20 @@ fn queue(
             envelope.eight_bit = !head.is_ascii();
             message.write_all(head.as_bytes())?;
         }
-        Some((answered, file)) => {
-            let whole = answered.message_size <= ECHO_BYTES_MAX;
-            let original = Original { whole, eight_bit: answered.eight_bit };
+        Some(file) => {
+            let whole = about.message_size <= ECHO_BYTES_MAX;
+            let original = Original { whole, eight_bit: about.eight_bit };
             let head = answer.head(Some(original));
             message.write_all(head.as_bytes())?;
             if whole {
-                file.seek(SeekFrom::Start(answered.relay_offset))?;
+                file.seek(SeekFrom::Start(about.relay_offset))?;
                 io::copy(file, &mut message)?;
             } else {
                 message.write_all(answer.header)?;
             }
             message.write_all(answer.end().as_bytes())?;
-            envelope.eight_bit = answered.eight_bit || !head.is_ascii();
-            envelope.smtputf8 |= answered.smtputf8;
+            envelope.eight_bit = about.eight_bit || !head.is_ascii();
+            envelope.smtputf8 |= about.smtputf8;
         }
     }
     envelope.protocol = "local".into();
