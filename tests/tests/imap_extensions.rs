@@ -1,6 +1,8 @@
 //! The extensions of IMAP from outside, one module for each: exact responses, refusals, nonsense, several sessions.
 #![allow(clippy::unwrap_used)]
 
+#[path = "imap_extensions/binary.rs"]
+mod binary;
 #[path = "imap_extensions/condstore.rs"]
 mod condstore;
 #[path = "imap_extensions/esearch.rs"]
@@ -11,6 +13,8 @@ mod list;
 mod multiappend;
 #[path = "imap_extensions/objectid.rs"]
 mod objectid;
+#[path = "imap_extensions/preview.rs"]
+mod preview;
 #[path = "imap_extensions/qresync.rs"]
 mod qresync;
 #[path = "imap_extensions/savedate.rs"]

@@ -36,7 +36,10 @@ pub enum Refusal {
     /// Too many keywords or too much of something the administrator limits.
     Limit(&'static str),
     MessageTooBig,
+    /// NUL in a message (RFC 3516 §4.4).
     UnknownCte,
+    /// A part cannot be decoded (RFC 3516 §4.3).
+    UnknownEncoding,
     /// A special use that is not offered (RFC 6154 §3).
     UseAttr,
     /// An authentication mechanism that is not offered.
@@ -83,7 +86,8 @@ impl Refusal {
             Refusal::BadCharset => ("NO", "BADCHARSET (US-ASCII UTF-8)", "Unknown charset"),
             Refusal::Limit(text) => ("NO", "LIMIT", *text),
             Refusal::MessageTooBig => ("NO", "TOOBIG", "The message is too big"),
-            Refusal::UnknownCte => ("NO", "UNKNOWN-CTE", "Binary content cannot be stored"),
+            Refusal::UnknownCte => ("NO", "UNKNOWN-CTE", "A message with NUL cannot be stored"),
+            Refusal::UnknownEncoding => ("NO", "UNKNOWN-CTE", "The transfer encoding of a part is not known"),
             Refusal::UseAttr => ("NO", "USEATTR", "No such special use"),
             Refusal::Mechanism => ("NO", "CANNOT", "No such authentication mechanism"),
             Refusal::ExpungeIssued => ("NO", "EXPUNGEISSUED", "Some of the messages no longer exist"),

@@ -188,7 +188,7 @@ fn append_is_refused_before_the_message_is_sent() {
     let mut joe = site.user("joe");
     assert_eq!(joe.command("APPEND Nothing {10}"), "t NO [TRYCREATE] No such mailbox; create it first\r\n");
     assert!(joe.command("APPEND INBOX {1001}").starts_with("t NO [TOOBIG]"));
-    assert!(joe.command("APPEND INBOX ~{10}").starts_with("t NO [UNKNOWN-CTE]"));
+    assert!(joe.command("APPEND INBOX ~{3+}\r\na\0b").starts_with("t NO [UNKNOWN-CTE]"));
     assert!(joe.refused("APPEND INBOX (\\Recent) {10}").starts_with("t BAD"));
     assert!(joe.refused("APPEND INBOX \"1-Foo-2000 00:00:00 +0000\" {10}").starts_with("t BAD"));
     assert!(joe.refused("APPEND INBOX {4294967296}").starts_with("t BAD") || joe.is_closed());

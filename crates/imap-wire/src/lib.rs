@@ -14,7 +14,7 @@ pub mod utf7;
 pub mod words;
 
 pub use command::append::{Append, AppendHead};
-pub use command::fetch::{Item as FetchItem, Section, SectionText};
+pub use command::fetch::{Binary, Item as FetchItem, Section, SectionText};
 pub use command::returned::Returned;
 pub use command::search::{Charset, Key as SearchKey, Search};
 pub use command::select::{Resync, Select};

@@ -86,7 +86,6 @@ fn nul_has_no_place_in_a_literal() {
     let mut user = selected(&instance);
     says(&mut user, "NUL in {n} of APPEND", b"x APPEND INBOX {5+}\r\na\0b\r\n\r\n", &["x BAD"]);
     says(&mut user, "NUL in a name", b"x SELECT {3+}\r\na\0b\r\n", &["x BAD"]);
-    line(&mut user, "APPEND INBOX ~{10}", "x NO [UNKNOWN-CTE]");
     says(&mut user, "~{n} without waiting", b"x APPEND INBOX ~{3+}\r\na\0b\r\n", &["x NO [UNKNOWN-CTE]"]);
     says(&mut user, "~{n} where none may be", b"x SELECT ~{3+}\r\na\0b\r\n", &["x BAD"]);
     assert_eq!(user.exists("INBOX"), 1);

@@ -27,6 +27,8 @@ pub struct Append {
     complete: Vec<(Complete, NewMessage)>,
     incoming: Incoming,
     message: NewMessage,
+    /// It comes as a literal8 (RFC 3516 §4.4).
+    is_binary: bool,
     /// The first trouble while receiving: the rest of the literal is read and thrown away.
     refusal: Option<Refusal>,
 }
@@ -45,9 +47,11 @@ impl Append {
             other => other?,
         };
         let mut room = store.room_in(&name)?;
+        let is_binary = asked.message.literal.binary;
         let message = check(asked.message, size_max, &mut room)?;
         let incoming = mailbox.begin_append()?;
-        Ok(Append { mailbox, size_max, room, complete: Vec::new(), incoming, message, refusal: None })
+        let complete = Vec::new();
+        Ok(Append { mailbox, size_max, room, complete, incoming, message, is_binary, refusal: None })
     }
 
     /// Another message of the same command is announced behind the one that was received.
@@ -55,12 +59,13 @@ impl Append {
     /// # Errors
     /// The command is over; nothing was stored.
     pub fn next(self, line: &[u8]) -> Result<Append, Refusal> {
-        let Append { mailbox, size_max, mut room, mut complete, incoming, message, refusal } = self;
+        let Append { mailbox, size_max, mut room, mut complete, incoming, message, refusal, .. } = self;
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let asked = imap_wire::command::append::next(line)?;
         let is_empty = asked.literal.size == Some(0);
+        let is_binary = asked.literal.binary;
         let next = check(asked, size_max, &mut room)?;
         if is_empty {
             return Err(Refusal::Cannot("An empty message ends the command; nothing was stored"));
@@ -70,7 +75,7 @@ impl Append {
         }
         complete.push((incoming.complete()?, message));
         let incoming = mailbox.begin_append()?;
-        Ok(Append { mailbox, size_max, room, complete, incoming, message: next, refusal: None })
+        Ok(Append { mailbox, size_max, room, complete, incoming, message: next, is_binary, refusal: None })
     }
 
     /// Takes a piece of the message.
@@ -79,7 +84,9 @@ impl Append {
             return;
         }
         if memchr::memchr(0, bytes).is_some() {
-            self.refusal = Some(Refusal::Syntax("NUL in a literal")); // RFC 3501 §4.3: CHAR8 has no NUL
+            // RFC 3501 §4.3: CHAR8 has no NUL. A literal8 may have it, but BODY[] of the message could not say it.
+            let nul = Refusal::Syntax("NUL in a literal");
+            self.refusal = Some(if self.is_binary { Refusal::UnknownCte } else { nul });
         } else if let Err(error) = self.incoming.write_all(bytes) {
             self.refusal = Some(Refusal::Store(error.into()));
         }
@@ -109,9 +116,6 @@ fn check(
     size_max: u64,
     room: &mut Quota,
 ) -> Result<NewMessage, Refusal> {
-    if asked.literal.binary {
-        return Err(Refusal::UnknownCte); // RFC 3516 §4.4: BINARY is not offered
-    }
     match asked.literal.size {
         None => return Err(Refusal::Syntax("Number of a literal out of range")),
         Some(size) if u64::from(size) > size_max => return Err(Refusal::MessageTooBig),

@@ -3,6 +3,7 @@
 //! A cursor writes until the output queue is full, in the middle of a row if need be, and goes on when it has
 //! drained: a million rows, or a row of a thousand bodies, cost one bounded buffer.
 
+mod decoded;
 mod source;
 
 use connection::Output;
@@ -15,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::sequences::{self, Walk};
 use crate::vanished;
 use crate::view::{Told, View};
+use decoded::Decoded;
 use source::Source;
 
 /// Messages that get \Seen in one change of the store.
@@ -30,6 +32,8 @@ pub struct Fetch {
     walk: Walk,
     /// Items of the present row that are written.
     written: usize,
+    /// The next item, half written.
+    decoded: Option<Box<Decoded>>,
     keywords: Vec<String>,
     /// Non-PEEK sections of a mailbox selected read-write set \Seen.
     sets_seen: bool,
@@ -67,12 +71,17 @@ impl Fetch {
         if asked.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
             items.push(FetchItem::ModSeq); // RFC 7162 §3.1.4.1
         }
-        let reads = items.iter().any(|item| matches!(item, FetchItem::Section(section) if !section.peek));
+        let reads = items.iter().any(|item| match item {
+            FetchItem::Section(section) => !section.peek,
+            FetchItem::Binary(binary) => !binary.peek,
+            _ => false,
+        });
         Ok(Fetch {
             uid: asked.uid,
             items,
             walk,
             written: 0,
+            decoded: None,
             keywords: view.mailbox.keywords(),
             sets_seen: reads && !view.is_read_only(),
             seen_until: 0,
@@ -100,7 +109,7 @@ impl Fetch {
             if out.is_full() {
                 return Ok(Progress::More);
             }
-            if self.written == 0 && !self.is_meant(sequence, view) {
+            if self.is_at_start() && !self.is_meant(sequence, view) {
                 self.walk.advance();
                 skipped += 1;
                 if skipped == SKIPPED_MAX {
@@ -118,6 +127,11 @@ impl Fetch {
             self.walk.advance();
         }
         Ok(Progress::Done)
+    }
+
+    /// Whether nothing of the present row is written.
+    fn is_at_start(&self) -> bool {
+        self.written == 0 && self.decoded.is_none()
     }
 
     /// Whether the message changed since it matters. One that is gone is told of as gone.
@@ -153,12 +167,12 @@ impl Fetch {
         let mut source = Source::new(view, slot, record);
         match source.prepare(rest) {
             Ok(true) => {}
-            Ok(false) if self.written == 0 => {
+            Ok(false) if self.is_at_start() => {
                 self.missing = true;
                 return Ok(Progress::Done);
             }
             Ok(false) => self.missing = true, // what is left of the row is NIL
-            Err(refusal) if self.written == 0 => {
+            Err(refusal) if self.is_at_start() => {
                 self.trouble.get_or_insert(refusal);
                 return Ok(Progress::Done);
             }
@@ -166,12 +180,24 @@ impl Fetch {
                 self.trouble.get_or_insert(refusal);
             }
         }
-        if self.written == 0 {
+        if self.is_at_start() {
             out.push(b"* ");
             answer::digits(out, u64::from(sequence));
             out.push(b" FETCH (");
         }
         while let Some(item) = self.items.get(self.written) {
+            if let Some(decoded) = &mut self.decoded {
+                match decoded.step(out) {
+                    Ok(Progress::More) => return Ok(Progress::More),
+                    Ok(Progress::Done) => {}
+                    Err(refusal) => {
+                        self.trouble.get_or_insert(refusal);
+                    }
+                }
+                self.decoded = None;
+                self.written += 1;
+                continue;
+            }
             // The beginning of a row may fill the queue; it must not be written again.
             if self.written > 0 && out.is_full() {
                 return Ok(Progress::More);
@@ -179,7 +205,21 @@ impl Fetch {
             if self.written > 0 {
                 out.push(b" ");
             }
-            if let Err(refusal) = source.write(item, &self.keywords, out) {
+            if let FetchItem::Binary(binary) | FetchItem::BinarySize(binary) = item {
+                let size_only = matches!(item, FetchItem::BinarySize(_));
+                out.push(binary.label.as_bytes());
+                out.push(b" ");
+                match source.decoded(binary, size_only) {
+                    Ok(decoded) => self.decoded = decoded.map(Box::new),
+                    Err(refusal) => {
+                        self.trouble.get_or_insert(refusal);
+                    }
+                }
+                if self.decoded.is_some() {
+                    continue;
+                }
+                out.push(if size_only { b"0" } else { b"NIL" }); // there is no such part
+            } else if let Err(refusal) = source.write(item, &self.keywords, out) {
                 self.trouble.get_or_insert(refusal);
             }
             self.written += 1;
@@ -232,6 +272,7 @@ impl Fetch {
             items: vec![FetchItem::Uid, FetchItem::Flags, FetchItem::ModSeq],
             walk,
             written: 0,
+            decoded: None,
             keywords: view.mailbox.keywords(),
             sets_seen: false,
             seen_until: 0,

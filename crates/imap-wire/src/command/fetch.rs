@@ -33,6 +33,12 @@ pub enum Item {
     Body,
     BodyStructure,
     Section(Section),
+    /// RFC 3516 §4.2
+    Binary(Binary),
+    /// RFC 3516 §4.2: the size of a part without its transfer encoding.
+    BinarySize(Binary),
+    /// RFC 8970. LAZY asks for no more than there is at hand, which is always all.
+    Preview,
     /// RFC 7162
     ModSeq,
     /// RFC 8474
@@ -53,6 +59,19 @@ pub struct Section {
     /// Does not set \Seen.
     pub peek: bool,
     /// How the response names it: `BODY[1.2.HEADER]<0>`, `RFC822.TEXT`.
+    pub label: String,
+}
+
+/// `BINARY[1.2]<0.512>`: a part without its transfer encoding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binary {
+    /// Empty: the whole message, as it is.
+    pub part: Vec<u32>,
+    /// First byte and count of what is decoded.
+    pub partial: Option<(u32, u32)>,
+    /// Does not set \Seen.
+    pub peek: bool,
+    /// How the response names it: `BINARY[1.2]<0>`, `BINARY.SIZE[1.2]`.
     pub label: String,
 }
 
@@ -163,6 +182,13 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
         b"BODY" if cursor.peek() == Some(b'[') => Item::Section(section(cursor, false)?),
         b"BODY.PEEK" => Item::Section(section(cursor, true)?),
         b"BODY" => Item::Body,
+        b"BINARY" => Item::Binary(binary(cursor, false)?),
+        b"BINARY.PEEK" => Item::Binary(binary(cursor, true)?),
+        b"BINARY.SIZE" => {
+            let (part, label) = section_binary(cursor, "BINARY.SIZE[")?;
+            Item::BinarySize(Binary { part, partial: None, peek: true, label })
+        }
+        b"PREVIEW" => preview(cursor)?,
         _ => return start.error("something to fetch"),
     })
 }
@@ -196,6 +222,44 @@ fn section(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Section> {
         label.push_str(&format!("<{origin}>"));
     }
     Ok(Section { part, text, partial, peek, label })
+}
+
+/// `section-binary ["<" number "." nz-number ">"]` (RFC 3516 §7)
+fn binary(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Binary> {
+    let (part, mut label) = section_binary(cursor, "BINARY[")?;
+    let partial = partial(cursor)?;
+    if let Some((origin, _)) = partial {
+        label.push_str(&format!("<{origin}>"));
+    }
+    Ok(Binary { part, partial, peek, label })
+}
+
+/// `section-binary = "[" [section-part] "]"`: the numbers, and `name` with them.
+fn section_binary(cursor: &mut Cursor<'_>, name: &str) -> Parsed<(Vec<u32>, String)> {
+    cursor.expect(b'[', "a part in brackets")?;
+    let mut part = Vec::new();
+    while !cursor.take(b']') {
+        if !part.is_empty() {
+            cursor.expect(b'.', "the end of a part number")?;
+        }
+        if part.len() == PART_DEPTH_MAX {
+            return cursor.error("a shorter part number");
+        }
+        part.push(cursor.nz_number()?);
+    }
+    let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
+    Ok((part, format!("{name}{}]", numbers.join("."))))
+}
+
+/// `"PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"]`, `preview-mod = "LAZY"` (RFC 8970 §6)
+fn preview(cursor: &mut Cursor<'_>) -> Parsed<Item> {
+    // Alone, it may be followed by the modifiers of FETCH (RFC 4466 §2.4).
+    let mut ahead = cursor.clone();
+    if ahead.take(b' ') && ahead.take(b'(') && ahead.keyword(b"LAZY") {
+        ahead.expect(b')', "LAZY once")?;
+        *cursor = ahead;
+    }
+    Ok(Item::Preview)
 }
 
 /// `section-msgtext / "MIME"`
@@ -290,6 +354,50 @@ mod tests {
         }
         let Item::Section(section) = read("BODY.PEEK[1.2]").unwrap().remove(0) else { panic!() };
         assert_eq!((section.part, section.text, section.peek), (vec![1, 2], SectionText::All, true));
+    }
+
+    #[test]
+    fn parts_without_their_encoding_are_named_too() {
+        for (asked, named) in [
+            ("binary[]", "BINARY[]"),
+            ("BINARY.PEEK[1.2]<3.4>", "BINARY[1.2]<3>"),
+            ("Binary.Size[1.2]", "BINARY.SIZE[1.2]"),
+        ] {
+            match read(asked).unwrap().remove(0) {
+                Item::Binary(binary) | Item::BinarySize(binary) => assert_eq!(binary.label, named),
+                other => panic!("{other:?}"),
+            }
+        }
+        let deep = format!("BINARY[{}1]", "1.".repeat(200));
+        for bad in [
+            "BINARY",
+            "BINARY.PEEK",
+            "BINARY.SIZE[1]<0.1>",
+            "BINARY[0]",
+            "BINARY[1.]",
+            "BINARY[.1]",
+            "BINARY[1 2]",
+            "BINARY[HEADER]",
+            "BINARY[1.TEXT]",
+            "BINARY[1",
+            "BINARY[]<0.0>",
+            &deep,
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn previews_may_be_lazy() {
+        assert_eq!(read("(PREVIEW (LAZY) UID)"), Ok(vec![Item::Preview, Item::Uid]));
+        assert_eq!(read("preview (lazy)"), Ok(vec![Item::Preview]));
+        for bad in
+            ["(PREVIEW ())", "(PREVIEW (FAST))", "(PREVIEW (LAZY LAZY))", "(PREVIEW (LAZY)", "PREVIEW=FUZZY"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let mut cursor = Cursor::new(b" 1 PREVIEW (CHANGEDSINCE 7)");
+        assert_eq!(arguments(&mut cursor, false).unwrap().changed_since, Some(7));
     }
 
     #[test]

@@ -5,10 +5,12 @@
 use std::os::unix::fs::FileExt;
 
 use connection::Output;
-use imap_wire::{FetchItem, Section, SectionText};
-use mail_format::Structure;
+use imap_wire::{Binary, FetchItem, Section, SectionText};
+use mail_format::preview::{self, PART_BYTES_MAX};
+use mail_format::{Structure, TransferEncoding, header_field, unfold};
 use message_store::{Cached, MessageFile, Record, StoreError};
 
+use super::decoded::Decoded;
 use crate::answer;
 use crate::refusal::Refusal;
 use crate::sections::{self, Span};
@@ -85,6 +87,11 @@ impl<'a> Source<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
+        for item in items {
+            if let FetchItem::Binary(binary) | FetchItem::BinarySize(binary) = item {
+                self.decoded(binary, false)?; // before anything is written of the row
+            }
+        }
         Ok(true)
     }
 
@@ -125,6 +132,16 @@ impl<'a> Source<'a> {
                 out.push(cached(Cached::bodystructure));
             }
             FetchItem::Section(section) => return self.section(section, out),
+            FetchItem::Binary(_) | FetchItem::BinarySize(_) => {} // more than one step: Source::decoded
+            FetchItem::Preview => {
+                out.push(b"PREVIEW ");
+                let preview = self.preview();
+                match &preview {
+                    Ok(Some(text)) => out.push(&imap_wire::quote(text.as_bytes())),
+                    Ok(None) | Err(_) => out.push(b"NIL"),
+                }
+                return preview.map(drop);
+            }
             FetchItem::ModSeq => answer::modseq(out, self.record.modseq),
             FetchItem::EmailId => {
                 out.push(format!("EMAILID ({})", answer::email_id(&self.guid)).as_bytes());
@@ -147,6 +164,39 @@ impl<'a> Source<'a> {
             out.push(b"NIL");
         }
         result.map(drop)
+    }
+
+    /// A part without its transfer encoding, to be written; nothing when the message has no such part.
+    ///
+    /// # Errors
+    /// The encoding is not known (RFC 3516 §4.3), or the header of the part cannot be read.
+    pub fn decoded(&self, binary: &Binary, size_only: bool) -> Result<Option<Decoded>, Refusal> {
+        let Some(message) = &self.file else { return Ok(None) };
+        let whole = Span { offset: 0, len: message.size };
+        let (span, encoding) = match &self.structure {
+            _ if binary.part.is_empty() => (whole, TransferEncoding::Identity),
+            None => return Ok(None),
+            Some(structure) => {
+                let Some(part) = structure.part(&binary.part) else { return Ok(None) };
+                let of = |(start, end): (u32, u32)| Span::between(start.into(), end.into(), message.size);
+                let header = self.read(of(part.header).cut(Some((0, HEADER_BYTES_MAX))))?;
+                let named = header_field(&header, "Content-Transfer-Encoding").map(unfold);
+                let named = named.as_ref().map_or("".into(), |value| String::from_utf8_lossy(value));
+                let known = TransferEncoding::named(&named).ok_or(Refusal::UnknownEncoding)?;
+                (of(part.body), known)
+            }
+        };
+        Ok(Some(Decoded::new(message.file.clone(), span, encoding, binary.partial, size_only)))
+    }
+
+    /// The beginning of the text; empty when there is none, nothing when the message is gone (RFC 8970 §3).
+    fn preview(&self) -> Result<Option<String>, Refusal> {
+        let (Some(structure), Some(message)) = (&self.structure, &self.file) else { return Ok(None) };
+        let read = |start: u32, end: u32| self.read(Span::between(start.into(), end.into(), message.size));
+        let Some(part) = preview::text_part(structure, read)? else { return Ok(Some(String::new())) };
+        let (start, end) = part.body;
+        let content = read(start, end.min(start.saturating_add(PART_BYTES_MAX)))?;
+        Ok(Some(part.preview(&content)))
     }
 
     /// The literal of a section; false, and nothing written, when the message has no such section.
@@ -215,7 +265,11 @@ fn needs_cold(item: &FetchItem) -> bool {
 }
 
 fn needs_structure(item: &FetchItem) -> bool {
-    matches!(item, FetchItem::Section(section) if !section.part.is_empty())
+    match item {
+        FetchItem::Section(section) => !section.part.is_empty(),
+        FetchItem::Binary(binary) | FetchItem::BinarySize(binary) => !binary.part.is_empty(),
+        item => *item == FetchItem::Preview,
+    }
 }
 
 fn needs_cache(item: &FetchItem) -> bool {
@@ -223,5 +277,6 @@ fn needs_cache(item: &FetchItem) -> bool {
 }
 
 fn needs_file(item: &FetchItem) -> bool {
-    matches!(item, FetchItem::Section(_))
+    use FetchItem::{Binary, BinarySize, Preview, Section};
+    matches!(item, Section(_) | Binary(_) | BinarySize(_) | Preview)
 }
