@@ -34,12 +34,12 @@ impl<T> Wheel<T> {
         tick_of(self.origin, moment)
     }
 
-    /// Arms `value` for `tick`; one that has passed comes with the next [`Wheel::advance`].
+    /// Arms `value` for `tick`; one that has passed comes with the next [`Wheel::advance`], and is told as it was armed.
     pub fn arm(&mut self, tick: u64, value: T) {
-        let tick = tick.clamp(self.elapsed.saturating_add(1), self.elapsed.saturating_add(SPAN / 2));
-        let different = (self.elapsed ^ tick) | (SLOTS as u64 - 1);
+        let place = tick.clamp(self.elapsed.saturating_add(1), self.elapsed.saturating_add(SPAN / 2));
+        let different = (self.elapsed ^ place) | (SLOTS as u64 - 1);
         let level = ((63 - different.leading_zeros()) as usize / SLOT_BITS).min(LEVELS - 1);
-        let slot = slot_of(tick, level);
+        let slot = slot_of(place, level);
         self.levels[level].occupied |= 1 << slot;
         self.levels[level].slots[slot].push((tick, value));
     }
@@ -137,6 +137,6 @@ mod tests {
         wheel.advance(origin + Duration::from_secs(100), &mut due);
         wheel.arm(5, "late");
         wheel.advance(origin + Duration::from_millis(100_020), &mut due);
-        assert_eq!(due.len(), 1);
+        assert_eq!(due, [(5, "late")], "who armed it must know it again");
     }
 }
