@@ -42,6 +42,7 @@ fn what_is_offered_works_and_nothing_else_is_offered() {
         "ENHANCEDSTATUSCODES",
         "SIZE 5242880",
         "CHUNKING",
+        "BINARYMIME",
         "SMTPUTF8",
         "DSN",
         "LIMITS MAILMAX=1000 RCPTMAX=100000",
@@ -51,7 +52,7 @@ fn what_is_offered_works_and_nothing_else_is_offered() {
     ] {
         assert!(offered.iter().any(|line| line == one), "{one} in {offered:?}");
     }
-    assert_eq!(offered.len(), 12, "{offered:?}");
+    assert_eq!(offered.len(), 13, "{offered:?}");
     assert!(smtp.ok("HELP").starts_with("214"));
     assert!(smtp.ok("NOOP ignored").starts_with("250 "));
     assert!(smtp.ask("VRFY alice").starts_with("502"), "off by default");

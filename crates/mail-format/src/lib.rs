@@ -23,7 +23,7 @@ pub use content_type::ContentType;
 pub use date::{date, format_date};
 pub use encode::{EncodedText, encode_text};
 pub use header::{header_field, header_fields, unfold};
-pub use seven_bit::seven_bit;
+pub use seven_bit::{is_text, seven_bit, without_binary};
 pub use structure::{Part, PartKind, Structure, scan};
 pub use subject::base_subject;
 pub use transfer::{Decoder, TransferEncoding};

@@ -1,5 +1,6 @@
-//! A message with 8-bit content as one that passes a host which takes 7 bits only (RFC 6152 §3): each part that needs it is
-//! encoded, text in quoted-printable, the rest in base64 (RFC 2045 §6.7, §6.8).
+//! A message as one that passes where not everything does: with 8-bit content, a host that takes 7 bits only (RFC 6152 §3);
+//! with binary content (RFC 3030 §3), whoever takes lines. Each part that needs it is encoded, text in quoted-printable, the
+//! rest in base64 (RFC 2045 §6.7, §6.8).
 //!
 //! What was decoded is the same again, byte for byte. Where that cannot be had there is nothing: bytes above 127 in a header
 //! (there is no encoding for them), in what is signed as it stands (multipart/signed, RFC 1847 §2.1), between the parts, or
@@ -18,8 +19,37 @@ const LINE_MAX: usize = 76;
 /// The share of 8-bit bytes from which base64 is shorter than quoted-printable.
 const STRANGE_SHARE: usize = 4;
 
+/// Bytes of a line of text at most, its end not counted (RFC 2045 §2.8).
+const TEXT_LINE_MAX: usize = 998;
+
 /// The message in 7 bits; nothing when it cannot be put so.
 pub fn seven_bit(message: &[u8]) -> Option<Vec<u8>> {
+    put(message, <[u8]>::is_ascii, &[b"8bit", b"binary"])
+}
+
+/// The message as text in 8 bits: no NUL, no CR or LF but in pairs, no line of more than 998 bytes. Nothing when it cannot
+/// be put so.
+pub fn without_binary(message: &[u8]) -> Option<Vec<u8>> {
+    put(message, is_text, &[b"binary"])
+}
+
+/// Whether these are lines of text (RFC 2045 §2.8).
+pub fn is_text(bytes: &[u8]) -> bool {
+    let mut line_start = 0;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr3(0, b'\r', b'\n', &bytes[at..]) {
+        let end = at + found;
+        if !bytes[end..].starts_with(b"\r\n") || end - line_start > TEXT_LINE_MAX {
+            return false;
+        }
+        at = end + 2;
+        line_start = at;
+    }
+    bytes.len() - line_start <= TEXT_LINE_MAX
+}
+
+/// Encodes each leaf that does not fit. What fits is not called by one of `denied`, names of encodings.
+fn put(message: &[u8], fits: impl Fn(&[u8]) -> bool, denied: &[&[u8]]) -> Option<Vec<u8>> {
     let structure = scan(message);
     let mut out = Vec::with_capacity(message.len() + message.len() / 3);
     let mut done = 0;
@@ -30,27 +60,29 @@ pub fn seven_bit(message: &[u8]) -> Option<Vec<u8>> {
         }
         let (header, body) = (message.get(header_at..body_at)?, message.get(body_at..end)?);
         let content = header_field(header, "Content-Type").and_then(ContentType::parse);
-        if content.as_ref().is_some_and(|content| content.is("multipart", "signed")) && !body.is_ascii() {
+        if content.as_ref().is_some_and(|content| content.is("multipart", "signed")) && !fits(body) {
             return None;
         }
-        let encoding = if part.kind != PartKind::Leaf || body.is_ascii() {
-            match encoding_of(header).as_slice() {
-                b"8bit" | b"binary" => "7bit", // it is now
-                _ => continue,
+        let as_it_is = part.kind != PartKind::Leaf || fits(body);
+        let encoding = if as_it_is {
+            if !denied.contains(&encoding_of(header).as_slice()) {
+                continue;
             }
+            // so it is now
+            if body.is_ascii() || denied.contains(&&b"8bit"[..]) { "7bit" } else { "8bit" }
         } else {
             how(&encoding_of(header), content.as_ref(), body)?
         };
         out.extend_from_slice(&message[done..header_at]);
         write_header(header, encoding, place == 0, content.is_some(), body, &mut out)?;
         done = body_at;
-        if encoding != "7bit" {
+        if !as_it_is {
             encode(body, encoding, &mut out);
             done = end;
         }
     }
     out.extend_from_slice(message.get(done..)?);
-    out.is_ascii().then_some(out)
+    fits(&out).then_some(out)
 }
 
 fn bounds(part: &Part) -> (usize, usize, usize) {
@@ -63,7 +95,7 @@ fn encoding_of(header: &[u8]) -> Vec<u8> {
     value.trim_ascii().to_ascii_lowercase()
 }
 
-/// How a leaf with 8-bit content is to be encoded; nothing when it may not be.
+/// How a leaf that does not fit is to be encoded; nothing when it may not be.
 fn how(now: &[u8], content: Option<&ContentType>, body: &[u8]) -> Option<&'static str> {
     if !matches!(now, b"" | b"7bit" | b"8bit" | b"binary") {
         return None;
@@ -215,7 +247,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn binary_parts_are_encoded_and_text_in_eight_bits_stays() {
+        let head = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+        let text = "--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: binary\r\n\r\nGr\u{fc}\u{df}e\r\n";
+        let binary = b"--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n.\r\n\n\r\xff\r\n--b--\r\n";
+        let out = without_binary(&[&head[..], text.as_bytes(), binary].concat()).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--b\r\n"), "{out}");
+        assert!(
+            out.contains("utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\u{fc}\u{df}e\r\n--b\r\n"),
+            "{out}"
+        );
+        assert!(
+            out.contains(
+                "application/x\r\nContent-Transfer-Encoding: base64\r\n\r\nAA0KLg0KCg3/\r\n--b--\r\n"
+            ),
+            "{out}"
+        );
+        assert_eq!(without_binary(b"Subject: a\0b\r\n\r\nx\r\n"), None);
+        let long = [b"Subject: a\r\n\r\n".to_vec(), vec![b'x'; 999], b"\r\n".to_vec()].concat();
+        assert!(is_text(&without_binary(&long).unwrap()));
+        assert!(is_text(&long[..long.len() - 3]) && is_text(b"") && !is_text(b"a\n") && !is_text(b"a\r\r\n"));
+    }
+
     proptest! {
+        #[test]
+        fn binary_content_is_the_same_again(body in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let head = b"MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+            let out = without_binary(&[&head[..], &body].concat()).unwrap();
+            prop_assert!(is_text(&out));
+            let at = memchr::memmem::find(&out, b"\r\n\r\n").unwrap();
+            let encoding = encoding_of(&out[..at + 4]);
+            let content = if encoding == b"base64" {
+                let text: Vec<u8> = out[at + 4..].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+                STANDARD.decode(text).unwrap()
+            } else {
+                out[at + 4..].to_vec()
+            };
+            prop_assert_eq!(content, body);
+        }
+
         #[test]
         fn what_was_encoded_is_the_same_again(lines in proptest::collection::vec("[a-zF=. \u{e4}\u{4e00}]{0,90}", 1..8), binary in any::<bool>()) {
             let body = lines.join("\r\n") + "\r\n";
@@ -236,6 +308,9 @@ mod tests {
             for message in [message, text.into_bytes()] {
                 if let Some(out) = seven_bit(&message) {
                     prop_assert!(out.is_ascii());
+                }
+                if let Some(out) = without_binary(&message) {
+                    prop_assert!(is_text(&out));
                 }
             }
         }

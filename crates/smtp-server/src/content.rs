@@ -50,6 +50,7 @@ impl Session {
         let from = self.user.as_ref().map(|user| user.mail.clone());
         let rules = Rules {
             size_max: self.settings.message_size_max,
+            binary: transaction.binary,
             mends_line_ends: ours || self.user.is_some(),
             completes_header: ours.then(|| (self.settings.message_id_host.clone(), from)),
             rewrites_header: (ours || self.user.is_some() || self.may_relay && !self.is_lmtp(io))

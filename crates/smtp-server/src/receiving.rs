@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use mail_queue::{IncomingMessage, Queue, QueueError};
+use mail_queue::{IncomingMessage, Part, Queue, QueueError};
 use smtp_wire::{Decoder, Ending, Reply};
 
 use crate::header::{self, HEADER_BYTES_MAX, Header};
@@ -17,12 +17,17 @@ const DISCARDED_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of one line. RFC 5321 §4.5.3.1.6 asks for 1000 and many send more; nothing that is meant as text needs this many.
 const LINE_BYTES_MAX: u64 = 512 << 10;
 
+/// Bytes of a binary content that are put into text: it is done in memory.
+const BINARY_BYTES_MAX: u64 = 32 << 20;
+
 /// Received lines from which a message is refused at once. From `maxmtahops` on the error-handler has it (S44).
 const HOPS_MAX: u32 = 200;
 
 /// What the rules of the session say about this content.
 pub struct Rules {
     pub size_max: Option<u64>,
+    /// It may hold anything (BINARYMIME), and is made text at its end.
+    pub binary: bool,
     /// Bare line ends are mended instead of refused: the client is one of ours.
     pub mends_line_ends: bool,
     /// Fields are added that are missing: host name, and the sender's address.
@@ -211,14 +216,43 @@ impl Receiving {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let message = self.message.ok_or_else(|| replies::queue_failed(&QueueError::NoSpace))?;
+        let mut message = self.message.ok_or_else(|| replies::queue_failed(&QueueError::NoSpace))?;
+        let mut eight_bit = faults.eight_bit;
+        if self.rules.binary {
+            eight_bit = make_text(&mut message, self.content_offset)?;
+        }
         Ok(Received {
             message,
             relay_offset: self.relay_offset,
             content_offset: self.content_offset,
             hops: self.hops,
-            eight_bit: faults.eight_bit,
+            eight_bit,
             content_bytes: self.content_bytes,
         })
     }
+}
+
+/// Encodes what is binary: mailboxes are read by IMAP and POP, which know lines and no NUL (RFC 3501 §4.3, RFC 1939 §3). Whether
+/// the content has 8-bit bytes then.
+fn make_text(message: &mut IncomingMessage, content_offset: u64) -> Result<bool, Reply> {
+    let failed = |why: QueueError| replies::queue_failed(&why);
+    let (size, start) = (message.size(), usize::try_from(content_offset).unwrap_or(usize::MAX));
+    let (text, eight_bit) = {
+        let whole = message.look().map_err(failed)?;
+        let content = whole.get(start..).unwrap_or_default();
+        if mail_format::is_text(content) && content.ends_with(b"\r\n") {
+            return Ok(!content.is_ascii());
+        }
+        if size > BINARY_BYTES_MAX {
+            return Err(replies::cannot_encode());
+        }
+        let mut text = mail_format::without_binary(content).ok_or_else(replies::cannot_encode)?;
+        if !text.ends_with(b"\r\n") {
+            text.extend_from_slice(b"\r\n");
+        }
+        let eight_bit = !text.is_ascii();
+        (text, eight_bit)
+    };
+    message.rebuild(&[Part::Kept(0..content_offset), Part::New(text)]).map_err(failed)?;
+    Ok(eight_bit)
 }

@@ -113,6 +113,11 @@ pub fn bare_line_ends() -> Reply {
     Reply::new(550, (5, 6, 11), "Message has bare line feeds or carriage returns")
 }
 
+/// RFC 3030 §3, RFC 3463 §3.7.
+pub fn cannot_encode() -> Reply {
+    Reply::new(554, (5, 6, 3), "The binary content cannot be put into text here")
+}
+
 /// RFC 5321 §6.3.
 pub fn loops() -> Reply {
     Reply::new(554, (5, 4, 6), "Too many hops: the message is in a loop")

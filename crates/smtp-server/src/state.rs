@@ -30,6 +30,8 @@ pub struct Transaction {
     pub ret: Option<Ret>,
     /// Not to be sent before (RFC 4865).
     pub hold: Option<Hold>,
+    /// MAIL had BODY=BINARYMIME (RFC 3030 §3).
+    pub binary: bool,
     /// MAIL had SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
     /// It is not to go on without TLS that proves the other host (RFC 8689).

@@ -343,7 +343,7 @@ mod tests {
             (b"MAIL FROM:<;id;@b.test>", "501 5.1.7"),
             (b"MAIL FROM:<a@b.test> X", "555 5.5.4"),
             (b"MAIL FROM:<a@b.test> BODY=8BITMIME", "ok"),
-            (b"MAIL FROM:<a@b.test> BODY=BINARYMIME", "501 5.5.4"),
+            (b"MAIL FROM:<a@b.test> BODY=BINARYMIME", "ok"),
             (b"MAIL FROM:<a@b.test> BODY=FOO", "501 5.5.4"),
             (b"MAIL FROM:<a@b.test> FOO=BAR", "555 5.5.4"),
             (b"MAIL FROM:<a@b.test> SIZE=100", "ok"),

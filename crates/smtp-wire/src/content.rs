@@ -45,6 +45,8 @@ pub enum Ending {
 pub struct Decoder {
     state: State,
     dots: bool,
+    /// Nothing is looked at but 8-bit bytes.
+    binary: bool,
     line: u64,
     faults: Faults,
 }
@@ -52,12 +54,17 @@ pub struct Decoder {
 impl Decoder {
     /// For DATA: dots are taken off and the end is found.
     pub fn data() -> Decoder {
-        Decoder { state: State::LineStart, dots: true, line: 0, faults: Faults::default() }
+        Decoder { state: State::LineStart, dots: true, binary: false, line: 0, faults: Faults::default() }
     }
 
     /// For BDAT: line ends are made regular, dots mean nothing (RFC 3030 §2).
     pub fn chunks() -> Decoder {
         Decoder { dots: false, ..Decoder::data() }
+    }
+
+    /// For BDAT after BODY=BINARYMIME: every byte is content as it stands (RFC 3030 §3).
+    pub fn binary() -> Decoder {
+        Decoder { dots: false, binary: true, ..Decoder::data() }
     }
 
     /// What was wrong so far.
@@ -68,6 +75,11 @@ impl Decoder {
     /// Reads `bytes` and appends the content to `out`.
     pub fn decode(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Ending {
         out.reserve(bytes.len());
+        if self.binary {
+            self.faults.eight_bit |= !bytes.is_ascii();
+            out.extend_from_slice(bytes);
+            return Ending::Open;
+        }
         let mut at = 0;
         while at < bytes.len() {
             if matches!(self.state, State::Text) {

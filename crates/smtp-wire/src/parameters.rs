@@ -7,7 +7,7 @@ use crate::xtext;
 const ENVID_MAX: usize = 100;
 const ORCPT_MAX: usize = 500;
 
-/// BODY= of RFC 6152.
+/// BODY= of RFC 6152 and RFC 3030.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Body {
     /// `7BIT`, also when nothing was said.
@@ -15,6 +15,8 @@ pub enum Body {
     SevenBit,
     /// `8BITMIME`.
     EightBitMime,
+    /// `BINARYMIME` (RFC 3030 §3).
+    Binary,
 }
 
 /// RET= of RFC 3461 §4.3.
@@ -225,6 +227,7 @@ fn body(value: &str) -> Result<Body, CommandError> {
     match value.to_ascii_uppercase().as_str() {
         "7BIT" => Ok(Body::SevenBit),
         "8BITMIME" => Ok(Body::EightBitMime),
+        "BINARYMIME" => Ok(Body::Binary),
         _ => Err(CommandError::Value("bad BODY")),
     }
 }

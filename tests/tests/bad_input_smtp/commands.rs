@@ -42,7 +42,7 @@ const VERBS: &[(&str, &[&str])] = &[
 /// `MAIL ...`: what stands behind the path.
 const MAIL: &[(&str, &str)] = &[
     ("BODY=8BITMIME", "250"),
-    ("BODY=BINARYMIME", "501 5.5.4"),
+    ("BODY=BINARYMIME", "250"),
     ("BODY=FOO", "501 5.5.4"),
     ("FOO=BAR", "555 5.5.4"),
     ("SIZE=100", "250"),

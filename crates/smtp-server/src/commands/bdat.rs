@@ -31,7 +31,8 @@ pub fn begin(session: &mut Session, size: u64, last: bool, io: &Io) -> Answer {
     let mut chunk = Chunk { size, last, refused: refusal };
     let mut transaction = transaction;
     if chunk.refused.is_none() && transaction.receiving.is_none() {
-        match session.begin_content(&client, &transaction, Decoder::chunks(), io) {
+        let decoder = if transaction.binary { Decoder::binary() } else { Decoder::chunks() };
+        match session.begin_content(&client, &transaction, decoder, io) {
             Ok(receiving) => transaction.receiving = Some(Box::new(receiving)),
             Err(reply) => chunk.refused = Some(reply),
         }

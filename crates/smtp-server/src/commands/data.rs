@@ -20,6 +20,9 @@ pub fn begin(session: &mut Session, io: &Io) -> Answer {
         State::InTransaction { transaction, .. } if transaction.recipients.is_empty() => {
             return Answer::Say(replies::bad_sequence("No valid recipients"));
         }
+        State::InTransaction { transaction, .. } if transaction.binary => {
+            return Answer::Say(replies::bad_sequence("BINARYMIME comes by BDAT")); // RFC 3030 §3
+        }
         State::InTransaction { .. } => {}
         _ => return Answer::Say(replies::bad_sequence("Say MAIL and RCPT first")),
     }

@@ -32,7 +32,7 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
         reply = reply.line(format!("SIZE {size}"));
     }
     if settings.allow_chunking {
-        reply = reply.line("CHUNKING");
+        reply = reply.line("CHUNKING").line("BINARYMIME");
     }
     if settings.allow_smtputf8 {
         reply = reply.line("SMTPUTF8"); // RFC 6531 §3.1; 8BITMIME stands above

@@ -1,7 +1,7 @@
 //! MAIL FROM: begins a transaction (RFC 5321 §4.1.1.2).
 
 use connection::Io;
-use smtp_wire::{Address, Hold, MailParameters, Reply};
+use smtp_wire::{Address, Body, Hold, MailParameters, Reply};
 
 use crate::rates::What;
 use crate::replies;
@@ -24,6 +24,7 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
         hold: parameters.hold.map(|asked| hold(asked, now)),
         envid: parameters.envid,
         ret: parameters.ret,
+        binary: parameters.body == Some(Body::Binary),
         smtputf8: parameters.smtputf8,
         size: parameters.size.unwrap_or(0),
         require_tls: parameters.require_tls,
@@ -51,6 +52,9 @@ fn refusal(
         return Some(Answer::Say(replies::authentication_required()));
     }
     if (lmtp || !settings.do_dsn) && (parameters.ret.is_some() || parameters.envid.is_some()) {
+        return Some(Answer::Say(replies::no_such_parameter()));
+    }
+    if !settings.allow_chunking && parameters.body == Some(Body::Binary) {
         return Some(Answer::Say(replies::no_such_parameter()));
     }
     if !settings.allow_smtputf8 && parameters.smtputf8 {
