@@ -17,8 +17,12 @@ mod objectid;
 mod preview;
 #[path = "imap_extensions/qresync.rs"]
 mod qresync;
+#[path = "imap_extensions/replace.rs"]
+mod replace;
 #[path = "imap_extensions/savedate.rs"]
 mod savedate;
+#[path = "imap_extensions/unauthenticate.rs"]
+mod unauthenticate;
 #[path = "imap_extensions/within.rs"]
 mod within;
 

@@ -355,6 +355,10 @@ impl Connection {
     /// Does what the session wants next.
     fn apply(&mut self, next: Next, aside: bool) -> Flow {
         self.events_left = self.events_left.saturating_sub(1);
+        if self.io.user.is_none() && self.tap_tried {
+            // Nobody is logged in any more; who comes next has a record of their own.
+            (self.tap, self.tap_tried) = (None, false);
+        }
         if self.io.user.is_some() && !self.tap_tried {
             self.open_tap();
         }

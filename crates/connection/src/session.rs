@@ -163,7 +163,7 @@ pub struct Io {
     pub bytes_out: u64,
     /// True when complete input is waiting behind the present event (a pipelined command).
     pub more_input: bool,
-    /// Who is logged in, for telemetry; set once with [`Io::set_user`].
+    /// Who is logged in, for telemetry; set with [`Io::set_user`], taken away when nobody is any more.
     pub user: Option<String>,
     /// While true, input lines go to telemetry as `<masked>` (credentials).
     pub mask_input: bool,

@@ -49,6 +49,8 @@ pub enum Outcome {
     Waiting(Doing, Next),
     /// BYE was said.
     LoggedOut,
+    /// Nobody is logged in any more.
+    Unauthenticated,
     StartTls,
 }
 
@@ -154,6 +156,10 @@ pub fn run(
         Command::Logout => {
             io.output.push(b"* BYE Logging out\r\n");
             Ok(Outcome::LoggedOut)
+        }
+        Command::Unauthenticate => {
+            user(state)?;
+            Ok(Outcome::Unauthenticated)
         }
         Command::Id(fields) => {
             id::run(server, &fields, io);

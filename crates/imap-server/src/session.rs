@@ -131,9 +131,7 @@ impl Session {
                 return self.bye("The name of your address cannot be looked up now", "client refused", io);
             }
         }
-        io.line_limit = Budget::BEFORE_LOGIN.line_bytes_max;
-        io.idle_timeout = LOGIN_TIMEOUT;
-        io.deadline = Instant::now().checked_add(LOGIN_TIMEOUT);
+        limit_stranger(io);
         let capabilities = commands::capability::list(&self.state, &settings, io);
         let greeting = format!("* OK [CAPABILITY {capabilities}] {}\r\n", settings.greeting());
         io.output.push(greeting.as_bytes());
@@ -174,6 +172,13 @@ impl Session {
                 self.log_end("logged out", io);
                 Next::Close
             }
+            Ok(Outcome::Unauthenticated) => {
+                self.forget(io);
+                let capabilities = commands::capability::list(&self.state, &self.server.settings(), io);
+                let code = format!("CAPABILITY {capabilities}");
+                answer::tagged(&mut io.output, tag, "OK", &code, "UNAUTHENTICATE completed");
+                self.next_command(io)
+            }
             Ok(Outcome::StartTls) => {
                 answer::tagged(&mut io.output, tag, "OK", "", "Begin TLS negotiation now");
                 Next::StartTls
@@ -189,6 +194,15 @@ impl Session {
         io.deadline = None;
         io.mask_input = false;
         self.bad_commands = 0;
+    }
+
+    /// The user is forgotten, with the selected mailbox and what was enabled (RFC 8437 §2); TLS stays.
+    fn forget(&mut self, io: &mut Io) {
+        self.log_end("unauthenticated", io);
+        self.ended = false;
+        self.state = State::NotAuthenticated { failures: 0 };
+        io.user = None;
+        limit_stranger(io);
     }
 
     /// More of what is under way.
@@ -348,4 +362,11 @@ impl Session {
         }
         self.bye("Server shutting down", "server stopped", io)
     }
+}
+
+/// The limits of a connection on which nobody is logged in.
+fn limit_stranger(io: &mut Io) {
+    io.line_limit = Budget::BEFORE_LOGIN.line_bytes_max;
+    io.idle_timeout = LOGIN_TIMEOUT;
+    io.deadline = Instant::now().checked_add(LOGIN_TIMEOUT);
 }

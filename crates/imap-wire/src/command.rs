@@ -28,6 +28,8 @@ pub enum Command {
     Capability,
     Noop,
     Logout,
+    /// RFC 8437
+    Unauthenticate,
     /// Field names and values (RFC 2971); empty for NIL.
     Id(Vec<(String, Option<String>)>),
     /// Names of extensions in upper case (RFC 5161).
@@ -126,6 +128,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"CAPABILITY" => Command::Capability,
         b"NOOP" => Command::Noop,
         b"LOGOUT" => Command::Logout,
+        b"UNAUTHENTICATE" => Command::Unauthenticate,
         b"ID" => Command::Id(id::arguments(cursor)?),
         b"ENABLE" => Command::Enable(enable(cursor)?),
         b"STARTTLS" => Command::StartTls,
@@ -242,6 +245,8 @@ mod tests {
             b"a NOOP {3}",
             b"a CREATE \xc3\xa9",
             b"a EXPUNGE 1",
+            b"a UNAUTHENTICATE x",
+            b"a REPLACE 1 x \"message\"",
         ] {
             assert!(read(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
         }

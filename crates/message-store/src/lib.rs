@@ -29,6 +29,7 @@ mod ready;
 mod rebuild;
 mod record;
 mod renames;
+mod replace;
 mod resync;
 mod ring;
 mod settings;

@@ -27,11 +27,29 @@ impl Drop for Complete {
 }
 
 /// What makes messages of files, and the names those have in the mailbox already.
-struct Batch {
-    operations: Vec<Operation>,
+pub(crate) struct Batch {
+    pub operations: Vec<Operation>,
     folders: BTreeSet<String>,
     placed: Vec<PathBuf>,
-    uids: Vec<u32>,
+    pub uids: Vec<u32>,
+}
+
+impl Batch {
+    /// Whether its messages are longer than so many bytes.
+    pub(crate) fn is_longer_than(&self, bytes: u32) -> bool {
+        let sizes = self.operations.iter().map(|operation| match operation {
+            Operation::Append(record, _) => u64::from(record.size),
+            _ => 0,
+        });
+        sizes.sum::<u64>() > u64::from(bytes)
+    }
+
+    /// It does not happen.
+    pub(crate) fn remove_files(&self) {
+        for path in &self.placed {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 impl Incoming {
@@ -54,39 +72,51 @@ impl Mailbox {
     pub fn append_all(&self, messages: &[(Complete, NewMessage)]) -> Result<Vec<Appended>> {
         let mut change = self.write()?;
         change.enforce();
-        let mut wanted: Vec<String> = Vec::new();
-        for keyword in messages.iter().flat_map(|(_, message)| &message.keywords) {
-            if !wanted.iter().any(|one| one.eq_ignore_ascii_case(keyword)) {
-                wanted.push(keyword.clone());
-            }
-        }
-        let (_, operations) = change.keyword_bits(&wanted)?;
-        let mut known = change.index.keywords(change.header.keywords);
-        known.extend(operations.iter().filter_map(|operation| match operation {
-            Operation::Keyword(_, name) => Some(name.clone()),
-            _ => None,
-        }));
-        let mut batch = Batch { operations, folders: BTreeSet::new(), placed: Vec::new(), uids: Vec::new() };
-        let first_uid = change.header.uid_next;
-        let placed = messages
-            .iter()
-            .try_for_each(|(complete, message)| change.place_complete(complete, message, &known, &mut batch));
-        change.header.uid_next = first_uid; // the transaction makes it what it will be
-        let done = placed.and_then(|()| change.commit(&batch.operations, &batch.folders));
-        if let Err(error) = done {
-            if !change.is_in_doubt() {
-                for path in &batch.placed {
-                    let _ = fs::remove_file(path);
-                }
-            }
-            return Err(error);
-        }
+        let batch = change.place_all(messages)?;
+        change.commit_batch(&batch)?;
         let uid_validity = change.header.uid_validity;
         Ok(batch.uids.into_iter().map(|uid| Appended { uid, uid_validity }).collect())
     }
 }
 
 impl Change<'_> {
+    /// Gives messages their names here, and says what makes them messages. On an error the names are gone again.
+    pub(crate) fn place_all(&mut self, messages: &[(Complete, NewMessage)]) -> Result<Batch> {
+        let mut wanted: Vec<String> = Vec::new();
+        for keyword in messages.iter().flat_map(|(_, message)| &message.keywords) {
+            if !wanted.iter().any(|one| one.eq_ignore_ascii_case(keyword)) {
+                wanted.push(keyword.clone());
+            }
+        }
+        let (_, operations) = self.keyword_bits(&wanted)?;
+        let mut known = self.index.keywords(self.header.keywords);
+        known.extend(operations.iter().filter_map(|operation| match operation {
+            Operation::Keyword(_, name) => Some(name.clone()),
+            _ => None,
+        }));
+        let mut batch = Batch { operations, folders: BTreeSet::new(), placed: Vec::new(), uids: Vec::new() };
+        let first_uid = self.header.uid_next;
+        let placed = messages
+            .iter()
+            .try_for_each(|(complete, message)| self.place_complete(complete, message, &known, &mut batch));
+        self.header.uid_next = first_uid; // the transaction makes it what it will be
+        match placed {
+            Ok(()) => Ok(batch),
+            Err(error) => {
+                batch.remove_files();
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn commit_batch(&mut self, batch: &Batch) -> Result<()> {
+        let committed = self.commit(&batch.operations, &batch.folders);
+        if committed.is_err() && !self.is_in_doubt() {
+            batch.remove_files();
+        }
+        committed
+    }
+
     /// Gives one message its name here, and says what makes it a message.
     fn place_complete(
         &mut self,

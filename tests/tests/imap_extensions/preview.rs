@@ -7,7 +7,7 @@ fn preview(imap: &mut Imap, message: &str) -> String {
     imap.ok("NOOP");
     let last = imap.exists("INBOX");
     let row = imap.ok(&format!("FETCH {last} (PREVIEW (LAZY))")).remove(0);
-    assert_eq!(imap.ok(&format!("FETCH {last} PREVIEW")), [row.clone()]);
+    assert_eq!(imap.ok(&format!("FETCH {last} PREVIEW")), std::slice::from_ref(&row));
     row.strip_prefix(&format!("* {last} FETCH (PREVIEW ")).unwrap().strip_suffix(')').unwrap().to_owned()
 }
 

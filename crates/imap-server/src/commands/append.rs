@@ -1,18 +1,24 @@
 //! APPEND: messages straight from the connection to the disk (RFC 3501 §6.3.11), all or none (RFC 3502), with APPENDUID
 //! (RFC 4315 §3).
 //!
+//! REPLACE is an APPEND that makes another message go (RFC 8508), both or neither.
+//!
 //! The mailbox is asked for before the client is told to go on, so a refusal costs no transfer.
 
 use std::io::Write;
 use std::sync::Arc;
 
 use base::clock;
+use imap_wire::SequenceSet;
+use imap_wire::command::append::Replaced;
 use message_store::{Complete, Incoming, Mailbox, NewMessage, Quota, Store, StoreError, Usage};
 
 use crate::answer;
 use crate::flags;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
+use crate::sequences;
+use crate::view::View;
 
 /// Messages of one command.
 const MESSAGES_MAX: usize = 100;
@@ -29,8 +35,37 @@ pub struct Append {
     message: NewMessage,
     /// It comes as a literal8 (RFC 3516 §4.4).
     is_binary: bool,
+    /// The message that goes when this one comes.
+    replaces: Option<Old>,
     /// The first trouble while receiving: the rest of the literal is read and thrown away.
     refusal: Option<Refusal>,
+}
+
+/// A message of the selected mailbox that is to be replaced.
+pub struct Old {
+    mailbox: Arc<Mailbox>,
+    uid: u32,
+    size: u32,
+}
+
+impl Old {
+    /// The message a client means.
+    ///
+    /// # Errors
+    /// The mailbox is read-only, or there is no such message (any more).
+    pub fn find(asked: Replaced, view: &View) -> Result<Old, Refusal> {
+        if view.is_read_only() {
+            return Err(Refusal::ReadOnly);
+        }
+        let set = SequenceSet(vec![(asked.message, asked.message)]);
+        let sequence = sequences::resolve(&set, view, asked.uid)?.first().map(|range| *range.start());
+        let record = sequence.and_then(|sequence| view.record(sequence)).map(|(_, record)| record);
+        match record {
+            None => Err(Refusal::Cannot("No such message")),
+            Some(record) if record.is_expunged() => Err(Refusal::ExpungeIssued),
+            Some(record) => Ok(Old { mailbox: view.mailbox.clone(), uid: record.uid, size: record.size }),
+        }
+    }
 }
 
 impl Append {
@@ -40,6 +75,7 @@ impl Append {
         who: Who<'_>,
         asked: imap_wire::Append,
         size_max: u64,
+        replaces: Option<Old>,
     ) -> Result<Append, Refusal> {
         let name = who.to_store(names::named(&asked.mailbox)?)?;
         let mailbox = match store.open_mailbox(&name) {
@@ -47,11 +83,25 @@ impl Append {
             other => other?,
         };
         let mut room = store.room_in(&name)?;
+        if let Some(old) = replaces.as_ref().filter(|old| old.mailbox.name().owner() == name.owner()) {
+            room.usage.bytes = room.usage.bytes.saturating_sub(old.size.into());
+            room.usage.messages = room.usage.messages.saturating_sub(1);
+        }
         let is_binary = asked.message.literal.binary;
         let message = check(asked.message, size_max, &mut room)?;
         let incoming = mailbox.begin_append()?;
         let complete = Vec::new();
-        Ok(Append { mailbox, size_max, room, complete, incoming, message, is_binary, refusal: None })
+        Ok(Append {
+            mailbox,
+            size_max,
+            room,
+            complete,
+            incoming,
+            message,
+            is_binary,
+            replaces,
+            refusal: None,
+        })
     }
 
     /// Another message of the same command is announced behind the one that was received.
@@ -59,7 +109,12 @@ impl Append {
     /// # Errors
     /// The command is over; nothing was stored.
     pub fn next(self, line: &[u8]) -> Result<Append, Refusal> {
-        let Append { mailbox, size_max, mut room, mut complete, incoming, message, refusal, .. } = self;
+        let Append {
+            mailbox, size_max, mut room, mut complete, incoming, message, replaces, refusal, ..
+        } = self;
+        if replaces.is_some() {
+            return Err(Refusal::Syntax("REPLACE takes one message")); // RFC 8508 §5
+        }
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
@@ -75,7 +130,18 @@ impl Append {
         }
         complete.push((incoming.complete()?, message));
         let incoming = mailbox.begin_append()?;
-        Ok(Append { mailbox, size_max, room, complete, incoming, message: next, is_binary, refusal: None })
+        let (message, replaces) = (next, None);
+        Ok(Append {
+            mailbox,
+            size_max,
+            room,
+            complete,
+            incoming,
+            message,
+            is_binary,
+            replaces,
+            refusal: None,
+        })
     }
 
     /// Takes a piece of the message.
@@ -92,10 +158,24 @@ impl Append {
         }
     }
 
+    /// Whether this is a REPLACE.
+    pub fn is_replace(&self) -> bool {
+        self.replaces.is_some()
+    }
+
     /// Makes the messages durable; the response code: `[APPENDUID 38505 3955]`.
     pub fn finish(self) -> Result<String, Refusal> {
         if let Some(refusal) = self.refusal {
             return Err(refusal);
+        }
+        if let Some(old) = self.replaces {
+            let message = (self.incoming.complete()?, self.message);
+            let appended =
+                self.mailbox.replace(message, &old.mailbox, old.uid).map_err(|error| match error {
+                    StoreError::NotFound => Refusal::ExpungeIssued, // somebody was faster
+                    error => error.into(),
+                })?;
+            return Ok(format!("APPENDUID {} {}", appended.uid_validity, appended.uid));
         }
         if self.complete.is_empty() {
             let appended = self.incoming.finish(self.message)?;

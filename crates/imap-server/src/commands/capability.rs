@@ -17,7 +17,7 @@ pub fn list(state: &State, settings: &Settings, io: &Io) -> String {
         String::from("IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN");
     names.push_str(" MOVE SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE LIST-EXTENDED LIST-STATUS");
     names.push_str(" MULTIAPPEND ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC OBJECTID SAVEDATE");
-    names.push_str(" PREVIEW BINARY");
+    names.push_str(" PREVIEW BINARY REPLACE UNAUTHENTICATE");
     names.push_str(" QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE QUOTASET"); // RFC 9208 §3
     names.push_str(&format!(" APPENDLIMIT={}", settings.append_bytes_max)); // RFC 7889 §3
     if state.user().is_some() {

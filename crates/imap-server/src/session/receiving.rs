@@ -4,7 +4,8 @@ use connection::{Io, Next};
 use imap_wire::{AppendHead, Literal};
 
 use super::{Appending, Doing, STRANGER_TIMEOUT, Session};
-use crate::commands::append::Append;
+use crate::answer;
+use crate::commands::append::{Append, Old};
 use crate::commands::{self, Done, News};
 use crate::gathering::{Announced, DISCARD_BYTES_MAX, Gathering};
 use crate::refusal::Refusal;
@@ -80,7 +81,7 @@ impl Session {
             };
         };
         gathering.line(line, &budget);
-        let is_append = imap_wire::head(&gathering.bytes).is_ok_and(|head| head.is("APPEND"));
+        let is_append = imap_wire::command::append::is_meant(&gathering.bytes);
         if is_append && gathering.refusal.is_none() {
             match self.append_begins(&gathering.bytes) {
                 Ok(None) => {}
@@ -132,15 +133,20 @@ impl Session {
     }
 
     /// The message of an APPEND is announced at the end of `bytes`; nothing when it is an argument.
-    fn append_begins(&self, bytes: &[u8]) -> Result<Option<Append>, Refusal> {
-        let Some(user) = self.state.user() else {
+    fn append_begins(&mut self, bytes: &[u8]) -> Result<Option<Append>, Refusal> {
+        let Some(user) = self.state.user().cloned() else {
             return Err(commands::not_now(&self.state));
         };
         match imap_wire::command::append::parse(bytes)? {
             AppendHead::Argument => Ok(None),
             AppendHead::Message(append) => {
                 let size_max = self.server.settings().append_bytes_max;
-                Append::begin(&self.server.store, user.who(), append, size_max).map(Some)
+                let old = match (append.replaces, self.state.view()) {
+                    (None, _) => None,
+                    (Some(replaces), Some(view)) => Some(Old::find(replaces, view)?),
+                    (Some(_), None) => return Err(commands::not_now(&self.state)),
+                };
+                Append::begin(&self.server.store, user.who(), append, size_max, old).map(Some)
             }
         }
     }
@@ -149,9 +155,16 @@ impl Session {
     fn append_ends(&mut self, appending: Appending, line: &[u8], io: &mut Io) -> Next {
         let Appending { tag, append } = appending;
         if line.is_empty() {
+            let is_replace = append.is_replace();
             let done = append.finish().map(|code| {
                 let mut done = Done::new("APPEND completed").with(News::all());
-                done.code = code;
+                if is_replace {
+                    // RFC 8508 §3.1: before the EXPUNGE response.
+                    answer::tagged(&mut io.output, b"*", "OK", &code, "Replacement stored");
+                    (done.text, done.tells_modseq) = ("REPLACE completed", true);
+                } else {
+                    done.code = code;
+                }
                 done
             });
             return self.finish(&tag, done, io);

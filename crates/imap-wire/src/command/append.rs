@@ -1,5 +1,6 @@
 //! `append = "APPEND" SP mailbox 1*append-message`, `append-message = [SP flag-list] [SP date-time] SP literal`
-//! (RFC 3501 §6.3.11, RFC 3502 §6.3.11).
+//! (RFC 3501 §6.3.11, RFC 3502 §6.3.11); `replace = "REPLACE" SP seq-number SP mailbox append-message`, and its UID form
+//! (RFC 8508 §5).
 //!
 //! The message itself is not looked at: what stands before it is read as soon as its literal is announced, so that a
 //! refusal costs no transfer.
@@ -8,6 +9,7 @@ use crate::cursor::{Cursor, Parsed, SyntaxError};
 use crate::flags::{self, FlagList};
 use crate::literal::Literal;
 use crate::mailbox::{self, Mailbox};
+use crate::sequence::{self, Bound};
 use crate::{date, words};
 
 /// What stands before the first message.
@@ -15,6 +17,17 @@ use crate::{date, words};
 pub struct Append {
     pub mailbox: Mailbox,
     pub message: Message,
+    /// The message that goes, of a REPLACE.
+    pub replaces: Option<Replaced>,
+}
+
+/// The message in whose place another comes (RFC 8508 §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replaced {
+    /// Whether `message` is a UID.
+    pub uid: bool,
+    /// A number or `*`.
+    pub message: Bound,
 }
 
 /// What stands before each message.
@@ -36,7 +49,42 @@ pub enum AppendHead {
     Message(Append),
 }
 
-/// Reads an APPEND up to the literal announced at the end of `bytes`, which begin with the tag.
+/// Whether a command, of which there is the beginning, announces a message: APPEND, REPLACE, UID REPLACE.
+pub fn is_meant(bytes: &[u8]) -> bool {
+    let mut cursor = Cursor::new(bytes);
+    words::tag(&mut cursor).and_then(|_| cursor.space()).and_then(|()| verb(&mut cursor)).is_ok()
+}
+
+/// Which of them; whether a REPLACE is by UID.
+fn verb(cursor: &mut Cursor<'_>) -> Parsed<Option<bool>> {
+    let start = cursor.clone();
+    let mut word = words::atom(cursor)?;
+    let uid = word.eq_ignore_ascii_case(b"UID");
+    if uid {
+        cursor.space()?;
+        word = words::atom(cursor)?;
+    }
+    if word.eq_ignore_ascii_case(b"REPLACE") {
+        return Ok(Some(uid));
+    }
+    if word.eq_ignore_ascii_case(b"APPEND") && !uid { Ok(None) } else { start.error("APPEND or REPLACE") }
+}
+
+/// `SP seq-number`, or `SP uniqueid` (RFC 8508 §5)
+fn replaced(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Replaced> {
+    cursor.space()?;
+    let start = cursor.clone();
+    match sequence::sequence_set(cursor)?.0[..] {
+        [(message, other)]
+            if message == other && message != Bound::Saved && !(uid && message == Bound::Last) =>
+        {
+            Ok(Replaced { uid, message })
+        }
+        _ => start.error("the number of one message"),
+    }
+}
+
+/// Reads an APPEND or REPLACE up to the literal announced at the end of `bytes`, which begin with the tag.
 ///
 /// # Errors
 /// The grammar is not followed, or no literal is announced.
@@ -44,7 +92,10 @@ pub fn parse(bytes: &[u8]) -> Result<AppendHead, SyntaxError> {
     let mut cursor = Cursor::new(bytes);
     words::tag(&mut cursor)?;
     cursor.space()?;
-    words::atom(&mut cursor)?;
+    let replaces = match verb(&mut cursor)? {
+        Some(uid) => Some(replaced(&mut cursor, uid)?),
+        None => None,
+    };
     let Some((before, literal)) = Literal::split(bytes) else {
         cursor.skip(bytes.len());
         return cursor.error("a literal with the message");
@@ -56,7 +107,7 @@ pub fn parse(bytes: &[u8]) -> Result<AppendHead, SyntaxError> {
     let mailbox = mailbox::mailbox(&mut cursor)?;
     let (flags, date) = flags_and_date(&mut cursor)?;
     at_literal(&cursor, before.len())?;
-    Ok(AppendHead::Message(Append { mailbox, message: Message { flags, date, literal } }))
+    Ok(AppendHead::Message(Append { mailbox, message: Message { flags, date, literal }, replaces }))
 }
 
 /// Reads what stands before another message of the same APPEND (RFC 3502), up to its literal.
@@ -133,6 +184,43 @@ mod tests {
         assert_eq!((message.flags.system.len(), message.date, message.literal.size), (1, Some(1), Some(7)));
         for bad in [&b"{5}"[..], b" x {5}", b" (\\Seen {5}", b" ()", b" () () {5}", b"  {5}", b" {-1}"] {
             assert!(next(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn a_replace_names_one_message() {
+        let of = |line: &[u8]| message(line).unwrap().replaces;
+        let number = |uid, number| Some(Replaced { uid, message: Bound::Number(number) });
+        assert_eq!(of(b"a REPLACE 4 Drafts (\\Seen) {3}"), number(false, 4));
+        assert_eq!(of(b"a uid replace 7 {1}\r\nx {3+}"), number(true, 7));
+        assert_eq!(of(b"a REPLACE * x ~{3}"), Some(Replaced { uid: false, message: Bound::Last }));
+        assert_eq!(parse(b"a UID REPLACE 7 {1}"), Ok(AppendHead::Argument));
+        assert_eq!(of(b"a APPEND x {3}"), None);
+        for bad in [
+            &b"a REPLACE {3}"[..],
+            b"a REPLACE x {3}",
+            b"a REPLACE 1 {3",
+            b"a REPLACE 0 x {3}",
+            b"a REPLACE 1:2 x {3}",
+            b"a REPLACE 1,2 x {3}",
+            b"a REPLACE $ x {3}",
+            b"a UID REPLACE * x {3}",
+            b"a UID APPEND x {3}",
+            b"a UID  REPLACE 1 x {3}",
+            b"a REPLACE 1 x",
+        ] {
+            assert!(message(bad).is_none(), "{:?}", String::from_utf8_lossy(bad));
+        }
+        for (line, meant) in [
+            (&b"a append"[..], true),
+            (b"a uid REPLACE ", true),
+            (b"a replace 1", true),
+            (b"a UID FETCH", false),
+            (b"a UID", false),
+            (b"a REPLACED", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_meant(line), meant, "{:?}", String::from_utf8_lossy(line));
         }
     }
 
