@@ -478,6 +478,53 @@ fn mail_of_a_user_on_another_host_goes_there() {
     instance.wait_for_empty_queue();
 }
 
+/// What the address of such a user becomes, by the sum in `enveloperewritemethod`; what is not there is passed over.
+#[test]
+fn enveloperewritemethod_says_what_an_address_becomes_on_the_users_host() {
+    let with = ["--set", "mailRoutingAddress=r.bob@inside.test"];
+    let cases: [(&str, &[&str], &str); 7] = [
+        ("1", &with, "robert@other.test"),
+        ("2", &with, "bob@other.test"),
+        ("3", &[], "bob@other.test"),
+        ("4", &with, "r.bob@inside.test"),
+        ("4", &[], "robert@other.test"),
+        ("6", &[], "bob@other.test"),
+        ("7", &with, "r.bob@inside.test"),
+    ];
+    for (method, attributes, expected) in cases {
+        let world = World::new();
+        let hosts = ["other.test", "inside.test"].map(|name| world.served(name, StubMta::new()));
+        let setup = world.setup().set("service.smtp.smtp-router.enveloperewritemethod", method);
+        let mut instance = setup.create();
+        let mut tool = instance.tool("dirutil");
+        tool.args(["change", "bob", "--set", "mailHost=other.test"]);
+        tool.args(["--set", "mailAlternateAddress=robert@example.test"]);
+        run(tool.args(attributes));
+        instance.start_all();
+        send(&instance, &["robert@example.test"], "there");
+        instance.wait_for_empty_queue();
+        let taken: Vec<String> =
+            hosts.iter().flat_map(|host| host.seen().received).flat_map(|one| one.recipients()).collect();
+        assert_eq!(taken, [expected], "{method} {attributes:?}");
+    }
+}
+
+/// `routingattribute` says which attribute bit 4 means.
+#[test]
+fn the_routing_attribute_may_be_another() {
+    let world = World::new();
+    let mx = world.served("inside.test", StubMta::new());
+    let setup = world.setup().set("service.smtp.smtp-router.enveloperewritemethod", "4");
+    let mut instance = setup.set("service.smtp.smtp-router.routingattribute", "roomNumber").create();
+    let mut tool = instance.tool("dirutil");
+    tool.args(["change", "bob", "--set", "mailHost=other.test"]);
+    run(tool.args(["--set", "roomNumber=bob2@inside.test"]));
+    instance.start_all();
+    send(&instance, &["bob@example.test"], "there");
+    assert_eq!(mx.wait_for(1)[0].recipients(), ["bob2@inside.test"]);
+    instance.wait_for_empty_queue();
+}
+
 /// X4, and S25 for smtp-deliver: what this host answers by itself goes out with the null sender; a user who forwards to
 /// another host, keeps a copy and is away does all of it once.
 #[test]

@@ -93,42 +93,58 @@ impl Queue {
             .then_some(id)
     }
 
-    /// Removes what interrupted moves left in the folder of `domain`: messages that no envelope names. Whose only link it
-    /// is goes to lost+found. Returns how many there were.
+    /// The folders of the messages that wait for `domain`, each a part of what [`Queue::reap_deferred`] looks at.
     ///
     /// # Errors
     /// A folder cannot be read.
-    pub fn reap_deferred(&self, domain: &str) -> io::Result<usize> {
+    pub fn message_folders(&self, domain: &str) -> io::Result<Vec<PathBuf>> {
+        let above = folders(&self.deferred_folder(domain))?;
+        Ok(above.iter().map(|first| folders(first)).collect::<io::Result<Vec<_>>>()?.concat())
+    }
+
+    /// Removes what interrupted moves left in a folder of messages for `domain`: those that no envelope names. Whose only link
+    /// it is goes to lost+found. Returns how many there were.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn reap_deferred(&self, domain: &str, folder: &Path) -> io::Result<usize> {
+        self.reap_at(domain, folder, base::clock::unix_seconds())
+    }
+
+    fn reap_at(&self, domain: &str, folder: &Path, now: i64) -> io::Result<usize> {
         let top = self.deferred_folder(domain);
         let mut found = 0;
-        for folder in
-            folders(&top)?.iter().map(|first| folders(first)).collect::<io::Result<Vec<_>>>()?.concat()
-        {
-            for entry in fs::read_dir(&folder)? {
-                let entry = entry?;
-                let id = entry.file_name().to_str().and_then(QueueId::parse);
-                let named = id.is_some_and(|id| top.join(id.envelope_name()).exists());
-                let meta = entry.metadata()?;
-                // One that is being moved just now is young: a new link changes the time.
-                let old = base::clock::unix_seconds().saturating_sub(meta.ctime()) > REAP_SECONDS;
-                if named || !old || !meta.is_file() {
-                    continue;
-                }
-                found += 1;
-                if meta.nlink() > 1 {
-                    fs::remove_file(entry.path())?;
-                } else if move_aside(&entry.path(), &self.shared.lost) {
-                    let name = entry.file_name();
-                    self.shared.log.warning(
-                        Category::General,
-                        format_args!(
-                            "{}: no envelope of {domain} belongs to it; put into queue/lost+found",
-                            name.to_string_lossy()
-                        ),
-                    );
-                }
-                self.remove_empty_folders(domain, &entry.path());
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0), // empty meanwhile
+            other => other?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let id = entry.file_name().to_str().and_then(QueueId::parse);
+            let named = id.is_some_and(|id| top.join(id.envelope_name()).exists());
+            let meta = match entry.metadata() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            // One that is being moved just now is young: a new link changes the time.
+            let old = now.saturating_sub(meta.ctime()) > REAP_SECONDS;
+            if named || !old || !meta.is_file() {
+                continue;
             }
+            found += 1;
+            if meta.nlink() > 1 {
+                fs::remove_file(entry.path())?;
+            } else if move_aside(&entry.path(), &self.shared.lost) {
+                let name = entry.file_name();
+                self.shared.log.warning(
+                    Category::General,
+                    format_args!(
+                        "{}: no envelope of {domain} belongs to it; put into queue/lost+found",
+                        name.to_string_lossy()
+                    ),
+                );
+            }
+            self.remove_empty_folders(domain, &entry.path());
         }
         Ok(found)
     }
@@ -487,6 +503,30 @@ mod tests {
         assert!(!old.exists());
         let waiting = queue.load_deferred("down.test", &id).unwrap().unwrap();
         assert_eq!(fs::metadata(waiting.message_path()).unwrap().nlink(), 1);
+    }
+
+    /// Links that an interrupted move left go, and the only file of a message is kept; what is young is left alone.
+    #[test]
+    fn what_no_envelope_names_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path());
+        let (away, here) = (commit(&queue, &["x@down.test"]), commit(&queue, &["x@down.test"]));
+        queue.load(&away).unwrap().unwrap().defer("down.test").unwrap();
+        let link = queue.deferred_message_path("down.test", &here);
+        queue.link_message(&queue.message_path(&here), &link).unwrap();
+        let lonely = queue.deferred_message_path("down.test", &QueueId::parse("GPM7U00A.1B2").unwrap());
+        fs::create_dir_all(lonely.parent().unwrap()).unwrap();
+        fs::write(&lonely, "Subject: x").unwrap();
+        let reap = |now| -> usize {
+            let folders = queue.message_folders("down.test").unwrap();
+            folders.iter().map(|folder| queue.reap_at("down.test", folder, now).unwrap()).sum()
+        };
+        let now = base::clock::unix_seconds();
+        assert_eq!(reap(now), 0, "they may be on their way");
+        assert_eq!(reap(now + REAP_SECONDS + 60), 2);
+        assert!(!link.exists() && queue.message_path(&here).exists() && !lonely.exists());
+        assert!(queue.deferred_message_path("down.test", &away).exists());
+        assert_eq!(fs::read_dir(folder.path().join("lost+found")).unwrap().count(), 1);
     }
 
     #[test]

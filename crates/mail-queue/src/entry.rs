@@ -108,6 +108,18 @@ impl Entry {
         written
     }
 
+    /// What writes steps down beside whoever has the entry in hand, for as long as it does not move.
+    pub fn notebook(&self) -> Notebook {
+        Notebook { path: self.queue.envelope_in(&self.home, &self.envelope.id) }
+    }
+
+    /// Applies what a notebook has written down.
+    pub fn apply(&mut self, steps: Vec<(usize, Step)>) {
+        for (place, step) in steps {
+            self.envelope.apply(place, step);
+        }
+    }
+
     /// What was recorded is on stable storage.
     ///
     /// # Errors
@@ -220,6 +232,23 @@ impl Entry {
             self.queue.remove_empty_folders(domain, &message);
         }
         Ok(())
+    }
+}
+
+/// The envelope's file of an entry that somebody else has in hand.
+pub struct Notebook {
+    path: PathBuf,
+}
+
+impl Notebook {
+    /// Writes steps down in one write. They are to be applied by [`Entry::apply`] later.
+    ///
+    /// # Errors
+    /// They could not be written: after a restart they happen again.
+    pub fn write(&self, steps: &[(usize, Step)]) -> io::Result<()> {
+        let now = base::clock::unix_seconds();
+        let text: String = steps.iter().map(|(place, step)| step.encode(*place, now)).collect();
+        OpenOptions::new().append(true).open(&self.path)?.write_all(text.as_bytes())
     }
 }
 

@@ -20,7 +20,7 @@ mod start_check;
 mod survey;
 
 pub use commands::{Command, Verb};
-pub use entry::{Entry, Home};
+pub use entry::{Entry, Home, Notebook};
 pub use envelope::{Envelope, EnvelopeError, Hold, Recipient, State, Success};
 pub use id::QueueId;
 pub use incoming::{IncomingMessage, Part, Whole};

@@ -33,6 +33,15 @@ pub enum Begin {
     Gone,
 }
 
+/// Where an entry is when its attempt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest<'a> {
+    /// Delivered, reported, or all of it split off.
+    Gone,
+    /// In the control folder, or that of a domain.
+    At(Option<&'a str>),
+}
+
 /// A command file that was read.
 struct Taken {
     path: PathBuf,
@@ -95,16 +104,19 @@ impl Commands {
         Begin::Go(Box::new(entry))
     }
 
-    /// The attempt has ended, and everything about it is written down. What was ordered meanwhile is done.
-    pub fn end(&self, id: &QueueId, start: &dyn Fn(&QueueId, Obeyed)) {
+    /// The attempt has ended, and everything about it is written down. What was ordered meanwhile is done, where the entry is:
+    /// nothing is searched for it.
+    pub fn end(&self, id: &QueueId, rest: Rest<'_>, start: &dyn Fn(&QueueId, Obeyed)) {
         let mut due = Vec::new();
         let mut orders = {
             let mut state = self.lock();
             state.working.remove(id);
             let orders = state.ordered.remove(id).unwrap_or_default();
-            for (verb, taken) in &orders {
+            if let Rest::At(domain) = rest {
                 let mut finder = Finder::new(&self.queue);
-                due.push(self.obey(&mut finder, id, None, *verb, taken));
+                for (verb, taken) in &orders {
+                    due.push(self.obey(&mut finder, id, domain, *verb, taken));
+                }
             }
             orders
         };
@@ -312,8 +324,29 @@ mod tests {
         assert!(queue.load(&resting).unwrap().is_none(), "at rest: at once");
         assert!(queue.load(&away).unwrap().is_some() && path.exists(), "under way: not yet");
         assert!(matches!(commands.begin(stale), Begin::Gone));
-        commands.end(&away, &|_, _| {});
+        commands.end(&away, Rest::At(None), &|_, _| {});
         assert!(queue.load(&away).unwrap().is_none() && !path.exists());
+        drop(watch);
+    }
+
+    /// An order is for the entry that was under way: when that is gone, no other is looked for.
+    #[test]
+    fn an_order_ends_with_the_entry_it_was_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(folder.path());
+        let id = commit(&queue);
+        let commands = Arc::new(Commands::new(queue.clone(), Log::discard()));
+        assert!(matches!(begin(&commands, &queue, &id), Begin::Go(_)));
+        let watch = commands.watch(Box::new(|_, _| {})).unwrap();
+        let entries = vec![(id.clone(), None)];
+        let path = queue.submit(&Command { verb: Verb::Delete, by: "root".into(), entries }).unwrap();
+        while !commands.lock().ordered.contains_key(&id) {
+            thread::yield_now();
+        }
+        // One of the same name waits for a domain.
+        queue.load(&id).unwrap().unwrap().defer("down.test").unwrap();
+        commands.end(&id, Rest::Gone, &|_, _| {});
+        assert!(queue.has_deferred("down.test") && !path.exists());
         drop(watch);
     }
 

@@ -5,8 +5,9 @@
 //! began is found by a scan, one `deferredperiod` after the start and then every `deferredperiod`.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mail_queue::{Entry, Envelope, Queue, QueueError, QueueId};
 use server_log::{Category, Log};
@@ -16,6 +17,8 @@ use crate::timetable::{Due, Timetable, pause_about};
 
 /// Messages of a domain under way at once, when it takes them.
 const TOGETHER: usize = 50;
+/// How long it is looked at a time for what interrupted moves left; every second, so a tenth of one thread.
+const REAP_TIME: Duration = Duration::from_millis(100);
 /// Domains remembered only because somebody asked about them; more are read from disk again.
 const REMEMBERED_MAX: usize = 100_000;
 
@@ -51,6 +54,15 @@ pub struct Deferred {
     period: Duration,
     ages: Ages,
     domains: Mutex<HashMap<String, Wait>>,
+    reap: Mutex<Reap>,
+}
+
+/// Where it is still to be looked for what interrupted moves left.
+#[derive(Default)]
+struct Reap {
+    /// Of the first domain.
+    folders: Vec<PathBuf>,
+    domains: VecDeque<String>,
 }
 
 /// How an attempt of a deferred message ended.
@@ -64,7 +76,7 @@ pub struct Ended {
 
 impl Deferred {
     pub fn new(queue: Queue, log: Log, period: Duration, ages: Ages) -> Deferred {
-        Deferred { queue, log, period, ages, domains: Mutex::default() }
+        Deferred { queue, log, period, ages, domains: Mutex::default(), reap: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Wait>> {
@@ -291,13 +303,54 @@ impl Deferred {
         table.add(wait.due, Due::Domain(domain.to_owned()));
     }
 
+    fn reap_lock(&self) -> MutexGuard<'_, Reap> {
+        self.reap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for a moment for what interrupted moves left, and goes on a second later where it stopped: a million messages
+    /// hold up no thread of the first stage.
+    pub fn reap(&self, table: &Timetable) {
+        self.reap_for(REAP_TIME, table);
+    }
+
+    fn reap_for(&self, time: Duration, table: &Timetable) {
+        let end = Instant::now() + time;
+        let complain = |domain: &str, why: &dyn std::fmt::Display| {
+            self.log.error(Category::General, format_args!("deferred mail for {domain}: {why}"));
+        };
+        let mut reap = self.reap_lock();
+        loop {
+            let Reap { folders, domains } = &mut *reap;
+            if let Some(folder) = folders.pop() {
+                let Some(domain) = domains.front() else { continue };
+                if let Err(why) = self.queue.reap_deferred(domain, &folder) {
+                    complain(domain, &why);
+                }
+                if folders.is_empty() {
+                    domains.pop_front();
+                }
+            } else {
+                let Some(domain) = domains.front() else { return };
+                match self.queue.message_folders(domain) {
+                    Ok(found) => *folders = found,
+                    Err(why) => complain(domain, &why),
+                }
+                if folders.is_empty() {
+                    domains.pop_front();
+                }
+            }
+            if Instant::now() >= end && !(reap.folders.is_empty() && reap.domains.is_empty()) {
+                return table.add(base::clock::unix_seconds() + 1, Due::Reap);
+            }
+        }
+    }
+
     /// Looks at the whole deferred queue: what no process of ours put there is due now.
     pub fn scan(&self, table: &Timetable) {
         let now = base::clock::unix_seconds();
+        let mut seen = VecDeque::new();
         let found = self.queue.deferred_domains(|domain| {
-            if let Err(why) = self.queue.reap_deferred(&domain) {
-                self.log.error(Category::General, format_args!("deferred mail for {domain}: {why}"));
-            }
+            seen.push_back(domain.clone());
             let mut domains = self.lock();
             let wait = domains.entry(domain.clone()).or_insert_with(|| Wait {
                 due: i64::MAX,
@@ -315,6 +368,56 @@ impl Deferred {
         if let Err(why) = found {
             self.log.error(Category::General, format_args!("the deferred queue cannot be read: {why}"));
         }
+        let mut reap = self.reap_lock();
+        if reap.folders.is_empty() && reap.domains.is_empty() && !seen.is_empty() {
+            reap.domains = seen; // else the last scan is still at it
+            table.add(now, Due::Reap);
+        }
+        drop(reap);
         table.add(now.saturating_add(i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX)), Due::Scan);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use mail_queue::{QueueSettings, Recipient};
+
+    use super::*;
+
+    #[test]
+    fn the_look_for_what_was_left_stops_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = QueueSettings {
+            folder: folder.path().to_owned(),
+            envelope_sync: Default::default(),
+            message_sync: Default::default(),
+            min_free_bytes: 0,
+            journal_bytes: 0,
+        };
+        let queue = Queue::open(settings, Log::discard()).unwrap();
+        for number in 0..6 {
+            let mut incoming = queue.begin().unwrap();
+            incoming.write_all(b"Subject: x\r\n\r\nx\r\n").unwrap();
+            let mut envelope = Envelope::new(QueueId::next());
+            let address = format!("x@down{}.test", number % 3);
+            envelope.recipients = vec![Recipient { address, ..Recipient::default() }];
+            let id = incoming.commit(envelope).unwrap();
+            queue.load(&id).unwrap().unwrap().defer(&format!("down{}.test", number % 3)).unwrap();
+        }
+        let ages = Ages { give_up: Duration::from_secs(3600), warn: None };
+        let deferred = Deferred::new(queue, Log::discard(), Duration::from_secs(3600), ages);
+        let table = Timetable::default();
+        deferred.scan(&table);
+        deferred.scan(&table);
+        assert_eq!(deferred.reap_lock().domains.len(), 3, "once at a time");
+        let mut turns = 0;
+        while !deferred.reap_lock().domains.is_empty() {
+            deferred.reap_for(Duration::ZERO, &table);
+            turns += 1;
+        }
+        assert_eq!(turns, 9, "three domains, and two folders in each");
+        assert!(deferred.reap_lock().folders.is_empty());
     }
 }

@@ -7,19 +7,19 @@ use std::thread::{self, JoinHandle};
 use mail_queue::{Entry, Obeyed, QueueError, QueueId, Step};
 use server_log::Category;
 
-use crate::commands::{Begin, Commands};
+use crate::commands::{Begin, Commands, Rest};
 use crate::deferred::{Deferred, Ended};
 use crate::flight::Flight;
 use crate::local::Local;
 use crate::mta::Desk;
 use crate::pool::Pool;
-use crate::sites::Sites;
+use crate::sites::{Full, Sites};
 use crate::stages::smtp_deliver::Job;
 use crate::stages::{account_handler, error_handler, mailbox_deliver, smtp_deliver, smtp_router};
 use crate::timetable::{Due, Timetable, pause};
 use crate::work::{Deferral, Group, Work};
 
-/// Seconds after which what found no room comes again.
+/// Seconds after which what found no room comes again, unless it found none in the line of a site.
 const POSTPONED_SECONDS: i64 = 10;
 /// Seconds after which a message comes again that made a stage panic.
 const PANIC_SECONDS: i64 = 600;
@@ -37,6 +37,8 @@ pub enum Start {
     Domain(String, bool),
     /// A look at the whole deferred queue.
     Scan,
+    /// A look for what interrupted moves left there.
+    Reap,
 }
 
 /// The lines in front of the stages.
@@ -87,6 +89,7 @@ impl Flow {
                 self.deferred.begin(&domain, false, &self.timetable, &give_out);
             }
             Start::Scan => self.deferred.scan(&self.timetable),
+            Start::Reap => self.deferred.reap(&self.timetable),
         }
     }
 
@@ -151,7 +154,8 @@ impl Flow {
             format_args!("{module}: panic; the message {id} stays in the queue"),
         );
         let next = base::clock::unix_seconds().saturating_add(PANIC_SECONDS);
-        self.commands.end(id, &|id, obeyed| self.start_ordered(id, obeyed));
+        let rest = Rest::At(domain.as_deref());
+        self.commands.end(id, rest, &|id, obeyed| self.start_ordered(id, obeyed));
         match domain {
             Some(domain) => self.ended(&domain, Ended { unreachable: false, next: Some(next) }),
             None => self.timetable.add(next, Due::Message(id.clone())),
@@ -182,8 +186,9 @@ impl Flow {
         }
         for job in jobs {
             let site = job.group.site().to_owned();
-            if let Err(job) = self.sites.push(&site, job) {
-                self.part_done(&job.flight); // no room: it comes again soon
+            if let Err(Full { job, pause }) = self.sites.push(&site, job) {
+                job.flight.note(move |work| work.postpone(pause));
+                self.part_done(&job.flight);
             }
             self.send_with_more();
         }
@@ -337,15 +342,18 @@ impl Flow {
         let here = |deferral: &&Deferral| Some(&deferral.domain) == domain.as_ref();
         let unreachable = work.deferrals.iter().find(here).is_some_and(|deferral| deferral.unreachable);
         let next = if work.entry.envelope.is_open() { self.keep(&mut work) } else { None };
-        // Delivered, reported, or split off: nothing is left of it here.
-        if !work.entry.envelope.is_open()
-            && let Err(why) = work.entry.finish()
-        {
-            self.desk
-                .log
-                .error(Category::General, format_args!("{id}: cannot be removed from the queue: {why}"));
+        let rests = work.entry.deferred_domain().map(str::to_owned);
+        let mut rest = Rest::At(rests.as_deref());
+        if !work.entry.envelope.is_open() {
+            match work.entry.finish() {
+                Ok(()) => rest = Rest::Gone,
+                Err(why) => self
+                    .desk
+                    .log
+                    .error(Category::General, format_args!("{id}: cannot be removed from the queue: {why}")),
+            }
         }
-        self.commands.end(&id, &|id, obeyed| self.start_ordered(id, obeyed));
+        self.commands.end(&id, rest, &|id, obeyed| self.start_ordered(id, obeyed));
         if let Some(domain) = domain {
             self.ended(&domain, Ended { unreachable, next });
         }
@@ -427,7 +435,10 @@ impl Flow {
             let _ = work.entry.record(0, Step::Attempt { next, text: delay.text });
             next
         } else {
-            now.saturating_add(POSTPONED_SECONDS)
+            let pause = work
+                .postponed
+                .map_or(POSTPONED_SECONDS, |pause| i64::try_from(pause.as_secs()).unwrap_or(i64::MAX));
+            now.saturating_add(pause)
         };
         if !is_deferred {
             self.timetable.add(next, Due::Message(id));

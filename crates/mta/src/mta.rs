@@ -79,6 +79,7 @@ impl Mta {
                     Due::Message(id) => Start::Message(id),
                     Due::Domain(domain) => Start::Domain(domain, false),
                     Due::Scan => Start::Scan,
+                    Due::Reap => Start::Reap,
                 });
             }
         })?;

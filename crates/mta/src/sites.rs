@@ -3,7 +3,7 @@
 //! Every next hop, a site, has a line of jobs and a window: how many connections it may have at once. The window begins
 //! small, grows with each message that was taken, falls below what there is when the site takes no further connection, and
 //! to one when it cannot be reached; so a site that hangs holds few threads, and one that is quick gets more. Sites take
-//! turns. Lines are bounded; what does not fit stays on disk and comes again.
+//! turns. Lines are bounded; what does not fit stays on disk and comes again, the later the more of it there is.
 //!
 //! Some threads are always there; more come while sites wait for one, and go when they have nothing to do. So it takes as
 //! many sites that hang as half the threads there may be to hold up others.
@@ -19,6 +19,61 @@ const LINE_MAX: usize = 1000;
 /// Jobs that wait for all sites together at most.
 const WAITING_MAX: usize = 20_000;
 
+/// What found no room comes again after so long at the earliest, and no later than that.
+const LATER_MIN: Duration = Duration::from_secs(10);
+const LATER_MAX: Duration = Duration::from_secs(3600);
+/// A second, so many of one site come again at least, and of all.
+const AGAIN_A_SECOND: u32 = 100;
+const AGAIN_A_SECOND_MAX: u32 = 1000;
+/// How far back it counts how many a site takes.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A job that finds no room, and how long it is to stay away.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full<J> {
+    pub job: J,
+    pub pause: Duration,
+}
+
+/// When what finds no room comes again: one after the other, and not all together.
+#[derive(Default)]
+struct Later {
+    last: Option<Instant>,
+}
+
+impl Later {
+    fn next(&mut self, now: Instant, a_second: u32) -> Duration {
+        let soonest = now + LATER_MIN;
+        let behind = self.last.map(|last| last + Duration::from_secs(1) / a_second.max(1));
+        let next = behind.map_or(soonest, |behind| behind.clamp(soonest, now + LATER_MAX));
+        self.last = Some(next);
+        next - now
+    }
+}
+
+/// How many jobs a site takes.
+struct Pace {
+    taken: u32,
+    since: Instant,
+}
+
+impl Pace {
+    fn one_taken(&mut self) {
+        self.taken = self.taken.saturating_add(1);
+        let past = self.since.elapsed();
+        if past > REMEMBERED {
+            self.taken /= 2;
+            self.since += past / 2;
+        }
+    }
+
+    /// So many of those who found no room come again in a second: twice as many as it takes, so that its line does not run dry.
+    fn again(&self, now: Instant) -> u32 {
+        let seconds = u32::try_from(now.saturating_duration_since(self.since).as_secs()).unwrap_or(u32::MAX);
+        (self.taken.saturating_mul(2) / seconds.max(1)).clamp(AGAIN_A_SECOND, AGAIN_A_SECOND_MAX)
+    }
+}
+
 struct Site<J> {
     line: VecDeque<J>,
     active: usize,
@@ -27,11 +82,29 @@ struct Site<J> {
     proved: bool,
     /// Whether it stands in `turns`.
     listed: bool,
+    pace: Pace,
+    later: Later,
 }
 
 impl<J> Default for Site<J> {
     fn default() -> Site<J> {
-        Site { line: VecDeque::new(), active: 0, window: WINDOW_FIRST, proved: false, listed: false }
+        Site {
+            line: VecDeque::new(),
+            active: 0,
+            window: WINDOW_FIRST,
+            proved: false,
+            listed: false,
+            pace: Pace { taken: 0, since: Instant::now() },
+            later: Later::default(),
+        }
+    }
+}
+
+impl<J> Site<J> {
+    fn pop(&mut self) -> Option<J> {
+        let job = self.line.pop_front()?;
+        self.pace.one_taken();
+        Some(job)
     }
 }
 
@@ -39,6 +112,8 @@ struct State<J> {
     sites: HashMap<String, Site<J>>,
     turns: VecDeque<String>,
     waiting: usize,
+    /// Of what finds no room among all.
+    later: Later,
     /// Threads with an open connection that would like another job of their site.
     lingering: usize,
     /// Threads in all, and those that wait in [`Sites::take`].
@@ -62,6 +137,7 @@ impl<J> Sites<J> {
             sites: HashMap::new(),
             turns: VecDeque::new(),
             waiting: 0,
+            later: Later::default(),
             lingering: 0,
             threads,
             idle: 0,
@@ -83,14 +159,17 @@ impl<J> Sites<J> {
     ///
     /// # Errors
     /// The job, when too many wait already.
-    pub fn push(&self, site: &str, job: J) -> Result<(), J> {
+    pub fn push(&self, site: &str, job: J) -> Result<(), Full<J>> {
         let mut state = self.lock();
+        let now = Instant::now();
         if state.waiting >= WAITING_MAX {
-            return Err(job);
+            let pause = state.later.next(now, AGAIN_A_SECOND_MAX);
+            return Err(Full { job, pause });
         }
         let entry = state.sites.entry(site.to_owned()).or_default();
         if entry.line.len() >= LINE_MAX {
-            return Err(job);
+            let pause = entry.later.next(now, entry.pace.again(now));
+            return Err(Full { job, pause });
         }
         entry.line.push_back(job);
         state.waiting += 1;
@@ -151,7 +230,7 @@ impl<J> Sites<J> {
             if state.stopping {
                 return None;
             }
-            if let Some(job) = state.sites.get_mut(site).and_then(|entry| entry.line.pop_front()) {
+            if let Some(job) = state.sites.get_mut(site).and_then(Site::pop) {
                 state.waiting = state.waiting.saturating_sub(1);
                 return Some(job);
             }
@@ -245,7 +324,7 @@ impl<J> State<J> {
             if entry.active >= entry.window {
                 continue;
             }
-            if let Some(job) = entry.line.pop_front() {
+            if let Some(job) = entry.pop() {
                 entry.active += 1;
                 self.waiting = self.waiting.saturating_sub(1);
                 self.list(&site);
@@ -344,11 +423,43 @@ mod tests {
         for number in 0..LINE_MAX {
             sites.push("a", number).unwrap();
         }
-        assert_eq!(sites.push("a", 7), Err(7));
+        assert_eq!(sites.push("a", 7).unwrap_err().job, 7);
         for number in 0..WAITING_MAX - LINE_MAX {
             sites.push(&format!("site {}", number % 100), number).unwrap();
         }
-        assert_eq!(sites.push("b", 8), Err(8));
+        assert_eq!(sites.push("b", 8).unwrap_err().job, 8);
+    }
+
+    /// What waits for one slow site is not looked at all together and again and again: a hundred a second.
+    #[test]
+    fn what_finds_no_room_comes_again_one_after_the_other() {
+        let sites = Sites::new(5, (1, 3));
+        for number in 0..LINE_MAX {
+            sites.push("slow", number).unwrap();
+        }
+        let pauses: Vec<f64> =
+            (0..10_000).map(|job| sites.push("slow", job).unwrap_err().pause.as_secs_f64()).collect();
+        assert!((9.9..=10.0).contains(&pauses[0]), "{}", pauses[0]);
+        let last = pauses[9999];
+        assert!((70.0..=110.0).contains(&last), "100 a second, whatever time it took to ask: {last}");
+        for _ in 0..400_000 {
+            let pause = sites.push("slow", 0).unwrap_err().pause;
+            assert!(pause <= LATER_MAX, "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_quick_site_comes_as_fast_as_that_takes_it() {
+        let now = Instant::now();
+        let second = |number| now + Duration::from_secs(number);
+        let quick = Pace { taken: 3000, since: now };
+        assert_eq!(quick.again(second(20)), 300);
+        assert_eq!(quick.again(second(2)), AGAIN_A_SECOND_MAX);
+        assert_eq!(quick.again(second(3000)), AGAIN_A_SECOND);
+        let mut later = Later::default();
+        assert_eq!(later.next(now, 300), LATER_MIN);
+        assert_eq!(later.next(now, 300), LATER_MIN + Duration::from_secs(1) / 300);
+        assert_eq!(later.next(second(500), 300), LATER_MIN, "what lies in the past holds up nobody");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Due {
     Domain(String),
     /// A look at the whole deferred queue.
     Scan,
+    /// A look for what interrupted moves left there.
+    Reap,
 }
 
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use directory::Entry as Account;
 use mail_queue::{Entry, QueueId, State, Step, Success};
@@ -74,13 +75,22 @@ pub struct Work {
     /// The last reason to try again.
     pub delay: Option<Delay>,
     pub deferrals: Vec<Deferral>,
+    /// How long it stays away at least because it found no room in a line.
+    pub postponed: Option<Duration>,
     /// Places whose sender is to be told that they wait, and why they do.
     pub warnings: Vec<(usize, String)>,
 }
 
 impl Work {
     pub fn new(entry: Entry) -> Work {
-        Work { entry, routes: Vec::new(), delay: None, deferrals: Vec::new(), warnings: Vec::new() }
+        Work {
+            entry,
+            routes: Vec::new(),
+            delay: None,
+            deferrals: Vec::new(),
+            postponed: None,
+            warnings: Vec::new(),
+        }
     }
 
     /// For good: a report follows. What cannot be written down now happens again.
@@ -91,6 +101,11 @@ impl Work {
     /// Not now.
     pub fn delay(&mut self, text: impl Into<String>) {
         self.delay = Some(Delay { text: text.into() });
+    }
+
+    /// It found no room in the line of a site.
+    pub fn postpone(&mut self, pause: Duration) {
+        self.postponed = Some(self.postponed.map_or(pause, |other| other.min(pause)));
     }
 
     /// The last reason why a recipient waits.

@@ -245,6 +245,8 @@ mod tests {
                 "networks",
                 "domain patterns",
                 "pattern:host table",
+                "pattern:level table",
+                "hosts",
                 "name servers",
                 "items or unset",
                 "port or unset",

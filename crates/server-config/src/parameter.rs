@@ -78,7 +78,7 @@ pub trait Entry: Sync {
             ("list", ..) => "items separated by blanks".into(),
             ("address of a filter", ..) => "inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH".into(),
             ("name servers", ..) => "addresses separated by blanks".into(),
-            ("networks", ..) => "networks (address or address/bits) separated by blanks".into(),
+            ("networks", ..) => "networks (address or address/bits) separated by blanks, or none".into(),
             ("domain patterns", ..) => "patterns separated by blanks: *, ?, !, &&, ||, parentheses".into(),
             ("pattern:host table", ..) => "pattern:host, separated by $".into(),
             (kind, 0, 0 | 1) if kind == "yes or no" || kind.starts_with("one of") => kind.into(),

@@ -182,7 +182,8 @@ impl Value for TlsTable {
     }
 }
 
-/// Addresses and networks, `192.0.2.0/24 2001:db8::/32 127.0.0.1`, separated by blanks.
+/// Addresses and networks, `192.0.2.0/24 2001:db8::/32 127.0.0.1`, separated by blanks; `none` for no client at all, since an
+/// empty value is the default.
 pub struct Networks;
 impl Value for Networks {
     type Out = Vec<Network>;
@@ -192,7 +193,10 @@ impl Value for Networks {
             Network::parse(item)
                 .ok_or_else(|| format!("'{item}' is no address and no network (address/bits)"))
         };
-        text.split_whitespace().map(item).collect()
+        match text.trim() {
+            "none" => Ok(Vec::new()),
+            text => text.split_whitespace().map(item).collect(),
+        }
     }
 }
 
@@ -278,6 +282,13 @@ choice!(RewriteStyle, "one of never, none, quoted, comment", ["never", "none", "
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_network_has_a_word_since_an_empty_value_is_the_default() {
+        assert_eq!(Networks::parse("none", (0, 0)).unwrap(), []);
+        assert_eq!(Networks::parse("192.0.2.1 ::1/128", (0, 0)).unwrap().len(), 2);
+        assert!(Networks::parse("none 192.0.2.1", (0, 0)).is_err(), "one or the other");
+    }
 
     #[test]
     fn a_name_server_has_an_address_and_may_have_a_port() {

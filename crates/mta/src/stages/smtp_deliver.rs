@@ -1,7 +1,7 @@
 //! smtp-deliver: takes mail to other hosts.
 //!
 //! A thread takes a job of the site whose turn it is, connects, and sends what else waits for the same site over the same
-//! connection. What happened to each recipient is recorded at once; who must wait is deferred when all parts of the message
+//! connection. What happened to each recipient is written down at once, beside whoever works on the message; who must wait is deferred when all parts of the message
 //! have come to an end.
 
 use std::fs::File;
@@ -41,6 +41,7 @@ struct To {
     address: String,
     notify: Option<String>,
     orcpt: Option<String>,
+    wants_success: bool,
 }
 
 /// A part of a message: recipients that go to one site.
@@ -74,6 +75,7 @@ impl Job {
             // RFC 3461 §6.1: what has the null sender is reported to nobody.
             notify: recipient.notify.clone().or_else(|| envelope.sender.is_none().then(|| "never".into())),
             orcpt: envelope.orcpt(place),
+            wants_success: envelope.wants_success(place),
         });
         Job {
             to: to.collect(),
@@ -98,8 +100,8 @@ impl Job {
 struct Sent {
     /// No host of the domain took the connection.
     unreachable: bool,
-    /// A host took a message, or refused it as its own affair.
-    reached: bool,
+    /// A host took the message for somebody.
+    taken: bool,
     /// No host took the connection, and nothing was said to any: what that is for everybody, not written down yet.
     turned_away: Option<Outcome>,
     /// Places of those who wait.
@@ -150,7 +152,7 @@ pub fn run(flow: &Arc<Flow>, idle: Option<Duration>) {
                     end(flow, &other, found);
                 }
             }
-            if sent.reached {
+            if sent.taken {
                 flow.sites.succeeded(&site);
             }
             end(flow, &job, sent);
@@ -226,8 +228,7 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
                 };
                 base::crash::step("send: answered");
                 open.messages += 1;
-                sent.reached |=
-                    transaction.recipients.iter().any(|one| !matches!(one, Outcome::Later { .. }));
+                sent.taken |= transaction.recipients.iter().any(|one| matches!(one, Outcome::Delivered(_)));
                 let list = part.iter().copied().zip(transaction.recipients).collect();
                 let dsn = open.session.offers().dsn;
                 sent.note(flow, job, Outcomes { list, relay: &open.relay, dsn });
@@ -356,16 +357,21 @@ fn is_stale(open: &mut Connection) -> bool {
 impl Sent {
     /// Writes down what became of these, for good, and notes who waits.
     fn note(&mut self, flow: &Flow, job: &Job, outcomes: Outcomes<'_>) {
-        let (mut steps, mut relayed) = (Vec::new(), Vec::new());
+        let mut steps = Vec::new();
         for (index, outcome) in outcomes.list {
             let (Some(place), Some(to)) = (job.group.places.get(index), job.to.get(index)) else { continue };
             match outcome {
                 Outcome::Delivered(reply) => {
                     tell(flow, job, outcomes.relay, to, "sent", &reply.to_string());
-                    match outcomes.dsn {
-                        true => steps.push((*place, Step::Done)), // its reports are the other host's
-                        false => relayed.push(*place),
-                    }
+                    // Its reports are the other host's, or RFC 3461 §5.2.2.
+                    let step = match outcomes.dsn || !to.wants_success {
+                        true => Step::Done,
+                        false => Step::Succeeded {
+                            success: Success::Relayed,
+                            text: format!("given to {}, which sends no reports", outcomes.relay),
+                        },
+                    };
+                    steps.push((*place, step));
                 }
                 Outcome::Failed { status, text } => {
                     tell(flow, job, outcomes.relay, to, "failed", &text);
@@ -378,17 +384,10 @@ impl Sent {
                 }
             }
         }
-        if steps.is_empty() && relayed.is_empty() {
-            return;
-        }
-        // RFC 3461 §5.2.2
-        let text = format!("given to {}, which sends no reports", outcomes.relay);
-        job.flight.note(move |work| {
-            let done = |place| (place, work.entry.envelope.succeeded(place, Success::Relayed, &text));
-            steps.extend(relayed.into_iter().map(done));
-            let _ = work.entry.record_all(steps); // not written down, it is sent again: SMTP allows that
+        if !steps.is_empty() {
+            job.flight.record(steps);
             base::crash::step("send: written down");
-        });
+        }
     }
 }
 
