@@ -90,13 +90,15 @@ fn what_has_no_key_and_what_strangers_send_is_not_signed() {
     smtp.ok("EHLO client.example.org");
     smtp.send_message("a@second.test", &["x@remote.test"], "From: a@second.test\r\n\r\na network\r\n");
     submit(&instance, "alice", "x@remote.test", "From: alice@example.test\r\n");
-    // She has no address there, so the domain does not vouch for her.
+    // She has no address there, so the domain does not vouch for her; nor does it for bob as somebody else.
     submit(&instance, "alice", "x@remote.test", "From: boss@second.test\r\n");
-    for message in mx.wait_for(3) {
+    submit(&instance, "bob", "x@remote.test", "From: boss@second.test\r\n");
+    submit(&instance, "bob", "x@remote.test", "From: bob@second.test, boss@second.test\r\n");
+    for message in mx.wait_for(5) {
         assert!(!message.text().contains("DKIM-Signature"), "{}", message.text());
     }
-    submit(&instance, "bob", "x@remote.test", "From: boss@second.test\r\n");
-    assert!(mx.wait_for(4)[3].text().contains("DKIM-Signature"));
+    submit(&instance, "bob", "x@remote.test", "From: Bob <bob@second.test>\r\n");
+    assert!(mx.wait_for(6)[5].text().contains("DKIM-Signature"));
 }
 
 #[test]

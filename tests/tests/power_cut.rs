@@ -272,3 +272,32 @@ fn offer(instance: &Instance, subject: &str) -> String {
     smtp.wire.send(format!("Subject: {subject}\r\n\r\n{}\r\n.\r\n", "body ".repeat(50)).as_bytes());
     smtp.reply()
 }
+
+/// A stop is no crash: what is under way comes to its end, is not sent again at the next start, and the journal is empty.
+#[test]
+fn a_stop_waits_for_what_is_under_way_and_empties_the_journal() {
+    let world = World::new();
+    let slow = [Act::Wait(std::time::Duration::from_millis(1500)), Act::say("250 taken")]; // paced: the stop comes meanwhile
+    let mx = world.served("remote.test", StubMta::new().on(Step::Content, &slow));
+    let mut instance = world.setup().start();
+    for round in 0..3 {
+        for each in 0..3 {
+            send(&instance, "x@remote.test", &format!("{round}-{each}"));
+        }
+        send(&instance, "bob@example.test", "local");
+        let said =
+            |seen: &black_box::stub_mta::Seen| seen.commands.iter().filter(|line| *line == "DATA").count();
+        mx.wait_until("a content to be on its way", |seen| said(seen) > seen.received.len());
+        instance.signal("smtp", nix::sys::signal::Signal::SIGTERM);
+        assert!(instance.wait_for_end("smtp").success());
+        let told = instance.log("smtp").len();
+        instance.start_one("smtp");
+        let log = instance.log("smtp").split_off(told);
+        assert!(!log.contains("queue journal:"), "round {round}: {log}");
+    }
+    instance.wait_for_empty_queue();
+    instance.wait_for_messages("bob", 3);
+    let subjects = subjects(&mx);
+    assert_eq!(subjects.len(), 9, "{subjects:?}");
+    assert!(subjects.values().all(|count| *count == 1), "sent twice: {subjects:?}");
+}

@@ -143,8 +143,41 @@ fn started_by_root_the_daemons_become_the_servers_user_and_mail_flows() {
     instance.start_one("imap");
     let mut all = Vec::new();
     below(&instance.path(""), &mut all);
-    let strange: Vec<_> = all.iter().filter(|(_, owner)| *owner != uid).collect();
-    assert!(strange.is_empty(), "not the server's: {strange:?}");
+    let strange: Vec<_> =
+        all.iter().filter(|(_, owner)| *owner != uid).map(|(path, _)| path.as_str()).collect();
+    let conf = instance.path("config/local.conf");
+    assert_eq!(strange, [conf.to_str().unwrap()], "what is not the server's");
+    assert_eq!(fs::metadata(&conf).unwrap().mode() & 0o777, 0o640);
+}
+
+/// The process that runs programs for smtpd is root: it goes by nothing that the server's user could have written.
+#[test]
+fn a_configuration_that_is_not_roots_runs_no_program() {
+    assert!(is_root(), "the tests of privileges need root");
+    let outside = tempfile::Builder::new().prefix("outside-").tempdir().unwrap();
+    chmod(outside.path(), 0o777);
+    fs::create_dir(outside.path().join("bin")).unwrap();
+    let made = outside.path().join("made");
+    fs::write(outside.path().join("bin/keep"), format!("#!/bin/sh\ntouch {}\n", made.display())).unwrap();
+    for path in [outside.path().join("bin"), outside.path().join("bin/keep")] {
+        chmod(&path, 0o755);
+    }
+    chmod(outside.path(), 0o755);
+    let mut instance = Setup::default()
+        .users(&["bob"])
+        .server_user(USER)
+        .set("service.smtp.prog-deliver.shellpath", outside.path().join("bin").to_str().unwrap())
+        .create();
+    run(instance.tool("dirutil").args(["change", "bob", "--set", "mailDeliveryOption=program"]));
+    run(instance.tool("dirutil").args(["change", "bob", "--set", "mailProgramDeliveryInfo=keep"]));
+    let conf = instance.path("config/local.conf");
+    std::os::unix::fs::chown(&conf, Some(number_of(USER)), None).unwrap();
+    instance.start_all();
+    instance.send("bob", "to a program");
+    wait_for("the refusal in the log", || {
+        instance.log("smtp").contains("must belong to root and be writable by nobody else").then_some(())
+    });
+    assert!(!made.exists());
 }
 
 /// A port below 1024 is bound before root is given up.

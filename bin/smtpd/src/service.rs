@@ -56,8 +56,10 @@ pub fn main() -> ExitCode {
     daemon::main(PROGRAM, |site| smtp_server::listening(site, asked), |site| service(site, &queue))
 }
 
-/// Where smtpd confines itself, deliveries outside of the store are another process's.
+/// What needs rights that smtpd will not have: a secret of SRS is made in the configuration's folder; and where smtpd confines
+/// itself, deliveries outside of the store are another process's.
 fn start_apart(instance: &Instance, config: &Config) -> Result<(), String> {
+    mta::onward::prepare(config, instance)?;
     if privileges::confines(config)? {
         *APART.lock().unwrap_or_else(PoisonError::into_inner) = Some(Apart::start(instance)?);
     }
@@ -67,23 +69,19 @@ fn start_apart(instance: &Instance, config: &Config) -> Result<(), String> {
 /// The accept module, and the stages that live as long as it does.
 struct Smtpd {
     accept: Accept,
-    _mta: Arc<Mta>,
-    /// Behind the stages, which write to it to their end.
-    _journal: Closing,
-}
-
-/// Files are all there is while no smtpd runs.
-struct Closing(Queue);
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.0.close();
-    }
+    mta: Arc<Mta>,
+    queue: Queue,
 }
 
 impl Service for Smtpd {
     fn open_session(&self, io: &Io) -> Box<dyn Session> {
         self.accept.open_session(io)
+    }
+
+    /// The stages first, since they write to the queue to their end; then files are all there is.
+    fn stop(&self) {
+        self.mta.stop();
+        self.queue.close();
     }
 
     fn reload(&self) {
@@ -140,7 +138,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);
     let asked = Arc::downgrade(&mta);
     let delivers = Arc::downgrade(&mta);
-    let closing = Closing(queue.clone());
+    let kept = queue.clone();
     let reread = site.clone();
     let accept = Accept::new(
         accept_settings,
@@ -173,7 +171,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
             Some(settings)
         }),
     );
-    Ok(Arc::new(Smtpd { accept, _mta: mta, _journal: closing }))
+    Ok(Arc::new(Smtpd { accept, mta, queue: kept }))
 }
 
 /// What the accept module goes by.

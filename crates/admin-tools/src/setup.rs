@@ -97,6 +97,8 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     write_new(&instance.local_conf(), settings.as_bytes(), 0o640)?;
     if let Some(owner) = owner {
         give_all(instance.root(), owner)?;
+        // Programs are run as others by what stands there: the daemons may read it, and only root writes it.
+        lchown(instance.local_conf(), Some(0), Some(owner.1)).map_err(|why| why.to_string())?;
     }
     for (uid, password) in &accounts {
         writeln!(out, "{uid} {password}").map_err(broken)?;

@@ -6,7 +6,7 @@
 //! of short jobs does not wake everybody.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub struct Pool<J: Send + 'static> {
     waiting_max: usize,
     fixed: bool,
     sockets: Sockets,
+    /// A worker has ended.
+    ended: Condvar,
     claim: Claim<J>,
     work: Worker<J>,
 }
@@ -76,7 +78,17 @@ impl<J: Send + 'static> Pool<J> {
         let threads_max = threads_max.max(1);
         let waiting_max = thread::available_parallelism().map_or(1, |processors| processors.get() + 1);
         let state = Mutex::new(state);
-        let pool = Arc::new(Pool { state, name, threads_max, waiting_max, fixed, sockets, claim, work });
+        let pool = Arc::new(Pool {
+            state,
+            name,
+            threads_max,
+            waiting_max,
+            fixed,
+            sockets,
+            ended: Condvar::new(),
+            claim,
+            work,
+        });
         let mut state = pool.lock();
         for _ in 0..if fixed { threads_max } else { 1 } {
             pool.start_one(&mut state, false);
@@ -121,6 +133,12 @@ impl<J: Send + 'static> Pool<J> {
         self.sockets.ring();
     }
 
+    /// Waits until every worker has ended, after [`Pool::stop`], for `most` at most.
+    pub fn wait_until_idle(&self, most: Duration) {
+        let some = |state: &mut State<J>| !state.numbers.is_empty();
+        drop(self.ended.wait_timeout_while(self.lock(), most, some));
+    }
+
     /// Threads that exist now.
     pub fn threads(&self) -> usize {
         self.lock().numbers.len()
@@ -161,6 +179,9 @@ impl<J: Send + 'static> Pool<J> {
         while let Some(job) = self.next(&mut turn) {
             work(job);
         }
+        drop(work);
+        self.lock().numbers.remove(&turn.number);
+        self.ended.notify_all();
     }
 
     /// The next job; `None`: this worker retires.
@@ -185,7 +206,6 @@ impl<J: Send + 'static> Pool<J> {
                 (heard, job) = self.listen(Some(Duration::ZERO));
                 state = self.lock();
             } else if state.stopped {
-                state.numbers.remove(&turn.number);
                 self.sockets.ring(); // for the next who waits
                 return None;
             } else if state.waiting < self.waiting_max {

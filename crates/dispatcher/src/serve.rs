@@ -275,6 +275,8 @@ impl Server {
         }
         let result = self.turn();
         self.pool.stop();
+        self.pool.wait_until_idle(LAST_GRACE);
+        self.desk.service.stop();
         for local in &self.settings.local {
             let _ = std::fs::remove_file(&local.path);
         }

@@ -17,6 +17,8 @@ pub trait Service: Send + Sync + 'static {
 
     /// SIGHUP, after the certificates were read again. Called by a worker thread.
     fn reload(&self) {}
+    /// Sessions have ended: what goes on beside them is brought to its end before this returns.
+    fn stop(&self) {}
 }
 
 /// How TLS begins on a listener.

@@ -6,8 +6,8 @@
 //! It ends when smtpd does, however that was, and what it runs ends with it.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use os::passing;
-use server_config::{Config, Instance};
+use server_config::{Config, Instance, server_user};
 
 use crate::deeds::{Deed, Done, perform};
 use crate::local_settings::LocalSettings;
@@ -96,24 +96,34 @@ impl Apart {
 
 /// Runs the process apart until smtpd ends.
 pub fn main(instance: &Path) -> ExitCode {
-    match begin(instance) {
-        Ok(settings) => serve_all(&Arc::new(settings)),
-        Err(why) => {
-            let _ = writeln!(std::io::stderr(), "smtpd, deliveries apart: {}", base::escape(&why));
-            ExitCode::FAILURE
-        }
-    }
+    serve_all(&Arc::new(begin(&Instance::new(instance))))
 }
 
-fn begin(instance: &Path) -> Result<LocalSettings, String> {
-    let config = Config::load(&Instance::new(instance)).map_err(|why| why.to_string())?;
+/// What it goes by, or why it does nothing.
+fn begin(instance: &Instance) -> Result<LocalSettings, String> {
+    let config = Config::load(instance).map_err(|why| why.to_string())?;
     if os::process::own_uid() == 0 {
+        if server_user::numbers(&config)?.is_some() {
+            check_owner(&instance.local_conf())?;
+        }
         os::privileges::keep_for_deliveries().map_err(|why| format!("rights cannot be given up: {why}"))?;
     }
     Ok(LocalSettings::from_config(&config))
 }
 
-fn serve_all(settings: &Arc<LocalSettings>) -> ExitCode {
+/// Root does nothing by what the server's user could have written: an smtpd that was taken over would be root with it.
+fn check_owner(path: &Path) -> Result<(), String> {
+    let data = std::fs::metadata(path).map_err(|why| format!("{}: {why}", path.display()))?;
+    if data.uid() == 0 && data.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "{} must belong to root and be writable by nobody else; until then no program is run and no native mailbox is written",
+        path.display()
+    ))
+}
+
+fn serve_all(settings: &Arc<Result<LocalSettings, String>>) -> ExitCode {
     let control = std::io::stdin();
     let busy: Arc<(Mutex<usize>, Condvar)> = Arc::default();
     loop {
@@ -145,11 +155,14 @@ fn leave_seat(busy: &(Mutex<usize>, Condvar)) {
     busy.1.notify_one();
 }
 
-fn serve(settings: &LocalSettings, packet: &[u8], descriptors: Vec<OwnedFd>) {
+fn serve(settings: &Result<LocalSettings, String>, packet: &[u8], descriptors: Vec<OwnedFd>) {
     let Ok([message, answer]) = <[OwnedFd; 2]>::try_from(descriptors) else { return };
     let Some(deed) = Deed::decode(packet) else { return };
     // Nothing is ever sent to us there: it is readable when the other end is closed.
     let wanted = || !passing::wait(&answer, Duration::ZERO).unwrap_or(true);
-    let done = perform(settings, &deed, &File::from(message), &wanted);
+    let done = match settings {
+        Ok(settings) => perform(settings, &deed, &File::from(message), &wanted),
+        Err(why) => Done::with(why, Outcome::Later("the delivery could not be made now".into())),
+    };
     let _ = passing::send(&answer, &done.encode(), &[]);
 }

@@ -41,9 +41,14 @@ pub struct Desk {
 /// The running stages. Dropping it stops them.
 pub struct Mta {
     flow: Arc<Flow>,
-    clock: Option<JoinHandle<()>>,
+    /// Until it is stopped.
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    clock: JoinHandle<()>,
     senders: Vec<JoinHandle<()>>,
-    watch: Option<Watch>,
+    watch: Watch,
 }
 
 impl Mta {
@@ -85,12 +90,33 @@ impl Mta {
         })?;
         let ordered = flow.clone();
         let watch = flow.commands.watch(Box::new(move |id, obeyed| ordered.start_ordered(id, obeyed)))?;
-        Ok(Mta { flow, clock: Some(clock), senders, watch: Some(watch) })
+        Ok(Mta { flow, running: Mutex::new(Some(Running { clock, senders, watch })) })
     }
 
     /// Puts a message that is not in the queue into the mailboxes of its recipients, see [`crate::direct`].
     pub fn deliver_now(&self, envelope: &Envelope, path: &Path) -> Vec<Direct> {
         direct::deliver(&self.flow.desk, envelope, path)
+    }
+
+    /// What is under way is brought to its end, the rest stays in the queue. Nothing is done any more when this returns.
+    pub fn stop(&self) {
+        let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        drop(running.watch);
+        self.flow.timetable.stop();
+        let _ = running.clock.join();
+        self.flow.pools.account_handler.stop();
+        self.flow.pools.smtp_router.stop();
+        self.flow.pools.mailbox_deliver.stop();
+        self.flow.pools.local.stop();
+        self.flow.sites.stop();
+        let more =
+            std::mem::take(&mut *self.flow.more_senders.lock().unwrap_or_else(PoisonError::into_inner));
+        for sender in running.senders.into_iter().chain(more) {
+            let _ = sender.join();
+        }
+        self.flow.pools.error_handler.stop();
     }
 
     /// Tries everything that waits for this domain now (ETRN, processq).
@@ -154,21 +180,6 @@ fn start_pools(flow: &Arc<Flow>) -> io::Result<()> {
 
 impl Drop for Mta {
     fn drop(&mut self) {
-        self.watch.take();
-        self.flow.timetable.stop();
-        if let Some(clock) = self.clock.take() {
-            let _ = clock.join();
-        }
-        self.flow.pools.account_handler.stop();
-        self.flow.pools.smtp_router.stop();
-        self.flow.pools.mailbox_deliver.stop();
-        self.flow.pools.local.stop();
-        self.flow.sites.stop();
-        let more =
-            std::mem::take(&mut *self.flow.more_senders.lock().unwrap_or_else(PoisonError::into_inner));
-        for sender in self.senders.drain(..).chain(more) {
-            let _ = sender.join();
-        }
-        self.flow.pools.error_handler.stop();
+        self.stop();
     }
 }

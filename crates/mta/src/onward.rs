@@ -65,6 +65,14 @@ impl Onward {
     }
 }
 
+/// Makes what is made at the first start: the secret of SRS.
+///
+/// # Errors
+/// One line, as at the start.
+pub fn prepare(config: &Config, instance: &Instance) -> Result<(), String> {
+    srs(config, instance).map(drop)
+}
+
 /// # Errors
 /// The secret cannot be used, or its domain is not ours.
 fn srs(config: &Config, instance: &Instance) -> Result<Option<Srs>, String> {

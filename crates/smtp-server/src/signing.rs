@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::LocalDomains;
+use directory::{Entry, LocalDomains};
 use dkim::{Keyring, Signer};
+use mail_format::address::Item;
 use server_config::parameters::service_smtp;
 use server_config::{Config, Instance};
 use server_log::{Category, Log};
@@ -20,8 +21,8 @@ const NAMED_MAX: usize = 10;
 pub struct Signing {
     signer: Arc<Signer>,
     networks: bool,
-    /// A user's mail is signed for the domains of his own addresses only: elsewhere his From is not believed either.
-    own_domains_only: bool,
+    /// `ownaddressonly`
+    own_addresses_only: bool,
     log: Log,
 }
 
@@ -31,17 +32,41 @@ impl Signing {
         config.get(&service_smtp::DKIM_SIGN).then(|| Signing {
             signer,
             networks: config.get(&service_smtp::DKIM_NETWORKS),
-            own_domains_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
+            own_addresses_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
             log,
         })
     }
 
-    /// Whether the client may have mail signed for this domain.
-    fn may(&self, message: &Inspected<'_>, domain: &str) -> bool {
-        let Some(user) = message.peer.user.as_ref().filter(|_| self.own_domains_only) else { return true };
-        let of = |address: &str| address.rsplit_once('@').and_then(|(_, domain)| dns::ascii_name(domain));
-        user.addresses().filter_map(of).any(|own| own == domain)
+    /// Whether the client may have this message signed: as what the user is, when a user sends from own addresses only. A
+    /// signature makes From believed everywhere (DMARC).
+    fn may(&self, message: &Inspected<'_>) -> bool {
+        match message.peer.user.as_ref().filter(|_| self.own_addresses_only) {
+            Some(user) => is_from(message.header, user),
+            None => true,
+        }
     }
+}
+
+/// Whether every author is this user.
+fn is_from(header: &[u8], user: &Entry) -> bool {
+    let mut authors = 0;
+    for (name, value) in mail_format::header_fields(header) {
+        if !name.eq_ignore_ascii_case(b"From") {
+            continue;
+        }
+        for item in mail_format::address_list(value) {
+            let Item::Mailbox { local, domain, .. } = item else { continue };
+            let (Ok(local), Ok(domain)) = (String::from_utf8(local), String::from_utf8(domain)) else {
+                return false;
+            };
+            let address = smtp_wire::Address { local, domain };
+            if !user.has_address(&address.to_string()) {
+                return false;
+            }
+            authors += 1;
+        }
+    }
+    authors > 0
 }
 
 impl Inspector for Signing {
@@ -65,8 +90,12 @@ impl Inspector for Signing {
     /// Mail that cannot be signed goes without.
     fn inspect(&self, message: &Inspected<'_>) -> Amendment {
         let now = base::clock::unix_seconds().unsigned_abs();
-        let may = |domain: &str| self.may(message, domain);
-        let fields = match self.signer.signatures(message.header, message.body, now, may) {
+        if !self.may(message) {
+            let id = &message.envelope.id;
+            self.log.notice(Category::Protocol, format_args!("{id}: not signed: From is not who logged in"));
+            return Amendment::none();
+        }
+        let fields = match self.signer.signatures(message.header, message.body, now, |_| true) {
             Ok(fields) => fields.unwrap_or_default(),
             Err(why) => {
                 let id = &message.envelope.id;

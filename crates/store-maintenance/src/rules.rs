@@ -62,21 +62,26 @@ impl Message {
     }
 }
 
-/// The rules of the configuration. A wrong one is logged and left out: it is better to keep too much.
+/// The rules of the configuration. While one of them is wrong there are none: it may have been the one that protects.
 pub fn from_config(config: &Config, log: &Log) -> Vec<Rule> {
     const PREFIX: &str = "store.expirerule.";
     let set = config
         .iter()
         .filter_map(|(name, _)| name.strip_prefix(PREFIX)?.rsplit_once('.').map(|(rule, _)| rule));
     let names: BTreeSet<&str> = set.collect();
-    let read = |name: &str| match rule(config, name) {
-        Ok(rule) => Some(rule),
-        Err(why) => {
-            log.error(Category::Store, format_args!("ageing: {PREFIX}{name} is ignored: {why}"));
-            None
+    let mut rules = Vec::new();
+    let mut wrong = false;
+    for name in names {
+        match rule(config, name) {
+            Ok(rule) => rules.push(rule),
+            Err(why) => {
+                wrong = true;
+                let text = format!("ageing: {PREFIX}{name}: {why}; nothing is aged until it is mended");
+                log.error(Category::Store, format_args!("{text}"));
+            }
         }
-    };
-    names.into_iter().filter_map(read).collect()
+    }
+    if wrong { Vec::new() } else { rules }
 }
 
 fn rule(config: &Config, name: &str) -> Result<Rule, &'static str> {
@@ -258,14 +263,19 @@ mod tests {
 
     #[test]
     fn an_exclusive_rule_alone_applies_and_others_combine() {
-        let rules = rules(
-            "store.expirerule.all.folderpattern = *\nstore.expirerule.all.messagedays = 100\n\
+        let right = "store.expirerule.all.folderpattern = *\nstore.expirerule.all.messagedays = 100\n\
              store.expirerule.trash.folderpattern = user/%/Trash\nstore.expirerule.trash.messagedays = 7\n\
              store.expirerule.boss.folderpattern = /user/boss/*\nstore.expirerule.boss.exclusive = yes\n\
-             store.expirerule.inbox.folderpattern = user/bob\nstore.expirerule.inbox.messagecount = 5\n\
-             store.expirerule.nowhere.messagedays = 1\n\
-             store.expirerule.wrong.folderpattern = *\nstore.expirerule.wrong.seen = maybe\n",
-        );
+             store.expirerule.inbox.folderpattern = user/bob\nstore.expirerule.inbox.messagecount = 5\n";
+        // One that is wrong may be the one that protects: then nothing is removed.
+        for wrong in [
+            "store.expirerule.nowhere.messagedays = 1\n",
+            "store.expirerule.wrong.folderpattern = *\nstore.expirerule.wrong.seen = maybe\n",
+            "store.expirerule.boss.flagged = yes\n",
+        ] {
+            assert_eq!(rules(&format!("{right}{wrong}")), [], "{wrong}");
+        }
+        let rules = rules(right);
         let names = |mailbox: &str| -> Vec<String> {
             applying(&rules, &name(mailbox)).iter().map(|rule| rule.name.clone()).collect()
         };

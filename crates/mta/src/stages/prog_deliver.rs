@@ -151,13 +151,19 @@ pub fn execute(run: &Run, message: &File, line_feeds: bool, wanted: &dyn Fn() ->
         let complaint = format!("{}: not run as root", run.path.display());
         return Done::with(&complaint, Outcome::Later("programs are not run as root".into()));
     }
-    // What is said is a stranger's, and the names are ours.
-    let known = |name: &str| ENVIRONMENT.contains(&name);
-    let environment = run.environment.iter().filter(|(name, _)| known(name));
+    // The rest may come from an smtpd that somebody took over: only names that mean nothing to a loader or a shell, and
+    // harmless values.
+    let known = |name: &str| ADDRESSES.contains(&name);
+    let told = run.environment.iter().filter(|(name, _)| known(name));
+    let environment = OURS
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .chain(told.map(|(name, value)| (name.into(), harmless(value).into())))
+        .collect();
     let program = Program {
         path: run.path.to_owned(),
         arguments: run.arguments.iter().map(Into::into).collect(),
-        environment: environment.map(|(name, value)| (name.into(), value.into())).collect(),
+        environment,
         folder: "/".into(),
         identity: is_root.then_some(run.identity),
         limits: Limits {
@@ -218,27 +224,18 @@ fn first_lines(output: &[u8]) -> String {
     joined.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
-/// The names in a program's environment.
-const ENVIRONMENT: [&str; 9] =
-    ["PATH", "HOME", "SHELL", "LANG", "USER", "LOGNAME", "SENDER", "RECIPIENT", "QUEUE_ID"];
+/// What every program finds in its environment.
+const OURS: [(&str, &str); 4] =
+    [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/"), ("SHELL", "/bin/sh"), ("LANG", "C")];
+/// What else it finds there.
+const ADDRESSES: [&str; 5] = ["USER", "LOGNAME", "SENDER", "RECIPIENT", "QUEUE_ID"];
 
-/// All that a program finds in its environment. Addresses are a stranger's words: see [`harmless`].
+/// The values of [`ADDRESSES`] for a delivery. They are a stranger's words: see [`harmless`].
 pub fn environment(facts: &Facts, account: &Account) -> Vec<(String, String)> {
-    let uid = harmless(account.uid.as_deref().unwrap_or(""));
-    [
-        ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ("HOME", "/".into()),
-        ("SHELL", "/bin/sh".into()),
-        ("LANG", "C".into()),
-        ("USER", uid.clone()),
-        ("LOGNAME", uid),
-        ("SENDER", harmless(facts.sender.as_deref().unwrap_or(""))),
-        ("RECIPIENT", harmless(&account.mail)),
-        ("QUEUE_ID", facts.id.to_string()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+    let uid = account.uid.as_deref().unwrap_or("");
+    let sender = facts.sender.as_deref().unwrap_or("");
+    let values = [uid, uid, sender, &account.mail, facts.id.as_str()];
+    ADDRESSES.iter().zip(values).map(|(name, value)| ((*name).to_owned(), harmless(value))).collect()
 }
 
 /// Characters that mean something to shells and programs become `_`, and so does a `-` in front.
