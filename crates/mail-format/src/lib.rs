@@ -3,11 +3,13 @@
 
 pub mod address;
 pub mod charset;
+pub mod collation;
 pub mod content_type;
 pub mod date;
 pub mod encode;
 pub mod envelope;
 pub mod header;
+pub mod message_id;
 pub mod preview;
 pub mod quoting;
 pub mod report;
@@ -19,12 +21,14 @@ pub mod words;
 
 pub use address::{Item, address_list};
 pub use charset::decode_text;
+pub use collation::casemap;
 pub use content_type::ContentType;
 pub use date::{date, format_date};
 pub use encode::{EncodedText, encode_text};
 pub use header::{header_field, header_fields, unfold};
+pub use message_id::message_ids;
 pub use seven_bit::{is_text, seven_bit, without_binary};
 pub use structure::{Part, PartKind, Structure, scan};
-pub use subject::base_subject;
+pub use subject::{BaseSubject, base_subject};
 pub use transfer::{Decoder, TransferEncoding};
 pub use words::{decode_words, encode_words};
