@@ -20,8 +20,10 @@ pub mod quota;
 pub mod rename;
 pub mod search;
 pub mod select;
+pub mod sort;
 pub mod status;
 pub mod store;
+pub mod thread;
 
 mod running;
 
@@ -302,6 +304,28 @@ pub fn run(
                 enable::condstore(&user, state, &mut io.output);
             }
             Ok(running(Running::Search(search)))
+        }
+        Command::Sort(asked) => {
+            let user = user(state)?;
+            let saves = asked.returned.is_some_and(|returned| returned.save);
+            let view = view(state)?;
+            let sort = sort::Sort::new(asked, view, tag).inspect_err(|refusal| {
+                if saves && !refusal.is_bad() {
+                    view.save(Default::default()); // RFC 5182 §2.1
+                }
+            })?;
+            if sort.asks_for_modseq() {
+                enable::condstore(&user, state, &mut io.output);
+            }
+            Ok(running(Running::Sort(sort)))
+        }
+        Command::Thread(asked) => {
+            let user = user(state)?;
+            let thread = thread::Thread::new(asked, view(state)?)?;
+            if thread.asks_for_modseq() {
+                enable::condstore(&user, state, &mut io.output);
+            }
+            Ok(running(Running::Thread(thread)))
         }
         Command::Fetch(asked) => {
             let user = user(state)?;

@@ -59,6 +59,30 @@ fn coalesce(mut ranges: Vec<RangeInclusive<u32>>) -> Vec<RangeInclusive<u32>> {
     merged
 }
 
+/// Adds a number to ordered ranges: only what ascends one by one becomes a range (RFC 5267 §3.1).
+pub fn append(ranges: &mut Vec<RangeInclusive<u32>>, number: u32) {
+    match ranges.last_mut() {
+        Some(last) if last.end().checked_add(1) == Some(number) => *last = *last.start()..=number,
+        _ => ranges.push(number..=number),
+    }
+}
+
+/// The places (from 0) of ordered ranges.
+pub fn cut(ranges: &[RangeInclusive<u32>], places: std::ops::Range<u64>) -> Vec<RangeInclusive<u32>> {
+    let mut page = Vec::new();
+    let mut at = 0u64;
+    for range in ranges {
+        let len = u64::from(range.end() - range.start()) + 1;
+        let (from, to) = (places.start.max(at), places.end.min(at + len));
+        if from < to {
+            let offset = |place: u64| u32::try_from(place - at).unwrap_or(u32::MAX);
+            page.push(range.start() + offset(from)..=range.start() + offset(to - 1));
+        }
+        at += len;
+    }
+    page
+}
+
 /// Walks resolved ranges one sequence number at a time, so that a command can stop and go on later.
 #[derive(Debug)]
 pub struct Walk {
@@ -102,6 +126,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_walk_goes_through_ranges_and_looks_ahead_without_moving() {
@@ -115,5 +140,21 @@ mod tests {
         }
         assert_eq!(all, [2, 3, 7, 8]);
         assert_eq!(walk.ahead(3).count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_is_what_a_plain_list_has_there(
+            numbers in proptest::collection::vec(1u32..30, 0..40),
+            from in 0u64..50,
+            len in 0u64..50,
+        ) {
+            let mut ranges = Vec::new();
+            numbers.iter().for_each(|number| append(&mut ranges, *number));
+            let page: Vec<u32> = cut(&ranges, from..from + len).into_iter().flatten().collect();
+            let expected: Vec<u32> =
+                numbers.iter().copied().skip(from as usize).take(len as usize).collect();
+            prop_assert_eq!(page, expected);
+        }
     }
 }

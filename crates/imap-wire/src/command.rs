@@ -10,12 +10,15 @@ pub mod fetch;
 pub mod id;
 pub mod list;
 pub mod login;
+pub mod partial;
 pub mod quota;
 pub mod returned;
 pub mod search;
 pub mod select;
+pub mod sort;
 pub mod status;
 pub mod store;
+pub mod thread;
 
 use crate::cursor::{Cursor, Parsed, SyntaxError};
 use crate::mailbox::{self, Mailbox};
@@ -63,6 +66,9 @@ pub enum Command {
     /// With a set: UID EXPUNGE (RFC 4315 §2.1).
     Expunge(Option<SequenceSet>),
     Search(search::Search),
+    /// RFC 5256
+    Sort(sort::Sort),
+    Thread(thread::Thread),
     Fetch(fetch::Fetch),
     Store(store::Store),
     Copy(Selected),
@@ -180,6 +186,8 @@ fn of_messages(cursor: &mut Cursor<'_>, verb: &[u8], uid: bool, place: usize) ->
         b"FETCH" => Command::Fetch(fetch::arguments(cursor, uid)?),
         b"STORE" => Command::Store(store::arguments(cursor, uid)?),
         b"SEARCH" => Command::Search(search::arguments(cursor, uid)?),
+        b"SORT" => Command::Sort(sort::arguments(cursor, uid)?),
+        b"THREAD" => Command::Thread(thread::arguments(cursor, uid)?),
         b"COPY" => Command::Copy(selected(cursor, uid)?),
         b"MOVE" => Command::Move(selected(cursor, uid)?),
         _ => return Err(SyntaxError { offset: place, expected: "a known command" }),
@@ -260,7 +268,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(
-            verb in "(UID )?(FETCH|STORE|SEARCH|COPY|LOGIN|LIST|STATUS|CREATE|ID|AUTHENTICATE)",
+            verb in "(UID )?(FETCH|STORE|SEARCH|SORT|THREAD|COPY|LOGIN|LIST|STATUS|CREATE|ID|AUTHENTICATE)",
             rest in "[ -~]{0,10}([ ()\\[\\]{}<>\"\\\\*%,:.0-9A-Za-z\r\n+-]{0,60})",
         ) {
             let line = format!("a {verb} {rest}");

@@ -15,11 +15,14 @@ pub mod words;
 
 pub use command::append::{Append, AppendHead};
 pub use command::fetch::{Binary, Item as FetchItem, Section, SectionText};
+pub use command::partial::Partial;
 pub use command::returned::Returned;
 pub use command::search::{Charset, Key as SearchKey, Search};
 pub use command::select::{Resync, Select};
+pub use command::sort::{Criterion, Sort, SortKey};
 pub use command::status::Item as StatusItem;
 pub use command::store::{How, Store};
+pub use command::thread::{Algorithm, Thread};
 pub use command::{Command, Head, Selected, head, parse};
 pub use cursor::{Cursor, SyntaxError};
 pub use flags::{FlagList, SystemFlag};

@@ -6,8 +6,10 @@
 mod decoded;
 mod source;
 
+use std::ops::RangeInclusive;
+
 use connection::Output;
-use imap_wire::{Bound, FetchItem, SequenceSet};
+use imap_wire::{Bound, FetchItem, Partial, SequenceSet};
 use message_store::{FlagChange, Flags, How, UidSet};
 
 use crate::answer;
@@ -63,7 +65,11 @@ impl Fetch {
             Some(since) if asked.vanished => vanished::since(view, &uids(&asked.set, view), since)?,
             _ => UidSet::new(),
         };
-        let walk = Walk::new(sequences::resolve(&asked.set, view, asked.uid)?);
+        let mut ranges = sequences::resolve(&asked.set, view, asked.uid)?;
+        if let Some(page) = asked.partial {
+            ranges = page_of(ranges, page, asked.changed_since, view);
+        }
+        let walk = Walk::new(ranges);
         let mut items = asked.items;
         if asked.uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid); // RFC 3501 §6.4.8
@@ -243,6 +249,27 @@ impl Fetch {
         out.push(b")\r\n");
         Ok(Progress::Done)
     }
+}
+
+/// The page that PARTIAL asks for, of those that CHANGEDSINCE leaves (RFC 9394 §3.3).
+fn page_of(
+    mut ranges: Vec<RangeInclusive<u32>>,
+    page: Partial,
+    changed_since: Option<u64>,
+    view: &View,
+) -> Vec<RangeInclusive<u32>> {
+    if let Some(since) = changed_since {
+        let mut changed = Vec::new();
+        for sequence in ranges.into_iter().flatten() {
+            if view.record(sequence).is_some_and(|(_, record)| record.modseq > since && !record.is_expunged())
+            {
+                sequences::append(&mut changed, sequence);
+            }
+        }
+        ranges = changed;
+    }
+    let count = ranges.iter().map(|range| u64::from(range.end() - range.start()) + 1).sum();
+    sequences::cut(&ranges, page.of(count))
 }
 
 /// The UIDs a set names, whether there are such messages or not; `$` is what it stands for. What was expunged at the end of

@@ -6,7 +6,9 @@ use super::fetch::Fetch;
 use super::list::List;
 use super::lsub::Lsub;
 use super::search::Search;
+use super::sort::Sort;
 use super::store::StoreFlags;
+use super::thread::Thread;
 use super::{Done, News};
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -23,6 +25,8 @@ pub enum Progress {
 pub enum Running {
     Fetch(Fetch),
     Search(Search),
+    Sort(Sort),
+    Thread(Thread),
     Store(StoreFlags),
     List(List),
     Lsub(Lsub),
@@ -50,6 +54,8 @@ impl Running {
             (Running::Fetch(fetch), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Resync(fetch, _), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Search(search), State::Selected { view, .. }) => search.step(view, out),
+            (Running::Sort(sort), State::Selected { view, .. }) => sort.step(view, out),
+            (Running::Thread(thread), State::Selected { view, .. }) => thread.step(view, out),
             (Running::Store(store), State::Selected { view, .. }) => store.step(view, out),
             (_, state) => Err(super::not_now(state)),
         }
@@ -72,6 +78,10 @@ impl Running {
             }
             Running::Search(search) => {
                 Done::new("SEARCH completed").with(News::behind(search.uid, Vec::new()))
+            }
+            Running::Sort(sort) => Done::new("SORT completed").with(News::behind(sort.uid, Vec::new())),
+            Running::Thread(thread) => {
+                Done::new("THREAD completed").with(News::behind(thread.uid, Vec::new()))
             }
             Running::Lsub(_) => Done::new("LSUB completed").with(News::all()),
             Running::Store(store) => {

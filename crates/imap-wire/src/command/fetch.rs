@@ -1,6 +1,7 @@
 //! `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`
 //! (RFC 3501 §6.4.5).
 
+use crate::command::partial::{self as page, Partial};
 use crate::cursor::{Cursor, Parsed};
 use crate::sequence::{self, SequenceSet};
 use crate::words;
@@ -20,6 +21,8 @@ pub struct Fetch {
     pub changed_since: Option<u64>,
     /// With the UIDs that are gone since then (RFC 7162 §3.2.6).
     pub vanished: bool,
+    /// Only this page of them (RFC 9394 §3.3).
+    pub partial: Option<Partial>,
 }
 
 /// One thing to fetch.
@@ -92,7 +95,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Fetch> {
     let set = sequence::sequence_set(cursor)?;
     cursor.space()?;
     let items = items(cursor)?;
-    let mut fetch = Fetch { uid, set, items, changed_since: None, vanished: false };
+    let mut fetch = Fetch { uid, set, items, changed_since: None, vanished: false, partial: None };
     if cursor.rest().starts_with(b" (") {
         cursor.skip(2);
         modifiers(cursor, &mut fetch)?;
@@ -111,8 +114,10 @@ fn modifiers(cursor: &mut Cursor<'_>, fetch: &mut Fetch) -> Parsed<()> {
             }
         } else if cursor.keyword(b"VANISHED") {
             fetch.vanished = true;
+        } else if fetch.partial.is_none() && cursor.keyword(b"PARTIAL") {
+            fetch.partial = Some(page::partial(cursor)?);
         } else {
-            return cursor.error("CHANGEDSINCE or VANISHED");
+            return cursor.error("CHANGEDSINCE, VANISHED or one PARTIAL");
         }
         if cursor.take(b')') {
             break;
@@ -409,6 +414,7 @@ mod tests {
         let fetch = read(" 1:* (FLAGS MODSEQ) (changedsince 5 VANISHED)", true).unwrap();
         assert_eq!((fetch.changed_since, fetch.vanished), (Some(5), true));
         assert!(read(" 1 FLAGS (CHANGEDSINCE 0)", false).is_ok());
+        assert!(read(" 1:* UID (PARTIAL -1:-30 CHANGEDSINCE 5)", true).unwrap().partial.unwrap().from_end);
         for bad in [
             " 1 FLAGS ()",
             " 1 FLAGS (CHANGEDSINCE)",
@@ -417,6 +423,8 @@ mod tests {
             " 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)",
             " 1 FLAGS (VANISHED)",
             " 1 FLAGS (SOMETHING 1)",
+            " 1 FLAGS (PARTIAL)",
+            " 1 FLAGS (PARTIAL 1:2 PARTIAL 1:2)",
             " 1 FLAGS (CHANGEDSINCE 1",
             " 1 FLAGS(CHANGEDSINCE 1)",
         ] {

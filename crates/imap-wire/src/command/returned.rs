@@ -1,5 +1,7 @@
-//! `search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"` (RFC 4731 §4, RFC 5182 §5).
+//! `search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"` (RFC 4731 §4, RFC 5182 §5,
+//! RFC 9394 §4).
 
+use crate::command::partial::{self, Partial};
 use crate::cursor::{Cursor, Parsed};
 
 /// What a search answers with, and whether `$` shall stand for it.
@@ -15,12 +17,14 @@ pub struct Returned {
     pub count: bool,
     /// `$` stands for the result (RFC 5182).
     pub save: bool,
+    /// A page of them, instead of all (RFC 9394 §3.1).
+    pub partial: Option<Partial>,
 }
 
 impl Returned {
     /// Whether anything is answered: SAVE alone is silent (RFC 5182 §2.1).
     pub fn is_told(&self) -> bool {
-        self.min || self.max || self.all || self.count
+        self.min || self.max || self.all || self.count || self.partial.is_some()
     }
 }
 
@@ -31,6 +35,7 @@ pub(super) fn option(cursor: &mut Cursor<'_>) -> Parsed<Option<Returned>> {
     }
     cursor.space()?;
     cursor.expect(b'(', "a list of return options")?;
+    let start = cursor.clone();
     let mut returned = Returned::default();
     if cursor.take(b')') {
         returned.all = true;
@@ -42,6 +47,9 @@ pub(super) fn option(cursor: &mut Cursor<'_>) -> Parsed<Option<Returned>> {
             }
             cursor.space()?;
         }
+    }
+    if returned.all && returned.partial.is_some() {
+        return start.error("either ALL or PARTIAL"); // RFC 9394 §3.1
     }
     cursor.space()?;
     Ok(Some(returned))
@@ -58,8 +66,11 @@ fn one(cursor: &mut Cursor<'_>, returned: &mut Returned) -> Parsed<()> {
         &mut returned.count
     } else if cursor.keyword(b"SAVE") {
         &mut returned.save
+    } else if returned.partial.is_none() && cursor.keyword(b"PARTIAL") {
+        returned.partial = Some(partial::partial(cursor)?);
+        return Ok(());
     } else {
-        return cursor.error("MIN, MAX, ALL, COUNT or SAVE");
+        return cursor.error("MIN, MAX, ALL, COUNT, SAVE or one PARTIAL");
     };
     *wanted = true;
     Ok(())
@@ -79,9 +90,19 @@ mod tests {
         assert_eq!(read("return () ALL"), Ok(Some(Returned { all: true, ..Returned::default() })));
         let saved = read("RETURN (SAVE) ALL").unwrap().unwrap();
         assert!(saved.save && !saved.is_told());
-        for bad in
-            ["RETURN", "RETURN ()", "RETURN (MIN", "RETURN (MIN  MAX) ", "RETURN (MEAN) ", "RETURN MIN "]
-        {
+        let page = read("RETURN (PARTIAL -1:-10 COUNT) ").unwrap().unwrap();
+        assert!(page.count && page.is_told() && page.partial.unwrap().text() == "-1:-10");
+        for bad in [
+            "RETURN",
+            "RETURN ()",
+            "RETURN (MIN",
+            "RETURN (MIN  MAX) ",
+            "RETURN (MEAN) ",
+            "RETURN MIN ",
+            "RETURN (PARTIAL) ",
+            "RETURN (PARTIAL 1:2 ALL) ",
+            "RETURN (PARTIAL 1:2 PARTIAL 3:4) ",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

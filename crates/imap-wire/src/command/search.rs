@@ -77,17 +77,29 @@ pub enum Key {
 pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
     cursor.space()?;
     let returned = returned::option(cursor)?;
-    let mut charset = Charset::Known;
-    if cursor.keyword(b"CHARSET") {
+    let charset = if cursor.keyword(b"CHARSET") {
         cursor.space()?;
-        let name = words::astring(cursor)?.to_ascii_uppercase();
-        if !matches!(name.as_slice(), b"US-ASCII" | b"UTF-8") {
-            charset = Charset::Unknown;
-        }
-        cursor.space()?;
-    }
+        charset(cursor)?
+    } else {
+        Charset::Known
+    };
     let key = Reader { charset, depth: 0, keys: 0 }.all_of(cursor, true)?;
     Ok(Search { uid, charset, returned, key })
+}
+
+/// `search-criteria = charset 1*(SP search-key)`, as SORT and THREAD have it: the charset must be named (RFC 5256 §5).
+pub(super) fn criteria(cursor: &mut Cursor<'_>) -> Parsed<(Charset, Key)> {
+    let charset = charset(cursor)?;
+    let key = Reader { charset, depth: 0, keys: 0 }.all_of(cursor, true)?;
+    Ok((charset, key))
+}
+
+/// The name of a charset and the space behind it.
+fn charset(cursor: &mut Cursor<'_>) -> Parsed<Charset> {
+    let name = words::astring(cursor)?.to_ascii_uppercase();
+    cursor.space()?;
+    let is_known = matches!(name.as_slice(), b"US-ASCII" | b"UTF-8");
+    Ok(if is_known { Charset::Known } else { Charset::Unknown })
 }
 
 struct Reader {

@@ -1,14 +1,16 @@
-//! SEARCH RETURN: the result in one response, and as `$` (RFC 4731, RFC 5182; with MODSEQ: RFC 7162 §3.1.5, §3.1.10).
+//! RETURN of SEARCH and SORT: the result in one response, and as `$` (RFC 4731, RFC 5182, RFC 5267 §3, RFC 9394 §3.1; with
+//! MODSEQ: RFC 7162 §3.1.5, §3.1.10).
 
 use std::ops::RangeInclusive;
 
 use connection::Output;
-use imap_wire::Returned;
+use imap_wire::{Partial, Returned};
 use message_store::{Record, UidSet};
 
 use crate::answer;
 use crate::commands::Progress;
 use crate::refusal::Refusal;
+use crate::sequences::{append, cut};
 use crate::view::View;
 
 /// One message that was found.
@@ -19,19 +21,21 @@ struct One {
     modseq: u64,
 }
 
-/// What a search with RETURN has found so far.
+/// What a command with RETURN has found so far.
 pub struct Gathered {
     returned: Returned,
-    uid: bool,
+    pub uid: bool,
     tag: Box<[u8]>,
     first: Option<One>,
     last: Option<One>,
     highest_modseq: u64,
+    /// Of the page that PARTIAL asks for.
+    page_modseq: Option<u64>,
     count: u64,
-    /// What ALL says: sequence numbers or UIDs.
+    /// What ALL or PARTIAL says: sequence numbers or UIDs, in the order of the result.
     all: Vec<RangeInclusive<u32>>,
-    /// What `$` will be.
-    saved: UidSet,
+    /// UIDs that `$` will be.
+    saved: Vec<RangeInclusive<u32>>,
     /// Ranges of `all` that are written; nothing: not even the beginning of the line is.
     told: Option<usize>,
 }
@@ -45,9 +49,10 @@ impl Gathered {
             first: None,
             last: None,
             highest_modseq: 0,
+            page_modseq: None,
             count: 0,
             all: Vec::new(),
-            saved: UidSet::new(),
+            saved: Vec::new(),
             told: None,
         }
     }
@@ -56,35 +61,35 @@ impl Gathered {
         self.returned.save
     }
 
-    /// The first one is all that was asked for.
+    /// The beginning of the result is all that was asked for.
     pub fn is_enough(&self) -> bool {
-        let Returned { min, max, all, count, save: _ } = self.returned;
-        min && !max && !all && !count && self.first.is_some()
+        let Returned { min, max, all, count, save: _, partial } = self.returned;
+        let page_is_whole = match partial {
+            Some(page) => !page.from_end && self.count >= u64::from(*page.places().end()),
+            None => true,
+        };
+        (min || partial.is_some()) && !max && !all && !count && page_is_whole && self.first.is_some()
     }
 
-    /// Takes in a message; they come in ascending order.
-    pub fn found(&mut self, sequence: u32, record: &Record) {
-        let number = if self.uid { record.uid } else { sequence };
+    /// Takes in a message, in the order of the result.
+    pub fn found(&mut self, number: u32, record: &Record) {
         let one = One { number, uid: record.uid, modseq: record.modseq };
         self.first.get_or_insert(one);
         self.last = Some(one);
         self.highest_modseq = self.highest_modseq.max(record.modseq);
         self.count += 1;
-        if self.returned.all {
-            match self.all.last_mut() {
-                Some(last) if last.end().checked_add(1) == Some(number) => *last = *last.start()..=number,
-                _ => self.all.push(number..=number),
-            }
+        if self.returned.all || self.returned.partial.is_some() {
+            append(&mut self.all, number);
         }
         if self.saves_all() {
-            self.saved.push(record.uid);
+            append(&mut self.saved, record.uid);
         }
     }
 
-    /// RFC 5182 §2.4: with MIN or MAX and nothing else, `$` is only those.
+    /// With MIN, MAX or PARTIAL and nothing else, `$` is only those (RFC 5182 §2.4, RFC 9394 §3.2).
     fn saves_all(&self) -> bool {
-        let Returned { min, max, all, count, save } = self.returned;
-        save && (all || count || !(min || max))
+        let Returned { min, max, all, count, save, partial } = self.returned;
+        save && (all || count || !(min || max || partial.is_some()))
     }
 
     fn ends(&self) -> impl Iterator<Item = One> {
@@ -101,9 +106,13 @@ impl Gathered {
         out: &mut Output,
     ) -> Result<Progress, Refusal> {
         if self.told.is_none() {
+            if let Some(page) = self.returned.partial {
+                self.turn_to(page, view);
+            }
             if self.returned.save {
-                let ends = self.ends().map(|one| one.uid).collect();
-                view.save(if self.saves_all() { std::mem::take(&mut self.saved) } else { ends });
+                let mut saved = std::mem::take(&mut self.saved);
+                saved.extend(self.ends().map(|one| one.uid..=one.uid));
+                view.save(UidSet::from_ranges(saved));
             }
             if !self.returned.is_told() {
                 return Ok(Progress::Done);
@@ -115,9 +124,16 @@ impl Gathered {
             if out.is_full() {
                 return Ok(Progress::More);
             }
-            out.push(if self.told == Some(0) { b" ALL " } else { b"," });
+            match (self.told, self.returned.partial) {
+                (Some(0), Some(_)) => {}
+                (Some(0), None) => out.push(b" ALL "),
+                _ => out.push(b","),
+            }
             answer::range(out, range);
             self.told = self.told.map(|told| told + 1);
+        }
+        if self.returned.partial.is_some() {
+            out.push(if self.all.is_empty() { b"NIL)" } else { b")" });
         }
         if with_modseq && self.count > 0 {
             out.push(b" MODSEQ ");
@@ -125,6 +141,19 @@ impl Gathered {
         }
         out.push(b"\r\n");
         Ok(Progress::Done)
+    }
+
+    /// Leaves of what was found the page that was asked for.
+    fn turn_to(&mut self, page: Partial, view: &View) {
+        self.all = cut(&self.all, page.of(self.count));
+        for number in self.all.iter().cloned().flatten() {
+            let sequence = if self.uid { view.sequence_from_uid(number) } else { number };
+            let Some((_, record)) = view.record(sequence) else { continue };
+            self.page_modseq = self.page_modseq.max(Some(record.modseq));
+            if self.returned.save && !self.saves_all() {
+                append(&mut self.saved, record.uid);
+            }
+        }
     }
 
     fn begin(&self, out: &mut Output) {
@@ -140,6 +169,9 @@ impl Gathered {
         item(self.returned.min, b" MIN ", self.first.map(|one| one.number.into()));
         item(self.returned.max, b" MAX ", self.last.map(|one| one.number.into()));
         item(self.returned.count, b" COUNT ", Some(self.count));
+        if let Some(page) = self.returned.partial {
+            out.push(format!(" PARTIAL ({} ", page.text()).as_bytes());
+        }
     }
 
     /// Of the messages the response names, or of all that were found (RFC 7162 §3.1.10).
@@ -147,6 +179,6 @@ impl Gathered {
         if self.returned.all || self.returned.count {
             return self.highest_modseq;
         }
-        self.ends().map(|one| one.modseq).max().unwrap_or(self.highest_modseq)
+        self.ends().map(|one| one.modseq).chain(self.page_modseq).max().unwrap_or(self.highest_modseq)
     }
 }

@@ -1,4 +1,4 @@
-//! One message against the tests of a SEARCH: hot record, cold record, header, content, in the order of their cost.
+//! One message against the criteria of SEARCH, SORT or THREAD: hot record, cold record, header, content, in the order of their cost.
 
 use std::os::unix::fs::FileExt;
 
@@ -7,7 +7,7 @@ use mail_format::Structure;
 use mail_format::date::date_and_zone;
 use message_store::{Cached, MessageFile, Reader, Record, StoreError};
 
-use super::Test;
+use super::matching::Test;
 use super::scan::{Needle, Scan, Stage};
 use crate::refusal::Refusal;
 use crate::view::View;
@@ -18,9 +18,9 @@ const HEADER_BYTES_MAX: u64 = 1024 * 1024;
 /// One message, and what was read of it.
 pub struct Message<'a> {
     view: &'a View,
-    sequence: u32,
+    pub sequence: u32,
     slot: u32,
-    record: Record,
+    pub record: Record,
     place: Option<(Reader, u32)>,
     /// Once it was read; nothing in it when the message is gone.
     header: Option<Option<Vec<u8>>>,
@@ -35,8 +35,13 @@ impl<'a> Message<'a> {
         Message { view, sequence, slot, record, place: None, header: None, written_day: None, read: 0 }
     }
 
+    /// What it is answered as: its UID or its sequence number.
+    pub fn number(&self, uid: bool) -> u32 {
+        if uid { self.record.uid } else { self.sequence }
+    }
+
     /// Whether it passes, if that can be said of what the scan knows.
-    pub fn passes(&mut self, test: &Test, scan: &Scan) -> Result<Option<bool>, Refusal> {
+    pub(super) fn passes(&mut self, test: &Test, scan: &Scan) -> Result<Option<bool>, Refusal> {
         let record = self.record;
         Ok(Some(match test {
             Test::All => true,
@@ -98,7 +103,7 @@ impl<'a> Message<'a> {
     }
 
     /// Takes the scan a step further.
-    pub fn learn(&mut self, scan: &mut Scan, needles: &[Needle]) -> Result<(), Refusal> {
+    pub(super) fn learn(&mut self, scan: &mut Scan, needles: &[Needle]) -> Result<(), Refusal> {
         match scan.stage() {
             Stage::Header => match self.header()? {
                 Some(header) => scan.header(header, needles),
@@ -117,13 +122,26 @@ impl<'a> Message<'a> {
     }
 
     /// Where the cold record is; nothing when the message was removed for good.
-    fn cold(&mut self) -> Result<Option<message_store::Cold>, Refusal> {
+    pub fn cold(&mut self) -> Result<Option<message_store::Cold>, Refusal> {
         if self.place.is_none() {
             self.place = self.view.present_slot(self.slot, self.record.uid)?;
         }
         match &self.place {
             Some((reader, slot)) => Ok(Some(reader.cold(*slot)?)),
             None => Ok(None),
+        }
+    }
+
+    /// INTERNALDATE in seconds since 1970; 0 when the message was removed for good.
+    pub fn arrival(&mut self) -> Result<i64, Refusal> {
+        Ok(self.cold()?.map_or(0, |cold| cold.internal_date_ns.div_euclid(1_000_000_000)))
+    }
+
+    /// The sent date in seconds since 1970: INTERNALDATE when there is none that can be read (RFC 5256 §2.2).
+    pub fn sent(&mut self) -> Result<i64, Refusal> {
+        match self.cold()?.map(|cold| cold.sent_date) {
+            Some(sent) if sent != 0 => Ok(sent),
+            _ => self.arrival(),
         }
     }
 
@@ -152,7 +170,7 @@ impl<'a> Message<'a> {
     }
 
     /// The header of the message, as far as [`HEADER_BYTES_MAX`]; nothing when the message is gone.
-    fn header(&mut self) -> Result<Option<&[u8]>, Refusal> {
+    pub fn header(&mut self) -> Result<Option<&[u8]>, Refusal> {
         if self.header.is_none() {
             let header = self.read_header()?;
             self.read += header.as_ref().map_or(0, |header| header.len() as u64);
