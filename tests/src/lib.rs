@@ -11,6 +11,7 @@ pub mod client;
 pub mod instance;
 pub mod peer;
 pub mod peer_dkim;
+pub mod scram;
 pub mod slapd;
 pub mod spool;
 pub mod strace;

@@ -143,7 +143,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let accept = Accept::new(
         accept_settings,
         queue,
-        LogIns::new(Authenticator::new(directory, &config), &config),
+        LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?,
         dns::Clients::new(dns::Settings::from_config(&config), site.log.clone()),
         Box::new(move |domain| {
             if let Some(mta) = asked.upgrade() {

@@ -10,8 +10,9 @@ use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use directory::LocalDomains;
 use directory::ldif::Record;
-use directory::{LocalDomains, password};
+use directory::password::Schemes;
 
 use crate::site::{Site, broken, run_tool};
 
@@ -146,6 +147,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     let file = site.directory_file();
     let domains = LocalDomains::from_config(&site.config);
     let domain = domains.default_domain();
+    let schemes = Schemes::from_config(&site.config);
     let place = Place { file: &file, domains: &domains };
     match arguments.job {
         Job::Add(Add::User { uid, mail, name, password_stdin, set, force }) => {
@@ -154,7 +156,8 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             let dn = user_dn(&uid, domain)?;
             let secret = if password_stdin { read_password()? } else { make_password()? };
             let mail = mail.unwrap_or_else(|| format!("{uid}@{domain}"));
-            let mut attributes = user_attributes(&uid, &mail, name.as_deref(), &secret)?;
+            let stored = schemes.store(&secret)?;
+            let mut attributes = user_attributes(&uid, &mail, name.as_deref(), &stored);
             replace(&mut attributes, pairs);
             changes::add_user(&place, &dn, attributes, force, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{uid} {secret}").map_err(broken) }
@@ -172,7 +175,8 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Job::Password { who, password_stdin } => {
             let who = one(&who)?;
             let secret = if password_stdin { read_password()? } else { make_password()? };
-            let set = [format!("userPassword={}", password::hash(&secret)?)];
+            let stored = schemes.store(&secret)?;
+            let set: Vec<String> = stored.iter().map(|stored| format!("userPassword={stored}")).collect();
             let wanted = changes::Wanted { set: &set, add: &[], remove: &[], force: false };
             changes::change(&place, who, &wanted, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{who} {secret}").map_err(broken) }
@@ -223,19 +227,16 @@ fn replace(attributes: &mut Vec<(String, Vec<u8>)>, pairs: Vec<(String, Vec<u8>)
     attributes.extend(pairs);
 }
 
-/// A user's attributes, as `msg-setup` makes them too.
-///
-/// # Errors
-/// The password cannot be hashed.
+/// A user's attributes, as `msg-setup` makes them too. `stored` are the values of userPassword.
 pub fn user_attributes(
     uid: &str,
     mail: &str,
     name: Option<&str>,
-    secret: &str,
-) -> Result<Vec<(String, Vec<u8>)>, String> {
+    stored: &[String],
+) -> Vec<(String, Vec<u8>)> {
     let name = name.unwrap_or(uid);
     let surname = name.rsplit(' ').next().unwrap_or(name);
-    Ok([
+    let fixed = [
         ("objectClass", "top"),
         ("objectClass", "person"),
         ("objectClass", "organizationalPerson"),
@@ -247,10 +248,10 @@ pub fn user_attributes(
         ("sn", surname),
         ("mail", mail),
         ("mailDeliveryOption", "mailbox"),
-        ("userPassword", &password::hash(secret)?),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
-    .into())
+    ];
+    let passwords = stored.iter().map(|stored| ("userPassword", stored.as_str()));
+    let all = fixed.into_iter().chain(passwords);
+    all.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect()
 }
 
 fn group_attributes(mail: &str, members: &[String]) -> Vec<(String, Vec<u8>)> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 use directory::ldif;
+use directory::password::Schemes;
 use server_config::config::quote;
 use server_config::{Config, Instance, edit};
 
@@ -91,7 +92,8 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     make_folders(&instance)?;
     let root = fs::canonicalize(&arguments.instance).map_err(|why| why.to_string())?;
     let instance = Instance::new(root);
-    write_directory(&instance, &arguments, &accounts)?;
+    let schemes = Schemes::from_config(&Config::from_text(&settings).map_err(|why| why.to_string())?);
+    write_directory(&instance, &arguments, &schemes, &accounts)?;
     certificate::make(&instance.certs_dir(), &arguments.hostname, &addresses(&arguments))?;
     // Last: with it, the folder is an instance.
     write_new(&instance.local_conf(), settings.as_bytes(), 0o640)?;
@@ -251,6 +253,7 @@ fn make_folders(instance: &Instance) -> Result<(), String> {
 fn write_directory(
     instance: &Instance,
     arguments: &Arguments,
+    schemes: &Schemes,
     accounts: &[(String, String)],
 ) -> Result<(), String> {
     let domain = &arguments.domain;
@@ -270,7 +273,7 @@ fn write_directory(
         text.push_str(&ldif::write(&dn, &attributes));
     }
     for (uid, password) in accounts {
-        let attributes = user_attributes(uid, &format!("{uid}@{domain}"), None, password)?;
+        let attributes = user_attributes(uid, &format!("{uid}@{domain}"), None, &schemes.store(password)?);
         text.push_str(&ldif::write(&user_dn(uid, domain)?, &attributes));
     }
     write_new(&instance.directory_ldif(), text.as_bytes(), 0o600)

@@ -85,6 +85,11 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
+/// Normalization Form KC: what looks and means the same has the same characters.
+pub fn nfkc(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfkc().normalize(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 //! A connection has never heard of a verb. It turns bytes into [`Event`]s, hands them to a [`Session`] and
 //! does what the returned [`Next`] says. All socket I/O is here; a session only appends to [`Io::output`].
 
+mod channel_binding;
 pub mod driver;
 mod input;
 pub mod output;
@@ -12,6 +13,7 @@ mod telemetry;
 mod tls;
 mod transport;
 
+pub use channel_binding::ChannelBindings;
 pub use driver::{Admission, Admit, Connection, Environment, Outcome, Scratch};
 pub use output::Output;
 pub use session::{CloseReason, Event, Io, Next, Session, TimeoutKind, TlsState, WakeTarget, Waker};

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::Output;
+use crate::{ChannelBindings, Output};
 
 /// One protocol session: what a server crate implements.
 pub trait Session: Send {
@@ -151,6 +151,8 @@ pub struct Io {
     pub number: u64,
     /// TLS of this connection. Kept up to date by the connection.
     pub tls: TlsState,
+    /// What a log-in can be bound to, until somebody is logged in.
+    pub channel_bindings: Option<Box<ChannelBindings>>,
     /// Longest line accepted, without its CRLF, in bytes. The session may change it at any time.
     pub line_limit: usize,
     /// Silence after which `Timeout(Idle)` comes. Starts anew with every byte received and every event returned from.
@@ -188,6 +190,7 @@ impl Io {
             role,
             number,
             tls,
+            channel_bindings: None,
             line_limit: 8192,
             idle_timeout: Duration::from_secs(600),
             deadline: None,
@@ -230,5 +233,6 @@ impl Io {
     /// Names the user of this session: from now on telemetry is written if the administrator asked for it (S105).
     pub fn set_user(&mut self, uid: &str) {
         self.user = Some(uid.to_owned());
+        self.channel_bindings = None; // an idle session keeps nothing that it has no more use for
     }
 }

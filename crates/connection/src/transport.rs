@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use mio::net::TcpStream;
 use openssl::ssl::{ErrorCode, Ssl, SslContext, SslStream};
 
-use crate::TlsState;
+use crate::{ChannelBindings, TlsState};
 
 /// Readiness bit: the socket may be read.
 pub const READABLE: u8 = 1;
@@ -58,6 +58,14 @@ impl Transport {
             protocol: ssl.version_str(),
             cipher: cipher.map(|cipher| cipher.name().to_owned()).unwrap_or_default(),
             bits: cipher.and_then(|cipher| u32::try_from(cipher.bits().secret).ok()).unwrap_or(0),
+        }
+    }
+
+    /// What log-ins can be bound to.
+    pub fn channel_bindings(&self) -> Option<Box<ChannelBindings>> {
+        match self {
+            Transport::Tls(stream) => ChannelBindings::of(stream.ssl()),
+            _ => None,
         }
     }
 

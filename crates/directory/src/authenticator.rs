@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
+use sasl::scram::{Hash, Verifier};
 use server_config::Config;
 use server_config::parameters::service;
 
-use crate::{Directory, Entry, Found, Result, Service, by_login};
+use crate::{Directory, Entry, Found, Mechanisms, Result, Service, by_login, password};
 
 /// How old the status of a user may be.
 const STATUS_AGE_MAX: Duration = Duration::from_secs(60);
@@ -38,6 +39,14 @@ pub enum LogIn {
     Busy,
     /// Too many wrong passwords from there or for this account; try later. This one was not looked at.
     TooManyGuesses,
+}
+
+/// Who wants to log in by SCRAM.
+pub(crate) struct Subject {
+    pub entry: Option<Arc<Entry>>,
+    pub verifier: Verifier,
+    /// They are the entry's, and not made up.
+    pub has_keys: bool,
 }
 
 type Mac = [u8; 32];
@@ -120,6 +129,24 @@ impl Authenticator {
             Some(entry) if entry.may_use(service) => LogIn::Accepted(entry),
             Some(_) => LogIn::Disallowed,
         }
+    }
+
+    /// Who wants to log in by SCRAM, and what the proof is checked with. Who is not there, or has no such keys, gets some
+    /// of nobody's password. Slow: sessions ask [`crate::LogIns`].
+    ///
+    /// # Errors
+    /// As the directory's.
+    pub(crate) fn scram_keys(&self, mechanisms: &Mechanisms, login: &str, hash: Hash) -> Result<Subject> {
+        let entry = match by_login(self.directory.as_ref(), login)? {
+            Found::One(entry) => Some(entry),
+            _ => None,
+        };
+        let stored = self.directory.stored_passwords(entry.as_deref())?;
+        let keys = password::scram_keys(&stored, hash);
+        // Also for who has keys: it takes the same time.
+        let named = entry.as_ref().and_then(|entry| entry.uid.as_deref()).unwrap_or(login);
+        let made_up = mechanisms.made_up(hash, named);
+        Ok(Subject { has_keys: keys.is_some(), verifier: keys.unwrap_or(made_up), entry })
     }
 
     fn entry_of(&self, login: &str, password: &str) -> Result<Option<Arc<Entry>>> {

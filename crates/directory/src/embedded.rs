@@ -65,6 +65,8 @@ struct Content {
     /// Lower case.
     by_address: HashMap<String, Vec<usize>>,
     by_dn: HashMap<String, usize>,
+    /// A password of the scheme that most have, of those that are slow: to check nobody's takes as long.
+    usual: Option<String>,
 }
 
 impl Embedded {
@@ -211,6 +213,7 @@ impl Content {
             content.index(place, &entry, dn);
             content.people.push(Person { entry: Arc::new(entry), passwords, edition });
         }
+        content.usual = password::usual(content.people.iter().flat_map(|person| &person.passwords));
         for (group, dns) in named {
             let found: Vec<String> = dns
                 .iter()
@@ -277,6 +280,9 @@ fn edition(record: &Record) -> u64 {
     hash.finish()
 }
 
+/// Attributes that hold passwords (RFC 4519 §2.41, RFC 5803).
+pub(crate) const PASSWORDS: [&str; 2] = ["userpassword", "authpassword"];
+
 /// Attributes by lower-case name, and the passwords, which are kept apart.
 fn sort_attributes(attributes: Vec<(String, Vec<u8>)>) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
     let mut sorted: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -284,7 +290,7 @@ fn sort_attributes(attributes: Vec<(String, Vec<u8>)>) -> (BTreeMap<String, Vec<
     for (name, value) in attributes {
         let Ok(value) = String::from_utf8(value) else { continue }; // a photograph
         let name = name.to_ascii_lowercase();
-        if name == "userpassword" {
+        if PASSWORDS.contains(&name.as_str()) {
             passwords.push(value);
         } else {
             sorted.entry(name).or_default().push(value);
@@ -338,7 +344,13 @@ impl Directory for Embedded {
     }
 
     fn check_nobody(&self, given: &str) {
-        password::verify_nobody(given);
+        password::verify_nobody(self.content().usual.as_deref(), given);
+    }
+
+    fn stored_passwords(&self, entry: Option<&Entry>) -> Result<Vec<String>> {
+        let content = self.content();
+        let place = entry.and_then(|entry| content.by_dn.get(&normal_dn(&entry.dn)));
+        Ok(place.map(|place| content.people[*place].passwords.clone()).unwrap_or_default())
     }
 
     fn edition(&self, entry: &Entry) -> Option<u64> {

@@ -117,7 +117,10 @@ impl Entry {
             members,
             language: first("preferredlanguage"),
             uid,
-            attributes: attributes.into_iter().filter(|(name, _)| name != "userpassword").collect(),
+            attributes: attributes
+                .into_iter()
+                .filter(|(name, _)| !crate::embedded::PASSWORDS.contains(&name.as_str()))
+                .collect(),
         })
     }
 

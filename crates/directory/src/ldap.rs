@@ -238,6 +238,29 @@ impl Directory for LdapDirectory {
         self.refusals.wait_like_one(begun);
     }
 
+    /// One more search, of one entry; where the server shows nobody's password, nothing is found. For nobody the base is
+    /// read: what is there is not asked for by name.
+    fn stored_passwords(&self, entry: Option<&Entry>) -> Result<Vec<String>> {
+        let base = entry.map_or(&self.settings().base, |entry| &entry.dn);
+        let search = Search {
+            base: base.clone(),
+            scope: Scope::Base,
+            filter: Filter::Present("objectClass").to_string(),
+            attributes: ["userPassword", "authPassword"].map(str::to_owned).into(),
+            size_max: 1,
+            page: None,
+        };
+        let limit = self.settings().search_timeout;
+        let answer =
+            self.pool.with(Purpose::Searches, |connection| connection.search(search.clone(), limit))?;
+        let found = answer.entries.into_iter().filter(|_| entry.is_some());
+        Ok(found
+            .flat_map(|found| found.attributes)
+            .filter(|(name, _)| crate::embedded::PASSWORDS.contains(&name.as_str()))
+            .flat_map(|(_, values)| values)
+            .collect())
+    }
+
     /// The servers hash; here a check takes one of the connections, of which half are left to the searches of others.
     fn checks_at_once(&self) -> usize {
         (self.settings().pool_size / 2).max(1)

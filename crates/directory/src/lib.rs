@@ -5,8 +5,10 @@
 //! day it is outgrown. [`LogIns`] is what sessions ask, without waiting; [`Authenticator`] behind it holds the cache of
 //! log-ins.
 
+pub mod authentication;
 pub mod authenticator;
 mod bounded;
+mod deputies;
 pub mod domains;
 mod dynamic;
 pub mod edit;
@@ -17,6 +19,7 @@ pub mod ldap;
 pub mod ldif;
 pub mod log_ins;
 pub mod log_line;
+pub mod mechanisms;
 pub mod password;
 mod recipient;
 pub mod schema;
@@ -28,13 +31,16 @@ use server_config::parameters::{local, service_smtp_modules};
 use server_config::{Config, Instance};
 use server_log::Log;
 
+pub use authentication::{Authentication, Progress, Verdict};
 pub use authenticator::{Authenticator, LogIn};
+pub use deputies::{Deputies, NoDeputy};
 pub use domains::LocalDomains;
 pub use embedded::Embedded;
 pub use entry::{DeliveryOptions, Entry, Kind, Service};
 pub use ldap::LdapDirectory;
 pub use log_ins::{Answer, Asked, LogIns, Pending};
 pub use log_line::{BadLogIn, GoodLogIn, LogInPutOff};
+pub use mechanisms::{Choice, Mechanisms, Safety};
 pub use recipient::{Fallback, Question, recipient};
 
 /// What was found under an address or uid.
@@ -113,6 +119,14 @@ pub trait Directory: Send + Sync {
 
     /// Takes as long as [`Directory::check_password`], for a user that does not exist.
     fn check_nobody(&self, password: &str);
+
+    /// What is stored of an entry's password, as far as the directory shows it. For nobody it takes as long, and is nothing.
+    ///
+    /// # Errors
+    /// As [`Directory::by_address`].
+    fn stored_passwords(&self, _entry: Option<&Entry>) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// A number that is another one once the entry, or its password, is another or is gone; log-ins that were remembered
     /// end with it. `None`: it cannot be told without asking (LDAP), so they live as long as `service.authcachettl` says.

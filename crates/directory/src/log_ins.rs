@@ -9,15 +9,18 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sasl::Secret;
-use server_config::Config;
+use sasl::scram::Hash;
 use server_config::parameters::service;
+use server_config::{Config, Instance};
 
+use crate::authenticator::Subject;
 use crate::guesses::{Guesses, Limits, Turn, Who};
-use crate::{Authenticator, LogIn, Service};
+use crate::{Authenticator, Entry, LogIn, Mechanisms, Service};
 
 /// How long a session should wait for its answer before it gives up: longer than anything here takes.
 pub const ANSWER_MAX: Duration = Duration::from_secs(120);
@@ -35,16 +38,20 @@ pub struct LogInSettings {
     pub threads: Option<usize>,
     pub line_max: usize,
     pub limits: Limits,
+    pub mechanisms: Mechanisms,
 }
 
 impl LogInSettings {
-    pub fn from_config(config: &Config) -> LogInSettings {
+    /// # Errors
+    /// As [`Mechanisms::from_config`].
+    pub fn from_config(config: &Config, instance: &Instance) -> Result<LogInSettings, String> {
         let count = |value: i64| usize::try_from(value).unwrap_or(0);
-        LogInSettings {
+        Ok(LogInSettings {
             threads: Some(count(config.get(&service::LOGIN_THREADS))).filter(|threads| *threads > 0),
             line_max: count(config.get(&service::LOGIN_LINE)).max(1),
             limits: Limits::from_config(config),
-        }
+            mechanisms: Mechanisms::from_config(config, instance)?,
+        })
     }
 }
 
@@ -58,29 +65,59 @@ pub struct Asked {
 }
 
 /// What comes of asking.
-pub enum Answer {
-    Now(LogIn),
-    Later(Pending),
+pub enum Answer<T = LogIn> {
+    Now(T),
+    Later(Pending<T>),
 }
 
-/// A log-in in the line. Dropped: it is not checked any more, unless it is being checked.
-pub struct Pending(Arc<Mutex<Option<LogIn>>>);
+type Slot<T> = Arc<Mutex<Option<T>>>;
 
-impl Pending {
+/// A log-in in the line. Dropped: it is not checked any more, unless it is being checked.
+pub struct Pending<T = LogIn>(Slot<T>);
+
+/// Who wants to prove something, while it is under way; or why nobody may just now.
+pub(crate) type Candidate = Result<Box<Proving>, LogIn>;
+
+/// Somebody whose proof is waited for.
+pub(crate) struct Proving {
+    pub subject: Subject,
+    who: Who,
+    /// A turn was taken for it.
+    has_turn: bool,
+}
+
+impl<T> Pending<T> {
     /// The answer, once it is there.
-    pub fn take(&self) -> Option<LogIn> {
+    pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
+/// What is to be found out, and where the answer goes.
+enum Job {
+    Password { password: Secret, answer: Slot<LogIn> },
+    Keys { hash: Hash, answer: Slot<Candidate> },
+}
+
+impl Job {
+    /// The session is gone.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Job::Password { answer, .. } => Arc::strong_count(answer) == 1,
+            Job::Keys { answer, .. } => Arc::strong_count(answer) == 1,
+        }
+    }
+}
+
 struct Request {
-    asked: Asked,
+    service: Service,
+    login: String,
+    job: Job,
     who: Who,
     /// Known where it is.
     known: bool,
     /// Its turn was taken already.
     has_turn: bool,
-    answer: Arc<Mutex<Option<LogIn>>>,
     tell: Box<dyn FnOnce() + Send>,
 }
 
@@ -101,6 +138,7 @@ struct Line {
 
 struct Shared {
     authenticator: Authenticator,
+    mechanisms: Mechanisms,
     guesses: Mutex<Guesses>,
     line: Mutex<Line>,
     changed: Condvar,
@@ -113,14 +151,18 @@ pub struct LogIns(Arc<Shared>);
 
 impl LogIns {
     /// As the configuration has it.
-    pub fn new(authenticator: Authenticator, config: &Config) -> LogIns {
-        LogIns::with(authenticator, LogInSettings::from_config(config))
+    ///
+    /// # Errors
+    /// As [`Mechanisms::from_config`].
+    pub fn new(authenticator: Authenticator, config: &Config, instance: &Instance) -> Result<LogIns, String> {
+        Ok(LogIns::with(authenticator, LogInSettings::from_config(config, instance)?))
     }
 
     pub fn with(authenticator: Authenticator, settings: LogInSettings) -> LogIns {
         let useful = authenticator.directory().checks_at_once().min(THREADS_MAX);
         LogIns(Arc::new(Shared {
             authenticator,
+            mechanisms: settings.mechanisms,
             guesses: Mutex::new(Guesses::new(settings.limits)),
             line: Mutex::default(),
             changed: Condvar::new(),
@@ -134,6 +176,11 @@ impl LogIns {
         &self.0.authenticator
     }
 
+    /// What may be used to log in.
+    pub fn mechanisms(&self) -> &Mechanisms {
+        &self.0.mechanisms
+    }
+
     /// Checks a password without waiting. `tell` is called, by another thread, when the answer of a `Later` is there.
     pub fn ask(&self, asked: Asked, tell: impl FnOnce() + Send + 'static) -> Answer {
         let shared = &self.0;
@@ -145,20 +192,76 @@ impl LogIns {
             shared.guesses().succeeded(&who, now);
             return Answer::Now(log_in);
         }
+        let answer = Slot::default();
+        let pending = Pending(answer.clone());
+        let job = Job::Password { password: asked.password, answer };
+        match self.enter(asked.service, asked.login, job, who, Box::new(tell)) {
+            Ok(()) => Answer::Later(pending),
+            Err(refusal) => Answer::Now(refusal),
+        }
+    }
+
+    /// Looks up, without waiting, what a proof of SCRAM is checked with. It takes a turn, as a password would.
+    pub(crate) fn ask_for_keys(
+        &self,
+        service: Service,
+        login: &str,
+        hash: Hash,
+        peer: IpAddr,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> Answer<Candidate> {
+        // A proof does not show which password it is of: each counts as another one.
+        static EACH: AtomicU64 = AtomicU64::new(0);
+        let said = format!("proof {}", EACH.fetch_add(1, Ordering::Relaxed));
+        let who = self.0.guesses().who(peer, login, &said);
+        let answer = Slot::default();
+        let pending = Pending(answer.clone());
+        match self.enter(service, login.to_owned(), Job::Keys { hash, answer }, who, Box::new(tell)) {
+            Ok(()) => Answer::Later(pending),
+            Err(refusal) => Answer::Now(Err(refusal)),
+        }
+    }
+
+    /// Whether a proof may be looked at. Others may have guessed wrong since its turn; they must not get more guesses by
+    /// opening many connections first and proving afterwards.
+    pub(crate) fn may_prove(&self, proving: &Proving) -> bool {
+        proving.has_turn || self.0.guesses().arrive(&proving.who, Instant::now()) == Turn::Now
+    }
+
+    /// The proof is wrong.
+    pub(crate) fn disproved(&self, proving: &Proving) {
+        self.0.guesses().failed(&proving.who, Instant::now());
+    }
+
+    /// The proof is right.
+    pub(crate) fn proved(&self, proving: &Proving, service: Service) -> LogIn {
+        let entry: Option<&Arc<Entry>> = proving.subject.entry.as_ref().filter(|_| proving.subject.has_keys);
+        let Some(entry) = entry else { return LogIn::Refused };
+        self.0.guesses().succeeded(&proving.who, Instant::now());
+        if entry.may_use(service) { LogIn::Accepted(entry.clone()) } else { LogIn::Disallowed }
+    }
+
+    /// Puts a request into the line, or says why not.
+    fn enter(
+        &self,
+        service: Service,
+        login: String,
+        job: Job,
+        who: Who,
+        tell: Box<dyn FnOnce() + Send>,
+    ) -> Result<(), LogIn> {
+        let (shared, now) = (&self.0, Instant::now());
         let (turn, known) = {
             let mut guesses = shared.guesses();
             (guesses.arrive(&who, now), guesses.is_known(&who, now))
         };
         if turn == Turn::Never {
-            return Answer::Now(LogIn::TooManyGuesses);
+            return Err(LogIn::TooManyGuesses);
         }
-        let answer = Arc::new(Mutex::new(None));
-        let pending = Pending(answer.clone());
-        let request =
-            Request { asked, who, known, has_turn: turn != Turn::Now, answer, tell: Box::new(tell) };
+        let request = Request { service, login, job, who, known, has_turn: turn != Turn::Now, tell };
         let mut line = shared.line();
         if !line.has_room(&who, known, shared.line_max) || !self.has_thread(&mut line) {
-            return Answer::Now(LogIn::Busy);
+            return Err(LogIn::Busy);
         }
         line.count(&who);
         match turn {
@@ -167,7 +270,7 @@ impl LogIns {
         }
         drop(line);
         shared.changed.notify_one();
-        Answer::Later(pending)
+        Ok(())
     }
 
     /// Makes sure that somebody will look at the line.
@@ -222,8 +325,8 @@ impl Shared {
 
     fn handle(&self, mut request: Request) {
         let who = request.who;
-        if Arc::strong_count(&request.answer) == 1 {
-            return self.line().uncount(&who); // the session is gone
+        if request.job.is_abandoned() {
+            return self.line().uncount(&who);
         }
         if !request.has_turn {
             // Others may have guessed wrong since it came into the line.
@@ -236,26 +339,50 @@ impl Shared {
                     self.line().wait_for_turn(request, now, wait);
                     return self.changed.notify_one();
                 }
-                Turn::Never => return self.answer(request, LogIn::TooManyGuesses),
+                Turn::Never => return self.refuse(request, LogIn::TooManyGuesses),
             }
         }
-        let asked = &request.asked;
-        let check = || self.authenticator.log_in(asked.service, &asked.login, asked.password.reveal());
-        let log_in = catch_unwind(AssertUnwindSafe(check))
-            .unwrap_or_else(|_| LogIn::Unavailable("the check of a password panicked".into()));
-        let now = Instant::now();
-        match log_in {
-            LogIn::Accepted(_) | LogIn::Disallowed => self.guesses().succeeded(&who, now),
-            LogIn::Refused => self.guesses().failed(&who, now),
-            LogIn::Unavailable(_) | LogIn::Busy | LogIn::TooManyGuesses => {}
+        let Request { service, login, job, has_turn, tell, .. } = request;
+        let panicked = || LogIn::Unavailable("the check of a password panicked".into());
+        match job {
+            Job::Password { password, answer } => {
+                let check = || self.authenticator.log_in(service, &login, password.reveal());
+                let log_in = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| panicked());
+                self.count(&who, &log_in);
+                self.answer(&who, &answer, log_in, tell);
+            }
+            Job::Keys { hash, answer } => {
+                let look = || self.authenticator.scram_keys(&self.mechanisms, &login, hash);
+                let candidate = match catch_unwind(AssertUnwindSafe(look)) {
+                    Ok(Ok(subject)) => Ok(Box::new(Proving { subject, who, has_turn })),
+                    Ok(Err(why)) => Err(LogIn::Unavailable(why.to_string())),
+                    Err(_) => Err(panicked()),
+                };
+                self.answer(&who, &answer, candidate, tell);
+            }
         }
-        self.answer(request, log_in);
     }
 
-    fn answer(&self, request: Request, log_in: LogIn) {
-        self.line().uncount(&request.who);
-        *request.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(log_in);
-        (request.tell)();
+    fn count(&self, who: &Who, log_in: &LogIn) {
+        let now = Instant::now();
+        match log_in {
+            LogIn::Accepted(_) | LogIn::Disallowed => self.guesses().succeeded(who, now),
+            LogIn::Refused => self.guesses().failed(who, now),
+            LogIn::Unavailable(_) | LogIn::Busy | LogIn::TooManyGuesses => {}
+        }
+    }
+
+    fn refuse(&self, request: Request, refusal: LogIn) {
+        match request.job {
+            Job::Password { answer, .. } => self.answer(&request.who, &answer, refusal, request.tell),
+            Job::Keys { answer, .. } => self.answer(&request.who, &answer, Err(refusal), request.tell),
+        }
+    }
+
+    fn answer<T>(&self, who: &Who, slot: &Slot<T>, answer: T, tell: Box<dyn FnOnce() + Send>) {
+        self.line().uncount(who);
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        tell();
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Account Notice: badlogin: [192.0.2.1] joe wrong user name or password (session 5)
-//! Account Notice: login: [192.0.2.1] joe TLS (session 6)
+//! Account Notice: login: [192.0.2.1] joe TLS (session 6) SCRAM-SHA-256
+//! Account Notice: login: [192.0.2.1] joe TLS (session 6) PLAIN by admin
 //! Account Notice: login put off: [192.0.2.1] joe too many others wait (session 7)
 //! ```
 //! The address comes first: what a stranger calls himself cannot move it.
@@ -15,6 +16,17 @@ const NAME_CHARS_MAX: usize = 100;
 
 /// Why a log-in failed that had a wrong password, or no such user: which is not told.
 pub const WRONG: &str = "wrong user name or password";
+/// The same, by SCRAM, of a user whose password is not stored for it. The client is not told.
+pub const NO_KEYS: &str = "no password is stored for this mechanism";
+/// SCRAM over TLS that somebody else ends (RFC 5802 §6).
+pub const OTHER_BINDING: &str = "channel binding of another connection";
+/// The client was not told of SCRAM with channel binding, which is offered (RFC 5802 §6).
+pub const DOWNGRADE: &str = "offer of channel binding was hidden from the client";
+/// Who wants to act for others, and may not.
+pub const NO_DEPUTY: &str = "not an administrator, but wants to act as another user";
+pub const DEPUTY_FROM_ELSEWHERE: &str = "may not act as another user from there (store.adminnetworks)";
+pub const NOBODY_TO_ACT_FOR: &str = "wants to act as a user who does not exist";
+pub const DEPUTY_FOR_ADMIN: &str = "may not act as another administrator";
 /// Why a log-in failed that had the right password (S109).
 pub const NOT_ALLOWED: &str = "service not allowed";
 /// Why a log-in was put off without a look at its password. It says nothing against who tried.
@@ -40,6 +52,10 @@ pub struct GoodLogIn<'a> {
     pub uid: &'a str,
     pub encrypted: bool,
     pub session: u64,
+    /// The mechanism, or the command.
+    pub method: &'a str,
+    /// The administrator who acts for the user.
+    pub by: Option<&'a str>,
 }
 
 impl fmt::Display for BadLogIn<'_> {
@@ -64,7 +80,9 @@ impl BadLogIn<'_> {
 impl fmt::Display for GoodLogIn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.encrypted { "TLS" } else { "plain" };
-        write!(f, "login: [{}] {} {how} (session {})", self.peer.to_canonical(), self.uid, self.session)
+        let (peer, uid, session) = (self.peer.to_canonical(), self.uid, self.session);
+        write!(f, "login: [{peer}] {uid} {how} (session {session}) {}", self.method)?;
+        self.by.map_or(Ok(()), |by| write!(f, " by {by}"))
     }
 }
 
@@ -82,7 +100,8 @@ mod tests {
         assert_eq!(put_off.to_string(), expected, "no rule for bad log-ins takes it for one");
         let long = BadLogIn { login: &"x".repeat(5000), ..bad };
         assert!(long.to_string().len() < 200);
-        let good = GoodLogIn { peer, uid: "joe", encrypted: true, session: 6 };
-        assert_eq!(good.to_string(), "login: [192.0.2.1] joe TLS (session 6)");
+        let good =
+            GoodLogIn { peer, uid: "joe", encrypted: true, session: 6, method: "PLAIN", by: Some("admin") };
+        assert_eq!(good.to_string(), "login: [192.0.2.1] joe TLS (session 6) PLAIN by admin");
     }
 }

@@ -1,8 +1,10 @@
-//! Stored passwords: `{SCHEME}` and its text (RFC 2307 §5.3). New ones are Argon2id; the other schemes are verified.
+//! Stored passwords: `{SCHEME}` and its text (RFC 2307 §5.3), or SCRAM's keys as an authPassword has them (RFC 5803). New
+//! ones are Argon2id or SCRAM's keys ([`Schemes`]); the other schemes are verified.
 //!
 //! Slow hashes run as many at a time as there are processors, at most eight, so that a flood of log-ins takes no more than
 //! 160 MB. Daemons make them in threads of their own ([`crate::log_ins`]).
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -11,6 +13,9 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use openssl::hash::MessageDigest;
+use sasl::scram::{Hash, ITERATIONS_MIN, Verifier};
+use server_config::Config;
+use server_config::parameters::service;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -20,6 +25,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 const SLOW_AT_ONCE_MAX: usize = 8;
 /// Iterations of PBKDF2 that are believed; more is an attack on the processor.
 const PBKDF2_ITERATIONS_MAX: usize = 10_000_000;
+/// How the names of schemes begin whose hashes are slow on purpose.
+const SLOW: [&str; 4] = ["ARGON2", "SCRAM-", "PBKDF2-", "CRYPT"];
 /// 19 MiB, two passes, one lane: OWASP's recommendation for Argon2id; 33 ms here.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
@@ -37,18 +44,75 @@ pub fn hash(password: &str) -> Result<String, String> {
     Ok(format!("{{ARGON2}}{hash}"))
 }
 
+/// How new passwords are stored (`service.passwordscheme`): in each of these forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schemes {
+    names: Vec<String>,
+    scram_iterations: u32,
+}
+
+impl Schemes {
+    pub fn from_config(config: &Config) -> Schemes {
+        Schemes {
+            names: config.get(&service::PASSWORD_SCHEME),
+            scram_iterations: u32::try_from(config.get(&service::SCRAM_ITERATIONS)).unwrap_or(ITERATIONS_MIN),
+        }
+    }
+
+    /// The values of userPassword for a password.
+    ///
+    /// # Errors
+    /// As [`hash`].
+    pub fn store(&self, password: &str) -> Result<Vec<String>, String> {
+        let scram = |hash: Hash| {
+            let verifier = Verifier::new(hash, password, self.scram_iterations)?;
+            Ok(format!("{{{}}}{}", hash.scheme(), verifier.to_text()))
+        };
+        let stored = self.names.iter().map(|name| match name.as_str() {
+            "SCRAM-SHA-256" => scram(Hash::Sha256),
+            "SCRAM-SHA-1" => scram(Hash::Sha1),
+            _ => hash(password),
+        });
+        let stored = stored.collect::<Result<Vec<String>, String>>()?;
+        if stored.is_empty() { Ok(vec![hash(password)?]) } else { Ok(stored) }
+    }
+}
+
+/// Scheme and text of a stored password. One in clear says so, or it is none.
+fn parts(stored: &str) -> Option<(&str, &str)> {
+    match stored.strip_prefix('{') {
+        Some(rest) => rest.split_once('}'),
+        None => stored.split_once('$').filter(|(scheme, _)| scheme.trim().starts_with("SCRAM-")), // RFC 5803 §2
+    }
+}
+
+/// What SCRAM needs, from stored passwords; nothing when none of them has it.
+pub fn scram_keys(stored: &[String], hash: Hash) -> Option<Verifier> {
+    stored.iter().find_map(|stored| {
+        let (scheme, text) = parts(stored)?;
+        let text = text.replace(' ', "");
+        if scheme.trim().eq_ignore_ascii_case(hash.scheme()) { Verifier::parse(hash, &text) } else { None }
+    })
+}
+
+fn scram(hash: Hash, text: &str, given: &str) -> bool {
+    let Some(verifier) = Verifier::parse(hash, &text.replace(' ', "")) else { return false };
+    let _turn = Turn::take();
+    verifier.is_of(hash, given)
+}
+
 /// Whether `given` is the password stored as `stored`. A scheme that is not known is nobody's password.
 pub fn verify(stored: &str, given: &str) -> bool {
-    let Some((scheme, text)) = stored.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
-        return false; // in clear only when it says so
-    };
-    match scheme.to_ascii_uppercase().as_str() {
+    let Some((scheme, text)) = parts(stored) else { return false };
+    match scheme.trim().to_ascii_uppercase().as_str() {
         "ARGON2" | "ARGON2ID" => argon2id(text, given),
         "SSHA" | "SHA" => salted(MessageDigest::sha1(), 20, text, given),
         "SSHA256" | "SHA256" => salted(MessageDigest::sha256(), 32, text, given),
         "SSHA512" | "SHA512" => salted(MessageDigest::sha512(), 64, text, given),
         "PBKDF2-SHA256" => pbkdf2(MessageDigest::sha256(), text, given),
         "PBKDF2-SHA512" => pbkdf2(MessageDigest::sha512(), text, given),
+        "SCRAM-SHA-256" => scram(Hash::Sha256, text, given),
+        "SCRAM-SHA-1" => scram(Hash::Sha1, text, given),
         "CRYPT" => {
             let _turn = Turn::take();
             os::crypt::crypt(given, text).is_some_and(|hash| equal(hash.as_bytes(), text.as_bytes()))
@@ -58,11 +122,24 @@ pub fn verify(stored: &str, given: &str) -> bool {
     }
 }
 
-/// Takes as long as the verification of a new password.
-pub fn verify_nobody(given: &str) {
+/// Takes as long as the verification of `usual`, or else of an Argon2id of ours.
+pub fn verify_nobody(usual: Option<&str>, given: &str) {
     static NOBODY: OnceLock<String> = OnceLock::new();
-    let stored = NOBODY.get_or_init(|| hash("nobody").unwrap_or_default());
+    let stored = usual.unwrap_or_else(|| NOBODY.get_or_init(|| hash("nobody").unwrap_or_default()));
     std::hint::black_box(verify(stored, given));
+}
+
+/// One of the slow scheme that most of these have.
+pub fn usual<'a>(stored: impl Iterator<Item = &'a String>) -> Option<String> {
+    let mut of_scheme: BTreeMap<&str, (usize, &String)> = BTreeMap::new();
+    for stored in stored {
+        let Some((scheme, _)) = parts(stored) else { continue };
+        if SLOW.iter().any(|slow| scheme.trim().to_ascii_uppercase().starts_with(slow)) {
+            let (count, _) = of_scheme.entry(scheme).or_insert((0, stored));
+            *count = count.saturating_add(1);
+        }
+    }
+    of_scheme.into_values().max_by_key(|(count, _)| *count).map(|(_, stored)| stored.clone())
 }
 
 fn ours() -> Argon2<'static> {
@@ -194,6 +271,40 @@ mod tests {
         }
     }
 
+    /// The same entry serves PLAIN and SCRAM, in either form.
+    #[test]
+    fn a_password_for_scram_is_verified_too() {
+        let text =
+            "service.passwordscheme = SCRAM-SHA-256 ARGON2 SCRAM-SHA-1\nservice.scramiterations = 4096\n";
+        let schemes = Schemes::from_config(&Config::from_text(text).unwrap());
+        let stored = schemes.store("correct horse").unwrap();
+        let of = ["{SCRAM-SHA-256}4096,", "{ARGON2}$argon2id", "{SCRAM-SHA-1}4096,"];
+        assert!(
+            stored.len() == 3 && stored.iter().zip(of).all(|(stored, of)| stored.starts_with(of)),
+            "{stored:?}"
+        );
+        for stored in &stored {
+            assert!(verify(stored, "correct horse") && !verify(stored, "correct"), "{stored}");
+        }
+        let keys = scram_keys(&stored, Hash::Sha256).unwrap();
+        let parts: Vec<&str> = stored[0]["{SCRAM-SHA-256}".len()..].split(',').collect();
+        let rfc5803 = format!("SCRAM-SHA-256 $ {}:{} $ {}:{}", parts[0], parts[1], parts[2], parts[3]);
+        assert!(verify(&rfc5803, "correct horse") && !verify(&rfc5803, "horse"));
+        assert!(scram_keys(&[rfc5803], Hash::Sha256) == Some(keys));
+        assert!(scram_keys(&stored[1..2], Hash::Sha256).is_none());
+        let standard = Schemes::from_config(&Config::from_text("").unwrap());
+        assert!(standard.store("x").unwrap()[0].starts_with("{ARGON2}"));
+    }
+
+    #[test]
+    fn nobodys_password_is_of_the_scheme_that_most_have() {
+        let stored =
+            ["{CLEAR}a", "{CLEAR}b", "{CLEAR}c", "{SCRAM-SHA-256}1", "{ARGON2}x", "{SCRAM-SHA-256}2"];
+        let stored = stored.map(str::to_owned);
+        assert_eq!(usual(stored.iter()).as_deref(), Some("{SCRAM-SHA-256}1"));
+        assert_eq!(usual(stored[..3].iter()), None, "quick ones are no measure");
+    }
+
     #[test]
     fn nonsense_is_nobodys_password() {
         for stored in [
@@ -207,6 +318,9 @@ mod tests {
             "{SSHA}AAAA",
             "{ARGON2}x",
             "{CRYPT}",
+            "{SCRAM-SHA-256}",
+            "{SCRAM-SHA-256}4096,AAAA,AAAA,AAAA",
+            "SCRAM-SHA-256$4096:AAAA$AAAA:AAAA",
             "{PBKDF2-SHA256}0$AAAA$AAAA",
             "{PBKDF2-SHA256}99999999999$AAAA$AAAAAAAAAAAAAAAAAAAAAAAA",
             "{ARGON2}$argon2id$v=19$m=4000000,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",

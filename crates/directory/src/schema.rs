@@ -27,6 +27,7 @@ const GENERAL: &[&str] = &[
     "displayName",
     "mail",
     "userPassword",
+    "authPassword",
     "telephoneNumber",
     "mobile",
     "pager",

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use directory::guesses::Limits;
 use directory::log_ins::LogInSettings;
 use directory::{
-    Answer, Asked, Authenticator, Directory, Entry, Found, LogIn, LogIns, Pending, Result, Service,
+    Answer, Asked, Authenticator, Directory, Entry, Found, LogIn, LogIns, Mechanisms, Pending, Result,
+    Service,
 };
 use sasl::Secret;
 
@@ -90,7 +91,8 @@ fn desk(threads: usize, line_max: usize) -> Desk {
         known_for: Duration::from_secs(3600),
         entries_max: 1000,
     };
-    let settings = LogInSettings { threads: Some(threads), line_max, limits };
+    let settings =
+        LogInSettings { threads: Some(threads), line_max, limits, mechanisms: Mechanisms::default() };
     let authenticator = Authenticator::with_cache(gate.clone(), Duration::ZERO, 0);
     let (tell, told) = mpsc::channel();
     Desk { gate, log_ins: LogIns::with(authenticator, settings), tell, told }
@@ -215,8 +217,8 @@ fn a_check_that_panics_is_an_answer_too() {
 fn what_is_remembered_is_answered_at_once() {
     let gate = Arc::new(Gate::default());
     gate.open();
-    let settings =
-        LogInSettings::from_config(&server_config::Config::from_text("local.hostname = a.test\n").unwrap());
+    let config = server_config::Config::from_text("local.hostname = a.test\n").unwrap();
+    let settings = LogInSettings::from_config(&config, &server_config::Instance::new("/nowhere")).unwrap();
     let authenticator = Authenticator::with_cache(gate.clone(), Duration::from_secs(900), 10);
     let (tell, told) = mpsc::channel();
     let desk = Desk { gate, log_ins: LogIns::with(authenticator, settings), tell, told };

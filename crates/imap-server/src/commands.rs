@@ -151,7 +151,7 @@ pub fn run(
     let store = &server.store;
     match command {
         Command::Capability => {
-            capability::run(state, &server.settings(), io);
+            capability::run(state, server, io);
             done("CAPABILITY completed")
         }
         Command::Noop => done_with_news("NOOP completed"),

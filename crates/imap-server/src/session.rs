@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 
 use base::access::Verdict;
 use connection::{Event, Io, Next, TimeoutKind};
-use directory::LogIn;
+use directory::Progress as LogInProgress;
 
 use crate::announcement::Announcement;
 use crate::answer;
 use crate::commands::append::Append;
-use crate::commands::authenticate::Authenticating;
-use crate::commands::login::{Checking, HeldBack};
+use crate::commands::login::{HeldBack, LoggingIn};
 use crate::commands::{self, Done, Outcome, Progress, Running};
 use crate::gathering::{Budget, Gathering};
 use crate::refusal::Refusal;
@@ -40,9 +39,10 @@ pub enum Doing {
     Gathering(Box<Gathering>),
     /// The message of an APPEND is being received, then the end of its line.
     Appending(Box<Appending>),
-    Authenticating(Box<Authenticating>),
+    /// The client's next response.
+    Authenticating(Box<LoggingIn>),
     /// A password is being checked.
-    Checking(Box<Checking>),
+    Checking(Box<LoggingIn>),
     /// A log-in is refused; the answer is held back.
     Refusing(Box<HeldBack>),
     Idling(Box<Idling>),
@@ -132,7 +132,7 @@ impl Session {
             }
         }
         limit_stranger(io);
-        let capabilities = commands::capability::list(&self.state, &settings, io);
+        let capabilities = commands::capability::list(&self.state, &self.server, io);
         let greeting = format!("* OK [CAPABILITY {capabilities}] {}\r\n", settings.greeting());
         io.output.push(greeting.as_bytes());
         Next::Line
@@ -174,7 +174,7 @@ impl Session {
             }
             Ok(Outcome::Unauthenticated) => {
                 self.forget(io);
-                let capabilities = commands::capability::list(&self.state, &self.server.settings(), io);
+                let capabilities = commands::capability::list(&self.state, &self.server, io);
                 let code = format!("CAPABILITY {capabilities}");
                 answer::tagged(&mut io.output, tag, "OK", &code, "UNAUTHENTICATE completed");
                 self.next_command(io)
@@ -293,23 +293,23 @@ impl Session {
     }
 
     /// The answer to a log-in is there.
-    fn checked(&mut self, log_in: LogIn, io: &mut Io) -> Next {
+    fn checked(&mut self, progress: LogInProgress, io: &mut Io) -> Next {
         let Doing::Checking(checking) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
             return Next::Line;
         };
-        let attempt = &checking.attempt;
-        let outcome = commands::login::concluded(&self.server, &mut self.state, attempt, log_in, io);
+        let tag = checking.tag.clone();
+        let outcome = checking.proceed(&self.server, &mut self.state, progress, io);
         if self.state.user().is_some() {
             self.welcome(io);
         }
-        self.after(&attempt.tag, outcome, io)
+        self.after(&tag, outcome, io)
     }
 
     /// A log-in is answered, or something happened to the mailbox that an idle client watches.
     fn woken(&mut self, io: &mut Io) -> Next {
-        if let Doing::Checking(checking) = &self.doing {
-            return match checking.look() {
-                Some(log_in) => self.checked(log_in, io),
+        if let Doing::Checking(checking) = &mut self.doing {
+            return match checking.look(&self.server, io) {
+                Some(progress) => self.checked(progress, io),
                 None => Next::Same,
             };
         }
@@ -333,9 +333,9 @@ impl Session {
     fn timeout(&mut self, kind: TimeoutKind, io: &mut Io) -> Next {
         match kind {
             TimeoutKind::Pause => {
-                if matches!(self.doing, Doing::Checking(_)) {
-                    return self
-                        .checked(LogIn::Unavailable("no password could be checked in time".into()), io);
+                if let Doing::Checking(checking) = &self.doing {
+                    let verdict = checking.authentication.give_up();
+                    return self.checked(LogInProgress::Done(verdict), io);
                 }
                 let Doing::Refusing(held) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
                     return Next::Line;

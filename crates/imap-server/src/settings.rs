@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use base::access::{Rules, Service};
-use connection::TlsState;
+use connection::{Io, TlsState};
+use directory::{Deputies, Safety, authentication};
 use message_store::QuotaPolicy;
 use server_config::Config;
-use server_config::parameters::{local, service_imap, store};
+use server_config::parameters::{local, service_imap};
 
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 993;
@@ -33,8 +34,8 @@ pub struct Settings {
     pub append_bytes_max: u64,
     /// Quotas: default limits, and when to warn.
     pub quota: QuotaPolicy,
-    /// `store.admins`: uids.
-    pub admins: Vec<String>,
+    /// Administrators, who may act for others.
+    pub deputies: Deputies,
     /// Which clients are let in.
     pub clients: Rules,
 }
@@ -48,7 +49,7 @@ impl Settings {
             plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
             quota: QuotaPolicy::from_config(config),
-            admins: config.get(&store::ADMINS),
+            deputies: Deputies::from_config(config),
             clients: server_config::access::rules(
                 config,
                 &service_imap::DOMAIN_ALLOWED,
@@ -67,7 +68,12 @@ impl Settings {
     }
 
     pub fn is_admin(&self, uid: &str) -> bool {
-        self.admins.iter().any(|admin| admin == uid)
+        self.deputies.is_admin(uid)
+    }
+
+    /// What a client's connection is safe for.
+    pub fn safety(&self, io: &Io) -> Safety {
+        authentication::safety(io, self.allows_password(&io.tls, io.peer.ip()))
     }
 
     /// Whether a password may come over this connection. Unset: under TLS, or from this host; 0: always; -1: never;

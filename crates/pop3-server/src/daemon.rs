@@ -70,7 +70,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         .map_err(|why| format!("store: {why}"))?;
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
-    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config);
+    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?;
     let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
     let desk = Desk { store, log_ins, clients, log: site.log.clone() };
     let reread = site.clone();

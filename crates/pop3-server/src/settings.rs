@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base::access::{Rules, Service};
+use directory::Deputies;
 use server_config::Config;
 use server_config::parameters::{local, service_pop};
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Bits of encryption that a plain-text log-in needs; 0 none, -1 never allowed.
     pub plaintext_min_cipher: Option<i64>,
+    /// Who may act for others.
+    pub deputies: Deputies,
     /// No ageing rule is set: nothing goes that a client does not remove.
     pub keeps_all: bool,
     /// Which clients are let in.
@@ -36,6 +39,7 @@ impl Settings {
             banner: config.get(&service_pop::BANNER),
             idle_timeout: config.get(&service_pop::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_pop::PLAINTEXT_MIN_CIPHER),
+            deputies: Deputies::from_config(config),
             keeps_all: config.iter().all(|(name, _)| !name.starts_with("store.expirerule.")),
             clients: server_config::access::rules(
                 config,

@@ -1,7 +1,6 @@
 //! How far a session has come (RFC 1939 §3). A state owns what exists only while it lasts.
 
-use directory::Pending;
-use sasl::Exchange;
+use directory::Authentication;
 
 use crate::maildrop::Maildrop;
 
@@ -12,12 +11,11 @@ pub enum State {
     },
     /// AUTH waits for the client's response.
     Authenticating {
-        exchange: Exchange,
+        authentication: Box<Authentication>,
     },
     /// A password is being checked; nothing is read meanwhile.
     Checking {
-        user: String,
-        pending: Pending,
+        authentication: Box<Authentication>,
     },
     Transaction {
         uid: String,

@@ -91,6 +91,10 @@ impl Instance {
     pub fn certs_dir(&self) -> PathBuf {
         self.config_dir().join("certs")
     }
+    /// What SCRAM makes up keys of, for those who have none. Where every daemon may write.
+    pub fn scram_secret(&self) -> PathBuf {
+        self.store_dir().join("scram.secret")
+    }
     /// The keys that sign mail: `<domain>/<selector>.key`.
     pub fn dkim_dir(&self) -> PathBuf {
         self.config_dir().join("dkim")

@@ -279,6 +279,28 @@ choice!(
 );
 choice!(RewriteStyle, "one of never, none, quoted, comment", ["never", "none", "quoted", "comment"]);
 
+macro_rules! words {
+    ($name:ident, $kind:literal, [$($word:literal),*]) => {
+        #[doc = concat!($kind, ", in any case, separated by blanks; the values are the words as listed.")]
+        pub struct $name;
+        impl Value for $name {
+            type Out = Vec<String>;
+            const KIND: &'static str = $kind;
+            fn parse(text: &str, _: (i64, i64)) -> Result<Vec<String>, String> {
+                let known = [$($word),*];
+                let item = |item: &str| {
+                    let word = known.into_iter().find(|word| word.eq_ignore_ascii_case(item));
+                    word.map(str::to_owned).ok_or_else(|| format!("'{item}' is none of: {}", known.join(", ")))
+                };
+                text.split_whitespace().map(item).collect()
+            }
+        }
+    };
+}
+
+words!(SaslMechanisms, "names of SASL mechanisms", ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN"]);
+words!(PasswordSchemes, "schemes of stored passwords", ["ARGON2", "SCRAM-SHA-256", "SCRAM-SHA-1"]);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::access::Rules;
 use base::access::must_log_in::MustLogIn;
 use base::network::Network;
-use directory::LocalDomains;
+use directory::{Deputies, LocalDomains};
 use server_config::Config;
 use server_config::parameters::milters;
 use server_config::parameters::{local, service_smtp, service_smtp_modules};
@@ -61,6 +61,8 @@ pub struct Settings {
     pub verify_recipients: bool,
     /// Bits of encryption that AUTH needs; loopback needs none unless it is -1.
     pub plaintext_min_cipher: Option<i64>,
+    /// Who may send for others.
+    pub deputies: Deputies,
     /// Whether a line is logged for each message (S25).
     pub log_messages: bool,
     /// What Message-IDs that are added here end in: the host's name, or, with `hidehostname`, the domain.
@@ -139,6 +141,7 @@ impl Settings {
             do_auth: config.get(&service_smtp::DO_AUTH),
             verify_recipients: config.get(&service_smtp_modules::VERIFY_RCPTS),
             own_address_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
+            deputies: Deputies::from_config(config),
             plaintext_min_cipher: config.get_set(&service_smtp::PLAINTEXT_MIN_CIPHER),
             log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),
         }

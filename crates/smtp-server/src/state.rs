@@ -1,8 +1,7 @@
 //! How far a session has come. A state owns what exists only while it lasts (RFC 5321 §4.1.4).
 
-use directory::{Found, Pending};
+use directory::{Authentication, Found};
 use mail_queue::{Hold, Recipient};
-use sasl::Exchange;
 use smtp_wire::{Address, Ret};
 
 use crate::inspection;
@@ -55,12 +54,12 @@ pub enum State {
     /// AUTH waits for the client's response.
     Authenticating {
         client: Client,
-        exchange: Exchange,
+        authentication: Box<Authentication>,
     },
     /// A password is being checked; nothing is read meanwhile.
     Checking {
         client: Client,
-        checking: Box<Checking>,
+        authentication: Box<Authentication>,
     },
     /// Content is being read behind DATA.
     InData {
@@ -83,13 +82,6 @@ pub enum State {
     TurnedAway,
     /// A reply was said that ends the session.
     Closing,
-}
-
-/// A log-in that waits for its answer.
-pub struct Checking {
-    pub authzid: String,
-    pub authcid: String,
-    pub pending: Pending,
 }
 
 /// A message whose inspection is waited for.

@@ -1,6 +1,6 @@
 //! dirutil list and show: what the file holds, without passwords.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -8,6 +8,9 @@ use directory::edit;
 
 use super::{find, values};
 use crate::site::broken;
+
+/// Attributes whose values are not shown.
+const SECRET: [&str; 2] = ["userPassword", "authPassword"];
 
 pub fn list(file: &Path, out: &mut dyn Write) -> Result<(), String> {
     for record in edit::read(file)? {
@@ -31,11 +34,11 @@ pub fn show(file: &Path, who: &str, domain: &str, out: &mut dyn Write) -> Result
     let records = edit::read(file)?;
     let record = find(&records, who, domain)?;
     writeln!(out, "dn: {}", base::escape(&record.dn)).map_err(broken)?;
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
     for (name, value) in &record.attributes {
-        if name.eq_ignore_ascii_case("userPassword") {
-            if seen.insert("password".into(), ()).is_none() {
-                writeln!(out, "userPassword: (set)").map_err(broken)?;
+        if let Some(secret) = SECRET.iter().find(|secret| name.eq_ignore_ascii_case(secret)) {
+            if seen.insert(secret) {
+                writeln!(out, "{secret}: (set)").map_err(broken)?;
             }
             continue;
         }

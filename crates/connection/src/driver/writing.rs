@@ -120,6 +120,7 @@ impl Connection {
             Step::Done { .. } => {
                 self.read_wait = 0;
                 self.io.tls = self.transport.tls_state();
+                self.io.channel_bindings = self.transport.channel_bindings();
                 self.event(if first { Event::Opened } else { Event::TlsStarted }, false)
             }
             Step::Wait(bit) => {

@@ -2,17 +2,18 @@
 
 use connection::{Io, TlsState};
 
-use crate::settings::Settings;
+use crate::server::Server;
 use crate::state::State;
 
 /// `* CAPABILITY IMAP4rev1 ...`
-pub fn run(state: &State, settings: &Settings, io: &mut Io) {
-    let line = format!("* CAPABILITY {}\r\n", list(state, settings, io));
+pub fn run(state: &State, server: &Server, io: &mut Io) {
+    let line = format!("* CAPABILITY {}\r\n", list(state, server, io));
     io.output.push(line.as_bytes());
 }
 
 /// The names, with spaces between them.
-pub fn list(state: &State, settings: &Settings, io: &Io) -> String {
+pub fn list(state: &State, server: &Server, io: &Io) -> String {
+    let settings = server.settings();
     let mut names =
         String::from("IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN");
     names.push_str(" MOVE SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE LIST-EXTENDED LIST-STATUS");
@@ -28,12 +29,12 @@ pub fn list(state: &State, settings: &Settings, io: &Io) -> String {
     if io.tls == TlsState::Available {
         names.push_str(" STARTTLS");
     }
-    if settings.allows_password(&io.tls, io.peer.ip()) {
-        for mechanism in sasl::Mechanism::ALL {
-            names.push_str(" AUTH=");
-            names.push_str(mechanism.name());
-        }
-    } else {
+    let safety = settings.safety(io);
+    for mechanism in server.log_ins.mechanisms().on(safety) {
+        names.push_str(" AUTH=");
+        names.push_str(mechanism.name());
+    }
+    if !safety.says_password {
         names.push_str(" LOGINDISABLED"); // RFC 3501 §6.2.3
     }
     names

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use connection::{Io, Next};
 use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
-use directory::{Answer, Asked, BadLogIn, Entry, GoodLogIn, LogIn, LogInPutOff, Pending, Service, log_line};
+use directory::{
+    Authentication, BadLogIn, Entry, GoodLogIn, LogIn, LogInPutOff, Progress, Service, Verdict, log_line,
+};
 use imap_wire::command::login::Login;
 use sasl::Secret;
 use server_log::Category;
@@ -37,23 +39,16 @@ pub fn run(
         (Ok(user), Ok(password)) => (user, password),
         _ => ("", ""),
     };
-    let attempt = Attempt { tag: tag.into(), login: login.into(), acting_as: String::new() };
-    log_in(server, state, attempt, Secret::new(password.into()), io)
+    let password = Secret::new(password.into());
+    let (authentication, progress) =
+        Authentication::by_password(&server.log_ins, Service::Imap, "LOGIN", login.into(), password, io);
+    LoggingIn { tag: tag.into(), authentication }.proceed(server, state, progress, io)
 }
 
-/// Who wants to be let in.
-pub struct Attempt {
+/// A log-in under way: it waits for the client's next line, or for its answer.
+pub struct LoggingIn {
     pub tag: Box<[u8]>,
-    /// A uid or an address.
-    pub login: String,
-    /// The user whom an administrator wants to be; empty: nobody else.
-    pub acting_as: String,
-}
-
-/// A log-in whose password is being checked.
-pub struct Checking {
-    pub attempt: Attempt,
-    pending: Pending,
+    pub authentication: Authentication,
 }
 
 /// An answer that is given after a while.
@@ -62,78 +57,126 @@ pub struct HeldBack {
     pub refusal: Refusal,
 }
 
-/// Has a password checked; the state becomes `Authenticated`, or the answer comes later.
-pub fn log_in(
-    server: &Server,
-    state: &mut State,
-    attempt: Attempt,
-    password: Secret,
-    io: &mut Io,
-) -> Result<Outcome, Refusal> {
-    let login = attempt.login.clone();
-    let asked = Asked { service: Service::Imap, login, password, peer: io.peer.ip() };
-    let waker = io.waker();
-    match server.log_ins.ask(asked, move || waker.wake()) {
-        Answer::Now(log_in) => concluded(server, state, &attempt, log_in, io),
-        Answer::Later(pending) => {
-            let checking = Box::new(Checking { attempt, pending });
-            Ok(Outcome::Waiting(Doing::Checking(checking), Next::Pause(ANSWER_MAX)))
+impl LoggingIn {
+    /// Takes the client's line.
+    ///
+    /// # Errors
+    /// It was cancelled, is not base64, or who logs in is refused.
+    pub fn respond(
+        mut self,
+        server: &Server,
+        state: &mut State,
+        line: &[u8],
+        io: &mut Io,
+    ) -> Result<Outcome, Refusal> {
+        let progress = self.authentication.respond(&server.log_ins, line, io);
+        self.proceed(server, state, progress, io)
+    }
+
+    /// What was found out, if that is known.
+    pub fn look(&mut self, server: &Server, io: &Io) -> Option<Progress> {
+        self.authentication.look(&server.log_ins, io)
+    }
+
+    /// The state becomes `Authenticated`, or something is waited for.
+    ///
+    /// # Errors
+    /// As [`LoggingIn::respond`].
+    pub fn proceed(
+        self,
+        server: &Server,
+        state: &mut State,
+        progress: Progress,
+        io: &mut Io,
+    ) -> Result<Outcome, Refusal> {
+        match progress {
+            Progress::Challenge(challenge) => {
+                io.output.push(b"+ ");
+                io.output.push(challenge.as_bytes());
+                io.output.push(b"\r\n");
+                io.mask_input = true;
+                Ok(Outcome::Waiting(Doing::Authenticating(Box::new(self)), Next::Line))
+            }
+            Progress::Wait => Ok(Outcome::Waiting(Doing::Checking(Box::new(self)), Next::Pause(ANSWER_MAX))),
+            Progress::Cancelled => Err(Refusal::Cancelled),
+            Progress::Syntax => Err(Refusal::Syntax("Not a response of this mechanism in base64")),
+            Progress::Done(verdict) => concluded(server, state, &self.tag, verdict, io),
         }
     }
 }
 
-impl Checking {
-    /// What was found out, if that is known.
-    pub fn look(&self) -> Option<LogIn> {
-        self.pending.take()
-    }
-}
-
-/// What was found out about a password becomes an answer.
-pub fn concluded(
+/// What was found out about somebody becomes an answer.
+fn concluded(
     server: &Server,
     state: &mut State,
-    attempt: &Attempt,
-    log_in: LogIn,
+    tag: &[u8],
+    verdict: Verdict,
     io: &mut Io,
 ) -> Result<Outcome, Refusal> {
+    let Verdict { log_in, authzid, authcid, method, why } = verdict;
     let (session, peer) = (io.number, io.peer.ip());
     let put_off = |why: &str| {
-        let line = LogInPutOff(BadLogIn { peer, login: &attempt.login, why, session });
+        let line = LogInPutOff(BadLogIn { peer, login: &authcid, why, session });
         server.log.notice(Category::Account, format_args!("{line}"));
     };
     let refused = |why: &str| {
-        let line = BadLogIn { peer, login: &attempt.login, why, session };
+        let line = BadLogIn { peer, login: &authcid, why, session };
         server.log.notice(Category::Account, format_args!("{line}"));
     };
-    let entry = match log_in {
-        LogIn::Accepted(entry) => entry,
+    match log_in {
+        LogIn::Accepted(entry) if authzid.is_empty() || entry.is_named(&authzid) => {
+            let user = admit(server, &entry, None, method, io)?;
+            Ok(enter(server, state, user, io))
+        }
+        LogIn::Accepted(admin) => {
+            let admin = admin.uid.as_deref().unwrap_or_default();
+            let user = super::proxyauth::become_user(server, admin, &authzid, method, io)?;
+            Ok(enter(server, state, user, io))
+        }
         LogIn::Refused => {
-            refused(log_line::WRONG);
+            refused(why);
             let earlier = count_failure(state).min(FAILURES_MAX);
             let delay = FIRST_DELAY.saturating_mul(1 << earlier);
-            return Ok(hold_back(attempt, Refusal::WrongPassword, delay));
+            Ok(hold_back(tag, Refusal::WrongPassword, delay))
         }
         LogIn::Disallowed => {
             refused(log_line::NOT_ALLOWED);
-            return Err(Refusal::Disallowed);
+            Err(Refusal::Disallowed)
         }
         LogIn::Unavailable(why) => {
             refused(&why);
-            return Err(Refusal::Unavailable);
+            Err(Refusal::Unavailable)
         }
         LogIn::Busy => {
             put_off(log_line::TOO_MANY_WAIT);
-            return Ok(hold_back(attempt, Refusal::TooManyLogIns, LATER_AFTER));
+            Ok(hold_back(tag, Refusal::TooManyLogIns, LATER_AFTER))
         }
         LogIn::TooManyGuesses => {
             put_off(log_line::TOO_MANY_WRONG);
             count_failure(state);
-            return Ok(hold_back(attempt, Refusal::TooManyGuesses, LATER_AFTER));
+            Ok(hold_back(tag, Refusal::TooManyGuesses, LATER_AFTER))
         }
+    }
+}
+
+/// A user may come in from where the client is, and gets the INBOX. `by`: the administrator who acts for the user.
+///
+/// # Errors
+/// Not from there (S136), or the store cannot be used now.
+pub fn admit(
+    server: &Server,
+    entry: &Entry,
+    by: Option<&str>,
+    method: &'static str,
+    io: &Io,
+) -> Result<User, Refusal> {
+    let (session, peer) = (io.number, io.peer.ip());
+    let refused = |why: &str| {
+        let login = entry.uid.as_deref().unwrap_or(&entry.mail);
+        let line = BadLogIn { peer, login, why, session };
+        server.log.notice(Category::Account, format_args!("{line}"));
     };
-    let service = service_of(io.role);
-    if let Err(no) = server.clients.admits_user(entry.access_domains(), service, peer) {
+    if let Err(no) = server.clients.admits_user(entry.access_domains(), service_of(io.role), peer) {
         refused(&no.to_string());
         return Err(if no.for_now { Refusal::Unavailable } else { Refusal::Disallowed }); // S136
     }
@@ -141,20 +184,12 @@ pub fn concluded(
         refused("the entry has no uid");
         return Err(Refusal::Disallowed);
     };
-    let is_admin = server.settings().is_admin(&uid);
-    if ![attempt.login.as_str(), &uid, ""].contains(&attempt.acting_as.as_str()) {
-        if !is_admin {
-            refused("not an administrator, but wants to act as another user");
-            return Err(Refusal::NoPermission);
-        }
-        let user = super::proxyauth::become_user(server, &uid, &attempt.acting_as, io)?;
-        return Ok(enter(server, state, user, io));
-    }
     server.store.ensure_user_in(&uid, entry.partition.as_deref())?;
-    first_limits(server, &uid, &entry)?;
-    let line = GoodLogIn { peer, uid: &uid, encrypted: io.tls.is_active(), session };
+    first_limits(server, &uid, entry)?;
+    let line = GoodLogIn { peer, uid: &uid, encrypted: io.tls.is_active(), session, method, by };
     server.log.notice(Category::Account, format_args!("{line}"));
-    Ok(enter(server, state, User { uid, is_admin, proxied_by: None, enabled: Enabled::default() }, io))
+    let is_admin = server.settings().is_admin(&uid);
+    Ok(User { uid, is_admin, proxied_by: by.map(str::to_owned), enabled: Enabled::default() })
 }
 
 /// Who never got mail has no limits yet; from the first mail on it is mail that brings them (S113).
@@ -170,7 +205,7 @@ fn enter(server: &Server, state: &mut State, user: User, io: &mut Io) -> Outcome
     io.set_user(&user.uid);
     *state = State::Authenticated(Arc::new(user));
     let mut done = Done::new("Logged in");
-    done.code = format!("CAPABILITY {}", capability::list(state, &server.settings(), io));
+    done.code = format!("CAPABILITY {}", capability::list(state, server, io));
     Outcome::Done(done)
 }
 
@@ -183,7 +218,7 @@ fn count_failure(state: &mut State) -> u32 {
 }
 
 /// Some answers come late. No thread waits.
-fn hold_back(attempt: &Attempt, refusal: Refusal, delay: Duration) -> Outcome {
-    let held_back = Box::new(HeldBack { tag: attempt.tag.clone(), refusal });
+fn hold_back(tag: &[u8], refusal: Refusal, delay: Duration) -> Outcome {
+    let held_back = Box::new(HeldBack { tag: tag.into(), refusal });
     Outcome::Waiting(Doing::Refusing(held_back), Next::Pause(delay))
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use connection::Io;
-use directory::Found;
+use directory::{BadLogIn, NoDeputy, Service, log_line};
 use server_log::Category;
 
-use super::{Outcome, done};
+use super::{Outcome, done, login};
 use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::state::{Enabled, State, User};
+use crate::state::{State, User};
 
 pub fn run(
     server: &Server,
@@ -25,25 +25,45 @@ pub fn run(
     };
     let name = std::str::from_utf8(name).map_err(|_| Refusal::Cannot("No such user"))?;
     let enabled = user.enabled.clone();
-    let user = User { enabled, ..become_user(server, admin, name, io)? };
+    let user = User { enabled, ..become_user(server, admin, name, "PROXYAUTH", io)? };
     *state = State::Authenticated(Arc::new(user));
     done("PROXYAUTH completed")
 }
 
 /// The user `name`, on behalf of an administrator.
-pub fn become_user(server: &Server, admin: &str, name: &str, io: &Io) -> Result<User, Refusal> {
-    let entry = match server.log_ins.authenticator().directory().by_uid(name) {
-        Ok(Found::One(entry)) => entry,
-        Ok(_) => return Err(Refusal::Cannot("No such user")),
-        Err(_) => return Err(Refusal::Unavailable),
+///
+/// # Errors
+/// See [`directory::NoDeputy`]; the user may not come in from there.
+pub fn become_user(
+    server: &Server,
+    admin: &str,
+    name: &str,
+    method: &'static str,
+    io: &Io,
+) -> Result<User, Refusal> {
+    let directory = server.log_ins.authenticator().directory();
+    let (deputies, peer) = (&server.settings().deputies, io.peer.ip());
+    let refused = |why: &str| {
+        let line = BadLogIn { peer, login: admin, why, session: io.number };
+        server.log.notice(Category::Account, format_args!("{line}"));
     };
-    let Some(uid) = entry.uid.clone() else { return Err(Refusal::Cannot("No such user")) };
-    server.store.ensure_user_in(&uid, entry.partition.as_deref())?;
-    super::login::first_limits(server, &uid, &entry)?;
-    let (number, peer) = (io.number, io.peer.ip());
-    let (shown, by) = (base::escape(&uid), base::escape(admin));
-    let text = format_args!("session {number} PROXYAUTH: user {shown} by {by} from {peer}");
-    server.log.notice(Category::Account, text);
-    let is_admin = server.settings().is_admin(&uid);
-    Ok(User { is_admin, uid, proxied_by: Some(admin.to_owned()), enabled: Enabled::default() })
+    match deputies.act_for(directory.as_ref(), Service::Imap, admin, name, peer) {
+        Ok(entry) => login::admit(server, &entry, Some(admin), method, io),
+        Err(NoDeputy::NotPermitted(why)) => {
+            refused(why);
+            Err(Refusal::NoPermission)
+        }
+        Err(NoDeputy::NoSuchUser) => {
+            refused(log_line::NOBODY_TO_ACT_FOR);
+            Err(Refusal::Cannot("No such user"))
+        }
+        Err(NoDeputy::Disallowed) => {
+            refused(log_line::NOT_ALLOWED);
+            Err(Refusal::Disallowed)
+        }
+        Err(NoDeputy::Unavailable(why)) => {
+            refused(&why);
+            Err(Refusal::Unavailable)
+        }
+    }
 }

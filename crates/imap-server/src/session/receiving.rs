@@ -48,7 +48,7 @@ impl Session {
             Doing::Appending(appending) => appending.tag,
             Doing::Authenticating(authenticating) => authenticating.tag,
             Doing::Idling(idling) => idling.tag,
-            Doing::Checking(checking) => checking.attempt.tag,
+            Doing::Checking(checking) => checking.tag,
             Doing::Refusing(held) => held.tag,
             Doing::Nothing | Doing::Running(_) | Doing::Telling(_) => tag_at(start),
         };

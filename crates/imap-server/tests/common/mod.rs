@@ -78,7 +78,8 @@ impl Site {
         let config = Config::from_text(&text).unwrap();
         let authenticator = Authenticator::with_cache(Arc::new(People::new()), Duration::ZERO, 0);
         let settings = Settings::from_config(&config);
-        let log_ins = LogIns::new(authenticator, &config);
+        let log_ins =
+            LogIns::new(authenticator, &config, &server_config::Instance::new(folder.path())).unwrap();
         let clients = dns::Clients::new(dns::Settings::from_config(&Config::empty()), Log::discard());
         let server =
             Server::new(settings, store.clone(), log_ins, clients, Log::discard(), Box::new(|| None));

@@ -3,18 +3,23 @@
 use connection::{Io, TlsState};
 use pop3_wire::answer;
 
-use crate::commands::user::is_safe;
+use crate::commands::user::safety;
 use crate::session::{Outcome, Session};
 use crate::state::State;
 
 pub fn run(session: &Session, io: &mut Io) -> Outcome {
-    let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"];
+    let mut lines: Vec<&str> = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"];
     if session.settings.keeps_all {
         lines.push("EXPIRE NEVER"); // RFC 2449 §6.7
     }
-    if is_safe(session, io) {
+    let safety = safety(session, io);
+    if safety.says_password {
         lines.push("USER");
-        lines.push("SASL PLAIN LOGIN");
+    }
+    let offered = session.desk.log_ins.mechanisms().on(safety).map(sasl::Mechanism::name);
+    let sasl = offered.fold("SASL".to_owned(), |line, name| line + " " + name);
+    if sasl.contains(' ') {
+        lines.push(&sasl);
     }
     if io.tls == TlsState::Available && !matches!(session.state, State::Transaction { .. }) {
         lines.push("STLS");

@@ -7,7 +7,8 @@ parameters! {
     DB_TMP_DIR: Text = "store.dbtmpdir", "", 0, 0, false, Restart, Status::Ignored("the mailbox list has no cache files"), "nobody", "Where the cache files of the mailbox list live; unset is beside it.";
     DEFAULT_PARTITION: Text = "store.defaultpartition", "primary", 0, 0, false, Restart, Status::Active, "imapd, smtpd, mboxutil", "The partition of new mailboxes.";
     PARTITION_PATH: Text = "store.partition.*.path", "", 0, 0, false, Restart, Status::Active, "all daemons", "The root of a partition; unset is store/partition/<name>.";
-    ADMINS: List = "store.admins", "", 0, 0, false, Restart, Status::Active, "imapd", "Users who may act on all mailboxes.";
+    ADMINS: List = "store.admins", "", 0, 0, false, Restart, Status::Active, "imapd, popd, smtpd", "Users who may act on all mailboxes, and as other users.";
+    ADMIN_NETWORKS: Networks = "store.adminnetworks", "127.0.0.0/8 ::1/128", 0, 0, false, Restart, Status::Active, "imapd, popd, smtpd", "Networks from which those of store.admins may act as other users: PROXYAUTH, and AUTH with the user's name beside their own. Ours.";
     DEFAULT_MAILBOX_QUOTA: Bytes = "store.defaultmailboxquota", "-1", -1, i64::MAX, false, Restart, Status::Active, "smtpd, imapd", "The quota of users for whom the directory has no mailQuota, or -2, in bytes of all their mailboxes together; 0 and -1 are unlimited. A change reaches a user with the next mail that comes.";
     DEFAULT_MESSAGE_QUOTA: Count = "store.defaultmessagequota", "-1", -1, i64::MAX, false, Restart, Status::Active, "smtpd, imapd", "As store.defaultmailboxquota, in messages (mailMsgQuota or nsmsgNumMsgQuota).";
     QUOTA_ENFORCEMENT: Switch = "store.quotaenforcement", "no", 0, 1, false, Restart, Status::Active, "smtpd, imapd, deliver", "Whether what is over a quota is refused: mail after the grace period, what clients add at once. Without it quotas are only counted, shown and warned of.";

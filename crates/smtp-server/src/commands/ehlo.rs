@@ -58,8 +58,8 @@ pub fn ehlo(session: &mut Session, name: String, io: &Io) -> Reply {
     if io.tls == TlsState::Available {
         reply = reply.line("STARTTLS");
     }
-    if !lmtp && auth::is_offered(session, io) {
-        reply = reply.line("AUTH PLAIN LOGIN");
+    if let Some(keyword) = auth::keyword(session, io).filter(|_| !lmtp) {
+        reply = reply.line(keyword);
     }
     if session.is_xclient_host {
         reply = reply.line(smtp_wire::xclient::KEYWORD);

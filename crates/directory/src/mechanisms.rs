@@ -1,0 +1,224 @@
+//! Which SASL mechanisms the site offers, and what SCRAM tells those who have no keys.
+//!
+//! Nobody learns from SCRAM who exists: who is unknown, or has no password that is stored for it, gets a salt all the same,
+//! always the same for a name. It comes from a secret of the site, `store/scram.secret`, that all processes share and that
+//! outlives them. It is made at the first start with SCRAM; without it, other salts would be made up, which tells who is
+//! made up, and nothing else.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use sasl::Mechanism;
+use sasl::scram::{Hash, Verifier};
+use server_config::parameters::service;
+use server_config::{Config, Instance};
+
+use crate::LocalDomains;
+
+const SECRET_BYTES: usize = 32;
+
+/// What is offered.
+#[derive(Clone, Debug)]
+pub struct Mechanisms {
+    /// Best first. What is bound to TLS is offered under TLS only.
+    offered: Vec<Mechanism>,
+    made_up: MadeUp,
+}
+
+/// Of what keys are made up.
+#[derive(Clone)]
+struct MadeUp {
+    secret: Vec<u8>,
+    iterations: u32,
+    default_domain: String,
+}
+
+impl std::fmt::Debug for MadeUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MadeUp").field("iterations", &self.iterations).finish_non_exhaustive()
+    }
+}
+
+/// PLAIN and LOGIN.
+impl Default for Mechanisms {
+    fn default() -> Mechanisms {
+        let made_up = MadeUp { secret: Vec::new(), iterations: 4096, default_domain: String::new() };
+        Mechanisms { offered: vec![Mechanism::Plain, Mechanism::Login], made_up }
+    }
+}
+
+impl Mechanisms {
+    /// `service.saslmechanisms`.
+    ///
+    /// # Errors
+    /// SCRAM is offered and its secret can be neither read nor made; one line.
+    pub fn from_config(config: &Config, instance: &Instance) -> Result<Mechanisms, String> {
+        let names = config.get(&service::SASL_MECHANISMS);
+        let is_named = |name: &str| names.iter().any(|named| named == name);
+        let offered: Vec<Mechanism> = Mechanism::ALL
+            .into_iter()
+            .filter(|mechanism| is_named(mechanism.name().trim_end_matches("-PLUS")))
+            .collect();
+        let scram = offered.iter().any(|mechanism| matches!(mechanism, Mechanism::Scram { .. }));
+        let secret = if scram { secret(&instance.scram_secret())? } else { Vec::new() };
+        let iterations = u32::try_from(config.get(&service::SCRAM_ITERATIONS)).unwrap_or(u32::MAX);
+        let default_domain = LocalDomains::from_config(config).default_domain().to_owned();
+        Ok(Mechanisms { offered, made_up: MadeUp { secret, iterations, default_domain } })
+    }
+
+    /// Those that a client may use on a connection.
+    pub fn on(&self, safety: Safety) -> impl Iterator<Item = Mechanism> {
+        self.offered.iter().copied().filter(move |mechanism| safety.admits(*mechanism))
+    }
+
+    /// What the client asks for, if it may use it.
+    pub fn named(&self, name: &str, safety: Safety) -> Choice {
+        match Mechanism::named(name).filter(|mechanism| self.offered.contains(mechanism)) {
+            None => Choice::Unknown,
+            Some(mechanism) if safety.admits(mechanism) => Choice::Offered(mechanism),
+            Some(_) => Choice::Unsafe,
+        }
+    }
+
+    /// Keys of nobody's password, for a login. Who can say the name in two ways, with the default domain and without, gets
+    /// the same for both, as users do.
+    pub(crate) fn made_up(&self, hash: Hash, login: &str) -> Verifier {
+        let made_up = &self.made_up;
+        let name = login.to_lowercase();
+        let short = name.strip_suffix(&made_up.default_domain).and_then(|name| name.strip_suffix('@'));
+        let name = short.filter(|name| !name.is_empty()).unwrap_or(&name);
+        Verifier::made_up(hash, &made_up.secret, name, made_up.iterations)
+    }
+}
+
+/// What a connection is safe for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Safety {
+    /// A password may be said: `plaintextmincipher`.
+    pub says_password: bool,
+    pub encrypted: bool,
+    /// There are channel bindings.
+    pub bound: bool,
+}
+
+impl Safety {
+    /// Without TLS a proof is as little use as a password: whoever listens in reads the mail.
+    fn admits(self, mechanism: Mechanism) -> bool {
+        match mechanism {
+            Mechanism::Plain | Mechanism::Login => self.says_password,
+            Mechanism::Scram { plus, .. } => (self.says_password || self.encrypted) && (self.bound || !plus),
+        }
+    }
+}
+
+/// What a mechanism's name means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Offered(Mechanism),
+    /// There is no such mechanism, or the site does not offer it.
+    Unknown,
+    /// Not without TLS.
+    Unsafe,
+}
+
+/// The secret of the site; made if it is not there.
+fn secret(path: &Path) -> Result<Vec<u8>, String> {
+    let told = |why: io::Error| format!("{}: {why}", path.display());
+    match fs::read(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            make_secret(path).map_err(told)?;
+            whole(fs::read(path).map_err(told)?, path)
+        }
+        Err(why) => Err(told(why)),
+        Ok(secret) => whole(secret, path),
+    }
+}
+
+fn whole(secret: Vec<u8>, path: &Path) -> Result<Vec<u8>, String> {
+    if secret.len() >= SECRET_BYTES {
+        return Ok(secret);
+    }
+    Err(format!("{}: shorter than {SECRET_BYTES} bytes; remove it, and another is made", path.display()))
+}
+
+/// Written aside and linked: of processes that start at once one is first, and no crash leaves half of it.
+fn make_secret(path: &Path) -> io::Result<()> {
+    let mut secret = [0; SECRET_BYTES];
+    openssl::rand::rand_bytes(&mut secret).map_err(io::Error::other)?;
+    let aside = path.with_extension(format!("secret.{}", std::process::id()));
+    let _ = fs::remove_file(&aside); // of a process that crashed here
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    let linked = file.write_all(&secret).and_then(|()| file.sync_all()).and_then(|()| {
+        match fs::hard_link(&aside, path) {
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
+    });
+    let _ = fs::remove_file(&aside);
+    linked?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TLS: Safety = Safety { says_password: true, encrypted: true, bound: true };
+
+    fn names(mechanisms: &Mechanisms, safety: Safety) -> Vec<&'static str> {
+        mechanisms.on(safety).map(Mechanism::name).collect()
+    }
+
+    fn open(folder: &Path, text: &str) -> Mechanisms {
+        Mechanisms::from_config(&Config::from_text(text).unwrap(), &Instance::new(folder)).unwrap()
+    }
+
+    #[test]
+    fn what_is_offered_depends_on_the_site_and_on_tls() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("store")).unwrap();
+        let standard = open(folder.path(), "");
+        assert_eq!(names(&standard, TLS), ["PLAIN", "LOGIN"]);
+        assert_eq!(fs::read_dir(folder.path().join("store")).unwrap().count(), 0, "no secret without SCRAM");
+        let scram = open(folder.path(), "service.saslmechanisms = plain scram-sha-256\n");
+        assert_eq!(names(&scram, TLS), ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"]);
+        assert_eq!(
+            names(&scram, Safety { says_password: false, ..TLS }),
+            ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+        );
+        let near = Safety { encrypted: false, bound: false, ..TLS };
+        assert_eq!(names(&scram, near), ["SCRAM-SHA-256", "PLAIN"]);
+        let clear = Safety { says_password: false, ..near };
+        assert!(names(&scram, clear).is_empty());
+        assert_eq!(scram.named("scram-sha-256", clear), Choice::Unsafe);
+        assert_eq!(scram.named("SCRAM-SHA-256-PLUS", near), Choice::Unsafe);
+        assert_eq!(scram.named("LOGIN", TLS), Choice::Unknown);
+        assert_eq!(scram.named("SCRAM-SHA-1", TLS), Choice::Unknown);
+    }
+
+    #[test]
+    fn what_is_made_up_outlives_a_process_and_is_another_ones_at_another_site() {
+        let text = "service.saslmechanisms = SCRAM-SHA-256\nlocal.hostname = x.test\n";
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        for folder in &folders {
+            fs::create_dir(folder.path().join("store")).unwrap();
+        }
+        let keys = |folder: &Path, login: &str| open(folder, text).made_up(Hash::Sha256, login).to_text();
+        let first = keys(folders[0].path(), "joe");
+        assert_eq!(first, keys(folders[0].path(), "JOE"));
+        assert_eq!(first, keys(folders[0].path(), "joe@x.test"), "as a user's own");
+        assert_ne!(first, keys(folders[0].path(), "joe@y.test"));
+        assert_ne!(first, keys(folders[0].path(), "jim"));
+        assert_ne!(first, keys(folders[1].path(), "joe"));
+        assert_eq!(
+            fs::read_dir(folders[0].path().join("store")).unwrap().count(),
+            1,
+            "nothing is left aside"
+        );
+        fs::write(folders[0].path().join("store/scram.secret"), "short").unwrap();
+        let config = Config::from_text(text).unwrap();
+        assert!(Mechanisms::from_config(&config, &Instance::new(folders[0].path())).is_err());
+    }
+}
