@@ -197,11 +197,12 @@ impl UsageFile {
         Ok(())
     }
 
-    /// A lock belongs to an open file, and threads of one process share this one.
-    fn exclusively(&self) -> io::Result<(std::sync::MutexGuard<'static, ()>, OfdLock)> {
+    /// A lock belongs to an open file, and threads of one process share this one: it is let go before the threads' own, or the
+    /// next thread would lose it in the middle.
+    fn exclusively(&self) -> io::Result<(OfdLock, std::sync::MutexGuard<'static, ()>)> {
         static THREADS: Mutex<()> = Mutex::new(());
         let guard = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok((guard, self.lock()?))
+        Ok((self.lock()?, guard))
     }
 
     fn clear(&self, slot: usize) {

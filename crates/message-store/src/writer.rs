@@ -43,8 +43,10 @@ pub struct Change<'m> {
     next_slot: Option<u32>,
     /// As it was when the log was looked at: a start of stored since then is the next one's affair.
     boot: u64,
-    writer: MutexGuard<'m, Writer>,
+    /// Let go before `writer` (fields are dropped in this order): the lock is the opened file's, and the next thread here has
+    /// the same file. It would have the lock by this one's, and lose it to this one's end in the middle of its change.
     _lock: OfdLock,
+    writer: MutexGuard<'m, Writer>,
     /// Where the mailbox is counted; nothing for a shared one.
     pub usage: Option<Arc<UsageFile>>,
     pub room: Room,

@@ -152,7 +152,7 @@ fn messages_moved_by_two_at_once_stay_one_each() {
             scope.spawn(move || {
                 let first = open(store, &format!("user/joe/{first}"));
                 let second = open(store, &format!("user/joe/{second}"));
-                for _ in 0..25 {
+                for _ in 0..100 {
                     first.move_to(&UidSet::all(), &second).unwrap();
                 }
             });
