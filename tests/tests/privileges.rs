@@ -24,7 +24,7 @@ fn number_of(user: &str) -> u32 {
 
 /// The lines of /proc/PID/status.
 fn status(pid: u32) -> BTreeMap<String, String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     text.lines()
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
@@ -178,6 +178,22 @@ fn a_configuration_that_is_not_roots_runs_no_program() {
         instance.log("smtp").contains("must belong to root and be writable by nobody else").then_some(())
     });
     assert!(!made.exists());
+}
+
+/// An smtpd that could run no program any more ends, so that its supervisor starts both anew.
+#[test]
+fn smtpd_ends_with_the_process_that_runs_its_programs() {
+    let mut instance = Instance::start();
+    let smtpd = instance.pid("smtp").unwrap();
+    let apart = fs::read_dir("/proc").unwrap().find_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let asked = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?.contains("--deliveries-apart");
+        (asked && status(pid).get("PPid") == Some(&smtpd.to_string())).then_some(pid)
+    });
+    let apart = nix::unistd::Pid::from_raw(apart.unwrap() as i32);
+    nix::sys::signal::kill(apart, nix::sys::signal::Signal::SIGKILL).unwrap();
+    instance.wait_for_end("smtp");
+    assert!(instance.log("smtp").contains("the process for deliveries apart has ended"));
 }
 
 /// A port below 1024 is bound before root is given up.

@@ -124,6 +124,13 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let settings = mta::Settings::from_config(&config);
     let outbound = Outbound::from_config(&config, &site.instance, &site.log);
     let (of_quota, mailboxes) = (settings.clone(), store.clone());
+    let doer = match APART.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(apart) => {
+            apart.watch(site.log.clone()).map_err(|why| format!("threads: {why}"))?;
+            Doer::Apart(apart)
+        }
+        None => Doer::Here,
+    };
     let desk = Desk {
         settings,
         outbound,
@@ -132,7 +139,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         directory: directory.clone(),
         onward,
         signer: signer.clone(),
-        doer: APART.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Doer::Here, Doer::Apart),
+        doer,
         log: site.log.clone(),
     };
     let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);

@@ -74,7 +74,8 @@ pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
 fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     let (instance, service) = (&site.instance, site.program.service);
     let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
-    read.push(instance.root().to_owned());
+    // Not the queue, for who has no business with it.
+    read.push(if service == "smtp" { instance.root().to_owned() } else { instance.config_dir() });
     read.extend(config.get(&local::SANDBOX_READ).iter().map(PathBuf::from));
     read.extend(config.iter().filter_map(|(_, value)| named_path(instance, value)));
     let certificate = instance.certificate(config);

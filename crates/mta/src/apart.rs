@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use os::passing;
 use server_config::{Config, Instance, server_user};
+use server_log::{Category, Log};
 
 use crate::deeds::{Deed, Done, perform};
 use crate::local_settings::LocalSettings;
@@ -30,6 +31,10 @@ const PACKET_BYTES_MAX: usize = 64 * 1024;
 const DEEDS_MAX: usize = 256;
 /// How often it is asked whether an ordered deed is still wanted.
 const ASK_INTERVAL: Duration = Duration::from_millis(200);
+/// signal(7)
+const SIGTERM: i32 = 15;
+/// One wait of the watch; it is told at once all the same.
+const WATCH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// smtpd's side.
 #[derive(Debug)]
@@ -59,6 +64,25 @@ impl Apart {
         Ok(Apart { control })
     }
 
+    /// Ends smtpd, with a line in the log, when the process has ended before: it cannot be begun again without the rights that
+    /// were given up, and whoever supervises smtpd starts both anew.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn watch(&self, log: Log) -> std::io::Result<()> {
+        let control = self.control.try_clone()?;
+        thread::Builder::new().name("apart-watch".into()).spawn(move || {
+            // Nothing is ever sent to us there.
+            while !passing::wait(&control, WATCH_INTERVAL).unwrap_or(true) {}
+            log.critical(
+                Category::General,
+                format_args!("the process for deliveries apart has ended; smtpd ends, to be started again"),
+            );
+            let _ = os::process::kill(std::process::id(), SIGTERM);
+        })?;
+        Ok(())
+    }
+
     /// Orders a deed and waits for what came of it.
     pub fn order(&self, deed: &Deed, message: &File, wanted: &dyn Fn() -> bool) -> Done {
         let packet = deed.encode();
@@ -69,12 +93,7 @@ impl Apart {
             Ok(done) => done,
             Err(why) => {
                 let outcome = Outcome::Later("the delivery could not be made now".into());
-                Done::with(
-                    &format!(
-                        "the process for deliveries apart does not answer, smtpd must be started again: {why}"
-                    ),
-                    outcome,
-                )
+                Done::with(&format!("the process for deliveries apart does not answer: {why}"), outcome)
             }
         }
     }
