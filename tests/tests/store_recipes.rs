@@ -227,3 +227,82 @@ fn a_copy_made_by_file_tools_while_mail_arrives_can_be_restored() {
     assert_eq!(uids_and_flags(&instance, "backup").len(), in_copy, "every message file of the copy is there");
     assert_eq!(instance.imap("alice").exists("INBOX"), 25);
 }
+
+#[test]
+fn orphans_are_deleted_by_the_commands_that_reconstruct_writes() {
+    // S171, S172, S173
+    let instance = Instance::start();
+    for user in ["alice", "bob"] {
+        instance.send(user, "hello");
+        instance.wait_for_messages(user, 1);
+    }
+    instance.imap("bob").ok("CREATE Work");
+    let file = instance.path("orphans-cmd-file");
+    let find = || {
+        reconstruct(&instance, &["-o", "-d", file.to_str().unwrap()]);
+        fs::read_to_string(&file).unwrap()
+    };
+    assert_eq!(find(), "", "everybody is in the directory");
+    let folder = user_folder(&instance, "bob");
+    run(instance.tool("dirutil").args(["delete", "bob"]));
+    assert_eq!(find(), "mboxutil -d /user/bob/INBOX\n");
+    let tools = black_box::program("mboxutil").parent().unwrap().to_owned();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let mut shell = instance.tool("mboxutil"); // for its environment
+    let settings: Vec<_> =
+        shell.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    shell = std::process::Command::new("sh");
+    run(shell.arg(&file).envs(settings).env("PATH", path));
+    assert!(!folder.exists());
+    assert_eq!(mboxutil(&instance, &["-l", "-s"]), "user/alice/INBOX\n");
+    assert_eq!(instance.imap("alice").exists("INBOX"), 1);
+    assert_eq!(find(), "");
+}
+
+#[test]
+fn the_list_of_one_user_is_compared_alone() {
+    let instance = Instance::start();
+    for user in ["alice", "bob"] {
+        instance.imap(user).ok("NOOP");
+        instance.send(user, "hello");
+        instance.wait_for_messages(user, 1);
+        let folder = user_folder(&instance, user);
+        fs::create_dir(folder.join("=old")).unwrap();
+        copy_messages(&folder, &folder.join("=old"));
+    }
+    let said = reconstruct(&instance, &["-m", "-u", "alice"]);
+    assert_eq!(said, "added user/alice/old\n2 mailboxes on disk, 1 added to the list, 0 removed from it\n");
+    assert_eq!(mboxutil(&instance, &["-l", "-s", "-p", "user/bob/*"]), "user/bob/INBOX\n");
+    let output = instance.tool("reconstruct").args(["-m", "-p", "second"]).output().unwrap();
+    assert!(!output.status.success());
+    fs::remove_dir_all(user_folder(&instance, "alice").join("=old")).unwrap();
+    let said = reconstruct(&instance, &["-m", "-p", "primary"]);
+    assert!(said.contains("added user/bob/old\nremoved user/alice/old"), "{said}");
+}
+
+#[test]
+fn n_says_what_is_not_right_and_changes_nothing() {
+    let instance = Instance::start();
+    fill(&instance, "INBOX", 3);
+    assert_eq!(
+        reconstruct(&instance, &["-n", "user/alice/INBOX"]).lines().next(),
+        Some("user/alice/INBOX: 3 messages")
+    );
+    let folder = user_folder(&instance, "alice").join("00");
+    fs::remove_file(folder.join("2.msg")).unwrap();
+    fs::write(folder.join("9.msg"), "Subject: found\r\n\r\nx\r\n").unwrap();
+    for _ in 0..2 {
+        let output = instance.tool("reconstruct").args(["-n", "-r"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!output.status.success());
+        assert!(
+            said.contains(
+                "user/alice/INBOX: 2 messages right, 0 damaged, 1 without a record, 1 without their file"
+            ),
+            "{said}"
+        );
+    }
+    reconstruct(&instance, &["user/alice/INBOX"]);
+    reconstruct(&instance, &["-n", "-r"]);
+    assert_eq!(uids_and_flags(&instance, "INBOX").len(), 3);
+}

@@ -18,6 +18,8 @@ fn commands() -> Vec<clap::Command> {
         crate::dkimutil::command(),
         crate::getconf::command(),
         crate::hashdir::command(),
+        crate::imsbackup::command(),
+        crate::imsrestore::command(),
         crate::mailq::command(),
         crate::mboxutil::command(),
         crate::msg_queue::command(),

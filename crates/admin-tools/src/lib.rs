@@ -1,6 +1,7 @@
 //! The command-line tools, one module each.
 
 pub mod advice;
+mod backup;
 mod certificate;
 pub mod check;
 pub mod configutil;
@@ -10,6 +11,8 @@ pub mod dkimutil;
 pub mod docs;
 pub mod getconf;
 pub mod hashdir;
+pub mod imsbackup;
+pub mod imsrestore;
 pub mod mailq;
 pub mod mboxutil;
 pub mod msg_queue;

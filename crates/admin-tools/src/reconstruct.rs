@@ -1,4 +1,6 @@
-//! reconstruct: mailboxes and the mailbox list made anew from the message files (original.md 3.5, S159 to S169).
+//! reconstruct: mailboxes and the mailbox list made anew from the message files (original.md 3.5, S159 to S173).
+
+mod orphans;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -6,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{CommandFactory, Parser};
-use message_store::{Difference, MailboxName, Store, StoreError};
+use message_store::{Difference, MailboxName, Scope, Store, StoreError};
 
 use crate::site::{Site, broken, count, run_tool};
 
@@ -33,9 +35,21 @@ struct Arguments {
     /// What users have, for their quotas: counted anew, of everybody or of users that are named (as quotacheck -s)
     #[arg(short = 'q', conflicts_with_all = ["recursive", "mailbox_list", "look"])]
     quota: bool,
-    /// Only look: say what is there
-    #[arg(short = 'n')]
+    /// Only compare records and files, and say what is not right
+    #[arg(short = 'n', conflicts_with = "mailbox_list")]
     look: bool,
+    /// With -m: only this partition
+    #[arg(short, requires = "mailbox_list", value_name = "PARTITION")]
+    partition: Option<String>,
+    /// With -m: only this user's mailboxes
+    #[arg(short, requires = "mailbox_list", value_name = "USER")]
+    user: Option<String>,
+    /// Orphans: accounts with mailboxes that the directory does not have; each as the command that deletes it
+    #[arg(short, conflicts_with_all = ["recursive", "mailbox_list", "quota", "look", "mailboxes"])]
+    orphans: bool,
+    /// With -o: write the commands into this file, to be run by sh
+    #[arg(short, requires = "orphans", value_name = "FILE")]
+    delete_file: Option<PathBuf>,
     /// Mailboxes: user/joe/INBOX, user/joe/Work
     mailboxes: Vec<String>,
 }
@@ -51,6 +65,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 }
 
 fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
+    if arguments.orphans {
+        return orphans::find(arguments.instance.as_deref(), arguments.delete_file.as_deref(), out);
+    }
     if arguments.mailboxes.is_empty() && !arguments.recursive && !arguments.mailbox_list && !arguments.quota {
         return Err("name a mailbox, or give -r for the whole store, or -m for the mailbox list".into());
     }
@@ -60,7 +77,8 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         return crate::quotacheck::all(&store, &users.collect::<Vec<String>>(), out);
     }
     if arguments.mailbox_list {
-        return mailbox_list(&store, out);
+        let scope = Scope { partition: arguments.partition, user: arguments.user };
+        return mailbox_list(&store, &scope, out);
     }
     let mut run = Run { store: &store, look: arguments.look, begin: Instant::now(), ..Run::new(&store) };
     if arguments.mailboxes.is_empty() {
@@ -94,9 +112,9 @@ fn tell(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
     }
 }
 
-fn mailbox_list(store: &Store, out: &mut dyn Write) -> Result<(), String> {
+fn mailbox_list(store: &Store, scope: &Scope, out: &mut dyn Write) -> Result<(), String> {
     let done = store
-        .rebuild_list(|difference| {
+        .rebuild_list_of(scope, |difference| {
             let _ = tell(difference, out);
         })
         .map_err(|why| why.to_string())?;
@@ -141,15 +159,7 @@ impl<'s> Run<'s> {
         }
         self.mailboxes += 1;
         if self.look {
-            let status = self.store.open_mailbox(name).and_then(|mailbox| mailbox.status());
-            let status = status.map_err(|why| format!("{name}: {why}"))?;
-            self.messages += status.exists as usize;
-            return writeln!(
-                out,
-                "{name}: {}",
-                count(usize::try_from(status.exists).unwrap_or(usize::MAX), "message")
-            )
-            .map_err(broken);
+            return self.inspect(name, out);
         }
         match self.store.reconstruct(name) {
             Ok(done) => {
@@ -173,6 +183,27 @@ impl<'s> Run<'s> {
             }
             Err(why) => Err(format!("{name}: {why}")),
         }
+    }
+
+    fn inspect(&mut self, name: &MailboxName, out: &mut dyn Write) -> Result<(), String> {
+        let found = self.store.open_mailbox(name).and_then(|mailbox| mailbox.inspect());
+        let found = found.map_err(|why| format!("{name}: {why}"))?;
+        self.messages += found.messages;
+        self.added += found.without_record;
+        self.lost += found.without_file;
+        if found.is_sound() {
+            return writeln!(out, "{name}: {}", count(found.messages, "message")).map_err(broken);
+        }
+        self.failed += 1;
+        writeln!(
+            out,
+            "{name}: {} right, {} damaged, {} without a record, {} without their file: reconstruct {name}",
+            count(found.messages, "message"),
+            found.damaged,
+            found.without_record,
+            found.without_file
+        )
+        .map_err(broken)
     }
 
     fn below(&mut self, prefix: &str, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
@@ -216,7 +247,8 @@ impl<'s> Run<'s> {
         )
         .map_err(broken)?;
         if self.failed > 0 {
-            Err(format!("{} mailboxes could not be reconstructed", self.failed))
+            let what = if self.look { "are not right" } else { "could not be reconstructed" };
+            Err(format!("{} mailboxes {what}", self.failed))
         } else {
             Ok(())
         }

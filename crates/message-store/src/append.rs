@@ -86,15 +86,20 @@ pub struct Incoming {
 }
 
 impl Mailbox {
+    /// A name for a message on its way in.
+    pub(crate) fn incoming_path(&self) -> PathBuf {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(format!("{INCOMING_PREFIX}{}-{number}", std::process::id()))
+    }
+
     /// Begins a message.
     ///
     /// # Errors
     /// `NotFound`, `NoSpace`, the system's.
     pub fn begin_append(self: &Arc<Self>) -> Result<Incoming> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
         self.header()?;
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = self.folder.join(format!("{INCOMING_PREFIX}{}-{number}", std::process::id()));
+        let path = self.incoming_path();
         // A file of this name is of a process that was killed: its number came round again.
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;

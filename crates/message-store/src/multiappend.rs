@@ -12,18 +12,26 @@ use crate::log::Operation;
 use crate::mailbox::Mailbox;
 use crate::prepared::Prepared;
 use crate::record::{Cold, Record};
+use crate::restore::Wanted;
 use crate::writer::Change;
-use crate::{Flags, Result};
+use crate::{Flags, Result, StoreError};
 
 /// A message whose bytes are all there, durable, but not in the mailbox. Dropped, nothing happened.
 pub struct Complete {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Drop for Complete {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path); // gone already when it came into the mailbox
     }
+}
+
+/// A message that is to come in; `wanted` when a backup knows it.
+pub(crate) struct Coming<'a> {
+    pub complete: &'a Complete,
+    pub message: &'a NewMessage,
+    pub wanted: Option<Wanted>,
 }
 
 /// What makes messages of files, and the names those have in the mailbox already.
@@ -82,8 +90,14 @@ impl Mailbox {
 impl Change<'_> {
     /// Gives messages their names here, and says what makes them messages. On an error the names are gone again.
     pub(crate) fn place_all(&mut self, messages: &[(Complete, NewMessage)]) -> Result<Batch> {
+        let all: Vec<Coming<'_>> =
+            messages.iter().map(|(complete, message)| Coming { complete, message, wanted: None }).collect();
+        self.place_coming(&all)
+    }
+
+    pub(crate) fn place_coming(&mut self, messages: &[Coming<'_>]) -> Result<Batch> {
         let mut wanted: Vec<String> = Vec::new();
-        for keyword in messages.iter().flat_map(|(_, message)| &message.keywords) {
+        for keyword in messages.iter().flat_map(|coming| &coming.message.keywords) {
             if !wanted.iter().any(|one| one.eq_ignore_ascii_case(keyword)) {
                 wanted.push(keyword.clone());
             }
@@ -96,9 +110,7 @@ impl Change<'_> {
         }));
         let mut batch = Batch { operations, folders: BTreeSet::new(), placed: Vec::new(), uids: Vec::new() };
         let first_uid = self.header.uid_next;
-        let placed = messages
-            .iter()
-            .try_for_each(|(complete, message)| self.place_complete(complete, message, &known, &mut batch));
+        let placed = messages.iter().try_for_each(|coming| self.place_complete(coming, &known, &mut batch));
         self.header.uid_next = first_uid; // the transaction makes it what it will be
         match placed {
             Ok(()) => Ok(batch),
@@ -118,19 +130,17 @@ impl Change<'_> {
     }
 
     /// Gives one message its name here, and says what makes it a message.
-    fn place_complete(
-        &mut self,
-        complete: &Complete,
-        message: &NewMessage,
-        known: &[String],
-        batch: &mut Batch,
-    ) -> Result<()> {
+    fn place_complete(&mut self, coming: &Coming<'_>, known: &[String], batch: &mut Batch) -> Result<()> {
+        let Coming { complete, message, wanted } = coming;
         let prepared = Prepared::of_file(&File::open(&complete.path)?)?;
+        if wanted.is_some_and(|wanted| wanted.guid != prepared.guid) {
+            return Err(StoreError::Damaged("the bytes on disk are not those that were written".into()));
+        }
         let mailbox = self.mailbox;
         let segment = self.cache_segment();
         let content = std::iter::once((&prepared.guid, prepared.cache.as_slice()));
         let positions = mailbox.segments.append(&mailbox.folder, segment, content)?;
-        let (uid, folder) = self.free_uid(None)?;
+        let (uid, folder) = self.uid_for(*wanted)?;
         let path = message_path(&mailbox.folder, uid);
         fs::rename(&complete.path, &path)?;
         batch.placed.push(path);

@@ -96,6 +96,52 @@ impl Mailbox {
     }
 }
 
+/// Of `reconstruct -n`: what [`Mailbox::reconstruct`] would find.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inspected {
+    /// Whose records and files are right.
+    pub messages: usize,
+    /// Records that do not verify.
+    pub damaged: usize,
+    /// Files that no record names.
+    pub without_record: usize,
+    /// Messages whose file is gone, or has another size.
+    pub without_file: usize,
+}
+
+impl Inspected {
+    pub fn is_sound(&self) -> bool {
+        self.damaged + self.without_record + self.without_file == 0
+    }
+}
+
+impl Mailbox {
+    /// Compares records and files, changing nothing.
+    ///
+    /// # Errors
+    /// As any change's; a folder cannot be read.
+    pub fn inspect(&self) -> Result<Inspected> {
+        let change = self.write()?; // nobody adds or removes meanwhile
+        let mut done = Inspected::default();
+        let mut found = files(&self.folder)?;
+        for slot in 0..change.header.slots {
+            let Some(record) = change.index.record_once(slot) else {
+                done.damaged += 1;
+                continue;
+            };
+            let size = found.remove(&record.uid).map(|(size, _)| size);
+            match record.is_expunged() {
+                true => {} // its file may be there still
+                false if size != Some(u64::from(record.size)) => done.without_file += 1,
+                false if change.index.cold_once(slot).is_none() => done.damaged += 1,
+                false => done.messages += 1,
+            }
+        }
+        done.without_record = found.len();
+        Ok(done)
+    }
+}
+
 /// As [`mend_locked`], taking the lock.
 pub(crate) fn mend(shared: &Arc<Shared>, folder: &Path, name: &MailboxName, id: u128) -> Result<()> {
     let lock_file = open_lock_file(folder)?;

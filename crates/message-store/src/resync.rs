@@ -30,16 +30,53 @@ pub enum Difference {
     Removed(MailboxName),
 }
 
+/// What of the store is compared: everything, a partition, a user's mailboxes (`reconstruct -m -p -u`).
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    pub partition: Option<String>,
+    /// A uid.
+    pub user: Option<String>,
+}
+
+impl Scope {
+    fn has_partition(&self, name: &str) -> bool {
+        self.partition.as_deref().is_none_or(|one| one == name)
+    }
+
+    /// Mailboxes on disk below a partition's folder.
+    fn walk(&self, partition: &Path, on_disk: &mut Vec<(MailboxName, String)>) -> Result<()> {
+        let Some(uid) = &self.user else { return walk(partition, &mut Vec::new(), on_disk) };
+        let inbox = MailboxName::inbox(uid)?;
+        let Some(folder) = folders::folder(partition, &inbox) else { return Ok(()) };
+        let mut levels = inbox.tree_path().iter().map(|level| (*level).to_owned()).collect();
+        walk(&folder, &mut levels, on_disk)
+    }
+}
+
 impl Store {
     /// Adds to the list what is on disk, removes from it what is not. May run while the store is used.
     ///
     /// # Errors
     /// A folder cannot be read; the list cannot be written.
-    pub fn rebuild_list(&self, mut tell: impl FnMut(&Difference)) -> Result<RebuiltList> {
+    pub fn rebuild_list(&self, tell: impl FnMut(&Difference)) -> Result<RebuiltList> {
+        self.rebuild_list_of(&Scope::default(), tell)
+    }
+
+    /// The same for a part of the store.
+    ///
+    /// # Errors
+    /// As [`Store::rebuild_list`]; there is no such partition.
+    pub fn rebuild_list_of(&self, scope: &Scope, mut tell: impl FnMut(&Difference)) -> Result<RebuiltList> {
         let mut done = RebuiltList::default();
+        if let Some(partition) = &scope.partition {
+            self.partition(partition)?;
+        }
         for (partition, path) in self.shared.settings.partitions.clone() {
+            if !scope.has_partition(&partition) {
+                continue;
+            }
             let mut on_disk = Vec::new();
-            walk(&path, &mut Vec::new(), &mut on_disk)?;
+            scope.walk(&path, &mut on_disk)?;
             for (name, folder) in on_disk {
                 done.found += 1;
                 if self.adopt(&name, Path::new(&folder), &partition)? {
@@ -48,7 +85,7 @@ impl Store {
                 }
             }
         }
-        done.without_folder = self.drop_entries_without_folder(&mut tell)?;
+        done.without_folder = self.drop_entries_without_folder(scope, &mut tell)?;
         Ok(done)
     }
 
@@ -106,15 +143,20 @@ impl Store {
         root.and_then(|root| folders::folder(root, &listed.name)).is_none_or(|folder| folder.is_dir())
     }
 
-    fn drop_entries_without_folder(&self, tell: &mut impl FnMut(&Difference)) -> Result<usize> {
+    fn drop_entries_without_folder(
+        &self,
+        scope: &Scope,
+        tell: &mut impl FnMut(&Difference),
+    ) -> Result<usize> {
         let mut count = 0;
         let mut after: Option<MailboxName> = None;
+        let prefix = scope.user.as_ref().map_or(String::new(), |uid| format!("user/{uid}/"));
         loop {
-            let page = self.list("", after.as_ref(), PAGE_MAX)?;
+            let page = self.list(&prefix, after.as_ref(), PAGE_MAX)?;
             let Some(last) = page.last() else { return Ok(count) };
             after = Some(last.name.clone());
             for listed in page.iter().filter(|listed| listed.selectable) {
-                if self.has_folder(listed) {
+                if !scope.has_partition(&listed.partition) || self.has_folder(listed) {
                     continue;
                 }
                 // Who is renaming or making it is waited for; only then it is missing.

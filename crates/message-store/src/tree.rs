@@ -27,14 +27,21 @@ impl Store {
     /// `AlreadyExists`, `CannotCreate`, `NoSpace`, `InUse`.
     pub fn create(&self, name: &MailboxName, special_use: Option<SpecialUse>) -> Result<()> {
         let lock = self.lock_trees(&[name])?;
+        let partition = self.partition_above(name)?;
+        self.create_locked(&lock, name, special_use, &partition, None)
+    }
+
+    /// The partition of the nearest mailbox above, or the default one.
+    pub(crate) fn partition_above(&self, name: &MailboxName) -> Result<String> {
         let mut above = name.parent();
-        let mut partition = None;
-        while let (None, Some(parent)) = (&partition, &above) {
-            partition = self.find(parent)?.map(|entry| entry.partition).filter(|name| !name.is_empty());
+        while let Some(parent) = above {
+            let partition = self.find(&parent)?.map(|entry| entry.partition);
+            if let Some(partition) = partition.filter(|name| !name.is_empty()) {
+                return Ok(partition);
+            }
             above = parent.parent();
         }
-        let partition = partition.unwrap_or_else(|| self.shared.settings.default_partition.clone());
-        self.create_locked(&lock, name, special_use, &partition)
+        Ok(self.shared.settings.default_partition.clone())
     }
 
     /// In this partition instead of the parent's or the default one.
@@ -48,15 +55,17 @@ impl Store {
         partition: &str,
     ) -> Result<()> {
         let lock = self.lock_trees(&[name])?;
-        self.create_locked(&lock, name, special_use, partition)
+        self.create_locked(&lock, name, special_use, partition, None)
     }
 
-    fn create_locked(
+    /// `uid_validity`: as a backup has it; else of a folder that is there, or a new one.
+    pub(crate) fn create_locked(
         &self,
         lock: &TreeLock,
         name: &MailboxName,
         special_use: Option<SpecialUse>,
         partition: &str,
+        uid_validity: Option<u32>,
     ) -> Result<()> {
         if self.find(name)?.is_some_and(|entry| entry.selectable) {
             return Err(StoreError::AlreadyExists);
@@ -73,7 +82,8 @@ impl Store {
             self.distrust_usage(name);
         }
         let id = identity.map_or_else(random_id, |(id, _)| Ok(id))?;
-        let uid_validity = identity.map(|(_, validity)| validity).filter(|validity| *validity != 0);
+        let found = identity.map(|(_, validity)| validity).filter(|validity| *validity != 0);
+        let uid_validity = found.or(uid_validity);
         let entry = self
             .shared
             .list
@@ -337,7 +347,7 @@ impl Store {
         let inbox = MailboxName::inbox(uid)?;
         let default = &self.shared.settings.default_partition;
         let known = partition.filter(|name| self.shared.settings.partitions.contains_key(*name));
-        match self.create_locked(lock, &inbox, None, known.unwrap_or(default)) {
+        match self.create_locked(lock, &inbox, None, known.unwrap_or(default), None) {
             Err(StoreError::AlreadyExists) => Ok(()),
             other => other,
         }

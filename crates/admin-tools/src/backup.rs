@@ -1,0 +1,66 @@
+//! What imsbackup and imsrestore have in common: the stream, and which part of it is meant. The format is in
+//! `docs/formats/backup.md`.
+
+pub mod item;
+pub mod reader;
+pub mod selection;
+pub mod tar;
+pub mod writer;
+
+use std::time::{Duration, Instant};
+
+/// Between two lines of progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// How far it has come.
+pub struct Progress {
+    begin: Instant,
+    told: Instant,
+    pub mailboxes: u64,
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+impl Progress {
+    pub fn begin() -> Progress {
+        let now = Instant::now();
+        Progress { begin: now, told: now, mailboxes: 0, messages: 0, bytes: 0 }
+    }
+
+    /// A line now and then.
+    pub fn due(&mut self) -> Option<String> {
+        if self.told.elapsed() < PROGRESS_EVERY {
+            return None;
+        }
+        self.told = Instant::now();
+        Some(self.line())
+    }
+
+    pub fn line(&self) -> String {
+        let seconds = self.begin.elapsed().as_secs_f64().max(0.001);
+        format!(
+            "{} mailboxes, {} messages, {:.1} MB, {:.0} messages/s",
+            self.mailboxes,
+            self.messages,
+            self.bytes as f64 / 1e6,
+            self.messages as f64 / seconds
+        )
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The inverse of [`hex`].
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N || !text.is_ascii() {
+        return None;
+    }
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,219 @@
+//! The items of a stream, and how they are told in pax records. The table is in `docs/formats/backup.md`.
+
+use message_store::Flags;
+
+use super::{hex, unhex};
+
+pub const VERSION: u32 = 1;
+const NAMES: [(&str, Flags); 5] = [
+    ("\\Seen", Flags::SEEN),
+    ("\\Answered", Flags::ANSWERED),
+    ("\\Flagged", Flags::FLAGGED),
+    ("\\Deleted", Flags::DELETED),
+    ("\\Draft", Flags::DRAFT),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    Begin(Begin),
+    User(User),
+    Mailbox(MailboxItem),
+    Message(MessageItem),
+    End(End),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    pub version: u32,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// Messages that came into their mailbox since then, seconds since 1970; all when there is none.
+    pub since: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    pub uid: String,
+    pub partition: String,
+    /// Of the quota; nothing is unlimited.
+    pub bytes: Option<u64>,
+    pub messages: Option<u64>,
+    pub subscriptions: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailboxItem {
+    pub name: String,
+    pub partition: String,
+    pub uid_validity: u32,
+    pub uid_next: u32,
+    pub highest_modseq: u64,
+    /// As IMAP spells it; empty for none.
+    pub special_use: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageItem {
+    pub mailbox: String,
+    pub partition: String,
+    pub uid_validity: u32,
+    pub uid: u32,
+    /// The first 16 bytes of the SHA-256 of its bytes.
+    pub guid: [u8; 16],
+    pub size: u64,
+    pub flags: Flags,
+    pub keywords: Vec<String>,
+    pub internal_date_ns: i64,
+    /// Names that the file had; from 2 on others may refer to its bytes.
+    pub links: u64,
+    /// The bytes came with an earlier message of the same guid.
+    pub by_reference: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    pub mailboxes: u64,
+    pub messages: u64,
+}
+
+/// Keys and values in the order in which they are written.
+pub type Pairs = Vec<(&'static str, String)>;
+
+impl Item {
+    /// Where it is in the archive: `primary/user/joe/INBOX/7.msg`.
+    pub fn path(&self) -> String {
+        match self {
+            Item::Begin(_) => "mailboat-backup".into(),
+            Item::User(user) => format!("{}/user/{}/", user.partition, user.uid),
+            Item::Mailbox(mailbox) => format!("{}/{}/", mailbox.partition, mailbox.name),
+            Item::Message(one) => format!("{}/{}/{}.msg", one.partition, one.mailbox, one.uid),
+            Item::End(_) => "mailboat-backup-end".into(),
+        }
+    }
+
+    pub fn pairs(&self) -> Pairs {
+        match self {
+            Item::Begin(begin) => {
+                let mut pairs = vec![
+                    ("kind", "begin".to_owned()),
+                    ("version", begin.version.to_string()),
+                    ("created", begin.created.to_string()),
+                ];
+                pairs.extend(begin.since.map(|since| ("since", since.to_string())));
+                pairs
+            }
+            Item::User(user) => {
+                let mut pairs = vec![
+                    ("kind", "user".to_owned()),
+                    ("user", user.uid.clone()),
+                    ("partition", user.partition.clone()),
+                ];
+                pairs.extend(user.bytes.map(|bytes| ("quotabytes", bytes.to_string())));
+                pairs.extend(user.messages.map(|messages| ("quotamessages", messages.to_string())));
+                pairs.push(("subscriptions", user.subscriptions.join("\n")));
+                pairs
+            }
+            Item::Mailbox(mailbox) => vec![
+                ("kind", "mailbox".to_owned()),
+                ("mailbox", mailbox.name.clone()),
+                ("partition", mailbox.partition.clone()),
+                ("uidvalidity", mailbox.uid_validity.to_string()),
+                ("uidnext", mailbox.uid_next.to_string()),
+                ("modseq", mailbox.highest_modseq.to_string()),
+                ("specialuse", mailbox.special_use.clone()),
+            ],
+            Item::Message(one) => vec![
+                ("kind", "message".to_owned()),
+                ("mailbox", one.mailbox.clone()),
+                ("partition", one.partition.clone()),
+                ("uidvalidity", one.uid_validity.to_string()),
+                ("uid", one.uid.to_string()),
+                ("guid", hex(&one.guid)),
+                ("size", one.size.to_string()),
+                ("flags", flag_names(one.flags)),
+                ("keywords", one.keywords.join(" ")),
+                ("date", one.internal_date_ns.to_string()),
+                ("links", one.links.to_string()),
+                ("reference", if one.by_reference { "yes" } else { "no" }.to_owned()),
+            ],
+            Item::End(end) => vec![
+                ("kind", "end".to_owned()),
+                ("mailboxes", end.mailboxes.to_string()),
+                ("messages", end.messages.to_string()),
+            ],
+        }
+    }
+
+    /// The inverse of [`Item::pairs`]; keys that are not known are passed over. Nothing when something is missing or wrong.
+    pub fn of<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Item> {
+        let text = |key: &str| get(key).map(str::to_owned);
+        let list = |key: &str, by: char| -> Option<Vec<String>> {
+            Some(get(key)?.split(by).filter(|one| !one.is_empty()).map(str::to_owned).collect())
+        };
+        Some(match get("kind")? {
+            "begin" => Item::Begin(Begin {
+                version: number(get("version"))?,
+                created: number(get("created"))?,
+                since: optional(get("since"))?,
+            }),
+            "user" => Item::User(User {
+                uid: text("user")?,
+                partition: text("partition")?,
+                bytes: optional(get("quotabytes"))?,
+                messages: optional(get("quotamessages"))?,
+                subscriptions: list("subscriptions", '\n')?,
+            }),
+            "mailbox" => Item::Mailbox(MailboxItem {
+                name: text("mailbox")?,
+                partition: text("partition")?,
+                uid_validity: number(get("uidvalidity"))?,
+                uid_next: number(get("uidnext"))?,
+                highest_modseq: number(get("modseq"))?,
+                special_use: text("specialuse")?,
+            }),
+            "message" => Item::Message(MessageItem {
+                mailbox: text("mailbox")?,
+                partition: text("partition")?,
+                uid_validity: number(get("uidvalidity"))?,
+                uid: number(get("uid"))?,
+                guid: unhex(get("guid")?)?,
+                size: number(get("size"))?,
+                flags: flags(get("flags")?)?,
+                keywords: list("keywords", ' ')?,
+                internal_date_ns: number(get("date"))?,
+                links: number(get("links"))?,
+                by_reference: get("reference")? == "yes",
+            }),
+            "end" => {
+                Item::End(End { mailboxes: number(get("mailboxes"))?, messages: number(get("messages"))? })
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn number<T: std::str::FromStr>(text: Option<&str>) -> Option<T> {
+    text?.parse().ok()
+}
+
+/// Absent is fine, wrong is not.
+fn optional<T: std::str::FromStr>(text: Option<&str>) -> Option<Option<T>> {
+    match text {
+        None => Some(None),
+        Some(text) => Some(Some(text.parse().ok()?)),
+    }
+}
+
+/// `\Seen \Flagged`
+pub fn flag_names(flags: Flags) -> String {
+    let names: Vec<&str> =
+        NAMES.iter().filter(|(_, flag)| flags.contains(*flag)).map(|(name, _)| *name).collect();
+    names.join(" ")
+}
+
+fn flags(text: &str) -> Option<Flags> {
+    text.split_ascii_whitespace().try_fold(Flags::NONE, |flags, one| {
+        let (_, flag) = NAMES.iter().find(|(name, _)| *name == one)?;
+        Some(flags | *flag)
+    })
+}
