@@ -2,6 +2,9 @@
 //! rules of the RFCs.
 #![allow(clippy::unwrap_used)]
 
+#[path = "imap_sort/dovecot.rs"]
+mod dovecot;
+
 use std::fs;
 use std::path::Path;
 

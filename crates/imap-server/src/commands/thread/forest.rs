@@ -124,7 +124,8 @@ impl Forest {
             }
             newest.push((latest, *root));
         }
-        newest.sort_by_key(|(latest, _)| *latest); // stable: equal ones stay in the order they begin in
+        // Equal ones by their roots, dummies before messages, as Dovecot has it.
+        newest.sort_unstable_by_key(|(latest, root)| (*latest, !forest.is_dummy(*root), *root));
         forest.roots = newest.into_iter().map(|(_, root)| root).collect();
         forest
     }

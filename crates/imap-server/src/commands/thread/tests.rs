@@ -123,6 +123,9 @@ fn refs_knows_no_subjects_and_puts_the_newest_thread_last() {
     let mails: [Mail<'_>; 4] =
         [("a", &[], "s", 1), ("b", &[], "s", 50), ("c", &["a"], "s", 100), ("d", &[], "Re: s", 70)];
     assert_eq!(threads(Algorithm::Refs, &mails), "(2)(4)(1 3)");
+    let mails: [Mail<'_>; 4] =
+        [("a", &[], "", 9), ("b", &[], "", 3), ("c", &["b"], "", 9), ("d", &[], "", 9)];
+    assert_eq!(threads(Algorithm::Refs, &mails), "(1)(2 3)(4)", "equal ones by their roots");
     assert_eq!(threads(Algorithm::Refs, &[("a", &["x"], "", 2), ("b", &["x"], "", 1)]), "((2)(1))");
 }
 
