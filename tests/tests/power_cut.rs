@@ -208,13 +208,13 @@ fn those_who_wait_for_the_journal_share_its_syncs() {
     assert!(!calls.iter().any(|call| call.is("fdatasync", &["/queue/messages/"])));
 }
 
-/// strace that lets every `fdatasync` of one file fail.
+/// strace that lets every call of one kind fail that is made on one file.
 struct BadDisk(Child);
 
 impl BadDisk {
-    fn at(instance: &Instance, service: &str, file: &str) -> BadDisk {
+    fn at(instance: &Instance, service: &str, call: &str, file: &str) -> BadDisk {
         let mut child = Command::new("strace")
-            .args(["-f", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO", "-P"])
+            .args(["-f", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO"), "-P"])
             .arg(instance.path(file))
             .args(["-o", "/dev/null", "-p", &instance.pid(service).unwrap().to_string()])
             .stderr(Stdio::piped())
@@ -237,39 +237,103 @@ impl Drop for BadDisk {
     }
 }
 
-/// A sync of the journal that fails is answered with 451 and not tried again: the other segment takes the next message. What
-/// was answered with 250 before is there after a kill, and what was refused does not come although its record may.
+/// A sync of the journal that fails is answered with 451 and not tried again: the next messages are files that are synced.
+/// What was answered with 250 before is there after a kill and a power cut, and what was refused does not come although its
+/// record may.
 #[test]
 fn a_failed_sync_of_the_journal_is_answered_with_451_and_the_next_message_is_taken() {
     let world = World::new();
     let mx = world.served("remote.test", StubMta::new().on(Step::Mail, &[Act::Silence]));
     let mut instance = world.setup().start();
     send(&instance, "x@remote.test", "before");
-    let bad = BadDisk::at(&instance, "smtp", "queue/journal/1");
+    let bad = BadDisk::at(&instance, "smtp", "fdatasync", "queue/journal/1");
     let refused = offer(&instance, "refused");
     assert!(refused.starts_with("451 4.3.0 "), "{refused}");
-    let taken = offer(&instance, "behind");
-    assert!(taken.starts_with("250 2.0.0 "), "{taken}");
+    let taken = |number| {
+        let said = offer(&instance, &format!("behind {number}"));
+        assert!(said.starts_with("250 2.0.0 "), "{said}");
+        said.split(' ').nth(2).unwrap().to_owned()
+    };
+    let synced: Vec<String> = (0..3).map(taken).collect();
     drop(bad);
     instance.kill("smtp");
-    // The files of the first one were synced when its segment was given up, or are in it still.
-    let id = taken.split(' ').nth(2).unwrap();
-    fs::remove_file(instance.path("queue/control").join(format!("env-{id}"))).unwrap();
-    fs::remove_file(instance.path("queue/messages").join(id)).unwrap();
+    assert_eq!(stops(&instance), 1);
+    for folder in ["queue/control", "queue/messages"] {
+        for path in files(&instance.path(folder)) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !synced.iter().any(|id| name.trim_start_matches("env-") == id) {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
     mx.from_now_on(Step::Mail, &[Act::say(TAKEN)]);
     instance.start_one("smtp");
     instance.wait_for_empty_queue();
-    let seen = subjects(&mx);
-    assert_eq!(seen.keys().collect::<Vec<_>>(), ["before", "behind"], "{seen:?}");
+    let expected = ["before", "behind 0", "behind 1", "behind 2"].map(|subject| (subject.to_owned(), 1));
+    assert_eq!(subjects(&mx), BTreeMap::from(expected));
+    assert!(files(&instance.path("queue/lost+found")).is_empty());
+}
+
+/// How often the log says that the journal has stopped.
+fn stops(instance: &Instance) -> usize {
+    instance.log("smtp").matches("nothing new is written to it before smtpd is started again").count()
+}
+
+/// A segment is full, and the file system cannot be synced; or a sync of the journal fails. Then what is in the journal is
+/// relayed, and smtpd ends, well or not: nothing is sent again, and what was not sent is there.
+#[test]
+fn what_was_relayed_after_the_journal_had_stopped_is_not_sent_again() {
+    for (call, file) in [("syncfs", "queue"), ("fdatasync", "queue/journal/1")] {
+        for killed in [true, false] {
+            let world = World::new();
+            let mx = world.served("remote.test", StubMta::new());
+            let setup = world.setup().set("local.service.smtp.journalsize", "1048576");
+            let mut instance = setup.start();
+            let bad = BadDisk::at(&instance, "smtp", call, file);
+            // Long enough for all to be in the queue at once.
+            mx.from_now_on(Step::Mail, &[Act::Wait(std::time::Duration::from_secs(4)), Act::say(TAKEN)]);
+            let mut sent = BTreeMap::new();
+            for number in 0..12 {
+                let subject = format!("message {number}");
+                // Ten of them fill a segment.
+                if offer_with(&instance, &subject, &"filler\r\n".repeat(6_000)).starts_with("250 ") {
+                    sent.insert(subject, 1);
+                }
+            }
+            wait_for("the journal to stop", || (stops(&instance) == 1).then_some(()));
+            mx.from_now_on(Step::Mail, &[Act::say(TAKEN)]);
+            mx.wait_until("all messages", |seen| seen.received.len() >= sent.len());
+            instance.wait_for_empty_queue(); // what the stub took is known to smtpd, too
+            drop(bad);
+            match killed {
+                true => instance.kill("smtp"),
+                false => instance.stop("smtp"),
+            }
+            instance.start_one("smtp");
+            instance.wait_for_empty_queue();
+            assert_eq!(subjects(&mx), sent, "{call}, killed: {killed}");
+            assert!(sent.len() >= 11 && stops(&instance) == 1);
+            // It has a journal again.
+            send(&instance, "x@remote.test", "another");
+            instance.wait_for_empty_queue();
+            assert_eq!(subjects(&mx).get("another"), Some(&1));
+            assert!(files(&instance.path("queue/lost+found")).is_empty());
+        }
+    }
 }
 
 /// Offers a message; what was answered to its last dot.
 fn offer(instance: &Instance, subject: &str) -> String {
+    offer_with(instance, subject, "")
+}
+
+/// With this before its body.
+fn offer_with(instance: &Instance, subject: &str, filler: &str) -> String {
     let mut smtp = instance.smtp();
     for command in ["EHLO c.example.org", "MAIL FROM:<a@example.test>", "RCPT TO:<x@remote.test>", "DATA"] {
         smtp.ok(command);
     }
-    smtp.wire.send(format!("Subject: {subject}\r\n\r\n{}\r\n.\r\n", "body ".repeat(50)).as_bytes());
+    smtp.wire.send(format!("Subject: {subject}\r\n\r\n{filler}{}\r\n.\r\n", "body ".repeat(50)).as_bytes());
     smtp.reply()
 }
 

@@ -9,11 +9,14 @@
 //! journal's own, while the other segment is being written. When both are full nobody waits: [`Journal::append`] refuses,
 //! and its caller syncs files of his own.
 //!
-//! A sync that failed is never repeated: everybody in the batch hears of it, and the segment is written no more.
+//! A sync that failed is never repeated: the kernel tells of lost pages once, and then counts them as clean. Everybody in
+//! the batch hears of it, and the journal has *stopped*, as it has when a checkpoint fails: no segment is emptied any more
+//! before the next start, since what ends the records of one stands in the other. Nothing is taken but what says something
+//! about others ([`Hold::Nothing`]), as long as the younger segment can be written.
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,8 +44,11 @@ pub trait Owner: Send + Sync {
     /// released before must stay so. Returns when it is.
     ///
     /// # Errors
-    /// The system's. The segment is kept then, and not used again before the next start.
+    /// The system's. The journal has stopped then.
     fn checkpoint(&self, held: bool) -> io::Result<()>;
+
+    /// The journal has stopped: until the next start every segment is kept as it is. Called once.
+    fn stopped(&self, why: &io::Error);
 
     /// The records of this epoch are no more.
     fn forgotten(&self, epoch: u64);
@@ -55,7 +61,8 @@ pub enum Hold {
     UntilReleased,
     /// Until a checkpoint.
     Always,
-    /// It only says something about others. There is always room for it, if need be after a wait.
+    /// It only says something about others. There is always room for it, if need be after a wait, but when the journal has
+    /// stopped, or is closed.
     Nothing,
 }
 
@@ -81,10 +88,10 @@ enum Use {
     Active,
     /// To be checkpointed.
     Full,
-    /// A sync of it failed: to be checkpointed, and made anew.
+    /// It is checkpointed just now.
+    Emptying,
+    /// A write or a sync of it failed: it is written no more.
     Failed,
-    /// The checkpoint failed: it stays as it is.
-    Stuck,
 }
 
 struct Segment {
@@ -126,12 +133,16 @@ struct State {
     /// When the keeper looks again if nobody wakes it.
     looks_at: Option<Instant>,
     closing: bool,
+    /// See the module.
+    stopped: bool,
+    /// The records of [`Hold::Nothing`] that are not durable: nobody may be there who would write them again.
+    ends: Vec<Vec<u8>>,
+    /// Those whose sync failed, until they are written to another segment.
+    owed: Vec<Vec<u8>>,
 }
 
 struct Shared {
-    settings: JournalSettings,
     owner: Box<dyn Owner>,
-    make: Box<MakeMedium>,
     state: Mutex<State>,
     /// A batch is settled.
     settled: Condvar,
@@ -141,7 +152,8 @@ struct Shared {
     work: Condvar,
 }
 
-type MakeMedium = dyn Fn(fs::File) -> Arc<dyn Medium> + Send + Sync;
+/// What a journal writes to, made of a file of it.
+pub type MakeMedium = dyn Fn(fs::File) -> Arc<dyn Medium> + Send + Sync;
 
 /// See the module. Dropping it closes it.
 pub struct Journal {
@@ -169,21 +181,16 @@ impl Journal {
         make: Box<MakeMedium>,
     ) -> io::Result<Journal> {
         let length = settings.segment_bytes.next_multiple_of(PAGE_BYTES).max(8 * PAGE_BYTES);
-        let settings = JournalSettings { segment_bytes: length, ..settings };
-        let mut next_epoch = crate::read::last_epoch(&settings.folder)?.saturating_add(1);
+        let folder = &settings.folder;
+        let mut next_epoch = crate::read::last_epoch(folder)?.saturating_add(1);
         let mut segments = Vec::new();
         for number in 1..=SEGMENTS {
             let header = Header::new(next_epoch, length);
             next_epoch += 1;
-            let path = segment::path(&settings.folder, number);
-            let known = segment::header_of(&path)?.is_some_and(|known| known.length == length);
-            let medium = if known {
-                let medium = make(fs::OpenOptions::new().read(true).write(true).open(&path)?);
-                medium.write_at(&header.encode(), 0)?;
-                medium.sync()?;
-                medium
-            } else {
-                make(segment::create(&settings.folder, number, &header)?)
+            let medium = match reuse(folder, number, &header, &make) {
+                Ok(Some(medium)) => medium,
+                // Of another size, or where the disk does not take it any more.
+                Ok(None) | Err(_) => make(segment::create(folder, number, &header)?),
             };
             let usage = if number == 1 { Use::Active } else { Use::Free };
             segments.push(Segment {
@@ -207,11 +214,12 @@ impl Journal {
             unsynced_since: None,
             looks_at: None,
             closing: false,
+            stopped: false,
+            ends: Vec::new(),
+            owed: Vec::new(),
         };
         let shared = Arc::new(Shared {
-            settings,
             owner,
-            make,
             state: Mutex::new(state),
             settled: Condvar::new(),
             freed: Condvar::new(),
@@ -229,40 +237,39 @@ impl Journal {
     /// [`Refused`]; nothing was written then that counts.
     pub fn append(&self, parts: &[&[u8]], hold: Hold) -> Result<Ticket, Refused> {
         let mut record = encode_record(parts);
-        let length = record.len() as u64;
         let mut state = self.shared.lock();
         let at = loop {
-            match state.segment_for(length, hold) {
-                Some(at) => break at,
+            let at = match state.segment_for(record.len() as u64, hold) {
+                Some(at) => at,
                 None if hold == Hold::Nothing && state.may_be_freed() => {
                     self.shared.work.notify_one();
                     state = self.shared.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
                 }
                 None => {
                     self.shared.work.notify_one(); // a segment may have become full
                     return Err(Refused::Full);
                 }
+            };
+            let Err(error) = state.write(at, &mut record) else { break at };
+            // What of it may stand there does not verify.
+            state.segments[at].usage = Use::Failed;
+            state = self.shared.stop(state, &error);
+            if hold != Hold::Nothing {
+                return Err(Refused::Io(error));
             }
         };
-        let sequence = state.written + 1;
+        let now = Instant::now();
         let segment = &mut state.segments[at];
-        segment.header.seal(&mut record, sequence, segment.tail);
-        if let Err(error) = segment.medium.write_at(&record, segment.tail) {
-            // What of it may stand there does not verify, or is written over.
-            return Err(Refused::Io(error));
-        }
-        segment.tail = (segment.tail + length).next_multiple_of(8);
-        segment.unsynced = true;
         if hold != Hold::Nothing {
             segment.held += 1;
+            segment.since = segment.since.or(Some(now));
         }
-        let now = Instant::now();
-        if segment.held > 0 && segment.since.is_none() {
-            segment.since = Some(now);
+        let epoch = segment.header.epoch;
+        let ticket = Ticket { sequence: state.written, epoch };
+        if hold == Hold::Nothing {
+            state.ends.push(record);
         }
-        let ticket = Ticket { sequence, epoch: segment.header.epoch };
-        state.written = sequence;
-        state.unsynced_since = state.unsynced_since.or(Some(now));
         let due = now + if hold == Hold::Nothing { LAZY } else { AGE_MAX };
         let is_early = state.looks_at.is_none_or(|looks| looks > due);
         let is_full = state.segments.iter().any(|segment| segment.usage == Use::Full);
@@ -300,7 +307,8 @@ impl Journal {
         }
     }
 
-    /// Puts everything in its place and takes nothing any more. The segments hold nothing then.
+    /// Puts everything in its place and takes nothing any more. The segments hold nothing then, unless the journal has
+    /// stopped: all they hold is durable then, and there for the next start.
     pub fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.work.notify_all();
@@ -332,6 +340,9 @@ impl State {
         if length > limit.saturating_sub(PAGE_BYTES) {
             return None;
         }
+        if self.stopped {
+            return if hold == Hold::Nothing { self.segment_for_end(length) } else { None };
+        }
         let active = self.segments.iter().position(|segment| segment.usage == Use::Active);
         if let Some(at) = active.filter(|at| self.segments[*at].room(length, limit)) {
             return Some(at);
@@ -356,8 +367,40 @@ impl State {
         wanted.min_by_key(|(_, segment)| segment.header.epoch).map(|(at, _)| at)
     }
 
+    /// Where what is said about others goes when the journal has stopped: behind all it is said about. A free segment is
+    /// the youngest.
+    fn segment_for_end(&self, length: u64) -> Option<usize> {
+        let (at, youngest) = self.segments.iter().enumerate().max_by_key(|(_, one)| one.header.epoch)?;
+        let can_be_written = matches!(youngest.usage, Use::Active | Use::Free);
+        (can_be_written && youngest.room(length, youngest.header.length)).then_some(at)
+    }
+
+    /// Writes a record as the next one.
+    fn write(&mut self, at: usize, record: &mut [u8]) -> io::Result<()> {
+        let segment = &mut self.segments[at];
+        segment.header.seal(record, self.written + 1, segment.tail);
+        segment.medium.write_at(record, segment.tail)?;
+        segment.tail = (segment.tail + record.len() as u64).next_multiple_of(8);
+        segment.unsynced = true;
+        self.written += 1;
+        self.unsynced_since = self.unsynced_since.or_else(|| Some(Instant::now()));
+        Ok(())
+    }
+
+    /// Writes what was said about others, and whose sync failed, once more, to another segment.
+    fn write_owed(&mut self) {
+        for mut record in std::mem::take(&mut self.owed) {
+            let at = self.segment_for_end(record.len() as u64);
+            match at.map(|at| self.write(at, &mut record)) {
+                Some(Ok(())) => self.ends.push(record),
+                _ => self.owed.push(record),
+            }
+        }
+    }
+
     fn may_be_freed(&self) -> bool {
-        !self.closing && self.segments.iter().any(|segment| matches!(segment.usage, Use::Full | Use::Failed))
+        let may = |one: &Segment| one.usage == Use::Emptying || (one.usage == Use::Full && !self.stopped);
+        !self.closing && self.segments.iter().any(may)
     }
 }
 
@@ -371,37 +414,54 @@ impl Shared {
         state.leader = true;
         let (from, to) = (state.settled, state.written);
         state.unsynced_since = None;
+        let ends = std::mem::take(&mut state.ends);
         let mut media = Vec::new();
         for (at, segment) in state.segments.iter_mut().enumerate().filter(|(_, one)| one.unsynced) {
             segment.unsynced = false;
             segment.tail = segment.tail.next_multiple_of(PAGE_BYTES); // the next batch, on pages of its own
-            media.push((at, segment.header.epoch, segment.medium.clone()));
+            media.push((at, segment.usage == Use::Failed, segment.medium.clone()));
         }
         drop(state);
-        let failed: Vec<(usize, u64)> = media
-            .iter()
-            .filter(|(_, _, medium)| medium.sync().is_err())
-            .map(|(at, epoch, _)| (*at, *epoch))
-            .collect();
+        let (mut failed, mut why) = (Vec::new(), None);
+        for (at, failed_before, medium) in media {
+            let synced = match failed_before {
+                // Written while that sync ran, which may have been told of these pages, too.
+                true => Err(io::Error::other("an earlier sync of it failed")),
+                false => medium.sync(),
+            };
+            if let Err(error) = synced {
+                failed.push(at);
+                why = Some(error);
+            }
+        }
         let mut state = self.lock();
         state.leader = false;
         state.settled = to;
-        if !failed.is_empty() {
-            state.failed.push((from, to));
+        for at in failed {
+            state.segments[at].usage = Use::Failed;
         }
-        for (at, epoch) in failed {
-            if state.segments[at].header.epoch == epoch {
-                if state.segments[at].usage == Use::Active {
-                    let _ = state.begin_next();
-                }
-                state.segments[at].usage = Use::Failed;
-            }
+        if let Some(why) = why {
+            state.failed.push((from, to));
+            state.owed.extend(ends);
+            state = self.stop(state, &why);
         }
         self.settled.notify_all();
-        if state.may_be_freed() {
-            self.work.notify_one();
-        }
         state
+    }
+
+    /// See the module.
+    fn stop<'s>(&'s self, mut state: MutexGuard<'s, State>, why: &io::Error) -> MutexGuard<'s, State> {
+        let was_stopped = std::mem::replace(&mut state.stopped, true);
+        state.write_owed();
+        self.settled.notify_all();
+        self.freed.notify_all();
+        self.work.notify_one();
+        if was_stopped {
+            return state;
+        }
+        drop(state);
+        self.owner.stopped(why);
+        self.lock()
     }
 
     /// The keeper: syncs what nobody waits for, empties full segments.
@@ -412,7 +472,8 @@ impl Shared {
                 return self.empty_all(state);
             }
             let now = Instant::now();
-            if let Some(at) = state.oldest(|one| matches!(one.usage, Use::Full | Use::Failed)) {
+            let stopped = state.stopped;
+            if let Some(at) = state.oldest(|one| one.usage == Use::Full).filter(|_| !stopped) {
                 state = self.empty(state, at);
                 continue;
             }
@@ -422,7 +483,7 @@ impl Shared {
                 continue;
             }
             let old = state.segments.iter().filter(|one| one.usage == Use::Active).find_map(|one| one.since);
-            let old = old.map(|since| since + AGE_MAX);
+            let old = old.map(|since| since + AGE_MAX).filter(|_| !stopped);
             if old.is_some_and(|due| due <= now) && state.begin_next().is_some() {
                 continue;
             }
@@ -439,61 +500,91 @@ impl Shared {
         }
     }
 
-    /// Makes durable elsewhere what a segment holds, and makes it free.
-    fn empty<'s>(&'s self, mut state: MutexGuard<'s, State>, at: usize) -> MutexGuard<'s, State> {
-        while state.segments[at].unsynced || state.leader {
-            state = match state.leader {
-                true => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
-                false => self.lead(state),
-            };
+    /// Makes durable elsewhere what a segment holds, and makes it free; stopped, leaves it.
+    fn empty<'s>(&'s self, state: MutexGuard<'s, State>, at: usize) -> MutexGuard<'s, State> {
+        let number = state.segments[at].number;
+        let mut state = self.settle(state, |segment| segment.number == number);
+        if state.stopped {
+            return state;
         }
-        let segment = &state.segments[at];
-        let (number, epoch, failed) = (segment.number, segment.header.epoch, segment.usage == Use::Failed);
-        let (held, medium) = (segment.held > 0, segment.medium.clone());
-        let header = Header::new(state.next_epoch, segment.header.length);
+        let segment = &mut state.segments[at];
+        segment.usage = Use::Emptying;
+        let (held, epoch, medium) = (segment.held > 0, segment.header.epoch, segment.medium.clone());
+        let length = segment.header.length;
+        let header = Header::new(state.next_epoch, length);
         state.next_epoch += 1;
         drop(state);
-        let emptied = self.owner.checkpoint(held || failed).and_then(|()| {
-            if failed {
-                return segment::create(&self.settings.folder, number, &header).map(|file| (self.make)(file));
-            }
-            medium.write_at(&header.encode(), 0)?;
-            medium.sync()?;
-            Ok(medium)
-        });
+        let checkpointed = self.owner.checkpoint(held);
+        let emptied = match checkpointed {
+            Err(why) => Err((Use::Full, why)),
+            Ok(()) => medium
+                .write_at(&header.encode(), 0)
+                .and_then(|()| medium.sync())
+                .map_err(|why| (Use::Failed, why)),
+        };
         if emptied.is_ok() {
             self.owner.forgotten(epoch);
         }
         let mut state = self.lock();
         let segment = &mut state.segments[at];
         match emptied {
-            Ok(medium) => {
-                *segment = Segment {
-                    number,
-                    medium,
-                    header,
-                    usage: Use::Free,
-                    tail: PAGE_BYTES,
-                    held: 0,
-                    since: None,
-                    unsynced: false,
-                };
+            Ok(()) => {
+                segment.header = header;
+                segment.usage = Use::Free;
+                (segment.tail, segment.held, segment.since) = (PAGE_BYTES, 0, None);
             }
-            Err(_) => segment.usage = Use::Stuck,
+            Err((usage, why)) => {
+                segment.usage = usage;
+                state = self.stop(state, &why);
+            }
         }
         if !state.closing && !state.segments.iter().any(|one| one.usage == Use::Active) {
             let _ = state.begin_next();
         }
+        state.write_owed();
         self.freed.notify_all();
+        state
+    }
+
+    /// Returns when nothing of these segments is unsynced, and nobody syncs.
+    fn settle<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        wanted: impl Fn(&Segment) -> bool,
+    ) -> MutexGuard<'s, State> {
+        while state.leader || state.segments.iter().any(|one| one.unsynced && wanted(one)) {
+            state = match state.leader {
+                true => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                false => self.lead(state),
+            };
+        }
         state
     }
 
     fn empty_all<'s>(&'s self, mut state: MutexGuard<'s, State>) {
         // The oldest first: what a later one says of its records counts until they are gone.
-        while let Some(at) = state.oldest(|one| one.usage != Use::Stuck && one.is_used()) {
+        while let Some(at) = state.oldest(Segment::is_used).filter(|_| !state.stopped) {
             state = self.empty(state, at);
         }
+        drop(self.settle(state, |_| true));
     }
+}
+
+/// A segment that is there, made to hold nothing; none when it is of another size.
+fn reuse(
+    folder: &Path,
+    number: u32,
+    header: &Header,
+    make: &MakeMedium,
+) -> io::Result<Option<Arc<dyn Medium>>> {
+    let path = segment::path(folder, number);
+    if segment::header_of(&path)?.is_none_or(|known| known.length != header.length) {
+        return Ok(None);
+    }
+    let medium = make(fs::OpenOptions::new().read(true).write(true).open(&path)?);
+    medium.write_at(&header.encode(), 0)?;
+    medium.sync()?;
+    Ok(Some(medium))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod read;
 pub mod segment;
 mod sync;
 
-pub use journal::{Hold, Journal, JournalSettings, Owner, Refused, Ticket};
+pub use journal::{Hold, Journal, JournalSettings, MakeMedium, Owner, Refused, Ticket};
 pub use level::{SyncLevel, SyncLevels};
 pub use read::{clear, read, remove};
 pub use segment::Medium;

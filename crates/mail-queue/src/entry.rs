@@ -10,6 +10,7 @@ use commit_journal::{SyncLevel, sync_file, sync_folder};
 use server_log::Category;
 
 use crate::envelope::BYTES_MAX;
+use crate::journal::QueueJournal;
 use crate::queue::{Queue, QueueError};
 use crate::{Envelope, EnvelopeError, QueueId, Step};
 
@@ -126,14 +127,19 @@ impl Entry {
     /// The system's.
     pub fn sync(&self) -> io::Result<()> {
         let shared = &self.queue.shared;
-        match shared.settings.envelope_sync {
-            SyncLevel::None => {}
-            level => sync_file(&self.open()?, level)?,
-        }
+        let level = shared.settings.envelope_sync;
+        let sync_steps = || match level {
+            SyncLevel::None => Ok(()),
+            level => sync_file(&self.open()?, level),
+        };
         self.synced.set(true);
-        match self.is_journaled() {
-            true => sync_folder(&shared.control, shared.settings.envelope_sync), // its name was not, so far
-            false => Ok(()),
+        match self.journal_of() {
+            // Its name was not, so far.
+            Some(journal) => journal.sync_files(&self.envelope.id, || {
+                sync_steps()?;
+                sync_folder(&shared.control, level)
+            }),
+            None => sync_steps(),
         }
     }
 
@@ -142,10 +148,9 @@ impl Entry {
         self.synced.get() || self.envelope.attempts > 0
     }
 
-    /// Whether message and envelope are durable by the journal only.
-    fn is_journaled(&self) -> bool {
-        self.home == Home::Control
-            && self.queue.journal().is_some_and(|journal| journal.holds(&self.envelope.id))
+    /// The journal, when message and envelope are durable by it only.
+    fn journal_of(&self) -> Option<&QueueJournal> {
+        self.queue.journal().filter(|journal| self.home == Home::Control && journal.holds(&self.envelope.id))
     }
 
     /// The message's file is on stable storage, so that another name of it may be all there is.
@@ -153,12 +158,13 @@ impl Entry {
     /// # Errors
     /// The system's.
     pub fn make_message_durable(&self) -> io::Result<()> {
-        if !self.is_journaled() {
-            return Ok(());
-        }
+        let Some(journal) = self.journal_of() else { return Ok(()) };
         let shared = &self.queue.shared;
-        sync_file(&File::open(self.message_path())?, shared.settings.message_sync)?;
-        sync_folder(&shared.messages, shared.settings.message_sync)
+        let level = shared.settings.message_sync;
+        journal.sync_files(&self.envelope.id, || {
+            sync_file(&File::open(self.message_path())?, level)?;
+            sync_folder(&shared.messages, level)
+        })
     }
 
     /// Both files are on stable storage and the journal has nothing to do with them any more: before they go to another
@@ -167,16 +173,11 @@ impl Entry {
     /// # Errors
     /// The system's; all is as it was.
     pub(crate) fn leave_journal(&self) -> io::Result<()> {
-        if !self.is_journaled() {
-            return Ok(());
-        }
+        let Some(journal) = self.journal_of() else { return Ok(()) };
         self.make_message_durable()?;
         self.sync()?;
         crash::step("leave: files synced");
-        match self.queue.journal() {
-            Some(journal) => journal.left(&self.envelope.id),
-            None => Ok(()),
-        }
+        journal.left(&self.envelope.id)
     }
 
     /// Whether the file is as this process left it: not removed, not moved, not written to by a command.
@@ -208,11 +209,19 @@ impl Entry {
     /// Nobody waits any more: the envelope goes, then the message.
     ///
     /// # Errors
-    /// The envelope could not be removed; the entry will be found finished at the next start.
+    /// The envelope could not be removed, or the journal does not take that it is: the entry will be found finished at the
+    /// next start.
     pub fn finish(self) -> io::Result<()> {
         let id = &self.envelope.id;
         let journal = self.queue.journal().filter(|_| self.home == Home::Control);
-        let held = journal.and_then(|journal| journal.finished(id, self.was_synced()));
+        let held = match journal.map(|journal| journal.finished(id, self.was_synced())) {
+            None => None,
+            Some(Ok(held)) => held,
+            Some(Err(why)) => {
+                let _ = self.sync(); // who has it, does not get it again
+                return Err(why);
+            }
+        };
         fs::remove_file(self.queue.envelope_in(&self.home, id))?;
         crash::step("end: envelope removed");
         if self.home == Home::Control {

@@ -41,11 +41,6 @@ impl QueueId {
         QueueId::of(second, COUNTER_RANGE + (hash ^ (hash >> 29)) % FOUR_RANGE)
     }
 
-    /// Whether it says what caused it: then it may be made again.
-    pub fn is_derived(&self) -> bool {
-        self.0.as_bytes().get(6) == Some(&b'Z')
-    }
-
     /// Reads an id.
     pub fn parse(text: &str) -> Option<QueueId> {
         let (head, tail) = text.split_once('.')?;

@@ -62,8 +62,17 @@ impl<'b> Note<'b> {
     }
 }
 
-/// The messages that are in the journal, and the epoch of each one's record.
-type Held = Arc<Mutex<HashMap<QueueId, u64>>>;
+/// A message that is in the journal.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Of its record.
+    epoch: u64,
+    /// A sync of its files failed. A later one says nothing of the pages that were lost then, so there is none: the next
+    /// start writes them from the record.
+    doubtful: bool,
+}
+
+type Held = Arc<Mutex<HashMap<QueueId, Kept>>>;
 
 /// The journal of a running smtpd.
 pub struct QueueJournal {
@@ -72,7 +81,7 @@ pub struct QueueJournal {
 }
 
 impl QueueJournal {
-    fn held(&self) -> MutexGuard<'_, HashMap<QueueId, u64>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<QueueId, Kept>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,9 +105,10 @@ impl QueueJournal {
         };
         crash::step("accept: record written");
         // Before anybody can finish it. Of an epoch that is no more, it does no harm.
-        self.held().insert(id.clone(), ticket.epoch);
+        self.held().insert(id.clone(), Kept { epoch: ticket.epoch, doubtful: false });
         if let Err(error) = self.journal.commit(ticket) {
-            if let Some(epoch) = self.finished(id, false) {
+            // Without room for that, it is there at the next start perhaps, as what nobody heard the 250 of.
+            if let Ok(Some(epoch)) = self.finished(id, false) {
                 self.release(epoch);
             }
             return Err(error);
@@ -109,15 +119,37 @@ impl QueueJournal {
 
     /// Says that a message is done with, before its files go; `wait`: durably, else that is so a second later. The epoch to
     /// release when they are gone; nothing when it is not in the journal.
-    pub fn finished(&self, id: &QueueId, wait: bool) -> Option<u64> {
-        let epoch = self.held().remove(id)?;
-        // Without room for it the journal is at its end, and so is the message: at worst it is done again.
-        let ticket = self.journal.append(&[&[FINISHED], id.as_str().as_bytes()], Hold::Nothing);
-        if let (true, Ok(ticket)) = (wait, ticket) {
-            let _ = self.journal.commit(ticket);
+    ///
+    /// # Errors
+    /// It could not be said. The files have to stay: without them the next start would write them anew.
+    pub fn finished(&self, id: &QueueId, wait: bool) -> io::Result<Option<u64>> {
+        let Some(kept) = self.held().get(id).copied() else { return Ok(None) };
+        let ticket = match self.journal.append(&[&[FINISHED], id.as_str().as_bytes()], Hold::Nothing) {
+            Ok(ticket) => ticket,
+            Err(Refused::Io(error)) => return Err(error),
+            Err(Refused::Full) => return Err(io::Error::other("the journal has no room")),
+        };
+        self.held().remove(id);
+        if wait {
+            let _ = self.journal.commit(ticket); // failed, it is written once more
         }
         crash::step("end: recorded");
-        Some(epoch)
+        Ok(Some(kept.epoch))
+    }
+
+    /// Syncs files of a message that is in the journal.
+    ///
+    /// # Errors
+    /// The system's; and from then on always, until it is finished.
+    pub fn sync_files(&self, id: &QueueId, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if self.held().get(id).is_some_and(|kept| kept.doubtful) {
+            return Err(io::Error::other("a sync of its files failed; the next start writes them anew"));
+        }
+        sync().inspect_err(|_| {
+            if let Some(kept) = self.held().get_mut(id) {
+                kept.doubtful = true;
+            }
+        })
     }
 
     pub fn release(&self, epoch: u64) {
@@ -135,8 +167,9 @@ impl QueueJournal {
             Err(Refused::Full) if self.holds(id) => return Err(io::Error::other("the journal has no room")),
             Err(Refused::Full) => {}
         }
-        if let Some(epoch) = self.held().remove(id) {
-            self.release(epoch);
+        let kept = self.held().remove(id);
+        if let Some(kept) = kept {
+            self.release(kept.epoch);
         }
         crash::step("leave: recorded");
         Ok(())
@@ -155,20 +188,23 @@ struct Keeper {
 impl Owner for Keeper {
     fn checkpoint(&self, held: bool) -> io::Result<()> {
         // With nothing held, only what was removed must stay so.
-        let synced = match held {
+        match held {
             true => os::file::sync_file_system_of(&self.folder),
             false => os::file::sync_dir(&self.control),
-        };
-        synced.inspect_err(|why| {
-            self.log.critical(
-                Category::General,
-                format_args!("queue/journal: {why}: a part of it is kept until the next start, and not used"),
-            );
-        })
+        }
+    }
+
+    fn stopped(&self, why: &io::Error) {
+        self.log.critical(
+            Category::General,
+            format_args!(
+                "queue/journal: {why}: nothing new is written to it before smtpd is started again; each message's files are synced instead. Look after the disk"
+            ),
+        );
     }
 
     fn forgotten(&self, epoch: u64) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, one| *one != epoch);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, kept| kept.epoch != epoch);
     }
 }
 
@@ -195,7 +231,7 @@ impl Queue {
             }
             return;
         }
-        match self.open_journal(folder) {
+        match self.open_journal_on(folder, Box::new(|file| Arc::new(file))) {
             Ok(journal) => drop(self.shared.journal.set(journal)),
             Err(why) => self.complain("cannot be used; each message's files are synced instead", &why),
         }
@@ -219,7 +255,12 @@ impl Queue {
         fits
     }
 
-    fn open_journal(&self, folder: PathBuf) -> io::Result<QueueJournal> {
+    /// On what `make` makes of its files.
+    pub(crate) fn open_journal_on(
+        &self,
+        folder: PathBuf,
+        make: Box<commit_journal::MakeMedium>,
+    ) -> io::Result<QueueJournal> {
         let held = Held::default();
         let keeper = Keeper {
             folder: File::open(self.folder())?,
@@ -228,10 +269,11 @@ impl Queue {
             log: self.shared.log.clone(),
         };
         let settings = JournalSettings { folder, segment_bytes: self.shared.settings.journal_bytes / 2 };
-        Ok(QueueJournal { journal: Journal::open(settings, Box::new(keeper))?, held })
+        Ok(QueueJournal { journal: Journal::open_on(settings, Box::new(keeper), make)?, held })
     }
 
-    /// Makes the files all there is: nothing stands in the journal only. Afterwards it takes nothing any more.
+    /// Makes the files all there is: nothing stands in the journal only, unless the disk failed. Afterwards it takes nothing
+    /// any more.
     pub fn close(&self) {
         if let Some(journal) = self.journal() {
             journal.journal.close();

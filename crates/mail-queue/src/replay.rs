@@ -4,9 +4,9 @@
 //! Everything here may be done twice, and be interrupted at any point: the journal is emptied last.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use base::crash;
@@ -55,18 +55,13 @@ impl Queue {
         if records == 0 {
             return Ok(Recovered::default());
         }
-        let mut recovered = Recovered::default();
-        for (id, last) in &known {
-            match last.end {
-                None => {
-                    recovered.held += 1;
-                    recovered.restored += usize::from(self.restore(id, last)?);
-                }
-                Some(End::Finished) => recovered.removed += usize::from(self.remove_again(id, last)?),
-                Some(End::Left) => {}
-            }
+        let all = File::open(self.folder())?;
+        let recovered = self.apply(&known)?;
+        if os::file::sync_file_system_of(&all).is_err() {
+            // Perhaps of what was lost before; all is written once more, and a second failure is of that.
+            self.apply(&known)?;
+            os::file::sync_file_system_of(&all)?;
         }
-        os::file::sync_file_system(self.folder())?;
         crash::step("replay: files synced");
         commit_journal::clear(&folder)?;
         crash::step("replay: journal emptied");
@@ -82,7 +77,23 @@ impl Queue {
         Ok(recovered)
     }
 
-    /// Both files are there and whole afterwards. Whether one was not.
+    fn apply(&self, known: &HashMap<QueueId, Last>) -> io::Result<Recovered> {
+        let mut recovered = Recovered::default();
+        for (id, last) in known {
+            match last.end {
+                None => {
+                    recovered.held += 1;
+                    recovered.restored += usize::from(self.restore(id, last)?);
+                }
+                Some(End::Finished) => recovered.removed += usize::from(self.remove_again(id, last)?),
+                Some(End::Left) => {}
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Both files are there and whole afterwards, and written: what is read here may be in memory only, and count as clean
+    /// since the disk refused it once. Whether one was not whole.
     fn restore(&self, id: &QueueId, last: &Last) -> io::Result<bool> {
         let mut restored = false;
         let path = self.envelope_path(id);
@@ -91,33 +102,32 @@ impl Queue {
                 if !bytes.starts_with(&last.envelope) {
                     return Ok(false); // another of the same name, which came later
                 }
+                write_over(&path, &bytes)?;
             }
             _ => {
-                write_whole(&path, &last.envelope)?;
+                write_over(&path, &last.envelope)?;
                 crash::step("replay: envelope written");
                 restored = true;
             }
         }
         let path = self.message_path(id);
         if let Some(body) = &last.body {
-            if found(&path)?.as_ref() != Some(body) {
-                // In place: where the file has other names already, they have it then too.
-                write_whole(&path, body)?;
-                restored = true;
-            }
+            restored |= found(&path)?.as_ref() != Some(body);
+            // In place: where the file has other names already, they have it then too.
+            write_over(&path, body)?;
         }
         Ok(restored)
     }
 
-    /// A power cut may bring names back that were removed. A report's name may be used again for the same cause, so those are
-    /// left to the comparison.
+    /// A power cut may bring names back that were removed. The name of a report or a copy may be used again for the same
+    /// cause: with a record, which is the last word then, or with an envelope that tells.
     fn remove_again(&self, id: &QueueId, last: &Last) -> io::Result<bool> {
         let path = self.envelope_path(id);
         let envelope = found(&path)?;
         let is_another =
             |bytes: &Vec<u8>| Envelope::decode(bytes).is_ok() && !bytes.starts_with(&last.envelope);
         let is_ours = !envelope.as_ref().is_some_and(is_another);
-        if last.envelope.is_empty() || id.is_derived() || !is_ours {
+        if last.envelope.is_empty() || !is_ours {
             return Ok(false);
         }
         let mut removed = false;
@@ -159,8 +169,9 @@ fn found(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+/// Makes this all there is in a file. What was right in it is so at every moment; the caller syncs.
+fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
     // A tool may be root where smtpd is not.
     if let Some(folder) = path.parent() {
         let (owner, made) = (fs::metadata(folder)?, file.metadata()?);
@@ -168,8 +179,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
             os::file::give_to(&file, owner.uid(), owner.gid())?;
         }
     }
-    file.write_all(bytes)?;
-    os::file::fsync(&file)
+    file.write_all_at(bytes, 0)?;
+    file.set_len(bytes.len() as u64)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ const SEGMENT: u64 = 64 * 1024;
 struct Asked {
     checkpoints: Mutex<Vec<bool>>,
     forgotten: Mutex<Vec<u64>>,
+    stopped: AtomicUsize,
     refuse: AtomicBool,
     /// Checkpoints wait as long as it is locked.
     gate: Mutex<()>,
@@ -28,6 +29,12 @@ impl Owner for Told {
         if self.0.refuse.load(Ordering::SeqCst) { Err(io::Error::other("refused")) } else { Ok(()) }
     }
 
+    fn stopped(&self, _: &io::Error) {
+        self.0.stopped.fetch_add(1, Ordering::SeqCst);
+        drop(self.0.checkpoints.lock().unwrap()); // who waits looks before or after
+        self.0.done.notify_all();
+    }
+
     fn forgotten(&self, epoch: u64) {
         self.0.forgotten.lock().unwrap().push(epoch);
         self.0.done.notify_all();
@@ -35,6 +42,13 @@ impl Owner for Told {
 }
 
 impl Asked {
+    fn wait_stopped(&self) {
+        let mut checkpoints = self.checkpoints.lock().unwrap();
+        while self.stopped.load(Ordering::SeqCst) == 0 {
+            checkpoints = self.done.wait(checkpoints).unwrap();
+        }
+    }
+
     fn wait_forgotten(&self, count: usize) {
         let mut forgotten = self.forgotten.lock().unwrap();
         while forgotten.len() < count {
@@ -48,11 +62,15 @@ struct Faulty {
     file: fs::File,
     syncs: Arc<AtomicUsize>,
     fails: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
     slow: Duration,
 }
 
 impl Medium for Faulty {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(io::Error::other("bad disk"));
+        }
         std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, at)
     }
 
@@ -68,19 +86,22 @@ struct Bench {
     asked: Arc<Asked>,
     syncs: Arc<AtomicUsize>,
     fails: Arc<AtomicBool>,
+    /// Writes fail.
+    full: Arc<AtomicBool>,
 }
 
 fn bench(folder: &Path, slow: Duration) -> Bench {
     let asked = Arc::new(Asked::default());
     let (syncs, fails) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let settings = JournalSettings { folder: folder.to_owned(), segment_bytes: SEGMENT };
-    let (counted, failing) = (syncs.clone(), fails.clone());
+    let full = Arc::new(AtomicBool::new(false));
+    let (counted, failing, filled) = (syncs.clone(), fails.clone(), full.clone());
     let make = move |file| -> Arc<dyn Medium> {
-        Arc::new(Faulty { file, syncs: counted.clone(), fails: failing.clone(), slow })
+        Arc::new(Faulty { file, syncs: counted.clone(), fails: failing.clone(), full: filled.clone(), slow })
     };
     let journal = Journal::open_on(settings, Box::new(Told(asked.clone())), Box::new(make)).unwrap();
     syncs.store(0, Ordering::SeqCst);
-    Bench { journal, asked, syncs, fails }
+    Bench { journal, asked, syncs, fails, full }
 }
 
 fn payloads(folder: &Path) -> Vec<String> {
@@ -206,41 +227,238 @@ fn without_room_ordinary_records_are_refused_and_the_others_wait() {
     assert!(matches!(bench.journal.append(&[&vec![0; SEGMENT as usize]], Hold::Always), Err(Refused::Full)));
 }
 
-/// A failed sync: everybody in the batch hears of it, the segment is made anew, and the next batch is on another one.
-#[test]
-fn a_failed_sync_is_told_and_never_repeated_on_the_same_segment() {
-    let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
-    let durable = bench.journal.append(&[b"durable"], Hold::UntilReleased).unwrap();
-    bench.journal.commit(durable).unwrap();
-    bench.fails.store(true, Ordering::SeqCst);
-    let lost = bench.journal.append(&[b"lost"], Hold::UntilReleased).unwrap();
-    let also = bench.journal.append(&[b"also"], Hold::UntilReleased).unwrap();
-    bench.journal.commit(lost).unwrap_err();
-    bench.fails.store(false, Ordering::SeqCst);
-    bench.journal.commit(also).unwrap_err();
-    bench.journal.commit(durable).unwrap();
-    let next = bench.journal.append(&[b"next"], Hold::UntilReleased).unwrap();
-    assert_ne!(next.epoch, lost.epoch);
-    bench.journal.commit(next).unwrap();
-    bench.asked.wait_forgotten(1);
-    assert_eq!(*bench.asked.checkpoints.lock().unwrap(), [true], "what it held was made durable elsewhere");
-    assert_eq!(payloads(folder.path()), ["next"]);
+impl Bench {
+    fn durable(&self, text: &str, hold: Hold) -> Ticket {
+        let ticket = self.journal.append(&[text.as_bytes()], hold).unwrap();
+        self.journal.commit(ticket).unwrap();
+        ticket
+    }
+
+    /// Until the journal has no room for more.
+    fn fill(&self, text: &str) {
+        let large = [b'.'; 5000];
+        while let Ok(ticket) = self.journal.append(&[text.as_bytes(), &large], Hold::Always) {
+            self.journal.commit(ticket).unwrap();
+        }
+    }
+
+    /// Until the second segment is written.
+    fn fill_one(&self) {
+        let large = [b'.'; 5000];
+        let mut first = None;
+        loop {
+            let ticket = self.journal.append(&[b"much", &large], Hold::Always).unwrap();
+            self.journal.commit(ticket).unwrap();
+            if *first.get_or_insert(ticket.epoch) != ticket.epoch {
+                return;
+            }
+        }
+    }
+
+    /// The journal has stopped: it takes nothing to keep, and says so once.
+    fn is_stopped(&self) {
+        self.asked.wait_stopped();
+        for _ in 0..2 {
+            for hold in [Hold::UntilReleased, Hold::Always] {
+                assert!(matches!(self.journal.append(&[b"x"], hold), Err(Refused::Full)));
+            }
+        }
+        assert_eq!(self.asked.stopped.load(Ordering::SeqCst), 1);
+    }
+
+    /// What the next start finds, after a kill and after a clean end; no segment was emptied.
+    fn ends_with(self, folder: &Path, expected: &[&str]) {
+        let found = |when: &str| {
+            let found: Vec<String> =
+                payloads(folder).iter().map(|text| text.trim_end_matches('.').to_owned()).collect();
+            let kept: Vec<&str> = found.iter().map(String::as_str).filter(|text| *text != "much").collect();
+            assert_eq!(kept, expected, "{when}");
+            found.len()
+        };
+        let before = found("killed");
+        self.journal.close();
+        assert_eq!(found("closed"), before);
+    }
 }
 
-/// When what a segment holds cannot be made durable elsewhere, it is kept for the next start.
+/// A failed sync: everybody in the batch hears of it, nothing new is taken, and what ends a record that is durable goes
+/// to the other segment. Nothing is emptied by a clean end, whether the owner could still checkpoint or not.
 #[test]
-fn a_checkpoint_that_fails_leaves_the_records_and_stops_the_segment() {
+fn a_failed_sync_is_told_never_repeated_and_stops_the_journal() {
+    for refuse in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = bench(folder.path(), Duration::ZERO);
+        let durable = bench.durable("accepted X", Hold::UntilReleased);
+        bench.fails.store(true, Ordering::SeqCst);
+        let lost = bench.journal.append(&[b"accepted Y"], Hold::UntilReleased).unwrap();
+        let also = bench.journal.append(&[b"accepted Z"], Hold::UntilReleased).unwrap();
+        bench.journal.commit(lost).unwrap_err();
+        bench.fails.store(false, Ordering::SeqCst);
+        bench.asked.refuse.store(refuse, Ordering::SeqCst);
+        bench.journal.commit(also).unwrap_err();
+        bench.journal.commit(durable).unwrap();
+        bench.is_stopped();
+        let syncs = bench.syncs.load(Ordering::SeqCst);
+        assert_ne!(bench.durable("finished X", Hold::Nothing).epoch, durable.epoch);
+        assert_eq!(bench.syncs.load(Ordering::SeqCst), syncs + 1, "of the other segment");
+        bench.journal.release(durable.epoch);
+        assert!(bench.asked.checkpoints.lock().unwrap().is_empty());
+        bench.ends_with(folder.path(), &["accepted X", "accepted Y", "accepted Z", "finished X"]);
+    }
+}
+
+/// What nobody waits for, and whose sync failed, is written once more to the other segment.
+#[test]
+fn an_end_whose_sync_failed_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path(), Duration::ZERO);
+    let durable = bench.durable("accepted X", Hold::UntilReleased);
+    bench.fails.store(true, Ordering::SeqCst);
+    bench.journal.append(&[b"finished X"], Hold::Nothing).unwrap();
+    let lost = bench.journal.append(&[b"accepted Y"], Hold::UntilReleased).unwrap();
+    assert_eq!(lost.epoch, durable.epoch);
+    bench.journal.commit(lost).unwrap_err();
+    bench.fails.store(false, Ordering::SeqCst);
+    bench.is_stopped();
+    // The failed segment lost what was not synced.
+    let first = folder.path().join("1");
+    let bytes = fs::read(&first).unwrap();
+    let tail = 2 * PAGE_BYTES as usize;
+    fs::write(&first, [&bytes[..tail], &vec![0; bytes.len() - tail][..]].concat()).unwrap();
+    bench.ends_with(folder.path(), &["accepted X", "finished X"]);
+}
+
+/// The checkpoint of a full segment fails while the other one is written: the ends in that one are kept with it.
+#[test]
+fn a_checkpoint_that_fails_stops_the_journal_and_keeps_the_ends() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path(), Duration::ZERO);
     bench.asked.refuse.store(true, Ordering::SeqCst);
-    let large = [b'x'; 5000];
-    while bench.journal.append(&[b"kept ", &large], Hold::Always).is_ok() {}
-    let count = payloads(folder.path()).len();
+    bench.durable("accepted X", Hold::UntilReleased);
+    bench.fill_one();
+    bench.is_stopped();
+    bench.asked.refuse.store(false, Ordering::SeqCst); // the kernel tells once
+    bench.durable("finished X", Hold::Nothing);
+    bench.ends_with(folder.path(), &["accepted X", "finished X"]);
+}
+
+/// The first checkpoint is that of the clean end: the younger segment is not emptied either.
+#[test]
+fn a_checkpoint_that_fails_at_the_end_keeps_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path(), Duration::ZERO);
+    bench.asked.refuse.store(true, Ordering::SeqCst);
+    bench.durable("accepted X", Hold::UntilReleased);
+    bench.journal.append(&[b"finished X"], Hold::Nothing).unwrap();
+    let syncs = bench.syncs.load(Ordering::SeqCst);
     bench.journal.close();
-    assert_eq!(payloads(folder.path()).len(), count);
+    assert!(bench.syncs.load(Ordering::SeqCst) > syncs, "what nobody waited for is durable");
+    assert_eq!(bench.asked.checkpoints.lock().unwrap().len(), 1);
     assert!(bench.asked.forgotten.lock().unwrap().is_empty());
-    assert!(matches!(bench.journal.append(&[b"x"], Hold::Nothing), Err(Refused::Full)));
+    bench.ends_with(folder.path(), &["accepted X", "finished X"]);
+}
+
+/// Stuck, and then a sync of the other segment fails: nothing can be said any more, and nothing that was said is lost.
+#[test]
+fn when_both_segments_failed_ends_are_refused_and_nothing_is_emptied() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path(), Duration::ZERO);
+    bench.asked.refuse.store(true, Ordering::SeqCst);
+    for end in ["accepted X", "accepted Y"] {
+        bench.durable(end, Hold::UntilReleased);
+    }
+    bench.fill_one();
+    bench.is_stopped();
+    bench.durable("finished X", Hold::Nothing);
+    bench.fails.store(true, Ordering::SeqCst);
+    let lost = bench.journal.append(&[b"finished Y"], Hold::Nothing).unwrap();
+    bench.journal.commit(lost).unwrap_err();
+    bench.fails.store(false, Ordering::SeqCst);
+    assert!(matches!(bench.journal.append(&[b"finished Y"], Hold::Nothing), Err(Refused::Full)));
+    bench.is_stopped();
+    bench.ends_with(folder.path(), &["accepted X", "accepted Y", "finished X", "finished Y"]);
+}
+
+/// Stuck, and then the other segment is full of ends: they are refused, not waited for.
+#[test]
+fn when_the_other_segment_is_full_ends_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path(), Duration::ZERO);
+    bench.asked.refuse.store(true, Ordering::SeqCst);
+    bench.durable("accepted X", Hold::UntilReleased);
+    bench.fill_one();
+    bench.is_stopped();
+    let mut ends = 0;
+    while bench.journal.append(&[b"much"], Hold::Nothing).is_ok() {
+        ends += 1;
+        assert!(ends < 10_000);
+    }
+    assert!(ends > 0);
+    bench.ends_with(folder.path(), &["accepted X"]);
+}
+
+/// A sync fails while the other segment is checkpointed. When that is successful, it takes the ends.
+#[test]
+fn an_end_waits_for_the_segment_that_is_checkpointed() {
+    for refuse in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = bench(folder.path(), Duration::ZERO);
+        let gate = bench.asked.gate.lock().unwrap();
+        bench.fill("much"); // both
+        while !bench.journal.shared.lock().segments.iter().any(|one| one.usage == Use::Emptying) {
+            std::thread::yield_now();
+        }
+        bench.asked.refuse.store(refuse, Ordering::SeqCst);
+        bench.fails.store(true, Ordering::SeqCst);
+        let lost = bench.journal.append(&[b"finished W"], Hold::Nothing).unwrap();
+        bench.journal.commit(lost).unwrap_err();
+        bench.fails.store(false, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| bench.journal.append(&[b"finished X"], Hold::Nothing));
+            drop(gate);
+            let end = end.join().unwrap();
+            assert_eq!(end.is_err(), refuse, "{end:?}");
+        });
+        bench.is_stopped();
+        let expected: &[&str] = match refuse {
+            false => &["finished W", "finished W", "finished X"], // in the failed one, and once more
+            true => &["finished W"],
+        };
+        bench.ends_with(folder.path(), expected);
+    }
+}
+
+/// A write that fails is as a sync that does.
+#[test]
+fn a_failed_write_stops_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path(), Duration::ZERO);
+    bench.durable("accepted X", Hold::UntilReleased);
+    bench.full.store(true, Ordering::SeqCst);
+    let refused = bench.journal.append(&[b"accepted Y"], Hold::UntilReleased);
+    assert!(matches!(refused, Err(Refused::Io(_))), "{refused:?}");
+    bench.full.store(false, Ordering::SeqCst);
+    bench.is_stopped();
+    bench.durable("finished X", Hold::Nothing);
+    bench.ends_with(folder.path(), &["accepted X", "finished X"]);
+}
+
+/// The next start makes a segment anew that the disk does not take any more, and has a whole journal again.
+#[test]
+fn a_segment_that_cannot_be_used_again_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(bench(folder.path(), Duration::ZERO));
+    let first = fs::metadata(folder.path().join("1")).unwrap();
+    let settings = JournalSettings { folder: folder.path().to_owned(), segment_bytes: SEGMENT };
+    let (syncs, fails) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let make = move |file| -> Arc<dyn Medium> {
+        let (syncs, fails) = (syncs.clone(), fails.clone());
+        Arc::new(Faulty { file, syncs, fails, full: Arc::default(), slow: Duration::ZERO })
+    };
+    let journal = Journal::open_on(settings, Box::new(Told(Arc::default())), Box::new(make)).unwrap();
+    let made = fs::metadata(folder.path().join("1")).unwrap();
+    assert_ne!(std::os::unix::fs::MetadataExt::ino(&first), std::os::unix::fs::MetadataExt::ino(&made));
+    drop(journal);
 }
 
 /// A new writer goes on with the files that are there, and with others when the size was changed.

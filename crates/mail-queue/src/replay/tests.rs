@@ -1,9 +1,12 @@
 //! A power cut, simulated: files that were not synced are lost, torn, or come back after they were removed.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use commit_journal::SyncLevel;
+use commit_journal::{Medium, SyncLevel};
 use proptest::prelude::*;
 use server_log::Log;
 
@@ -101,6 +104,125 @@ fn what_is_finished_does_not_come_back() {
     let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
     assert_eq!(queue.recover().unwrap(), Recovered { removed: 1, ..Recovered::default() });
     assert!(waiting(&queue).is_empty());
+}
+
+/// So are copies and reports, whose names follow from their cause.
+#[test]
+fn a_copy_that_was_finished_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let mut incoming = queue.begin_as(QueueId::derived(7, "a copy for a member of a group")).unwrap();
+    incoming.write_all(b"copy").unwrap();
+    let id = incoming.commit(envelope(&["member@far.test"])).unwrap();
+    let files = [queue.message_path(&id), queue.envelope_path(&id)]
+        .map(|path| (path.clone(), fs::read(path).unwrap()));
+    queue.load(&id).unwrap().unwrap().finish().unwrap();
+    files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    killed(queue);
+    let queue = open(folder.path());
+    assert!(waiting(&queue).is_empty());
+}
+
+/// The queue with a journal that cannot be synced as long as the other says so.
+fn open_faulty(folder: &Path) -> (Queue, Arc<AtomicBool>) {
+    struct Faulty(File, Arc<AtomicBool>);
+    impl Medium for Faulty {
+        fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+            self.0.write_all_at(bytes, at)
+        }
+        fn sync(&self) -> io::Result<()> {
+            if self.1.load(Ordering::SeqCst) { Err(io::Error::other("bad disk")) } else { Ok(()) }
+        }
+    }
+    let queue = Queue::open(settings(folder), Log::discard()).unwrap();
+    queue.recover().unwrap();
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = fails.clone();
+    let make = move |file| -> Arc<dyn Medium> { Arc::new(Faulty(file, told.clone())) };
+    let journal = queue.open_journal_on(folder.join("journal"), Box::new(make)).unwrap();
+    assert!(queue.shared.journal.set(journal).is_ok());
+    (queue, fails)
+}
+
+fn take_files(queue: &Queue, id: &QueueId) {
+    fs::remove_file(queue.message_path(id)).unwrap();
+    fs::remove_file(queue.envelope_path(id)).unwrap();
+}
+
+/// The journal has stopped. What is in it is finished, or deferred, or stays; what comes is files. After a clean end and
+/// after a kill with a power cut all is as it was, and nothing is there twice.
+#[test]
+fn after_the_journal_had_stopped_nothing_is_lost_and_nothing_comes_back() {
+    for close in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, fails) = open_faulty(folder.path());
+        let [done, later, stays] = ["done", "later", "stays"].map(|body| commit(&queue, body.as_bytes()));
+        fails.store(true, Ordering::SeqCst);
+        let mut incoming = queue.begin().unwrap();
+        incoming.write_all(b"refused").unwrap();
+        assert!(matches!(incoming.commit(envelope(&["a@here.test"])), Err(QueueError::Io(_))));
+        fails.store(false, Ordering::SeqCst);
+        let by_files = commit(&queue, b"by files");
+        assert!(!queue.journal().unwrap().holds(&by_files));
+        queue.load(&done).unwrap().unwrap().finish().unwrap();
+        queue.load(&later).unwrap().unwrap().defer("down.test").unwrap();
+        if close {
+            queue.close();
+            queue.close();
+        }
+        assert!(queue.journal().unwrap().holds(&stays));
+        take_files(&queue, &stays);
+        killed(queue);
+        let queue = open(folder.path());
+        assert_eq!(waiting(&queue), [stays.clone(), by_files]);
+        assert!(queue.has_deferred("down.test"));
+        assert_eq!(fs::read(queue.message_path(&stays)).unwrap(), b"stays");
+        assert!(queue.journal().unwrap().holds(&commit(&queue, b"it has a journal again")));
+    }
+}
+
+/// Both segments failed: what cannot be said any more is told by the files, which stay until the next start.
+#[test]
+fn what_the_journal_cannot_take_the_end_of_stays_and_is_found_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let (queue, fails) = open_faulty(folder.path());
+    let [done, later, first, second] =
+        ["done", "later", "1", "2"].map(|body| commit(&queue, body.as_bytes()));
+    fails.store(true, Ordering::SeqCst);
+    let durably = |id: &QueueId| {
+        let entry = queue.load(id).unwrap().unwrap();
+        entry.sync().unwrap();
+        entry.finish()
+    };
+    durably(&first).unwrap(); // of which the journal learns that the first segment is bad, and then the second
+    let _ = durably(&second);
+    let mut entry = queue.load(&done).unwrap().unwrap();
+    entry.record_all(vec![(0, Step::Done), (1, Step::Done)]).unwrap();
+    entry.finish().unwrap_err();
+    queue.load(&later).unwrap().unwrap().defer("down.test").unwrap_err();
+    queue.close();
+    killed(queue);
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), [later]);
+    assert!(!queue.has_deferred("down.test") && !queue.message_path(&done).exists());
+}
+
+/// What the disk refused once counts as clean: a second sync says nothing.
+#[test]
+fn a_message_whose_sync_failed_does_not_leave_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let id = commit(&queue, b"doubtful");
+    let journal = queue.journal().unwrap();
+    journal.sync_files(&id, || Err(io::Error::other("bad disk"))).unwrap_err();
+    let mut entry = queue.load(&id).unwrap().unwrap();
+    entry.make_message_durable().unwrap_err();
+    entry.defer("down.test").unwrap_err();
+    assert!(journal.holds(&id));
+    take_files(&queue, &id);
+    killed(queue);
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), [id]);
 }
 
 /// A report may be made again under its name when the first was sent: the second is not taken for the first.
