@@ -331,4 +331,9 @@ fn each_process_remembers_for_itself() {
     };
     wait_for("bob's search", || (of("bob") == 1).then_some(()));
     assert_eq!(of("alice"), 2);
+    // S128: and it does not outlive them.
+    site.instance.stop("imap");
+    site.instance.start_one("imap");
+    assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+    wait_for("a search for alice again", || (of("alice") == 3).then_some(()));
 }
