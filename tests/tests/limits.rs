@@ -119,3 +119,38 @@ fn a_limit_can_be_changed_while_it_runs() {
             .then_some(())
     });
 }
+
+/// "Why did partner X get a bounce from you?" is answered by the log, whatever was refused; a flood fills no disk.
+#[test]
+fn what_is_refused_has_a_line_in_the_log_and_a_flood_of_it_one_for_all() {
+    let instance = Setup::default().set("service.smtp.smtp-accept.maxmessagesize", "20000").start();
+    let mut smtp = greeted(&instance);
+    assert!(smtp.ask("MAIL FROM:<big@a.example> SIZE=30000").starts_with("552"));
+    smtp.ok("MAIL FROM:<a@a.example>");
+    assert!(smtp.ask("RCPT TO:<nobody@example.test>").starts_with("550 5.1.1"));
+    assert!(smtp.ask("RCPT TO:<x@far.example>").starts_with("550 5.7.1"));
+    smtp.ok("RCPT TO:<alice@example.test>");
+    assert!(smtp.ask("DATA").starts_with("354"));
+    assert!(smtp.ask(&format!("Subject: s\r\n\r\n{}.", "0123456789\r\n".repeat(2000))).starts_with("552"));
+    assert!(smtp.ask("RCPT TO:<too@soon.example>").starts_with("503"), "no policy, no line");
+    let log = instance.log("smtp");
+    for told in [
+        "refused with 552 5.3.4 Message is larger than this server takes: from=<big@a.example> client=",
+        "refused with 550 5.1.1 No such user here: from=<a@a.example> to=<nobody@example.test> client=client.example.org [127.",
+        "refused with 550 5.7.1 Relaying denied: from=<a@a.example> to=<x@far.example>",
+        "refused with 552 5.3.4 Message is larger than this server takes: from=<a@a.example> to=<alice@example.test>",
+    ] {
+        let told = format!("Protocol Notice: smtp-accept: {told}");
+        assert_eq!(log.matches(&told).count(), 1, "{told}\n{log}");
+    }
+    assert!(!log.contains("soon.example"), "{log}");
+    smtp.ok("MAIL FROM:<a@a.example>");
+    for number in 0..50 {
+        assert!(smtp.ask(&format!("RCPT TO:<u{number}@example.test>")).starts_with("550"));
+    }
+    smtp.ask("QUIT");
+    wait_for("the line for all", || {
+        instance.log("smtp").contains("34 refusals more of client [127.").then_some(())
+    });
+    assert_eq!(instance.log("smtp").matches("smtp-accept: refused with ").count(), 20);
+}

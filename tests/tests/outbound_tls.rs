@@ -130,6 +130,71 @@ fn a_password_that_is_refused_or_cannot_be_kept_secret_leaves_mail_waiting_and_s
     }
 }
 
+/// What an administrator named and nobody can find is his to mend: no mail comes back for it.
+#[test]
+fn a_relay_that_does_not_exist_leaves_mail_waiting_and_the_log_names_the_parameter() {
+    for (parameter, value) in [
+        ("local.service.smtp.smtp-deliver.smarthosts", "[typo.relay.test]"),
+        ("local.service.smtp.smtp-deliver.smarthosts", "typo.relay.test"),
+        ("service.smtp.smtp-router.hostrewrites", "remote.test:typo.relay.test"),
+    ] {
+        let world = World::new();
+        let mut instance = world.setup().set(parameter, value).create();
+        instance.start_all();
+        send(&instance, "x@remote.test");
+        let envelope = deferred(&instance);
+        assert!(envelope.contains("4.4.4") && envelope.contains("typo.relay.test"), "{envelope}");
+        let log = log(&instance);
+        let told = format!("Network Error: mail waits: {parameter}: typo.relay.test does not exist");
+        assert!(log.contains(&told), "{log}");
+    }
+}
+
+/// `localhost` stands in /etc/hosts, and in no name server's answer.
+#[test]
+fn a_relay_may_be_named_as_this_host_knows_it() {
+    let world = World::new();
+    let relay = StubMta::new().start();
+    let hosts = format!("localhost:{}", relay.address().port());
+    let mut instance = world.setup().set("local.service.smtp.smtp-deliver.smarthosts", &hosts).create();
+    instance.start_all();
+    send(&instance, "x@remote.test");
+    assert_eq!(relay.wait_for(1)[0].recipients(), ["x@remote.test"]);
+}
+
+/// A relay that wants a log-in for which there is no line: the line is missing, not the recipient.
+#[test]
+fn a_relay_without_its_line_of_log_ins_leaves_mail_waiting_and_the_log_says_which() {
+    for (reply, line, waits) in [
+        ("530 5.7.0 Authentication is required", Some("other.test shop secret"), true),
+        ("530 5.7.0 Authentication is required", None, true),
+        ("550 5.7.1 Log in first", Some("other.test shop secret"), true),
+        ("550 5.7.1 Not from you", Some("[relay.test] shop secret"), false),
+    ] {
+        let world = World::new();
+        let relay = StubMta::new().at(world.host("relay.test")).offers(&["AUTH PLAIN"]);
+        let _relay = relay.on(Step::Mail, &[Act::say(reply)]).start();
+        let setup = world.setup().set("local.service.smtp.smtp-deliver.smarthosts", "[relay.test]");
+        let mut instance = if line.is_some() { with_log_ins(setup) } else { setup }.create();
+        log_ins(&instance, line.unwrap_or_default(), 0o600);
+        instance.start_all();
+        send(&instance, "x@remote.test");
+        if !waits {
+            wait_for("a failure", || log(&instance).contains(": failed (").then_some(()));
+            continue;
+        }
+        let envelope = deferred(&instance);
+        assert!(envelope.contains("4.7.0"), "{envelope}");
+        let missing = match line {
+            Some(_) => "config/log-ins is about relay.test or its port",
+            None => "local.service.smtp.smtp-deliver.credentials is not set",
+        };
+        let log = log(&instance);
+        let told = log.lines().find(|line| line.contains("Network Error")).unwrap_or_default();
+        assert!(told.contains(missing) && told.contains(reply), "{log}");
+    }
+}
+
 /// A world where `remote.test` has a host with this certificate, and an instance that trusts this authority.
 struct Encrypted {
     world: World,

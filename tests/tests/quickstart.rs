@@ -135,3 +135,21 @@ fn an_instance_is_set_up_in_an_empty_folder_only() {
     let (made, said) = set_up("disk");
     assert!(!made && said.contains("not finished"), "{said}");
 }
+
+/// An MX made from the wrong folder would verify nothing, and nobody would see it.
+#[test]
+fn a_profile_that_cannot_be_read_makes_no_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, profile) = (folder.path().join("instance"), folder.path().join("etc/profiles/mx.conf"));
+    let output = Command::new(program("msg-setup"))
+        .args(["--domain", "example.test", "--hostname", "localhost", "--instance"])
+        .arg(&root)
+        .arg("--profile")
+        .arg(&profile)
+        .output()
+        .unwrap();
+    let said = text(&output);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
+    assert!(said.contains("--profile") && said.contains("mx.conf: No such file"), "{said}");
+    assert!(!root.exists());
+}

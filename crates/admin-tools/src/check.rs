@@ -5,11 +5,11 @@ use std::path::Path;
 
 use connection::Tls;
 use directory::{Directory, Embedded, Found, LocalDomains, ldap};
-use server_config::parameters::{local, service_imap, service_pop, service_smtp};
+use server_config::parameters::{local, milters, service_imap, service_pop, service_smtp};
 use server_config::{Config, ConfigError, Instance};
 use server_log::Log;
 
-use crate::advice;
+use crate::{advice, reach};
 
 /// What was found, a line each.
 #[derive(Debug, Default)]
@@ -35,6 +35,7 @@ pub fn parameters(config: &Config) -> Findings {
     }
     if found.errors.is_empty() {
         found.errors.extend(shared_ports(config));
+        found.errors.extend(unplaced_filters(config));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     found.warnings.extend(advice::on_parameters(config, processors));
@@ -48,6 +49,7 @@ pub fn whole(instance: &Instance, config: &Config) -> Findings {
         return found;
     }
     found.warnings.extend(advice::on_machine(instance));
+    reach::judge(instance, config, &mut found);
     if let Some((chain, key)) = instance.certificate(config)
         && let Err(why) = Tls::open(Some((chain, key)))
     {
@@ -111,6 +113,23 @@ fn postmaster(directory: &dyn Directory, domains: &LocalDomains) -> Result<(), S
     }
 }
 
+/// Filters that a list names and of which nobody knows where they are: smtpd would go on without the list.
+fn unplaced_filters(config: &Config) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in
+        [&milters::FILTERS, &milters::SUBMISSION_FILTERS].into_iter().flat_map(|list| config.get(list))
+    {
+        if name != "none" && config.get_in(&milters::ADDRESS, &name).is_none() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let told = |name: String| {
+        let parameter = milters::ADDRESS.name.replace('*', &name);
+        format!("milter {}: {} is not set", base::escape(&name), base::escape(&parameter))
+    };
+    names.into_iter().map(told).collect()
+}
+
 /// Two listeners on one port: the second could not bind. Services that are off, and port 0, do not count.
 fn shared_ports(config: &Config) -> Vec<String> {
     let mut listening: Vec<(&str, u16)> = Vec::new();
@@ -162,5 +181,17 @@ mod tests {
         assert!(errors("service.imap.sslport = 110").is_empty(), "that port is not open");
         let submission = errors("local.service.smtp.submissionport = 25");
         assert!(submission[0].contains("are both 25"), "{submission:?}");
+    }
+
+    #[test]
+    fn a_filter_without_an_address_and_a_host_name_with_a_blank_are_noticed() {
+        let text = "local.service.smtp.milters = \"spam virus\"\nlocal.service.smtp.submissionmilters = none\n\
+                    local.service.smtp.milter.virus.address = inet:8891@localhost\n";
+        assert_eq!(errors(text), ["milter spam: local.service.smtp.milter.spam.address is not set"]);
+        for bad in ["bad host", "a@b", "a/b"] {
+            let why = errors(&format!("local.hostname = \"{bad}\"\n"));
+            assert!(why[0].contains("local.hostname") && why[0].contains("is no host name"), "{why:?}");
+        }
+        assert!(errors("local.hostname = mail.example.org\n").is_empty());
     }
 }

@@ -168,15 +168,29 @@ fn make(
     let domain = files::domain_name(domain)?;
     let selector = match selector {
         Some(selector) => files::selector_name(&selector)?,
-        None => format!("{}-{}", algorithm.key_type(), month()),
+        None => String::new(),
     };
     let root = site.instance.dkim_dir();
-    if let Some(there) = files::all(&root)?.iter().find(|key| key.is(&domain, &selector)) {
+    let all = files::all(&root)?;
+    let selector = match selector.is_empty() {
+        true => free_selector(&format!("{}-{}", algorithm.key_type(), month()), |name| {
+            all.iter().any(|key| key.is(&domain, name))
+        }),
+        false => selector,
+    };
+    if let Some(there) = all.iter().find(|key| key.is(&domain, &selector)) {
         return Err(format!("{} is there already; give another selector", there.path.display()));
     }
     let key = SigningKey::generate(&domain, &selector, algorithm, kind.bits)
         .map_err(|why| format!("OpenSSL: {why}"))?;
     files::write(site, &key, state)
+}
+
+/// The usual name, or with a letter behind it from the second key of a month on.
+fn free_selector(usual: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let lettered = ('b'..='z').map(|letter| format!("{usual}{letter}"));
+    let mut names = std::iter::once(usual.to_owned()).chain(lettered);
+    names.find(|name| !is_taken(name)).unwrap_or_else(|| usual.to_owned())
 }
 
 /// `202611`
@@ -252,4 +266,16 @@ fn delete(root: &Path, domain: &str, selector: &str, force: bool, out: &mut dyn 
     }
     key.remove()?;
     say(out, &format!("{} is gone; smtpd forgets it at refresh-msg smtp", key.path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_key_of_a_month_has_a_letter() {
+        let taken = ["rsa-202611", "rsa-202611b"];
+        assert_eq!(free_selector("rsa-202611", |name| taken.contains(&name)), "rsa-202611c");
+        assert_eq!(free_selector("rsa-202612", |name| taken.contains(&name)), "rsa-202612");
+    }
 }

@@ -19,6 +19,7 @@ pub mod msg_queue;
 pub mod msg_tlsreport;
 pub mod processq;
 pub mod quotacheck;
+mod reach;
 pub mod reconstruct;
 mod selection;
 pub mod sendmail;

@@ -138,19 +138,25 @@ struct Place {
     host: String,
     /// The domain of addresses that have none.
     domain: String,
+    /// Why nothing of the configuration is known.
+    unread: Option<String>,
 }
 
 impl Place {
     fn find(named: Option<&Path>) -> Result<Place, Failure> {
         let instance = match Instance::find(named) {
-            Some(instance) if instance.local_conf().exists() => Some(instance),
+            Some(instance) if instance.local_conf().exists() || is_closed(&instance) => Some(instance),
             Some(instance) => {
                 let text = format!("{}: there is no instance", instance.local_conf().display());
                 return Err(Failure::new(exit::CONFIG, text));
             }
-            None => Some(Instance::new(USUAL_INSTANCE)).filter(|usual| usual.local_conf().exists()),
+            None => Some(Instance::new(USUAL_INSTANCE))
+                .filter(|usual| usual.local_conf().exists() || is_closed(usual)),
         };
+        let unread = instance.as_ref().filter(|instance| is_closed(instance));
+        let unread = unread.map(|instance| format!("{} may not be read", instance.local_conf().display()));
         let config = match &instance {
+            Some(_) if unread.is_some() => Config::empty(),
             Some(instance) => {
                 Config::load(instance).map_err(|why| Failure::new(exit::CONFIG, why.to_string()))?
             }
@@ -160,8 +166,14 @@ impl Place {
         let host = if set.is_empty() { message::system_name() } else { set };
         let default = LocalDomains::from_config(&config).default_domain().to_owned();
         let domain = if default.is_empty() { host.clone() } else { default };
-        Ok(Place { instance, config, host, domain })
+        Ok(Place { instance, config, host, domain, unread })
     }
+}
+
+/// The instance may be there, and its configuration is not for us: then the last of each look-up chain counts.
+fn is_closed(instance: &Instance) -> bool {
+    std::fs::File::open(instance.local_conf())
+        .is_err_and(|why| why.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 fn submit(
@@ -232,7 +244,11 @@ fn with_smtpd<T>(
     run: impl FnOnce(&mut Submission) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let transcript = arguments.verbose.then_some(out);
-    let mut server = Submission::open(&target::addresses(&place.config)?, &place.host, transcript)?;
+    let opened = Submission::open(&target::addresses(&place.config)?, &place.host, transcript);
+    let mut server = opened.map_err(|why| match &place.unread {
+        Some(unread) => Failure::new(why.code, format!("{} ({unread}: this is the usual place)", why.text)),
+        None => why,
+    })?;
     let result = run(&mut server);
     server.quit();
     result

@@ -143,6 +143,8 @@ fn parameters(arguments: &Arguments) -> Result<String, String> {
     let yes_no = |on: bool| if on { "yes" } else { "no" }.to_owned();
     let mut set: Vec<(String, String)> = Vec::new();
     if let Some(profile) = &arguments.profile {
+        // A missing local.conf is an empty one; a missing profile is a mistake.
+        fs::File::open(profile).map_err(|why| format!("--profile {}: {why}", profile.display()))?;
         let config = Config::read(profile).map_err(|why| why.to_string())?;
         set.extend(config.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     }

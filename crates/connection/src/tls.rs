@@ -106,7 +106,9 @@ fn reason(error: &ErrorStack) -> String {
     if texts.iter().any(|text| text == "no start line" || text == "unsupported") {
         return "there is no PEM text of the right kind in it (-----BEGIN ...)".to_owned();
     }
-    if texts.iter().any(|text| text == "key values mismatch" || text == "key type mismatch") {
+    if texts.iter().any(|text| {
+        text == "key values mismatch" || text == "key type mismatch" || text == "no certificate assigned"
+    }) {
         return "the key does not belong to the certificate".to_owned();
     }
     if texts.is_empty() { "cannot be used".to_owned() } else { texts.join(", ") }

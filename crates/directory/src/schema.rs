@@ -130,6 +130,37 @@ const WORDS: &[(&str, &[&str])] = &[
 
 const NUMBERS: &[&str] = &["mailQuota", "mailMsgQuota", "nsmsgNumMsgQuota", "mgrpMsgMaxSize"];
 
+const DATES: &[&str] = &["vacationStartDate", "vacationEndDate"];
+
+/// Generalized time (RFC 4517 §3.3.13), or a day alone.
+fn is_date(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number = |from: usize, length: usize| text.get(from..from + length)?.parse::<u32>().ok();
+    let two =
+        |from: usize, most: u32| digits < from + 2 || number(from, 2).is_some_and(|number| number <= most);
+    let (Some(year), Some(month), Some(day)) = (number(0, 4), number(4, 2), number(6, 2)) else {
+        return false;
+    };
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return false,
+    };
+    let zone = text[digits..].trim_start_matches(['.', ',']).trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_offset = |zone: &str| {
+        let hours = zone.strip_prefix(['+', '-']).unwrap_or("");
+        matches!(hours.len(), 2 | 4) && hours.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    [8, 10, 12, 14].contains(&digits)
+        && (1..=days).contains(&day)
+        && two(8, 23)
+        && two(10, 59)
+        && two(12, 60)
+        && (zone.is_empty() || zone == "Z" || is_offset(zone))
+}
+
 fn all() -> impl Iterator<Item = &'static str> {
     GENERAL.iter().chain(MAIL).copied()
 }
@@ -160,6 +191,10 @@ pub fn admit(attribute: &str, value: &[u8]) -> Result<(), String> {
     }
     if name == "mailAccessDomain" {
         Filters::parse(&text, Form::Whole).map_err(|why| format!("{name}: {}", base::escape(&why)))?;
+    }
+    if DATES.contains(&name) && !is_date(text.trim()) {
+        let text = base::escape(&text);
+        return Err(format!("{name}: '{text}' is no date such as 20260815 or 20260815120000Z"));
     }
     if NUMBERS.contains(&name) && text.trim().parse::<i64>().is_err() {
         return Err(format!("{name}: '{}' is not a whole number", base::escape(&text)));
@@ -226,6 +261,10 @@ mod tests {
             ("mailDeliveryOption", "mailbocks", "none of: mailbox, native, program"),
             ("nsmsgDisallowAccess", "pop,imp", "'imp' is none of"),
             ("mailQuota", "much", "not a whole number"),
+            ("vacationEndDate", "31.12.2020", "no date such as 20260815"),
+            ("vacationEndDate", "2026-08-15", "no date such as"),
+            ("vacationStartDate", "20260230", "no date such as"),
+            ("vacationStartDate", "soon", "no date such as"),
         ] {
             let why = admit(name, value.as_bytes()).unwrap_err();
             assert!(why.contains(word), "{why}");
@@ -234,6 +273,9 @@ mod tests {
             ("MAILDELIVERYOPTION", "Mailbox"),
             ("nsmsgDisallowAccess", "pop, smtp"),
             ("mailAutoReplyText;lang-ja", "x"),
+            ("vacationEndDate", "20260815"),
+            ("vacationEndDate", "20280229120000Z"),
+            ("vacationEndDate", "20260301120000.5+0200"),
         ] {
             admit(name, value.as_bytes()).unwrap();
         }

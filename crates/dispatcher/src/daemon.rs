@@ -6,6 +6,7 @@
 //! reads the arguments, finds the instance, checks the configuration, opens the log, keeps a second copy out, binds,
 //! builds the service and serves. Whatever is wrong is one line on standard error and in the log, and exit status 1.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use server_config::parameters::service;
-use server_config::{Config, Instance, Live, server_user};
+use server_config::{Config, Effect, Instance, Live, Status, server_user};
 use server_log::{Category, Log, LogSettings};
 
 use crate::privileges::{self, Starts};
@@ -48,6 +49,8 @@ pub struct Site {
     /// The configuration in force; replaced by [`Site::read_again`].
     pub config: Live,
     pub log: Log,
+    /// The configuration that it began with: what takes effect at a restart is still this one's.
+    first: Arc<Config>,
     /// Root started it, whoever it is now.
     pub began_as_root: bool,
 }
@@ -58,6 +61,7 @@ impl Site {
         match Config::load(&self.instance) {
             Ok(config) => {
                 self.log.configure(LogSettings::from_config(&config, &self.instance, self.program.service));
+                self.tell_restarts(&config);
                 self.config.replace(config);
                 self.log.notice(Category::General, format_args!("Configuration read again"));
                 Some(self.config.now())
@@ -69,6 +73,15 @@ impl Site {
                 None
             }
         }
+    }
+
+    /// What has changed since the start and waits for the next one: a line each in the log and for refresh-msg.
+    fn tell_restarts(&self, config: &Config) {
+        let waiting = waiting(&self.first, config, self.program.name);
+        for name in &waiting {
+            self.log.notice(Category::General, format_args!("{name} takes effect at a restart"));
+        }
+        Refreshed::new(&self.instance.run_dir(), self.program.service).waiting(&waiting);
     }
 
     /// Certificate chain and key: the configured ones, else `config/certs/server.crt` and `.key` when they exist.
@@ -259,7 +272,25 @@ pub fn begin(program: Program, instance: Option<PathBuf>) -> Result<Site, String
     let log = Log::open(program.service, program.name, settings)
         .map_err(|why| format!("the log in {} cannot be opened: {why}", folder.display()))?;
     note_former_end(program, &log);
-    Ok(Site { program, instance, config: Live::new(config), log, began_as_root })
+    let config = Live::new(config);
+    let first = config.now();
+    Ok(Site { program, instance, config, log, first, began_as_root })
+}
+
+/// Parameters that `program` reads at its start only, and that are others now.
+fn waiting(first: &Config, now: &Config, program: &str) -> Vec<String> {
+    let names: BTreeSet<&str> = first.iter().chain(now.iter()).map(|(name, _)| name).collect();
+    let waits = |name: &&str| {
+        let Some(entry) = server_config::find(name) else { return false };
+        let value = |config: &Config| config.text(name).unwrap_or(entry.default()).to_owned();
+        let is_reader = entry.readers() == "all daemons"
+            || entry.readers().split([',', ' ']).any(|reader| reader.trim() == program);
+        entry.effect() == Effect::Restart
+            && entry.status() == Status::Active
+            && is_reader
+            && value(first) != value(now)
+    };
+    names.into_iter().filter(waits).map(str::to_owned).collect()
 }
 
 /// What the supervisor knows of the process before this one: how it ended, when it was not asked to.
@@ -349,5 +380,25 @@ mod tests {
         assert!(
             begin(TEST, Some(root)).unwrap().listen_addresses().unwrap_err().contains("service.listenaddr")
         );
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_is_what_this_daemon_reads_then_and_is_another_value() {
+        let config = |text: &str| Config::from_text(text).unwrap();
+        let first =
+            config("service.imap.port = 143\nservice.imap.maxsessions = 5\nservice.pop.port = 1110\n");
+        let now = config(
+            "local.hostname = mail.example.org\nservice.imap.port = 143\nservice.imap.maxsessions = 6\n\
+             service.imap.idletimeout = 31\nlocal.service.smtp.smtp-deliver.smarthosts = relay.test\n",
+        );
+        assert_eq!(waiting(&first, &now, "imapd"), ["local.hostname", "service.imap.maxsessions"]);
+        let smtp = ["local.hostname", "local.service.smtp.smtp-deliver.smarthosts"];
+        assert_eq!(waiting(&first, &now, "smtpd"), smtp);
+        assert_eq!(
+            waiting(&first, &now, "popd"),
+            ["local.hostname", "service.pop.port"],
+            "back to its default"
+        );
+        assert!(waiting(&first, &first, "imapd").is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! What a daemon leaves in `run/` when it has read its files again (SIGHUP), so that `refresh-msg` can tell what came of it.
 //!
 //! `run/<service>.refreshed`: the pid of each process that is done with it, a line each. `run/<service>.refused`: what was
-//! not taken, a line each. `refresh-msg` removes both before it sends the signal. Nothing depends on them: a file that
+//! not taken, a line each. `run/<service>.restart`: parameters whose change waits for a restart. `refresh-msg` removes them before it sends the signal. Nothing depends on them: a file that
 //! cannot be written is not written.
 
 use std::fs::OpenOptions;
@@ -22,6 +22,13 @@ impl Refreshed {
     /// For a service ("imap") of the instance with this `run` folder.
     pub fn new(run_dir: &Path, service: &'static str) -> Refreshed {
         Refreshed { run_dir: run_dir.to_owned(), service }
+    }
+
+    /// Replaces what waits for a restart, `run/<service>.restart`, a name a line. Every process of a service says the same.
+    pub(crate) fn waiting(&self, names: &[String]) {
+        let text: String = names.iter().map(|name| format!("{}\n", base::escape(name))).collect();
+        // It only informs: what cannot be written is not told.
+        let _ = std::fs::write(self.run_dir.join(format!("{}.restart", self.service)), text);
     }
 
     /// Something was not taken: one line.

@@ -15,6 +15,7 @@ mod clients;
 mod exchange;
 mod failed_hosts;
 mod flights;
+mod hosts_file;
 mod lookup;
 mod name;
 mod random;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use answer::{Answer, DnsError, Host, Mx, Tlsa};
 pub use clients::{Clients, NotFromHere};
+pub use hosts_file::of_this_host;
 pub use name::to_ascii as ascii_name;
 pub use resolver::Resolver;
 pub use settings::Settings;

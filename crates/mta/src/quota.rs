@@ -196,6 +196,13 @@ pub fn deliver(
         let delivered = mailbox.deliver(LinkedMessage { limits: within, ..message });
         if !matches!(admission, Admission::Fits(_)) && !told {
             told = true;
+            if matches!(admission, Admission::InGrace) && delivered.is_ok() {
+                let id = message.delivery.queue_id;
+                desk.log.notice(
+                    Category::Store,
+                    format_args!("{id}: {} is over quota: taken in the grace period", base::escape(uid)),
+                );
+            }
             notify(desk, account, uid);
         }
         match delivered {

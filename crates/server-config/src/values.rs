@@ -106,6 +106,20 @@ impl Value for Text {
     }
 }
 
+/// The name of a host; the empty text means unset.
+pub struct HostName;
+impl Value for HostName {
+    type Out = String;
+    const KIND: &'static str = "host name";
+    fn parse(text: &str, _: (i64, i64)) -> Result<String, String> {
+        let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '/' | '<' | '>' | '"');
+        if text.contains(bad) || text.len() > 255 {
+            return Err(format!("'{text}' is no host name"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
 /// Items separated by blanks.
 pub struct List;
 impl Value for List {

@@ -143,6 +143,7 @@ impl Session {
         }
         let Some(refusal) = self.refusal(&reply) else { return Err(Broken::Unexpected("MAIL", reply)) };
         asked.mail_refused = true;
+        plan.mail_refused = true;
         plan.fill(&refusal);
         Ok(())
     }

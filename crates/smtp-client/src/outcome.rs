@@ -30,6 +30,8 @@ pub enum Outcome {
 pub struct Transaction {
     /// One for each recipient, in their order.
     pub recipients: Vec<Outcome>,
+    /// MAIL was refused: the sender, or we, not a recipient or the content.
+    pub mail_refused: bool,
     /// Whether the session can take another message.
     pub reusable: bool,
 }

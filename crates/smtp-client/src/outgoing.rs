@@ -73,6 +73,8 @@ pub(crate) struct Plan {
     pub rcpts: Vec<Option<String>>,
     /// What is known without asking.
     pub outcomes: Vec<Option<Outcome>>,
+    /// MAIL was refused.
+    pub mail_refused: bool,
 }
 
 impl Plan {
@@ -83,6 +85,7 @@ impl Plan {
             mail: String::new(),
             rcpts: Vec::with_capacity(message.recipients.len()),
             outcomes: Vec::with_capacity(message.recipients.len()),
+            mail_refused: false,
         };
         match mail(message, length, offers, peer) {
             Ok(line) => plan.mail = line,

@@ -42,6 +42,7 @@ impl Session {
         let missing =
             || Outcome::Later { status: "4.3.0".into(), text: format!("{} gave no answer", self.peer) };
         Transaction {
+            mail_refused: plan.mail_refused,
             recipients: plan.outcomes.into_iter().map(|known| known.unwrap_or_else(missing)).collect(),
             reusable: !self.ended && self.offers.messages_max.is_none_or(|most| self.messages < most),
         }

@@ -16,6 +16,7 @@ use smtp_wire::command::CommandError;
 use smtp_wire::{Command, Reply};
 
 use crate::filtering;
+use crate::refusals;
 use crate::replies;
 use crate::session::{Answer, Session};
 
@@ -49,11 +50,25 @@ fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Ans
         Command::Ehlo(name) => Answer::Say(ehlo::ehlo(session, name, io)),
         Command::Mail(sender, parameters) => {
             let answer = mail::run(session, sender, parameters, io);
-            filtering::mail(session, line, answer, io)
+            let answer = filtering::mail(session, line, answer, io);
+            if let Answer::Say(reply) | Answer::Last(reply) = &answer
+                && reply.is_refusal()
+            {
+                session.note_refusal(reply, filtering::path_text(line), String::new(), io);
+            }
+            answer
         }
-        Command::Rcpt(recipient, parameters) => Answer::Say(filtering::rcpt(session, line, io, |session| {
-            rcpt::run(session, recipient, parameters, io)
-        })),
+        Command::Rcpt(recipient, parameters) => {
+            let reply =
+                filtering::rcpt(session, line, io, |session| rcpt::run(session, recipient, parameters, io));
+            if reply.is_refusal()
+                && let Some(transaction) = session.state.transaction()
+            {
+                let from = refusals::path(transaction.sender.as_ref());
+                session.note_refusal(&reply, from, filtering::path_text(line), io);
+            }
+            Answer::Say(reply)
+        }
         Command::Data => data::begin(session, io),
         Command::Bdat { size, last } => bdat::begin(session, size, last, io),
         Command::Rset => {

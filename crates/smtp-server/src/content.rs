@@ -12,6 +12,7 @@ use crate::commands::ehlo::utc;
 use crate::header::date;
 use crate::inspection::{Case, Fate, Inspectors, Origin, Peer};
 use crate::receiving::{Received, Receiving, Rewrite, Rules};
+use crate::refusals;
 use crate::replies;
 use crate::rewrite::{self, Place, Style};
 use crate::session::{Answer, Session};
@@ -156,6 +157,8 @@ impl Session {
             Ok(received) => received,
             Err(reply) => {
                 self.state = State::Greeted { client };
+                let from = refusals::path(transaction.sender.as_ref());
+                self.note_refusal(&reply, from, refusals::all(&transaction.recipients), io);
                 return match self.is_lmtp(io) {
                     true => Answer::Each(vec![reply; transaction.recipients.len()]),
                     false => Answer::Say(reply),

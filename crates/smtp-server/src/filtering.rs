@@ -225,6 +225,11 @@ fn path_of(line: &[u8]) -> &[u8] {
     line[start..end_of_path(line).max(start)].trim_ascii()
 }
 
+/// The same for the log.
+pub(crate) fn path_text(line: &[u8]) -> String {
+    String::from_utf8_lossy(path_of(line)).into_owned()
+}
+
 /// Where the path ends: behind the `>` that is neither quoted nor escaped, or at a blank when there is no `<`.
 fn end_of_path(line: &[u8]) -> usize {
     let start = line.iter().position(|byte| *byte == b':').map_or(line.len(), |at| at + 1);

@@ -17,6 +17,7 @@ use crate::filtering::Filtering;
 use crate::listening::{ROLE_LMTP, ROLE_LMTP_LOCAL, ROLE_SUBMISSION, ROLE_SUBMISSIONS, service_of};
 use crate::lmtp;
 use crate::rates::{Origin, Passage, What};
+use crate::refusals;
 use crate::replies;
 use crate::settings::Settings;
 use crate::state::State;
@@ -57,6 +58,8 @@ pub struct Session {
     pub(crate) filtering: Option<Box<Filtering>>,
     /// Log-ins that failed.
     pub(crate) failed_log_ins: u32,
+    /// Refusals, of which the first few are logged one by one.
+    pub(crate) refusals: u32,
     bad_commands: u32,
     /// Commands since the last message that bring none nearer.
     idle_talk: u32,
@@ -113,6 +116,7 @@ impl Session {
             is_xclient_host,
             known_name: None,
             failed_log_ins: 0,
+            refusals: 0,
             bad_commands: 0,
             idle_talk: 0,
             paced: 0,
@@ -218,7 +222,7 @@ impl Session {
             }
             Answer::Last(reply) => {
                 self.say(&reply, io);
-                self.close()
+                self.close(io)
             }
             Answer::Later { reply, after, last } => {
                 self.held = Some((reply, last));
@@ -265,7 +269,8 @@ impl Session {
         }
     }
 
-    fn close(&mut self) -> Next {
+    fn close(&mut self, io: &Io) -> Next {
+        self.tell_untold_refusals(io);
         self.state = State::Closing; // a message under way is dropped here, its file with it
         Next::Close
     }
@@ -275,7 +280,7 @@ impl Session {
         if self.bad_commands >= self.settings.bad_commands_max {
             let reply = replies::too_many_errors(&self.settings.host_name);
             self.say(&reply, io);
-            return self.close();
+            return self.close(io);
         }
         self.next(io)
     }
@@ -314,7 +319,7 @@ impl Session {
         }
         self.say(&replies::bad_sequence("No access from your address, say QUIT"), io);
         self.bad_commands = self.bad_commands.saturating_add(1);
-        if self.bad_commands >= LEAVE_COMMANDS_MAX { self.close() } else { Next::Line }
+        if self.bad_commands >= LEAVE_COMMANDS_MAX { self.close(io) } else { Next::Line }
     }
 
     fn line(&mut self, line: &[u8], bare_lf: bool, io: &mut Io) -> Next {
@@ -355,11 +360,16 @@ impl Session {
     /// Content behind DATA.
     fn data(&mut self, bytes: &[u8], io: &mut Io) -> Next {
         self.keep_pace(bytes.len(), io);
-        let State::InData { receiving, .. } = &mut self.state else {
-            return self.close();
+        let State::InData { receiving, transaction, .. } = &mut self.state else {
+            return self.close(io);
         };
         match receiving.take(bytes) {
-            Ending::Open if receiving.is_hopeless() => self.answer(Answer::Last(replies::too_big()), io),
+            Ending::Open if receiving.is_hopeless() => {
+                let (sender, to) = (transaction.sender.clone(), refusals::all(&transaction.recipients));
+                let reply = replies::too_big();
+                self.note_refusal(&reply, refusals::path(sender.as_ref()), to, io);
+                self.answer(Answer::Last(reply), io)
+            }
             Ending::Open => Next::Stream,
             Ending::Closed(used) => {
                 io.consumed(used);
@@ -427,7 +437,7 @@ impl ConnectionSession for Session {
                 None => Next::Same,
             },
             Event::Drained => Next::Same,
-            Event::Closed(_) => self.close(),
+            Event::Closed(_) => self.close(io),
         }
     }
 }

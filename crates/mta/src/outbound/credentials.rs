@@ -6,15 +6,17 @@
 //! smtp.example.net:465     shop        other
 //! ```
 //!
-//! the password being the rest of the line. A line with a port counts for that port alone, and before one without. The
+//! the host as `smarthosts` has it, in brackets or not, the password being the rest of the line. A line with a port counts for that port alone, and before one without. The
 //! file is read at each connection, so that it can be changed at any time, and only while nobody but its owner may read
 //! or write it.
 
 use std::fs::File;
 use std::io::Read;
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use base::next_hop::NextHop;
 use smtp_client::Credentials;
 
 /// Bytes of the file at most.
@@ -45,7 +47,6 @@ pub fn find(path: &Path, host: &str, port: u16) -> Result<Option<Credentials>, S
 
 /// The error is the number of a line that is wrong, from 1.
 fn look_up(text: &str, host: &str, port: u16) -> Result<Option<Credentials>, usize> {
-    let with_port = format!("{host}:{port}");
     let mut found = None;
     for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line.trim())) {
         if line.is_empty() || line.starts_with('#') {
@@ -54,14 +55,26 @@ fn look_up(text: &str, host: &str, port: u16) -> Result<Option<Credentials>, usi
         let (named, rest) = line.split_once(char::is_whitespace).ok_or(number)?;
         let (user, password) = rest.trim_start().split_once(char::is_whitespace).ok_or(number)?;
         let who = || Credentials { user: user.to_owned(), password: password.trim_start().to_owned() };
-        if named.eq_ignore_ascii_case(&with_port) {
+        let named = NextHop::parse(named).map_err(|_| number)?;
+        if !is_same(&named.host, host) {
+            continue;
+        }
+        if named.port == Some(port) {
             return Ok(Some(who()));
         }
-        if found.is_none() && named.eq_ignore_ascii_case(host) {
+        if found.is_none() && named.port.is_none() {
             found = Some(who());
         }
     }
     Ok(found)
+}
+
+/// One name in any case, one address in any notation.
+fn is_same(one: &str, other: &str) -> bool {
+    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.')),
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +95,23 @@ mod tests {
         assert_eq!(password(TEXT, "other.test", 465), None);
         assert_eq!(look_up("relay.test shop\n", "relay.test", 25), Err(1));
         assert_eq!(look_up("\n\nnonsense\n", "relay.test", 25), Err(3));
+    }
+
+    #[test]
+    fn a_host_may_be_written_as_in_the_list_of_relays() {
+        for (line, host, port, expected) in [
+            ("[127.0.0.1]:2587", "127.0.0.1", 2587, true),
+            ("127.0.0.1:2587", "127.0.0.1", 2587, true),
+            ("[127.0.0.1]", "127.0.0.1", 2587, true),
+            ("127.0.0.1", "127.0.0.1", 2587, true),
+            ("[127.0.0.1]:2587", "127.0.0.1", 25, false),
+            ("[Relay.TEST]:587", "relay.test", 587, true),
+            ("[2001:DB8:0::1]:587", "2001:db8::1", 587, true),
+            ("127.0.0.10", "127.0.0.1", 25, false),
+        ] {
+            let found = password(&format!("{line} shop secret"), host, port);
+            assert_eq!(found.as_deref(), expected.then_some("secret"), "{line} {port}");
+        }
     }
 
     #[test]

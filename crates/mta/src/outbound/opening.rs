@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use server_config::parameters::service_smtp_modules;
 use server_log::Category;
-use smtp_client::{Credentials, Kind, Outcome, Refused, Session, TlsUse, Verify};
+use smtp_client::{Credentials, Kind, Outcome, Refused, Session, TlsUse, Transaction, Verify};
 
 use crate::mta::Desk;
 use crate::outbound::counting::result_of;
@@ -21,12 +22,33 @@ pub struct Connection {
     pub since: Instant,
     /// It was opened for a message that does not care about what the destination publishes; others do.
     pub relaxed: bool,
+    /// The host was named by the administrator, and nothing says as whom to log in there: what would have to be written.
+    missing_log_in: Option<String>,
 }
 
 impl Connection {
     /// Whether it is what REQUIRETLS asks for (RFC 8689 §4.2.1).
     pub fn is_proved(&self) -> bool {
         self.session.is_verified() && self.session.offers().require_tls && self.session.fault().is_none()
+    }
+
+    /// A host that wants to know who we are (530 of RFC 4954 §6; some say 5.7.0 or 5.7.1 to MAIL), where nothing says it:
+    /// that is ours to mend, and no mail comes back for it.
+    pub fn excuse_missing_log_in(&self, desk: &Desk, transaction: &mut Transaction) {
+        let Some(missing) = &self.missing_log_in else { return };
+        let mut said = None;
+        for one in &mut transaction.recipients {
+            let Outcome::Failed { status, text } = &*one else { continue };
+            let to_mail = transaction.mail_refused && matches!(status.as_str(), "5.7.0" | "5.7.1");
+            if to_mail || text.contains(" said: 530") {
+                let text = format!("{text} ({missing})");
+                said = Some(text.clone());
+                *one = Outcome::Later { status: "4.7.0".into(), text };
+            }
+        }
+        if let Some(text) = said {
+            desk.log.error(Category::Network, format_args!("log-in at another host: {text}"));
+        }
     }
 }
 
@@ -54,6 +76,11 @@ pub fn open(desk: &Desk, group: &Group, wish: Wish) -> Result<Connection, Refusa
         NoTarget::Later(status, text) => {
             Refusal { outcome: Outcome::Later { status, text }, unreachable: true, untrusted: false }
         }
+        NoTarget::Misnamed(text) => {
+            desk.log.error(Category::Network, format_args!("mail waits: {text}"));
+            let outcome = Outcome::Later { status: "4.4.4".into(), text };
+            Refusal { outcome, unreachable: true, untrusted: false }
+        }
         NoTarget::Never(status, text) => {
             Refusal { outcome: Outcome::Failed { status, text }, unreachable: false, untrusted: false }
         }
@@ -62,10 +89,10 @@ pub fn open(desk: &Desk, group: &Group, wish: Wish) -> Result<Connection, Refusa
     let mut all_untrusted = !targets.is_empty();
     for target in &targets {
         match connect(desk, target, wish) {
-            Ok(session) => {
+            Ok((session, missing_log_in)) => {
                 let relay = target.peer.to_string();
-                let relaxed = wish.relaxed;
-                return Ok(Connection { session, relay, messages: 0, since: Instant::now(), relaxed });
+                let (since, relaxed) = (Instant::now(), wish.relaxed);
+                return Ok(Connection { session, relay, messages: 0, since, relaxed, missing_log_in });
             }
             Err(failure) => {
                 if target.of_domain && failure.kind != Kind::Tls {
@@ -100,10 +127,12 @@ fn refusal(Failure { kind, text }: Failure, wish: Wish, all_untrusted: bool) -> 
     }
 }
 
-fn connect(desk: &Desk, target: &Target, wish: Wish) -> Result<Session, Failure> {
+/// The session, and what [`Connection::excuse_missing_log_in`] has to know.
+fn connect(desk: &Desk, target: &Target, wish: Wish) -> Result<(Session, Option<String>), Failure> {
     let who = log_in(desk, target)?;
     let security = security::of(&desk.outbound, &desk.log, target, who.is_some(), wish)
         .map_err(|text| Failure { kind: Kind::Tls, text })?;
+    let missing_log_in = (target.is_named && who.is_none()).then(|| missing_log_in(desk, target));
     let first = begin(desk, target, &security, who.clone());
     count(desk, target, &security, &first);
     let session =
@@ -118,7 +147,17 @@ fn connect(desk: &Desk, target: &Target, wish: Wish) -> Result<Session, Failure>
         let text = format!("the message came with REQUIRETLS, which {} does not have", target.peer);
         return Err(Failure { kind: Kind::Tls, text });
     }
-    Ok(session)
+    Ok((session, missing_log_in))
+}
+
+fn missing_log_in(desk: &Desk, target: &Target) -> String {
+    let port = target.peer.address.port();
+    match &desk.outbound.credentials {
+        Some(file) => {
+            format!("no line of {} is about {} or its port {port}", file.display(), target.next_hop)
+        }
+        None => format!("{} is not set", service_smtp_modules::SMART_CREDENTIALS.name),
+    }
 }
 
 /// Once more with less, and then without TLS, where TLS does not work and nobody asks for it (RFC 7435).

@@ -219,7 +219,7 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
             Ok(open) => {
                 let encoded = encoded_for(&flow.desk, open, job, &file, size);
                 let front = front.of(&flow.desk, job, &file, encoded.as_ref().map(|(file, _)| file));
-                let transaction = match &encoded {
+                let mut transaction = match &encoded {
                     Some((file, size)) => {
                         let part = outgoing(job, part, front, file, *size);
                         open.session.send(&Outgoing { offset: 0, eight_bit: false, ..part.message() })
@@ -228,6 +228,7 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
                 };
                 base::crash::step("send: answered");
                 open.messages += 1;
+                open.excuse_missing_log_in(&flow.desk, &mut transaction);
                 sent.taken |= transaction.recipients.iter().any(|one| matches!(one, Outcome::Delivered(_)));
                 let list = part.iter().copied().zip(transaction.recipients).collect();
                 let dsn = open.session.offers().dsn;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use base::next_hop::NextHop;
 use dns::{Answer, DnsError, Resolver};
+use server_config::parameters::{service_smtp, service_smtp_modules};
 use smtp_client::Peer;
 
 use crate::settings::Settings;
@@ -45,6 +46,8 @@ pub enum NoTarget {
     Later(String, String),
     /// For good.
     Never(String, String),
+    /// Not while the administrator's own parameter names a host that takes no mail: no sender can help that. The reason.
+    Misnamed(String),
 }
 
 /// Where mail of this group is to be tried.
@@ -53,7 +56,10 @@ pub enum NoTarget {
 /// See [`NoTarget`].
 pub fn targets(settings: &Settings, resolver: &Resolver, group: &Group) -> Result<Vec<Target>, NoTarget> {
     let own = match &group.hub {
-        Some(hubs) => of_hubs(settings, resolver, hubs),
+        Some(hubs) => of_hubs(settings, resolver, hubs).map_err(|why| match why {
+            NoTarget::Never(_, text) => NoTarget::Misnamed(format!("{}: {text}", named_by(settings, group))),
+            later => later,
+        }),
         None => {
             let way =
                 Way { next_hop: &group.domain, port: settings.remote.port, is_named: false, is_domain: true };
@@ -80,8 +86,16 @@ pub fn targets(settings: &Settings, resolver: &Resolver, group: &Group) -> Resul
             Ok(all)
         }
         // S70: what would be deferred goes to the fallback.
-        Err(NoTarget::Later(..)) if !fallback.is_empty() => Ok(fallback),
+        Err(NoTarget::Later(..) | NoTarget::Misnamed(_)) if !fallback.is_empty() => Ok(fallback),
         Err(why) => Err(why),
+    }
+}
+
+/// The parameter that says where mail of the group goes.
+fn named_by(settings: &Settings, group: &Group) -> &'static str {
+    match settings.host_rewrites.first(&group.domain) {
+        Some(_) => service_smtp::HOST_REWRITES.name,
+        None => service_smtp_modules::SMART_HOSTS.name,
     }
 }
 
@@ -108,10 +122,22 @@ fn of_hub(settings: &Settings, resolver: &Resolver, hub: &str) -> Result<Vec<Tar
         is_named: true,
         is_domain: !hop.exact,
     };
+    let known = || -> Vec<Target> {
+        let addresses = dns::of_this_host(&hop.host).into_iter();
+        addresses.map(|address| target(&way, &hop.host, address, false, &[])).collect()
+    };
     if hop.exact {
-        return at_addresses(resolver, &way, &hop.host, true, false);
+        // As for every other program of this host: its own file first.
+        return match known() {
+            none if none.is_empty() => at_addresses(resolver, &way, &hop.host, true, false),
+            known => Ok(known),
+        };
     }
     of_domain(settings, resolver, &way)
+        .or_else(|why| match known() {
+            none if none.is_empty() || matches!(why, NoTarget::Later(..)) => Err(why),
+            known => Ok(known),
+        })
         .map(|targets| targets.into_iter().map(|target| Target { of_domain: false, ..target }).collect())
 }
 

@@ -1,7 +1,7 @@
 //! Settings of this host.
 
 parameters! {
-    HOST_NAME: Text = "local.hostname", "", 0, 0, false, Restart, Status::Active, "all daemons", "The name of this host; unset asks the system.";
+    HOST_NAME: HostName = "local.hostname", "", 0, 0, false, Restart, Status::Active, "all daemons", "The name of this host; unset asks the system.";
     TMP_DIR: Text = "local.tmpdir", "", 0, 0, false, Restart, Status::NotYet("web mail"), "mshttpd", "Scratch files; unset is tmp in the instance.";
     LAST_CONFIG_FETCH: Text = "local.lastconfigfetch", "", 0, 0, false, Restart, Status::Active, "configutil, setconf, getconf", "When a configuration utility last ran, in seconds since 1970.";
     DIRECTORY_LDIF: Text = "local.directory.ldif", "", 0, 0, false, Restart, Status::Active, "all daemons", "The file of the embedded directory; unset is config/directory.ldif. Ours.";

@@ -98,7 +98,7 @@ parameters! {
     DELIVER_TIMEOUT_DATASEND: Seconds = "service.smtp.smtp-deliver.timeoutdatasend", "300", 1, 86400, false, Restart, Status::Active, "smtpd", "How long a remote server may take: taking a piece of the content.";
     DELIVER_TIMEOUT_DATADOT: Seconds = "service.smtp.smtp-deliver.timeoutdatadot", "900", 1, 86400, false, Restart, Status::Active, "smtpd", "How long a remote server may take: answer to the final dot.";
     SMTP_ACCEPT_MIN_RUN_COUNT: Count = "service.smtp.smtp-accept.minruncount", "32", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of smtp-accept.";
-    SMTP_ACCEPT_LOG: Switch = "service.smtp.smtp-accept.log", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether smtp-accept logs a Notice line for each message.";
+    SMTP_ACCEPT_LOG: Switch = "service.smtp.smtp-accept.log", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether smtp-accept logs a Notice line for each message that was accepted, and for each sender, recipient or message that was refused.";
     SMTP_ACCEPT_MAX_RUN_COUNT: Count = "service.smtp.smtp-accept.maxruncount", "0", 0, 1000000, false, Restart, Status::Ignored("the original never used it"), "nobody", "Never used.";
     ACCOUNT_HANDLER_MIN_RUN_COUNT: Count = "service.smtp.account-handler.minruncount", "10", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of account-handler.";
     ACCOUNT_HANDLER_LOG: Switch = "service.smtp.account-handler.log", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether account-handler logs a Notice line for each message.";

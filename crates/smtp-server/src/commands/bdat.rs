@@ -5,6 +5,7 @@
 use connection::Io;
 use smtp_wire::{Decoder, Reply};
 
+use crate::refusals;
 use crate::replies;
 use crate::session::{Answer, Session};
 use crate::state::{Chunk, Client, State, Transaction};
@@ -85,6 +86,8 @@ fn end(session: &mut Session, io: &mut Io) -> Answer {
     let back = |client: Client| if greeted { State::Greeted { client } } else { State::Connected };
     if let Some(refusal) = chunk.refused {
         session.state = back(client); // a refused chunk ends the transaction
+        let from = refusals::path(transaction.sender.as_ref());
+        session.note_refusal(&refusal, from, refusals::all(&transaction.recipients), io);
         let count = transaction.recipients.len();
         if chunk.last && count > 0 && session.is_lmtp(io) {
             return Answer::Each(vec![refusal; count]); // RFC 2033 §4.3

@@ -3,6 +3,7 @@
 use connection::Io;
 use smtp_wire::{Decoder, Reply};
 
+use crate::refusals;
 use crate::replies;
 use crate::session::{Answer, Session};
 use crate::state::State;
@@ -37,6 +38,8 @@ pub fn begin(session: &mut Session, io: &Io) -> Answer {
         }
         Err(reply) => {
             session.state = State::Greeted { client };
+            let from = refusals::path(transaction.sender.as_ref());
+            session.note_refusal(&reply, from, refusals::all(&transaction.recipients), io);
             Answer::Say(reply)
         }
     }
