@@ -73,6 +73,7 @@ pub(crate) struct State {
     pub(crate) behaviour: Behaviour,
     pub(crate) validates: bool,
     pub(crate) failing: Vec<String>,
+    pub(crate) silent_below: Vec<String>,
     pub(crate) negative_ttl: u32,
     pub(crate) ended: bool,
     queries: Vec<Query>,
@@ -93,6 +94,7 @@ impl Shared {
             behaviour: Behaviour::Normal,
             validates: false,
             failing: Vec::new(),
+            silent_below: Vec::new(),
             negative_ttl: 60,
             ended: false,
             queries: Vec::new(),
@@ -153,6 +155,11 @@ impl StubDns {
     /// SERVFAIL to every question about this name.
     pub fn fail(&self, name: &str) {
         self.shared().lock().failing.push(canonical(name));
+    }
+
+    /// Nothing is said to a question about what is below this name.
+    pub fn silence_below(&self, name: &str) {
+        self.shared().lock().silent_below.push(canonical(name));
     }
 
     /// How long "there is none" is good for; 60 seconds at first.

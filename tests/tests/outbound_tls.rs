@@ -369,7 +369,10 @@ impl Strict {
 
     fn setup(&self) -> Setup {
         let port = self.at.world.port.to_string();
-        self.at.setup("dane").set("local.service.smtp.smtp-deliver.mtastsport", &port)
+        self.at
+            .setup("dane")
+            .set("local.service.smtp.smtp-deliver.mtastsport", &port)
+            .set("local.service.smtp.smtp-deliver.mtastsinternal", "127.0.0.0/8")
     }
 }
 
@@ -425,6 +428,18 @@ fn a_policy_is_kept_for_its_age_and_no_longer() {
     world.at.mx.wait_for(1);
     instance.wait_for_empty_queue();
     assert!(log(&instance).contains("MTA-STS of remote.test") && log(&instance).contains("status 301"));
+    // The domain is told that it failed, and not what was seen at the host that it named.
+    let folder = instance.path("tls-reports");
+    let counts = wait_for("the counts", || {
+        let text: String = fs::read_dir(&folder)
+            .ok()?
+            .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
+            .collect();
+        text.contains("sts-policy-fetch-error").then_some(text)
+    });
+    assert!(!counts.contains("301"), "{counts}");
+    let mode = |path: &str| fs::metadata(instance.path(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("tls-reports"), mode("run/smtp.lock")), (0o700, 0o600));
     send(&instance, "x@remote.test");
     world.at.mx.wait_for(2);
     assert_eq!(world.https.requests().len(), 1, "not asked again at once");
@@ -434,6 +449,7 @@ fn a_policy_is_kept_for_its_age_and_no_longer() {
     let world = Strict::new(Some(&bad), &ours, &policy("enforce", MX, 86_400));
     let mut instance = world.at.waits(world.setup(), "certificate is refused");
     let kept = fs::read_to_string(instance.path("mta-sts/remote.test")).unwrap();
+    assert_eq!(fs::metadata(instance.path("mta-sts")).unwrap().permissions().mode() & 0o777, 0o700);
     assert!(kept.contains("mode: enforce") && kept.contains("Id: 1"), "{kept}");
     world.https.say("HTTP/1.1 404 Gone\r\n\r\n");
     world.at.world.dns.remove("_mta-sts.remote.test");

@@ -288,7 +288,7 @@ fn mail_of_our_own_is_left_alone() {
         assert!(!message.contains("spf="), "{message}");
         assert!(message.split("\r\n").nth(1).unwrap().starts_with("Received:"), "{message}");
     }
-    assert_eq!(dns.queries().iter().filter(|query| query.name.contains("dmarc")).count(), 1);
+    assert_eq!(dns.queries().iter().filter(|query| query.name == "_dmarc.good.test").count(), 1);
 }
 
 /// A name server that says nothing costs the message its time and nobody else's; then the message is taken.
@@ -328,6 +328,47 @@ fn silent_name_servers_hold_nobody_up() {
         let said = results(&message);
         assert!(said.contains("spf=temperror") && said.contains("dmarc=temperror"), "{said}");
     }
+}
+
+/// What a forger brings, domains whose name servers say nothing, takes no time from the author's domain: what its policy
+/// refuses is refused, and what it proves is proved.
+#[test]
+fn silent_domains_of_a_forger_do_not_hide_the_author_s_policy() {
+    let dns = zone();
+    dns.set_negative_ttl(0);
+    dns.silence_below("slow.test");
+    let instance = setup(&dns, "reject")
+        .set("local.service.smtp.verification.timeout", "4")
+        .set("service.smtp.dnstimeout", "1")
+        .set("service.smtp.dnstries", "1")
+        .start();
+    let signature = |domain: &str| {
+        format!(
+            "DKIM-Signature: v=1; a=ed25519-sha256; d={domain}; s=s; h=From; bh={}; b=AAAA\r\n",
+            STANDARD.encode([0; 32])
+        )
+    };
+    let slow: String = (0..9).map(|number| signature(&format!("d{number}.slow.test"))).collect();
+    let send_slowly = |sender: &str, text: &str| {
+        let mut smtp = from(&instance, BAD);
+        smtp.ok("EHLO b.slow.test");
+        send(&mut smtp, sender, text)
+    };
+    let forged = "From: ceo@good.test\r\n\r\nhello";
+    for (sender, text) in [
+        ("x@a.slow.test", format!("{slow}{forged}")),
+        // A signature that is not there, and SPF, of the author's domain itself.
+        ("x@good.test", format!("{slow}{}{forged}", signature("good.test"))),
+        ("x@a.slow.test", format!("{slow}From: x@c.slow.test, ceo@good.test\r\n\r\nhello")),
+    ] {
+        let reply = send_slowly(sender, &text);
+        assert!(reply.starts_with("550 5.7.26"), "{sender} {text}: {reply}");
+    }
+    let true_one =
+        format!("{slow}{}", signed(&dns, "good.test", "From: ceo@good.test\r\nSubject: x\r\n\r\nhello"));
+    let reply = send_slowly("x@a.slow.test", &true_one);
+    assert!(reply.starts_with("250"), "{reply}");
+    assert!(mailbox(&instance, 1).iter().all(|message| results(message).contains("dmarc=pass")));
 }
 
 /// A message that is being looked at was not acknowledged: after a crash it is not there, and its sender has it. When smtpd

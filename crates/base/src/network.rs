@@ -1,6 +1,6 @@
 //! Networks of IP addresses: `192.0.2.0/24`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address and how many of its leading bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +37,55 @@ impl Network {
     }
 }
 
+/// The network of an address, of so many leading bits; an IPv4 address that comes mapped into IPv6 is IPv4.
+pub fn prefix(address: IpAddr, bits_4: u32, bits_6: u32) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits_4)).unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits_6)).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
+    }
+}
+
+/// What one customer has: an IPv4 address, an IPv6 /64.
+pub fn of_client(address: IpAddr) -> IpAddr {
+    prefix(address, 32, 64)
+}
+
+/// What one site may have: an IPv4 /24, an IPv6 /48.
+pub fn of_site(address: IpAddr) -> IpAddr {
+    prefix(address, 24, 48)
+}
+
+/// Whether an address is of this host, of its own networks or of nobody: not a unicast address of the Internet (RFC 6890;
+/// RFC 6598 shared, RFC 4193 unique local, RFC 3879 site-local).
+pub fn is_internal(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            first == 0
+                || address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_multicast()
+                || (first == 100 && second & 0xc0 == 64)
+                || first >= 240
+        }
+        IpAddr::V6(address) => {
+            let head = address.segments()[0];
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_multicast()
+                || head & 0xfe00 == 0xfc00
+                || head & 0xff80 == 0xfe80
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +110,45 @@ mod tests {
         }
         for wrong in ["", "x", "1.2.3.4/33", "::1/129", "1.2.3/8", "1.2.3.4/", "1.2.3.4/-1"] {
             assert_eq!(Network::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_client_and_a_site_have_networks() {
+        let of = |network: fn(IpAddr) -> IpAddr, text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(of(of_client, "::ffff:192.0.2.9"), "192.0.2.9");
+        assert_eq!(of(of_client, "2001:db8:1:2:3::4"), "2001:db8:1:2::");
+        assert_eq!(of(of_site, "192.0.2.9"), "192.0.2.0");
+        assert_eq!(of(of_site, "2001:db8:1:2:3::4"), "2001:db8:1::");
+        assert_eq!(prefix("192.0.2.9".parse().unwrap(), 0, 0).to_string(), "0.0.0.0");
+        assert_eq!(prefix("2001:db8::1".parse().unwrap(), 0, 0).to_string(), "::");
+    }
+
+    #[test]
+    fn addresses_of_the_internet_and_others() {
+        for (address, internal) in [
+            ("127.0.0.1", true),
+            ("10.1.2.3", true),
+            ("172.16.0.1", true),
+            ("172.32.0.1", false),
+            ("192.168.1.1", true),
+            ("169.254.169.254", true),
+            ("0.0.0.0", true),
+            ("100.64.0.1", true),
+            ("100.128.0.1", false),
+            ("224.0.0.1", true),
+            ("255.255.255.255", true),
+            ("8.8.8.8", false),
+            ("::ffff:127.0.0.1", true),
+            ("::1", true),
+            ("::", true),
+            ("fe80::1", true),
+            ("fec0::1", true),
+            ("fd00::1", true),
+            ("ff02::1", true),
+            ("2001:4860::8888", false),
+        ] {
+            assert_eq!(is_internal(address.parse().unwrap()), internal, "{address}");
         }
     }
 }

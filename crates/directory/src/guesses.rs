@@ -11,9 +11,10 @@
 //! told of a new one, is no further guess unless it comes quickly.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use base::network::{of_client, of_site};
 use server_config::Config;
 use server_config::parameters::service;
 
@@ -131,7 +132,7 @@ impl Guesses {
     pub fn who(&self, peer: IpAddr, login: &str, password: &str) -> Who {
         let account = login.to_lowercase();
         let peer = peer.to_canonical();
-        let network = if peer.is_loopback() { None } else { Some((cut(peer, 24, 48), cut(peer, 32, 64))) };
+        let network = if peer.is_loopback() { None } else { Some((of_site(peer), of_client(peer))) };
         let place = network.map(|(network, address)| Place {
             address: self.keys.hash_one((0, address)),
             network: self.keys.hash_one((1, network)),
@@ -239,20 +240,6 @@ impl Guesses {
 
 fn later(moment: Instant, by: Duration) -> Instant {
     moment.checked_add(by).unwrap_or(moment)
-}
-
-/// The network of an address, of so many bits.
-fn cut(address: IpAddr, bits_4: u32, bits_6: u32) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits_4)).unwrap_or(0);
-            IpAddr::V4((address.to_bits() & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits_6)).unwrap_or(0);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
-        }
-    }
 }
 
 #[cfg(test)]

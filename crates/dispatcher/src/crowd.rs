@@ -5,10 +5,10 @@
 //! networks that are connected, which descriptors bound, and [`IDLE_MAX`] others at most.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use base::network::Network;
+use base::network::{self, Network};
 use server_config::Config;
 use server_config::parameters::service;
 
@@ -45,12 +45,7 @@ pub struct Origin(IpAddr);
 
 impl Origin {
     fn of(peer: IpAddr) -> Origin {
-        match peer.to_canonical() {
-            IpAddr::V6(address) => {
-                Origin(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))))
-            }
-            four => Origin(four),
-        }
+        Origin(network::of_client(peer))
     }
 }
 
@@ -159,6 +154,8 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn crowd(at_once: u32, per_minute: u32) -> Crowd {

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -312,7 +313,8 @@ pub fn sole(site: &Site) -> Result<File, String> {
     let path = run.join(format!("{}.lock", site.program.service));
     let told = |why: std::io::Error| format!("{}: {why}", path.display());
     std::fs::create_dir_all(&run).map_err(told)?;
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(told)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(told)?;
     #[allow(clippy::incompatible_msrv)]
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -3,6 +3,8 @@
 //! Layers, each said in the log: the user (`local.serveruid`), no capabilities, no gain of rights by starting programs,
 //! no look into the process by others, files and ports by Landlock.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use os::sandbox::{Enforced, Reach};
@@ -102,7 +104,9 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     for folder in &write {
         if folder.starts_with(instance.root()) {
             // A rule needs the folder; whoever would make it later could not.
-            let _ = std::fs::create_dir_all(folder);
+            let is_private = [instance.mta_sts_dir(), instance.tls_reports_dir()].contains(folder);
+            let mode = if is_private { 0o700 } else { 0o777 };
+            let _ = DirBuilder::new().recursive(true).mode(mode).create(folder);
         }
     }
     let execute = match starts {

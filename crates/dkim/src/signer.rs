@@ -38,8 +38,8 @@ impl Signer {
     }
 
     /// The fields to put in front of a message of ours, whose header, with or without its empty line, may lie apart from its
-    /// body. Nothing when the domain of its author (From) has no key, or is not one for which `may` says yes. `now` is in
-    /// seconds since 1970.
+    /// body: by the domain of its first author. Nothing when an author (From) is of a domain that has no key, or for which
+    /// `may` does not say yes: a signature would have us vouch for all of them. `now` is in seconds since 1970.
     ///
     /// # Errors
     /// There is a key and the message cannot be signed with it.
@@ -55,11 +55,10 @@ impl Signer {
             return Ok(None);
         }
         let message = Message::of(header, body).map_err(SignError::Message)?;
-        let domain = author_domain(&message).filter(|domain| may(domain));
-        let keys = domain.map_or(&[][..], |domain| keyring.of_domain(&domain, self.below));
-        if keys.is_empty() {
-            return Ok(None);
-        }
+        let authors = author_domains(&message);
+        let is_ours = |domain: &String| may(domain) && !keyring.of_domain(domain, self.below).is_empty();
+        let Some(first) = authors.first().filter(|_| authors.iter().all(is_ours)) else { return Ok(None) };
+        let keys = keyring.of_domain(first, self.below);
         sign_message(&message, keys, Signing { now, lifetime: None }).map(Some)
     }
 
@@ -71,8 +70,9 @@ impl Signer {
         if keyring.is_empty() || read.named("dkim-signature").next().is_none() {
             return false;
         }
-        let Some(domain) = author_domain(&read) else { return false };
-        let keys = keyring.of_domain(&domain, self.below);
+        let authors = author_domains(&read);
+        let Some(domain) = authors.first() else { return false };
+        let keys = keyring.of_domain(domain, self.below);
         let Some(first) = keys.first() else { return false };
         let ours = |one: crate::Checked| one.domain == first.domain() && one.result == Outcome::Pass;
         verify(message, &Own(keys), now).into_iter().any(ours)
@@ -91,15 +91,16 @@ impl Keys for Own<'_> {
     }
 }
 
-/// The domain of the first address in From. Of a message with several From fields, which is none (RFC 5322 §3.6), nobody is
-/// the author.
-fn author_domain(message: &Message<'_>) -> Option<String> {
+/// The domains of the addresses in From, the first one first. None of a message with several From fields, which is no message
+/// (RFC 5322 §3.6), or with a domain that cannot be read.
+fn author_domains(message: &Message<'_>) -> Vec<String> {
     let mut from = message.named("from");
-    let (Some((_, field)), None) = (from.next(), from.next()) else { return None };
-    address_list(field.value()).iter().find_map(|item| match item {
-        Item::Mailbox { domain, .. } => dns::ascii_name(std::str::from_utf8(domain).ok()?),
+    let (Some((_, field)), None) = (from.next(), from.next()) else { return Vec::new() };
+    let domain = |item: &Item| match item {
+        Item::Mailbox { domain, .. } => Some(std::str::from_utf8(domain).ok().and_then(dns::ascii_name)),
         Item::GroupStart(_) | Item::GroupEnd => None,
-    })
+    };
+    address_list(field.value()).iter().filter_map(domain).collect::<Option<_>>().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -134,7 +135,9 @@ mod tests {
         for (from, domain) in [
             ("From: joe@A.example", "a.example"),
             ("From: \"x@b.example\" <joe@sub.a.example>\r\n", "a.example"),
-            ("From: x: joe@a.example, y@b.example;\r\n\r\n", "a.example"),
+            ("From: x: joe@a.example, y@sub.a.example;\r\n\r\n", "a.example"),
+            ("From: joe@a.example, ceo@b.example", ""),
+            ("From: x: joe@a.example, y@b.example;\r\n\r\n", ""),
             ("From: joe@b\u{fc}cher.example", "xn--bcher-kva.example"),
             ("From: joe@b.example, y@a.example", ""),
             ("From: joe", ""),

@@ -50,6 +50,19 @@ pub fn evaluate(records: &dyn Records, author: &str, proven: &Proven, open: &Pro
     evaluated
 }
 
+/// What an evaluation of `author` asks about whatever is proved, so that it can be asked for first; and the organizational
+/// domain of `author` (§4.10.2), or itself where nobody could tell.
+pub fn prepare(records: &dyn Records, author: &str) -> String {
+    let author = author.trim_end_matches('.').to_ascii_lowercase();
+    let _ = evaluate(records, &author, &Proven::default(), &Proven::default());
+    Walker::new(records).organization(&author).unwrap_or(author)
+}
+
+/// Whether `domain` is `above` or below it (both lower case ASCII without a dot at the end).
+pub fn is_within(domain: &str, above: &str) -> bool {
+    domain == above || domain.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'))
+}
+
 fn run(
     walker: &Walker<'_>,
     records: &dyn Records,
@@ -131,10 +144,6 @@ fn is_aligned(walker: &Walker<'_>, author: &str, record: &Record, proven: &Prove
         }
     }
     open.map_or(Ok(false), Err)
-}
-
-fn is_within(domain: &str, above: &str) -> bool {
-    domain == above || domain.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'))
 }
 
 #[cfg(test)]

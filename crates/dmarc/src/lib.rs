@@ -11,7 +11,7 @@ use std::fmt;
 
 use dns::DnsError;
 
-pub use evaluate::{Evaluated, Proven, evaluate};
+pub use evaluate::{Evaluated, Proven, evaluate, is_within, prepare};
 
 /// What a domain wants done with mail that fails (§4.7, `p`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -70,7 +70,15 @@ impl Mailbox {
         under.expunge_where(uids.unwrap_or(&all), |record| record.flags.contains(Flags::DELETED))
     }
 
-    /// Expunges these messages whatever their flags (ageing, POP).
+    /// Expunges those of these messages of which `goes` says so of what they are now.
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    pub fn remove_where(&self, uids: &UidSet, goes: impl Fn(&Record) -> bool) -> Result<Vec<u32>> {
+        self.write()?.expunge_where(uids, goes)
+    }
+
+    /// Expunges these messages whatever their flags (POP).
     ///
     /// # Errors
     /// Nothing has changed then.

@@ -20,6 +20,7 @@ const ADDRESSES_MAX: usize = 3;
 pub(crate) struct Place<'a> {
     /// `mta-sts.<domain>`
     pub host: &'a str,
+    /// Those that may be connected to.
     pub addresses: Vec<IpAddr>,
     pub port: u16,
     pub authorities: Option<&'a Path>,
@@ -31,7 +32,7 @@ pub(crate) struct Place<'a> {
 /// Of which kind, and one clause.
 pub(crate) fn policy(place: &Place<'_>) -> Result<Policy, (Fault, String)> {
     let until = Instant::now() + place.limit;
-    let mut last = (Fault::Fetch, "it has no address".to_owned());
+    let mut last = (Fault::Fetch, "it has no address of the Internet".to_owned());
     for address in place.addresses.iter().take(ADDRESSES_MAX) {
         match get(place, SocketAddr::new(*address, place.port), until) {
             Ok(text) => return Policy::parse(&text).map_err(|why| (Fault::Invalid, why)),

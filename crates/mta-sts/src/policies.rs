@@ -1,12 +1,15 @@
 //! Which policy holds for a domain now.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::DirBuilder;
 use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use base::network::{Network, is_internal};
 
 use crate::fetch::{self, Place};
 use crate::kept::{self, Kept};
@@ -30,6 +33,9 @@ pub struct Settings {
     pub authorities: Option<PathBuf>,
     /// What one fetch may take.
     pub limit: Duration,
+    /// Internal networks in which policies may be fetched; elsewhere only addresses of the Internet are connected to, since
+    /// the domain says which ([`base::network::is_internal`]).
+    pub internal: Vec<Network>,
 }
 
 /// How names are looked up.
@@ -139,6 +145,8 @@ impl Policies {
         let host = format!("mta-sts.{domain}");
         let told = |why: String| format!("the policy at {host}: {why}");
         let addresses = (lookups.addresses)(&host).map_err(|why| (Fault::Fetch, told(why)))?;
+        let addresses: Vec<IpAddr> =
+            addresses.into_iter().filter(|address| self.may_connect(*address)).collect();
         fetch::policy(&Place {
             host: &host,
             addresses,
@@ -149,6 +157,10 @@ impl Policies {
         .map_err(|(fault, why)| (fault, told(why)))
     }
 
+    fn may_connect(&self, address: IpAddr) -> bool {
+        !is_internal(address) || self.settings.internal.iter().any(|network| network.contains(address))
+    }
+
     /// A policy that cannot be written is one for this process alone.
     fn keep(&self, domain: &str, kept: &Kept) {
         let Some(path) = kept::path(&self.settings.folder, domain) else { return };
@@ -156,7 +168,7 @@ impl Policies {
         if is_new && self.files.load(Ordering::Relaxed) >= FILES_MAX {
             return;
         }
-        let _ = fs::create_dir_all(&self.settings.folder);
+        let _ = DirBuilder::new().recursive(true).mode(0o700).create(&self.settings.folder);
         if kept::write(&path, domain, kept).is_ok() && is_new {
             self.files.fetch_add(1, Ordering::Relaxed);
         }
@@ -166,4 +178,36 @@ impl Policies {
 fn remembered(kept: Kept) -> (Kept, Arc<Policy>) {
     let policy = Arc::new(kept.policy.clone());
     (kept, policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Whether something came to a listener of this host that a domain names as the host of its policy.
+    fn is_knocked_at(internal: &str) -> (bool, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let policies = Policies::new(Settings {
+            folder: folder.path().join("mta-sts"),
+            port: listener.local_addr().unwrap().port(),
+            authorities: None,
+            limit: Duration::from_millis(300),
+            internal: internal.split_whitespace().filter_map(Network::parse).collect(),
+        });
+        let record = |_: &str| vec![b"v=STSv1; id=1;".to_vec()];
+        let addresses = |_: &str| Ok(vec![IpAddr::from([127, 0, 0, 1])]);
+        let found = policies.of("scan.test", &Lookups { txt: &record, addresses: &addresses });
+        (listener.accept().is_ok(), found.fault.unwrap().1)
+    }
+
+    #[test]
+    fn hosts_inside_are_not_connected_to_because_a_domain_names_them() {
+        let (knocked, why) = is_knocked_at("");
+        assert!(!knocked && why.ends_with("it has no address of the Internet"), "{why}");
+        assert!(is_knocked_at("127.0.0.0/8").0);
+    }
 }

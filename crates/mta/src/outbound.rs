@@ -93,6 +93,7 @@ impl Outbound {
             port: config.get(&service_smtp_modules::MTA_STS_PORT),
             authorities: client.authorities.clone(),
             limit: config.get(&service_smtp_modules::MTA_STS_TIMEOUT),
+            internal: config.get(&service_smtp_modules::MTA_STS_INTERNAL),
         };
         let wants_sts = config.get(&service_smtp_modules::MTA_STS);
         let tally =

@@ -3,20 +3,25 @@
 //!
 //! Each has a vessel that holds a minute's worth and drains at that rate, so a burst of that size passes at once and a steady
 //! stream at the rate. A network is an IPv4 address or an IPv6 /64, as for connections; users are counted wherever they come
-//! from, and their networks are not. The table is bounded: one whose vessels have drained is forgotten, and while it is full of
-//! others, newcomers are not counted.
+//! from, and their networks are not. Whose vessels have drained is forgotten. Users have a table of their own, no larger than
+//! the site has users that send. While that of networks is full, newcomers are counted together, by larger networks: who has
+//! many networks gets them limited, not the limits lifted.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base::network::Network;
+use base::network::{self, Network};
 use server_config::Config;
 use server_config::parameters::{service, service_smtp};
 
-/// Networks and users that are remembered.
+/// Networks that are remembered one by one.
 const REMEMBERED_MAX: usize = 50_000;
+/// Bits of the networks that newcomers are counted by when there are more: 65,536 of IPv4, as many of 2000::/3 (IPv6).
+const TOGETHER_BITS: (u32, u32) = (16, 19);
+/// Tables are searched for who may be forgotten not more often than this.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What may come in a minute; 0 is no limit.
@@ -63,10 +68,7 @@ pub enum Origin {
 
 impl Origin {
     pub fn network(peer: IpAddr) -> Origin {
-        Origin::Network(match peer.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-            four => four,
-        })
+        Origin::Network(network::of_client(peer))
     }
 }
 
@@ -104,11 +106,63 @@ impl Vessels {
     }
 }
 
-/// The table.
-#[derive(Default)]
-pub struct Rates {
-    seen: Mutex<HashMap<Origin, Vessels>>,
+/// Who has vessels that are not empty.
+struct Table<K> {
+    seen: HashMap<K, Vessels>,
+    swept: Option<Instant>,
 }
+
+impl<K> Default for Table<K> {
+    fn default() -> Table<K> {
+        Table { seen: HashMap::new(), swept: None }
+    }
+}
+
+impl<K: Eq + std::hash::Hash> Table<K> {
+    /// Whether there is room for this one, when who has drained is forgotten.
+    fn has_room(&mut self, key: &K, now: Instant) -> bool {
+        if self.seen.len() < REMEMBERED_MAX || self.seen.contains_key(key) {
+            return true;
+        }
+        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP_EVERY) {
+            self.swept = Some(now);
+            // Within a minute every vessel has drained.
+            self.seen.retain(|_, vessels| now.saturating_duration_since(vessels.since) < MINUTE);
+        }
+        self.seen.len() < REMEMBERED_MAX
+    }
+
+    fn pass(&mut self, key: K, what: What, limits: Limits, now: Instant) -> Passage {
+        let empty = Vessels { messages: 0.0, recipients: 0.0, since: now, told: None };
+        let vessels = self.seen.entry(key).or_insert(empty);
+        vessels.drain(limits, now);
+        let (level, limit) = match what {
+            What::Message => (&mut vessels.messages, limits.messages),
+            What::Recipient => (&mut vessels.recipients, limits.recipients),
+        };
+        if *level + 1.0 <= f64::from(limit) {
+            *level += 1.0;
+            return Passage::Granted;
+        }
+        let tell = vessels.told.is_none_or(|told| now.saturating_duration_since(told) >= MINUTE);
+        if tell {
+            vessels.told = Some(now);
+        }
+        Passage::Refused { tell }
+    }
+}
+
+#[derive(Default)]
+struct Tables {
+    users: Table<String>,
+    networks: Table<IpAddr>,
+    /// Those for whom there was no room.
+    together: Table<IpAddr>,
+}
+
+/// The tables.
+#[derive(Default)]
+pub struct Rates(Mutex<Tables>);
 
 impl Rates {
     /// One more of this comes from there; it counts when it passes.
@@ -120,30 +174,23 @@ impl Rates {
         if limit == 0 {
             return Passage::Granted;
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= REMEMBERED_MAX && !seen.contains_key(&origin) {
-            // Within a minute every vessel has drained.
-            seen.retain(|_, vessels| now.saturating_duration_since(vessels.since) < MINUTE);
-            if seen.len() >= REMEMBERED_MAX {
-                return Passage::Granted;
+        let Tables { users, networks, together } =
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match origin {
+            Origin::User(uid) => {
+                users.has_room(&uid, now); // forgets; nobody but a user of ours makes it larger
+                users.pass(uid, what, limits, now)
+            }
+            Origin::Network(address) if networks.has_room(&address, now) => {
+                networks.pass(address, what, limits, now)
+            }
+            Origin::Network(address) => {
+                let (bits_4, bits_6) = TOGETHER_BITS;
+                let larger = network::prefix(address, bits_4, bits_6);
+                together.has_room(&larger, now);
+                together.pass(larger, what, limits, now)
             }
         }
-        let empty = Vessels { messages: 0.0, recipients: 0.0, since: now, told: None };
-        let vessels = seen.entry(origin).or_insert(empty);
-        vessels.drain(limits, now);
-        let level = match what {
-            What::Message => &mut vessels.messages,
-            What::Recipient => &mut vessels.recipients,
-        };
-        if *level + 1.0 <= f64::from(limit) {
-            *level += 1.0;
-            return Passage::Granted;
-        }
-        let tell = vessels.told.is_none_or(|told| now.saturating_duration_since(told) >= MINUTE);
-        if tell {
-            vessels.told = Some(now);
-        }
-        Passage::Refused { tell }
     }
 }
 
@@ -185,18 +232,43 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(rates.pass(peer("::1"), What::Message, Limits::default(), now), Passage::Granted);
         }
-        assert!(rates.seen.lock().unwrap().is_empty());
+        assert!(rates.0.lock().unwrap().networks.seen.is_empty());
     }
 
     #[test]
-    fn the_table_does_not_grow_for_ever() {
+    fn tables_do_not_grow_for_ever() {
         let (rates, now) = (Rates::default(), Instant::now());
         for number in 0..REMEMBERED_MAX + 10 {
             rates.pass(Origin::User(number.to_string()), What::Message, LIMITS, now);
         }
-        assert_eq!(rates.seen.lock().unwrap().len(), REMEMBERED_MAX);
         rates.pass(Origin::User("later".into()), What::Message, LIMITS, now + MINUTE);
-        assert_eq!(rates.seen.lock().unwrap().len(), 1);
+        assert_eq!(rates.0.lock().unwrap().users.seen.len(), 1);
+    }
+
+    #[test]
+    fn a_table_that_is_full_lifts_no_limits() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        for number in 0..REMEMBERED_MAX + 1000 {
+            let flood = Origin::network(IpAddr::from(
+                (0x2001_0db8_u128 << 96 | (number as u128) << 64).to_be_bytes(),
+            ));
+            rates.pass(flood, What::Message, LIMITS, now);
+        }
+        {
+            let tables = rates.0.lock().unwrap();
+            assert_eq!((tables.networks.seen.len(), tables.together.seen.len()), (REMEMBERED_MAX, 1));
+        }
+        let three = |origin: &dyn Fn() -> Origin| {
+            (0..4).map(|_| rates.pass(origin(), What::Message, LIMITS, now)).collect::<Vec<_>>()
+        };
+        let limited = [Passage::Granted, Passage::Granted, Passage::Granted, Passage::Refused { tell: true }];
+        assert_eq!(three(&|| peer("192.0.2.1")), limited);
+        assert_eq!(three(&|| Origin::User("alice".into())), limited);
+        assert_eq!(rates.pass(peer("198.51.100.1"), What::Message, LIMITS, now), Passage::Granted);
+        // A minute later each is counted for itself.
+        let later = now + MINUTE + SWEEP_EVERY;
+        assert_eq!(rates.pass(peer("192.0.2.1"), What::Message, LIMITS, later), Passage::Granted);
+        assert_eq!(rates.0.lock().unwrap().networks.seen.len(), 1);
     }
 
     proptest! {

@@ -3,8 +3,9 @@
 //!
 //! What was found is written into one Authentication-Results field on top of the message (RFC 8601); fields of that kind
 //! which pretend to come from this host are taken away. Mail of who logged in, of `relaynetworks` and of the exempt networks
-//! is left as it is. All look-ups of a message have a time in common; what is not known then is a `temperror`, which is
-//! never held against the message.
+//! is left as it is. What is not known in the time for look-ups is a `temperror`, which is never held against the message.
+//! The author's domain has a share of its own in it, and its policy is asked for first: domains of a forger's choice that
+//! do not answer change nothing about it.
 
 mod author;
 mod look_ups;
@@ -32,6 +33,12 @@ use results::{FIELD_NAME, Results};
 const DNS_TIMEOUT_MAX: Duration = Duration::from_secs(3);
 const DNS_SERVERS_MAX: usize = 3;
 const DNS_TRIES_MAX: u32 = 2;
+/// The share of the time that a policy has, all authors together; of SPF of an author's domain; of its keys; and of the
+/// last questions about alignment. What belongs to other domains has the whole time, less what these took.
+const POLICY_SHARE: u32 = 2;
+const PROOF_SHARE: u32 = 4;
+/// Shares that may each be a look-up longer: policies and alignment of every author, SPF, keys, and all others.
+const SHARES_MAX: usize = 2 * author::DOMAINS_MAX + 3;
 /// Names of one client that are looked at.
 const NAMES_MAX: usize = 5;
 
@@ -155,7 +162,9 @@ impl Inspector for Verification {
     }
 
     fn patience(&self) -> Duration {
-        self.settings.timeout.saturating_add(self.grace)
+        // Shares of the authors' domains add up to one time and a half, if none of them answers.
+        let shares = u32::try_from(SHARES_MAX).unwrap_or(u32::MAX);
+        self.settings.timeout.saturating_mul(3).saturating_add(self.grace.saturating_mul(shares))
     }
 
     /// All: whoever sends it, what pretends to be a result of ours is taken out (RFC 8601 §5).
@@ -190,54 +199,81 @@ impl Verification {
     fn look(&self, message: &Inspected<'_>, address: IpAddr, since: Instant) -> Found {
         let settings = &self.settings;
         let of_dmarc = settings.dmarc != Enforcement::Off;
-        let look_ups = LookUps::new(&self.resolver, since + settings.timeout);
-        let reverse_name = settings.reverse_name.then(|| reverse(&look_ups, address));
+        let look_ups = LookUps::new(&self.resolver, settings.timeout / PROOF_SHARE);
+        let (authors, no_author) = match of_dmarc.then(|| author::domains(message.header)) {
+            Some(Ok(authors)) => (authors, None),
+            Some(Err(why)) => (Vec::new(), Some(why)),
+            None => (Vec::new(), None),
+        };
+        let of_policy = settings.timeout / POLICY_SHARE / u32::try_from(authors.len().max(1)).unwrap_or(1);
+        for author in &authors {
+            look_ups.share(Instant::now() + of_policy);
+            look_ups.add_author(dmarc::prepare(&look_ups, author));
+        }
+        let end = since + settings.timeout;
         let (helo, sender) = match settings.spf || of_dmarc {
-            true => self.check_spf(&look_ups, message, address),
+            true => self.check_spf(&look_ups, message, address, end),
             false => (None, None),
         };
-        let (with_dkim, with_arc) = (settings.dkim || of_dmarc, settings.arc);
-        let (mut signatures, mut chain) = (None, None);
-        if with_dkim || with_arc {
-            let now = u64::try_from(base::clock::unix_seconds()).unwrap_or(0);
-            let whole = message.whole();
-            match (with_dkim, with_arc) {
-                (true, true) => {
-                    let verdicts = dkim::examine(&whole, &look_ups, now);
-                    (signatures, chain) = (Some(verdicts.signatures), Some(verdicts.chain));
-                }
-                (true, false) => signatures = Some(dkim::verify(&whole, &look_ups, now)),
-                _ => chain = Some(dkim::arc::check(&whole, &look_ups, now)),
-            }
-        }
+        look_ups.share(end);
+        let reverse_name = settings.reverse_name.then(|| reverse(&look_ups, address));
+        // Keys have a limit of their own, in which those of the author's domain must find room, too.
+        look_ups.share(end.min(Instant::now() + dkim::LOOK_UPS_MAX / 2));
+        let (signatures, chain) = self.check_signatures(&look_ups, message);
         let mut found =
-            Found { reverse_name, helo, sender, signatures, chain, policies: Vec::new(), no_author: None };
-        if of_dmarc {
-            match author::domains(message.header) {
-                Ok(authors) => {
-                    let (proven, open) = proofs(&found);
-                    let evaluate = |author: &String| dmarc::evaluate(&look_ups, author, &proven, &open);
-                    found.policies = authors.iter().map(evaluate).collect();
-                }
-                Err(why) => found.no_author = Some(why),
-            }
-        }
+            Found { reverse_name, helo, sender, signatures, chain, policies: Vec::new(), no_author };
+        let (proven, open) = proofs(&found);
+        let evaluate = |author: &String| {
+            look_ups.share(Instant::now() + of_policy);
+            dmarc::evaluate(&look_ups, author, &proven, &open)
+        };
+        found.policies = authors.iter().map(evaluate).collect();
         found
     }
 
-    /// RFC 7208 §2.3, §2.4: HELO, and MAIL FROM, which is HELO for the null sender.
+    fn check_signatures(
+        &self,
+        look_ups: &LookUps<'_>,
+        message: &Inspected<'_>,
+    ) -> (Option<Vec<Checked>>, Option<Chain>) {
+        let with_dkim = self.settings.dkim || self.settings.dmarc != Enforcement::Off;
+        if !with_dkim && !self.settings.arc {
+            return (None, None);
+        }
+        let now = u64::try_from(base::clock::unix_seconds()).unwrap_or(0);
+        let whole = message.whole();
+        match (with_dkim, self.settings.arc) {
+            (true, true) => {
+                let verdicts = dkim::examine(&whole, look_ups, now);
+                (Some(verdicts.signatures), Some(verdicts.chain))
+            }
+            (true, false) => (Some(dkim::verify(&whole, look_ups, now)), None),
+            _ => (None, Some(dkim::arc::check(&whole, look_ups, now))),
+        }
+    }
+
+    /// RFC 7208 §2.3, §2.4: HELO, and MAIL FROM, which is HELO for the null sender. The one that DMARC asks for comes first,
+    /// and has a share of its own when it is of an author's domain; the others have until `end`.
     fn check_spf(
         &self,
         look_ups: &LookUps<'_>,
         message: &Inspected<'_>,
         address: IpAddr,
+        end: Instant,
     ) -> (Option<spf::Checked>, Option<spf::Checked>) {
         let now = base::clock::unix_seconds();
         let helo = message.peer.helo.as_str();
-        let claim = |sender| spf::Claim { address, helo, sender, receiver: &self.host_name, now };
-        let of_helo = spf::check(look_ups, &claim(""));
-        let of_sender = message.envelope.sender.as_deref().map(|sender| spf::check(look_ups, &claim(sender)));
-        (Some(of_helo), of_sender)
+        let check = |sender: &str| {
+            let domain = if sender.is_empty() { helo } else { sender.rsplit('@').next().unwrap_or(sender) };
+            let is_of_author = dns::ascii_name(domain).is_some_and(|domain| look_ups.is_of_author(&domain));
+            look_ups.share(match is_of_author {
+                true => Instant::now() + self.settings.timeout / PROOF_SHARE,
+                false => end,
+            });
+            spf::check(look_ups, &spf::Claim { address, helo, sender, receiver: &self.host_name, now })
+        };
+        let of_sender = message.envelope.sender.as_deref().map(check);
+        (Some(check("")), of_sender)
     }
 
     /// What is to become of the message: the strictest of what the domains of its From want, as far as it is done here.

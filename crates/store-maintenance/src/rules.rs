@@ -167,12 +167,34 @@ impl Rule {
     }
 }
 
-/// The UIDs of the messages that have to go; `messages` are all that are in the mailbox.
-pub fn doomed(rules: &[&Rule], messages: Vec<Message>, now_ns: i64) -> Vec<u32> {
-    let (gone, mut left): (Vec<Message>, Vec<Message>) = messages
-        .into_iter()
-        .partition(|message| rules.iter().any(|rule| rule.may(message) && rule.is_over(message, now_ns)));
-    let mut uids: Vec<u32> = gone.iter().map(|message| message.uid).collect();
+/// A message that has to go.
+#[derive(Clone, Copy, Debug)]
+pub struct Doomed<'r> {
+    pub message: Message,
+    /// The rule by whose `messagecount` or `foldersizebytes` it goes; else it goes by itself.
+    beyond: Option<&'r Rule>,
+}
+
+impl Doomed<'_> {
+    /// Whether it has to go with the flags that it has now.
+    pub fn still_goes(&self, rules: &[&Rule], flags: Flags, now_ns: i64) -> bool {
+        let message = Message { flags, ..self.message };
+        match self.beyond {
+            Some(rule) => rule.may(&message),
+            None => goes_by_itself(rules, &message, now_ns),
+        }
+    }
+}
+
+fn goes_by_itself(rules: &[&Rule], message: &Message, now_ns: i64) -> bool {
+    rules.iter().any(|rule| rule.may(message) && rule.is_over(message, now_ns))
+}
+
+/// The messages that have to go; `messages` are all that are in the mailbox.
+pub fn doomed<'r>(rules: &[&'r Rule], messages: Vec<Message>, now_ns: i64) -> Vec<Doomed<'r>> {
+    let (gone, mut left): (Vec<Message>, Vec<Message>) =
+        messages.into_iter().partition(|message| goes_by_itself(rules, message, now_ns));
+    let mut all: Vec<Doomed<'_>> = gone.into_iter().map(|message| Doomed { message, beyond: None }).collect();
     if rules.iter().any(|rule| rule.count.is_some() || rule.bytes.is_some()) {
         left.sort_unstable_by_key(|message| (message.arrived_ns, message.uid));
     }
@@ -183,18 +205,23 @@ pub fn doomed(rules: &[&Rule], messages: Vec<Message>, now_ns: i64) -> Vec<u32> 
             let goes = (count > most || bytes > size) && rule.may(message);
             if goes {
                 (count, bytes) = (count - 1, bytes - message.size);
-                uids.push(message.uid);
+                all.push(Doomed { message: *message, beyond: Some(rule) });
             }
             !goes
         });
     }
-    uids
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Their UIDs.
+    fn doomed(rules: &[&Rule], messages: Vec<Message>, now_ns: i64) -> Vec<u32> {
+        super::doomed(rules, messages, now_ns).iter().map(|one| one.message.uid).collect()
+    }
 
     const DAY: i64 = 86_400 * 1_000_000_000;
     const NOW: i64 = 1000 * DAY;

@@ -1,7 +1,8 @@
 //! The counts of today while sessions go on.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -147,7 +148,7 @@ fn write_on(shared: &Shared) {
 
 /// Whole or not at all; not synced, since a crash may cost counts.
 fn write(folder: &Path, day: &Day) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let temporary = folder.join(format!(".{}.new", day.name));
     fs::write(&temporary, day.encode())?;
     fs::rename(&temporary, folder.join(&day.name))

@@ -124,11 +124,16 @@ fn respond(message: &[u8], from: SocketAddr, tcp: bool, shared: &Shared) -> Opti
     reply
 }
 
+fn is_below(name: &str, above: &[String]) -> bool {
+    above.iter().any(|above| name.strip_suffix(above.as_str()).is_some_and(|rest| rest.ends_with('.')))
+}
+
 fn reply(asked: &Asked, tcp: bool, state: &State) -> Option<Vec<u8>> {
     let refusal = |code| Some(Reply::to(asked, 0, code).bytes().to_vec());
     match state.behaviour {
         _ if state.failing.contains(&asked.name) => refusal(SERVFAIL),
         Behaviour::Silent => None,
+        _ if is_below(&asked.name, &state.silent_below) => None,
         Behaviour::ServFail => refusal(SERVFAIL),
         Behaviour::Refused => refusal(REFUSED),
         Behaviour::WithoutEdns if asked.payload.is_some() => {

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -161,7 +162,8 @@ fn smtpd_lock(path: &Path) -> Result<Option<File>, String> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(told)?;
     }
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(told)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(told)?;
     #[allow(clippy::incompatible_msrv)]
     Ok(file.try_lock().is_ok().then_some(file))
 }

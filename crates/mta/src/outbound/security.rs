@@ -143,7 +143,8 @@ fn by_sts(outbound: &Outbound, log: &Log, target: &Target, form: Form) -> Result
     );
     if let Some((fault, why)) = &found.fault {
         log.warning(Category::Network, format_args!("MTA-STS of {domain}: {why}"));
-        Counted::no_policy().note_domain(outbound, domain, result_of_fetch(*fault), why);
+        // The report goes to whoever the domain names: what the system said of a host of its choice is not for them.
+        Counted::no_policy().note_domain(outbound, domain, result_of_fetch(*fault), "");
     }
     let Some(policy) = found.policy else { return Ok(None) };
     let counted = Counted::sts(&policy);

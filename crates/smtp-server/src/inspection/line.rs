@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base::network::of_site;
 use connection::Waker;
 use server_log::{Category, Log};
 
@@ -50,7 +51,7 @@ impl Pending {
 
 struct Job {
     /// Of a stranger.
-    network: Option<u64>,
+    network: Option<IpAddr>,
     case: Box<Case>,
     inspectors: Inspectors,
     answer: Answer,
@@ -65,8 +66,8 @@ struct Line {
     /// Threads that a network may have.
     share: usize,
     /// Messages of each network that are looked at and that wait.
-    looked_at: HashMap<u64, usize>,
-    waiting: HashMap<u64, usize>,
+    looked_at: HashMap<IpAddr, usize>,
+    waiting: HashMap<IpAddr, usize>,
 }
 
 impl Line {
@@ -84,24 +85,16 @@ impl Line {
     }
 }
 
-fn count(counts: &HashMap<u64, usize>, network: u64) -> usize {
+fn count(counts: &HashMap<IpAddr, usize>, network: IpAddr) -> usize {
     counts.get(&network).copied().unwrap_or(0)
 }
 
-fn lower(counts: &mut HashMap<u64, usize>, network: u64) {
+fn lower(counts: &mut HashMap<IpAddr, usize>, network: IpAddr) {
     if let Some(left) = counts.get_mut(&network) {
         *left = left.saturating_sub(1);
         if *left == 0 {
             counts.remove(&network);
         }
-    }
-}
-
-/// /24 and /48.
-fn network(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u64::from(address.to_bits() >> 8),
-        IpAddr::V6(address) => 1 << 63 | u64::try_from(address.to_bits() >> 80).unwrap_or(0),
     }
 }
 
@@ -127,7 +120,7 @@ impl InspectionLine {
         limits: Limits,
         waker: Waker,
     ) -> Option<Pending> {
-        let network = (case.peer.origin == Origin::Stranger).then(|| network(case.peer.address));
+        let network = (case.peer.origin == Origin::Stranger).then(|| of_site(case.peer.address));
         let mut line = lock(&self.0.line);
         line.share = limits.threads.div_ceil(SHARE);
         let waits = network.map_or(0, |network| count(&line.waiting, network));

@@ -4,7 +4,7 @@ use mail_format::{Item, address_list, header_fields};
 
 /// Domains of one message that are asked about. RFC 9989 §11.5: several are a way around the policy of each, so each has a
 /// say, and the strictest counts.
-const DOMAINS_MAX: usize = 5;
+pub(super) const DOMAINS_MAX: usize = 5;
 
 /// The domains, each once, in ASCII.
 ///

@@ -1,12 +1,13 @@
 //! The nightly ageing: what the rules of `store.expirerule` say has to go is expunged (S115, S116). Mailboxes without a rule
 //! are not opened. Files go with a later clean-up, when `store.cleanupage` has passed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use message_store::{MailboxName, Store, StoreError, UidSet};
+use message_store::{Mailbox, MailboxName, Record, Store, StoreError, UidSet};
 use server_log::{Category, Log};
 
-use crate::rules::{self, Message, Rule};
+use crate::rules::{self, Doomed, Message, Rule};
 
 /// Names of one page of the list.
 const PAGE: usize = 500;
@@ -91,25 +92,41 @@ fn one(
     // A message of which it is not known how old it is stays.
     let messages =
         live.filter_map(|(slot, record)| Some(Message::of(&record, &reader.cold(slot).ok()?))).collect();
-    let doomed = rules::doomed(rules, messages, base::clock::unix_nanos());
+    let now = base::clock::unix_nanos();
+    let doomed = rules::doomed(rules, messages, now);
+    remove(&mailbox, rules, &doomed, now, stop, &|| std::thread::sleep(PAUSE)).inspect(|expunged| {
+        if *expunged > 0 {
+            let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+            log.notice(
+                Category::Store,
+                format_args!("{name}: {expunged} messages aged out ({})", names.join(", ")),
+            );
+        }
+    })
+}
+
+/// Expunges these in batches. Each message is looked at again under the mailbox's lock: somebody may have flagged it since.
+fn remove(
+    mailbox: &Mailbox,
+    rules: &[&Rule],
+    doomed: &[Doomed<'_>],
+    now: i64,
+    stop: &dyn Fn() -> bool,
+    pause: &dyn Fn(),
+) -> Result<usize, StoreError> {
     let mut expunged = 0;
     for (place, batch) in doomed.chunks(BATCH).enumerate() {
         if place > 0 {
-            std::thread::sleep(PAUSE);
+            pause();
         }
         if stop() {
             break;
         }
-        let mut uids = batch.to_vec();
-        uids.sort_unstable();
-        expunged += mailbox.remove(&uids.into_iter().collect::<UidSet>())?.len();
-    }
-    if expunged > 0 {
-        let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
-        log.notice(
-            Category::Store,
-            format_args!("{name}: {expunged} messages aged out ({})", names.join(", ")),
-        );
+        let of_uid: BTreeMap<u32, &Doomed<'_>> = batch.iter().map(|one| (one.message.uid, one)).collect();
+        let goes = |record: &Record| {
+            of_uid.get(&record.uid).is_some_and(|one| one.still_goes(rules, record.flags, now))
+        };
+        expunged += mailbox.remove_where(&of_uid.keys().copied().collect::<UidSet>(), goes)?.len();
     }
     Ok(expunged)
 }
@@ -117,7 +134,7 @@ fn one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use message_store::{Flags, NewMessage, StoreLog, StoreSettings};
+    use message_store::{FlagChange, Flags, How, NewMessage, StoreLog, StoreSettings};
     use server_config::Config;
     use std::io::Write;
 
@@ -154,6 +171,49 @@ mod tests {
         assert_eq!((exists("bob"), exists("joe")), (100, 1500));
         assert_eq!(run(&store, &rules, &Log::discard(), &|| false).expunged, 0);
         assert_eq!(store.quota("bob").unwrap().usage.messages, 100);
+    }
+
+    /// What is flagged while older messages go is looked at again.
+    #[test]
+    fn what_changed_since_is_not_expunged() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StoreSettings {
+            sync: commit_journal_levels(),
+            list_sync: false,
+            ..StoreSettings::in_folder(folder.path())
+        };
+        let store = Store::open(settings, StoreLog::discard()).unwrap();
+        for (criterion, user) in [("messagecount = 100", "bob"), ("messagedays = 1", "joe")] {
+            store.ensure_user(user).unwrap();
+            let mailbox = store.open_mailbox(&MailboxName::inbox(user).unwrap()).unwrap();
+            let complete: Vec<_> = (0..1500)
+                .map(|_| {
+                    let mut incoming = mailbox.begin_append().unwrap();
+                    incoming.write_all(b"Subject: x\r\n\r\n").unwrap();
+                    (
+                        incoming.complete().unwrap(),
+                        NewMessage { internal_date_ns: 1, ..NewMessage::default() },
+                    )
+                })
+                .collect();
+            mailbox.append_all(&complete).unwrap();
+            let text = format!(
+                "store.expirerule.x.folderpattern = user/{user}/*\nstore.expirerule.x.flagged = no\n\
+                 store.expirerule.x.{criterion}\n"
+            );
+            let rules = rules::from_config(&Config::from_text(&text).unwrap(), &Log::discard());
+            let asked = std::cell::Cell::new(0);
+            let flagging = || {
+                asked.set(asked.get() + 1);
+                if asked.get() == 2 {
+                    let change = FlagChange { how: How::Add, flags: Flags::FLAGGED, keywords: &[] };
+                    mailbox.change_flags(&UidSet::all(), change, None).unwrap();
+                }
+                false
+            };
+            let done = run(&store, &rules, &Log::discard(), &flagging);
+            assert_eq!(done, Done { mailboxes: 1, expunged: BATCH, failed: 0 }, "{criterion}");
+        }
     }
 
     fn commit_journal_levels() -> commit_journal::SyncLevels {
