@@ -13,6 +13,6 @@ mod sync;
 
 pub use journal::{Hold, Journal, JournalSettings, MakeMedium, Owner, Refused, Ticket};
 pub use level::{SyncLevel, SyncLevels};
-pub use read::{clear, read, remove};
+pub use read::{clear, damaged, read, remove};
 pub use segment::Medium;
 pub use sync::{sync_file, sync_folder};

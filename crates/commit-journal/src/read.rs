@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::segment::{self, Header, SEGMENTS};
 
@@ -16,6 +16,22 @@ fn segments(folder: &Path) -> io::Result<Vec<(Header, u32)>> {
         }
     }
     found.sort_by_key(|(header, _)| header.epoch);
+    Ok(found)
+}
+
+/// Segments that are there and do not say what they are. A crash leaves none: a segment gets its name when it is whole, and
+/// its header is one sector.
+///
+/// # Errors
+/// A segment cannot be read.
+pub fn damaged(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for number in 1..=SEGMENTS {
+        let path = segment::path(folder, number);
+        if path.exists() && segment::header_of(&path)?.is_none() {
+            found.push(path);
+        }
+    }
     Ok(found)
 }
 

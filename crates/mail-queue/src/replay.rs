@@ -50,6 +50,7 @@ impl Queue {
     /// The system's; the journal is as it was.
     pub fn recover(&self) -> io::Result<Recovered> {
         let folder = folder(self.folder());
+        self.set_damaged_aside(&folder)?;
         let mut known: HashMap<QueueId, Last> = HashMap::new();
         let records = commit_journal::read(&folder, |payload| note(&mut known, payload))?;
         if records == 0 {
@@ -75,6 +76,24 @@ impl Queue {
             );
         }
         Ok(recovered)
+    }
+
+    /// A part of the journal that cannot be read may have held acknowledged mail whose files are lost: it is kept, and said.
+    fn set_damaged_aside(&self, folder: &Path) -> io::Result<()> {
+        for path in commit_journal::damaged(folder)? {
+            let number = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = format!("journal-{number}.{}", base::clock::unix_seconds());
+            fs::rename(&path, self.shared.lost.join(&name))?;
+            os::file::sync_dir(&self.shared.lost)?;
+            self.shared.log.error(
+                Category::General,
+                format_args!(
+                    "queue journal: {} cannot be read; it was put into lost+found as {name}. After a power cut, mail that it held may be missing",
+                    path.display()
+                ),
+            );
+        }
+        Ok(())
     }
 
     fn apply(&self, known: &HashMap<QueueId, Last>) -> io::Result<Recovered> {

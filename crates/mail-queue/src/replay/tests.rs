@@ -123,6 +123,26 @@ fn a_copy_that_was_finished_does_not_come_back() {
     assert!(waiting(&queue).is_empty());
 }
 
+/// What cannot be read is kept for whoever looks into it, and the other segment counts.
+#[test]
+fn a_damaged_segment_is_put_aside_and_not_thrown_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let id = commit(&queue, b"kept");
+    killed(queue);
+    let path = folder.path().join("journal/1");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[3] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), [id], "its files are there");
+    let aside: Vec<PathBuf> =
+        fs::read_dir(folder.path().join("lost+found")).unwrap().map(|one| one.unwrap().path()).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert_eq!(fs::read(&aside[0]).unwrap(), bytes);
+    commit(&queue, b"and on it goes");
+}
+
 /// The queue with a journal that cannot be synced as long as the other says so.
 fn open_faulty(folder: &Path) -> (Queue, Arc<AtomicBool>) {
     struct Faulty(File, Arc<AtomicBool>);
