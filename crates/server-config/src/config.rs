@@ -241,6 +241,7 @@ mod tests {
             entry.check(entry.default()).unwrap_or_else(|why| panic!("{}: {why}", entry.name()));
             let may_be_empty = [
                 "text",
+                "host name",
                 "list",
                 "networks",
                 "domain patterns",

@@ -99,7 +99,7 @@ impl Dovecot {
             }
             assert_eq!(self.master.try_wait().unwrap(), None, "Dovecot ended");
             assert!(begun.elapsed() < Duration::from_secs(60), "Dovecot does not listen");
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50)); // paced: another program tells nobody that it listens
         }
     }
 }
