@@ -356,7 +356,7 @@ mod tests {
             (b"MAIL FROM:<a@b.test> ENVID=a+00b", "501 5.5.4"),
             (b"MAIL FROM:<a@b.test> ENVID=x ENVID=y", "501 5.5.4"),
             (b"MAIL FROM:<a@b.test> AUTH=<>", "ok"),
-            (b"MAIL FROM:<a@b.test> REQUIRETLS", "555 5.5.4"),
+            (b"MAIL FROM:<a@b.test> REQUIRETLS", "ok"),
             ("MAIL FROM:<ü@b.test>".as_bytes(), "553 5.6.7"),
             ("MAIL FROM:<ü@b.test> SMTPUTF8".as_bytes(), "ok"),
             (b"MAIL FROM:<\xff@b.test> SMTPUTF8", "501 5.1.7"),
