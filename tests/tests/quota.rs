@@ -57,9 +57,10 @@ fn restart_with_clock(instance: &mut Instance, seconds: u32) {
 /// RFC 9208, RFC 2087: the capability, the commands, their refusals.
 #[test]
 fn quota_commands_follow_the_standard() {
-    let instance = Setup::default().set("store.quotaenforcement", "yes").start();
+    let mut instance = Setup::default().set("store.quotaenforcement", "yes").create();
     set_quota(&instance, "alice", "mailQuota=102400");
     set_quota(&instance, "alice", "mailMsgQuota=50");
+    instance.start_all();
     send(&instance, "alice", 3000);
     instance.wait_for_messages("alice", 1);
     let mut imap = instance.imap("alice");
