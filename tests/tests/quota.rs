@@ -15,6 +15,7 @@ const HOUR: u32 = 3600;
 
 fn set_quota(instance: &Instance, user: &str, value: &str) {
     run(instance.tool("dirutil").args(["change", user, "--set", value]));
+    std::thread::sleep(std::time::Duration::from_millis(100)); // paced: a daemon looks at the file every 50 ms at most
 }
 
 /// Whatever is said by then must be what is there; a change that was interrupted may be mended.
