@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +17,7 @@ use crate::prepared::Prepared;
 use crate::quota::Room;
 use crate::record::{Cold, Record};
 use crate::shared::hash;
+use crate::source::Source;
 use crate::writer::Change;
 use crate::{Flags, Limits, Result, StoreError};
 
@@ -57,8 +58,7 @@ impl DeliveryId<'_> {
 /// A message of the queue.
 #[derive(Clone, Copy)]
 pub struct LinkedMessage<'a> {
-    /// The file to link; on another file system, or with too many links, it is copied.
-    pub path: &'a Path,
+    pub source: Source<'a>,
     pub flags: Flags,
     /// When the queue accepted it.
     pub internal_date_ns: i64,
@@ -113,8 +113,8 @@ impl Mailbox {
         })
     }
 
-    /// Links a message of the queue into the mailbox, once: the same delivery again does nothing. The file is durable
-    /// already; its name here is when this returns.
+    /// Puts a message of the queue into the mailbox, once: the same delivery again does nothing. It is durable when this
+    /// returns.
     ///
     /// # Errors
     /// Nothing has happened then.
@@ -122,13 +122,13 @@ impl Mailbox {
         let delivery = message.delivery.hash();
         let mut change = self.write()?;
         change.room = Room::Within(message.limits);
-        let source = fs::metadata(message.path)?;
-        if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns, &source) {
+        let guid = &message.prepared.guid;
+        if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns, guid) {
             return Ok(Delivered::AlreadyThere(uid));
         }
-        let (uid, folder) = change.free_uid(Some((source.ino(), source.dev())))?;
+        let (uid, folder) = change.free_uid(Some(message.source))?;
         let path = message_path(&self.folder, uid);
-        place(message.path, &path, self.shared.settings.sync.message)?;
+        message.source.place(self, &path)?;
         let new = NewRecord {
             uid,
             flags: message.flags & Flags::SYSTEM,
@@ -157,19 +157,22 @@ struct NewRecord<'a> {
 
 impl Change<'_> {
     /// The next UID whose file name is free, and its folder. A file that no record names was left by an interruption: it
-    /// is passed over, unless it is the very file (`own`) that is to be linked.
-    pub fn free_uid(&mut self, own: Option<(u64, u64)>) -> Result<(u32, String)> {
+    /// is passed over, unless it is of the very message (`own`) that is to be placed.
+    pub fn free_uid(&mut self, own: Option<Source<'_>>) -> Result<(u32, String)> {
         let mut uid = self.header.uid_next.max(1);
         loop {
             if uid == u32::MAX {
                 return Err(StoreError::TooBig("the last UID"));
             }
             let folder = self.message_folder(uid)?;
-            match fs::metadata(message_path(&self.mailbox.folder, uid)) {
+            let path = message_path(&self.mailbox.folder, uid);
+            match fs::metadata(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((uid, folder)),
                 Err(error) => return Err(error.into()),
-                Ok(meta) if own == Some((meta.ino(), meta.dev())) => return Ok((uid, folder)),
-                Ok(_) => uid += 1,
+                Ok(meta) => match own {
+                    Some(own) if own.is(&path, &meta)? => return Ok((uid, folder)),
+                    _ => uid += 1,
+                },
             }
         }
     }
@@ -177,25 +180,18 @@ impl Change<'_> {
     /// The UID under which this delivery is here already. Records are looked at from the newest back to when the message
     /// arrived: it cannot have been delivered before.
     ///
-    /// A record without a delivery may be one that a rebuild made for a link whose delivery was interrupted: it is known
-    /// by the file.
-    fn delivered_before(&self, delivery: u64, arrived_ns: i64, source: &fs::Metadata) -> Option<u32> {
+    /// A record without a delivery may be one that a rebuild made for a file whose delivery was interrupted: it is known
+    /// by its content, which begins with the line that names its queue id.
+    fn delivered_before(&self, delivery: u64, arrived_ns: i64, guid: &[u8; 16]) -> Option<u32> {
         let slots = self.header.slots;
         for (looked, slot) in (0..slots).rev().enumerate() {
             let Some(cold) = self.index.cold(slot) else { continue };
             // A record whose file is gone is no delivery, the queue has the only copy; unless its owner removed it.
-            if cold.delivery == delivery
-                && (self.index.record(slot).is_expunged()
-                    || message_path(&self.mailbox.folder, cold.uid).exists())
-            {
+            let has_file = || message_path(&self.mailbox.folder, cold.uid).exists();
+            if cold.delivery == delivery && (self.index.record(slot).is_expunged() || has_file()) {
                 return Some(cold.uid);
             }
-            let may_be_a_link =
-                cold.delivery == 0 && source.nlink() > 1 && u64::from(cold.size) == source.size();
-            if may_be_a_link
-                && fs::metadata(message_path(&self.mailbox.folder, cold.uid))
-                    .is_ok_and(|file| (file.ino(), file.dev()) == (source.ino(), source.dev()))
-            {
+            if cold.delivery == 0 && cold.guid == *guid && has_file() {
                 return Some(cold.uid);
             }
             let long_before = cold.save_date_ns < arrived_ns.saturating_sub(CLOCK_SLACK_NS);
@@ -235,35 +231,6 @@ impl Change<'_> {
         };
         operations.push(Operation::Append(record, cold));
         self.commit(&operations, &BTreeSet::from([folder]))
-    }
-}
-
-/// Gives a durable file a name in the mailbox: a link, or a copy where a link cannot be.
-pub fn place(from: &Path, to: &Path, level: commit_journal::SyncLevel) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // our own, see free_uid
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks | io::ErrorKind::Unsupported
-            ) =>
-        {
-            // Under another name first: half a message must not be taken for one.
-            let new = to.with_extension("msg-new");
-            let copied = (|| {
-                let mut file =
-                    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-                io::copy(&mut File::open(from)?, &mut file)?;
-                sync_file(&file, level)?;
-                os::file::rename_new(&new, to)
-            })();
-            if copied.is_err() {
-                let _ = fs::remove_file(&new);
-            }
-            copied
-        }
-        Err(error) => Err(error),
     }
 }
 

@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::append::place;
 use crate::layout::message_path;
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
 use crate::record::{Cold, Record};
+use crate::source::link;
 use crate::writer::Change;
 use crate::{Flags, Result, Severity, StoreError, UidSet};
 
@@ -237,7 +237,7 @@ impl Change<'_> {
         for (((record, cold), position), cache) in batch.iter().zip(positions).zip(caches) {
             let (uid, folder) = self.free_uid(None)?;
             let path = message_path(&mailbox.folder, uid);
-            place(&message_path(&from.folder, record.uid), &path, level)?;
+            link(&message_path(&from.folder, record.uid), &path, level)?;
             copies.placed.push(path);
             copies.folders.insert(folder);
             self.header.uid_next = uid.saturating_add(1);

@@ -10,12 +10,13 @@ use std::io;
 
 use mailbox_list::{MailboxName, SpecialUse};
 
-use crate::append::{Appended, NewMessage, place};
+use crate::append::{Appended, NewMessage};
 use crate::layout::message_path;
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
 use crate::multiappend::{Coming, Complete};
 use crate::prepared::Prepared;
+use crate::source::link;
 use crate::store::Store;
 use crate::writer::Change;
 use crate::{Result, StoreError};
@@ -60,7 +61,7 @@ impl Mailbox {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {} // of a process that was killed, or none
         }
-        place(&message_path(&other.folder, uid), &path, self.shared.settings.sync.message)?;
+        link(&message_path(&other.folder, uid), &path, self.shared.settings.sync.message)?;
         Ok(Complete { path })
     }
 

@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use commit_journal::{SyncLevel, SyncLevels};
 use message_store::{
-    Delivered, DeliveryId, FlagChange, Flags, How, LinkedMessage, Mailbox, MailboxName, NewMessage, Prepared,
-    Store, StoreLog, StoreSettings, UidSet,
+    Delivered, DeliveryId, FlagChange, Flags, How, InMemory, LinkedMessage, Mailbox, MailboxName, NewMessage,
+    Prepared, Source, Store, StoreLog, StoreSettings, UidSet,
 };
 
 /// Where the parts of an index are: `docs/formats/store.md`.
@@ -173,7 +173,7 @@ fn a_delivery_whose_file_is_gone_is_done_again_and_one_that_was_removed_is_not()
     let prepared = Prepared::of_bytes(TEXT);
     let give = || {
         let message = LinkedMessage {
-            path: &source,
+            source: Source::File(&source),
             flags: Flags::NONE,
             internal_date_ns: base::clock::unix_nanos(),
             delivery: DeliveryId { queue_id: "Q 1", recipient: "joe" },
@@ -249,4 +249,43 @@ fn sessions_never_see_an_older_state_while_the_log_is_applied_again() {
         assert!(looks.join().unwrap() > 0);
     });
     assert_eq!(mailbox.status().unwrap().exists, 199);
+}
+
+/// A message without a file of the queue: the first mailbox makes the file, the second links it; what an interruption left of
+/// the same message is taken, and half of it is not.
+#[test]
+fn bytes_in_memory_become_one_file_for_all_mailboxes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let prepared = Prepared::of_bytes(TEXT);
+    let bytes = InMemory::new(TEXT);
+    let give = |mailbox: &Mailbox, id: &str| {
+        let message = LinkedMessage {
+            source: Source::Memory(&bytes),
+            flags: Flags::NONE,
+            internal_date_ns: base::clock::unix_nanos(),
+            delivery: DeliveryId { queue_id: id, recipient: "x" },
+            prepared: &prepared,
+            limits: message_store::Limits::default(),
+        };
+        mailbox.deliver(message).unwrap()
+    };
+    let joe = inbox(&store);
+    assert_eq!(give(&joe, "Q 1"), Delivered::New(1));
+    let first = find(folder.path(), "1.msg").unwrap();
+    fs::write(first.with_file_name("2.msg"), &TEXT[1..]).unwrap();
+    fs::write(first.with_file_name("3.msg"), TEXT).unwrap();
+    assert_eq!(give(&joe, "Q 2"), Delivered::New(3));
+    assert_eq!(fs::read(first.with_file_name("3.msg")).unwrap(), TEXT);
+    store.ensure_user("ann").unwrap();
+    let ann = store.open_mailbox(&MailboxName::inbox("ann").unwrap()).unwrap();
+    assert_eq!(give(&ann, "Q 1"), Delivered::New(1));
+    let inode = |uid: u32| fs::metadata(first.with_file_name(format!("{uid}.msg"))).unwrap().ino();
+    assert_eq!(ann.open_message(1).unwrap().file.metadata().unwrap().ino(), inode(3), "linked");
+    // The file is gone, or is another's: a new one is made.
+    fs::remove_file(first.with_file_name("3.msg")).unwrap();
+    fs::write(first.with_file_name("3.msg"), b"another").unwrap();
+    assert_eq!(give(&ann, "Q 2"), Delivered::New(2));
+    let made = ann.open_message(2).unwrap().file;
+    assert_eq!(std::io::read_to_string(&*made).unwrap().as_bytes(), TEXT);
 }

@@ -394,7 +394,7 @@ fn a_delivery_happens_once_whatever_is_interrupted() {
     let deliver = |queue_id: &str| {
         mailbox
             .deliver(LinkedMessage {
-                path: &path,
+                source: message_store::Source::File(&path),
                 flags: Flags::NONE,
                 internal_date_ns: arrived,
                 delivery: DeliveryId { queue_id, recipient: "joe" },
@@ -587,7 +587,7 @@ fn an_interrupted_delivery_is_there_once_after_any_rebuild() {
         let deliver = || {
             mailbox
                 .deliver(LinkedMessage {
-                    path: &path,
+                    source: message_store::Source::File(&path),
                     flags: Flags::NONE,
                     internal_date_ns: arrived,
                     delivery: DeliveryId { queue_id: "Q", recipient: "joe" },

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use directory::Entry as Account;
 use mail_queue::{Envelope, Step, Success};
-use message_store::{Delivered, DeliveryId, Flags, Limits, LinkedMessage, MailboxName, Prepared, StoreError};
+use message_store::{
+    Delivered, DeliveryId, Flags, Limits, LinkedMessage, MailboxName, Prepared, Source, StoreError,
+};
 use server_log::Category;
 
 use crate::mta::Desk;
@@ -112,7 +114,7 @@ pub fn deliver(
     }
     let key = envelope.delivery_key();
     let message = LinkedMessage {
-        path,
+        source: Source::File(path),
         flags: Flags::NONE,
         internal_date_ns: envelope.arrived_ns,
         delivery: DeliveryId { queue_id: &key, recipient: uid },

@@ -1,0 +1,143 @@
+//! Where the bytes of a message that is delivered are, and how they get a name in the mailbox.
+
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use commit_journal::{SyncLevel, sync_file};
+
+use crate::Result;
+use crate::mailbox::Mailbox;
+
+/// A message that is to be delivered.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// A durable file, to be linked; on another file system, or with too many links, it is copied.
+    File(&'a Path),
+    /// Bytes that have no file: the first mailbox that gets them makes one, the others link that.
+    Memory(&'a InMemory<'a>),
+}
+
+/// The bytes of a message, and the file that was made of them first.
+pub struct InMemory<'a> {
+    bytes: &'a [u8],
+    twin: RefCell<Option<Twin>>,
+}
+
+struct Twin {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// Inode and device.
+type Identity = (u64, u64);
+
+fn identity(meta: &fs::Metadata) -> Identity {
+    (meta.ino(), meta.dev())
+}
+
+impl<'a> InMemory<'a> {
+    pub fn new(bytes: &'a [u8]) -> InMemory<'a> {
+        InMemory { bytes, twin: RefCell::new(None) }
+    }
+}
+
+impl Source<'_> {
+    /// Whether the file of this name, which no record names, is what an interrupted delivery of this very message left.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn is(&self, path: &Path, meta: &fs::Metadata) -> io::Result<bool> {
+        match self {
+            Source::File(own) => Ok(identity(&fs::metadata(own)?) == identity(meta)),
+            Source::Memory(message) => {
+                Ok(meta.len() == message.bytes.len() as u64 && fs::read(path)? == message.bytes)
+            }
+        }
+    }
+
+    /// Gives the message a name in the mailbox: a durable file.
+    ///
+    /// # Errors
+    /// The system's; there is no file of that name then.
+    pub(crate) fn place(&self, mailbox: &Mailbox, to: &Path) -> Result<()> {
+        let level = mailbox.shared.settings.sync.message;
+        match self {
+            Source::File(from) => link(from, to, level)?,
+            Source::Memory(message) => message.place(mailbox, to, level)?,
+        }
+        Ok(())
+    }
+}
+
+impl InMemory<'_> {
+    fn place(&self, mailbox: &Mailbox, to: &Path, level: SyncLevel) -> Result<()> {
+        if self.link_twin(to)? {
+            return Ok(());
+        }
+        // Under another name first: half a message must not be taken for one.
+        let new = mailbox.incoming_path();
+        let written = (|| {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(self.bytes)?;
+            sync_file(&file, level)?;
+            fs::rename(&new, to)?; // what is there may be our own, see `free_uid`; perhaps it was never synced
+            file.metadata()
+        })();
+        match written {
+            Ok(meta) => {
+                *self.twin.borrow_mut() = Some(Twin { path: to.to_owned(), identity: identity(&meta) });
+                Ok(())
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&new);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Links the file that another mailbox got. Its name may be another file's by now, or nobody's: then there is none.
+    fn link_twin(&self, to: &Path) -> io::Result<bool> {
+        let twin = self.twin.borrow();
+        let Some(twin) = twin.as_ref().filter(|twin| fs::hard_link(&twin.path, to).is_ok()) else {
+            return Ok(false);
+        };
+        let same = identity(&fs::metadata(to)?) == twin.identity;
+        if !same {
+            fs::remove_file(to)?;
+        }
+        Ok(same)
+    }
+}
+
+/// Gives a durable file a name in the mailbox: a link, or a copy where a link cannot be.
+pub(crate) fn link(from: &Path, to: &Path, level: SyncLevel) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // our own, see free_uid
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks | io::ErrorKind::Unsupported
+            ) =>
+        {
+            // Under another name first: half a message must not be taken for one.
+            let new = to.with_extension("msg-new");
+            let copied = (|| {
+                let mut file =
+                    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+                io::copy(&mut File::open(from)?, &mut file)?;
+                sync_file(&file, level)?;
+                os::file::rename_new(&new, to)
+            })();
+            if copied.is_err() {
+                let _ = fs::remove_file(&new);
+            }
+            copied
+        }
+        Err(error) => Err(error),
+    }
+}
