@@ -3,6 +3,8 @@
 
 #[path = "imap_extensions/binary.rs"]
 mod binary;
+#[path = "imap_extensions/compress.rs"]
+mod compress;
 #[path = "imap_extensions/condstore.rs"]
 mod condstore;
 #[path = "imap_extensions/esearch.rs"]

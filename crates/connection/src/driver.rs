@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
+use crate::compression::{Compression, Deflater};
 use crate::input::{Input, READ_BYTES};
 use crate::telemetry::Tap;
 use crate::tls::Tls;
@@ -63,11 +64,12 @@ pub struct Environment {
 pub struct Scratch {
     input: Vec<u8>,
     output: Vec<u8>,
+    deflater: Option<Deflater>,
 }
 
 impl Default for Scratch {
     fn default() -> Scratch {
-        Scratch { input: vec![0; READ_BYTES], output: Vec::with_capacity(4096) }
+        Scratch { input: vec![0; READ_BYTES], output: Vec::with_capacity(4096), deflater: None }
     }
 }
 
@@ -108,6 +110,7 @@ enum Phase {
     Resume,
     Pause(Instant),
     StartTls,
+    Compress(u8),
     Close,
     /// All is sent and said; the peer is still sending.
     Linger(Instant),
@@ -127,6 +130,7 @@ pub struct Connection {
     preface: Option<Box<Preface>>,
     io: Io,
     environment: Arc<Environment>,
+    compression: Option<Box<Compression>>,
     input: Input,
     want: Want,
     phase: Phase,
@@ -168,6 +172,7 @@ impl Connection {
             preface: None,
             io,
             environment,
+            compression: None,
             input: Input::default(),
             want: Want::Line,
             phase: Phase::Opening,
@@ -201,6 +206,12 @@ impl Connection {
         }
     }
 
+    /// Whether nothing waits for the peer's reading.
+    fn is_all_sent(&self) -> bool {
+        let packed = self.compression.as_ref().is_some_and(|compression| !compression.packed().is_empty());
+        self.io.output.is_empty() && !packed
+    }
+
     /// The session's side, for log lines.
     pub fn io(&self) -> &Io {
         &self.io
@@ -208,12 +219,12 @@ impl Connection {
 
     /// The bits that make it worth while to drive this connection.
     pub fn wants(&self) -> u8 {
-        let write = if self.io.output.is_empty() { 0 } else { self.write_wait };
+        let write = if self.is_all_sent() { 0 } else { self.write_wait };
         let bits = match self.phase {
             Phase::Preface(_) => READABLE,
             Phase::Opening => READABLE | WRITABLE,
             Phase::Handshake { .. } => self.read_wait,
-            Phase::Close | Phase::StartTls | Phase::Resume => write,
+            Phase::Close | Phase::StartTls | Phase::Compress(_) | Phase::Resume => write,
             Phase::Linger(_) => READABLE,
             Phase::Pause(_) => write | WOKEN | DRAINING,
             Phase::Input if self.eof || self.io.output.is_full() => write | WOKEN | DRAINING,
@@ -236,10 +247,10 @@ impl Connection {
             Phase::Preface(since) => return since.checked_add(preface::TIMEOUT),
             Phase::Handshake { since, .. } => return since.checked_add(HANDSHAKE_TIMEOUT),
             Phase::Linger(until) => return Some(until),
-            Phase::Close | Phase::StartTls => return stall(),
-            Phase::Pause(until) if self.io.output.is_empty() => Some(until),
+            Phase::Close | Phase::StartTls | Phase::Compress(_) => return stall(),
+            Phase::Pause(until) if self.is_all_sent() => Some(until),
             Phase::Pause(until) => stall().map(|stall| stall.min(until)),
-            _ if !self.io.output.is_empty() => stall(),
+            _ if !self.is_all_sent() => stall(),
             _ => self.active.checked_add(self.io.idle_timeout),
         };
         match (first, self.io.deadline) {
@@ -256,6 +267,9 @@ impl Connection {
         self.turn_ends_at = self.moved().saturating_add(TURN_BYTES);
         self.input.lend(&mut scratch.input);
         self.io.output.lend(&mut scratch.output);
+        if let Some(compression) = &mut self.compression {
+            compression.lend(&mut scratch.deflater);
+        }
         let outcome = loop {
             if let Flow::Stop(outcome) = self.step() {
                 break outcome;
@@ -266,6 +280,9 @@ impl Connection {
         }
         self.input.reclaim(&mut scratch.input);
         self.io.output.reclaim(&mut scratch.output);
+        if let Some(compression) = &mut self.compression {
+            compression.reclaim(&mut scratch.deflater);
+        }
         if scratch.input.is_empty() {
             scratch.input = vec![0; READ_BYTES];
         }
@@ -276,7 +293,9 @@ impl Connection {
     }
 
     fn moved(&self) -> u64 {
-        self.io.bytes_in.saturating_add(self.io.bytes_out)
+        // What is compressed counts beside what it becomes: it is work, even when it becomes nothing.
+        let packed = self.compression.as_ref().map_or(0, |compression| compression.bytes_in);
+        self.io.bytes_in.saturating_add(self.io.bytes_out).saturating_add(packed)
     }
 
     fn turn_is_over(&self) -> bool {
@@ -298,6 +317,7 @@ impl Connection {
             Phase::Opening => self.event(Event::Opened, false),
             Phase::Handshake { first, .. } => self.handshake(first),
             Phase::StartTls => self.start_tls(),
+            Phase::Compress(level) => self.compress(level),
             Phase::Close => self.close(),
             Phase::Linger(_) => self.linger(),
             Phase::Resume => self.resume(),
@@ -326,10 +346,10 @@ impl Connection {
             Phase::Preface(_) => return self.refuse_preface("no PROXY header in time"),
             Phase::Handshake { .. } => return self.end(CloseReason::Failed),
             Phase::Close | Phase::Linger(_) => return Flow::Stop(Outcome::Finished),
-            Phase::StartTls => return self.end(CloseReason::Stalled),
+            Phase::StartTls | Phase::Compress(_) => return self.end(CloseReason::Stalled),
             _ => {}
         }
-        if !self.io.output.is_empty() && passed(self.progress.checked_add(self.environment.stall_timeout)) {
+        if !self.is_all_sent() && passed(self.progress.checked_add(self.environment.stall_timeout)) {
             return self.end(CloseReason::Stalled);
         }
         if let Phase::Pause(until) = self.phase {
@@ -373,6 +393,7 @@ impl Connection {
             },
             Next::Resume => (Phase::Resume, self.want),
             Next::StartTls => (Phase::StartTls, self.want),
+            Next::Compress(level) => (Phase::Compress(level), Want::Line),
             Next::Pause(time) => {
                 let now = Instant::now();
                 (Phase::Pause(now.checked_add(time).unwrap_or(now)), self.want)

@@ -4,6 +4,7 @@
 //! does what the returned [`Next`] says. All socket I/O is here; a session only appends to [`Io::output`].
 
 mod channel_binding;
+mod compression;
 pub mod driver;
 mod input;
 pub mod output;

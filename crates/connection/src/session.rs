@@ -34,6 +34,8 @@ pub enum Event<'a> {
     Drained,
     /// The handshake asked for with [`Next::StartTls`] is done. Everything known before is to be forgotten.
     TlsStarted,
+    /// After [`Next::Compress`]: what the peer sent cannot be decompressed, and nothing more can be read: say so.
+    Garbled,
     /// A [`Waker`] of this session was used since the last event (once, however often it was used).
     Woken,
     /// A time limit passed. See [`Io::idle_timeout`], [`Io::deadline`], [`Next::Pause`].
@@ -80,6 +82,9 @@ pub enum Next {
     /// Send what is queued in clear, then do a TLS handshake. Input that is already there closes the connection
     /// (RFC 3207 §6; nothing sent in clear is ever run under TLS).
     StartTls,
+    /// Send what is queued as it is; everything after it, in both directions, is compressed with DEFLATE (RFC 4978), at
+    /// this level: 1 is fast, 9 is small. Then lines, as with [`Next::Line`].
+    Compress(u8),
     /// Read nothing and call with `Timeout(Pause)` after this time. Holds no thread.
     Pause(Duration),
     /// What was wanted before stays wanted (after `Woken`, `Draining`).
@@ -151,6 +156,8 @@ pub struct Io {
     pub number: u64,
     /// TLS of this connection. Kept up to date by the connection.
     pub tls: TlsState,
+    /// Whether [`Next::Compress`] was asked for. Kept up to date by the connection.
+    pub is_compressed: bool,
     /// What a log-in can be bound to, until somebody is logged in.
     pub channel_bindings: Option<Box<ChannelBindings>>,
     /// Longest line accepted, without its CRLF, in bytes. The session may change it at any time.
@@ -159,7 +166,7 @@ pub struct Io {
     pub idle_timeout: Duration,
     /// Moment at which `Timeout(Deadline)` comes, once.
     pub deadline: Option<Instant>,
-    /// Bytes received and sent so far (plain text, not TLS records).
+    /// Bytes received and sent so far (plain text: neither TLS records nor compressed).
     pub bytes_in: u64,
     /// See `bytes_in`.
     pub bytes_out: u64,
@@ -190,6 +197,7 @@ impl Io {
             role,
             number,
             tls,
+            is_compressed: false,
             channel_bindings: None,
             line_limit: 8192,
             idle_timeout: Duration::from_secs(600),

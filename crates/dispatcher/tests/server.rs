@@ -58,6 +58,10 @@ impl Session for Echo {
                 say(io, "bye");
                 Next::Close
             }
+            Event::Garbled => {
+                say(io, "garbled");
+                Next::Close
+            }
             Event::Stream(_) | Event::Closed(_) => Next::Close,
         }
     }
@@ -75,6 +79,10 @@ impl Echo {
             "starttls" => {
                 say(io, "go ahead");
                 Next::StartTls
+            }
+            "compress" => {
+                say(io, "go ahead");
+                Next::Compress(6)
             }
             "pause" => Next::Pause(Duration::from_millis(argument.parse().unwrap())),
             "idle" => {

@@ -3,6 +3,7 @@
 pub mod append;
 pub mod authenticate;
 pub mod capability;
+pub mod compress;
 pub mod copy;
 pub mod create;
 pub mod delete;
@@ -54,6 +55,8 @@ pub enum Outcome {
     /// Nobody is logged in any more.
     Unauthenticated,
     StartTls,
+    /// Everything behind the response is compressed at this level.
+    Compress(u8),
 }
 
 /// A tagged OK, and what may be announced before it.
@@ -179,6 +182,10 @@ pub fn run(
                 TlsState::Active { .. } => Err(Refusal::NotNow("TLS is active already")),
                 TlsState::Unavailable => Err(Refusal::NotNow("TLS is not available")),
             }
+        }
+        Command::Compress(mechanism) => {
+            user(state)?;
+            compress::run(&mechanism, server.settings().compress_level, io)
         }
         Command::Authenticate(asked) => {
             before_login(state)?;

@@ -44,6 +44,8 @@ pub enum Refusal {
     UseAttr,
     /// An authentication mechanism that is not offered.
     Mechanism,
+    /// RFC 4978 §3
+    CompressionActive,
     ExpungeIssued,
     Cancelled,
     Store(StoreError),
@@ -90,6 +92,7 @@ impl Refusal {
             Refusal::UnknownEncoding => ("NO", "UNKNOWN-CTE", "The transfer encoding of a part is not known"),
             Refusal::UseAttr => ("NO", "USEATTR", "No such special use"),
             Refusal::Mechanism => ("NO", "CANNOT", "No such authentication mechanism"),
+            Refusal::CompressionActive => ("NO", "COMPRESSIONACTIVE", "DEFLATE is active already"),
             Refusal::ExpungeIssued => ("NO", "EXPUNGEISSUED", "Some of the messages no longer exist"),
             Refusal::Cancelled => ("BAD", "", "Authentication cancelled"),
             Refusal::Store(error) => of_store(error),

@@ -92,6 +92,7 @@ impl connection::Session for Session {
                 self.state = State::NotAuthenticated { failures: 0 };
                 Next::Line
             }
+            Event::Garbled => self.bye("What was sent is no DEFLATE stream", "compressed data damaged", io),
             Event::Woken => self.woken(io),
             Event::Timeout(kind) => self.timeout(kind, io),
             Event::Draining => self.draining(io),
@@ -182,6 +183,10 @@ impl Session {
             Ok(Outcome::StartTls) => {
                 answer::tagged(&mut io.output, tag, "OK", "", "Begin TLS negotiation now");
                 Next::StartTls
+            }
+            Ok(Outcome::Compress(level)) => {
+                answer::tagged(&mut io.output, tag, "OK", "", "DEFLATE active");
+                Next::Compress(level)
             }
             Err(refusal) => self.finish(tag, Err(refusal), io),
         }

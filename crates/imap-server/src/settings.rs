@@ -32,6 +32,8 @@ pub struct Settings {
     pub plaintext_min_cipher: Option<i64>,
     /// `service.imap.appendlimit`: bytes of one APPENDed message.
     pub append_bytes_max: u64,
+    /// `service.imap.compresslevel`: of COMPRESS=DEFLATE; 0 is never.
+    pub compress_level: u8,
     /// Quotas: default limits, and when to warn.
     pub quota: QuotaPolicy,
     /// Administrators, who may act for others.
@@ -48,6 +50,7 @@ impl Settings {
             idle_timeout: config.get(&service_imap::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
+            compress_level: u8::try_from(config.get(&service_imap::COMPRESS_LEVEL)).unwrap_or(0),
             quota: QuotaPolicy::from_config(config),
             deputies: Deputies::from_config(config),
             clients: server_config::access::rules(

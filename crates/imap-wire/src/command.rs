@@ -38,6 +38,8 @@ pub enum Command {
     /// Names of extensions in upper case (RFC 5161).
     Enable(Vec<String>),
     StartTls,
+    /// RFC 4978 §3; the mechanism in upper case.
+    Compress(String),
     Authenticate(authenticate::Authenticate),
     Login(login::Login),
     /// `PROXYAUTH user`: an administrator becomes somebody else. // NMS: original.md 6.2
@@ -138,6 +140,10 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"ID" => Command::Id(id::arguments(cursor)?),
         b"ENABLE" => Command::Enable(enable(cursor)?),
         b"STARTTLS" => Command::StartTls,
+        b"COMPRESS" => {
+            cursor.space()?;
+            Command::Compress(String::from_utf8_lossy(words::atom(cursor)?).to_ascii_uppercase())
+        }
         b"AUTHENTICATE" => Command::Authenticate(authenticate::arguments(cursor)?),
         b"LOGIN" => Command::Login(login::arguments(cursor)?),
         b"PROXYAUTH" => {
@@ -254,6 +260,8 @@ mod tests {
             b"a CREATE \xc3\xa9",
             b"a EXPUNGE 1",
             b"a UNAUTHENTICATE x",
+            b"a COMPRESS",
+            b"a COMPRESS DEFLATE 9",
             b"a REPLACE 1 x \"message\"",
         ] {
             assert!(read(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));

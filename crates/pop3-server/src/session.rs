@@ -230,7 +230,7 @@ impl ConnectionSession for Session {
                 Some(outcome) => self.next(outcome, io),
                 None => Next::Same,
             },
-            Event::Content { .. } | Event::Stream(_) => Next::Same,
+            Event::Content { .. } | Event::Stream(_) | Event::Garbled => Next::Same, // never asked for
         }
     }
 }

@@ -436,7 +436,7 @@ impl ConnectionSession for Session {
                 Some(answer) => self.answer(answer, io),
                 None => Next::Same,
             },
-            Event::Drained => Next::Same,
+            Event::Drained | Event::Garbled => Next::Same, // never asked for
             Event::Closed(_) => self.close(io),
         }
     }

@@ -84,21 +84,18 @@ impl Connection {
     }
 
     fn read(&mut self) -> Flow {
+        if self.compression.as_ref().is_some_and(|compression| compression.has_more()) {
+            return self.unpack();
+        }
         if self.eof {
             // What is queued is still sent to a peer that only closed its own direction.
-            return if self.io.output.is_empty() {
-                self.end(CloseReason::Peer)
-            } else {
-                Flow::Stop(Outcome::Wait)
-            };
+            return if self.is_all_sent() { self.end(CloseReason::Peer) } else { Flow::Stop(Outcome::Wait) };
         }
         if self.read_wait != 0 && self.ready & self.read_wait == 0 {
             return Flow::Stop(Outcome::Wait);
         }
-        match self.transport.read(self.input.room()) {
-            Step::Done { count, all } => {
-                self.input.filled(count);
-                self.io.bytes_in = self.io.bytes_in.saturating_add(count as u64);
+        match self.receive() {
+            Step::Done { all, .. } => {
                 self.active = self.now;
                 self.read_wait = 0;
                 if all && !self.hangup {
@@ -118,6 +115,37 @@ impl Connection {
                 Flow::Go
             }
             Step::Failed => self.end(CloseReason::Failed),
+        }
+    }
+
+    /// Reads once.
+    fn receive(&mut self) -> Step {
+        let Some(compression) = &mut self.compression else {
+            let step = self.transport.read(self.input.room());
+            if let Step::Done { count, .. } = step {
+                self.received(count);
+            }
+            return step;
+        };
+        let step = self.transport.read(compression.room());
+        compression.filled(if let Step::Done { count, .. } = step { count } else { 0 });
+        step
+    }
+
+    fn received(&mut self, count: usize) {
+        self.input.filled(count);
+        self.io.bytes_in = self.io.bytes_in.saturating_add(count as u64);
+    }
+
+    /// Decompresses what was received, as much as there is room for.
+    fn unpack(&mut self) -> Flow {
+        let Some(compression) = &mut self.compression else { return Flow::Go };
+        match compression.unpack(self.input.room()) {
+            Ok(count) => {
+                self.received(count);
+                Flow::Go
+            }
+            Err(_) => self.event(Event::Garbled, false),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Connection, Flow, Outcome, Phase};
+use crate::compression::Compression;
 use crate::driver::READABLE;
 use crate::transport::Step;
 use crate::{CloseReason, Event, TlsState};
@@ -24,18 +25,12 @@ enum Flushed {
 
 impl Connection {
     fn flush(&mut self) -> Result<Flushed, CloseReason> {
-        while !self.io.output.is_empty() {
+        while !self.is_all_sent() {
             if self.write_wait != 0 && self.ready & self.write_wait == 0 {
                 return Ok(Flushed::Blocked);
             }
-            let piece = self.io.output.front().map_err(|_| CloseReason::Failed)?;
-            match self.transport.write(piece) {
-                Step::Done { count, .. } => {
-                    if let Some(tap) = &mut self.tap {
-                        tap.sent(&piece[..count.min(piece.len())]);
-                    }
-                    self.io.output.sent(count);
-                    self.io.bytes_out = self.io.bytes_out.saturating_add(count as u64);
+            match self.write()? {
+                Step::Done { .. } => {
                     self.write_wait = 0;
                     self.progress = self.now;
                 }
@@ -48,11 +43,42 @@ impl Connection {
                 }
                 Step::Eof | Step::Failed => return Err(CloseReason::Failed),
             }
-            if self.moved() >= self.turn_ends_at && !self.io.output.is_empty() && self.write_wait == 0 {
+            if self.moved() >= self.turn_ends_at && !self.is_all_sent() && self.write_wait == 0 {
                 return Ok(Flushed::TurnOver);
             }
         }
         Ok(Flushed::All)
+    }
+
+    /// Writes what is first, once.
+    fn write(&mut self) -> Result<Step, CloseReason> {
+        let Some(compression) = &mut self.compression else {
+            let piece = self.io.output.front().map_err(|_| CloseReason::Failed)?;
+            let step = self.transport.write(piece);
+            if let Step::Done { count, .. } = step {
+                if let Some(tap) = &mut self.tap {
+                    tap.sent(&piece[..count.min(piece.len())]);
+                }
+                self.io.output.sent(count);
+                self.io.bytes_out = self.io.bytes_out.saturating_add(count as u64);
+            }
+            return Ok(step);
+        };
+        if compression.packed().is_empty() {
+            let piece = self.io.output.front().map_err(|_| CloseReason::Failed)?;
+            compression.pack(piece);
+            if let Some(tap) = &mut self.tap {
+                tap.sent(piece);
+            }
+            let count = piece.len();
+            self.io.output.sent(count);
+            self.io.bytes_out = self.io.bytes_out.saturating_add(count as u64);
+        }
+        let step = self.transport.write(compression.packed());
+        if let Step::Done { count, .. } = step {
+            compression.sent(count);
+        }
+        Ok(step)
     }
 
     /// Sends until there is room for answers. `Some`: there is none, or the connection is over.
@@ -100,7 +126,8 @@ impl Connection {
             return flow;
         }
         let context = self.environment.tls.context().filter(|_| self.io.tls == TlsState::Available);
-        let (Some(context), true) = (context, self.input.is_empty()) else {
+        let unread = self.compression.as_ref().is_some_and(|compression| compression.has_more());
+        let (Some(context), true) = (context, self.input.is_empty() && !unread) else {
             return self.end(CloseReason::Failed);
         };
         self.input.clear();
@@ -109,6 +136,23 @@ impl Connection {
         }
         self.write_wait = 0;
         self.phase = Phase::Handshake { since: self.now, first: false };
+        Flow::Go
+    }
+
+    /// The go-ahead is sent as it is. What came behind the command is taken as compressed: a client that does not wait
+    /// for the go-ahead can mean nothing else (RFC 4978 §3 has it wait).
+    pub(super) fn compress(&mut self, level: u8) -> Flow {
+        if let Some(flow) = self.send_all() {
+            return flow;
+        }
+        if self.compression.is_some() || !(1..=9).contains(&level) {
+            return self.end(CloseReason::Failed);
+        }
+        let received = self.input.waiting().to_vec();
+        self.input.clear();
+        self.io.is_compressed = true;
+        self.compression = Some(Box::new(Compression::new(level, received)));
+        self.phase = Phase::Input;
         Flow::Go
     }
 

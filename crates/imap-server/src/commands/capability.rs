@@ -2,6 +2,7 @@
 
 use connection::{Io, TlsState};
 
+use super::compress;
 use crate::server::Server;
 use crate::state::State;
 
@@ -24,6 +25,9 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     names.push_str(" THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS");
     names.push_str(&format!(" APPENDLIMIT={}", settings.append_bytes_max)); // RFC 7889 §3
     if state.user().is_some() {
+        if compress::is_offered(&settings, io) {
+            names.push_str(" COMPRESS=DEFLATE"); // RFC 4978
+        }
         return names;
     }
     if io.tls == TlsState::Available {

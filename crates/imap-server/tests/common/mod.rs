@@ -252,6 +252,10 @@ impl Client {
                     self.io.tls = TlsState::Active { protocol: "TLSv1.3", cipher: "TEST".into(), bits: 256 };
                     self.event(Event::TlsStarted);
                 }
+                Next::Compress(_) => {
+                    self.io.is_compressed = true;
+                    self.next = Next::Line;
+                }
                 Next::Stream | Next::Same | Next::Close => break,
             }
         }

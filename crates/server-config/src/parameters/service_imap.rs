@@ -12,6 +12,7 @@ parameters! {
     BANNER: Text = "service.imap.banner", "%h %p service (%P %V)", 0, 0, false, NextConnection, Status::Active, "imapd", "The greeting: %h host, %p protocol, %P product, %V version.";
     PLAINTEXT_MIN_CIPHER: Count = "service.imap.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "imapd", "Bits of encryption that a plain-text login needs; 0 none, -1 never allowed; unset: TLS, except on this host.";
     APPEND_LIMIT: Bytes = "service.imap.appendlimit", "268435456", 1, 4294967295, false, NextConnection, Status::Active, "imapd", "Bytes of the largest message a client may APPEND. Ours.";
+    COMPRESS_LEVEL: Count = "service.imap.compresslevel", "3", 0, 9, false, NextConnection, Status::Active, "imapd", "How hard imapd tries when a client asked for compression (COMPRESS=DEFLATE): 1 is fast, 9 is small, 0 does not offer it. Ours.";
     ALLOW_ANONYMOUS_LOGIN: Switch = "service.imap.allowanonymouslogin", "no", 0, 1, false, Restart, Status::NotYet("anonymous login"), "imapd", "Whether the user anonymous logs in without a password.";
     SSL_USE_SSL: Switch = "service.imap.sslusessl", "yes", 0, 1, false, Restart, Status::NotYet("switching TLS off"), "imapd", "Whether TLS is offered at all.";
     DOMAIN_ALLOWED: AllowFilters = "service.imap.domainallowed", "", 0, 0, false, NextConnection, Status::Active, "imapd", "The clients that are let in: [services:]addresses, networks, names; $ between filters. Alone it keeps everybody else out.";
