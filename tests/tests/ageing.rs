@@ -47,8 +47,10 @@ fn a_rule_for_one_user_by_a_pattern_removes_old_mail_in_all_his_folders() {
         two(imap, "Work");
     }
     bob.ok("SELECT INBOX");
-    let offered = instance.pop("bob").lines("CAPA");
-    assert!(!offered.iter().any(|line| line.starts_with("EXPIRE")), "RFC 2449 §6.7: not NEVER, {offered:?}");
+    for (user, promised) in [("bob", "EXPIRE 7"), ("joe", "EXPIRE NEVER")] {
+        let offered = instance.pop(user).lines("CAPA");
+        assert!(offered.iter().any(|line| line == promised), "RFC 2449 §6.7: {promised}, {offered:?}");
+    }
     age(&mut instance);
     assert!(bob.ok("NOOP").contains(&"* 1 EXPUNGE".to_owned()));
     assert_eq!((bob.exists("INBOX"), bob.exists("Work")), (1, 1));

@@ -3,9 +3,9 @@
 //! After every case that leaves the connection open something is asked, so one answer too many or too few is found. A group
 //! of cases ends with a look at all daemons: the same processes, hardly more memory, answering on every port.
 //!
-//! Left out: `[LOGIN-DELAY]` for polling too fast, which is not offered; twenty wrong passwords, since the pauses before the
-//! fifth, which ends the connection, take half a minute (pop.rs has the first). Elsewhere: lines of 1 MB, first lines with a
-//! dot, messages without a last CRLF, unique ids after restart and reconstruct, all in pop.rs.
+//! Left out: twenty wrong passwords, since the pauses before the fifth, which ends the connection, take half a minute (pop.rs
+//! has the first). Elsewhere: `[LOGIN-DELAY]` for polling too fast, first lines with a dot, unique ids after restart and
+//! reconstruct in pop_capabilities.rs; lines of 1 MB, messages without a last CRLF in pop.rs.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::{self, File};
@@ -112,6 +112,10 @@ const LINES: &[(&str, bool, bool)] = &[
     ("STAT 1", true, true),
     ("QUIT now", true, true),
     ("CAPA x", true, true),
+    ("UTF8", false, true),
+    ("UTF8 x", true, true),
+    ("LANG xx", true, true),
+    ("LANG en de", true, true),
 ];
 
 #[test]

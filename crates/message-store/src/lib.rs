@@ -3,6 +3,7 @@
 //! [`Store`] knows which mailboxes there are; [`Mailbox`] is one of them. Everything that is acknowledged is durable first,
 //! at the level that the settings promise; a killed process leaves nothing that the next one does not mend.
 
+pub mod ageing_rules;
 mod append;
 mod bytes;
 mod cache;

@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mailbox_list::MailboxName;
 use os::lock::{Mode, OfdLock};
@@ -47,6 +48,26 @@ pub struct MessageFile {
 /// Held by who has the maildrop, until dropped.
 pub struct MaildropLock {
     _lock: OfdLock,
+    /// Where the last opening is written down.
+    file: Arc<File>,
+}
+
+impl MaildropLock {
+    /// When the maildrop was last opened, as [`MaildropLock::note_opening`] wrote it: whole seconds.
+    pub fn opened_before(&self) -> Option<SystemTime> {
+        let mut seconds = [0; 8];
+        self.file.read_exact_at(&mut seconds, 0).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_le_bytes(seconds)))
+    }
+
+    /// Writes down that it is opened now. Nobody waits for the disk: after a power cut it may be forgotten.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn note_opening(&self, now: SystemTime) -> Result<()> {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ok(self.file.write_all_at(&since.as_secs().to_le_bytes(), 0)?)
+    }
 }
 
 /// A mailbox, open in this process; all sessions share it.
@@ -250,7 +271,7 @@ impl Mailbox {
     pub fn lock_maildrop(&self) -> Result<MaildropLock> {
         let file = open_lock_file(&self.folder)?;
         match OfdLock::try_acquire(&file, MAILDROP_BYTE, Mode::Exclusive)? {
-            Some(lock) => Ok(MaildropLock { _lock: lock }),
+            Some(lock) => Ok(MaildropLock { _lock: lock, file }),
             None => Err(StoreError::InUse),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod capa;
+pub mod lang;
 pub mod list;
 pub mod quit;
 pub mod retr;
@@ -26,6 +27,8 @@ pub fn run(session: &mut Session, command: Command, io: &mut Io) -> Outcome {
         Command::Auth(None) => auth::list(session, io),
         Command::Capa => capa::run(session, io),
         Command::Stls => stls(session, io),
+        Command::Utf8 => utf8(session, io),
+        Command::Lang(range) => lang::run(range.as_deref(), io),
         Command::Quit => quit::run(session, io),
         Command::Stat => with_maildrop(session, io, |maildrop, io| {
             let (count, octets) = maildrop.totals();
@@ -76,6 +79,9 @@ pub fn with_maildrop(
 
 /// STLS (RFC 2595 §4).
 fn stls(session: &mut Session, io: &mut Io) -> Outcome {
+    if session.utf8 {
+        return refuse("STLS comes before UTF8", io); // RFC 6856 §2.1
+    }
     let legal = matches!(session.state, State::Authorization { .. });
     match (&io.tls, legal) {
         (TlsState::Available, true) => {
@@ -86,6 +92,16 @@ fn stls(session: &mut Session, io: &mut Io) -> Outcome {
         (TlsState::Unavailable, _) => refuse("TLS is not available", io),
         (TlsState::Available, false) => refuse("STLS comes before the log-in", io),
     }
+}
+
+/// UTF8 (RFC 6856 §2.1): messages come as they are, whatever is in their headers.
+fn utf8(session: &mut Session, io: &mut Io) -> Outcome {
+    if !matches!(session.state, State::Authorization { .. }) {
+        return refuse("UTF8 comes before the log-in", io);
+    }
+    session.utf8 = true;
+    io.output.push(&answer::ok("UTF-8 enabled"));
+    Outcome::Done
 }
 
 pub fn refuse(text: &str, io: &mut Io) -> Outcome {

@@ -74,6 +74,6 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
     let desk = Desk { store, log_ins, clients, log: site.log.clone() };
     let reread = site.clone();
-    let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
-    Ok(Arc::new(PopService::new(desk, Settings::from_config(&config), Box::new(reload))))
+    let reload = move || reread.read_again().map(|config| Settings::from_config(&config, &reread.log));
+    Ok(Arc::new(PopService::new(desk, Settings::from_config(&config, &site.log), Box::new(reload))))
 }

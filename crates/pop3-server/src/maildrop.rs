@@ -1,6 +1,7 @@
 //! A maildrop in the transaction state: numbers are fixed when it is opened (RFC 1939 §4), deletions happen at QUIT.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use message_store::{Mailbox, MailboxName, MaildropLock, Store, StoreError, UidSet};
 
@@ -19,7 +20,7 @@ pub struct Maildrop {
     uid_validity: u32,
     /// What was retrieved, for the log.
     pub retrieved: u32,
-    _lock: MaildropLock,
+    lock: MaildropLock,
 }
 
 impl Maildrop {
@@ -38,7 +39,24 @@ impl Maildrop {
             .map(|record| Item { uid: record.uid, size: record.size, deleted: false })
             .collect();
         let uid_validity = mailbox.uid_validity();
-        Ok(Maildrop { mailbox, items, uid_validity, retrieved: 0, _lock: lock })
+        Ok(Maildrop { mailbox, items, uid_validity, retrieved: 0, lock })
+    }
+
+    /// Whether somebody opened it less than `least` ago; else it counts as opened now. Every process of the service sees the
+    /// same, for it is written beside the lock that is held. A clock that was set back keeps nobody out.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn is_too_soon(&self, least: Duration, now: SystemTime) -> Result<bool, StoreError> {
+        if least.is_zero() {
+            return Ok(false);
+        }
+        let before = self.lock.opened_before().and_then(|before| now.duration_since(before).ok());
+        if before.is_some_and(|before| before < least) {
+            return Ok(true);
+        }
+        self.lock.note_opening(now)?;
+        Ok(false)
     }
 
     /// Messages and octets that are not deleted.

@@ -69,6 +69,8 @@ pub struct Session {
     pub(crate) state: State,
     pub(crate) more: Option<More>,
     pub(crate) failed_log_ins: u32,
+    /// UTF8 was said (RFC 6856 §2.1).
+    pub(crate) utf8: bool,
     bad_commands: u32,
     /// Said when the pause is over, and whether the session ends then.
     held: Option<(&'static str, bool)>,
@@ -100,6 +102,7 @@ impl Session {
             state: State::Authorization { user: None },
             more: None,
             failed_log_ins: 0,
+            utf8: false,
             bad_commands: 0,
             held: None,
         }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use base::access::{Rules, Service};
 use directory::Deputies;
+use message_store::ageing_rules::{self, Rule};
 use server_config::Config;
 use server_config::parameters::{local, service_pop};
+use server_log::Log;
 
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 995;
@@ -26,21 +28,24 @@ pub struct Settings {
     pub plaintext_min_cipher: Option<i64>,
     /// Who may act for others.
     pub deputies: Deputies,
-    /// No ageing rule is set: nothing goes that a client does not remove.
-    pub keeps_all: bool,
+    /// The ageing rules: what EXPIRE promises.
+    pub ageing: Vec<Rule>,
+    /// The least time between two log-ins of one user; zero is no limit.
+    pub min_poll: Duration,
     /// Which clients are let in.
     pub clients: Rules,
 }
 
 impl Settings {
-    pub fn from_config(config: &Config) -> Settings {
+    pub fn from_config(config: &Config, log: &Log) -> Settings {
         Settings {
             host_name: config.get(&local::HOST_NAME),
             banner: config.get(&service_pop::BANNER),
             idle_timeout: config.get(&service_pop::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_pop::PLAINTEXT_MIN_CIPHER),
             deputies: Deputies::from_config(config),
-            keeps_all: config.iter().all(|(name, _)| !name.starts_with("store.expirerule.")),
+            ageing: ageing_rules::from_config(config, log),
+            min_poll: config.get(&service_pop::POP_MIN_POLL),
             clients: server_config::access::rules(
                 config,
                 &service_pop::DOMAIN_ALLOWED,

@@ -1,4 +1,4 @@
-//! One command line to one typed command (RFC 1939 §9).
+//! One command line to one typed command (RFC 1939 §9, RFC 6856).
 
 /// Bytes of a line without its CRLF (RFC 2449 §4).
 pub const LINE_BYTES_MAX: usize = 253;
@@ -25,6 +25,9 @@ pub enum Command {
     Top(u32, u32),
     Noop,
     Rset,
+    Utf8,
+    /// A language range (RFC 6856 §3.1); without one: which languages are there?
+    Lang(Option<String>),
 }
 
 /// Why a line is no command: what is said to the client.
@@ -57,6 +60,12 @@ pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
         "RETR" => needed(rest).map(Command::Retr),
         "DELE" => needed(rest).map(Command::Dele),
         "TOP" => top(rest),
+        "UTF8" => alone(rest, Command::Utf8),
+        "LANG" => match words(rest).as_slice() {
+            [] => Ok(Command::Lang(None)),
+            [range] => Ok(Command::Lang(Some((*range).to_owned()))),
+            _ => Err(SyntaxError("Too many arguments")),
+        },
         _ => Err(SyntaxError("Unknown command")),
     }
 }
@@ -132,6 +141,9 @@ mod tests {
             ("Retr 4294967295", Command::Retr(u32::MAX)),
             ("TOP 1 0", Command::Top(1, 0)),
             ("AUTH", Command::Auth(None)),
+            ("utf8", Command::Utf8),
+            ("LANG", Command::Lang(None)),
+            ("lang i-default ", Command::Lang(Some("i-default".into()))),
             ("auth plain =", Command::Auth(Some(("PLAIN".into(), Some(b"=".to_vec()))))),
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(command), "{line}");
@@ -160,6 +172,8 @@ mod tests {
             "XTND",
             "LAST",
             "RETR +1",
+            "UTF8 USER",
+            "LANG en de",
         ] {
             assert!(parse(line.as_bytes()).is_err(), "{line:?}");
         }

@@ -13,14 +13,13 @@ use std::time::Duration;
 use dispatcher::Refreshed;
 use dispatcher::daemon::{Program, Site, begin, sole};
 use dispatcher::privileges::Starts;
-use message_store::{Store, StoreLog, StoreSettings, Wait};
+use message_store::{Store, StoreLog, StoreSettings, Wait, ageing_rules};
 use server_config::parameters::store;
 use server_log::Category;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::jobs::{ageing, clean_up, recovery, stale_readers};
-use crate::rules;
 use crate::timetable::Nightly;
 
 const PROGRAM: Program =
@@ -138,7 +137,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 fn nightly_work(site: &Site, store: &Store, stopping: &AtomicBool) {
     let config = site.config.now();
     let stop = || stopping.load(Ordering::Relaxed);
-    ageing::run(store, &rules::from_config(&config, &site.log), &site.log, &stop);
+    ageing::run(store, &ageing_rules::from_config(&config, &site.log), &site.log, &stop);
     if !stop() {
         clean_up::run(store, config.get(&store::CLEANUP_AGE), &site.log, &stop);
     }

@@ -2,5 +2,4 @@
 
 pub mod daemon;
 pub mod jobs;
-pub mod rules;
 pub mod timetable;

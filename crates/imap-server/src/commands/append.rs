@@ -3,14 +3,19 @@
 //!
 //! REPLACE is an APPEND that makes another message go (RFC 8508), both or neither.
 //!
+//! A literal is a message of RFC 5322: an LF without CR becomes a line end, as it would be for any reader. A literal8 stays
+//! as it is.
+//!
 //! The mailbox is asked for before the client is told to go on, so a refusal costs no transfer.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 
 use base::clock;
 use imap_wire::SequenceSet;
 use imap_wire::command::append::Replaced;
+use mail_format::LineEnds;
 use message_store::{Complete, Incoming, Mailbox, NewMessage, Quota, Store, StoreError, Usage};
 
 use crate::answer;
@@ -32,6 +37,7 @@ pub struct Append {
     /// Messages before the present one.
     complete: Vec<(Complete, NewMessage)>,
     incoming: Incoming,
+    line_ends: LineEnds,
     message: NewMessage,
     /// It comes as a literal8 (RFC 3516 §4.4).
     is_binary: bool,
@@ -97,6 +103,7 @@ impl Append {
             room,
             complete,
             incoming,
+            line_ends: LineEnds::default(),
             message,
             is_binary,
             replaces,
@@ -137,6 +144,7 @@ impl Append {
             room,
             complete,
             incoming,
+            line_ends: LineEnds::default(),
             message,
             is_binary,
             replaces,
@@ -153,7 +161,10 @@ impl Append {
             // RFC 3501 §4.3: CHAR8 has no NUL. A literal8 may have it, but BODY[] of the message could not say it.
             let nul = Refusal::Syntax("NUL in a literal");
             self.refusal = Some(if self.is_binary { Refusal::UnknownCte } else { nul });
-        } else if let Err(error) = self.incoming.write_all(bytes) {
+            return;
+        }
+        let bytes = if self.is_binary { Cow::Borrowed(bytes) } else { self.line_ends.mend(bytes) };
+        if let Err(error) = self.incoming.write_all(&bytes) {
             self.refusal = Some(Refusal::Store(error.into()));
         }
     }

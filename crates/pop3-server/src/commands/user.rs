@@ -1,6 +1,6 @@
 //! USER and PASS (RFC 1939 §7), and what every kind of log-in ends in.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use connection::{Io, TlsState};
 use directory::log_ins::{ANSWER_MAX, LATER_AFTER};
@@ -228,6 +228,22 @@ fn open(
             return refuse("[SYS/TEMP] The maildrop cannot be opened now", io);
         }
     };
+    // Who acts for others neither waits nor makes them wait.
+    let least = if by.is_none() { session.settings.min_poll } else { Duration::ZERO };
+    match maildrop.is_too_soon(least, SystemTime::now()) {
+        Ok(false) => {}
+        Ok(true) => {
+            let (least, peer) = (least.as_secs(), io.peer.ip().to_canonical());
+            session.desk.log.notice(
+                Category::Account,
+                format_args!("{uid} from {peer}: less than {least} seconds after the last log-in"),
+            );
+            let text = format!("[LOGIN-DELAY] Log in every {least} seconds at most"); // RFC 2449 §8.1.1
+            return refuse(&text, io);
+        }
+        // The limit protects the server: what cannot be written down keeps no mail from its owner.
+        Err(why) => session.desk.log.warning(Category::Store, format_args!("{uid}: {why}")),
+    }
     let (count, octets) = maildrop.totals();
     let encrypted = io.tls.is_active();
     let line = GoodLogIn { peer: io.peer.ip(), uid: &uid, encrypted, session: io.number, method, by };

@@ -16,5 +16,5 @@ parameters! {
     DOMAIN_ALLOWED: AllowFilters = "service.pop.domainallowed", "", 0, 0, false, NextConnection, Status::Active, "popd", "The clients that are let in: [services:]addresses, networks, names; $ between filters. Alone it keeps everybody else out.";
     DOMAIN_NOT_ALLOWED: DenyFilters = "service.pop.domainnotallowed", "", 0, 0, false, NextConnection, Status::Active, "popd", "The clients that are turned away, unless they are among those that are let in.";
     PLAINTEXT_MIN_CIPHERS: Text = "service.pop.plaintextminciphers", "", 0, 0, false, Restart, Status::Alias("service.pop.plaintextmincipher"), "popd", "Another spelling of plaintextmincipher.";
-    POP_MIN_POLL: Seconds = "service.pop.popminpoll", "0", 0, 86400, false, Restart, Status::NotYet("the poll limit"), "popd", "The least time between two logins of one user.";
+    POP_MIN_POLL: Seconds = "service.pop.popminpoll", "0", 0, 86400, false, NextConnection, Status::Active, "popd", "The least time between two log-ins of one user, over all processes: LOGIN-DELAY of RFC 2449. Who comes sooner gets -ERR [LOGIN-DELAY], which does not begin the time anew. 0 is no limit.";
 }

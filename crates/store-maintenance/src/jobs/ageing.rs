@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use message_store::{Mailbox, MailboxName, Record, Store, StoreError, UidSet};
 use server_log::{Category, Log};
 
-use crate::rules::{self, Doomed, Message, Rule};
+use message_store::ageing_rules::{self as rules, Doomed, Message, Rule};
 
 /// Names of one page of the list.
 const PAGE: usize = 500;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use message_store::{Cold, Flags, MailboxName, Record};
+use crate::{Cold, Flags, MailboxName, Record};
 use server_config::Config;
 use server_config::parameters::store;
 use server_log::{Category, Log};
@@ -59,6 +59,34 @@ impl Message {
             arrived_ns: cold.internal_date_ns,
             saved_ns: cold.save_date_ns,
         }
+    }
+}
+
+/// How long the rules leave a message that is neither read nor marked by anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// No rule removes it.
+    Forever,
+    /// At least so long.
+    For(Duration),
+    /// It may go at any time: a rule goes by the number or the size of messages, or removes what was read.
+    Unsure,
+}
+
+/// What these rules together promise. What a user marks as deleted is no matter of theirs.
+pub fn stay(rules: &[&Rule]) -> Stay {
+    let mut shortest: Option<Duration> = None;
+    for rule in rules.iter().filter(|rule| rule.deleted != Flag::And) {
+        if rule.count.is_some() || rule.bytes.is_some() || rule.seen == Flag::Or {
+            return Stay::Unsure;
+        }
+        let ages = [rule.arrived, rule.saved, rule.large.map(|(_, age)| age)];
+        shortest = ages.into_iter().flatten().chain(shortest).min();
+    }
+    match shortest {
+        None => Stay::Forever,
+        Some(age) if age.is_zero() => Stay::Unsure, // large ones may go at once
+        Some(age) => Stay::For(age),
     }
 }
 
@@ -279,6 +307,31 @@ mod tests {
             ("exclusive=yes", &[]),
         ] {
             assert_eq!(goes(rule, &all), gone, "{rule}");
+        }
+    }
+
+    #[test]
+    fn what_is_promised_is_the_least_that_any_rule_leaves() {
+        let day = |days: u64| Stay::For(Duration::from_secs(days * 86_400));
+        for (text, promised) in [
+            ("", Stay::Forever),
+            ("exclusive=yes", Stay::Forever),
+            ("messagedays=30", day(30)),
+            ("messagedays=30 savedays=7", day(7)),
+            ("messagedays=30 seen=and flagged=no", day(30)),
+            ("messagedays=30 messagesize=1000 messagesizedays=3", day(3)),
+            ("messagesize=1000", Stay::Unsure),
+            ("messagedays=30 messagecount=5", Stay::Unsure),
+            ("foldersizebytes=5", Stay::Unsure),
+            ("seen=or", Stay::Unsure),
+            ("deleted=or", Stay::Forever),
+            ("messagedays=2 deleted=and", Stay::Forever),
+        ] {
+            let criteria = text.split(' ').filter_map(|one| one.split_once('='));
+            let text: String =
+                criteria.map(|(name, value)| format!("store.expirerule.r.{name} = {value}\n")).collect();
+            let rules = rules(&format!("store.expirerule.r.folderpattern = *\n{text}"));
+            assert_eq!(stay(&applying(&rules, &name("user/bob/INBOX"))), promised, "{text}");
         }
     }
 
