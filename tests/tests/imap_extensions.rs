@@ -11,6 +11,8 @@ mod condstore;
 mod esearch;
 #[path = "imap_extensions/list.rs"]
 mod list;
+#[path = "imap_extensions/metadata.rs"]
+mod metadata;
 #[path = "imap_extensions/multiappend.rs"]
 mod multiappend;
 #[path = "imap_extensions/objectid.rs"]

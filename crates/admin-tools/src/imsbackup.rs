@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
-use message_store::{Flags, Listed, Mailbox, MailboxName, Record, Store, StoreError};
+use message_store::{Flags, Listed, Mailbox, MailboxName, NewAnnotation, Record, Store, StoreError};
 
 use crate::backup::Progress;
 use crate::backup::item::{Begin, End, Item, MailboxItem, MessageItem, User, VERSION};
@@ -235,17 +235,24 @@ impl Run<'_> {
             return Ok(());
         }
         self.owner = Some(owner.to_owned());
-        let told = self.store.limits(owner).and_then(|limits| Ok((limits, self.store.subscriptions(owner)?)));
+        let told = self.store.limits(owner).and_then(|limits| {
+            Ok((limits, self.store.subscriptions(owner)?, self.store.user_annotations(owner)?))
+        });
         match told {
-            Ok((limits, subscriptions)) => {
-                let (uid, partition) = (owner.to_owned(), listed.partition.clone());
-                let user =
-                    User { uid, partition, bytes: limits.bytes, messages: limits.messages, subscriptions };
+            Ok((limits, subscriptions, annotations)) => {
+                let user = User {
+                    uid: owner.to_owned(),
+                    partition: listed.partition.clone(),
+                    bytes: limits.bytes,
+                    messages: limits.messages,
+                    subscriptions,
+                    annotations: NewAnnotation::all_of(&annotations),
+                };
                 self.writer.item(&Item::User(user), None).map_err(|why| cannot_write(&why))
             }
             Err(why) => {
                 self.failed += 1;
-                self.say(&format!("{owner}: subscriptions and quota: {why}"))
+                self.say(&format!("{owner}: subscriptions, annotations and quota: {why}"))
             }
         }
     }
@@ -253,6 +260,13 @@ impl Run<'_> {
     fn mailbox(&mut self, listed: &Listed, mailbox: &Mailbox) -> Result<(), Trouble> {
         let status = mailbox.status()?; // before the records: the next UID is not too high
         let reader = mailbox.reader()?;
+        let annotations = match mailbox.annotations() {
+            Ok(annotations) => NewAnnotation::all_of(&annotations),
+            Err(why) => {
+                self.complain(listed.name.as_str(), &format!("annotations: {why}; see reconstruct"))?;
+                Vec::new()
+            }
+        };
         let item = MailboxItem {
             name: listed.name.to_string(),
             partition: listed.partition.clone(),
@@ -260,6 +274,7 @@ impl Run<'_> {
             uid_next: status.uid_next,
             highest_modseq: status.highest_modseq,
             special_use: listed.special_use.map_or("", |special| special.attribute()).to_owned(),
+            annotations,
         };
         self.writer.item(&Item::Mailbox(item.clone()), None).map_err(Trouble::Stream)?;
         self.progress.mailboxes += 1;

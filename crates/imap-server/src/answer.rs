@@ -186,6 +186,26 @@ pub fn name(out: &mut Output, name: &str) {
     out.push(&imap_wire::quote(imap_wire::utf7::encode(name).as_bytes()));
 }
 
+/// The name of an annotation (RFC 5464 §5).
+pub fn entry(out: &mut Output, entry: &str) {
+    if entry.bytes().all(imap_wire::words::is_astring_char) {
+        out.push(entry.as_bytes());
+    } else {
+        out.push(&imap_wire::quote(entry.as_bytes()));
+    }
+}
+
+/// A string, or a literal8 when it has NUL (RFC 5464 §5: `value = nstring / literal8`).
+pub fn octets(out: &mut Output, bytes: &[u8]) {
+    if bytes.contains(&0) {
+        out.push(b"~");
+        literal_size(out, bytes.len() as u64);
+        out.push(bytes);
+    } else {
+        out.push(&imap_wire::quote(bytes));
+    }
+}
+
 /// `{12}` CRLF
 pub fn literal_size(out: &mut Output, size: u64) {
     out.push(b"{");

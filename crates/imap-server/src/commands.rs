@@ -15,6 +15,7 @@ pub mod idle;
 pub mod list;
 pub mod login;
 pub mod lsub;
+pub mod metadata;
 pub mod namespace;
 pub mod proxyauth;
 pub mod quota;
@@ -273,6 +274,14 @@ pub fn run(
             let user = user(state)?;
             quota::set(server, &user, &asked, &mut io.output)?;
             done_with_news("SETQUOTA completed")
+        }
+        Command::GetMetadata(asked) => {
+            let user = user(state)?;
+            metadata::get(server, &user, &asked, &mut io.output)
+        }
+        Command::SetMetadata(asked) => {
+            let user = user(state)?;
+            metadata::set(server, &user, &asked)
         }
         Command::Idle => {
             user(state)?;

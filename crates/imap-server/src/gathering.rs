@@ -93,7 +93,7 @@ impl Gathering {
         match literal.size {
             _ if self.literals > budget.literals_max => self.refusal = Some(Refusal::CommandTooBig),
             None => self.refusal = Some(Refusal::Syntax("Number of a literal out of range")),
-            Some(_) if literal.binary => {
+            Some(_) if literal.binary && !self.is_set_metadata() => {
                 self.refusal = Some(Refusal::Syntax("No binary literal is allowed here"))
             }
             Some(size) if u64::from(size) > budget.literal_bytes_max => {
@@ -101,6 +101,11 @@ impl Gathering {
             }
             Some(_) => self.bytes.extend_from_slice(b"\r\n"),
         }
+    }
+
+    /// Its values may be binary (RFC 5464 §5).
+    pub fn is_set_metadata(&self) -> bool {
+        imap_wire::head(&self.bytes).is_ok_and(|head| head.is("SETMETADATA"))
     }
 
     /// What comes next for an announced literal; at most `discard_max` bytes of a refused command are read.

@@ -46,6 +46,10 @@ pub enum Refusal {
     Mechanism,
     /// RFC 4978 §3
     CompressionActive,
+    /// The value of an annotation is longer than so many bytes (RFC 5464 §4.3).
+    MetadataTooLong(u64),
+    /// There are annotations enough.
+    MetadataTooMany,
     ExpungeIssued,
     Cancelled,
     Store(StoreError),
@@ -65,9 +69,14 @@ impl From<StoreError> for Refusal {
 
 impl Refusal {
     /// Status word, response code and text of the tagged response.
-    pub fn response(&self) -> (&'static str, &'static str, Cow<'static, str>) {
+    pub fn response(&self) -> (&'static str, Cow<'static, str>, Cow<'static, str>) {
         let (word, code, text) = match self {
-            Refusal::Grammar(error) => return ("BAD", "", Cow::Owned(error.to_string())),
+            Refusal::Grammar(error) => return ("BAD", Cow::Borrowed(""), Cow::Owned(error.to_string())),
+            Refusal::MetadataTooLong(most) => {
+                let code = Cow::Owned(format!("METADATA MAXSIZE {most}"));
+                return ("NO", code, Cow::Borrowed("The value of an annotation is too long"));
+            }
+            Refusal::MetadataTooMany => ("NO", "METADATA TOOMANY", "There are annotations enough"),
             Refusal::Syntax(text) | Refusal::NotNow(text) => ("BAD", "", *text),
             Refusal::CommandTooBig => ("BAD", "TOOBIG", "Command too long"),
             Refusal::LiteralTooBig => ("NO", "TOOBIG", "Literal too long"),
@@ -97,7 +106,7 @@ impl Refusal {
             Refusal::Cancelled => ("BAD", "", "Authentication cancelled"),
             Refusal::Store(error) => of_store(error),
         };
-        (word, code, Cow::Borrowed(text))
+        (word, Cow::Borrowed(code), Cow::Borrowed(text))
     }
 
     /// Whether the client is at fault; a client that does so too often is sent away.

@@ -254,7 +254,7 @@ impl Session {
                     self.log_store_trouble(error, io);
                 }
                 let (word, code, text) = refusal.response();
-                answer::tagged(&mut io.output, tag, word, code, &text);
+                answer::tagged(&mut io.output, tag, word, &code, &text);
                 self.bad_commands = if refusal.is_bad() { self.bad_commands.saturating_add(1) } else { 0 };
                 if self.bad_commands > BAD_COMMANDS_MAX {
                     return self.bye("Too many bad commands", "too many bad commands", io);

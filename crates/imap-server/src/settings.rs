@@ -34,6 +34,12 @@ pub struct Settings {
     pub append_bytes_max: u64,
     /// `service.imap.compresslevel`: of COMPRESS=DEFLATE; 0 is never.
     pub compress_level: u8,
+    /// `service.imap.metadatamaxsize`: bytes of the value of one annotation.
+    pub metadata_bytes_max: u64,
+    /// `service.imap.metadatamaxentries`: annotations of one owner in one place.
+    pub metadata_entries_max: usize,
+    /// `service.imap.adminurl`: how to reach the administrator; may be empty.
+    pub admin_url: String,
     /// Quotas: default limits, and when to warn.
     pub quota: QuotaPolicy,
     /// Administrators, who may act for others.
@@ -51,6 +57,10 @@ impl Settings {
             plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
             compress_level: u8::try_from(config.get(&service_imap::COMPRESS_LEVEL)).unwrap_or(0),
+            metadata_bytes_max: u64::try_from(config.get(&service_imap::METADATA_MAX_SIZE)).unwrap_or(0),
+            metadata_entries_max: usize::try_from(config.get(&service_imap::METADATA_MAX_ENTRIES))
+                .unwrap_or(0),
+            admin_url: config.get(&service_imap::ADMIN_URL),
             quota: QuotaPolicy::from_config(config),
             deputies: Deputies::from_config(config),
             clients: server_config::access::rules(

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod id;
 pub mod list;
 pub mod login;
+pub mod metadata;
 pub mod partial;
 pub mod quota;
 pub mod returned;
@@ -61,6 +62,10 @@ pub enum Command {
     GetQuotaRoot(Mailbox),
     /// RFC 9208 §4.1.3
     SetQuota(quota::SetQuota),
+    /// RFC 5464
+    GetMetadata(metadata::GetMetadata),
+    /// RFC 5464
+    SetMetadata(metadata::SetMetadata),
     Idle,
     Check,
     Close,
@@ -164,6 +169,8 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"GETQUOTA" => Command::GetQuota(quota::root(cursor)?),
         b"GETQUOTAROOT" => Command::GetQuotaRoot(one_mailbox(cursor)?),
         b"SETQUOTA" => Command::SetQuota(quota::set(cursor)?),
+        b"GETMETADATA" => Command::GetMetadata(metadata::get(cursor)?),
+        b"SETMETADATA" => Command::SetMetadata(metadata::set(cursor)?),
         b"IDLE" => Command::Idle,
         b"CHECK" => Command::Check,
         b"CLOSE" => Command::Close,

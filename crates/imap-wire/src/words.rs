@@ -84,6 +84,22 @@ fn quoted(cursor: &mut Cursor<'_>) -> Parsed<Vec<u8>> {
 /// `literal = "{" number ["+"] "}" CRLF *CHAR8` with its bytes in place; no NUL (RFC 3501 §4.3, RFC 7888).
 fn literal<'a>(cursor: &mut Cursor<'a>) -> Parsed<&'a [u8]> {
     let start = cursor.clone();
+    let bytes = counted(cursor)?;
+    if memchr::memchr(0, bytes).is_some() {
+        return start.error("a literal without NUL");
+    }
+    Ok(bytes)
+}
+
+/// `literal8 = "~{" number ["+"] "}" CRLF *OCTET` (RFC 3516 §7)
+pub fn literal8<'a>(cursor: &mut Cursor<'a>) -> Parsed<&'a [u8]> {
+    cursor.expect(b'~', "a binary literal")?;
+    counted(cursor)
+}
+
+/// `"{" number ["+"] "}" CRLF` and so many bytes.
+fn counted<'a>(cursor: &mut Cursor<'a>) -> Parsed<&'a [u8]> {
+    let start = cursor.clone();
     cursor.expect(b'{', "a literal")?;
     let size = decimal(cursor.take_while(|byte| byte.is_ascii_digit()));
     cursor.take(b'+');
@@ -92,9 +108,6 @@ fn literal<'a>(cursor: &mut Cursor<'a>) -> Parsed<&'a [u8]> {
     let bytes = cursor.skip(usize::try_from(size).unwrap_or(usize::MAX));
     if bytes.len() as u64 != u64::from(size) {
         return start.error("the bytes of a literal");
-    }
-    if memchr::memchr(0, bytes).is_some() {
-        return start.error("a literal without NUL");
     }
     Ok(bytes)
 }

@@ -4,6 +4,7 @@
 //! at the level that the settings promise; a killed process leaves nothing that the next one does not mend.
 
 pub mod ageing_rules;
+mod annotations;
 mod append;
 mod bytes;
 mod cache;
@@ -46,6 +47,7 @@ mod usage;
 mod watch;
 mod writer;
 
+pub use annotations::{AnnotateError, Annotation, Annotations, NewAnnotation};
 pub use append::{Appended, Delivered, DeliveryId, Incoming, LinkedMessage, NewMessage};
 pub use error::{Result, StoreError};
 pub use flags::{FlagChange, FlagResult, Flags, How};

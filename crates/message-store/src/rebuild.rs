@@ -89,6 +89,10 @@ impl Mailbox {
         let mut change = self.write()?; // what the log has is applied first
         let done = rebuild_locked(&self.shared, &self.folder, &self.name(), self.id)?;
         change.forget_files();
+        if let Some(name) = self.put_damaged_annotations_aside()? {
+            let text = format!("{}: the annotations are damaged; they are in {name} now", self.name());
+            self.shared.log.write(Severity::Error, &text);
+        }
         drop(change);
         self.reopen_index()?;
         self.shared.ring.announce(self.id, self.header()?.highest_modseq);

@@ -118,7 +118,7 @@ impl Store {
         Ok(page.into_iter().map(Listed::from).collect())
     }
 
-    fn user_folder(&self, uid: &str) -> Result<PathBuf> {
+    pub(crate) fn user_folder(&self, uid: &str) -> Result<PathBuf> {
         self.ensure_user(uid)?;
         self.folder_of(&MailboxName::inbox(uid)?)
     }

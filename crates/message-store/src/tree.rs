@@ -31,6 +31,24 @@ impl Store {
         self.create_locked(&lock, name, special_use, &partition, None)
     }
 
+    /// Changes what a mailbox is for.
+    ///
+    /// # Errors
+    /// `NotFound`, `InUse`.
+    pub fn set_special_use(&self, name: &MailboxName, special_use: Option<SpecialUse>) -> Result<()> {
+        let _lock = self.lock_trees(&[name])?;
+        self.selectable(name)?;
+        self.shared.list.update(name, |entry| entry.special_use = special_use).map_err(told)
+    }
+
+    /// What a mailbox is for.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn special_use(&self, name: &MailboxName) -> Result<Option<SpecialUse>> {
+        Ok(self.selectable(name)?.special_use)
+    }
+
     /// The partition of the nearest mailbox above, or the default one.
     pub(crate) fn partition_above(&self, name: &MailboxName) -> Result<String> {
         let mut above = name.parent();
@@ -277,6 +295,7 @@ impl Store {
         self.create(to, None)?;
         let (source, target): (Arc<Mailbox>, Arc<Mailbox>) =
             (self.open_mailbox(inbox)?, self.open_mailbox(to)?);
+        source.copy_annotations_to(&target)?;
         source.move_all_to(&target)
     }
 

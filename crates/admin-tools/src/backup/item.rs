@@ -1,6 +1,7 @@
 //! The items of a stream, and how they are told in pax records. The table is in `docs/formats/backup.md`.
 
-use message_store::Flags;
+use message_store::{Flags, NewAnnotation};
+use openssl::base64::{decode_block, encode_block};
 
 use super::{hex, unhex};
 
@@ -39,6 +40,8 @@ pub struct User {
     pub bytes: Option<u64>,
     pub messages: Option<u64>,
     pub subscriptions: Vec<String>,
+    /// What the user notes about the server.
+    pub annotations: Vec<NewAnnotation>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +53,7 @@ pub struct MailboxItem {
     pub highest_modseq: u64,
     /// As IMAP spells it; empty for none.
     pub special_use: String,
+    pub annotations: Vec<NewAnnotation>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,17 +115,22 @@ impl Item {
                 pairs.extend(user.bytes.map(|bytes| ("quotabytes", bytes.to_string())));
                 pairs.extend(user.messages.map(|messages| ("quotamessages", messages.to_string())));
                 pairs.push(("subscriptions", user.subscriptions.join("\n")));
+                pairs.extend(annotation_lines(&user.annotations));
                 pairs
             }
-            Item::Mailbox(mailbox) => vec![
-                ("kind", "mailbox".to_owned()),
-                ("mailbox", mailbox.name.clone()),
-                ("partition", mailbox.partition.clone()),
-                ("uidvalidity", mailbox.uid_validity.to_string()),
-                ("uidnext", mailbox.uid_next.to_string()),
-                ("modseq", mailbox.highest_modseq.to_string()),
-                ("specialuse", mailbox.special_use.clone()),
-            ],
+            Item::Mailbox(mailbox) => {
+                let mut pairs = vec![
+                    ("kind", "mailbox".to_owned()),
+                    ("mailbox", mailbox.name.clone()),
+                    ("partition", mailbox.partition.clone()),
+                    ("uidvalidity", mailbox.uid_validity.to_string()),
+                    ("uidnext", mailbox.uid_next.to_string()),
+                    ("modseq", mailbox.highest_modseq.to_string()),
+                    ("specialuse", mailbox.special_use.clone()),
+                ];
+                pairs.extend(annotation_lines(&mailbox.annotations));
+                pairs
+            }
             Item::Message(one) => vec![
                 ("kind", "message".to_owned()),
                 ("mailbox", one.mailbox.clone()),
@@ -162,6 +171,7 @@ impl Item {
                 bytes: optional(get("quotabytes"))?,
                 messages: optional(get("quotamessages"))?,
                 subscriptions: list("subscriptions", '\n')?,
+                annotations: annotations(get("annotations"))?,
             }),
             "mailbox" => Item::Mailbox(MailboxItem {
                 name: text("mailbox")?,
@@ -170,6 +180,7 @@ impl Item {
                 uid_next: number(get("uidnext"))?,
                 highest_modseq: number(get("modseq"))?,
                 special_use: text("specialuse")?,
+                annotations: annotations(get("annotations"))?,
             }),
             "message" => Item::Message(MessageItem {
                 mailbox: text("mailbox")?,
@@ -202,6 +213,24 @@ fn optional<T: std::str::FromStr>(text: Option<&str>) -> Option<Option<T>> {
         None => Some(None),
         Some(text) => Some(Some(text.parse().ok()?)),
     }
+}
+
+/// One a line: owner, entry, value in base64, tabs between; no record when there are none.
+fn annotation_lines(annotations: &[NewAnnotation]) -> Option<(&'static str, String)> {
+    let line = |one: &NewAnnotation| {
+        Some(format!("{}\t{}\t{}", one.owner, one.entry, encode_block(one.value.as_deref()?)))
+    };
+    let lines: Vec<String> = annotations.iter().filter_map(line).collect();
+    if lines.is_empty() { None } else { Some(("annotations", lines.join("\n"))) }
+}
+
+fn annotations(text: Option<&str>) -> Option<Vec<NewAnnotation>> {
+    let of = |line: &str| {
+        let mut fields = line.split('\t').map(str::to_owned);
+        let (owner, entry) = (fields.next()?, fields.next()?);
+        Some(NewAnnotation { owner, entry, value: Some(decode_block(&fields.next()?).ok()?) })
+    };
+    text.unwrap_or_default().lines().map(of).collect()
 }
 
 /// `\Seen \Flagged`

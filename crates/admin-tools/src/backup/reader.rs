@@ -198,7 +198,7 @@ mod tests {
     use super::super::item::{Begin, End, MailboxItem, MessageItem, User, VERSION};
     use super::super::writer::StreamWriter;
     use super::*;
-    use message_store::Flags;
+    use message_store::{Flags, NewAnnotation};
 
     const BODY: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
 
@@ -220,13 +220,26 @@ mod tests {
         }
     }
 
+    fn annotation(owner: &str, entry: &str, value: &[u8]) -> NewAnnotation {
+        NewAnnotation { owner: owner.into(), entry: entry.into(), value: Some(value.to_vec()) }
+    }
+
     fn items() -> Vec<Item> {
-        let mailbox =
-            MailboxItem { name: message(1).mailbox, uid_validity: 7, uid_next: 9, ..MailboxItem::default() };
+        let mailbox = MailboxItem {
+            name: message(1).mailbox,
+            uid_validity: 7,
+            uid_next: 9,
+            annotations: vec![
+                annotation("", "/shared/a b", b"x\ny\0\xff"),
+                annotation("joe", "/private/c", b""),
+            ],
+            ..MailboxItem::default()
+        };
         let user = User {
             uid: "joe".into(),
             bytes: Some(5),
             subscriptions: vec!["a b".into(), "c".into()],
+            annotations: vec![annotation("joe", "/private/d", b"e")],
             ..User::default()
         };
         vec![

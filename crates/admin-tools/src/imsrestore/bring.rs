@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use message_store::{
-    Complete, Limits, Mailbox, MailboxName, NewMessage, SpecialUse, Store, StoreError, Wanted,
+    AnnotateError, Annotations, Complete, Limits, Mailbox, MailboxName, NewAnnotation, NewMessage,
+    SpecialUse, Store, StoreError, Wanted,
 };
 
 use super::Arguments;
@@ -119,6 +120,16 @@ impl<'a> Bring<'a> {
         }
         let mailbox = self.store.open_mailbox(&name).map_err(text)?;
         target.keeps_uids = mailbox.uid_validity() == item.uid_validity;
+        if !self.arguments.look {
+            let owners = (owner_of(&item.name), name.owner().unwrap_or_default().to_owned());
+            let brought = mailbox
+                .annotations()
+                .map_err(AnnotateError::from)
+                .and_then(|there| mailbox.annotate(&missing(&item.annotations, &there, &owners), usize::MAX));
+            if let Err(why) = brought {
+                told.push(Outcome::Failed(format!("{name}: annotations: {why}")));
+            }
+        }
         if !exists {
             mailbox.raise_next(1, item.highest_modseq.saturating_add(MODSEQ_GAP)).map_err(text)?;
         }
@@ -143,17 +154,20 @@ impl<'a> Bring<'a> {
         else {
             return;
         };
-        let settle = || -> message_store::Result<()> {
+        let settle = || -> Result<(), AnnotateError> {
             self.store.ensure_user(&uid)?;
             let there = self.store.subscriptions(&uid)?;
             for name in user.subscriptions.iter().filter(|name| !there.contains(name)) {
                 self.store.subscribe(&uid, name)?;
             }
+            let owners = (user.uid.clone(), uid.clone());
+            let notes = missing(&user.annotations, &self.store.user_annotations(&uid)?, &owners);
+            self.store.annotate_server(&uid, &notes, usize::MAX)?;
             // Only where no limits are known yet: those that are there are newer.
-            self.store.first_limits(&uid, Limits { bytes: user.bytes, messages: user.messages })
+            Ok(self.store.first_limits(&uid, Limits { bytes: user.bytes, messages: user.messages })?)
         };
         if let Err(why) = settle() {
-            told.push(Outcome::Failed(format!("{uid}: subscriptions and quota: {why}")));
+            told.push(Outcome::Failed(format!("{uid}: subscriptions, annotations and quota: {why}")));
         }
     }
 
@@ -339,6 +353,23 @@ fn from_stream<R: Read>(
     }
     kept.note(message, at);
     incoming.complete().map(Ok).map_err(told)
+}
+
+/// The annotations of a backup that are not there; `owners`: the owner of the mailbox in the backup, and now.
+fn missing(
+    backup: &[NewAnnotation],
+    there: &Annotations,
+    (before, now): &(String, String),
+) -> Vec<NewAnnotation> {
+    let renamed = |one: &NewAnnotation| {
+        let is_owners = !one.owner.is_empty() && one.owner == *before;
+        NewAnnotation { owner: if is_owners { now.clone() } else { one.owner.clone() }, ..one.clone() }
+    };
+    backup.iter().map(renamed).filter(|one| there.get(&one.owner, &one.entry).is_none()).collect()
+}
+
+fn owner_of(name: &str) -> String {
+    MailboxName::parse(name).ok().and_then(|name| name.owner().map(str::to_owned)).unwrap_or_default()
 }
 
 /// What is in a mailbox, by the bytes.

@@ -23,6 +23,7 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     names.push_str(" QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE QUOTASET"); // RFC 9208 §3
     names.push_str(" SORT SORT=DISPLAY ESORT PARTIAL"); // RFC 5256, RFC 5957, RFC 5267, RFC 9394
     names.push_str(" THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS");
+    names.push_str(" METADATA METADATA-SERVER LIST-METADATA"); // RFC 5464, RFC 9590
     names.push_str(&format!(" APPENDLIMIT={}", settings.append_bytes_max)); // RFC 7889 §3
     if state.user().is_some() {
         if compress::is_offered(&settings, io) {

@@ -1,12 +1,12 @@
 //! LIST: names by pattern, in pages of the mailbox list (RFC 3501 §6.3.8, RFC 3348, RFC 6154); by subscription, with the levels
-//! above and with numbers if asked (RFC 5258, RFC 5819).
+//! above and with numbers and annotations if asked (RFC 5258, RFC 5819, RFC 9590).
 
 use connection::Output;
 use imap_wire::StatusItem;
 use imap_wire::command::list::{self as wire, Selection};
 use message_store::{Listed, MailboxName, Store, StoreError};
 
-use super::status;
+use super::{metadata, status};
 use crate::answer;
 use crate::commands::Progress;
 use crate::names::{COST_MAX, Pattern, Who};
@@ -25,6 +25,8 @@ pub struct List {
     /// Numbers that are told of each mailbox.
     items: Vec<StatusItem>,
     append_bytes_max: u64,
+    /// Annotations that are told of each mailbox (RFC 9590).
+    entries: Vec<String>,
     /// Sorted by bytes; empty when nobody asked for subscriptions.
     subscribed: Vec<String>,
 }
@@ -70,7 +72,8 @@ impl List {
             walks.into_iter().filter(|walk| !walk.patterns.is_empty()).collect()
         };
         let items = asked.returns.status.clone();
-        Ok(List { walks, at: 0, select, tells_subscribed, items, append_bytes_max, subscribed })
+        let entries = asked.returns.metadata.clone();
+        Ok(List { walks, at: 0, select, tells_subscribed, items, append_bytes_max, entries, subscribed })
     }
 
     /// Writes names until the queue is full or others should have their turn.
@@ -117,7 +120,7 @@ impl List {
                     let name = if everybody { listed.name.as_str() } else { who.to_client(&listed.name) };
                     let (is_meant, enough) = matches(name);
                     if is_meant && !(self.select.special_use && listed.special_use.is_none()) {
-                        self.row(store, Some(&listed), name, who.to_client(&listed.name), out)?;
+                        self.row(store, who, Some(&listed), name, out)?;
                     }
                     *after = Some(listed.name);
                     if enough {
@@ -137,7 +140,7 @@ impl List {
                         let listed = find(store, who, name)?;
                         let has_use = listed.as_ref().is_some_and(|listed| listed.special_use.is_some());
                         if has_use || !self.select.special_use {
-                            self.row(store, listed.as_ref(), name, name, out)?;
+                            self.row(store, who, listed.as_ref(), name, out)?;
                         }
                     }
                     if enough {
@@ -149,15 +152,16 @@ impl List {
         }
     }
 
-    /// The responses about one name. `own` is what the user who asks calls it.
+    /// The responses about one name.
     fn row(
         &self,
         store: &Store,
+        who: Who<'_>,
         listed: Option<&Listed>,
         name: &str,
-        own: &str,
         out: &mut Output,
     ) -> Result<(), Refusal> {
+        let own = listed.map_or(name, |listed| who.to_client(&listed.name));
         let mut attributes: Vec<&str> = Vec::new();
         match listed {
             Some(listed) => {
@@ -184,12 +188,14 @@ impl List {
             out.push(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))"); // RFC 5258 §3.5
         }
         out.push(b"\r\n");
-        match listed {
-            Some(listed) if listed.selectable && !self.items.is_empty() => {
-                self.numbers(store, listed, name, out)
-            }
-            _ => Ok(()),
+        let Some(listed) = listed.filter(|listed| listed.selectable) else { return Ok(()) };
+        if !self.items.is_empty() {
+            self.numbers(store, listed, name, out)?;
         }
+        if !self.entries.is_empty() {
+            metadata::listed(store, who.uid, (&listed.name, name), &self.entries, out)?;
+        }
+        Ok(())
     }
 
     /// RFC 5819 §2: nothing is said of a mailbox that went in between.

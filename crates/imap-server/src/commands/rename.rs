@@ -1,6 +1,7 @@
-//! RENAME (RFC 3501 §6.3.5). Of INBOX: its messages move to the new mailbox, INBOX stays and is empty.
+//! RENAME (RFC 3501 §6.3.5). Of INBOX: its messages move to the new mailbox, INBOX stays and is
+//! empty; its annotations are those of both (RFC 5464 §4.1).
 
-use message_store::{MailboxName, Store, StoreError};
+use message_store::{Store, StoreError};
 
 use crate::names::Who;
 use crate::refusal::Refusal;
@@ -14,23 +15,10 @@ pub fn run(store: &Store, who: Who<'_>, from: &str, to: &str) -> Result<(), Refu
     if to.is_inbox() {
         return Err(Refusal::Store(StoreError::AlreadyExists));
     }
-    if from.is_inbox() {
-        return empty_inbox(store, &from, &to);
-    }
-    if to.as_str().strip_prefix(from.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+    let is_below = to.as_str().strip_prefix(from.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    if is_below && !from.is_inbox() {
         return Err(Refusal::Cannot("A mailbox cannot be put below itself"));
     }
     store.rename(&from, &to)?;
-    Ok(())
-}
-
-fn empty_inbox(store: &Store, from: &MailboxName, to: &MailboxName) -> Result<(), Refusal> {
-    if !store.exists(from)? {
-        return Err(Refusal::NoSuchMailbox);
-    }
-    store.create(to, None)?;
-    let source = store.open_mailbox(from)?;
-    let target = store.open_mailbox(to)?;
-    source.move_all_to(&target)?;
     Ok(())
 }

@@ -97,6 +97,9 @@ impl Session {
             }
         }
         gathering.argument(literal, &budget);
+        if matches!(gathering.refusal, Some(Refusal::LiteralTooBig)) && gathering.is_set_metadata() {
+            gathering.refusal = Some(Refusal::MetadataTooLong(self.server.settings().metadata_bytes_max));
+        }
         self.announced(gathering, literal, is_append, io)
     }
 

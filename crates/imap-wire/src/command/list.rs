@@ -1,7 +1,7 @@
 //! `list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]` (RFC 3501 §6.3.8, RFC 5258 §6,
 //! RFC 5819 §4, RFC 6154 §6), and LSUB (RFC 3501 §6.3.9).
 
-use crate::command::status;
+use crate::command::{metadata, status};
 use crate::cursor::{Cursor, Parsed};
 use crate::mailbox::{self, Mailbox};
 
@@ -38,6 +38,8 @@ pub struct Returns {
     pub subscribed: bool,
     /// Numbers of each mailbox, in a STATUS response (RFC 5819).
     pub status: Vec<status::Item>,
+    /// Entries whose values are told of each mailbox (RFC 9590).
+    pub metadata: Vec<String>,
 }
 
 pub(super) fn arguments(cursor: &mut Cursor<'_>) -> Parsed<List> {
@@ -135,9 +137,12 @@ fn returns(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
         } else if cursor.keyword(b"STATUS") {
             cursor.space()?;
             returns.status = status::items(cursor)?;
+        } else if cursor.keyword(b"METADATA") {
+            cursor.space()?;
+            returns.metadata = metadata::entries(cursor)?;
         } else if !cursor.keyword(b"CHILDREN") && !cursor.keyword(b"SPECIAL-USE") {
             // Children and special uses are told with every name.
-            return cursor.error("SUBSCRIBED, CHILDREN, SPECIAL-USE or STATUS (...)");
+            return cursor.error("SUBSCRIBED, CHILDREN, SPECIAL-USE, STATUS (...) or METADATA (...)");
         }
         if cursor.take(b')') {
             return Ok(());
@@ -179,6 +184,8 @@ mod tests {
         assert!(read(" () \"\" \"\"").unwrap().is_extended);
         let list = read(" \"\" * return (SUBSCRIBED CHILDREN SPECIAL-USE)").unwrap();
         assert!(list.is_extended && list.returns.subscribed && !list.select.subscribed);
+        let list = read(" \"\" * return (metadata (\"/shared/comment\" /private/x) CHILDREN)").unwrap();
+        assert_eq!(list.returns.metadata, ["/shared/comment", "/private/x"]);
         assert!(read(" (SPECIAL-USE) \"\" *").unwrap().select.special_use);
     }
 
@@ -196,6 +203,8 @@ mod tests {
             " \"\" * RETURN",
             " \"\" * RETURN SUBSCRIBED",
             " \"\" * RETURN (FOO)",
+            " \"\" * RETURN (METADATA)",
+            " \"\" * RETURN (METADATA (comment))",
             " \"\" * RETURN (STATUS)",
             " \"\" * RETURN (STATUS ())",
             " \"\" * RETURN (SUBSCRIBED",
