@@ -23,7 +23,7 @@ _reconstruct() {
 
     case "${cmd}" in
         reconstruct)
-            opts="-r -m -q -n -p -u -o -d -h -V --instance --help --version"
+            opts="-r -m -q -n -f -e -i -p -u -o -d -h -V --instance --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

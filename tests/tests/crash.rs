@@ -170,6 +170,7 @@ fn check(instance: &Instance, acknowledged: &Acknowledged) {
     }
     let counted = run(instance.tool("quotacheck").arg("-s"));
     assert!(counted.contains(" 0 differences"), "{counted}");
+    instance.prove();
     for token in acknowledged.flagged.lock().unwrap().iter() {
         let flags = &found[token].1;
         assert!(flags.contains("\\Flagged") && flags.contains("mark"), "{token}: {flags}");
@@ -240,6 +241,7 @@ fn accepted_message_survives_a_kill_right_after_the_reply() {
     instance.kill_all();
     instance.start_all();
     instance.wait_for_messages("alice", 1);
+    instance.prove();
 }
 
 /// S170: a full disk gives 452 or NO and corrupts nothing.
@@ -290,4 +292,5 @@ fn a_full_disk_refuses_politely_and_corrupts_nothing() {
     assert_eq!(imap.exists("INBOX"), 1);
     let kept = imap.ok("FETCH 1 BODY.PEEK[]").join("");
     assert!(kept.contains("body of before"), "{kept}");
+    instance.prove();
 }

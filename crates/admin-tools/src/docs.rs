@@ -30,6 +30,7 @@ fn commands() -> Vec<clap::Command> {
         crate::sendmail::command(),
         crate::setconf::command(),
         crate::setup::command(),
+        crate::storecheck::command(),
     ]
 }
 

@@ -26,3 +26,4 @@ pub mod sendmail;
 pub mod setconf;
 pub mod setup;
 pub mod site;
+pub mod storecheck;

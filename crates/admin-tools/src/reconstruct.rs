@@ -1,20 +1,18 @@
 //! reconstruct: mailboxes and the mailbox list made anew from the message files (original.md 3.5, S159 to S173).
 
 mod orphans;
+mod progress;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::{CommandFactory, Parser};
-use message_store::{Difference, MailboxName, Scope, Store, StoreError};
+use message_store::{Depth, Difference, MailboxName, Method, Reconstructed, Scope, Store, StoreError};
 
 use crate::site::{Site, broken, count, run_tool};
 
 const PAGE: usize = 1000;
-/// Mailboxes between two lines of progress.
-const PROGRESS_EVERY: usize = 1000;
 
 #[derive(Parser)]
 #[command(
@@ -38,6 +36,15 @@ struct Arguments {
     /// Only compare records and files, and say what is not right
     #[arg(short = 'n', conflicts_with = "mailbox_list")]
     look: bool,
+    /// Everything anew though it looks sound, each message being read: what was changed by hand is found
+    #[arg(short, conflicts_with_all = ["mailbox_list", "quota", "look"])]
+    force: bool,
+    /// First bring back what was expunged and is not removed yet, as new messages
+    #[arg(short = 'e', conflicts_with_all = ["mailbox_list", "quota", "look"])]
+    expunged: bool,
+    /// Do not believe the index: what it says comes from its second copy and the log
+    #[arg(short = 'i', conflicts_with_all = ["mailbox_list", "quota", "look"])]
+    index: bool,
     /// With -m: only this partition
     #[arg(short, requires = "mailbox_list", value_name = "PARTITION")]
     partition: Option<String>,
@@ -45,7 +52,7 @@ struct Arguments {
     #[arg(short, requires = "mailbox_list", value_name = "USER")]
     user: Option<String>,
     /// Orphans: accounts with mailboxes that the directory does not have; each as the command that deletes it
-    #[arg(short, conflicts_with_all = ["recursive", "mailbox_list", "quota", "look", "mailboxes"])]
+    #[arg(short, conflicts_with_all = ["recursive", "mailbox_list", "quota", "look", "force", "expunged", "index", "mailboxes"])]
     orphans: bool,
     /// With -o: write the commands into this file, to be run by sh
     #[arg(short, requires = "orphans", value_name = "FILE")]
@@ -80,8 +87,10 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         let scope = Scope { partition: arguments.partition, user: arguments.user };
         return mailbox_list(&store, &scope, out);
     }
-    let mut run = Run { store: &store, look: arguments.look, begin: Instant::now(), ..Run::new(&store) };
+    let method = Method { without_index: arguments.index, every_message: arguments.force };
+    let mut run = Run { look: arguments.look, expunged: arguments.expunged, method, ..Run::new(&store) };
     if arguments.mailboxes.is_empty() {
+        run.progress.mailboxes = run.count()?;
         run.below("", out, err)?;
     }
     for text in &arguments.mailboxes {
@@ -93,7 +102,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             });
             told.map_err(|why| format!("{name}: {why}"))?;
         }
-        run.one(&name, out)?;
+        run.one(&name, out, err)?;
         if arguments.recursive {
             let prefix = match name.owner().filter(|_| name.is_inbox()) {
                 Some(owner) => format!("user/{owner}/"),
@@ -110,6 +119,17 @@ fn tell(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
         Difference::Added(name) => writeln!(out, "added {name}"),
         Difference::Removed(name) => writeln!(out, "removed {name}: its folder is gone"),
     }
+}
+
+/// What became of a mailbox, and what of its files could not be trusted.
+fn told(name: &MailboxName, done: &Reconstructed, out: &mut dyn Write) -> std::io::Result<()> {
+    let changed = if done.changed > 0 { format!(", {} changed", done.changed) } else { String::new() };
+    writeln!(
+        out,
+        "{name}: {} messages, {} without a record, {} lost{changed}",
+        done.messages, done.added, done.lost
+    )?;
+    done.doubts.iter().try_for_each(|doubt| writeln!(out, "{name}: not trusted: {}", base::escape(doubt)))
 }
 
 fn mailbox_list(store: &Store, scope: &Scope, out: &mut dyn Write) -> Result<(), String> {
@@ -129,7 +149,9 @@ fn mailbox_list(store: &Store, scope: &Scope, out: &mut dyn Write) -> Result<(),
 struct Run<'s> {
     store: &'s Store,
     look: bool,
-    begin: Instant,
+    expunged: bool,
+    method: Method,
+    progress: progress::Progress,
     mailboxes: usize,
     messages: usize,
     added: usize,
@@ -143,7 +165,9 @@ impl<'s> Run<'s> {
         Run {
             store,
             look: false,
-            begin: Instant::now(),
+            expunged: false,
+            method: Method::default(),
+            progress: progress::Progress::new(),
             mailboxes: 0,
             messages: 0,
             added: 0,
@@ -153,7 +177,7 @@ impl<'s> Run<'s> {
         }
     }
 
-    fn one(&mut self, name: &MailboxName, out: &mut dyn Write) -> Result<(), String> {
+    fn one(&mut self, name: &MailboxName, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
         if !self.done.insert(name.to_string()) {
             return Ok(());
         }
@@ -161,17 +185,13 @@ impl<'s> Run<'s> {
         if self.look {
             return self.inspect(name, out);
         }
-        match self.store.reconstruct(name) {
+        match self.reconstruct(name, out, err) {
             Ok(done) => {
                 self.messages += done.messages;
                 self.added += done.added;
                 self.lost += done.lost;
-                writeln!(
-                    out,
-                    "{name}: {} messages, {} without a record, {} lost",
-                    done.messages, done.added, done.lost
-                )
-                .map_err(broken)
+                self.progress.done(name, done.messages, err);
+                told(name, &done, out).map_err(broken)
             }
             // S167: the list is authoritative.
             Err(StoreError::NotFound) => {
@@ -182,6 +202,40 @@ impl<'s> Run<'s> {
                 }
             }
             Err(why) => Err(format!("{name}: {why}")),
+        }
+    }
+
+    /// One mailbox; one that is sound is left as it is, unless more is asked for.
+    fn reconstruct(
+        &mut self,
+        name: &MailboxName,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Result<Reconstructed, StoreError> {
+        if self.expunged {
+            let back = self.store.open_mailbox(name)?.unexpunge()?;
+            let _ = writeln!(out, "{name}: {} brought back", count(back, "expunged message"));
+        }
+        if self.method == Method::default() {
+            let listed = self.store.listed(name)?.ok_or(StoreError::NotFound)?;
+            let found = self.store.verify(&listed, Depth::Records, &mut |_| {})?;
+            if let Some(found) = found.filter(|found| found.is_sound()) {
+                let messages = usize::try_from(found.messages).unwrap_or(usize::MAX);
+                return Ok(Reconstructed { messages, ..Reconstructed::default() });
+            }
+        }
+        let progress = &mut self.progress;
+        self.store.reconstruct_as(name, self.method, &mut |done, of| progress.tell(name, done, of, err))
+    }
+
+    /// How many mailboxes there are, for the time left.
+    fn count(&self) -> Result<usize, String> {
+        let (mut after, mut count) = (None, 0);
+        loop {
+            let page = self.store.list("", after.as_ref(), PAGE).map_err(|why| why.to_string())?;
+            let Some(last) = page.last() else { return Ok(count) };
+            count += page.iter().filter(|listed| listed.selectable).count();
+            after = Some(last.name.clone());
         }
     }
 
@@ -213,18 +267,9 @@ impl<'s> Run<'s> {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.name.clone());
             for listed in page.iter().filter(|listed| listed.selectable) {
-                if let Err(why) = self.one(&listed.name, out) {
+                if let Err(why) = self.one(&listed.name, out, err) {
                     self.failed += 1; // the others still are
                     writeln!(err, "reconstruct: {why}").map_err(broken)?;
-                }
-                if self.mailboxes % PROGRESS_EVERY == 0 {
-                    let rate = self.messages as f64 / self.begin.elapsed().as_secs_f64().max(0.001);
-                    writeln!(
-                        err,
-                        "{} mailboxes, {} messages, {rate:.0} messages/s",
-                        self.mailboxes, self.messages
-                    )
-                    .map_err(broken)?;
                 }
             }
         }
@@ -243,7 +288,7 @@ impl<'s> Run<'s> {
             self.added,
             self.lost,
             self.failed,
-            self.begin.elapsed().as_secs_f64()
+            self.progress.seconds()
         )
         .map_err(broken)?;
         if self.failed > 0 {

@@ -63,7 +63,7 @@ impl Mailbox {
         self.compact_if_due(done)
     }
 
-    fn unlink(&self, uids: &mut Vec<u32>) -> Result<usize> {
+    pub(crate) fn unlink(&self, uids: &mut Vec<u32>) -> Result<usize> {
         let count = uids.len();
         for uid in uids.iter() {
             match fs::remove_file(message_path(&self.folder, *uid)) {

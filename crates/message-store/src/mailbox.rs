@@ -101,7 +101,7 @@ impl Mailbox {
         let counted_in = Mutex::new(crate::usage::root_of(folder));
         let folder = PathBuf::from(format!("/proc/self/fd/{}", anchor.as_raw_fd()));
         let index = match Index::open(&folder.join(INDEX)) {
-            Ok(index) if index.header_locked().1.is_some_and(|header| header.id == id) => index,
+            Ok(index) if is_whole(&index, id) => index,
             Err(StoreError::NotFound) | Err(StoreError::Damaged(_)) | Ok(_) => {
                 crate::rebuild::mend(&shared, &folder, &name, id)?;
                 Index::open(&folder.join(INDEX))?
@@ -280,6 +280,11 @@ impl Mailbox {
     pub(crate) fn lock_timeout(&self) -> Duration {
         self.shared.settings.lock_timeout
     }
+}
+
+/// Whether it is this mailbox's, and all of its records are in it.
+fn is_whole(index: &Index, id: u128) -> bool {
+    index.header_locked().1.is_some_and(|header| header.id == id && index.shows(header.slots))
 }
 
 pub(crate) fn open_lock_file(folder: &Path) -> io::Result<Arc<File>> {

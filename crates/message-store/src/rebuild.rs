@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,18 +18,29 @@ use os::lock::{Mode, OfdLock};
 use crate::cache::Segments;
 use crate::header::{Header, MAILBOX_DELETED, SUPERSEDED};
 use crate::index::Index;
-use crate::layout::{BLOCK_SLOTS, INDEX, LOG, index_bytes, message_folder};
+use crate::layout::{INDEX, LOG, message_folder};
 use crate::log::{self, LOG_HEADER_BYTES, LogHeader, Operation};
 use crate::mailbox::{Mailbox, open_lock_file};
 use crate::prepared::Prepared;
 use crate::quota::{hint_of, usage_of};
 use crate::record::{Cold, Record};
+use crate::salvage::Salvage;
+use crate::second_copy;
 use crate::shared::Shared;
 use crate::writer::{install_index, write_log};
 use crate::{Flags, Result, Severity, StoreError};
 
-/// Of `reconstruct`.
+/// How a mailbox is reconstructed. The default: what verifies is believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Method {
+    /// Not what the index says of messages, though it verifies (`reconstruct -i`): its second copy and the log do.
+    pub without_index: bool,
+    /// Each message is read and held against its record (`reconstruct -f`).
+    pub every_message: bool,
+}
+
+/// Of `reconstruct`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconstructed {
     /// Messages that are there now.
     pub messages: usize,
@@ -39,7 +50,14 @@ pub struct Reconstructed {
     pub lost: usize,
     /// Second links of a message, left by an interrupted delivery: not taken for messages.
     pub passed_over: usize,
+    /// Messages whose bytes were not those of their record; only when each is read.
+    pub changed: usize,
+    /// What of the old files could not be trusted, a line each.
+    pub doubts: Vec<String>,
 }
+
+/// Is told how many messages are done, and of how many.
+pub type Progress<'a> = &'a mut dyn FnMut(usize, usize);
 
 impl Mailbox {
     /// Makes the files of a new, empty mailbox in a folder that is there.
@@ -70,7 +88,7 @@ impl Mailbox {
         match index {
             Some(header) if header.has(MAILBOX_DELETED) => None,
             Some(header) => Some((header.id, header.uid_validity)),
-            None => read_log(folder).0.map(|header| (header.id, header.uid_validity)),
+            None => [LOG, second_copy::FILE].iter().find_map(|name| log_identity(&folder.join(name))),
         }
     }
 
@@ -86,8 +104,16 @@ impl Mailbox {
     /// # Errors
     /// The old files are in force then.
     pub fn reconstruct(&self) -> Result<Reconstructed> {
+        self.reconstruct_as(Method::default(), &mut |_, _| {})
+    }
+
+    /// The same, in another way, telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Mailbox::reconstruct`].
+    pub fn reconstruct_as(&self, method: Method, tell: Progress<'_>) -> Result<Reconstructed> {
         let mut change = self.write()?; // what the log has is applied first
-        let done = rebuild_locked(&self.shared, &self.folder, &self.name(), self.id)?;
+        let done = rebuild_locked(&self.shared, &self.folder, &self.name(), self.id, method, tell)?;
         change.forget_files();
         if let Some(name) = self.put_damaged_annotations_aside()? {
             let text = format!("{}: the annotations are damaged; they are in {name} now", self.name());
@@ -151,8 +177,11 @@ pub(crate) fn mend(shared: &Arc<Shared>, folder: &Path, name: &MailboxName, id: 
     let lock_file = open_lock_file(folder)?;
     let _lock = OfdLock::acquire(&lock_file, 0, Mode::Exclusive, shared.settings.lock_timeout)?;
     // Somebody else may have mended it meanwhile.
-    let good = Index::open(&folder.join(INDEX)).ok().and_then(|index| index.header_locked().1);
-    if good.is_some_and(|header| header.id == id) {
+    let good = Index::open(&folder.join(INDEX)).ok().and_then(|index| {
+        let header = index.header_locked().1?;
+        Some((index, header))
+    });
+    if good.is_some_and(|(index, header)| header.id == id && index.shows(header.slots)) {
         return Ok(());
     }
     mend_locked(shared, folder, name, id)
@@ -166,78 +195,57 @@ pub(crate) fn mend_locked(shared: &Shared, folder: &Path, name: &MailboxName, id
     shared
         .log
         .write(Severity::Error, &format!("{name}: the index is missing or damaged{kept}; it is rebuilt"));
-    let done = rebuild_locked(shared, folder, name, id)?;
+    let done = rebuild_locked(shared, folder, name, id, Method::default(), &mut |_, _| {})?;
     let text = format!(
-        "{name}: rebuilt: {} messages, {} without a record, {} lost",
-        done.messages, done.added, done.lost
+        "{name}: rebuilt: {} messages, {} without a record, {} lost; not trusted: {}",
+        done.messages,
+        done.added,
+        done.lost,
+        if done.doubts.is_empty() { "nothing".to_owned() } else { done.doubts.join(", ") }
     );
     shared.log.write(Severity::Warning, &text);
     Ok(())
 }
 
-/// What could be read.
-#[derive(Default)]
-struct Salvage {
-    records: BTreeMap<u32, (Record, Cold)>,
-    keywords: Vec<String>,
-    header: Option<Header>,
-    log_header: Option<LogHeader>,
-    uid_next: u32,
-    highest_modseq: u64,
-}
-
-fn rebuild_locked(shared: &Shared, folder: &Path, name: &MailboxName, id: u128) -> Result<Reconstructed> {
-    let mut salvage = read_index(folder);
-    let (log_header, operations) = read_log(folder);
-    salvage.log_header = log_header;
-    for operation in operations {
-        salvage.apply(operation);
-    }
-    let mut done = Reconstructed::default();
-    let segments = Segments::default();
+fn rebuild_locked(
+    shared: &Shared,
+    folder: &Path,
+    name: &MailboxName,
+    id: u128,
+    method: Method,
+    tell: Progress<'_>,
+) -> Result<Reconstructed> {
+    let mut salvage = Salvage::of(folder, !method.without_index);
+    let mut done = Reconstructed { doubts: std::mem::take(&mut salvage.doubts), ..Reconstructed::default() };
     let old = salvage.header.unwrap_or_default();
-    let mut records = BTreeMap::new();
-    let found = files(folder)?;
     let modseq = salvage.highest_modseq.max(old.highest_modseq).saturating_add(1);
-    let known: HashSet<u64> = found
-        .iter()
-        .filter(|(uid, _)| salvage.records.contains_key(uid))
-        .map(|(_, (_, inode))| *inode)
-        .collect();
-    for (uid, (size, inode)) in &found {
-        if known.contains(inode) && !salvage.records.contains_key(uid) {
-            // A link of a delivery that was interrupted and then done again under another UID.
-            done.passed_over += 1;
-            continue;
-        }
-        match salvage.records.remove(uid) {
-            Some((record, cold)) if u64::from(record.size) == *size => {
-                done.messages += usize::from(!record.is_expunged());
-                records.insert(*uid, (record, cold));
-            }
-            former => {
-                let made = describe(folder, *uid, modseq, former, &segments, old.cache_segment)?;
-                done.messages += 1;
-                done.added += 1;
-                records.insert(*uid, made);
-            }
-        }
-    }
+    let records = {
+        let segments = Segments::default();
+        let mut maker = Maker {
+            folder,
+            modseq,
+            segments: &segments,
+            segment: old.cache_segment,
+            method,
+            done: &mut done,
+        };
+        maker.records_of(files(folder)?, &mut salvage, tell)?
+    };
     done.lost = salvage.records.values().filter(|(record, _)| !record.is_expunged()).count();
-    let uid_validity = identity(shared, name, &salvage)?;
     let last = records.keys().next_back().copied().unwrap_or(0);
     let uid_next = salvage.uid_next.max(old.uid_next).max(last.saturating_add(1)).max(1);
-    let highest_modseq = if done.added > 0 || done.lost > 0 { modseq } else { modseq - 1 }.max(1);
+    let is_other = done.added + done.lost + done.changed > 0;
+    let highest_modseq = if is_other { modseq } else { modseq - 1 }.max(1);
     let header = Header {
         flags: 0,
-        uid_validity,
+        uid_validity: identity(shared, name, &salvage)?,
         id,
         generation: old.generation + 1,
         uid_next,
         recent_from: if old.recent_from == 0 { uid_next } else { old.recent_from.min(uid_next) },
         highest_modseq,
         forgotten_modseq: highest_modseq,
-        log_generation: old.log_generation.max(salvage.log_header.map_or(0, |header| header.generation)) + 1,
+        log_generation: salvage.log_generation() + 1,
         boot: shared.boot(),
         cache_segment: old.cache_segment,
         ..Header::default()
@@ -251,14 +259,135 @@ fn rebuild_locked(shared: &Shared, folder: &Path, name: &MailboxName, id: u128) 
     Ok(done)
 }
 
+/// Makes the records of a mailbox from its message files and what was salvaged.
+struct Maker<'a> {
+    folder: &'a Path,
+    modseq: u64,
+    segments: &'a Segments,
+    segment: u32,
+    method: Method,
+    done: &'a mut Reconstructed,
+}
+
+/// Messages between two calls of who is told.
+const TELL_EVERY: usize = 1000;
+
+impl Maker<'_> {
+    /// Of what was salvaged only that is left whose files are gone.
+    fn records_of(
+        &mut self,
+        found: BTreeMap<u32, (u64, u64)>,
+        salvage: &mut Salvage,
+        tell: Progress<'_>,
+    ) -> Result<BTreeMap<u32, (Record, Cold)>> {
+        let mut records = BTreeMap::new();
+        let known: HashSet<u64> = found
+            .iter()
+            .filter(|(uid, _)| salvage.records.contains_key(uid))
+            .map(|(_, (_, inode))| *inode)
+            .collect();
+        for (place, (uid, (size, inode))) in found.iter().enumerate() {
+            if place % TELL_EVERY == 0 {
+                tell(place, found.len());
+            }
+            let former = salvage.records.remove(uid);
+            if former.is_none() && known.contains(inode) {
+                // A link of a delivery that was interrupted and then done again under another UID.
+                self.done.passed_over += 1;
+                continue;
+            }
+            records.insert(*uid, self.record_of(*uid, *size, former)?);
+        }
+        tell(found.len(), found.len());
+        Ok(records)
+    }
+
+    fn record_of(&mut self, uid: u32, size: u64, former: Option<(Record, Cold)>) -> Result<(Record, Cold)> {
+        let is_believed = former.is_some_and(|(record, _)| u64::from(record.size) == size);
+        match former {
+            Some((record, cold)) if is_believed && !self.method.every_message => {
+                self.done.messages += usize::from(!record.is_expunged());
+                Ok((record, cold))
+            }
+            _ => self.read(uid, former, is_believed),
+        }
+    }
+
+    /// Reads the message; its flags and dates are the former record's, if there is one.
+    fn read(
+        &mut self,
+        uid: u32,
+        former: Option<(Record, Cold)>,
+        is_believed: bool,
+    ) -> Result<(Record, Cold)> {
+        let file = File::open(crate::layout::message_path(self.folder, uid))?;
+        let prepared = Prepared::of_file(&file)?;
+        if let Some((record, cold)) = former.filter(|(_, cold)| is_believed && cold.guid == prepared.guid) {
+            self.done.messages += usize::from(!record.is_expunged());
+            let kept = self.segments.read(self.folder, cold.cache_position, &cold.guid);
+            let cache_position = match kept {
+                Some(content) if content == prepared.cache => cold.cache_position,
+                _ => self.keep(&prepared)?,
+            };
+            return Ok((record, Cold { cache_position, ..cold }));
+        }
+        self.done.messages += 1;
+        match is_believed {
+            true => self.done.changed += 1,
+            false => self.done.added += 1,
+        }
+        let written = file.metadata()?;
+        self.describe(uid, &prepared, &written, former)
+    }
+
+    fn keep(&self, prepared: &Prepared) -> Result<u64> {
+        let content = std::iter::once((&prepared.guid, prepared.cache.as_slice()));
+        let positions = self.segments.append(self.folder, self.segment, content)?;
+        Ok(positions.first().copied().unwrap_or(crate::cache::NO_POSITION))
+    }
+
+    fn describe(
+        &self,
+        uid: u32,
+        prepared: &Prepared,
+        written: &fs::Metadata,
+        former: Option<(Record, Cold)>,
+    ) -> Result<(Record, Cold)> {
+        let written_ns = written.mtime().saturating_mul(1_000_000_000).saturating_add(written.mtime_nsec());
+        let (flags, keywords) =
+            former.map_or((Flags::NONE, 0), |(record, _)| (record.flags & Flags::SYSTEM, record.keywords));
+        let dates = former.map(|(_, cold)| (cold.internal_date_ns, cold.save_date_ns, cold.delivery));
+        let (internal_date_ns, save_date_ns, delivery) =
+            dates.unwrap_or((written_ns, base::clock::unix_nanos(), 0));
+        let record = Record { uid, flags, modseq: self.modseq, keywords, size: prepared.size };
+        let cold = Cold {
+            uid,
+            size: prepared.size,
+            internal_date_ns,
+            save_date_ns,
+            sent_date: prepared.sent_date,
+            created_modseq: self.modseq,
+            header_size: prepared.header_size,
+            lines: prepared.lines,
+            guid: prepared.guid,
+            delivery,
+            cache_position: self.keep(prepared)?,
+            expunged_at: 0,
+        };
+        Ok((record, cold))
+    }
+}
+
+/// What the first bytes of a log, or of the second copy, say: id and UIDVALIDITY.
+fn log_identity(path: &Path) -> Option<(u128, u32)> {
+    let mut bytes = [0; LOG_HEADER_BYTES as usize];
+    File::open(path).ok()?.read_exact_at(&mut bytes, 0).ok()?;
+    LogHeader::decode(&bytes).map(|header| (header.id, header.uid_validity))
+}
+
 /// The UIDVALIDITY, from whoever still knows it; a new one, higher than any before, when nobody does.
 fn identity(shared: &Shared, name: &MailboxName, salvage: &Salvage) -> Result<u32> {
-    let known = salvage
-        .header
-        .map(|header| header.uid_validity)
-        .or(salvage.log_header.map(|header| header.uid_validity))
-        .filter(|validity| *validity != 0);
-    if let Some(validity) = known {
+    if let Some(validity) = salvage.uid_validity() {
         return Ok(validity);
     }
     let listed = shared.list.find(name).map_err(crate::list::told)?;
@@ -299,6 +428,18 @@ fn install(
     header.log_applied = LOG_HEADER_BYTES + log::encode(&first).len() as u64;
     index.write_header(&header);
     sync_file(index.file(), level)?;
+    // The second copy before the index: it says no more than the old files did.
+    match records.is_empty() {
+        true => second_copy::remove(folder),
+        false => second_copy::write(
+            folder,
+            &header,
+            header.log_generation.wrapping_sub(1),
+            keywords,
+            records.values().copied(),
+            level,
+        )?,
+    }
     let log_header =
         LogHeader { id: header.id, uid_validity: header.uid_validity, generation: header.log_generation };
     // Counted before: who is killed here leaves an index that is mended and counted once more.
@@ -309,105 +450,8 @@ fn install(
     Ok(())
 }
 
-/// Every record of an index that verifies, whatever its header says.
-fn read_index(folder: &Path) -> Salvage {
-    let mut salvage = Salvage::default();
-    let Ok(index) = Index::open(&folder.join(INDEX)) else { return salvage };
-    salvage.header = index.header_locked().1;
-    let bytes = index.file().metadata().map_or(0, |meta| meta.len());
-    let mut slots = 0u32;
-    while index_bytes(slots.saturating_add(BLOCK_SLOTS)) <= bytes {
-        slots += BLOCK_SLOTS;
-    }
-    if let Some(header) = salvage.header {
-        slots = slots.min(header.slots);
-        salvage.keywords = index.keywords(header.keywords);
-        salvage.uid_next = header.uid_next;
-        salvage.highest_modseq = header.highest_modseq;
-    }
-    let mut readable = index;
-    for slot in 0..slots {
-        if !readable.shows(slot + 1) {
-            match Index::open(&folder.join(INDEX)) {
-                Ok(again) => readable = again,
-                Err(_) => break,
-            }
-        }
-        let record = readable.record_once(slot);
-        let cold = readable.cold_once(slot);
-        if let (Some(record), Some(cold)) = (record, cold) {
-            if record.uid == cold.uid {
-                salvage.take(record, cold);
-            }
-        }
-    }
-    salvage
-}
-
-/// The log's header and every whole transaction.
-fn read_log(folder: &Path) -> (Option<LogHeader>, Vec<Operation>) {
-    let Ok(bytes) = fs::read(folder.join(LOG)) else { return (None, Vec::new()) };
-    // Transactions verify by themselves, whatever became of the header.
-    let header = LogHeader::decode(&bytes);
-    let mut operations = Vec::new();
-    let mut rest = bytes.get(LOG_HEADER_BYTES as usize..).unwrap_or(&[]);
-    while !rest.is_empty() {
-        match log::read(rest) {
-            Some((more, used)) => {
-                operations.extend(more);
-                rest = &rest[used..];
-            }
-            None => rest = log::next(rest), // behind damage the next whole one counts
-        }
-    }
-    (header, operations)
-}
-
-impl Salvage {
-    fn take(&mut self, record: Record, cold: Cold) {
-        self.uid_next = self.uid_next.max(record.uid.saturating_add(1));
-        self.highest_modseq = self.highest_modseq.max(record.modseq);
-        let newer = self.records.get(&record.uid).is_none_or(|(known, _)| known.modseq <= record.modseq);
-        if newer {
-            self.records.insert(record.uid, (record, cold));
-        }
-    }
-
-    fn apply(&mut self, operation: Operation) {
-        match operation {
-            Operation::Append(record, cold) => self.take(record, cold),
-            Operation::Flags(record) => {
-                if let Some((_, cold)) = self.records.get(&record.uid).copied() {
-                    self.take(record, cold);
-                }
-            }
-            Operation::Expunge(record, expunged_at) => {
-                if let Some((_, cold)) = self.records.get(&record.uid).copied() {
-                    self.take(record, Cold { expunged_at, ..cold });
-                }
-            }
-            Operation::Keyword(bit, name) => {
-                let bit = usize::from(bit).min(crate::layout::KEYWORDS_MAX - 1);
-                if self.keywords.len() <= bit {
-                    self.keywords.resize(bit + 1, String::new());
-                }
-                self.keywords[bit] = name;
-            }
-            Operation::Unlinked(uid) => {
-                if let Some((record, _)) = self.records.get_mut(&uid) {
-                    record.flags |= Flags::UNLINKED;
-                }
-            }
-            Operation::Next { uid_next, highest_modseq } => {
-                self.uid_next = self.uid_next.max(uid_next);
-                self.highest_modseq = self.highest_modseq.max(highest_modseq);
-            }
-        }
-    }
-}
-
 /// UIDs, sizes and inodes of the message files. A file in the wrong folder, or with another name, is none.
-fn files(folder: &Path) -> io::Result<BTreeMap<u32, (u64, u64)>> {
+pub(crate) fn files(folder: &Path) -> io::Result<BTreeMap<u32, (u64, u64)>> {
     let mut found = BTreeMap::new();
     for number in 0..100 {
         let name = format!("{number:02}");
@@ -432,42 +476,4 @@ fn files(folder: &Path) -> io::Result<BTreeMap<u32, (u64, u64)>> {
         }
     }
     Ok(found)
-}
-
-/// A record for a message file. Flags and dates are the former record's, if there is one.
-fn describe(
-    folder: &Path,
-    uid: u32,
-    modseq: u64,
-    former: Option<(Record, Cold)>,
-    segments: &Segments,
-    segment: u32,
-) -> Result<(Record, Cold)> {
-    let file = File::open(crate::layout::message_path(folder, uid))?;
-    let meta = file.metadata()?;
-    let prepared = Prepared::of_file(&file)?;
-    let content = std::iter::once((&prepared.guid, prepared.cache.as_slice()));
-    let positions = segments.append(folder, segment, content)?;
-    let written_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
-    let (flags, keywords) =
-        former.map_or((Flags::NONE, 0), |(record, _)| (record.flags & Flags::SYSTEM, record.keywords));
-    let dates = former.map(|(_, cold)| (cold.internal_date_ns, cold.save_date_ns, cold.delivery));
-    let (internal_date_ns, save_date_ns, delivery) =
-        dates.unwrap_or((written_ns, base::clock::unix_nanos(), 0));
-    let record = Record { uid, flags, modseq, keywords, size: prepared.size };
-    let cold = Cold {
-        uid,
-        size: prepared.size,
-        internal_date_ns,
-        save_date_ns,
-        sent_date: prepared.sent_date,
-        created_modseq: modseq,
-        header_size: prepared.header_size,
-        lines: prepared.lines,
-        guid: prepared.guid,
-        delivery,
-        cache_position: positions.first().copied().unwrap_or(crate::cache::NO_POSITION),
-        expunged_at: 0,
-    };
-    Ok((record, cold))
 }

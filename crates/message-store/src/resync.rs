@@ -44,7 +44,7 @@ impl Scope {
     }
 
     /// Mailboxes on disk below a partition's folder.
-    fn walk(&self, partition: &Path, on_disk: &mut Vec<(MailboxName, String)>) -> Result<()> {
+    pub(crate) fn walk(&self, partition: &Path, on_disk: &mut Vec<(MailboxName, String)>) -> Result<()> {
         let Some(uid) = &self.user else { return walk(partition, &mut Vec::new(), on_disk) };
         let inbox = MailboxName::inbox(uid)?;
         let Some(folder) = folders::folder(partition, &inbox) else { return Ok(()) };

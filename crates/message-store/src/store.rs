@@ -15,7 +15,7 @@ use os::lock::{Mode, OfdLock};
 
 use crate::list::told;
 use crate::mailbox::{Mailbox, open_lock_file};
-use crate::rebuild::Reconstructed;
+use crate::rebuild::{Method, Progress, Reconstructed};
 use crate::ring::Ring;
 use crate::shared::{Shared, system_number};
 use crate::usage::Usages;
@@ -206,8 +206,21 @@ impl Store {
     /// # Errors
     /// `NotFound` when the list does not have it (S167).
     pub fn reconstruct(&self, name: &MailboxName) -> Result<Reconstructed> {
+        self.reconstruct_as(name, Method::default(), &mut |_, _| {})
+    }
+
+    /// `reconstruct -f`, `-i`.
+    ///
+    /// # Errors
+    /// As [`Store::reconstruct`].
+    pub fn reconstruct_as(
+        &self,
+        name: &MailboxName,
+        method: Method,
+        tell: Progress<'_>,
+    ) -> Result<Reconstructed> {
         self.distrust_usage(name);
-        self.open_mailbox(name)?.reconstruct()
+        self.open_mailbox(name)?.reconstruct_as(method, tell)
     }
 
     /// stored, every few seconds and after a child's death: what killed readers hold of the list is let go, what killed

@@ -62,6 +62,14 @@ impl Store {
         Err(StoreError::InUse)
     }
 
+    /// The tree of this mailbox stands still; what was interrupted in it stays as it is.
+    ///
+    /// # Errors
+    /// `InUse`.
+    pub(crate) fn pause_tree(&self, name: &MailboxName) -> Result<TreeLock> {
+        self.acquire_trees(&BTreeSet::from([byte(name)]))
+    }
+
     /// In ascending order, so that two who want the same do not wait for each other.
     fn acquire_trees(&self, wanted: &BTreeSet<u32>) -> Result<TreeLock> {
         let settings = &self.shared.settings;

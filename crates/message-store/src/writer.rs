@@ -273,6 +273,10 @@ impl Change<'_> {
         let level = self.mailbox.shared.settings.sync.index;
         self.finish_header();
         sync_file(self.index.file(), level)?;
+        let log =
+            self.writer.log.as_ref().filter(|(generation, _)| *generation == self.header.log_generation);
+        let log = log.map(|(_, file)| file);
+        crate::second_copy::keep(&self.mailbox.folder, &self.header, &self.index, log, level)?;
         let generation = self.header.log_generation.wrapping_add(1);
         let log_header =
             LogHeader { id: self.mailbox.id, uid_validity: self.header.uid_validity, generation };
