@@ -27,6 +27,8 @@ mod replace;
 mod savedate;
 #[path = "imap_extensions/unauthenticate.rs"]
 mod unauthenticate;
+#[path = "imap_extensions/utf8.rs"]
+mod utf8;
 #[path = "imap_extensions/within.rs"]
 mod within;
 

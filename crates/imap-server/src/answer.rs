@@ -1,6 +1,7 @@
 //! Untagged responses as bytes, written straight to the output queue (RFC 3501 §7). No allocation per response.
 
 use connection::Output;
+use imap_wire::Naming;
 use message_store::{Flags, Record};
 
 const SYSTEM: [(Flags, &[u8]); 5] = [
@@ -181,9 +182,16 @@ pub fn permanent_flags(out: &mut Output, keywords: &[String], read_only: bool) {
 /// Keywords of one mailbox at most (the store's 64 bits).
 pub const KEYWORDS_MAX: usize = 64;
 
-/// A mailbox name, as a string in modified UTF-7.
-pub fn name(out: &mut Output, name: &str) {
-    out.push(&imap_wire::quote(imap_wire::utf7::encode(name).as_bytes()));
+/// A mailbox name, as a string.
+pub fn name(out: &mut Output, name: &str, naming: Naming) {
+    out.push(&imap_wire::mailbox::written(name, naming));
+}
+
+/// ` ("OLDNAME" ("..."))` behind the name in a LIST response (RFC 9051 §6.3.9.7).
+pub fn old_name(out: &mut Output, name: &str, naming: Naming) {
+    out.push(b" (\"OLDNAME\" (");
+    self::name(out, name, naming);
+    out.push(b"))");
 }
 
 /// The name of an annotation (RFC 5464 §5).

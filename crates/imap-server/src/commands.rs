@@ -203,7 +203,7 @@ pub fn run(
         Command::Select(mailbox) => select::run(server, state, &mailbox, false, &mut io.output),
         Command::Examine(mailbox) => select::run(server, state, &mailbox, true, &mut io.output),
         Command::Create(asked) => {
-            let code = create::run(store, user(state)?.who(), &asked)?;
+            let code = create::run(store, user(state)?.who(), &asked, &mut io.output)?;
             Ok(Outcome::Done(Done { code, ..Done::new("CREATE completed").with(News::all()) }))
         }
         Command::Delete(mailbox) => {
@@ -214,7 +214,8 @@ pub fn run(
             done_with_news("DELETE completed")
         }
         Command::Rename(from, to) => {
-            rename::run(store, user(state)?.who(), names::named(&from)?, names::named(&to)?)?;
+            let (from, to) = (names::named(&from)?, names::named(&to)?);
+            rename::run(store, user(state)?.who(), from, to, &mut io.output)?;
             done_with_news("RENAME completed")
         }
         Command::Subscribe(mailbox) => {
@@ -309,6 +310,9 @@ pub fn run(
         }
         Command::Search(asked) => {
             let user = user(state)?;
+            if asked.names_charset && user.enabled.utf8_accept() {
+                return Err(Refusal::Syntax("Texts are UTF-8 after ENABLE UTF8=ACCEPT")); // RFC 9755 §3
+            }
             let saves = asked.returned.is_some_and(|returned| returned.save);
             let view = view(state)?;
             let search = search::Search::new(asked, view, tag).inspect_err(|refusal| {

@@ -3,7 +3,9 @@
 //! `INBOX` is `user/<uid>/INBOX` and `Work/2002` is `user/<uid>/Work/2002`. An administrator of the store may say
 //! `user/<other>/...`; for anybody else such a mailbox does not exist, whether it does or not.
 
-use imap_wire::Mailbox;
+use std::borrow::Cow;
+
+use imap_wire::{Mailbox, Naming};
 use message_store::MailboxName;
 
 use crate::refusal::Refusal;
@@ -11,11 +13,11 @@ use crate::refusal::Refusal;
 /// The name in an argument.
 ///
 /// # Errors
-/// It is the modified UTF-7 of no name: such a mailbox cannot exist (RFC 3501 §5.1.3).
+/// It is the modified UTF-7 of no name, or no UTF-8: such a mailbox cannot exist (RFC 3501 §5.1.3).
 pub fn named(mailbox: &Mailbox) -> Result<&str, Refusal> {
     match mailbox {
         Mailbox::Named(name) => Ok(name),
-        Mailbox::Undecodable => Err(Refusal::Cannot("The mailbox name is not modified UTF-7")),
+        Mailbox::Undecodable => Err(Refusal::Cannot("The mailbox name is not in the encoding of names")),
     }
 }
 
@@ -24,10 +26,12 @@ pub fn named(mailbox: &Mailbox) -> Result<&str, Refusal> {
 pub struct Who<'a> {
     pub uid: &'a str,
     pub is_admin: bool,
+    /// What names are written in, when something is told of them.
+    pub naming: Naming,
 }
 
 impl Who<'_> {
-    /// The store's name of what the client calls `name` (UTF-8, modified UTF-7 undone).
+    /// The store's name of what the client calls `name` (UTF-8, its encoding undone).
     ///
     /// # Errors
     /// The name is not legal, or names somebody else's mailbox.
@@ -50,6 +54,15 @@ impl Who<'_> {
             return Ok(name);
         }
         Err(Refusal::NoSuchMailbox)
+    }
+
+    /// A name that is to be: in UTF-8 the client gets its composed form, and is told so (RFC 9755 §3, RFC 9051 §6.3.4).
+    /// Modified UTF-7 is taken as it is.
+    pub fn composed<'n>(self, name: &'n str) -> Cow<'n, str> {
+        match self.naming {
+            Naming::Utf8 => base::idn::nfc(name),
+            Naming::ModifiedUtf7 => Cow::Borrowed(name),
+        }
     }
 
     /// What the client calls this mailbox.
@@ -154,7 +167,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const JOE: Who<'_> = Who { uid: "joe", is_admin: false };
+    const JOE: Who<'_> = Who { uid: "joe", is_admin: false, naming: Naming::Utf8 };
 
     #[test]
     fn names_go_to_the_store_and_back() {
@@ -164,13 +177,13 @@ mod tests {
         }
         let name = MailboxName::parse("user/joe/Work/2002").unwrap();
         assert_eq!(JOE.to_client(&name), "Work/2002");
-        assert_eq!(Who { uid: "jo", is_admin: true }.to_client(&name), "user/joe/Work/2002");
+        assert_eq!(Who { uid: "jo", is_admin: true, ..JOE }.to_client(&name), "user/joe/Work/2002");
     }
 
     #[test]
     fn somebody_elses_mailbox_does_not_exist() {
         assert!(matches!(JOE.to_store("user/amy/INBOX"), Err(Refusal::NoSuchMailbox)));
-        assert!(Who { uid: "joe", is_admin: true }.to_store("user/amy/INBOX").is_ok());
+        assert!(Who { is_admin: true, ..JOE }.to_store("user/amy/INBOX").is_ok());
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Session {
         };
         io.mask_input = head.is("LOGIN") || head.is("AUTHENTICATE");
         let was_authenticated = self.state.user().is_some();
-        let outcome = match imap_wire::parse(bytes, &head) {
+        let outcome = match imap_wire::parse(bytes, &head, self.state.naming()) {
             Ok(command) => commands::run(&self.server, &mut self.state, command, head.tag, io),
             Err(error) => Err(error.into()),
         };

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use imap_wire::Naming;
 use message_store::Watch;
 
 use crate::announcement::Announcement;
@@ -42,6 +43,7 @@ impl Enabled {
     const CONDSTORE: u8 = 1;
     const QRESYNC: u8 = 2;
     const WARNED: u8 = 4;
+    const UTF8_ACCEPT: u8 = 8;
 
     /// Whether changes of flags are told with their modification sequences.
     pub fn condstore(&self) -> bool {
@@ -51,6 +53,20 @@ impl Enabled {
     /// Whether expunges are told as VANISHED.
     pub fn qresync(&self) -> bool {
         self.0.load(Ordering::Relaxed) & Self::QRESYNC != 0
+    }
+
+    /// What mailbox names are written in.
+    pub fn naming(&self) -> Naming {
+        if self.utf8_accept() { Naming::Utf8 } else { Naming::ModifiedUtf7 }
+    }
+
+    /// Whether UTF8=ACCEPT was enabled (RFC 9755 §3).
+    pub fn utf8_accept(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::UTF8_ACCEPT != 0
+    }
+
+    pub fn enable_utf8_accept(&self) {
+        self.0.fetch_or(Self::UTF8_ACCEPT, Ordering::Relaxed);
     }
 
     /// Whether the user was told in this session that the quota is nearly used up.
@@ -76,7 +92,7 @@ impl Enabled {
 
 impl User {
     pub fn who(&self) -> Who<'_> {
-        Who { uid: &self.uid, is_admin: self.is_admin }
+        Who { uid: &self.uid, is_admin: self.is_admin, naming: self.enabled.naming() }
     }
 }
 
@@ -87,6 +103,11 @@ impl State {
             State::NotAuthenticated { .. } => None,
             State::Authenticated(user) | State::Selected { user, .. } => Some(user),
         }
+    }
+
+    /// What mailbox names are written in.
+    pub fn naming(&self) -> Naming {
+        self.user().map_or(Naming::default(), |user| user.enabled.naming())
     }
 
     /// The selected mailbox, if one is.

@@ -22,7 +22,7 @@ pub mod store;
 pub mod thread;
 
 use crate::cursor::{Cursor, Parsed, SyntaxError};
-use crate::mailbox::{self, Mailbox};
+use crate::mailbox::{self, Mailbox, Naming};
 use crate::sequence::{self, SequenceSet};
 use crate::words;
 
@@ -123,12 +123,12 @@ pub fn head(line: &[u8]) -> Parsed<Head<'_>> {
     Ok(Head { tag, verb, arguments: cursor.offset })
 }
 
-/// The command that begins with `head`.
+/// The command that begins with `head`; `naming`: what its mailbox names are written in.
 ///
 /// # Errors
 /// The verb is not known, or its arguments are not what the grammar says.
-pub fn parse(bytes: &[u8], head: &Head<'_>) -> Result<Command, SyntaxError> {
-    let mut cursor = Cursor::new(bytes);
+pub fn parse(bytes: &[u8], head: &Head<'_>, naming: Naming) -> Result<Command, SyntaxError> {
+    let mut cursor = Cursor::of(bytes, naming);
     cursor.offset = head.arguments;
     let command = command(&mut cursor, head)?;
     cursor.end()?;
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn read(line: &[u8]) -> Result<Command, SyntaxError> {
-        parse(line, &head(line)?)
+        parse(line, &head(line)?, Naming::ModifiedUtf7)
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
         ) {
             let line = format!("a {verb} {rest}");
             let _ = read(line.as_bytes());
-            let _ = append::parse(line.as_bytes());
+            let _ = append::parse(line.as_bytes(), Naming::Utf8);
         }
     }
 }

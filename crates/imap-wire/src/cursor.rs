@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::mailbox::Naming;
+
 /// What the grammar expected, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
@@ -28,12 +30,19 @@ pub struct Cursor<'a> {
     bytes: &'a [u8],
     /// Bytes read so far.
     pub offset: usize,
+    /// What mailbox names are written in.
+    pub naming: Naming,
 }
 
 impl<'a> Cursor<'a> {
     /// At the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Cursor<'a> {
-        Cursor { bytes, offset: 0 }
+        Cursor::of(bytes, Naming::ModifiedUtf7)
+    }
+
+    /// At the beginning of `bytes`, in which mailbox names are written so.
+    pub fn of(bytes: &'a [u8], naming: Naming) -> Cursor<'a> {
+        Cursor { bytes, offset: 0, naming }
     }
 
     /// What was not read yet.

@@ -27,6 +27,6 @@ pub use command::{Command, Head, Selected, head, parse};
 pub use cursor::{Cursor, SyntaxError};
 pub use flags::{FlagList, SystemFlag};
 pub use literal::Literal;
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, Naming};
 pub use sequence::{Bound, SequenceSet};
-pub use words::quote;
+pub use words::{quote, quote_utf8};

@@ -33,11 +33,17 @@ impl Literal {
         }
         let before = &line[..open];
         let (before, binary) = match before.strip_suffix(b"~") {
-            Some(shorter) if shorter.ends_with(b" ") => (shorter, true),
+            Some(shorter) if shorter.ends_with(b" ") || is_utf8_item(shorter) => (shorter, true),
             _ => (before, false),
         };
         Some((before, Literal { size: decimal(digits), waits, binary }))
     }
+}
+
+/// The beginning of `UTF8 (~{12}` (RFC 6855 §4).
+fn is_utf8_item(before: &[u8]) -> bool {
+    const ITEM: &[u8] = b" UTF8 (";
+    before.len().checked_sub(ITEM.len()).is_some_and(|start| before[start..].eq_ignore_ascii_case(ITEM))
 }
 
 #[cfg(test)]

@@ -124,8 +124,16 @@ pub fn field_name(cursor: &mut Cursor<'_>) -> Parsed<String> {
 
 /// `text` as it can stand in a response: a quoted string, or a literal when it cannot be quoted.
 pub fn quote(text: &[u8]) -> Vec<u8> {
-    let quotable = text.len() <= 1024 && !text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0 | 0x80..));
-    if !quotable {
+    quote_if(text.is_ascii(), text)
+}
+
+/// The same for clients that asked for UTF-8 in quoted strings (RFC 9755 §3, RFC 9051 §9).
+pub fn quote_utf8(text: &str) -> Vec<u8> {
+    quote_if(true, text.as_bytes())
+}
+
+fn quote_if(quotable: bool, text: &[u8]) -> Vec<u8> {
+    if !quotable || text.len() > 1024 || text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         let mut literal = format!("{{{}}}\r\n", text.len()).into_bytes();
         literal.extend_from_slice(text);
         return literal;

@@ -36,7 +36,7 @@ fn every_enabling_command_turns_modification_sequences_on() {
 fn enable_answers_for_what_is_offered_only() {
     let instance = Instance::start();
     let mut imap = instance.imap("alice");
-    assert_eq!(imap.ok("ENABLE X-FOO IMAP4REV2 UTF8=ACCEPT"), ["* ENABLED"]);
+    assert_eq!(imap.ok("ENABLE X-FOO IDLE UTF8=ONLY"), ["* ENABLED"]);
     assert_eq!(imap.ok("ENABLE condstore CONDSTORE X"), ["* ENABLED CONDSTORE"]);
     assert_eq!(imap.ok("ENABLE QRESYNC"), ["* ENABLED QRESYNC"]);
     all_bad(&mut imap, &["ENABLE", "ENABLE ", "ENABLE (CONDSTORE)"]);

@@ -41,6 +41,8 @@ pub struct Append {
     message: NewMessage,
     /// It comes as a literal8 (RFC 3516 §4.4).
     is_binary: bool,
+    /// It stands in the parentheses of `UTF8 (...)` (RFC 6855 §4).
+    is_utf8: bool,
     /// The message that goes when this one comes.
     replaces: Option<Old>,
     /// The first trouble while receiving: the rest of the literal is read and thrown away.
@@ -93,7 +95,7 @@ impl Append {
             room.usage.bytes = room.usage.bytes.saturating_sub(old.size.into());
             room.usage.messages = room.usage.messages.saturating_sub(1);
         }
-        let is_binary = asked.message.literal.binary;
+        let (is_binary, is_utf8) = (asked.message.literal.binary, asked.message.utf8);
         let message = check(asked.message, size_max, &mut room)?;
         let incoming = mailbox.begin_append()?;
         let complete = Vec::new();
@@ -106,6 +108,7 @@ impl Append {
             line_ends: LineEnds::default(),
             message,
             is_binary,
+            is_utf8,
             replaces,
             refusal: None,
         })
@@ -127,7 +130,7 @@ impl Append {
         }
         let asked = imap_wire::command::append::next(line)?;
         let is_empty = asked.literal.size == Some(0);
-        let is_binary = asked.literal.binary;
+        let (is_binary, is_utf8) = (asked.literal.binary, asked.utf8);
         let next = check(asked, size_max, &mut room)?;
         if is_empty {
             return Err(Refusal::Cannot("An empty message ends the command; nothing was stored"));
@@ -147,6 +150,7 @@ impl Append {
             line_ends: LineEnds::default(),
             message,
             is_binary,
+            is_utf8,
             replaces,
             refusal: None,
         })
@@ -167,6 +171,11 @@ impl Append {
         if let Err(error) = self.incoming.write_all(&bytes) {
             self.refusal = Some(Refusal::Store(error.into()));
         }
+    }
+
+    /// Whether a parenthesis closes behind the message.
+    pub fn is_utf8(&self) -> bool {
+        self.is_utf8
     }
 
     /// Whether this is a REPLACE.

@@ -1,8 +1,10 @@
 //! CREATE: a mailbox, with the levels above it (RFC 3501 §6.3.3), for a purpose if asked (RFC 6154 §3).
 
+use connection::Output;
 use imap_wire::command::create::Create;
 use message_store::{SpecialUse, Store, StoreError};
 
+use super::list;
 use crate::answer;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
@@ -17,8 +19,9 @@ const WELL_KNOWN: [(&str, SpecialUse); 5] = [
 ];
 
 /// The response code: `MAILBOXID (F...)` (RFC 8474 §4.1).
-pub fn run(store: &Store, who: Who<'_>, asked: &Create) -> Result<String, Refusal> {
-    let name = names::named(&asked.mailbox)?;
+pub fn run(store: &Store, who: Who<'_>, asked: &Create, out: &mut Output) -> Result<String, Refusal> {
+    let asked_name = names::named(&asked.mailbox)?;
+    let name = &*who.composed(asked_name);
     let special_use = special_use(&asked.uses)?;
     // RFC 3501 §6.3.3: a separator at the end only declares that there will be names below.
     let name = name.strip_suffix('/').unwrap_or(name);
@@ -36,6 +39,9 @@ pub fn run(store: &Store, who: Who<'_>, asked: &Create) -> Result<String, Refusa
             .map(|(_, special_use)| *special_use)
     });
     store.create(&full, special_use)?;
+    if name != asked_name.strip_suffix('/').unwrap_or(asked_name) {
+        list::one(store, who, who.to_client(&full), Some(asked_name), out)?;
+    }
     let id = store.open_mailbox(&full)?.id();
     Ok(format!("MAILBOXID ({})", answer::mailbox_id(id)))
 }

@@ -2,8 +2,8 @@
 //! above and with numbers and annotations if asked (RFC 5258, RFC 5819, RFC 9590).
 
 use connection::Output;
-use imap_wire::StatusItem;
 use imap_wire::command::list::{self as wire, Selection};
+use imap_wire::{Naming, StatusItem};
 use message_store::{Listed, MailboxName, Store, StoreError};
 
 use super::{metadata, status};
@@ -27,6 +27,7 @@ pub struct List {
     append_bytes_max: u64,
     /// Annotations that are told of each mailbox (RFC 9590).
     entries: Vec<String>,
+    naming: Naming,
     /// Sorted by bytes; empty when nobody asked for subscriptions.
     subscribed: Vec<String>,
 }
@@ -72,8 +73,18 @@ impl List {
             walks.into_iter().filter(|walk| !walk.patterns.is_empty()).collect()
         };
         let items = asked.returns.status.clone();
-        let entries = asked.returns.metadata.clone();
-        Ok(List { walks, at: 0, select, tells_subscribed, items, append_bytes_max, entries, subscribed })
+        let (entries, naming) = (asked.returns.metadata.clone(), who.naming);
+        Ok(List {
+            walks,
+            at: 0,
+            select,
+            tells_subscribed,
+            items,
+            append_bytes_max,
+            entries,
+            naming,
+            subscribed,
+        })
     }
 
     /// Writes names until the queue is full or others should have their turn.
@@ -162,28 +173,14 @@ impl List {
         out: &mut Output,
     ) -> Result<(), Refusal> {
         let own = listed.map_or(name, |listed| who.to_client(&listed.name));
-        let mut attributes: Vec<&str> = Vec::new();
-        match listed {
-            Some(listed) => {
-                attributes.push(if has_children(store, listed)? {
-                    "\\HasChildren"
-                } else {
-                    "\\HasNoChildren"
-                });
-                if !listed.selectable {
-                    attributes.push("\\Noselect");
-                }
-                attributes.extend(listed.special_use.map(|special_use| special_use.attribute()));
-            }
-            None => attributes.push("\\NonExistent"),
-        }
+        let mut attributes = attributes(store, listed)?;
         if self.tells_subscribed && self.subscribed.binary_search_by(|one| one.as_str().cmp(own)).is_ok() {
             attributes.push("\\Subscribed");
         }
         out.push(b"* LIST (");
         out.push(attributes.join(" ").as_bytes());
         out.push(b") \"/\" ");
-        answer::name(out, name);
+        answer::name(out, name, self.naming);
         if self.select.recursive && self.is_above_subscribed(own) {
             out.push(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))"); // RFC 5258 §3.5
         }
@@ -193,7 +190,7 @@ impl List {
             self.numbers(store, listed, name, out)?;
         }
         if !self.entries.is_empty() {
-            metadata::listed(store, who.uid, (&listed.name, name), &self.entries, out)?;
+            metadata::listed(store, who, (&listed.name, name), &self.entries, out)?;
         }
         Ok(())
     }
@@ -201,7 +198,7 @@ impl List {
     /// RFC 5819 §2: nothing is said of a mailbox that went in between.
     fn numbers(&self, store: &Store, listed: &Listed, name: &str, out: &mut Output) -> Result<(), Refusal> {
         match store.open_mailbox(&listed.name) {
-            Ok(mailbox) => status::row(&mailbox, name, &self.items, self.append_bytes_max, out),
+            Ok(mailbox) => status::row(&mailbox, name, self.naming, &self.items, self.append_bytes_max, out),
             Err(StoreError::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -232,6 +229,42 @@ fn candidates(subscribed: &[String], recursive: bool) -> Vec<String> {
         names.dedup();
     }
     names
+}
+
+/// What a name is, apart from subscriptions.
+fn attributes(store: &Store, listed: Option<&Listed>) -> Result<Vec<&'static str>, Refusal> {
+    let Some(listed) = listed else { return Ok(vec!["\\NonExistent"]) };
+    let mut attributes = vec![if has_children(store, listed)? { "\\HasChildren" } else { "\\HasNoChildren" }];
+    if !listed.selectable {
+        attributes.push("\\Noselect");
+    }
+    attributes.extend(listed.special_use.map(|special_use| special_use.attribute()));
+    Ok(attributes)
+}
+
+/// The response about one mailbox that another command is about, with the name it had if that is not its name (RFC 9051
+/// §6.3.2, §6.3.9.7).
+pub fn one(
+    store: &Store,
+    who: Who<'_>,
+    name: &str,
+    old_name: Option<&str>,
+    out: &mut Output,
+) -> Result<(), Refusal> {
+    let listed = find(store, who, name)?;
+    let mut attributes = attributes(store, listed.as_ref())?;
+    if store.subscriptions(who.uid)?.iter().any(|subscribed| subscribed == name) {
+        attributes.push("\\Subscribed");
+    }
+    out.push(b"* LIST (");
+    out.push(attributes.join(" ").as_bytes());
+    out.push(b") \"/\" ");
+    answer::name(out, name, who.naming);
+    if let Some(old_name) = old_name {
+        answer::old_name(out, old_name, who.naming);
+    }
+    out.push(b"\r\n");
+    Ok(())
 }
 
 /// The entry of a name, if there is such a mailbox that this user may see.

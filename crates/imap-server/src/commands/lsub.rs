@@ -3,6 +3,7 @@
 //! A mailbox need not exist to be subscribed to: the subscription outlives it (RFC 3501 §6.3.6).
 
 use connection::Output;
+use imap_wire::Naming;
 use message_store::Store;
 
 use crate::answer;
@@ -45,7 +46,7 @@ impl Lsub {
 
     /// Writes names that match until the queue is full or others should have their turn; with `%` at the end also the
     /// levels above them, as \Noselect.
-    pub fn step(&mut self, out: &mut Output) -> Progress {
+    pub fn step(&mut self, naming: Naming, out: &mut Output) -> Progress {
         let mut cost = 0;
         while let Some(name) = self.subscribed.get(self.at) {
             if out.is_full() || cost >= COST_MAX {
@@ -55,7 +56,7 @@ impl Lsub {
             self.told
                 .retain(|level| name.strip_prefix(level.as_str()).is_some_and(|rest| rest.starts_with('/')));
             if self.pattern.matches(name) {
-                row(out, "", name);
+                row(out, "", name, naming);
             } else if self.pattern.as_str().ends_with('%') {
                 for (end, _) in name.match_indices('/') {
                     let level = &name[..end];
@@ -63,7 +64,7 @@ impl Lsub {
                     let is_new = !self.told.iter().any(|told| told == level)
                         && self.subscribed.binary_search_by(|one| one.as_str().cmp(level)).is_err();
                     if is_new && self.pattern.matches(level) {
-                        row(out, "\\Noselect", level);
+                        row(out, "\\Noselect", level, naming);
                         self.told.push(level.to_owned());
                     }
                 }
@@ -74,10 +75,10 @@ impl Lsub {
     }
 }
 
-fn row(out: &mut Output, attributes: &str, name: &str) {
+fn row(out: &mut Output, attributes: &str, name: &str, naming: Naming) {
     out.push(b"* LSUB (");
     out.push(attributes.as_bytes());
     out.push(b") \"/\" ");
-    answer::name(out, name);
+    answer::name(out, name, naming);
     out.push(b"\r\n");
 }

@@ -5,12 +5,13 @@
 //! reach its administrator.
 
 use connection::Output;
+use imap_wire::Naming;
 use imap_wire::command::metadata::{Depth, GetMetadata, SetMetadata};
 use message_store::{AnnotateError, Annotations, MailboxName, NewAnnotation, SpecialUse, Store, StoreError};
 
 use super::{Done, News, Outcome};
 use crate::answer;
-use crate::names;
+use crate::names::{self, Who};
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -144,7 +145,7 @@ pub fn get(server: &Server, user: &User, asked: &GetMetadata, out: &mut Output) 
         }
         fits
     });
-    row(out, names::named(&asked.mailbox)?, &told);
+    row(out, names::named(&asked.mailbox)?, user.enabled.naming(), &told);
     let mut done = Done::new("GETMETADATA completed").with(News::all());
     if let Some(longest) = longest {
         done.code = format!("METADATA LONGENTRIES {longest}"); // RFC 5464 §4.2.1
@@ -155,25 +156,25 @@ pub fn get(server: &Server, user: &User, asked: &GetMetadata, out: &mut Output) 
 /// Of one mailbox in LIST; nothing when its annotations cannot be told (RFC 9590 §3).
 pub fn listed(
     store: &Store,
-    uid: &str,
+    who: Who<'_>,
     (name, called): (&MailboxName, &str),
     entries: &[String],
     out: &mut Output,
 ) -> Result<(), Refusal> {
-    match Seen::of_mailbox(store, name, uid) {
-        Ok(seen) => row(out, called, &seen.asked(entries, Depth::Zero)),
+    match Seen::of_mailbox(store, name, who.uid) {
+        Ok(seen) => row(out, called, who.naming, &seen.asked(entries, Depth::Zero)),
         Err(Refusal::Store(StoreError::NotFound)) => {}
         Err(other) => return Err(other),
     }
     Ok(())
 }
 
-fn row(out: &mut Output, mailbox: &str, told: &[Told<'_>]) {
+fn row(out: &mut Output, mailbox: &str, naming: Naming, told: &[Told<'_>]) {
     if told.is_empty() {
         return;
     }
     out.push(b"* METADATA ");
-    answer::name(out, mailbox);
+    answer::name(out, mailbox, naming);
     for (place, (entry, value)) in told.iter().enumerate() {
         out.push(if place == 0 { b" (" } else { b" " });
         answer::entry(out, entry);

@@ -6,6 +6,7 @@
 
 use connection::Output;
 use directory::Found;
+use imap_wire::Naming;
 use imap_wire::command::quota::SetQuota;
 use message_store::{Limits, MailboxName, Quota, Store};
 
@@ -23,7 +24,7 @@ const LIMIT_MAX: u64 = i64::MAX as u64;
 /// `* QUOTA "user/joe" (STORAGE 10 512)`
 pub fn get(store: &Store, who: Who<'_>, root: &str, out: &mut Output) -> Result<(), Refusal> {
     let uid = owner(store, who, root)?;
-    tell(out, uid, &store.quota(uid)?);
+    tell(out, uid, &store.quota(uid)?, who.naming);
     Ok(())
 }
 
@@ -31,15 +32,15 @@ pub fn get(store: &Store, who: Who<'_>, root: &str, out: &mut Output) -> Result<
 pub fn get_root(store: &Store, who: Who<'_>, mailbox: &str, out: &mut Output) -> Result<(), Refusal> {
     let name = who.to_store(mailbox)?;
     out.push(b"* QUOTAROOT ");
-    answer::name(out, mailbox);
+    answer::name(out, mailbox, who.naming);
     let uid = name.owner();
     if let Some(uid) = uid {
         out.push(b" ");
-        answer::name(out, &format!("user/{uid}"));
+        answer::name(out, &format!("user/{uid}"), who.naming);
     }
     out.push(b"\r\n");
     if let Some(uid) = uid {
-        tell(out, uid, &store.quota(uid)?);
+        tell(out, uid, &store.quota(uid)?, who.naming);
     }
     Ok(())
 }
@@ -68,7 +69,7 @@ pub fn set(server: &Server, user: &User, asked: &SetQuota, out: &mut Output) -> 
     server.store.ensure_user_in(uid, entry.partition.as_deref())?;
     let directory = server.settings().quota.limits(entry.quota_bytes, entry.quota_messages);
     server.store.set_limits(uid, limits, directory)?;
-    tell(out, uid, &server.store.quota(uid)?);
+    tell(out, uid, &server.store.quota(uid)?, user.enabled.naming());
     Ok(())
 }
 
@@ -97,9 +98,9 @@ fn owner<'r>(store: &Store, who: Who<'_>, root: &'r str) -> Result<&'r str, Refu
 }
 
 /// Only resources with limits are told: without any the list is empty.
-fn tell(out: &mut Output, uid: &str, quota: &Quota) {
+fn tell(out: &mut Output, uid: &str, quota: &Quota, naming: Naming) {
     out.push(b"* QUOTA ");
-    answer::name(out, &format!("user/{uid}"));
+    answer::name(out, &format!("user/{uid}"), naming);
     out.push(b" (");
     let storage =
         quota.limits.bytes.map(|limit| ("STORAGE", quota.usage.bytes.div_ceil(UNIT), limit.div_ceil(UNIT)));

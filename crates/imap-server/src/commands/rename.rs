@@ -1,17 +1,28 @@
 //! RENAME (RFC 3501 §6.3.5). Of INBOX: its messages move to the new mailbox, INBOX stays and is
 //! empty; its annotations are those of both (RFC 5464 §4.1).
 
-use message_store::{Store, StoreError};
+use connection::Output;
+use message_store::{MailboxName, Store, StoreError};
 
+use super::list;
 use crate::names::Who;
 use crate::refusal::Refusal;
 
-pub fn run(store: &Store, who: Who<'_>, from: &str, to: &str) -> Result<(), Refusal> {
-    let from = who.to_store(from)?;
-    let to = match who.to_store(to) {
+/// The new name of a client that says UTF-8 is composed, and the client is told so (RFC 9051 §6.3.6).
+pub fn run(store: &Store, who: Who<'_>, from: &str, to: &str, out: &mut Output) -> Result<(), Refusal> {
+    let composed = who.composed(to);
+    let name = match who.to_store(&composed) {
         Err(Refusal::NoSuchMailbox) => return Err(Refusal::NoPermission),
         other => other?,
     };
+    rename(store, who.to_store(from)?, &name)?;
+    if composed != to {
+        list::one(store, who, who.to_client(&name), Some(from), out)?;
+    }
+    Ok(())
+}
+
+fn rename(store: &Store, from: MailboxName, to: &MailboxName) -> Result<(), Refusal> {
     if to.is_inbox() {
         return Err(Refusal::Store(StoreError::AlreadyExists));
     }
@@ -19,6 +30,6 @@ pub fn run(store: &Store, who: Who<'_>, from: &str, to: &str) -> Result<(), Refu
     if is_below && !from.is_inbox() {
         return Err(Refusal::Cannot("A mailbox cannot be put below itself"));
     }
-    store.rename(&from, &to)?;
+    store.rename(&from, to)?;
     Ok(())
 }

@@ -50,7 +50,7 @@ impl Running {
                 Some(user) => list.step(&server.store, user.who(), out),
                 None => Err(super::not_now(state)),
             },
-            (Running::Lsub(lsub), _) => Ok(lsub.step(out)),
+            (Running::Lsub(lsub), state) => Ok(lsub.step(state.naming(), out)),
             (Running::Fetch(fetch), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Resync(fetch, _), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Search(search), State::Selected { view, .. }) => search.step(view, out),

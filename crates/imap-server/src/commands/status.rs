@@ -2,6 +2,7 @@
 //! HIGHESTMODSEQ (RFC 7162), MAILBOXID (RFC 8474), APPENDLIMIT (RFC 7889), DELETED and DELETED-STORAGE (RFC 9208).
 
 use connection::Output;
+use imap_wire::Naming;
 use imap_wire::StatusItem as Item;
 use imap_wire::command::status::Status;
 use message_store::{Mailbox, Store, StoreError};
@@ -23,20 +24,21 @@ pub fn run(
         Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
         other => other?,
     };
-    row(&mailbox, name, &asked.items, append_bytes_max, out)
+    row(&mailbox, name, who.naming, &asked.items, append_bytes_max, out)
 }
 
 /// The response for one mailbox.
 pub fn row(
     mailbox: &Mailbox,
     name: &str,
+    naming: Naming,
     items: &[Item],
     append_bytes_max: u64,
     out: &mut Output,
 ) -> Result<(), Refusal> {
     let status = mailbox.status()?;
     out.push(b"* STATUS ");
-    answer::name(out, name);
+    answer::name(out, name, naming);
     out.push(b" (");
     for (index, item) in items.iter().enumerate() {
         let (word, value): (&[u8], u64) = match item {

@@ -140,9 +140,12 @@ impl Session {
         let Some(user) = self.state.user().cloned() else {
             return Err(commands::not_now(&self.state));
         };
-        match imap_wire::command::append::parse(bytes)? {
+        match imap_wire::command::append::parse(bytes, self.state.naming())? {
             AppendHead::Argument => Ok(None),
             AppendHead::Message(append) => {
+                if append.message.utf8 && !user.enabled.utf8_accept() {
+                    return Err(Refusal::NotNow("ENABLE UTF8=ACCEPT first")); // RFC 6855 §4
+                }
                 let size_max = self.server.settings().append_bytes_max;
                 let old = match (append.replaces, self.state.view()) {
                     (None, _) => None,
@@ -157,6 +160,13 @@ impl Session {
     /// The line behind a message of an APPEND: empty, or another message is announced (RFC 3502).
     fn append_ends(&mut self, appending: Appending, line: &[u8], io: &mut Io) -> Next {
         let Appending { tag, append } = appending;
+        let line = match line.strip_prefix(b")") {
+            Some(rest) if append.is_utf8() => rest,
+            None if append.is_utf8() => {
+                return self.finish(&tag, Err(Refusal::Syntax("Expected ) behind the message")), io);
+            }
+            _ => line,
+        };
         if line.is_empty() {
             let is_replace = append.is_replace();
             let done = append.finish().map(|code| {

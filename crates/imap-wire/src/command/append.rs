@@ -1,6 +1,7 @@
 //! `append = "APPEND" SP mailbox 1*append-message`, `append-message = [SP flag-list] [SP date-time] SP literal`
 //! (RFC 3501 §6.3.11, RFC 3502 §6.3.11); `replace = "REPLACE" SP seq-number SP mailbox append-message`, and its UID form
-//! (RFC 8508 §5).
+//! (RFC 8508 §5). A message with a header in UTF-8 may come as `"UTF8" SP "(" literal8 ")"` (RFC 6855 §4; RFC 9755 has it come as
+//! any other).
 //!
 //! The message itself is not looked at: what stands before it is read as soon as its literal is announced, so that a
 //! refusal costs no transfer.
@@ -8,7 +9,7 @@
 use crate::cursor::{Cursor, Parsed, SyntaxError};
 use crate::flags::{self, FlagList};
 use crate::literal::Literal;
-use crate::mailbox::{self, Mailbox};
+use crate::mailbox::{self, Mailbox, Naming};
 use crate::sequence::{self, Bound};
 use crate::{date, words};
 
@@ -38,6 +39,8 @@ pub struct Message {
     pub date: Option<i64>,
     /// The message that is announced.
     pub literal: Literal,
+    /// It stands in the parentheses of `UTF8 (...)`.
+    pub utf8: bool,
 }
 
 /// Which literal is announced at the end.
@@ -88,8 +91,8 @@ fn replaced(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Replaced> {
 ///
 /// # Errors
 /// The grammar is not followed, or no literal is announced.
-pub fn parse(bytes: &[u8]) -> Result<AppendHead, SyntaxError> {
-    let mut cursor = Cursor::new(bytes);
+pub fn parse(bytes: &[u8], naming: Naming) -> Result<AppendHead, SyntaxError> {
+    let mut cursor = Cursor::of(bytes, naming);
     words::tag(&mut cursor)?;
     cursor.space()?;
     let replaces = match verb(&mut cursor)? {
@@ -106,8 +109,8 @@ pub fn parse(bytes: &[u8]) -> Result<AppendHead, SyntaxError> {
     }
     let mailbox = mailbox::mailbox(&mut cursor)?;
     let (flags, date) = flags_and_date(&mut cursor)?;
-    at_literal(&cursor, before.len())?;
-    Ok(AppendHead::Message(Append { mailbox, message: Message { flags, date, literal }, replaces }))
+    let utf8 = at_literal(&mut cursor, before.len(), literal)?;
+    Ok(AppendHead::Message(Append { mailbox, message: Message { flags, date, literal, utf8 }, replaces }))
 }
 
 /// Reads what stands before another message of the same APPEND (RFC 3502), up to its literal.
@@ -120,8 +123,8 @@ pub fn next(line: &[u8]) -> Result<Message, SyntaxError> {
         return cursor.error("the end of the command or another message");
     };
     let (flags, date) = flags_and_date(&mut cursor)?;
-    at_literal(&cursor, before.len())?;
-    Ok(Message { flags, date, literal })
+    let utf8 = at_literal(&mut cursor, before.len(), literal)?;
+    Ok(Message { flags, date, literal, utf8 })
 }
 
 /// `[SP flag-list] [SP date-time] SP`
@@ -146,8 +149,14 @@ fn flags_and_date(cursor: &mut Cursor<'_>) -> Parsed<(FlagList, Option<i64>)> {
     Ok((flags, date))
 }
 
-fn at_literal(cursor: &Cursor<'_>, place: usize) -> Parsed<()> {
-    if cursor.offset == place { Ok(()) } else { cursor.error("a literal with the message") }
+/// `literal`, `literal8` or `"UTF8" SP "(" literal8`; whether it is the last.
+fn at_literal(cursor: &mut Cursor<'_>, place: usize, literal: Literal) -> Parsed<bool> {
+    let utf8 = literal.binary && cursor.keyword(b"UTF8");
+    if utf8 {
+        cursor.space()?;
+        cursor.expect(b'(', "a literal8 in parentheses")?;
+    }
+    if cursor.offset == place { Ok(utf8) } else { cursor.error("a literal with the message") }
 }
 
 #[cfg(test)]
@@ -155,7 +164,7 @@ mod tests {
     use super::*;
 
     fn message(bytes: &[u8]) -> Option<Append> {
-        match parse(bytes) {
+        match parse(bytes, Naming::ModifiedUtf7) {
             Ok(AppendHead::Message(append)) => Some(append),
             _ => None,
         }
@@ -163,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_message_is_told_from_the_mailbox() {
-        assert_eq!(parse(b"a APPEND {5}"), Ok(AppendHead::Argument));
+        assert_eq!(parse(b"a APPEND {5}", Naming::Utf8), Ok(AppendHead::Argument));
         let append = message(b"a APPEND {5}\r\nINBOX {310+}").unwrap();
         assert_eq!(append.mailbox, Mailbox::Named("INBOX".into()));
         assert_eq!(append.message.literal, Literal { size: Some(310), waits: false, binary: false });
@@ -175,6 +184,29 @@ mod tests {
         let Message { flags, date, .. } = append.message;
         assert_eq!((flags.system.len(), flags.keywords.len(), date), (1, 1, Some(1)));
         assert!(message(b"a APPEND x ~{1}").unwrap().message.literal.binary);
+    }
+
+    #[test]
+    fn a_message_in_utf8_is_told_from_the_others() {
+        let utf8 = message(b"a APPEND x (\\Seen) UTF8 (~{5+}").unwrap().message;
+        assert!(utf8.utf8 && utf8.literal.binary && utf8.flags.system.len() == 1);
+        assert!(next(b" utf8 (~{7}").unwrap().utf8);
+        assert_eq!(message(b"a APPEND UTF8 {5}").unwrap().mailbox, Mailbox::Named("UTF8".into()));
+        let named = |bytes: &[u8]| match parse(bytes, Naming::Utf8) {
+            Ok(AppendHead::Message(append)) => append.mailbox,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(named("a APPEND \"ü\" {5}".as_bytes()), Mailbox::Named("ü".into()));
+        for bad in [
+            &b"a APPEND x UTF8 ({5}"[..],
+            b"a APPEND x UTF8(~{5}",
+            b"a APPEND x UTF8  (~{5}",
+            b"a APPEND x UTF8 ~{5}",
+            b"a APPEND x (~{5}",
+            b"a APPEND x UTF8 (UTF8 (~{5}",
+        ] {
+            assert!(message(bad).is_none(), "{:?}", String::from_utf8_lossy(bad));
+        }
     }
 
     #[test]
@@ -194,7 +226,7 @@ mod tests {
         assert_eq!(of(b"a REPLACE 4 Drafts (\\Seen) {3}"), number(false, 4));
         assert_eq!(of(b"a uid replace 7 {1}\r\nx {3+}"), number(true, 7));
         assert_eq!(of(b"a REPLACE * x ~{3}"), Some(Replaced { uid: false, message: Bound::Last }));
-        assert_eq!(parse(b"a UID REPLACE 7 {1}"), Ok(AppendHead::Argument));
+        assert_eq!(parse(b"a UID REPLACE 7 {1}", Naming::Utf8), Ok(AppendHead::Argument));
         assert_eq!(of(b"a APPEND x {3}"), None);
         for bad in [
             &b"a REPLACE {3}"[..],
@@ -234,7 +266,7 @@ mod tests {
             b"a APPEND INBOX x {1}",
             b"a APPEND INBOX {-1}",
         ] {
-            assert!(parse(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+            assert!(parse(bad, Naming::ModifiedUtf7).is_err(), "{:?}", String::from_utf8_lossy(bad));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208 §4.1, §7).
 
 use crate::cursor::{Cursor, Parsed};
+use crate::mailbox::{self, Mailbox};
 use crate::words;
 
 /// Limits of one SETQUOTA at most: more than there are resources.
@@ -18,8 +19,12 @@ pub struct SetQuota {
 /// `SP quota-root-name`
 pub(super) fn root(cursor: &mut Cursor<'_>) -> Parsed<String> {
     cursor.space()?;
-    let root = words::astring(cursor).or_else(|_| cursor.error("a quota root"))?;
-    Ok(crate::utf7::decode(&root).unwrap_or_default()) // such a root does not exist
+    let start = cursor.clone();
+    match mailbox::mailbox(cursor) {
+        Ok(Mailbox::Named(root)) => Ok(root),
+        Ok(Mailbox::Undecodable) => Ok(String::new()), // such a root does not exist
+        Err(_) => start.error("a quota root"),
+    }
 }
 
 /// `SP quota-root-name SP setquota-list`; the list may be empty (RFC 2087 §4.1).

@@ -28,6 +28,8 @@ pub struct Search {
     /// Whether UIDs are answered.
     pub uid: bool,
     pub charset: Charset,
+    /// Whether it was named.
+    pub names_charset: bool,
     /// With RETURN: what is answered in an ESEARCH response.
     pub returned: Option<Returned>,
     /// All of the keys given.
@@ -77,14 +79,15 @@ pub enum Key {
 pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
     cursor.space()?;
     let returned = returned::option(cursor)?;
-    let charset = if cursor.keyword(b"CHARSET") {
+    let names_charset = cursor.keyword(b"CHARSET");
+    let charset = if names_charset {
         cursor.space()?;
         charset(cursor)?
     } else {
         Charset::Known
     };
     let key = Reader { charset, depth: 0, keys: 0 }.all_of(cursor, true)?;
-    Ok(Search { uid, charset, returned, key })
+    Ok(Search { uid, charset, names_charset, returned, key })
 }
 
 /// `search-criteria = charset 1*(SP search-key)`, as SORT and THREAD have it: the charset must be named (RFC 5256 §5).
