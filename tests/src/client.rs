@@ -201,6 +201,11 @@ impl Imap {
         self.until_tagged(&tag)
     }
 
+    /// The number in the tag of the last command.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Reads until the tagged response.
     pub fn until_tagged(&mut self, tag: &str) -> (Vec<String>, String) {
         let mut untagged = Vec::new();

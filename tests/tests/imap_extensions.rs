@@ -23,6 +23,8 @@ mod preview;
 mod qresync;
 #[path = "imap_extensions/replace.rs"]
 mod replace;
+#[path = "imap_extensions/rev2.rs"]
+mod rev2;
 #[path = "imap_extensions/savedate.rs"]
 mod savedate;
 #[path = "imap_extensions/unauthenticate.rs"]

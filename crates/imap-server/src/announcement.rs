@@ -70,7 +70,9 @@ impl Announcement {
         }
         if let Some((exists, recent)) = self.counts.take() {
             answer::number(out, exists, b"EXISTS");
-            answer::number(out, recent, b"RECENT");
+            if !view.enabled().rev2() {
+                answer::number(out, recent, b"RECENT");
+            }
         }
         if self.flags_told < self.flags.len() {
             let keywords = view.mailbox.keywords();

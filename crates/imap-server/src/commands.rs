@@ -32,7 +32,7 @@ mod running;
 use std::sync::Arc;
 
 use connection::{Io, Next, TlsState};
-use imap_wire::{Command, FetchItem};
+use imap_wire::{Command, FetchItem, Returned};
 
 use crate::names::{self, Pattern};
 use crate::refusal::Refusal;
@@ -308,8 +308,11 @@ pub fn run(
             let tells_modseq = expunge::run(view(state)?, uids.as_ref())?;
             Ok(Outcome::Done(Done { tells_modseq, ..Done::new("EXPUNGE completed").with(News::all()) }))
         }
-        Command::Search(asked) => {
+        Command::Search(mut asked) => {
             let user = user(state)?;
+            if user.enabled.rev2() {
+                asked.returned.get_or_insert(Returned { all: true, ..Returned::default() }); // RFC 9051 §6.4.4
+            }
             if asked.names_charset && user.enabled.utf8_accept() {
                 return Err(Refusal::Syntax("Texts are UTF-8 after ENABLE UTF8=ACCEPT")); // RFC 9755 §3
             }

@@ -44,6 +44,7 @@ impl Enabled {
     const QRESYNC: u8 = 2;
     const WARNED: u8 = 4;
     const UTF8_ACCEPT: u8 = 8;
+    const REV2: u8 = 16;
 
     /// Whether changes of flags are told with their modification sequences.
     pub fn condstore(&self) -> bool {
@@ -57,12 +58,21 @@ impl Enabled {
 
     /// What mailbox names are written in.
     pub fn naming(&self) -> Naming {
-        if self.utf8_accept() { Naming::Utf8 } else { Naming::ModifiedUtf7 }
+        if self.utf8_accept() || self.rev2() { Naming::Utf8 } else { Naming::ModifiedUtf7 }
     }
 
     /// Whether UTF8=ACCEPT was enabled (RFC 9755 §3).
     pub fn utf8_accept(&self) -> bool {
         self.0.load(Ordering::Relaxed) & Self::UTF8_ACCEPT != 0
+    }
+
+    /// Whether the client speaks IMAP4rev2 (RFC 9051 Appendix A).
+    pub fn rev2(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::REV2 != 0
+    }
+
+    pub fn enable_rev2(&self) {
+        self.0.fetch_or(Self::REV2, Ordering::Relaxed);
     }
 
     pub fn enable_utf8_accept(&self) {

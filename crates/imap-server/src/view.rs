@@ -133,7 +133,7 @@ impl View {
     }
 
     pub fn is_recent(&self, uid: u32) -> bool {
-        !self.recent.is_empty() && self.recent.contains(uid)
+        !self.recent.is_empty() && !self.enabled.rev2() && self.recent.contains(uid)
     }
 
     /// The first sequence number whose UID is `uid` or greater; one past the last if there is none.
@@ -197,7 +197,7 @@ impl View {
             return Ok(None);
         }
         let now = self.mailbox.reader()?;
-        let mut news = Announcement::new(with_uid || self.enabled.qresync(), self.enabled.qresync());
+        let mut news = Announcement::new(self.shown(with_uid).uid, self.enabled.qresync());
         if now.generation() == self.reader.generation() {
             self.reader = now;
         } else if allowed == Allowed::NoExpunge {
@@ -289,7 +289,9 @@ impl View {
 
     /// What a change of flags is told with.
     pub fn shown(&self, with_uid: bool) -> answer::Shown {
-        answer::Shown { uid: with_uid || self.enabled.qresync(), modseq: self.enabled.condstore() }
+        // RFC 7162 §3.2.4 asks for it, RFC 9051 §7.5.2 for whatever the client did not ask for.
+        let uid = with_uid || self.enabled.qresync() || self.enabled.rev2();
+        answer::Shown { uid, modseq: self.enabled.condstore() }
     }
 
     /// A FLAGS response when keywords were added since the client was told (RFC 3501 §7.2.6).

@@ -10,7 +10,7 @@ use connection::{CloseReason, Event, TimeoutKind};
 fn the_greeting_tells_what_is_offered() {
     let site = Site::new();
     let greeting = site.client().take();
-    assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR "), "{greeting}");
+    assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR "), "{greeting}");
     assert!(greeting.contains(" STARTTLS AUTH=PLAIN AUTH=LOGIN] mail.example.com IMAP4 service (Mailboat "));
 }
 

@@ -15,8 +15,9 @@ pub fn run(state: &State, server: &Server, io: &mut Io) {
 /// The names, with spaces between them.
 pub fn list(state: &State, server: &Server, io: &Io) -> String {
     let settings = server.settings();
-    let mut names =
-        String::from("IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN");
+    let mut names = String::from(
+        "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN",
+    );
     names.push_str(" MOVE SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE LIST-EXTENDED LIST-STATUS");
     names.push_str(" MULTIAPPEND ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC OBJECTID SAVEDATE");
     names.push_str(" PREVIEW BINARY REPLACE UNAUTHENTICATE UTF8=ACCEPT");

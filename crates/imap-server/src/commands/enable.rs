@@ -13,10 +13,12 @@ pub fn run(names: &[String], user: &User, state: &mut State, out: &mut Output) {
         match name.as_str() {
             "CONDSTORE" => is_new |= user.enabled.enable_condstore(),
             "QRESYNC" => is_new |= user.enabled.enable_qresync(),
+            "IMAP4REV2" => user.enabled.enable_rev2(),
             "UTF8=ACCEPT" => user.enabled.enable_utf8_accept(),
             _ => continue, // RFC 5161 §3.1: what is not known is ignored
         }
-        if !enabled.contains(&name.as_str()) {
+        let name = if name == "IMAP4REV2" { "IMAP4rev2" } else { name };
+        if !enabled.contains(&name) {
             enabled.push(name);
         }
     }

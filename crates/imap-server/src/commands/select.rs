@@ -5,6 +5,7 @@ use imap_wire::{Resync, Select};
 use message_store::{Flags, MailboxName, Store, StoreError};
 
 use super::fetch::Fetch;
+use super::list;
 use super::{Done, Outcome, Running, not_now};
 use crate::answer;
 use crate::names;
@@ -79,8 +80,14 @@ fn open(
     answer::flags_list(out, &keywords);
     answer::permanent_flags(out, &keywords, read_only);
     answer::number(out, view.exists(), b"EXISTS");
-    answer::number(out, view.recent_count(), b"RECENT");
-    if status.unseen > 0 {
+    let rev2 = user.enabled.rev2();
+    if rev2 {
+        let who = user.who();
+        list::one(store, who, who.to_client(name), None, out)?; // RFC 9051 §6.3.2
+    } else {
+        answer::number(out, view.recent_count(), b"RECENT");
+    }
+    if status.unseen > 0 && !rev2 {
         if let Some(sequence) = first_unseen(&view) {
             code(out, b"UNSEEN ", u64::from(sequence), b"First unseen message");
         }

@@ -222,8 +222,8 @@ fn section(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Section> {
     };
     cursor.expect(b']', "the end of a section")?;
     label.push(']');
-    let partial = partial(cursor)?;
-    if let Some((origin, _)) = partial {
+    let (partial, origin) = partial(cursor)?;
+    if partial.is_some() {
         label.push_str(&format!("<{origin}>"));
     }
     Ok(Section { part, text, partial, peek, label })
@@ -232,8 +232,8 @@ fn section(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Section> {
 /// `section-binary ["<" number "." nz-number ">"]` (RFC 3516 §7)
 fn binary(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Binary> {
     let (part, mut label) = section_binary(cursor, "BINARY[")?;
-    let partial = partial(cursor)?;
-    if let Some((origin, _)) = partial {
+    let (partial, origin) = partial(cursor)?;
+    if partial.is_some() {
         label.push_str(&format!("<{origin}>"));
     }
     Ok(Binary { part, partial, peek, label })
@@ -308,16 +308,22 @@ fn header_list(cursor: &mut Cursor<'_>, label: &mut String) -> Parsed<Vec<String
     }
 }
 
-/// `"<" number "." nz-number ">"`
-fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
+/// `"<" number64 "." nz-number64 ">"` (RFC 9051 §9), and the origin as it is answered. No message has more bytes than a
+/// `u32` can say.
+fn partial(cursor: &mut Cursor<'_>) -> Parsed<(Option<(u32, u32)>, u64)> {
     if !cursor.take(b'<') {
-        return Ok(None);
+        return Ok((None, 0));
     }
-    let origin = cursor.number()?;
+    let origin = cursor.number64()?;
     cursor.expect(b'.', "a dot and a count")?;
-    let count = cursor.nz_number()?;
+    let start = cursor.clone();
+    let count = cursor.number64()?;
+    if count == 0 {
+        return start.error("a number from 1 to 9223372036854775807");
+    }
     cursor.expect(b'>', "the end of a range")?;
-    Ok(Some((origin, count)))
+    let clamped = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Ok((Some((clamped(origin), clamped(count))), origin))
 }
 
 #[cfg(test)]

@@ -183,8 +183,8 @@ impl Reader {
             b"SENTBEFORE" => Key::SentBefore(day(cursor)?),
             b"SENTON" => Key::SentOn(day(cursor)?),
             b"SENTSINCE" => Key::SentSince(day(cursor)?),
-            b"LARGER" => Key::Larger(number(cursor)?),
-            b"SMALLER" => Key::Smaller(number(cursor)?),
+            b"LARGER" => Key::Larger(size(cursor)?),
+            b"SMALLER" => Key::Smaller(size(cursor)?),
             b"MODSEQ" => Key::ModSeq(modseq(cursor)?),
             b"OLDER" => Key::Older(interval(cursor)?),
             b"YOUNGER" => Key::Younger(interval(cursor)?),
@@ -274,9 +274,10 @@ fn day(cursor: &mut Cursor<'_>) -> Parsed<i64> {
     date::date(cursor)
 }
 
-fn number(cursor: &mut Cursor<'_>) -> Parsed<u32> {
+/// `number64` (RFC 9051 §9). No message has more bytes than a `u32` can say.
+fn size(cursor: &mut Cursor<'_>) -> Parsed<u32> {
     cursor.space()?;
-    cursor.number()
+    Ok(u32::try_from(cursor.number64()?).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
