@@ -8,6 +8,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod dovecot;
 pub mod instance;
 pub mod peer;
 pub mod peer_dkim;
@@ -24,6 +25,7 @@ pub mod world;
 
 pub use certificates::{Authority, Certificate};
 pub use client::{Imap, Pop, Smtp, Wire};
+pub use dovecot::Dovecot;
 pub use instance::{Instance, Setup, program, quick, run};
 pub use peer::{Maker, Peer};
 pub use strace::{Call, Trace};

@@ -19,6 +19,7 @@ fn commands() -> Vec<clap::Command> {
         crate::getconf::command(),
         crate::hashdir::command(),
         crate::imsbackup::command(),
+        crate::imsimport::command(),
         crate::imsrestore::command(),
         crate::mailq::command(),
         crate::mboxutil::command(),

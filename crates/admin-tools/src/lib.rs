@@ -12,6 +12,7 @@ pub mod docs;
 pub mod getconf;
 pub mod hashdir;
 pub mod imsbackup;
+pub mod imsimport;
 pub mod imsrestore;
 pub mod mailq;
 pub mod mboxutil;

@@ -10,6 +10,8 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// `CAP_NET_BIND_SERVICE`
 const BIND_LOW_PORTS: u32 = 1 << 10;
+/// `CAP_DAC_READ_SEARCH`
+const READ_ALL: u32 = 1 << 2;
 
 #[repr(C)]
 struct Header {
@@ -31,13 +33,25 @@ struct Words {
 /// # Errors
 /// The system's; this process is then somebody in between and must end.
 pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    become_with(uid, gid, BIND_LOW_PORTS)
+}
+
+/// Root becomes `uid` with `gid` alone, and keeps of its rights only the one to read any file and any folder.
+///
+/// # Errors
+/// As [`become_user`].
+pub fn become_reader(uid: u32, gid: u32) -> io::Result<()> {
+    become_with(uid, gid, READ_ALL)
+}
+
+fn become_with(uid: u32, gid: u32, kept: u32) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     setgroups(&[gid])?;
     nix::sys::prctl::set_keepcaps(true)?;
     setresgid(gid, gid, gid)?;
     setresuid(uid, uid, uid)?;
     nix::sys::prctl::set_keepcaps(false)?;
-    set_capabilities(BIND_LOW_PORTS)?;
+    set_capabilities(kept & held()?.permitted)?; // in a container root has less
     if become_root().is_ok() {
         return Err(io::Error::other("root could be had back"));
     }

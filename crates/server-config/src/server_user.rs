@@ -8,12 +8,23 @@ use crate::parameters::local;
 /// # Errors
 /// One line: there is no such user, or the system refuses.
 pub fn become_it(config: &Config) -> Result<(), String> {
+    become_by(config, os::privileges::become_user)
+}
+
+/// As [`become_it`], for a tool that reads what belongs to others: root keeps the right to read everything, and no other.
+///
+/// # Errors
+/// As [`become_it`].
+pub fn become_it_and_read_all(config: &Config) -> Result<(), String> {
+    become_by(config, os::privileges::become_reader)
+}
+
+fn become_by(config: &Config, become_user: fn(u32, u32) -> std::io::Result<()>) -> Result<(), String> {
     if os::process::own_uid() != 0 {
         return Ok(());
     }
     let Some((uid, gid)) = numbers(config)? else { return Ok(()) };
-    os::privileges::become_user(uid, gid)
-        .map_err(|why| format!("local.serveruid: cannot become {uid}:{gid}: {why}"))
+    become_user(uid, gid).map_err(|why| format!("local.serveruid: cannot become {uid}:{gid}: {why}"))
 }
 
 /// Numbers of `local.serveruid` and `local.servergid`; nothing when they are not set.

@@ -1,15 +1,8 @@
 //! The same mailbox in Dovecot: the same answers to SORT and THREAD.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, chown};
-use tempfile::TempDir;
+use black_box::Dovecot;
 
 use super::*;
 
@@ -60,56 +53,6 @@ const ADDRESSES: [&str; 7] = [
     "Group: x@y;",
     "bob",
 ];
-
-/// A Dovecot of its own, with a mailbox for whoever logs in.
-struct Dovecot {
-    master: Child,
-    port: u16,
-    _folder: TempDir,
-}
-
-impl Dovecot {
-    fn start() -> Dovecot {
-        assert!(nix::unistd::geteuid().is_root(), "Dovecot is started by root");
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let owner = User::from_name("mail").unwrap().unwrap();
-        let (root, mail) = (folder.path().display(), folder.path().join("mail"));
-        fs::create_dir(&mail).unwrap();
-        chown(&mail, Some(owner.uid), Some(owner.gid)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let configuration = folder.path().join("dovecot.conf");
-        let (mail, uid, gid) = (mail.display(), owner.uid, owner.gid);
-        let text = format!(
-            "base_dir = {root}/run\nstate_dir = {root}/run\nlog_path = {root}/log\nprotocols = imap\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\nmail_location = sdbox:{mail}/%n\npassdb {{\n driver = static\n args = password=secret\n}}\nuserdb {{\n driver = static\n args = uid={uid} gid={gid} home={mail}/%n\n}}\nservice imap-login {{\n inet_listener imap {{\n  port = {port}\n }}\n inet_listener imaps {{\n  port = 0\n }}\n}}\n"
-        );
-        fs::write(&configuration, text).unwrap();
-        let master =
-            Command::new("/usr/sbin/dovecot").arg("-F").arg("-c").arg(&configuration).spawn().unwrap();
-        Dovecot { master, port, _folder: folder }
-    }
-
-    fn imap(&mut self) -> Imap {
-        let begun = Instant::now();
-        loop {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                let mut imap = Imap::open(stream);
-                imap.ok("LOGIN alice secret");
-                return imap;
-            }
-            assert_eq!(self.master.try_wait().unwrap(), None, "Dovecot ended");
-            assert!(begun.elapsed() < Duration::from_secs(60), "Dovecot does not listen");
-            std::thread::sleep(Duration::from_millis(50)); // paced: another program tells nobody that it listens
-        }
-    }
-}
-
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.master.id() as i32), Signal::SIGTERM);
-        let _ = self.master.wait();
-    }
-}
 
 /// Numbers that are the same in every run.
 struct Numbers(u64);
@@ -169,9 +112,9 @@ fn answer(imap: &mut Imap, command: &str) -> String {
 
 #[test]
 fn dovecot_says_the_same() {
-    let mut dovecot = Dovecot::start();
+    let mut dovecot = Dovecot::start("sdbox:{mail}/%n", "");
     let instance = Instance::start();
-    let (mut ours, mut theirs) = (instance.imap("alice"), dovecot.imap());
+    let (mut ours, mut theirs) = (instance.imap("alice"), dovecot.imap("alice"));
     let mut numbers = Numbers(11);
     for number in 0..120 {
         let message = numbers.message(number);
