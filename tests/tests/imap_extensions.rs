@@ -27,6 +27,10 @@ mod replace;
 mod rev2;
 #[path = "imap_extensions/savedate.rs"]
 mod savedate;
+#[path = "imap_extensions/uidbatches.rs"]
+mod uidbatches;
+#[path = "imap_extensions/uidonly.rs"]
+mod uidonly;
 #[path = "imap_extensions/unauthenticate.rs"]
 mod unauthenticate;
 #[path = "imap_extensions/utf8.rs"]

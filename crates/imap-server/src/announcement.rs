@@ -19,7 +19,7 @@ pub struct Announcement {
     /// Slots whose flags changed.
     pub flags: Vec<u32>,
     with_uid: bool,
-    /// For a client with QRESYNC: UIDs instead of `expunged`.
+    /// For a client with QRESYNC or UIDONLY: UIDs instead of `expunged`.
     vanished: Option<UidSet>,
     expunged_told: usize,
     flags_told: usize,

@@ -74,9 +74,7 @@ pub fn flags_update(
     recent: bool,
     keywords: &[String],
 ) {
-    out.push(b"* ");
-    digits(out, u64::from(sequence));
-    out.push(b" FETCH (");
+    fetch_begins(out, sequence, record.uid, shown);
     if shown.uid {
         out.push(b"UID ");
         digits(out, u64::from(record.uid));
@@ -97,6 +95,15 @@ pub struct Shown {
     pub uid: bool,
     /// RFC 7162 §3.1
     pub modseq: bool,
+    /// The message is named by its UID (RFC 9586 §3.3).
+    pub uid_only: bool,
+}
+
+/// `* 7 FETCH (`, or `* 12 UIDFETCH (` for who wants to hear of UIDs only.
+pub fn fetch_begins(out: &mut Output, sequence: u32, uid: u32, shown: Shown) {
+    out.push(b"* ");
+    digits(out, u64::from(if shown.uid_only { uid } else { sequence }));
+    out.push(if shown.uid_only { b" UIDFETCH (" } else { b" FETCH (" });
 }
 
 /// `MODSEQ (624140003)` (RFC 7162 §3.1.4.2)
@@ -268,10 +275,19 @@ mod tests {
         let mut out = Output::default();
         let record = Record { uid: 3, flags: Flags::SEEN, modseq: 1, keywords: 0b10, size: 5 };
         let keywords = ["a".to_owned(), "$Junk".to_owned()];
-        flags_update(&mut out, 2, Shown { uid: true, modseq: false }, &record, true, &keywords);
+        flags_update(
+            &mut out,
+            2,
+            Shown { uid: true, modseq: false, uid_only: false },
+            &record,
+            true,
+            &keywords,
+        );
         assert_eq!(out.take_all().unwrap(), b"* 2 FETCH (UID 3 FLAGS (\\Seen \\Recent $Junk))\r\n");
-        flags_update(&mut out, 2, Shown { uid: false, modseq: true }, &record, false, &[]);
+        flags_update(&mut out, 2, Shown { uid: false, modseq: true, uid_only: false }, &record, false, &[]);
         assert_eq!(out.take_all().unwrap(), b"* 2 FETCH (FLAGS (\\Seen) MODSEQ (1))\r\n");
+        flags_update(&mut out, 2, Shown { uid: false, modseq: false, uid_only: true }, &record, false, &[]);
+        assert_eq!(out.take_all().unwrap(), b"* 3 UIDFETCH (FLAGS (\\Seen))\r\n");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod sort;
 pub mod status;
 pub mod store;
 pub mod thread;
+pub mod uidbatches;
 
 mod running;
 
@@ -153,6 +154,9 @@ pub fn run(
     io: &mut Io,
 ) -> Result<Outcome, Refusal> {
     let store = &server.store;
+    if command.has_numbers() && state.user().is_some_and(|user| user.enabled.uid_only()) {
+        return Err(Refusal::UidRequired);
+    }
     match command {
         Command::Capability => {
             capability::run(state, server, io);
@@ -361,6 +365,10 @@ pub fn run(
                 enable::condstore(&user, state, &mut io.output);
             }
             Ok(running(Running::Fetch(fetch)))
+        }
+        Command::UidBatches(asked) => {
+            uidbatches::run(view(state)?, &asked, tag, &mut io.output)?;
+            Ok(Outcome::Done(Done::new("UIDBATCHES completed").with(News::behind(true, Vec::new()))))
         }
         Command::Store(asked) => {
             let user = user(state)?;

@@ -44,6 +44,12 @@ pub enum Refusal {
     UseAttr,
     /// An authentication mechanism that is not offered.
     Mechanism,
+    /// A number of a message where UIDs only are used (RFC 9586 §3.1).
+    UidRequired,
+    /// Batches that are too small, or too many of them (RFC 10022).
+    TooFew,
+    TooMany,
+    ClientBug(&'static str),
     /// RFC 4978 §3
     CompressionActive,
     /// The value of an annotation is longer than so many bytes (RFC 5464 §4.3).
@@ -101,6 +107,10 @@ impl Refusal {
             Refusal::UnknownEncoding => ("NO", "UNKNOWN-CTE", "The transfer encoding of a part is not known"),
             Refusal::UseAttr => ("NO", "USEATTR", "No such special use"),
             Refusal::Mechanism => ("NO", "CANNOT", "No such authentication mechanism"),
+            Refusal::UidRequired => ("BAD", "UIDREQUIRED", "Messages have no numbers after ENABLE UIDONLY"),
+            Refusal::TooFew => ("NO", "TOOFEW", "A batch has at least 500 messages"),
+            Refusal::TooMany => ("NO", "TOOMANY", "Too many batches; ask for fewer, or larger ones"),
+            Refusal::ClientBug(text) => ("BAD", "CLIENTBUG", *text),
             Refusal::CompressionActive => ("NO", "COMPRESSIONACTIVE", "DEFLATE is active already"),
             Refusal::ExpungeIssued => ("NO", "EXPUNGEISSUED", "Some of the messages no longer exist"),
             Refusal::Cancelled => ("BAD", "", "Authentication cancelled"),

@@ -45,6 +45,7 @@ impl Enabled {
     const WARNED: u8 = 4;
     const UTF8_ACCEPT: u8 = 8;
     const REV2: u8 = 16;
+    const UID_ONLY: u8 = 32;
 
     /// Whether changes of flags are told with their modification sequences.
     pub fn condstore(&self) -> bool {
@@ -69,6 +70,15 @@ impl Enabled {
     /// Whether the client speaks IMAP4rev2 (RFC 9051 Appendix A).
     pub fn rev2(&self) -> bool {
         self.0.load(Ordering::Relaxed) & Self::REV2 != 0
+    }
+
+    /// Whether messages have UIDs only, and no numbers (RFC 9586).
+    pub fn uid_only(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::UID_ONLY != 0
+    }
+
+    pub fn enable_uid_only(&self) {
+        self.0.fetch_or(Self::UID_ONLY, Ordering::Relaxed);
     }
 
     pub fn enable_rev2(&self) {

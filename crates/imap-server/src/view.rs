@@ -197,7 +197,7 @@ impl View {
             return Ok(None);
         }
         let now = self.mailbox.reader()?;
-        let mut news = Announcement::new(self.shown(with_uid).uid, self.enabled.qresync());
+        let mut news = Announcement::new(self.shown(with_uid).uid, self.tells_vanished());
         if now.generation() == self.reader.generation() {
             self.reader = now;
         } else if allowed == Allowed::NoExpunge {
@@ -253,7 +253,7 @@ impl View {
             }
         }
         if allowed == Allowed::All {
-            if self.enabled.qresync() {
+            if self.tells_vanished() {
                 news.vanish(gone.iter().map(|slot| self.reader.record(*slot).uid));
             }
             news.expunged.extend(self.runs.remove(&gone));
@@ -287,11 +287,17 @@ impl View {
         answer::flags_update(out, sequence, shown, &record, recent, keywords);
     }
 
+    /// Whether expunges are told by UID (RFC 7162 §3.2.10, RFC 9586 §3.2).
+    fn tells_vanished(&self) -> bool {
+        self.enabled.qresync() || self.enabled.uid_only()
+    }
+
     /// What a change of flags is told with.
     pub fn shown(&self, with_uid: bool) -> answer::Shown {
         // RFC 7162 §3.2.4 asks for it, RFC 9051 §7.5.2 for whatever the client did not ask for.
         let uid = with_uid || self.enabled.qresync() || self.enabled.rev2();
-        answer::Shown { uid, modseq: self.enabled.condstore() }
+        let uid_only = self.enabled.uid_only();
+        answer::Shown { uid: uid && !uid_only, modseq: self.enabled.condstore(), uid_only }
     }
 
     /// A FLAGS response when keywords were added since the client was told (RFC 3501 §7.2.6).
@@ -315,7 +321,7 @@ impl View {
                 Ok(slot) => self.runs.append(slot, 1),
                 Err(_) => {
                     gone.push(sequence);
-                    if self.enabled.qresync() {
+                    if self.tells_vanished() {
                         news.vanish([self.reader.record(slot).uid].into_iter());
                     }
                 }

@@ -20,6 +20,7 @@ pub mod sort;
 pub mod status;
 pub mod store;
 pub mod thread;
+pub mod uidbatches;
 
 use crate::cursor::{Cursor, Parsed, SyntaxError};
 use crate::mailbox::{self, Mailbox, Naming};
@@ -78,9 +79,26 @@ pub enum Command {
     Thread(thread::Thread),
     Fetch(fetch::Fetch),
     Store(store::Store),
+    /// RFC 10022
+    UidBatches(uidbatches::UidBatches),
     Copy(Selected),
     /// RFC 6851
     Move(Selected),
+}
+
+impl Command {
+    /// Whether a message is named by its number, or will be in the answer (RFC 9586 §3.1). `$` names none.
+    pub fn has_numbers(&self) -> bool {
+        match self {
+            Command::Fetch(fetch) => !fetch.uid,
+            Command::Store(store) => !store.uid,
+            Command::Copy(selected) | Command::Move(selected) => !selected.uid,
+            Command::Search(search) => !search.uid || search.key.has_numbers(),
+            Command::Sort(sort) => !sort.uid || sort.key.has_numbers(),
+            Command::Thread(thread) => !thread.uid || thread.key.has_numbers(),
+            _ => false,
+        }
+    }
 }
 
 /// Messages, and the mailbox they go to.
@@ -171,6 +189,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"SETQUOTA" => Command::SetQuota(quota::set(cursor)?),
         b"GETMETADATA" => Command::GetMetadata(metadata::get(cursor)?),
         b"SETMETADATA" => Command::SetMetadata(metadata::set(cursor)?),
+        b"UIDBATCHES" => Command::UidBatches(uidbatches::arguments(cursor)?),
         b"IDLE" => Command::Idle,
         b"CHECK" => Command::Check,
         b"CLOSE" => Command::Close,

@@ -13,6 +13,7 @@ pub fn run(names: &[String], user: &User, state: &mut State, out: &mut Output) {
         match name.as_str() {
             "CONDSTORE" => is_new |= user.enabled.enable_condstore(),
             "QRESYNC" => is_new |= user.enabled.enable_qresync(),
+            "UIDONLY" => user.enabled.enable_uid_only(),
             "IMAP4REV2" => user.enabled.enable_rev2(),
             "UTF8=ACCEPT" => user.enabled.enable_utf8_accept(),
             _ => continue, // RFC 5161 §3.1: what is not known is ignored

@@ -71,8 +71,8 @@ impl Fetch {
         }
         let walk = Walk::new(ranges);
         let mut items = asked.items;
-        if asked.uid && !items.contains(&FetchItem::Uid) {
-            items.insert(0, FetchItem::Uid); // RFC 3501 §6.4.8
+        if asked.uid && !items.contains(&FetchItem::Uid) && !view.enabled().uid_only() {
+            items.insert(0, FetchItem::Uid); // RFC 3501 §6.4.8; after ENABLE UIDONLY the row begins with it
         }
         if asked.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
             items.push(FetchItem::ModSeq); // RFC 7162 §3.1.4.1
@@ -187,9 +187,7 @@ impl Fetch {
             }
         }
         if self.is_at_start() {
-            out.push(b"* ");
-            answer::digits(out, u64::from(sequence));
-            out.push(b" FETCH (");
+            answer::fetch_begins(out, sequence, record.uid, view.shown(false));
         }
         while let Some(item) = self.items.get(self.written) {
             if let Some(decoded) = &mut self.decoded {

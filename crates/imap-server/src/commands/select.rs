@@ -87,7 +87,7 @@ fn open(
     } else {
         answer::number(out, view.recent_count(), b"RECENT");
     }
-    if status.unseen > 0 && !rev2 {
+    if status.unseen > 0 && !rev2 && !user.enabled.uid_only() {
         if let Some(sequence) = first_unseen(&view) {
             code(out, b"UNSEEN ", u64::from(sequence), b"First unseen message");
         }

@@ -101,9 +101,7 @@ impl StoreFlags {
             self.told.push((slot, result.modseq));
             let shown = view.shown(self.uid);
             if shown.modseq {
-                out.push(b"* ");
-                answer::digits(out, sequence.into());
-                out.push(b" FETCH (");
+                answer::fetch_begins(out, sequence, *uid, shown);
                 if shown.uid {
                     out.push(b"UID ");
                     answer::digits(out, u64::from(*uid));

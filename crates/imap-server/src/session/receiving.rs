@@ -143,6 +143,9 @@ impl Session {
         match imap_wire::command::append::parse(bytes, self.state.naming())? {
             AppendHead::Argument => Ok(None),
             AppendHead::Message(append) => {
+                if append.replaces.is_some_and(|replaced| !replaced.uid) && user.enabled.uid_only() {
+                    return Err(Refusal::UidRequired);
+                }
                 if append.message.utf8 && !user.enabled.utf8_accept() {
                     return Err(Refusal::NotNow("ENABLE UTF8=ACCEPT first")); // RFC 6855 §4
                 }

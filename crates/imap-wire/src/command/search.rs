@@ -5,7 +5,7 @@ use crate::command::returned::{self, Returned};
 use crate::cursor::{Cursor, Parsed};
 use crate::date;
 use crate::flags::SystemFlag;
-use crate::sequence::{self, SequenceSet};
+use crate::sequence::{self, Bound, SequenceSet};
 use crate::words;
 
 /// NOT, OR and parentheses inside one another.
@@ -74,6 +74,19 @@ pub enum Key {
     Not(Box<Key>),
     Or(Box<Key>, Box<Key>),
     And(Vec<Key>),
+}
+
+impl Key {
+    /// Whether a message is named by its number.
+    pub fn has_numbers(&self) -> bool {
+        match self {
+            Key::Set(set) => set.0.iter().all(|(bound, _)| *bound != Bound::Saved),
+            Key::Not(key) => key.has_numbers(),
+            Key::Or(one, other) => one.has_numbers() || other.has_numbers(),
+            Key::And(keys) => keys.iter().any(Key::has_numbers),
+            _ => false,
+        }
+    }
 }
 
 pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
