@@ -452,8 +452,10 @@ fn every_step_of_the_sources_is_crashed_at() {
         }
     }
     assert!(named.len() > 20, "{named:?}");
-    // What is amended was verified, and has its scene there.
-    let elsewhere = fs::read_to_string(top().join("tests/tests/verification.rs")).unwrap();
+    // What is amended was verified, and has its scene there; stored has its own.
+    let elsewhere = ["verification", "text_index"]
+        .map(|name| fs::read_to_string(top().join(format!("tests/tests/{name}.rs"))).unwrap())
+        .concat();
     for name in &named {
         assert!(
             STEPS.iter().any(|(step, _)| step.split('#').next() == Some(name))

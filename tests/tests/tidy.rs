@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 8] = [
     &["os"],
     &["base"],
     &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config", "srs"],
-    &["server-log", "connection", "mailbox-list", "commit-journal"],
+    &["server-log", "connection", "mailbox-list", "commit-journal", "text-index"],
     &[
         "message-store",
         "mail-queue",

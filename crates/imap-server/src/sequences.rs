@@ -112,6 +112,18 @@ impl Walk {
         }
     }
 
+    /// Goes on at this sequence number, or the first behind it; never back.
+    pub fn skip_to(&mut self, sequence: u32) {
+        while let Some(range) = self.ranges.get(self.range) {
+            if sequence <= *range.end() {
+                self.next = self.next.max(sequence);
+                return;
+            }
+            self.range += 1;
+            self.next = self.ranges.get(self.range).map_or(0, |range| *range.start());
+        }
+    }
+
     /// The next `count` sequence numbers, not taken.
     pub fn ahead(&self, count: usize) -> impl Iterator<Item = u32> + '_ {
         let from = self.next;
@@ -140,6 +152,11 @@ mod tests {
         }
         assert_eq!(all, [2, 3, 7, 8]);
         assert_eq!(walk.ahead(3).count(), 0);
+        let mut walk = Walk::new(vec![1..=3, 7..=8]);
+        for (to, next) in [(2, Some(2)), (1, Some(2)), (4, Some(7)), (8, Some(8)), (9, None), (1, None)] {
+            walk.skip_to(to);
+            assert_eq!(walk.peek(), next, "to {to}");
+        }
     }
 
     proptest! {

@@ -38,6 +38,7 @@ impl StoreSettings {
             lock_timeout: LOCK_TIMEOUT,
             wait: Wait::ForStored(STORED_TIMEOUT),
             enforce_quota: config.get(&store::QUOTA_ENFORCEMENT),
+            text_index: config.get(&store::TEXT_INDEX),
         }
     }
 }

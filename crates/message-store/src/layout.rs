@@ -21,6 +21,8 @@ pub const RESERVE_BYTES: usize = 16 << 20;
 pub const INDEX: &str = "store.idx";
 pub const LOG: &str = "store.log";
 pub const LOCK: &str = "store.lck";
+/// The folder of the index of words.
+pub const TEXT_INDEX: &str = "store.fts";
 /// Messages on their way in.
 pub const INCOMING_PREFIX: &str = "tmp-";
 

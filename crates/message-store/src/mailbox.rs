@@ -84,6 +84,7 @@ pub struct Mailbox {
     pub(crate) segments: Segments,
     /// Where the folder of the user was when the mailbox was last counted.
     pub(crate) counted_in: Mutex<Option<PathBuf>>,
+    pub(crate) texts: crate::text_index::Texts,
 }
 
 impl Mailbox {
@@ -118,6 +119,7 @@ impl Mailbox {
             writer: Mutex::default(),
             segments: Segments::default(),
             counted_in,
+            texts: Mutex::default(),
         });
         // What a killed process left is taken care of by whoever comes next.
         if mailbox.needs_recovery() {

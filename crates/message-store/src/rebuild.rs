@@ -18,7 +18,7 @@ use os::lock::{Mode, OfdLock};
 use crate::cache::Segments;
 use crate::header::{Header, MAILBOX_DELETED, SUPERSEDED};
 use crate::index::Index;
-use crate::layout::{INDEX, LOG, message_folder};
+use crate::layout::{INDEX, LOG, TEXT_INDEX, message_folder};
 use crate::log::{self, LOG_HEADER_BYTES, LogHeader, Operation};
 use crate::mailbox::{Mailbox, open_lock_file};
 use crate::prepared::Prepared;
@@ -121,6 +121,7 @@ impl Mailbox {
         }
         drop(change);
         self.reopen_index()?;
+        self.forget_text_index();
         self.shared.ring.announce(self.id, self.header()?.highest_modseq);
         Ok(done)
     }
@@ -215,6 +216,7 @@ fn rebuild_locked(
     method: Method,
     tell: Progress<'_>,
 ) -> Result<Reconstructed> {
+    crate::deletion::remove(&folder.join(TEXT_INDEX))?; // what it saw may be put right now
     let mut salvage = Salvage::of(folder, !method.without_index);
     let mut done = Reconstructed { doubts: std::mem::take(&mut salvage.doubts), ..Reconstructed::default() };
     let old = salvage.header.unwrap_or_default();

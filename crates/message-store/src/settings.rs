@@ -35,6 +35,8 @@ pub struct StoreSettings {
     pub wait: Wait,
     /// `store.quotaenforcement`: what clients add must fit into their quota.
     pub enforce_quota: bool,
+    /// `store.textindex`: searches ask the index of words.
+    pub text_index: bool,
 }
 
 impl StoreSettings {
@@ -51,6 +53,7 @@ impl StoreSettings {
             lock_timeout: Duration::from_secs(5),
             wait: Wait::No,
             enforce_quota: true,
+            text_index: true,
         }
     }
 }

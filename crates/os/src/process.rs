@@ -94,6 +94,18 @@ pub fn give_way(by: i32) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// How many threads wanted to run in the last minute, on average, for each processor (sysinfo(2)); 0 when the system does
+/// not say.
+pub fn load() -> f64 {
+    // SAFETY: all zeros is a value of this plain structure, and the call fills it in.
+    let (done, info) = unsafe {
+        let mut info: libc::sysinfo = std::mem::zeroed();
+        (libc::sysinfo(&mut info), info)
+    };
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    if done == 0 { info.loads[0] as f64 / 65_536.0 / processors as f64 } else { 0.0 }
+}
+
 /// In the child: asks for SIGTERM at the parent's death.
 fn die_with(parent: Pid) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Some(Signal::SIGTERM))?;

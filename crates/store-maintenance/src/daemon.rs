@@ -19,7 +19,7 @@ use server_log::Category;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::jobs::{ageing, clean_up, recovery, stale_readers};
+use crate::jobs::{ageing, clean_up, recovery, stale_readers, text_index};
 use crate::timetable::Nightly;
 
 const PROGRAM: Program =
@@ -126,7 +126,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     base::replace::durable_replace(&pid_file, pid.as_bytes(), 0o644)
         .map_err(|why| critical(why.to_string()))?;
     site.log.notice(Category::General, format_args!("the store is ready"));
+    let indexing = text_index::start(&site.config.now(), &store, &site.log, &stopping).map_err(critical)?;
     serve(&site, &store, &signals, &stopping);
+    stopping.store(true, Ordering::Relaxed);
+    if let Some(thread) = indexing {
+        let _ = thread.join();
+    }
     let _ = std::fs::remove_file(&pid_file);
     store.clear_ready().map_err(|why| critical(why.to_string()))?;
     site.log.notice(Category::General, format_args!("stored stopped"));
@@ -139,7 +144,8 @@ fn nightly_work(site: &Site, store: &Store, stopping: &AtomicBool) {
     let stop = || stopping.load(Ordering::Relaxed);
     ageing::run(store, &ageing_rules::from_config(&config, &site.log), &site.log, &stop);
     if !stop() {
-        clean_up::run(store, config.get(&store::CLEANUP_AGE), &site.log, &stop);
+        let keeps_text_index = config.get(&store::TEXT_INDEX);
+        clean_up::run(store, config.get(&store::CLEANUP_AGE), keeps_text_index, &site.log, &stop);
     }
 }
 

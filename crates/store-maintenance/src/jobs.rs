@@ -4,3 +4,4 @@ pub mod ageing;
 pub mod clean_up;
 pub mod recovery;
 pub mod stale_readers;
+pub mod text_index;

@@ -4,6 +4,7 @@
 //! gathered first (`esearch.rs`).
 
 pub(super) mod esearch;
+mod hints;
 pub(super) mod matching;
 pub(super) mod message;
 mod scan;

@@ -21,7 +21,13 @@ pub struct Done {
 }
 
 /// Goes through every mailbox, until `stop` says so.
-pub fn run(store: &Store, older_than: Duration, log: &Log, stop: &dyn Fn() -> bool) -> Done {
+pub fn run(
+    store: &Store,
+    older_than: Duration,
+    keeps_text_index: bool,
+    log: &Log,
+    stop: &dyn Fn() -> bool,
+) -> Done {
     let begin = Instant::now();
     let mut done = Done::default();
     let mut after: Option<MailboxName> = None;
@@ -33,7 +39,7 @@ pub fn run(store: &Store, older_than: Duration, log: &Log, stop: &dyn Fn() -> bo
                 log.notice(Category::Store, format_args!("clean-up interrupted"));
                 return done;
             }
-            match one(store, &listed.name, older_than, &mut done) {
+            match one(store, &listed.name, older_than, keeps_text_index, &mut done) {
                 Ok(()) | Err(StoreError::NotFound) => {}
                 Err(why) => {
                     done.failed += 1;
@@ -60,9 +66,18 @@ pub fn run(store: &Store, older_than: Duration, log: &Log, stop: &dyn Fn() -> bo
     done
 }
 
-fn one(store: &Store, name: &MailboxName, older_than: Duration, done: &mut Done) -> Result<(), StoreError> {
+fn one(
+    store: &Store,
+    name: &MailboxName,
+    older_than: Duration,
+    keeps_text_index: bool,
+    done: &mut Done,
+) -> Result<(), StoreError> {
     let mailbox = store.open_mailbox(name)?;
     done.mailboxes += 1;
+    if !keeps_text_index {
+        mailbox.remove_text_index()?;
+    }
     let cleaned = mailbox.clean_up(older_than)?;
     done.unlinked += cleaned.unlinked;
     done.compacted += usize::from(cleaned.compacted);
@@ -92,10 +107,15 @@ mod tests {
             }
             mailbox.expunge(None).unwrap();
         }
-        let young = run(&store, Duration::from_secs(3600), &Log::discard(), &|| false);
+        let young = run(&store, Duration::from_secs(3600), true, &Log::discard(), &|| false);
         assert_eq!((young.mailboxes, young.unlinked), (3, 0));
-        let old = run(&store, Duration::ZERO, &Log::discard(), &|| false);
+        let inbox = store.open_mailbox(&MailboxName::inbox("a").unwrap()).unwrap();
+        inbox.index_texts(1, &mut |_| true).unwrap();
+        let old = run(&store, Duration::ZERO, true, &Log::discard(), &|| false);
         assert_eq!((old.unlinked, old.failed), (3, 0));
-        assert_eq!(run(&store, Duration::ZERO, &Log::discard(), &|| true).mailboxes, 0);
+        assert_eq!(run(&store, Duration::ZERO, true, &Log::discard(), &|| true).mailboxes, 0);
+        assert!(inbox.text_index().is_some());
+        run(&store, Duration::ZERO, false, &Log::discard(), &|| false);
+        assert!(inbox.text_index().is_none());
     }
 }

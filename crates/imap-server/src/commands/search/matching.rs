@@ -7,6 +7,7 @@
 use imap_wire::{Charset, SearchKey, SequenceSet};
 use message_store::Flags;
 
+use super::hints::{Hints, Told};
 use super::message::Message;
 use super::scan::{Needle, Scan, Within};
 use crate::answer;
@@ -81,7 +82,10 @@ pub struct Matching {
     slice: usize,
     needles: Vec<Needle>,
     /// What is known of the content of the present message.
-    scan: Option<Scan>,
+    scan: Scan,
+    /// Whether the index of words was asked about it.
+    is_asked: bool,
+    hints: Hints,
     walk: Walk,
     /// The highest modification sequence found, if the criteria have one (RFC 7162 §3.1.5).
     modseq: Option<u64>,
@@ -101,7 +105,9 @@ impl Matching {
         let slice = (SLICE_TESTS / keys.max(1)).max(1);
         let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
         let modseq = asks_for_modseq(&test).then_some(0);
-        Ok(Matching { test, slice, needles, scan: None, walk: Walk::new(everything), modseq })
+        let (scan, hints) = (Scan::new(&needles), Hints::new(&needles, needed(&test)));
+        let walk = Walk::new(everything);
+        Ok(Matching { test, slice, needles, scan, is_asked: false, hints, walk, modseq })
     }
 
     /// Whether the criteria have a modification sequence, which turns CONDSTORE on (RFC 7162 §3.1).
@@ -127,18 +133,29 @@ impl Matching {
                 return Ok(Progress::More);
             }
             if let Some((slot, record)) = view.record(sequence) {
+                if let Some(uid) = self.hints.skip_from(record.uid) {
+                    self.walk.skip_to(view.sequence_from_uid(uid).max(sequence + 1));
+                    continue; // nothing was learned of this one, and nothing will be
+                }
                 let mut message = Message::new(view, sequence, slot, record);
-                let scan = self.scan.get_or_insert_with(|| Scan::new(&self.needles));
                 let passes = loop {
-                    if let Some(passes) = message.passes(&self.test, scan)? {
+                    if let Some(passes) = message.passes(&self.test, &self.scan)? {
                         break passes;
                     }
                     if read + message.read >= SLICE_BYTES {
                         return Ok(Progress::More); // the scan goes on where it is
                     }
-                    message.learn(scan, &self.needles)?;
+                    if !self.is_asked {
+                        match self.hints.tell(&view.mailbox, record.uid, &mut self.scan) {
+                            Told::All => self.is_asked = true,
+                            Told::SomeOfSegment => return Ok(Progress::More),
+                        }
+                        continue;
+                    }
+                    message.learn(&mut self.scan, &self.needles)?;
                 };
-                self.scan = None;
+                self.scan.begin(&self.needles);
+                self.is_asked = false;
                 if passes {
                     self.modseq = self.modseq.map(|highest| highest.max(record.modseq));
                     if found(&mut message)? == Flow::Pause {
@@ -218,7 +235,7 @@ impl Resolver<'_> {
     }
 
     fn content(&mut self, within: Within, text: &str) -> Result<Test, Refusal> {
-        let needle = Needle { within, text: text.to_lowercase() };
+        let needle = Needle { within, text: mail_format::fold(text) };
         if let Some(known) = self.needles.iter().position(|known| *known == needle) {
             return Ok(Test::Content(known));
         }
@@ -240,6 +257,15 @@ fn cost(test: &Test) -> u8 {
         Test::Or(one, other) => cost(one).max(cost(other)),
         Test::And(tests) => tests.iter().map(cost).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+/// The needles without which no message passes.
+fn needed(test: &Test) -> Vec<usize> {
+    match test {
+        Test::Content(needle) => vec![*needle],
+        Test::And(tests) => tests.iter().flat_map(needed).collect(),
+        _ => Vec::new(),
     }
 }
 

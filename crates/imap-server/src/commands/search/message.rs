@@ -5,15 +5,13 @@ use std::os::unix::fs::FileExt;
 use imap_wire::date;
 use mail_format::Structure;
 use mail_format::date::date_and_zone;
+use mail_format::searchable::{HEADER_BYTES_MAX, Stage};
 use message_store::{Cached, MessageFile, Reader, Record, StoreError};
 
 use super::matching::Test;
-use super::scan::{Needle, Scan, Stage};
+use super::scan::{Needle, Scan};
 use crate::refusal::Refusal;
 use crate::view::View;
-
-/// What is looked at of a header.
-const HEADER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// One message, and what was read of it.
 pub struct Message<'a> {
@@ -113,7 +111,7 @@ impl<'a> Message<'a> {
                 Some(structure) => scan.structure(structure),
                 None => scan.give_up(),
             },
-            Stage::Part(..) | Stage::Text(..) | Stage::Over => match self.file()? {
+            Stage::Part(..) | Stage::Body(..) | Stage::Over => match self.file()? {
                 Some(file) => self.read += scan.step(&file, needles).map_err(StoreError::from)?,
                 None => scan.give_up(),
             },

@@ -1,23 +1,17 @@
 //! What a SEARCH asks of the content of one message, found out in one pass for all of its keys (RFC 3501 §6.4.4).
 //!
-//! Encoded words, transfer encodings and character sets are undone, and case does not count. The header, the bodies of
-//! text parts and the headers of messages inside are looked at, each piece read and decoded once however many texts are
-//! looked for. A scan goes step by step, at most [`PIECE`] each, and can be left in between: a message of any size costs
-//! little memory, and holds a worker no longer than others do.
+//! The texts are those of [`mail_format::searchable`], each read and decoded once however many texts are looked for. A scan
+//! goes step by step and can be left in between: it holds a worker no longer than others do.
 
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use mail_format::structure::content_type;
-use mail_format::{PartKind, Structure, decode_text, decode_words, header_field, header_fields};
+use mail_format::Structure;
+use mail_format::searchable::{Stage, Text, Walk};
 use message_store::MessageFile;
 
 use crate::sections::Span;
 
-/// Piece of a part that is decoded at once.
-const PIECE: u64 = 256 * 1024;
-/// What is looked at of the header of a part.
-const PART_HEADER_BYTES_MAX: u64 = 256 * 1024;
 /// What a step costs beside the bytes it reads.
 const STEP_COST: u64 = 256;
 /// So many texts cost as much to look for as the bytes to read.
@@ -34,7 +28,7 @@ pub enum Within {
     Body,
 }
 
-/// A text, in lower case, and where it is looked for.
+/// A text, folded, and where it is looked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Needle {
     pub within: Within,
@@ -51,37 +45,24 @@ impl Needle {
 pub struct Scan {
     /// By needle.
     facts: Vec<Option<bool>>,
-    stage: Stage,
-}
-
-/// What is looked at next.
-pub enum Stage {
-    Header,
-    Structure,
-    /// The part of this place, or the next behind it.
-    Part(Structure, usize),
-    /// The text of the part before this place.
-    Text(Structure, usize, Text),
-    Over,
-}
-
-/// A part under way.
-pub struct Text {
-    at: u64,
-    end: u64,
-    /// How it is written.
-    transfer: String,
-    charset: String,
-    /// The end of what was looked at already, as long as a needle.
+    walk: Walk,
+    /// The end of what was looked at already of a body, as long as a needle.
     tail: String,
 }
 
 impl Scan {
     pub fn new(needles: &[Needle]) -> Scan {
+        let mut scan = Scan { facts: Vec::new(), walk: Walk::new(true), tail: String::new() };
+        scan.begin(needles);
+        scan
+    }
+
+    /// Of another message; nothing is known of it.
+    pub fn begin(&mut self, needles: &[Needle]) {
         let empty = |needle: &Needle| needle.is_in_content() && needle.text.is_empty();
-        let facts = needles.iter().map(|needle| empty(needle).then_some(true)).collect();
-        let wants_header = needles.iter().any(|needle| needle.within != Within::Body);
-        Scan { facts, stage: if wants_header { Stage::Header } else { Stage::Structure } }
+        self.facts.clear();
+        self.facts.extend(needles.iter().map(|needle| empty(needle).then_some(true)));
+        self.walk = Walk::new(needles.iter().any(|needle| needle.within != Within::Body));
     }
 
     /// Whether a needle is in the message, if that is known.
@@ -89,8 +70,15 @@ impl Scan {
         self.facts.get(needle).copied().flatten()
     }
 
+    /// Somebody else knows.
+    pub fn learn(&mut self, needle: usize, fact: bool) {
+        if let Some(known) = self.facts.get_mut(needle) {
+            known.get_or_insert(fact);
+        }
+    }
+
     pub fn stage(&self) -> &Stage {
-        &self.stage
+        self.walk.stage()
     }
 
     /// Nothing more is to be found.
@@ -98,23 +86,23 @@ impl Scan {
         for fact in &mut self.facts {
             *fact = Some(fact.unwrap_or(false));
         }
-        self.stage = Stage::Over;
+        self.walk.stop();
     }
 
     /// The header of the message is this.
     pub fn header(&mut self, header: &[u8], needles: &[Needle]) {
-        self.header_fields(header, needles, true);
+        let (facts, tail) = (&mut self.facts, &mut self.tail);
+        self.walk.header(header, &mut |text| take(facts, tail, needles, text));
         for (fact, needle) in self.facts.iter_mut().zip(needles) {
             if !needle.is_in_content() {
                 *fact = Some(fact.unwrap_or(false));
             }
         }
-        self.stage = Stage::Structure;
     }
 
     /// The parts of the message are these.
     pub fn structure(&mut self, structure: Structure) {
-        self.stage = Stage::Part(structure, 0);
+        self.walk.structure(structure);
     }
 
     /// Looks at the next piece; what that cost, in bytes.
@@ -122,135 +110,56 @@ impl Scan {
     /// # Errors
     /// The file cannot be read.
     pub fn step(&mut self, message: &MessageFile, needles: &[Needle]) -> io::Result<u64> {
-        let read = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Part(structure, place) => self.part(structure, place, message, needles)?,
-            Stage::Text(structure, place, text) => self.text(structure, place, text, message, needles)?,
-            Stage::Header | Stage::Structure | Stage::Over => {
-                self.give_up();
-                0
-            }
-        };
+        let (facts, tail) = (&mut self.facts, &mut self.tail);
+        let read = self
+            .walk
+            .step(&|start, end| bytes(message, start, end), &mut |text| take(facts, tail, needles, text))?;
+        if self.walk.is_over() {
+            self.give_up();
+        }
         let open = self.facts.iter().filter(|fact| fact.is_none()).count() as u64;
         Ok(STEP_COST.saturating_add(read).saturating_add(read.saturating_mul(open) / TEXTS_PER_READ))
     }
-
-    /// The header of the next part that matters.
-    fn part(
-        &mut self,
-        structure: Structure,
-        from: usize,
-        message: &MessageFile,
-        needles: &[Needle],
-    ) -> io::Result<u64> {
-        let Some((place, is_message_inside)) = next_part(&structure, from) else {
-            self.give_up();
-            return Ok(0);
-        };
-        let part = &structure.parts[place];
-        let (start, end) = (u64::from(part.header_start), u64::from(part.body_start));
-        let header = bytes(message, start, end.min(start.saturating_add(PART_HEADER_BYTES_MAX)))?;
-        if is_message_inside {
-            self.header_fields(&header, needles, false);
-        }
-        let content = content_type(&header, part.in_digest);
-        let next = place.saturating_add(1);
-        self.stage = if part.kind == PartKind::Leaf && content.is_kind("text") {
-            let transfer = header_field(&header, "Content-Transfer-Encoding").unwrap_or_default();
-            let charset = content.parameter("charset").unwrap_or(b"us-ascii");
-            let text = Text {
-                at: part.body_start.into(),
-                end: part.body_end.into(),
-                transfer: String::from_utf8_lossy(transfer).into_owned(),
-                charset: String::from_utf8_lossy(charset).into_owned(),
-                tail: String::new(),
-            };
-            Stage::Text(structure, next, text)
-        } else {
-            Stage::Part(structure, next)
-        };
-        Ok(header.len() as u64)
-    }
-
-    /// A piece of a text; pieces end with lines, and overlap by the length of the longest needle.
-    fn text(
-        &mut self,
-        structure: Structure,
-        next: usize,
-        mut text: Text,
-        message: &MessageFile,
-        needles: &[Needle],
-    ) -> io::Result<u64> {
-        let mut piece = bytes(message, text.at, text.end.min(text.at.saturating_add(PIECE)))?;
-        let end = text.at.saturating_add(piece.len() as u64);
-        if piece.is_empty() {
-            self.stage = Stage::Part(structure, next);
-            return Ok(0);
-        }
-        if end < text.end {
-            // Whole lines, or, without any, what base64 can be cut to.
-            let whole = memchr::memrchr(b'\n', &piece).map_or(piece.len() / 4 * 4, |line_end| line_end + 1);
-            piece.truncate(whole);
-        }
-        let read = piece.len() as u64;
-        text.at = text.at.saturating_add(read);
-        let mut window = std::mem::take(&mut text.tail);
-        window.push_str(&decode_text(&piece, &text.transfer, &text.charset).to_lowercase());
-        self.look(&window, needles, |needle| needle.is_in_content());
-        self.stage = if text.at >= text.end || read == 0 {
-            Stage::Part(structure, next)
-        } else {
-            let longest = needles.iter().map(|needle| needle.text.len()).max().unwrap_or(0);
-            let from = (window.len().saturating_sub(longest)..=window.len())
-                .find(|from| window.is_char_boundary(*from))
-                .unwrap_or(window.len());
-            text.tail = window[from..].to_owned();
-            Stage::Text(structure, next, text)
-        };
-        Ok(read)
-    }
-
-    /// A header: that of the message, or of one inside, which is body to those who look for fields.
-    fn header_fields(&mut self, header: &[u8], needles: &[Needle], outermost: bool) {
-        for (name, value) in header_fields(header) {
-            if self.facts.iter().all(Option::is_some) {
-                return;
-            }
-            let name = String::from_utf8_lossy(name);
-            let value = decode_words(value).to_lowercase();
-            if outermost {
-                self.look(&value, needles, |needle| match &needle.within {
-                    Within::Field(field) => field.eq_ignore_ascii_case(&name),
-                    _ => false,
-                });
-            }
-            let field = format!("{}: {value}", name.to_lowercase());
-            self.look(&field, needles, |needle| match needle.within {
-                Within::Field(_) => false,
-                Within::Message => true,
-                Within::Body => !outermost,
-            });
-        }
-    }
-
-    /// Looks for the needles that are not found yet and that matter here.
-    fn look(&mut self, text: &str, needles: &[Needle], matters: impl Fn(&Needle) -> bool) {
-        for (fact, needle) in self.facts.iter_mut().zip(needles) {
-            if fact.is_none() && matters(needle) && text.contains(&needle.text) {
-                *fact = Some(true);
-            }
-        }
-    }
 }
 
-/// The next part that has text or is a message inside, and whether it is that.
-fn next_part(structure: &Structure, from: usize) -> Option<(usize, bool)> {
-    (from..structure.parts.len()).find_map(|place| {
-        let part = &structure.parts[place];
-        let parent = usize::try_from(part.parent).unwrap_or(0);
-        let is_message_inside =
-            place > 0 && structure.parts.get(parent).is_some_and(|parent| parent.kind == PartKind::Message);
-        (part.kind == PartKind::Leaf || is_message_inside).then_some((place, is_message_inside))
-    })
+/// Looks for needles in a text; whether any is not found yet.
+fn take(facts: &mut [Option<bool>], tail: &mut String, needles: &[Needle], text: Text<'_>) -> bool {
+    match text {
+        Text::Header { name, value } => {
+            look(facts, value, needles, |needle| match &needle.within {
+                Within::Field(field) => field.eq_ignore_ascii_case(name),
+                _ => false,
+            });
+            let field = format!("{name}: {value}");
+            look(facts, &field, needles, |needle| needle.within == Within::Message);
+        }
+        Text::InnerHeader { name, value } => {
+            look(facts, &format!("{name}: {value}"), needles, Needle::is_in_content);
+        }
+        Text::Body { piece, is_first } => {
+            if is_first {
+                tail.clear();
+            }
+            // Pieces overlap by the length of the longest needle.
+            tail.push_str(piece);
+            look(facts, tail, needles, Needle::is_in_content);
+            let longest = needles.iter().map(|needle| needle.text.len()).max().unwrap_or(0);
+            let from = (tail.len().saturating_sub(longest)..=tail.len())
+                .find(|from| tail.is_char_boundary(*from))
+                .unwrap_or(tail.len());
+            tail.drain(..from);
+        }
+    }
+    facts.iter().any(Option::is_none)
+}
+
+/// Looks for the needles that are not found yet and that matter here.
+fn look(facts: &mut [Option<bool>], text: &str, needles: &[Needle], matters: impl Fn(&Needle) -> bool) {
+    for (fact, needle) in facts.iter_mut().zip(needles) {
+        if fact.is_none() && matters(needle) && text.contains(&needle.text) {
+            *fact = Some(true);
+        }
+    }
 }
 
 fn bytes(message: &MessageFile, start: u64, end: u64) -> io::Result<Vec<u8>> {
@@ -266,6 +175,8 @@ mod tests {
     use std::io::Write;
     use std::sync::Arc;
 
+    use mail_format::searchable::PIECE;
+
     use super::*;
 
     fn file_of(message: &[u8]) -> MessageFile {
@@ -275,7 +186,7 @@ mod tests {
     }
 
     fn needle(within: Within, text: &str) -> Needle {
-        Needle { within, text: text.to_lowercase() }
+        Needle { within, text: mail_format::fold(text) }
     }
 
     /// All facts about a message, and the number of steps.

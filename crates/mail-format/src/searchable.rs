@@ -1,0 +1,227 @@
+//! The texts of a message that a search looks at (RFC 3501 §6.4.4): the fields of its header, the bodies of its text parts, and
+//! the headers of messages inside. Encoded words, transfer encodings and character sets are undone, and case is folded.
+//!
+//! Who searches and who indexes walk along the same texts, so they cannot disagree. A walk goes step by step, at most
+//! [`PIECE`] bytes each, and can be left in between: a message of any size costs little memory.
+
+use std::io;
+
+use crate::structure::content_type;
+use crate::{PartKind, Structure, decode_text, decode_words, header_field, header_fields};
+
+/// Piece of a part that is decoded at once.
+pub const PIECE: u64 = 256 * 1024;
+/// What is looked at of the header of a message.
+pub const HEADER_BYTES_MAX: u64 = 1024 * 1024;
+/// What is looked at of the header of a part.
+const PART_HEADER_BYTES_MAX: u64 = 256 * 1024;
+
+/// A text as it is compared: in lower case, character by character, so that a part of a text is a part of what becomes of it.
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let sigma = |c| if c == '\u{3c2}' { '\u{3c3}' } else { c }; // the one letter with a form of its own at the end of words
+    text.chars().flat_map(char::to_lowercase).map(sigma).collect()
+}
+
+/// One text, folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text<'t> {
+    /// A field of the message's own header.
+    Header { name: &'t str, value: &'t str },
+    /// A field of the header of a message inside, which is body.
+    InnerHeader { name: &'t str, value: &'t str },
+    /// A piece of a text part. Pieces that are not the first go on where the one before ended.
+    Body { piece: &'t str, is_first: bool },
+}
+
+/// Takes a text; whether it wants more.
+pub type Take<'t> = dyn FnMut(Text<'_>) -> bool + 't;
+/// The bytes of the message from one place to another.
+pub type Read<'r> = dyn Fn(u64, u64) -> io::Result<Vec<u8>> + 'r;
+
+/// A walk along the texts of one message.
+pub struct Walk {
+    stage: Stage,
+}
+
+/// What comes next.
+pub enum Stage {
+    /// [`Walk::header`] is to be told.
+    Header,
+    /// [`Walk::structure`] is to be told.
+    Structure,
+    /// The part of this place, or the next behind it.
+    Part(Structure, usize),
+    /// The body of the part before this place.
+    Body(Structure, usize, Body),
+    Over,
+}
+
+/// A part under way.
+pub struct Body {
+    at: u64,
+    end: u64,
+    transfer: String,
+    charset: String,
+    is_first: bool,
+}
+
+impl Walk {
+    pub fn new(with_header: bool) -> Walk {
+        Walk { stage: if with_header { Stage::Header } else { Stage::Structure } }
+    }
+
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// Nothing more is wanted, or to be had.
+    pub fn stop(&mut self) {
+        self.stage = Stage::Over;
+    }
+
+    /// The header of the message is this, at most [`HEADER_BYTES_MAX`] of it.
+    pub fn header(&mut self, header: &[u8], take: &mut Take<'_>) {
+        each_field(header, &mut |name, value| take(Text::Header { name, value }));
+        self.stage = Stage::Structure;
+    }
+
+    /// The parts of the message are these.
+    pub fn structure(&mut self, structure: Structure) {
+        self.stage = Stage::Part(structure, 0);
+    }
+
+    /// Goes on to the next piece; the bytes read.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn step(&mut self, read: &Read<'_>, take: &mut Take<'_>) -> io::Result<u64> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Part(structure, place) => self.part(structure, place, read, take),
+            Stage::Body(structure, next, body) => self.body(structure, next, body, read, take),
+            Stage::Header | Stage::Structure | Stage::Over => Ok(0),
+        }
+    }
+
+    /// The header of the next part that matters.
+    fn part(
+        &mut self,
+        structure: Structure,
+        from: usize,
+        read: &Read<'_>,
+        take: &mut Take<'_>,
+    ) -> io::Result<u64> {
+        let Some((place, is_message_inside)) = next_part(&structure, from) else { return Ok(0) };
+        let part = &structure.parts[place];
+        let (start, end) = (u64::from(part.header_start), u64::from(part.body_start));
+        let header = read(start, end.min(start.saturating_add(PART_HEADER_BYTES_MAX)))?;
+        if is_message_inside {
+            each_field(&header, &mut |name, value| take(Text::InnerHeader { name, value }));
+        }
+        let content = content_type(&header, part.in_digest);
+        let next = place.saturating_add(1);
+        self.stage = if part.kind == PartKind::Leaf && content.is_kind("text") {
+            let transfer = header_field(&header, "Content-Transfer-Encoding").unwrap_or_default();
+            let charset = content.parameter("charset").unwrap_or(b"us-ascii");
+            let body = Body {
+                at: part.body_start.into(),
+                end: part.body_end.into(),
+                transfer: String::from_utf8_lossy(transfer).into_owned(),
+                charset: String::from_utf8_lossy(charset).into_owned(),
+                is_first: true,
+            };
+            Stage::Body(structure, next, body)
+        } else {
+            Stage::Part(structure, next)
+        };
+        Ok(header.len() as u64)
+    }
+
+    /// A piece of a body, which ends with a line.
+    fn body(
+        &mut self,
+        structure: Structure,
+        next: usize,
+        mut body: Body,
+        read: &Read<'_>,
+        take: &mut Take<'_>,
+    ) -> io::Result<u64> {
+        let mut bytes = read(body.at, body.end.min(body.at.saturating_add(PIECE)))?;
+        let end = body.at.saturating_add(bytes.len() as u64);
+        if bytes.is_empty() {
+            self.stage = Stage::Part(structure, next);
+            return Ok(0);
+        }
+        if end < body.end {
+            // Whole lines, or, without any, what base64 can be cut to.
+            let whole = memchr::memrchr(b'\n', &bytes).map_or(bytes.len() / 4 * 4, |line_end| line_end + 1);
+            bytes.truncate(whole);
+        }
+        let length = bytes.len() as u64;
+        body.at = body.at.saturating_add(length);
+        let piece = fold(&decode_text(&bytes, &body.transfer, &body.charset));
+        take(Text::Body { piece: &piece, is_first: body.is_first });
+        body.is_first = false;
+        self.stage = if body.at >= body.end || length == 0 {
+            Stage::Part(structure, next)
+        } else {
+            Stage::Body(structure, next, body)
+        };
+        Ok(length)
+    }
+}
+
+/// The fields of a header, names and values folded, until `take` has enough.
+fn each_field(header: &[u8], take: &mut dyn FnMut(&str, &str) -> bool) {
+    for (name, value) in header_fields(header) {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if !take(&name, &fold(&decode_words(value))) {
+            return;
+        }
+    }
+}
+
+/// The next part that has text or is a message inside, and whether it is that.
+fn next_part(structure: &Structure, from: usize) -> Option<(usize, bool)> {
+    (from..structure.parts.len()).find_map(|place| {
+        let part = &structure.parts[place];
+        let parent = usize::try_from(part.parent).unwrap_or(0);
+        let is_message_inside =
+            place > 0 && structure.parts.get(parent).is_some_and(|parent| parent.kind == PartKind::Message);
+        (part.kind == PartKind::Leaf || is_message_inside).then_some((place, is_message_inside))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn case_is_folded_letter_by_letter() {
+        for (text, folded) in [
+            ("HeLLo", "hello"),
+            ("GR\u{dc}\u{df}E", "gr\u{fc}\u{df}e"),
+            ("\u{39f}\u{394}\u{39f}\u{3a3}", "\u{3bf}\u{3b4}\u{3bf}\u{3c3}"),
+            ("\u{3bf}\u{3b4}\u{3bf}\u{3c2}", "\u{3bf}\u{3b4}\u{3bf}\u{3c3}"),
+        ] {
+            assert_eq!(fold(text), folded);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_of_a_text_folds_to_a_part_of_what_the_text_folds_to(text in "\\PC{0,30}", cut in 0usize..30) {
+            let at = text.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(text.len());
+            prop_assert_eq!(fold(&text), fold(&text[..at]) + &fold(&text[at..]));
+            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+    }
+}

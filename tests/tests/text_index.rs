@@ -1,0 +1,164 @@
+//! The index of words from outside: stored keeps it behind the deliveries, imapd asks it, and SEARCH says what it says without,
+//! also after stored was killed at each of its steps.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use black_box::instance::wait_for;
+use black_box::{Instance, Setup, run};
+
+/// Each step of the sources that belongs to the index.
+const STEPS: [&str; 4] = [
+    "text index: segment written",
+    "text index: segment named",
+    "text index: segments merged",
+    "text index: merged segment named",
+];
+
+const QUERIES: [&str; 8] = [
+    "TEXT word3",
+    "BODY ord4",
+    "BODY \"word5 of\"",
+    "NOT BODY word6",
+    "TEXT alice@example.test",
+    "SUBJECT \"number 1\"",
+    "OR BODY word1 SUBJECT \"number 2\"",
+    "TEXT nowhere",
+];
+
+fn inbox(instance: &Instance, user: &str) -> PathBuf {
+    let hash = run(instance.tool("hashdir").arg(user));
+    instance.path("store/partition/primary/=user").join(hash.trim()).join(format!("={user}"))
+}
+
+/// Names in the folder of the index.
+fn names(inbox: &Path) -> Vec<String> {
+    let entries = fs::read_dir(inbox.join("store.fts")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Messages of which the index knows.
+fn indexed(inbox: &Path) -> u32 {
+    let of = |name: &String| name.rsplit('-').next().and_then(|docs| docs.parse::<u32>().ok());
+    names(inbox).iter().filter_map(of).sum()
+}
+
+fn message(number: u32) -> String {
+    format!("Subject: number {number}\r\n\r\nword{} of {number}\r\n", number % 7)
+}
+
+fn answers(instance: &Instance) -> Vec<Vec<String>> {
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    QUERIES.iter().map(|query| imap.ok(&format!("UID SEARCH {query}"))).collect()
+}
+
+/// The same, by an imapd that asks no index.
+fn answers_without(instance: &mut Instance) -> Vec<Vec<String>> {
+    instance.set("store.textindex", "no");
+    instance.stop("imap");
+    instance.start_one("imap");
+    let answers = answers(instance);
+    instance.set("store.textindex", "yes");
+    instance.stop("imap");
+    instance.start_one("imap");
+    answers
+}
+
+#[test]
+fn mail_that_comes_is_indexed_and_a_search_says_the_same() {
+    let setup = Setup::default().set("store.textindexmessages", "3").set("store.textindexrate", "1000000000");
+    let mut instance = setup.start();
+    let mut smtp = instance.smtp();
+    smtp.ok("EHLO client.example.org");
+    for number in 1..=60 {
+        smtp.send_message("joe@example.org", &["alice@example.test"], &message(number));
+    }
+    instance.wait_for_messages("alice", 60);
+    let folder = inbox(&instance, "alice");
+    wait_for("the index", || (indexed(&folder) > 57).then_some(()));
+    let found = answers(&instance);
+    assert_eq!(found, answers_without(&mut instance));
+    assert!(found[0][0].len() > "* SEARCH".len() && found[7] == ["* SEARCH"], "{found:?}");
+    // What is gone is not found, whether the index has forgotten it or not.
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    imap.ok("UID STORE 1:9,30:37 +FLAGS.SILENT (\\Deleted)");
+    imap.ok("EXPUNGE");
+    let found = answers(&instance);
+    assert_eq!(found, answers_without(&mut instance));
+    // The files away, the index alone can know; the first messages of a segment are looked at, nevertheless.
+    let mut imap = instance.imap("alice");
+    imap.ok("SELECT INBOX");
+    let found = imap.ok("UID SEARCH BODY word3");
+    for uid in 38..=55 {
+        fs::remove_file(folder.join(format!("00/{uid}.msg"))).unwrap();
+    }
+    assert_eq!(imap.ok("UID SEARCH BODY word3"), found);
+}
+
+/// Lets stored work until it ends itself at this step.
+fn crash_at(instance: &mut Instance, step: &str) {
+    instance.set_environment("MAILBOAT_CRASH_AT", step);
+    instance.begin_one("store");
+    instance.wait_for_end("store");
+    instance.set_environment("MAILBOAT_CRASH_AT", "");
+}
+
+#[test]
+fn stored_may_be_killed_at_each_step() {
+    let setup = Setup::default().set("store.textindexmessages", "1").set("store.textindexrate", "1000000000");
+    let mut instance = setup.create();
+    instance.start_one("store");
+    instance.start_one("imap");
+    let folder = inbox(&instance, "alice");
+    let mut count = 0;
+    let mut append = |instance: &Instance, more: u32| {
+        let mut imap = instance.imap("alice");
+        for _ in 0..more {
+            count += 1;
+            assert!(imap.append("INBOX", "", &message(count)).starts_with("OK"));
+        }
+        count
+    };
+    instance.stop("store");
+    for step in &STEPS[..2] {
+        append(&instance, 20);
+        crash_at(&mut instance, step);
+        let right = answers(&instance);
+        instance.start_one("store");
+        wait_for("the index", || (indexed(&folder) % 20 == 0 && indexed(&folder) > 0).then_some(()));
+        assert_eq!(answers(&instance), right, "{step}");
+        assert!(!names(&folder).contains(&"new".to_owned()), "{step}: {:?}", names(&folder));
+        instance.stop("store");
+    }
+    while names(&folder).len() < 7 {
+        let all = append(&instance, 3);
+        instance.start_one("store");
+        wait_for("the index", || (indexed(&folder) == all).then_some(()));
+        instance.stop("store");
+    }
+    let all = append(&instance, 3);
+    for step in &STEPS[2..] {
+        crash_at(&mut instance, step);
+        let found = answers(&instance);
+        assert!(names(&folder).len() > 8, "{step}: {:?}", names(&folder));
+        assert_eq!(found[2], ["* SEARCH 5 12 19 26 33 40 47 54"], "{step}");
+    }
+    instance.start_one("store");
+    wait_for("the merged index", || (names(&folder) == [format!("1-{all}-{all}")]).then_some(()));
+    let found = answers(&instance);
+    assert_eq!(found, answers_without(&mut instance));
+}
+
+#[test]
+fn no_step_of_the_sources_is_forgotten() {
+    let sources = black_box::instance::top().join("crates/message-store/src/text_indexing.rs");
+    let text = fs::read_to_string(sources).unwrap();
+    let named: Vec<&str> =
+        text.split("crash::step(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(named, STEPS);
+}
