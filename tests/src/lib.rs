@@ -9,6 +9,7 @@
 pub mod certificates;
 pub mod client;
 pub mod dovecot;
+pub mod faults;
 pub mod instance;
 pub mod peer;
 pub mod peer_dkim;

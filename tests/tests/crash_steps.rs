@@ -179,6 +179,7 @@ impl Stage {
             let waiting = [self.waiting("down.test"), self.waiting("gone.test")].concat();
             left.iter().all(|path| waiting.contains(path)).then_some(())
         });
+        self.instance.prove();
     }
 }
 
