@@ -415,7 +415,26 @@ impl Instance {
     /// Waits until nothing is queued any more.
     pub fn wait_for_empty_queue(&self) {
         let control = self.path("queue/control");
-        wait_for("an empty queue", || fs::read_dir(&control).ok()?.next().is_none().then_some(()));
+        self.wait_for_queue("an empty queue", || fs::read_dir(&control).ok()?.next().is_none().then_some(()));
+    }
+
+    /// Waits until this is so of the files of the queue, and there is no entry that has no files yet.
+    pub fn wait_for_queue<T>(&self, what: &str, wanted: impl Fn() -> Option<T>) -> T {
+        wait_for(what, || {
+            let before = self.queue_counts();
+            let found = (before.1 == 0).then(&wanted).flatten()?;
+            // One that was committed meanwhile may have been in neither place.
+            (self.queue_counts() == before).then_some(found)
+        })
+    }
+
+    /// Entries committed so far, and those without files.
+    fn queue_counts(&self) -> (u64, u64) {
+        let bytes = fs::read(self.path("queue/counts")).unwrap_or_default();
+        let number = |at: usize| {
+            bytes.get(at..at + 8).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
+        };
+        (number(0), number(8))
     }
 
     /// The tails of all logs, for failure messages.

@@ -14,6 +14,8 @@ use black_box::{Instance, StubMta, Wire, World};
 enum Scene {
     /// To a user here, to another host, to two dead domains, and to a user whose forwarding leads to nobody.
     Mixed,
+    /// The same, larger than the journal takes.
+    Large,
     /// The same without a journal.
     Files,
     /// The same, the record being durable; then a power cut takes the files, and the crash comes in the replay.
@@ -30,18 +32,22 @@ enum Scene {
     Copies,
 }
 
-use Scene::{Copies, Files, Mixed, Replay, Requeue, Retry, RetryInVain, Whole};
+use Scene::{Copies, Files, Large, Mixed, Replay, Requeue, Retry, RetryInVain, Whole};
 
 /// Each step of the sources, and where it is crashed at. `#2` is its second time: the commit of a report or of a copy.
-const STEPS: [(&str, Scene); 58] = [
-    ("accept: message written", Mixed),
-    ("accept: envelope written", Mixed),
-    ("accept: envelope named", Mixed),
+const STEPS: [(&str, Scene); 62] = [
     ("accept: record written", Mixed),
     ("accept: record synced", Mixed),
-    ("accept: message written#2", Mixed),
-    ("accept: envelope written#2", Mixed),
-    ("accept: envelope named#2", Mixed),
+    ("file: message written", Mixed),
+    ("file: envelope written", Mixed),
+    ("file: envelope named", Mixed),
+    ("accept: message written", Large),
+    ("accept: envelope written", Large),
+    ("accept: envelope named", Large),
+    ("accept: record written", Large),
+    ("accept: record synced", Large),
+    ("accept: record synced#2", Large),
+    ("end: recorded", Large),
     ("accept: record written#2", Mixed),
     ("accept: record synced#2", Mixed),
     ("accept: record synced#3", Mixed),
@@ -90,8 +96,8 @@ const STEPS: [(&str, Scene); 58] = [
     ("expand: written down", Copies),
     ("copy: queued", Copies),
     ("copy: noted", Copies),
-    ("accept: envelope written#2", Copies),
-    ("accept: envelope named#2", Copies),
+    ("accept: record written#2", Copies),
+    ("accept: record synced#2", Copies),
 ];
 
 /// A world with a host that takes mail and one that is not there, and an instance that sees both.
@@ -174,7 +180,7 @@ impl Stage {
     /// Nothing is left but what waits for the dead domain.
     fn wait_until_settled(&self) {
         let queue = self.instance.path("queue/control");
-        wait_for("the queue to settle", || {
+        self.instance.wait_for_queue("the queue to settle", || {
             let left = envelopes(&queue);
             let waiting = [self.waiting("down.test"), self.waiting("gone.test")].concat();
             left.iter().all(|path| waiting.contains(path)).then_some(())
@@ -200,6 +206,10 @@ fn envelopes(folder: &Path) -> Vec<PathBuf> {
 
 /// Sends one message; whether it was answered with 250.
 fn send(instance: &Instance, to: &[&str]) -> bool {
+    send_body(instance, to, "the body\r\n")
+}
+
+fn send_body(instance: &Instance, to: &[&str], body: &str) -> bool {
     let Ok(stream) = std::net::TcpStream::connect(instance.at(SMTP)) else { return false };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut wire = Wire::plain(stream);
@@ -213,18 +223,25 @@ fn send(instance: &Instance, to: &[&str]) -> bool {
     sender
         && recipients
         && said("DATA\r\n", '3')
-        && said("From: alice@example.test\r\nTo: x@x.test\r\nSubject: crash\r\n\r\nthe body\r\n.\r\n", '2')
+        && said(
+            &format!("From: alice@example.test\r\nTo: x@x.test\r\nSubject: crash\r\n\r\n{body}.\r\n"),
+            '2',
+        )
 }
 
 const MIXED: [&str; 5] =
     ["bob@example.test", "x@good.test", "y@down.test", "w@gone.test", "fred@example.test"];
 
 fn mixed(step: &str) {
-    everywhere(Stage::new(), step);
+    everywhere(Stage::new(), step, "the body\r\n");
 }
 
 fn files(step: &str) {
-    everywhere(Stage::with(&[("local.service.smtp.journal", "no")]), step);
+    everywhere(Stage::with(&[("local.service.smtp.journal", "no")]), step, "the body\r\n");
+}
+
+fn large(step: &str) {
+    everywhere(Stage::new(), step, &"the body\r\n".repeat(10_000));
 }
 
 fn replay(step: &str) {
@@ -250,16 +267,16 @@ fn replay(step: &str) {
 }
 
 /// The message is sent, and smtpd ends at the step.
-fn everywhere(mut stage: Stage, step: &str) {
+fn everywhere(mut stage: Stage, step: &str, body: &str) {
     stage.start(step);
-    let answered = send(&stage.instance, &MIXED);
+    let answered = send_body(&stage.instance, &MIXED, body);
     stage.wait_for_the_crash(step);
     let is_before_250 = step.starts_with("accept: ") && !step.contains('#');
     // Behind the commit the stages run beside the reply: the crash may come before it.
     assert!(!(answered && is_before_250), "{step}");
     stage.start("");
     if !answered {
-        assert!(send(&stage.instance, &MIXED), "{step}");
+        assert!(send_body(&stage.instance, &MIXED, body), "{step}");
     }
     stage.wait_until_settled();
     // In the queue before the 250 came: the client that tries again sends it a second time.
@@ -399,6 +416,11 @@ fn all(scene: Scene, act: fn(&str)) {
 #[test]
 fn a_message_to_everywhere_survives_a_kill_at_each_step() {
     all(Mixed, mixed);
+}
+
+#[test]
+fn a_large_message_to_everywhere_survives_a_kill_at_each_step() {
+    all(Large, large);
 }
 
 #[test]

@@ -283,7 +283,7 @@ fn a_crash_does_not_double_a_report() {
         let (reports, others): (Vec<_>, Vec<_>) = about.partition(|text| text.contains("\nSender: <>\n"));
         (reports.len(), others.len())
     };
-    wait_for("all to be told", || (reports().1 == 0).then_some(()));
+    instance.wait_for_queue("all to be told", || (reports().1 == 0).then_some(()));
     assert_eq!(reports().0, total as usize);
     fs::remove_file(way).unwrap();
     instance.kill("smtp");

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod base36;
 pub mod clock;
+pub mod content;
 pub mod crash;
 mod distance;
 pub mod endpoint;

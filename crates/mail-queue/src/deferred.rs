@@ -254,6 +254,7 @@ impl Entry {
         }
         let id = split_id(&self.envelope, places, domain);
         let home = Home::Deferred(domain.to_ascii_lowercase());
+        self.file()?;
         // Those of this domain who have it already must not be forgotten: the id follows from who is left.
         self.sync()?;
         crash::step("split: parent synced");

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use base::content::Content;
 use base::crash;
 use commit_journal::{SyncLevel, sync_file, sync_folder};
 use server_log::Category;
@@ -12,6 +14,7 @@ use server_log::Category;
 use crate::envelope::BYTES_MAX;
 use crate::journal::QueueJournal;
 use crate::queue::{Queue, QueueError};
+use crate::young::Young;
 use crate::{Envelope, EnvelopeError, QueueId, Step};
 
 /// Where the files of an entry are.
@@ -32,11 +35,38 @@ pub struct Entry {
     pub(crate) home: Home,
     /// Its steps were synced: what is done to it may not be forgotten for a second.
     synced: Cell<bool>,
+    /// Of one that had no files when it was loaded.
+    young: Option<Arc<Young>>,
     pub envelope: Envelope,
+}
+
+/// Where an entry's message is, for who needs it later: it holds no file open.
+#[derive(Clone)]
+pub struct Body {
+    young: Option<Arc<Young>>,
+    path: PathBuf,
+}
+
+impl Body {
+    /// # Errors
+    /// The system's.
+    pub fn open(&self) -> io::Result<Content> {
+        Ok(match self.young.as_ref().and_then(|young| young.body()) {
+            Some(bytes) => Content::Memory(bytes),
+            None => Content::File(File::open(&self.path)?),
+        })
+    }
 }
 
 impl Entry {
     pub(crate) fn load(queue: Queue, id: &QueueId, home: Home) -> Result<Option<Entry>, QueueError> {
+        let young = if home == Home::Control { queue.young(id) } else { None };
+        if let Some((young, text)) = young.and_then(|young| young.text().map(|text| (young, text))) {
+            let envelope =
+                Envelope::decode(text.as_bytes()).map_err(|why| damaged(&queue, id, &home, why))?;
+            let (length, synced) = (text.len() as u64, Cell::new(false));
+            return Ok(Some(Entry { queue, length, home, synced, young: Some(young), envelope }));
+        }
         let path = queue.envelope_in(&home, id);
         let mut file = match OpenOptions::new().read(true).append(true).open(&path) {
             Ok(file) => file,
@@ -57,16 +87,43 @@ impl Entry {
             file.set_len(whole as u64)?;
             length = whole;
         }
-        Ok(Some(Entry { queue, length: length as u64, home, synced: Cell::new(false), envelope }))
+        let length = length as u64;
+        Ok(Some(Entry { queue, length, home, synced: Cell::new(false), young: None, envelope }))
+    }
+
+    /// Its files are there when this returns, though perhaps not synced: its record in the journal stands for them.
+    ///
+    /// # Errors
+    /// They cannot be written; it is as safe as it was.
+    pub(crate) fn file(&self) -> io::Result<()> {
+        match (&self.young, self.queue.journal()) {
+            (Some(young), Some(journal)) => journal.young.file(young),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_young(&self) -> bool {
+        self.young.as_ref().is_some_and(|young| young.is_young())
     }
 
     fn open(&self) -> io::Result<File> {
         OpenOptions::new().append(true).open(self.queue.envelope_in(&self.home, &self.envelope.id))
     }
 
-    /// The message's file.
+    /// The message's file, for who cannot do with [`Entry::body`]: an entry without files gets them. When they cannot be
+    /// written, none is there.
     pub fn message_path(&self) -> PathBuf {
+        if let Err(why) = self.file() {
+            let id = &self.envelope.id;
+            self.queue.shared.log.error(Category::General, format_args!("{id}: cannot be written: {why}"));
+        }
         self.queue.message_in(&self.home, &self.envelope.id)
+    }
+
+    /// Where its message is now.
+    pub fn body(&self) -> Body {
+        let path = self.queue.message_in(&self.home, &self.envelope.id);
+        Body { young: self.young.clone(), path }
     }
 
     pub fn home(&self) -> &Home {
@@ -99,6 +156,10 @@ impl Entry {
         for (place, step) in steps {
             self.envelope.apply(place, step);
         }
+        if let Some(length) = append_young(&self.queue, self.young.as_ref(), &text)? {
+            self.length = length;
+            return Ok(());
+        }
         let mut file = self.open()?;
         let before = file.metadata()?.len();
         let written = file.write_all(text.as_bytes());
@@ -111,7 +172,8 @@ impl Entry {
 
     /// What writes steps down beside whoever has the entry in hand, for as long as it does not move.
     pub fn notebook(&self) -> Notebook {
-        Notebook { path: self.queue.envelope_in(&self.home, &self.envelope.id) }
+        let path = self.queue.envelope_in(&self.home, &self.envelope.id);
+        Notebook { queue: self.queue.clone(), young: self.young.clone(), path }
     }
 
     /// Applies what a notebook has written down.
@@ -133,6 +195,11 @@ impl Entry {
             level => sync_file(&self.open()?, level),
         };
         self.synced.set(true);
+        if let (Some(last), Some(journal)) =
+            (self.young.as_ref().and_then(|young| young.last_step()), self.queue.journal())
+        {
+            return last.map_or(Ok(()), |ticket| journal.commit(ticket));
+        }
         match self.journal_of() {
             // Its name was not, so far.
             Some(journal) => journal.sync_files(&self.envelope.id, || {
@@ -158,6 +225,7 @@ impl Entry {
     /// # Errors
     /// The system's.
     pub fn make_message_durable(&self) -> io::Result<()> {
+        self.file()?;
         let Some(journal) = self.journal_of() else { return Ok(()) };
         let shared = &self.queue.shared;
         let level = shared.settings.message_sync;
@@ -173,6 +241,7 @@ impl Entry {
     /// # Errors
     /// The system's; all is as it was.
     pub(crate) fn leave_journal(&self) -> io::Result<()> {
+        self.file()?;
         let Some(journal) = self.journal_of() else { return Ok(()) };
         self.make_message_durable()?;
         self.sync()?;
@@ -183,7 +252,7 @@ impl Entry {
     /// Whether the file is as this process left it: not removed, not moved, not written to by a command.
     pub fn is_current(&self) -> bool {
         let path = self.queue.envelope_in(&self.home, &self.envelope.id);
-        fs::metadata(path).is_ok_and(|meta| meta.len() == self.length)
+        self.is_young() || fs::metadata(path).is_ok_and(|meta| meta.len() == self.length)
     }
 
     /// Keeps a copy of both files in lost+found, with a line in the log, for what nobody can be told of.
@@ -191,6 +260,7 @@ impl Entry {
     /// # Errors
     /// The system's.
     pub fn keep_aside(&self, why: &dyn std::fmt::Display) -> io::Result<()> {
+        self.file()?;
         let (lost, id) = (&self.queue.shared.lost, &self.envelope.id);
         let there = |result: io::Result<()>| match result {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // by an earlier attempt
@@ -218,10 +288,19 @@ impl Entry {
             None => None,
             Some(Ok(held)) => held,
             Some(Err(why)) => {
+                let _ = self.file();
                 let _ = self.sync(); // who has it, does not get it again
                 return Err(why);
             }
         };
+        if let (Some(young), Some(journal)) = (&self.young, journal) {
+            if journal.young.end(young) {
+                self.queue.park(id, false);
+                self.queue.gone();
+                held.into_iter().for_each(|epoch| journal.release(epoch));
+                return Ok(());
+            }
+        }
         fs::remove_file(self.queue.envelope_in(&self.home, id))?;
         crash::step("end: envelope removed");
         if self.home == Home::Control {
@@ -246,6 +325,8 @@ impl Entry {
 
 /// The envelope's file of an entry that somebody else has in hand.
 pub struct Notebook {
+    queue: Queue,
+    young: Option<Arc<Young>>,
     path: PathBuf,
 }
 
@@ -257,7 +338,20 @@ impl Notebook {
     pub fn write(&self, steps: &[(usize, Step)]) -> io::Result<()> {
         let now = base::clock::unix_seconds();
         let text: String = steps.iter().map(|(place, step)| step.encode(*place, now)).collect();
+        if append_young(&self.queue, self.young.as_ref(), &text)?.is_some() {
+            return Ok(());
+        }
         OpenOptions::new().append(true).open(&self.path)?.write_all(text.as_bytes())
+    }
+}
+
+/// Records steps of an entry without files, and gives the length of its envelope's text then; nothing when it has files, to
+/// which they are to be appended: also because the journal does not take them.
+fn append_young(queue: &Queue, young: Option<&Arc<Young>>, text: &str) -> io::Result<Option<u64>> {
+    let (Some(young), Some(journal)) = (young, queue.journal()) else { return Ok(None) };
+    match young.append(journal, text) {
+        Err(_) => journal.young.file(young).map(|()| None),
+        appended => appended,
     }
 }
 

@@ -1,4 +1,5 @@
-//! A message on its way in: streamed to its file, durable when it is committed, gone when it is dropped before.
+//! A message on its way in: gathered in memory, streamed to a file when it grows; durable when it is committed, gone when it is
+//! dropped before.
 //!
 //! Before it is committed it can be looked at as a whole and put together anew of its own parts and new ones. That makes a
 //! new file under the same name where the old one is too large for memory, so that a crash leaves what it always leaves of
@@ -6,16 +7,19 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use base::content::Whole;
 use base::crash;
 use commit_journal::{sync_file, sync_folder};
 use os::map::FileMap;
 
 use crate::journal::{JOURNALED_BYTES_MAX, QueueJournal};
 use crate::queue::{Queue, QueueError};
+use crate::young::Young;
 use crate::{Envelope, QueueId};
 
 /// What is gathered before it is written.
@@ -25,26 +29,13 @@ const BUFFER_BYTES: usize = JOURNALED_BYTES_MAX;
 pub struct IncomingMessage {
     queue: Queue,
     id: QueueId,
-    file: File,
+    /// Once something of it was written.
+    file: Option<File>,
     buffer: Vec<u8>,
     written: u64,
     committed: bool,
-}
-
-/// All bytes of a message so far, in memory or mapped.
-pub enum Whole<'a> {
-    Buffer(&'a [u8]),
-    Map(FileMap),
-}
-
-impl Deref for Whole<'_> {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        match self {
-            Whole::Buffer(bytes) => bytes,
-            Whole::Map(map) => map,
-        }
-    }
+    /// The name is kept from others until it is committed or dropped.
+    reserved: bool,
 }
 
 /// A part of a message that is put together anew.
@@ -56,9 +47,9 @@ pub enum Part {
 }
 
 impl IncomingMessage {
-    pub(crate) fn begin(queue: Queue, id: QueueId) -> Result<IncomingMessage, QueueError> {
-        let file = create(&queue, &id)?;
-        Ok(IncomingMessage { queue, id, file, buffer: Vec::new(), written: 0, committed: false })
+    /// `reserved`: the queue has the name in its list of those that are being made.
+    pub(crate) fn begin(queue: Queue, id: QueueId, reserved: bool) -> IncomingMessage {
+        IncomingMessage { queue, id, file: None, buffer: Vec::new(), written: 0, committed: false, reserved }
     }
 
     pub fn id(&self) -> &QueueId {
@@ -70,13 +61,18 @@ impl IncomingMessage {
         self.written.saturating_add(self.buffer.len() as u64)
     }
 
-    fn write_buffer(&mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.file.write_all(&self.buffer)?;
-            self.written = self.written.saturating_add(self.buffer.len() as u64);
-            self.buffer.clear();
-        }
-        Ok(())
+    /// Its file, which has all of it.
+    fn write_buffer(&mut self) -> io::Result<&File> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => create(&self.queue, &self.id)?,
+        };
+        let written = file.write_all(&self.buffer);
+        let file = self.file.insert(file);
+        written?;
+        self.written = self.written.saturating_add(self.buffer.len() as u64);
+        self.buffer.clear();
+        Ok(file)
     }
 
     /// Puts the message on stable storage as it is, so that mailboxes may take a link of it before, or instead of, the
@@ -85,10 +81,9 @@ impl IncomingMessage {
     /// # Errors
     /// The system's.
     pub fn settle(&mut self) -> Result<PathBuf, QueueError> {
-        self.write_buffer()?;
-        let shared = &self.queue.shared;
-        sync_file(&self.file, shared.settings.message_sync)?;
-        sync_folder(&shared.messages, shared.settings.message_sync)?;
+        let level = self.queue.shared.settings.message_sync;
+        sync_file(self.write_buffer()?, level)?;
+        sync_folder(&self.queue.shared.messages, level)?;
         Ok(self.queue.message_path(&self.id))
     }
 
@@ -100,8 +95,7 @@ impl IncomingMessage {
         if self.written == 0 {
             return Ok(Whole::Buffer(&self.buffer));
         }
-        self.write_buffer()?;
-        Ok(Whole::Map(FileMap::open(&self.file)?))
+        Ok(Whole::Map(FileMap::open(self.write_buffer()?)?))
     }
 
     /// Puts the message together anew. What was written to the file already is copied by the system, without passing
@@ -115,20 +109,19 @@ impl IncomingMessage {
             return Ok(());
         }
         self.write_buffer()?;
-        let old = &self.file;
+        let Some(old) = self.file.take() else { return Err(io::Error::other("no file").into()) };
         fs::remove_file(self.queue.message_path(&self.id))?;
         crash::step("amend: old name removed");
-        let mut new = create(&self.queue, &self.id)?;
+        let mut new: &File = self.file.insert(create(&self.queue, &self.id)?);
         let mut written = 0_u64;
         for part in parts {
             let length = match part {
                 Part::New(bytes) => new.write_all(bytes).map(|()| bytes.len() as u64)?,
-                Part::Kept(range) => copy(old, range, &mut new)?,
+                Part::Kept(range) => copy(&old, range, &mut new)?,
             };
             written = written.saturating_add(length);
         }
         crash::step("amend: message rebuilt");
-        self.file = new;
         self.written = written;
         Ok(())
     }
@@ -141,13 +134,9 @@ impl IncomingMessage {
     pub fn commit(mut self, mut envelope: Envelope) -> Result<QueueId, QueueError> {
         envelope.id = self.id.clone();
         envelope.message_size = self.size();
-        // What was never written is small enough for the journal.
-        let body = (self.written == 0 && self.queue.journal().is_some()).then(|| self.buffer.clone());
-        self.write_buffer()?;
-        crash::step("accept: message written");
         let queue = self.queue.clone();
         match queue.journal() {
-            Some(journal) => self.commit_together(journal, &envelope, body.as_deref())?,
+            Some(journal) => self.commit_together(journal, &envelope)?,
             None => self.commit_alone(&envelope)?,
         }
         self.committed = true;
@@ -155,28 +144,47 @@ impl IncomingMessage {
         Ok(self.id.clone())
     }
 
+    fn write_out(&mut self) -> io::Result<()> {
+        self.write_buffer()?;
+        crash::step("accept: message written");
+        Ok(())
+    }
+
     /// Each file by a sync of its own.
-    fn commit_alone(&self, envelope: &Envelope) -> Result<(), QueueError> {
+    fn commit_alone(&mut self, envelope: &Envelope) -> Result<(), QueueError> {
+        self.write_out()?;
         self.sync_message()?;
         let file = self.write_envelope(&envelope.encode())?;
         self.sync_envelope(&file).inspect_err(|_| self.remove_envelope())?;
         Ok(())
     }
 
-    /// By a record of the journal, with what others write; the files beside it are not synced. A message that is too large
-    /// for the journal is synced as a file. When the journal has no room, all is as if there were none.
-    fn commit_together(
-        &self,
-        journal: &QueueJournal,
-        envelope: &Envelope,
-        body: Option<&[u8]>,
-    ) -> Result<(), QueueError> {
+    /// By a record of the journal, with what others write. A message that is small enough is in the record, and has no files
+    /// at first; that of a larger one is synced, and the envelope's file is written and not synced. When the journal has no
+    /// room, all is as if there were none.
+    fn commit_together(&mut self, journal: &QueueJournal, envelope: &Envelope) -> Result<(), QueueError> {
+        let text = envelope.encode();
+        // What is to wait is seen in the folders at once.
+        let waits = envelope.held || envelope.hold.is_some();
+        if self.file.is_none() && !waits {
+            let body: Arc<[u8]> = self.buffer.as_slice().into();
+            let young = match journal.young.take(&self.id, &text, body.clone()) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(QueueError::AlreadyThere);
+                }
+                other => other?,
+            };
+            if let Some(young) = young {
+                return self.commit_young(journal, &young, &text, &body);
+            }
+        }
+        let body = self.file.is_none().then(|| self.buffer.clone());
+        self.write_out()?;
         if body.is_none() {
             self.sync_message()?;
         }
-        let text = envelope.encode();
         let file = self.write_envelope(&text)?;
-        let outcome = match journal.accept(&self.id, &text, body) {
+        let outcome = match journal.accept(&self.id, &text, body.as_deref()) {
             Ok(true) => Ok(()),
             Ok(false) => self.sync_message().and_then(|()| self.sync_envelope(&file)),
             Err(error) => Err(error),
@@ -184,9 +192,38 @@ impl IncomingMessage {
         Ok(outcome.inspect_err(|_| self.remove_envelope())?)
     }
 
+    fn commit_young(
+        &mut self,
+        journal: &QueueJournal,
+        young: &Young,
+        text: &str,
+        body: &[u8],
+    ) -> Result<(), QueueError> {
+        let by_files = || -> io::Result<()> {
+            journal.young.file(young)?;
+            let level = self.queue.shared.settings.message_sync;
+            sync_file(&File::open(self.queue.message_path(&self.id))?, level)?;
+            sync_folder(&self.queue.shared.messages, level)?;
+            self.sync_envelope(&File::open(self.queue.envelope_path(&self.id))?)
+        };
+        let outcome = match journal.accept(&self.id, text, Some(body)) {
+            Ok(true) => Ok(()),
+            Ok(false) => by_files(),
+            Err(error) => Err(error),
+        };
+        Ok(outcome.inspect_err(|_| {
+            if !journal.young.end(young) {
+                self.remove_envelope();
+                let _ = fs::remove_file(self.queue.message_path(&self.id));
+            }
+        })?)
+    }
+
     fn sync_message(&self) -> io::Result<()> {
         let shared = &self.queue.shared;
-        sync_file(&self.file, shared.settings.message_sync)?;
+        if let Some(file) = &self.file {
+            sync_file(file, shared.settings.message_sync)?;
+        }
         sync_folder(&shared.messages, shared.settings.message_sync)?;
         crash::step("accept: message synced");
         Ok(())
@@ -246,7 +283,7 @@ fn join(parts: &[Part], old: &[u8]) -> Vec<u8> {
     new
 }
 
-fn copy(mut old: &File, range: &Range<u64>, new: &mut File) -> io::Result<u64> {
+fn copy(mut old: &File, range: &Range<u64>, new: &mut &File) -> io::Result<u64> {
     old.seek(SeekFrom::Start(range.start))?;
     let length = range.end.saturating_sub(range.start);
     match io::copy(&mut old.take(length), new)? {
@@ -261,7 +298,8 @@ impl Write for IncomingMessage {
             self.write_buffer()?;
         }
         if bytes.len() > BUFFER_BYTES {
-            self.file.write_all(bytes)?;
+            let mut file = self.write_buffer()?;
+            file.write_all(bytes)?;
             self.written = self.written.saturating_add(bytes.len() as u64);
         } else {
             self.buffer.extend_from_slice(bytes);
@@ -269,15 +307,19 @@ impl Write for IncomingMessage {
         Ok(bytes.len())
     }
 
+    /// Nothing: what is gathered is written when it has to be.
     fn flush(&mut self) -> io::Result<()> {
-        self.write_buffer()
+        Ok(())
     }
 }
 
 impl Drop for IncomingMessage {
     fn drop(&mut self) {
-        if !self.committed {
+        if !self.committed && self.file.is_some() {
             let _ = fs::remove_file(self.queue.message_path(&self.id));
+        }
+        if self.reserved {
+            self.queue.in_the_making().remove(&self.id);
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A message is *in the journal* from its acceptance until it is finished, or its files were made durable: by a checkpoint,
 //! or because it goes to another place. Its files are written all the same, but not synced; what a power cut takes of them
-//! is written again at the next start ([`crate::Queue::recover`]).
+//! is written again at the next start ([`crate::Queue::recover`]). One that is small and was accepted a moment ago has no files
+//! at all ([`crate::young`]).
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -10,13 +11,15 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use base::crash;
-use commit_journal::{Hold, Journal, JournalSettings, Owner, Refused, SyncLevel};
+use commit_journal::{Hold, Journal, JournalSettings, Owner, Refused, SyncLevel, Ticket};
 use server_log::{Category, Log};
 
 use crate::QueueId;
 use crate::queue::Queue;
+use crate::young::Nursery;
 
 /// Bytes of a message that is written into the journal whole. Of a longer one, the file is synced.
 pub const JOURNALED_BYTES_MAX: usize = 64 * 1024;
@@ -28,6 +31,8 @@ const FREE_PART: u64 = 8;
 pub enum Note<'b> {
     /// In the queue: the text of the envelope, and the message where it is not durable as a file.
     Accepted { id: &'b str, envelope: &'b [u8], body: Option<&'b [u8]> },
+    /// Progress of one that has no files yet: lines as they stand behind an envelope.
+    Steps { id: &'b str, lines: &'b [u8] },
     /// Done with: not to come back.
     Finished(&'b str),
     /// Its files are durable.
@@ -37,6 +42,7 @@ pub enum Note<'b> {
 const ACCEPTED: u8 = 1;
 const FINISHED: u8 = 2;
 const LEFT: u8 = 3;
+const STEPS: u8 = 4;
 /// Characters of a queue id.
 const ID_BYTES: usize = 12;
 
@@ -57,6 +63,7 @@ impl<'b> Note<'b> {
             }
             FINISHED => Some(Note::Finished(id)),
             LEFT => Some(Note::Left(id)),
+            STEPS => Some(Note::Steps { id, lines: rest }),
             _ => None,
         }
     }
@@ -78,6 +85,8 @@ type Held = Arc<Mutex<HashMap<QueueId, Kept>>>;
 pub struct QueueJournal {
     journal: Journal,
     held: Held,
+    pub(crate) young: Arc<Nursery>,
+    filing: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl QueueJournal {
@@ -115,6 +124,27 @@ impl QueueJournal {
         }
         crash::step("accept: record synced");
         Ok(true)
+    }
+
+    /// Records what happened to a message that has no files. It survives the end of the process.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    pub fn steps(&self, id: &QueueId, lines: &str) -> io::Result<Ticket> {
+        let parts = [&[STEPS], id.as_str().as_bytes(), lines.as_bytes()];
+        match self.journal.append(&parts, Hold::Nothing) {
+            Ok(ticket) => Ok(ticket),
+            Err(Refused::Io(error)) => Err(error),
+            Err(Refused::Full) => Err(io::Error::other("the journal has no room")),
+        }
+    }
+
+    /// What was recorded is durable.
+    ///
+    /// # Errors
+    /// Whether it is, is not known.
+    pub fn commit(&self, ticket: Ticket) -> io::Result<()> {
+        self.journal.commit(ticket)
     }
 
     /// Says that a message is done with, before its files go; `wait`: durably, else that is so a second later. The epoch to
@@ -176,12 +206,31 @@ impl QueueJournal {
     }
 }
 
+impl QueueJournal {
+    /// See [`Queue::close`]. What cannot become a file stays in the journal, which cannot be emptied then.
+    fn close(&self) {
+        let _ = self.young.close();
+        let filing = self.filing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(filing) = filing {
+            let _ = filing.join();
+        }
+        self.journal.close();
+    }
+}
+
+impl Drop for QueueJournal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// Who makes durable elsewhere what the journal holds.
 struct Keeper {
     /// Of the queue's file system, open from the start: no error is missed.
     folder: File,
     control: PathBuf,
     held: Held,
+    young: Arc<Nursery>,
     log: Log,
 }
 
@@ -189,7 +238,7 @@ impl Owner for Keeper {
     fn checkpoint(&self, held: bool) -> io::Result<()> {
         // With nothing held, only what was removed must stay so.
         match held {
-            true => os::file::sync_file_system_of(&self.folder),
+            true => self.young.file_all().and_then(|()| os::file::sync_file_system_of(&self.folder)),
             false => os::file::sync_dir(&self.control),
         }
     }
@@ -262,21 +311,31 @@ impl Queue {
         make: Box<commit_journal::MakeMedium>,
     ) -> io::Result<QueueJournal> {
         let held = Held::default();
+        let shared = &self.shared;
+        let young = Arc::new(Nursery::new(
+            self.folder(),
+            shared.control.clone(),
+            shared.messages.clone(),
+            shared.log.clone(),
+        ));
         let keeper = Keeper {
             folder: File::open(self.folder())?,
             control: self.shared.control.clone(),
             held: held.clone(),
+            young: young.clone(),
             log: self.shared.log.clone(),
         };
         let settings = JournalSettings { folder, segment_bytes: self.shared.settings.journal_bytes / 2 };
-        Ok(QueueJournal { journal: Journal::open_on(settings, Box::new(keeper), make)?, held })
+        let journal = Journal::open_on(settings, Box::new(keeper), make)?;
+        let filing = Mutex::new(Some(young.begin()?));
+        Ok(QueueJournal { journal, held, young, filing })
     }
 
     /// Makes the files all there is: nothing stands in the journal only, unless the disk failed. Afterwards it takes nothing
     /// any more.
     pub fn close(&self) {
         if let Some(journal) = self.journal() {
-            journal.journal.close();
+            journal.close();
         }
     }
 

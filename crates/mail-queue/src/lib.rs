@@ -5,6 +5,7 @@
 //! while it runs, else a tool that holds smtpd's lock (msg-queue).
 
 mod commands;
+mod counts;
 mod deferred;
 mod entry;
 mod envelope;
@@ -18,12 +19,13 @@ mod queue;
 mod replay;
 mod start_check;
 mod survey;
+mod young;
 
 pub use commands::{Command, Verb};
-pub use entry::{Entry, Home, Notebook};
+pub use entry::{Body, Entry, Home, Notebook};
 pub use envelope::{Envelope, EnvelopeError, Hold, Recipient, State, Success};
 pub use id::QueueId;
-pub use incoming::{IncomingMessage, Part, Whole};
+pub use incoming::{IncomingMessage, Part};
 pub use journal::JOURNALED_BYTES_MAX;
 pub use obey::{EXPIRED, Finder, Obeyed};
 pub use progress::{Step, Target};

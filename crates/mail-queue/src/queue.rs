@@ -17,6 +17,7 @@ use server_log::{Category, Log};
 use crate::entry::{Entry, Home};
 use crate::incoming::IncomingMessage;
 use crate::journal::QueueJournal;
+use crate::young::Young;
 use crate::{Envelope, EnvelopeError, QueueId};
 
 /// Names that are tried for a message about another.
@@ -100,6 +101,8 @@ pub(crate) struct Shared {
     depth: AtomicUsize,
     /// Of these, those whose time has not come (RFC 4865).
     parked: Mutex<HashSet<QueueId>>,
+    /// Names of reports and copies that are being made.
+    making: Mutex<HashSet<QueueId>>,
     on_commit: OnceLock<OnCommit>,
 }
 
@@ -131,17 +134,18 @@ impl Queue {
             journal: OnceLock::new(),
             depth: AtomicUsize::new(0),
             parked: Mutex::default(),
+            making: Mutex::default(),
             on_commit: OnceLock::new(),
         };
         Ok(Queue { shared: Arc::new(shared) })
     }
 
-    /// Begins a message: a file of its own, to be streamed into.
+    /// Begins a message, to be streamed into. A small one has no file before it is committed, or at all.
     ///
     /// # Errors
     /// `NoSpace`, or the system's.
     pub fn begin(&self) -> Result<IncomingMessage, QueueError> {
-        IncomingMessage::begin(self.clone(), QueueId::next())
+        Ok(IncomingMessage::begin(self.clone(), QueueId::next(), false))
     }
 
     /// Begins a message about another one, with an id that says what caused it, once for the same cause. Its envelope must say
@@ -158,7 +162,7 @@ impl Queue {
         // The names are few: one that is taken by something else is passed over.
         for salt in 0..CAUSED_TRIES {
             let id = QueueId::derived(second, &format!("{cause} {salt}"));
-            match std::fs::read(self.envelope_path(&id)) {
+            match self.read_envelope(&id) {
                 Ok(bytes) => {
                     let there = Envelope::decode(&bytes).ok();
                     if there.is_some_and(|envelope| envelope.parent.as_ref() == Some(about)) {
@@ -178,12 +182,24 @@ impl Queue {
     /// Begins a message with this id. A message that has the name already is being made, moved or finished just now, of
     /// another cause: what a crash left of one was taken away at the start.
     pub(crate) fn begin_as(&self, id: QueueId) -> Result<IncomingMessage, QueueError> {
-        match IncomingMessage::begin(self.clone(), id) {
-            Err(QueueError::Io(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(QueueError::AlreadyThere)
-            }
-            other => other,
+        let mut making = self.in_the_making();
+        if self.young(&id).is_some() || self.message_path(&id).exists() || !making.insert(id.clone()) {
+            return Err(QueueError::AlreadyThere);
         }
+        drop(making);
+        Ok(IncomingMessage::begin(self.clone(), id, true))
+    }
+
+    fn read_envelope(&self, id: &QueueId) -> io::Result<Vec<u8>> {
+        match self.young(id).and_then(|young| young.text()) {
+            Some(text) => Ok(text.into_bytes()),
+            None => fs::read(self.envelope_path(id)),
+        }
+    }
+
+    /// The entry of this id, when it is one without files.
+    pub(crate) fn young(&self, id: &QueueId) -> Option<Arc<Young>> {
+        self.journal()?.young.find(id)
     }
 
     /// Called with each id that was committed, once. The first caller counts.
@@ -207,6 +223,10 @@ impl Queue {
 
     fn parked(&self) -> MutexGuard<'_, HashSet<QueueId>> {
         self.shared.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn in_the_making(&self) -> MutexGuard<'_, HashSet<QueueId>> {
+        self.shared.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An entry of the control folder waits for a time of its sender's choice, or does not any more.
@@ -248,7 +268,7 @@ impl Queue {
         &self.shared.settings.folder
     }
 
-    /// The message file of an id.
+    /// The message file of an id. Of an entry, ask [`Entry::message_path`], which makes one.
     pub fn message_path(&self, id: &QueueId) -> PathBuf {
         self.shared.messages.join(id.as_str())
     }
@@ -260,6 +280,9 @@ impl Queue {
 
     pub(crate) fn committed(&self, id: &QueueId) {
         self.shared.depth.fetch_add(1, Ordering::Relaxed);
+        if let Some(journal) = self.journal() {
+            journal.young.counts.committed();
+        }
         if let Some(tell) = self.shared.on_commit.get() {
             tell(id);
         }
@@ -300,6 +323,11 @@ impl Queue {
             Category::General,
             format_args!("{id}: {why}; what there is of it was put into queue/lost+found"),
         );
+        if let (Some(journal), Some(young)) = (self.journal(), self.young(id)) {
+            if let Err(why) = journal.young.file(&young) {
+                self.shared.log.error(Category::General, format_args!("{id}: cannot be written: {why}"));
+            }
+        }
         let had_envelope = move_aside(&self.envelope_in(home, id), &self.shared.lost);
         move_aside(&self.message_in(home, id), &self.shared.lost);
         self.left_aside(id);

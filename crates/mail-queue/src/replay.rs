@@ -22,6 +22,8 @@ struct Last {
     envelope: Vec<u8>,
     /// Nothing when it was synced as a file.
     body: Option<Vec<u8>>,
+    /// Steps that were recorded while it had no files: its envelope has them behind its end.
+    steps: Vec<u8>,
     end: Option<End>,
 }
 
@@ -100,6 +102,8 @@ impl Queue {
         let mut recovered = Recovered::default();
         for (id, last) in known {
             match last.end {
+                // Only steps: it became files, before the record of its acceptance was given up.
+                None if last.envelope.is_empty() => {}
                 None => {
                     recovered.held += 1;
                     recovered.restored += usize::from(self.restore(id, last)?);
@@ -121,10 +125,12 @@ impl Queue {
                 if !bytes.starts_with(&last.envelope) {
                     return Ok(false); // another of the same name, which came later
                 }
-                write_over(&path, &bytes)?;
+                let recorded = [last.envelope.as_slice(), &last.steps].concat();
+                // What was written to the file itself came after what is recorded.
+                write_over(&path, if bytes.starts_with(&recorded) { &bytes } else { &recorded })?;
             }
             _ => {
-                write_over(&path, &last.envelope)?;
+                write_over(&path, &[last.envelope.as_slice(), &last.steps].concat())?;
                 crash::step("replay: envelope written");
                 restored = true;
             }
@@ -165,8 +171,14 @@ fn note(known: &mut HashMap<QueueId, Last>, payload: &[u8]) {
     let (id, end) = match Note::decode(payload) {
         Some(Note::Accepted { id, envelope, body }) => {
             if let Some(id) = QueueId::parse(id) {
-                let last = Last { envelope: envelope.to_vec(), body: body.map(<[u8]>::to_vec), end: None };
-                known.insert(id, last);
+                let (envelope, body) = (envelope.to_vec(), body.map(<[u8]>::to_vec));
+                known.insert(id, Last { envelope, body, ..Last::default() });
+            }
+            return;
+        }
+        Some(Note::Steps { id, lines }) => {
+            if let Some(last) = QueueId::parse(id).and_then(|id| known.get_mut(&id)) {
+                last.steps.extend_from_slice(lines);
             }
             return;
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use commit_journal::{SyncLevel, sync_file};
 
@@ -23,12 +23,7 @@ pub enum Source<'a> {
 /// The bytes of a message, and the file that was made of them first.
 pub struct InMemory<'a> {
     bytes: &'a [u8],
-    twin: RefCell<Option<Twin>>,
-}
-
-struct Twin {
-    path: PathBuf,
-    identity: Identity,
+    twin: RefCell<Option<File>>,
 }
 
 /// Inode and device.
@@ -73,8 +68,8 @@ impl Source<'_> {
 }
 
 impl InMemory<'_> {
-    fn place(&self, mailbox: &Mailbox, to: &Path, level: SyncLevel) -> Result<()> {
-        if self.link_twin(to)? {
+    fn place(&self, mailbox: &Mailbox, to: &Path, level: SyncLevel) -> io::Result<()> {
+        if self.link_twin(to) {
             return Ok(());
         }
         // Under another name first: half a message must not be taken for one.
@@ -85,31 +80,23 @@ impl InMemory<'_> {
             file.write_all(self.bytes)?;
             sync_file(&file, level)?;
             fs::rename(&new, to)?; // what is there may be our own, see `free_uid`; perhaps it was never synced
-            file.metadata()
+            Ok(file)
         })();
         match written {
-            Ok(meta) => {
-                *self.twin.borrow_mut() = Some(Twin { path: to.to_owned(), identity: identity(&meta) });
+            Ok(file) => {
+                *self.twin.borrow_mut() = Some(file);
                 Ok(())
             }
             Err(error) => {
                 let _ = fs::remove_file(&new);
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
-    /// Links the file that another mailbox got. Its name may be another file's by now, or nobody's: then there is none.
-    fn link_twin(&self, to: &Path) -> io::Result<bool> {
-        let twin = self.twin.borrow();
-        let Some(twin) = twin.as_ref().filter(|twin| fs::hard_link(&twin.path, to).is_ok()) else {
-            return Ok(false);
-        };
-        let same = identity(&fs::metadata(to)?) == twin.identity;
-        if !same {
-            fs::remove_file(to)?;
-        }
-        Ok(same)
+    /// Links the file that another mailbox got, if it is still in one, and can be linked from there.
+    fn link_twin(&self, to: &Path) -> bool {
+        self.twin.borrow().as_ref().is_some_and(|file| os::file::link_open(file, to).is_ok())
     }
 }
 

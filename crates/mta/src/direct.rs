@@ -8,7 +8,7 @@ use std::path::Path;
 
 use directory::{Entry as Account, Found, Kind};
 use mail_queue::Envelope;
-use message_store::{Delivered, Prepared, StoreError};
+use message_store::{Delivered, Prepared, Source, StoreError};
 use server_log::Category;
 
 use crate::mta::Desk;
@@ -42,7 +42,7 @@ pub fn deliver(desk: &Desk, envelope: &Envelope, path: &Path) -> Vec<Direct> {
             return vec![later; envelope.recipients.len()];
         }
     };
-    let message = Message { envelope, path, prepared: &prepared };
+    let message = Message { envelope, source: Source::File(path), prepared: &prepared };
     envelope.recipients.iter().map(|one| to_one(desk, message, &one.address)).collect()
 }
 

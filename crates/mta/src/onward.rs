@@ -4,7 +4,7 @@
 //!
 //! Both happen when it is sent. In the queue it is as it came, so that reports made here go to its sender directly.
 
-use std::fs::File;
+use base::content::Content;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use dkim::arc::{self, ChainResult, Seal};
 use dkim::{Algorithm, SigningKey};
 use mail_format::header::{header_length, raw_fields};
 use mail_queue::QueueId;
-use os::map::FileMap;
 use server_config::parameters::service_smtp;
 use server_config::{Config, Instance};
 use server_log::{Category, Log};
@@ -113,7 +112,7 @@ pub fn concerns(desk: &Desk, work: &Work, place: usize) -> bool {
 /// The ARC set for a message that goes on; empty when it is not sealed. `content` is its file, and where it begins in it;
 /// `encoded` the form in which it goes, if that is another. Asks DNS for the keys of a chain about which nothing was found
 /// when the message arrived.
-pub fn seal(desk: &Desk, id: &QueueId, content: (&File, u64), encoded: Option<&File>) -> Vec<u8> {
+pub fn seal(desk: &Desk, id: &QueueId, content: (&Content, u64), encoded: Option<&Content>) -> Vec<u8> {
     let Some(key) = desk.onward.sealer.as_ref().and_then(|domain| sealing_key(desk, domain)) else {
         return Vec::new();
     };
@@ -140,12 +139,11 @@ fn sealing_key(desk: &Desk, domain: &str) -> Option<SigningKey> {
 fn sealed(
     desk: &Desk,
     key: &SigningKey,
-    content: (&File, u64),
-    encoded: Option<&File>,
+    content: (&Content, u64),
+    encoded: Option<&Content>,
 ) -> Result<Option<Vec<u8>>, String> {
-    let open = |file: &File| FileMap::open(file).map_err(|why| why.to_string());
-    let map = open(content.0)?;
-    let text = usize::try_from(content.1).ok().and_then(|at| map.get(at..)).unwrap_or_default();
+    let original = content.0.whole().map_err(|why| why.to_string())?;
+    let text = usize::try_from(content.1).ok().and_then(|at| original.get(at..)).unwrap_or_default();
     let results = results(&text[..header_length(text)]);
     let chain = match results.as_deref().and_then(chain_in) {
         Some(chain) => chain,
@@ -161,7 +159,10 @@ fn sealed(
     let seal = Seal { chain: &chain, results: &results, now: now() };
     let sealed = match encoded {
         None => arc::seal(text, key, &seal),
-        Some(encoded) => arc::seal(&open(encoded)?, key, &seal),
+        Some(encoded) => {
+            let encoded = encoded.whole().map_err(|why| why.to_string())?;
+            arc::seal(&encoded, key, &seal)
+        }
     };
     sealed.map_err(|why| why.to_string())
 }

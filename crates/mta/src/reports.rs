@@ -2,8 +2,7 @@
 //!
 //! The id of a report follows from what it tells of, so one that was made before a crash is not made again.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 
 use directory::Found;
 use mail_format::header::header_length;
@@ -207,13 +206,13 @@ fn typed(address: &str, utf8: bool) -> String {
 
 /// The message as it would have been sent on, or its header.
 fn copy_original(entry: &Entry, full: bool, to: &mut impl Write) -> io::Result<()> {
-    let mut file = File::open(entry.message_path())?;
-    file.seek(SeekFrom::Start(entry.envelope.relay_offset))?;
+    let content = entry.body().open()?;
+    let mut original = content.from(entry.envelope.relay_offset);
     if full {
-        return io::copy(&mut file, to).map(drop);
+        return io::copy(&mut original, to).map(drop);
     }
     let mut start = Vec::new();
-    file.take(HEADER_BYTES_MAX).read_to_end(&mut start)?;
+    original.take(HEADER_BYTES_MAX).read_to_end(&mut start)?;
     let header = &start[..header_length(&start)];
     to.write_all(header)
 }

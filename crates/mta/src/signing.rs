@@ -1,9 +1,7 @@
 //! DKIM signatures on what this host writes itself: reports, answers, and copies whose header was changed.
 
-use std::fs::File;
-
-use mail_queue::{Entry, IncomingMessage, Part, QueueError, QueueId, Whole};
-use os::map::FileMap;
+use base::content::{Content, Whole};
+use mail_queue::{Entry, IncomingMessage, Part, QueueError, QueueId};
 use server_log::Category;
 
 use crate::mta::Desk;
@@ -49,8 +47,8 @@ pub fn sign_again(
     if !desk.settings.signs || desk.signer.keyring().is_empty() {
         return Ok(());
     }
-    let map = FileMap::open(&File::open(original.message_path())?)?;
-    if !desk.signer.vouches_for(behind(&map, original.envelope.relay_offset), now()) {
+    let content = original.body().open()?;
+    if !desk.signer.vouches_for(behind(&content.whole()?, original.envelope.relay_offset), now()) {
         return Ok(());
     }
     let holds = desk.signer.vouches_for(behind(&message.look()?, relay_offset), now());
@@ -59,12 +57,12 @@ pub fn sign_again(
 
 /// The signature of a message of ours that another host takes only in another encoding, which breaks the one it has. `content` is
 /// its file, and where it begins in it. Empty when it is not ours.
-pub fn encoded(desk: &Desk, id: &QueueId, content: (&File, u64), encoded: &File) -> Vec<u8> {
+pub fn encoded(desk: &Desk, id: &QueueId, content: (&Content, u64), encoded: &Content) -> Vec<u8> {
     if !desk.settings.signs || desk.signer.keyring().is_empty() {
         return Vec::new();
     }
     let sign = || {
-        let (original, new) = (FileMap::open(content.0)?, FileMap::open(encoded)?);
+        let (original, new) = (content.0.whole()?, encoded.whole()?);
         if !desk.signer.vouches_for(behind(&original, content.1), now()) {
             return Ok(None);
         }

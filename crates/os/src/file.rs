@@ -166,6 +166,16 @@ pub fn advise_sequential(file: &File) {
     let _ = nix::fcntl::posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
 }
 
+/// Gives an opened file another name, as long as it has one.
+///
+/// # Errors
+/// `NotFound` when all its names are gone, `AlreadyExists`, the system's.
+pub fn link_open(file: &File, to: &Path) -> io::Result<()> {
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let follow = nix::fcntl::AtFlags::AT_SYMLINK_FOLLOW;
+    Ok(nix::unistd::linkat(nix::fcntl::AT_FDCWD, own.as_str(), nix::fcntl::AT_FDCWD, to, follow)?)
+}
+
 /// Renames, unless there is something at `to` already.
 ///
 /// # Errors

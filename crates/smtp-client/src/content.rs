@@ -5,7 +5,6 @@
 //! with CRLF, and holds no end of a message but its own: nothing stored can pass for a second message.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use smtp_wire::content::{Decoder, stuff};
@@ -48,7 +47,7 @@ impl<'a> Blocks<'a> {
             return Ok(block);
         }
         let block = &mut self.block[..wanted];
-        self.message.file.read_exact_at(block, self.at)?;
+        self.message.content.read_exact_at(block, self.at)?;
         self.at += wanted as u64;
         Ok(block)
     }

@@ -1,9 +1,8 @@
 //! What is to be sent, and what can be said about it before anything is: the peer's limits and extensions.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 
+use base::content::Content;
 use smtp_wire::{Address, Ret, xtext};
 
 use crate::{Offers, Outcome};
@@ -24,11 +23,11 @@ pub struct Outgoing<'a> {
     pub ret: Option<Ret>,
     /// Header fields that go before the content, each with its CRLF; ASCII.
     pub front: &'a [u8],
-    /// The message file: CRLF line ends, dots as they are.
-    pub file: &'a File,
-    /// Where in the file the content begins.
+    /// The message: CRLF line ends, dots as they are.
+    pub content: &'a Content,
+    /// Where in it begins what is sent.
     pub offset: u64,
-    /// The size of the file.
+    /// The size of the message.
     pub size: u64,
     /// The content has bytes above 127.
     pub eight_bit: bool,
@@ -226,7 +225,7 @@ fn has_ascii_header(message: &Outgoing<'_>) -> bool {
     let (mut block, mut at, mut last) = ([0; 4096], message.offset, 0);
     let end = message.size.min(message.offset.saturating_add(HEADER_BYTES_MAX));
     while at < end {
-        let Ok(read @ 1..) = message.file.read_at(&mut block, at) else { return false };
+        let Ok(read @ 1..) = message.content.read_at(&mut block, at) else { return false };
         for byte in block[..read].iter().copied().filter(|byte| *byte != b'\r') {
             if byte == b'\n' && last == b'\n' {
                 return true;
@@ -244,13 +243,6 @@ fn has_ascii_header(message: &Outgoing<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-
-    fn file(content: &str) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(content.as_bytes()).unwrap();
-        file
-    }
 
     fn plan(
         change: impl FnOnce(&mut Outgoing<'_>),
@@ -258,7 +250,7 @@ mod tests {
         content: &str,
         addresses: &[&str],
     ) -> Plan {
-        let file = file(content);
+        let bytes = Content::Memory(content.as_bytes().into());
         let recipients: Vec<OutRecipient<'_>> = addresses
             .iter()
             .map(|address| OutRecipient { address, notify: Some("success"), orcpt: Some("rfc822;o+2Bx@y") })
@@ -269,7 +261,7 @@ mod tests {
             envid: Some("id1"),
             ret: Some(Ret::Headers),
             front: b"",
-            file: &file,
+            content: &bytes,
             offset: 3,
             size: content.len() as u64,
             eight_bit: false,

@@ -27,7 +27,8 @@ fn large() -> File {
 
 #[test]
 fn a_large_message_takes_no_more_memory_than_a_small_one() {
-    let message = Message { file: large(), size: SIZE, eight_bit: false, front: b"" };
+    let message =
+        Message { content: base::content::Content::File(large()), size: SIZE, eight_bit: false, front: b"" };
     for offers in [&["PIPELINING"][..], &["CHUNKING"]] {
         let stub = StubMta::new().offers(offers).discard_content().start();
         let mut session = open(&stub);

@@ -338,7 +338,7 @@ fn what_is_asked_of_reports_travels_on() {
         envid: Some("QQ314159"),
         ret: Some(Ret::Full),
         front: b"",
-        file: &message.file,
+        content: &message.content,
         offset: 0,
         size: message.size,
         eight_bit: false,

@@ -42,6 +42,11 @@ fn commit(queue: &Queue, body: &[u8]) -> QueueId {
     incoming.commit(envelope(&["a@here.test", "b@down.test"])).unwrap()
 }
 
+/// As when they had been in the queue for a while.
+fn file_all(queue: &Queue) {
+    queue.journal().unwrap().young.file_all().unwrap();
+}
+
 fn envelope(recipients: &[&str]) -> Envelope {
     let mut envelope = Envelope::new(QueueId::next());
     envelope.sender = Some("s@here.test".into());
@@ -61,6 +66,7 @@ fn messages_whose_files_were_lost_are_back_and_again_after_an_interruption() {
     let queue = open(folder.path());
     let ids: Vec<QueueId> =
         (0..3).map(|number| commit(&queue, format!("body {number}").as_bytes())).collect();
+    file_all(&queue);
     let paths = |id: &QueueId| [queue.message_path(id), queue.envelope_path(id)];
     let [first, second, third] = ids.as_slice() else { panic!() };
     paths(first).iter().for_each(|path| fs::remove_file(path).unwrap());
@@ -96,6 +102,7 @@ fn what_is_finished_does_not_come_back() {
     // Names that the file system brought back.
     let queue = open(folder.path());
     let other = commit(&queue, b"done");
+    file_all(&queue);
     let files = [queue.message_path(&other), queue.envelope_path(&other)]
         .map(|path| (path.clone(), fs::read(path).unwrap()));
     queue.load(&other).unwrap().unwrap().finish().unwrap();
@@ -114,6 +121,7 @@ fn a_copy_that_was_finished_does_not_come_back() {
     let mut incoming = queue.begin_as(QueueId::derived(7, "a copy for a member of a group")).unwrap();
     incoming.write_all(b"copy").unwrap();
     let id = incoming.commit(envelope(&["member@far.test"])).unwrap();
+    file_all(&queue);
     let files = [queue.message_path(&id), queue.envelope_path(&id)]
         .map(|path| (path.clone(), fs::read(path).unwrap()));
     queue.load(&id).unwrap().unwrap().finish().unwrap();
@@ -129,6 +137,7 @@ fn a_damaged_segment_is_put_aside_and_not_thrown_away() {
     let folder = tempfile::tempdir().unwrap();
     let queue = open(folder.path());
     let id = commit(&queue, b"kept");
+    file_all(&queue);
     killed(queue);
     let path = folder.path().join("journal/1");
     let mut bytes = fs::read(&path).unwrap();
@@ -165,6 +174,7 @@ fn open_faulty(folder: &Path) -> (Queue, Arc<AtomicBool>) {
 }
 
 fn take_files(queue: &Queue, id: &QueueId) {
+    file_all(queue);
     fs::remove_file(queue.message_path(id)).unwrap();
     fs::remove_file(queue.envelope_path(id)).unwrap();
 }
@@ -260,6 +270,7 @@ fn a_report_of_the_same_name_is_the_later_one() {
     assert!(matches!(make(b"too early"), Err(QueueError::AlreadyThere)));
     queue.load(&id).unwrap().unwrap().finish().unwrap();
     make(b"second").unwrap();
+    file_all(&queue);
     fs::remove_file(queue.message_path(&id)).unwrap();
     killed(queue);
     let queue = open(folder.path());
@@ -319,6 +330,7 @@ fn a_queue_larger_than_the_journal_goes_on() {
     }
     let held: Vec<QueueId> = kept.iter().filter(|id| queue.journal().unwrap().holds(id)).cloned().collect();
     assert!(held.len() < kept.len(), "some were put in their place");
+    file_all(&queue);
     for id in &held {
         fs::remove_file(queue.message_path(id)).unwrap();
     }
@@ -369,6 +381,8 @@ enum Act {
     Synced(usize),
     Split(usize),
     Defer(usize),
+    /// All have been there for a while.
+    File,
     /// The power is cut; what becomes of each unsynced file is taken from the number.
     Cut(u64),
 }
@@ -381,6 +395,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<usize>().prop_map(Act::Synced),
         1 => any::<usize>().prop_map(Act::Split),
         1 => any::<usize>().prop_map(Act::Defer),
+        1 => Just(Act::File),
         1 => any::<u64>().prop_map(Act::Cut),
     ]
 }
@@ -392,6 +407,8 @@ struct Model {
     active: BTreeMap<QueueId, Vec<u8>>,
     /// Those that were deferred, whole or in part, by domain `down.test`.
     deferred: BTreeMap<QueueId, Vec<u8>>,
+    /// Attempts that were recorded in the journal: of those that had no files.
+    attempts: BTreeMap<QueueId, u32>,
     /// Files of those that were finished: a power cut may bring them back.
     removed: Vec<(PathBuf, Vec<u8>)>,
 }
@@ -413,8 +430,8 @@ impl Model {
                 let Some(id) = self.pick(number) else { return };
                 let held = self.queue.journal().unwrap().holds(&id);
                 for path in [self.queue.message_path(&id), self.queue.envelope_path(&id)] {
-                    let bytes = fs::read(&path).unwrap();
-                    self.removed.extend(held.then_some((path, bytes)));
+                    let bytes = fs::read(&path).ok().filter(|_| held);
+                    self.removed.extend(bytes.map(|bytes| (path, bytes)));
                 }
                 self.queue.load(&id).unwrap().unwrap().finish().unwrap();
                 self.active.remove(&id);
@@ -423,6 +440,9 @@ impl Model {
                 let Some(id) = self.pick(number) else { return };
                 let mut entry = self.queue.load(&id).unwrap().unwrap();
                 entry.record(0, Step::Attempt { next: 1, text: "4.0.0 no".into() }).unwrap();
+                if self.queue.young(&id).is_some() {
+                    *self.attempts.entry(id).or_default() += 1;
+                }
             }
             Act::Synced(number) => {
                 let Some(id) = self.pick(number) else { return };
@@ -443,6 +463,7 @@ impl Model {
                 let body = self.active.remove(&id).unwrap();
                 self.deferred.insert(id, body);
             }
+            Act::File => file_all(&self.queue),
             Act::Cut(seed) => self.cut(seed, folder),
         }
     }
@@ -454,7 +475,8 @@ impl Model {
             (seed >> 33) % sides
         };
         for (id, body) in &self.active {
-            if !self.queue.journal().unwrap().holds(id) {
+            // What has no files has none to lose.
+            if !self.queue.journal().unwrap().holds(id) || self.queue.young(id).is_some() {
                 continue;
             }
             let mut paths = vec![self.queue.envelope_path(id)];
@@ -478,6 +500,8 @@ impl Model {
         self.queue.begin_journal();
         for (id, body) in &self.active {
             assert!(fs::read(self.queue.message_path(id)).unwrap() == *body, "{id}");
+            let attempts = self.queue.load(id).unwrap().unwrap().envelope.attempts;
+            assert!(attempts >= self.attempts.get(id).copied().unwrap_or(0), "{id}");
         }
         for (id, body) in &self.deferred {
             let entry = self.queue.load_deferred("down.test", id).unwrap().unwrap();
@@ -511,11 +535,61 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let queue = open(folder.path());
         let mut model =
-            Model { queue, active: BTreeMap::new(), deferred: BTreeMap::new(), removed: Vec::new() };
+            Model { queue, active: BTreeMap::new(), deferred: BTreeMap::new(), attempts: BTreeMap::new(), removed: Vec::new() };
         for act in acts.iter().chain([&Act::Cut(7)]) {
             model.act(act, folder.path());
         }
         let lost = fs::read_dir(folder.path().join("lost+found")).unwrap().count();
         prop_assert_eq!(lost, 0);
     }
+}
+
+/// Most messages are finished before they become files. What is recorded of one that is not survives kill -9, and so does what
+/// is recorded behind its first look as a file.
+#[test]
+fn an_entry_without_files_is_an_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let in_folder = |name: &str| fs::read_dir(folder.path().join(name)).unwrap().count();
+    let files = || in_folder("control") + in_folder("messages");
+    let body = vec![b'z'; 3000];
+    let (kept, done) = (commit(&queue, &body), commit(&queue, &body));
+    assert_eq!((files(), queue.depth()), (0, 2));
+    let mut entry = queue.load(&kept).unwrap().unwrap();
+    assert_eq!(entry.body().open().unwrap().size().unwrap(), 3000);
+    entry.record(0, Step::Done).unwrap();
+    entry.sync().unwrap();
+    assert!(entry.is_current());
+    assert_eq!(queue.load(&kept).unwrap().unwrap().envelope.pending().count(), 1);
+    queue.load(&done).unwrap().unwrap().finish().unwrap();
+    assert!(queue.load(&done).unwrap().is_none());
+    assert_eq!((files(), queue.depth()), (0, 1));
+    let (notebook, later) = (entry.notebook(), entry.body());
+    file_all(&queue);
+    assert_eq!(files(), 2);
+    assert!(entry.is_current());
+    assert_eq!(later.open().unwrap().size().unwrap(), 3000);
+    notebook.write(&[(1, Step::Attempt { next: 5, text: "4.4.1 x".into() })]).unwrap();
+    assert!(!entry.is_current(), "somebody else wrote to it");
+    killed(queue);
+    let queue = open(folder.path());
+    assert_eq!(waiting(&queue), std::slice::from_ref(&kept));
+    let entry = queue.load(&kept).unwrap().unwrap();
+    assert_eq!((entry.envelope.pending().count(), entry.envelope.attempts), (1, 1));
+    assert!(fs::read(entry.message_path()).unwrap() == body);
+}
+
+/// Whoever looks into the folders finds what has to wait; nobody has to ask for it.
+#[test]
+fn what_stays_becomes_files_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let id = commit(&queue, b"stays");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while queue.young(&id).is_some() {
+        assert!(std::time::Instant::now() < until);
+        std::thread::yield_now();
+    }
+    assert_eq!(fs::read(queue.message_path(&id)).unwrap(), b"stays");
+    assert!(Envelope::decode(&fs::read(queue.envelope_path(&id)).unwrap()).is_ok());
 }

@@ -1,18 +1,17 @@
 //! The header field `TLS-Required: No` (RFC 8689 §5): its sender would rather have it arrive than be kept from others, whatever
 //! the destination publishes about TLS. Looked for only when that stands in the way.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use base::content::Content;
 
 /// Bytes of a header that are looked at.
 const HEADER_BYTES_MAX: usize = 256 * 1024;
 
 /// Whether the message that begins at `offset` says so.
-pub fn says_no(file: &File, offset: u64) -> bool {
+pub fn says_no(content: &Content, offset: u64) -> bool {
     let mut header = Vec::new();
     let mut block = [0; 8192];
     while header.len() < HEADER_BYTES_MAX {
-        let Ok(read @ 1..) = file.read_at(&mut block, offset.saturating_add(header.len() as u64)) else {
+        let Ok(read @ 1..) = content.read_at(&mut block, offset.saturating_add(header.len() as u64)) else {
             break;
         };
         header.extend_from_slice(&block[..read]);
@@ -49,10 +48,8 @@ mod tests {
             ("Subject: s\r\n\r\nTLS-Required: No\r\n", false),
             ("", false),
         ] {
-            let file = tempfile::tempfile().unwrap();
-            file.write_all_at(b"xxxx", 0).unwrap();
-            file.write_all_at(text.as_bytes(), 4).unwrap();
-            assert_eq!(says_no(&file, 4), expected, "{text}");
+            let content = Content::Memory(format!("xxxx{text}").into_bytes().into());
+            assert_eq!(says_no(&content, 4), expected, "{text}");
         }
     }
 }

@@ -4,8 +4,8 @@
 //! from what it answers: made again after a crash, it is found in the queue. Whether a sender was answered already is
 //! remembered on disk, before the answer is made.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use base::content::Content;
+use std::io::{self, Read, Write};
 
 use directory::{Entry as Account, Found};
 use mail_format::header::header_length;
@@ -92,8 +92,8 @@ fn answer(desk: &Desk, remembered: &Remembered, work: &Work, account: &Account) 
     let Some(mode) = Mode::of(account).filter(|_| is_answering(account, now)) else {
         return Ok("no answer: not asked for any longer".into());
     };
-    let mut file = File::open(work.entry.message_path())?;
-    let header = read_header(&mut file, envelope.relay_offset)?;
+    let content = work.entry.body().open()?;
+    let header = read_header(&content, envelope.relay_offset)?;
     if let Err(reason) = rules::check(account, mode, sender, &header) {
         return Ok(format!("no answer to=<{sender}>: {reason}"));
     }
@@ -127,7 +127,7 @@ fn answer(desk: &Desk, remembered: &Remembered, work: &Work, account: &Account) 
         header: &header,
         words: &words,
     };
-    let echo = (mode == Mode::Echo).then_some(&mut file);
+    let echo = (mode == Mode::Echo).then_some(&content);
     queue(desk, &answer, message, envelope, echo)?;
     Ok(format!("{said} answer={id}"))
 }
@@ -143,10 +143,9 @@ fn measure(desk: &Desk, account: &Account, mode: Mode) -> Measure {
     }
 }
 
-fn read_header(file: &mut File, from: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(from))?;
+fn read_header(content: &Content, from: u64) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
-    file.take(HEADER_BYTES_MAX).read_to_end(&mut start)?;
+    content.from(from).take(HEADER_BYTES_MAX).read_to_end(&mut start)?;
     start.truncate(header_length(&start));
     Ok(start)
 }
@@ -157,7 +156,7 @@ fn queue(
     answer: &Answer<'_>,
     mut message: IncomingMessage,
     about: &Envelope,
-    echo: Option<&mut File>,
+    echo: Option<&Content>,
 ) -> Result<(), QueueError> {
     message.write_all(b"Return-Path: <>\r\n")?;
     let id = message.id().clone();
@@ -179,14 +178,13 @@ fn queue(
             envelope.eight_bit = !head.is_ascii();
             message.write_all(head.as_bytes())?;
         }
-        Some(file) => {
+        Some(content) => {
             let whole = about.message_size <= ECHO_BYTES_MAX;
             let original = Original { whole, eight_bit: about.eight_bit };
             let head = answer.head(Some(original));
             message.write_all(head.as_bytes())?;
             if whole {
-                file.seek(SeekFrom::Start(about.relay_offset))?;
-                io::copy(file, &mut message)?;
+                io::copy(&mut content.from(about.relay_offset), &mut message)?;
             } else {
                 message.write_all(answer.header)?;
             }

@@ -8,8 +8,8 @@
 //! A copy says by which addresses it came (`Through`), so that a circle of groups ends. Each has a Received line, so that
 //! one over several hosts does, too (S44). Big groups get several copies, `service.smtp.smtp-router.maxrecipients` each.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use base::content::Content;
+use std::io::{self, Read, Write};
 
 use directory::{DirectoryError, Found, Kind};
 use mail_format::header::{header_length, raw_fields};
@@ -188,7 +188,7 @@ fn recipient(envelope: &Envelope, place: usize, is_list: bool) -> Recipient {
 
 /// The message behind its Return-Path, changed.
 fn write_changed(entry: &mail_queue::Entry, changes: &Changes, to: &mut impl Write) -> io::Result<()> {
-    let (mut file, start) = open(entry)?;
+    let (content, start) = open(entry)?;
     let header = &start[..header_length(&start)];
     to.write_all(changes.front.as_bytes())?;
     for field in raw_fields(header) {
@@ -200,20 +200,19 @@ fn write_changed(entry: &mail_queue::Entry, changes: &Changes, to: &mut impl Wri
     if changes.hides_password {
         at += group_rules::approved_line(&start[at..]).unwrap_or(0);
     }
-    file.seek(SeekFrom::Start(entry.envelope.relay_offset.saturating_add(at as u64)))?;
-    io::copy(&mut file, to).map(drop)
+    let rest = entry.envelope.relay_offset.saturating_add(at as u64);
+    io::copy(&mut content.from(rest), to).map(drop)
 }
 
-/// The message's file, and its beginning as it would be sent on.
+/// The message, and its beginning as it would be sent on.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn open(entry: &mail_queue::Entry) -> io::Result<(File, Vec<u8>)> {
-    let mut file = File::open(entry.message_path())?;
-    file.seek(SeekFrom::Start(entry.envelope.relay_offset))?;
+pub fn open(entry: &mail_queue::Entry) -> io::Result<(Content, Vec<u8>)> {
+    let content = entry.body().open()?;
     let mut start = Vec::new();
-    (&mut file).take(START_BYTES_MAX).read_to_end(&mut start)?;
-    Ok((file, start))
+    content.from(entry.envelope.relay_offset).take(START_BYTES_MAX).read_to_end(&mut start)?;
+    Ok((content, start))
 }
 
 fn is_named(field: &[u8], name: &str) -> bool {

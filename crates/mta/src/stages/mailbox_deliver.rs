@@ -1,12 +1,10 @@
-//! mailbox-deliver: a hard link and a record in each recipient's mailbox, once whatever happens (S75, S157).
+//! mailbox-deliver: a file, or a link of it, and a record in each recipient's mailbox, once whatever happens (S75, S157).
 
-use std::fs::File;
-use std::path::Path;
-
+use base::content::Content;
 use directory::Entry as Account;
 use mail_queue::{Envelope, Step, Success};
 use message_store::{
-    Delivered, DeliveryId, Flags, Limits, LinkedMessage, MailboxName, Prepared, Source, StoreError,
+    Delivered, DeliveryId, Flags, InMemory, Limits, LinkedMessage, MailboxName, Prepared, Source, StoreError,
 };
 use server_log::Category;
 
@@ -22,17 +20,34 @@ pub fn run(desk: &Desk, work: &mut Work) {
     if routes.is_empty() {
         return;
     }
-    let path = work.entry.message_path();
+    let content = match work.entry.body().open() {
+        Ok(content) => content,
+        Err(why) => return work.delay(format!("the message cannot be read: {why}")),
+    };
     // Computed once, for all recipients.
-    let prepared = match File::open(&path).map_err(StoreError::from).and_then(|file| Prepared::of_file(&file))
-    {
+    let prepared = match &content {
+        Content::Memory(bytes) => Ok(Prepared::of_bytes(bytes)),
+        Content::File(file) => Prepared::of_file(file),
+    };
+    let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(why) => return work.delay(format!("the message cannot be read: {why}")),
     };
-    // The mailbox has the same file, and keeps it when the queue has forgotten the message.
-    if let Err(why) = work.entry.make_message_durable() {
-        return work.delay(format!("the message cannot be synced: {why}"));
-    }
+    let (path, in_memory);
+    let source = match &content {
+        Content::Memory(bytes) => {
+            in_memory = InMemory::new(bytes);
+            Source::Memory(&in_memory)
+        }
+        Content::File(_) => {
+            // The mailbox has the same file, and keeps it when the queue has forgotten the message.
+            if let Err(why) = work.entry.make_message_durable() {
+                return work.delay(format!("the message cannot be synced: {why}"));
+            }
+            path = work.entry.message_path();
+            Source::File(&path)
+        }
+    };
     let mut steps = Vec::new();
     for (place, route) in routes {
         let Route::Mailbox { account, folder } = route else { continue };
@@ -40,7 +55,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
             steps.push((place, failed("5.3.0", "the account has no uid".into())));
             continue;
         };
-        let message = Message { envelope: &work.entry.envelope, path: &path, prepared: &prepared };
+        let message = Message { envelope: &work.entry.envelope, source, prepared: &prepared };
         let delivered = deliver(desk, message, uid, &account, folder.as_deref());
         let id = &work.entry.envelope.id;
         match delivered {
@@ -84,7 +99,7 @@ fn failed(status: &str, text: String) -> Step {
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     pub envelope: &'a Envelope,
-    pub path: &'a Path,
+    pub source: Source<'a>,
     /// Computed once, for all recipients.
     pub prepared: &'a Prepared,
 }
@@ -100,7 +115,7 @@ pub fn deliver(
     account: &Account,
     folder: Option<&str>,
 ) -> Result<Delivered, StoreError> {
-    let Message { envelope, path, prepared } = message;
+    let Message { envelope, source, prepared } = message;
     desk.store.ensure_user_in(uid, account.partition.as_deref())?;
     let inbox = MailboxName::inbox(uid)?;
     // user+folder goes to the folder where there is one; an accent may be typed in two ways (RFC 6532 §3.1).
@@ -114,7 +129,7 @@ pub fn deliver(
     }
     let key = envelope.delivery_key();
     let message = LinkedMessage {
-        source: Source::File(path),
+        source,
         flags: Flags::NONE,
         internal_date_ns: envelope.arrived_ns,
         delivery: DeliveryId { queue_id: &key, recipient: uid },

@@ -4,15 +4,13 @@
 //! connection. What happened to each recipient is written down at once, beside whoever works on the message; who must wait is deferred when all parts of the message
 //! have come to an end.
 
-use std::fs::File;
+use base::content::Content;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail_queue::{QueueId, Step, Success};
+use mail_queue::{Body, QueueId, Step, Success};
 use server_log::Category;
 use smtp_client::{OutRecipient, Outcome, Outgoing, Ret};
 
@@ -52,7 +50,7 @@ pub struct Job {
     sender: Option<String>,
     envid: Option<String>,
     ret: Option<Ret>,
-    path: PathBuf,
+    body: Body,
     offset: u64,
     eight_bit: bool,
     smtputf8: bool,
@@ -83,7 +81,7 @@ impl Job {
             sender,
             envid: envelope.envid.clone(),
             ret: envelope.ret,
-            path: work.entry.message_path(),
+            body: work.entry.body(),
             offset: envelope.relay_offset,
             eight_bit: envelope.eight_bit,
             smtputf8: envelope.smtputf8,
@@ -185,11 +183,11 @@ fn everybody(job: &Job, outcome: &Outcome) -> Outcomes<'static> {
     Outcomes { list, relay: "none", dsn: true }
 }
 
-/// The message's file and its size.
-fn open_message(job: &Job) -> std::io::Result<(File, u64)> {
-    let file = File::open(&job.path)?;
-    let size = file.metadata()?.len();
-    Ok((file, size))
+/// The message and its size.
+fn open_message(job: &Job) -> std::io::Result<(Content, u64)> {
+    let content = job.body.open()?;
+    let size = content.size()?;
+    Ok((content, size))
 }
 
 /// One attempt for every recipient of the job. What became of those of one transaction is written down before the next
@@ -198,7 +196,7 @@ fn open_message(job: &Job) -> std::io::Result<(File, u64)> {
 fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
     let mut sent = Sent::default();
     let later = |status: &str, text: String| Outcome::Later { status: status.into(), text };
-    let (file, size) = match open_message(job) {
+    let (content, size) = match open_message(job) {
         Ok(opened) => opened,
         Err(why) => {
             let outcome = later("4.3.0", format!("the message cannot be read: {why}"));
@@ -215,16 +213,16 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
             sent.note(flow, job, Outcomes { list, relay: "none", dsn: true });
             continue;
         }
-        match connected(&flow.desk, connection, job, &file) {
+        match connected(&flow.desk, connection, job, &content) {
             Ok(open) => {
-                let encoded = encoded_for(&flow.desk, open, job, &file, size);
-                let front = front.of(&flow.desk, job, &file, encoded.as_ref().map(|(file, _)| file));
+                let encoded = encoded_for(&flow.desk, open, job, &content, size);
+                let front = front.of(&flow.desk, job, &content, encoded.as_ref().map(|(made, _)| made));
                 let mut transaction = match &encoded {
-                    Some((file, size)) => {
-                        let part = outgoing(job, part, front, file, *size);
+                    Some((made, size)) => {
+                        let part = outgoing(job, part, front, made, *size);
                         open.session.send(&Outgoing { offset: 0, eight_bit: false, ..part.message() })
                     }
-                    None => open.session.send(&outgoing(job, part, front, &file, size).message()),
+                    None => open.session.send(&outgoing(job, part, front, &content, size).message()),
                 };
                 base::crash::step("send: answered");
                 open.messages += 1;
@@ -256,18 +254,24 @@ fn send(flow: &Flow, connection: &mut Option<Connection>, job: &Job) -> Sent {
 
 /// The message for a host that takes 7 bits only (RFC 6152 §3), with its size; nothing when it can go as it is, or cannot be put
 /// so: then it comes back with 5.6.3.
-fn encoded_for(desk: &Desk, open: &Connection, job: &Job, file: &File, size: u64) -> Option<(File, u64)> {
+fn encoded_for(
+    desk: &Desk,
+    open: &Connection,
+    job: &Job,
+    content: &Content,
+    size: u64,
+) -> Option<(Content, u64)> {
     if !job.eight_bit || open.session.offers().eight_bit {
         return None;
     }
     let length = size.checked_sub(job.offset).filter(|length| *length <= ENCODED_BYTES_MAX)?;
     let mut message = vec![0; usize::try_from(length).ok()?];
-    file.read_exact_at(&mut message, job.offset).ok()?;
+    content.read_exact_at(&mut message, job.offset).ok()?;
     let encoded = mail_format::seven_bit(&message)?;
     drop(message);
     let mut made = tempfile::tempfile_in(desk.queue.folder()).ok()?;
     made.write_all(&encoded).ok()?;
-    Some((made, encoded.len() as u64))
+    Some((Content::File(made), encoded.len() as u64))
 }
 
 /// What is said of a job in one transaction.
@@ -275,7 +279,7 @@ struct Part<'a> {
     job: &'a Job,
     recipients: Vec<OutRecipient<'a>>,
     front: &'a [u8],
-    file: &'a File,
+    content: &'a Content,
     size: u64,
 }
 
@@ -284,8 +288,8 @@ struct Part<'a> {
 struct Front([Option<Vec<u8>>; 2]);
 
 impl Front {
-    fn of(&mut self, desk: &Desk, job: &Job, file: &File, encoded: Option<&File>) -> &[u8] {
-        let content = (file, job.offset);
+    fn of(&mut self, desk: &Desk, job: &Job, content: &Content, encoded: Option<&Content>) -> &[u8] {
+        let content = (content, job.offset);
         self.0[usize::from(encoded.is_some())].get_or_insert_with(|| match (job.group.onward, encoded) {
             (true, _) => onward::seal(desk, &job.id, content, encoded),
             (false, None) => Vec::new(),
@@ -294,13 +298,13 @@ impl Front {
     }
 }
 
-fn outgoing<'a>(job: &'a Job, part: &[usize], front: &'a [u8], file: &'a File, size: u64) -> Part<'a> {
+fn outgoing<'a>(job: &'a Job, part: &[usize], front: &'a [u8], content: &'a Content, size: u64) -> Part<'a> {
     let recipients = part.iter().filter_map(|index| job.to.get(*index)).map(|to| OutRecipient {
         address: &to.address,
         notify: to.notify.as_deref(),
         orcpt: to.orcpt.as_deref(),
     });
-    Part { job, recipients: recipients.collect(), front, file, size }
+    Part { job, recipients: recipients.collect(), front, content, size }
 }
 
 impl Part<'_> {
@@ -312,7 +316,7 @@ impl Part<'_> {
             envid: job.envid.as_deref(),
             ret: job.ret,
             front: self.front,
-            file: self.file,
+            content: self.content,
             offset: job.offset,
             size: self.size,
             eight_bit: job.eight_bit,
@@ -327,7 +331,7 @@ fn connected<'a>(
     desk: &Desk,
     connection: &'a mut Option<Connection>,
     job: &Job,
-    file: &File,
+    content: &Content,
 ) -> std::result::Result<&'a mut Connection, Refusal> {
     if connection.as_mut().is_some_and(|open| is_stale(open) || job.require_tls && !open.is_proved()) {
         close(connection);
@@ -336,7 +340,7 @@ fn connected<'a>(
         let wish = Wish { required: job.require_tls, relaxed: false };
         let opened = match open(desk, &job.group, wish) {
             Err(refusal)
-                if refusal.untrusted && !job.require_tls && tls_required::says_no(file, job.offset) =>
+                if refusal.untrusted && !job.require_tls && tls_required::says_no(content, job.offset) =>
             {
                 open(desk, &job.group, Wish { relaxed: true, ..wish })
             }

@@ -1,7 +1,8 @@
 //! What every test of the session begins with.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::fs::File;
+use base::content::Content;
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub const LOCAL: &str = "Return-Path: <a@x.example>\r\n";
 
 /// A message file with lines for local delivery at its front.
 pub struct Message {
-    pub file: File,
+    pub content: Content,
     pub size: u64,
     pub eight_bit: bool,
     /// Fields that go before the content.
@@ -71,7 +72,12 @@ pub fn message(content: &[u8]) -> Message {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(LOCAL.as_bytes()).unwrap();
     file.write_all(content).unwrap();
-    Message { file, size: (LOCAL.len() + content.len()) as u64, eight_bit: false, front: b"" }
+    Message {
+        content: Content::File(file),
+        size: (LOCAL.len() + content.len()) as u64,
+        eight_bit: false,
+        front: b"",
+    }
 }
 
 pub fn small() -> Message {
@@ -87,7 +93,7 @@ pub fn send(session: &mut Session, message: &Message, addresses: &[&str]) -> Tra
         envid: None,
         ret: None,
         front: message.front,
-        file: &message.file,
+        content: &message.content,
         offset: LOCAL.len() as u64,
         size: message.size,
         eight_bit: message.eight_bit,
