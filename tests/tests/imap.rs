@@ -45,7 +45,7 @@ fn a_whole_session_with_every_command() {
     }
     imap.ok("ID (\"name\" \"test\")");
     imap.ok("AUTHENTICATE PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==");
-    assert_eq!(imap.ok("NAMESPACE"), ["* NAMESPACE ((\"\" \"/\")) NIL NIL"]);
+    assert!(imap.ok("NAMESPACE")[0].starts_with("* NAMESPACE ((\"\" \"/\")) "));
     assert_eq!(imap.ok("ENABLE X-NOTHING"), ["* ENABLED"]);
     imap.ok("CREATE Work/2002");
     imap.ok("CREATE Trash");

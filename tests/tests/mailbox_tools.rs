@@ -37,14 +37,14 @@ fn mailboxes_are_made_where_somebody_can_see_them() {
         (&["-c", "user/carol/50%", "--force"], "wildcards"),
         (&["-c", "user/niemand/INBOX"], "there is no user niemand"),
         (&["-c", "carol"], "did you mean user/carol?"),
-        (&["-c", "Projekte"], "did you mean user/<uid>/Projekte?"),
+        (&["-c", "User/x"], "public folders are Shared Folders/..."),
         (&["-r", "user/carol", "user/karol"], "there is no user karol"),
     ] {
         let said = refused(&instance, "mboxutil", arguments, "");
         assert!(said.contains(word), "{arguments:?}: {said}");
     }
     assert_eq!(ok(&instance, "mboxutil", &["-l", "-s"], ""), "user/carol/INBOX\n");
-    ok(&instance, "mboxutil", &["-c", "Projekte", "--force"], "");
+    ok(&instance, "mboxutil", &["-c", "Projekte"], "");
     assert_eq!(ok(&instance, "mboxutil", &["-l", "-s"], ""), "Projekte\nuser/carol/INBOX\n");
 }
 

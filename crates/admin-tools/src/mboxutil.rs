@@ -63,8 +63,8 @@ fn name(text: &str) -> Result<MailboxName, String> {
     MailboxName::parse(text).map_err(|why| format!("{}: {why}", base::escape(text)))
 }
 
-/// The name of a mailbox that is to be made: no wildcard in it, which no client could say (RFC 3501 §5.1), and somebody
-/// can see it.
+/// The name of a mailbox that is to be made: no wildcard in it, which no client could say (RFC 3501 §5.1); below `user/`
+/// there is such a user, elsewhere it is a public folder whose name nobody takes for something else.
 fn new_name(site: &Site, text: &str, force: bool) -> Result<MailboxName, String> {
     let mailbox = name(text)?;
     if text.contains(['*', '%']) {
@@ -75,13 +75,16 @@ fn new_name(site: &Site, text: &str, force: bool) -> Result<MailboxName, String>
     }
     let Some(owner) = mailbox.owner() else {
         let first = mailbox.as_str().split('/').next().unwrap_or("");
-        let hint = match site.user(first) {
-            Ok(Some(_)) => format!("did you mean user/{mailbox}?"),
-            _ => format!("did you mean user/<uid>/{mailbox}?"),
+        return match first {
+            "User" | "user" | "Shared Folders" => Err(format!(
+                "{mailbox}: clients could not say its name: public folders are Shared Folders/... there, those of users \
+                 Shared Folders/User/... (--force makes it all the same)"
+            )),
+            _ if matches!(site.user(first), Ok(Some(_))) => Err(format!(
+                "{mailbox}: did you mean user/{mailbox}? (--force makes the public folder all the same)"
+            )),
+            _ => Ok(mailbox),
         };
-        return Err(format!(
-            "{mailbox}: no user could see it, for shared folders are not there yet; {hint} (--force makes it all the same)"
-        ));
     };
     match site.user(owner) {
         Ok(Some(_)) => Ok(mailbox),

@@ -118,6 +118,7 @@ fn tell(difference: &Difference, out: &mut dyn Write) -> std::io::Result<()> {
     match difference {
         Difference::Added(name) => writeln!(out, "added {name}"),
         Difference::Removed(name) => writeln!(out, "removed {name}: its folder is gone"),
+        Difference::Access(name) => writeln!(out, "rights {name}: as in its folder"),
     }
 }
 
@@ -220,6 +221,7 @@ impl<'s> Run<'s> {
             let listed = self.store.listed(name)?.ok_or(StoreError::NotFound)?;
             let found = self.store.verify(&listed, Depth::Records, &mut |_| {})?;
             if let Some(found) = found.filter(|found| found.is_sound()) {
+                self.store.mend_beside(name)?;
                 let messages = usize::try_from(found.messages).unwrap_or(usize::MAX);
                 return Ok(Reconstructed { messages, ..Reconstructed::default() });
             }

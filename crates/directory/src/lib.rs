@@ -20,6 +20,7 @@ pub mod ldif;
 pub mod log_ins;
 pub mod log_line;
 pub mod mechanisms;
+mod memberships;
 pub mod password;
 mod recipient;
 pub mod schema;
@@ -41,6 +42,7 @@ pub use ldap::LdapDirectory;
 pub use log_ins::{Answer, Asked, LogIns, Pending};
 pub use log_line::{BadLogIn, GoodLogIn, LogInPutOff};
 pub use mechanisms::{Choice, Mechanisms, Safety};
+pub use memberships::Memberships;
 pub use recipient::{Fallback, Question, recipient};
 
 /// What was found under an address or uid.

@@ -2,7 +2,7 @@
 
 use connection::Output;
 use imap_wire::Naming;
-use message_store::{Flags, Record};
+use message_store::{Flags, Record, Within};
 
 const SYSTEM: [(Flags, &[u8]); 5] = [
     (Flags::ANSWERED, b"\\Answered"),
@@ -169,19 +169,20 @@ pub fn flags_list(out: &mut Output, keywords: &[String]) {
     out.push(b")\r\n");
 }
 
-/// `* OK [PERMANENTFLAGS (...)]`; `\*` while keywords can be added (RFC 3501 §7.1).
-pub fn permanent_flags(out: &mut Output, keywords: &[String], read_only: bool) {
-    if read_only {
+/// `* OK [PERMANENTFLAGS (...)]`: those that may be changed; `\*` while keywords can be added (RFC 3501 §7.1).
+pub fn permanent_flags(out: &mut Output, keywords: &[String], within: Within) {
+    if within == Within::NOTHING {
         out.push(b"* OK [PERMANENTFLAGS ()] Read-only mailbox\r\n");
         return;
     }
-    out.push(b"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft");
-    for keyword in keywords {
-        out.push(b" ");
-        out.push(keyword.as_bytes());
-    }
-    if keywords.len() < KEYWORDS_MAX {
-        out.push(b" \\*");
+    let system = SYSTEM.iter().filter(|(flag, _)| within.flags.contains(*flag)).map(|(_, word)| *word);
+    let keywords_of = |within: Within| if within.keywords { keywords } else { &[] };
+    let star = (within.keywords && keywords.len() < KEYWORDS_MAX).then_some(&b"\\*"[..]);
+    let words = system.chain(keywords_of(within).iter().map(String::as_bytes)).chain(star);
+    out.push(b"* OK [PERMANENTFLAGS (");
+    for (index, word) in words.enumerate() {
+        out.push(if index == 0 { b"" } else { b" " });
+        out.push(word);
     }
     out.push(b")] Flags permitted\r\n");
 }

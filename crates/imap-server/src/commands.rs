@@ -1,5 +1,6 @@
 //! The commands: which is legal when, and the exhaustive match that runs it. One file per verb, UID forms with theirs.
 
+pub mod acl;
 pub mod append;
 pub mod authenticate;
 pub mod capability;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use connection::{Io, Next, TlsState};
 use imap_wire::{Command, FetchItem, Returned};
+use message_store::Rights;
 
 use crate::names::{self, Pattern};
 use crate::refusal::Refusal;
@@ -115,7 +117,14 @@ fn user(state: &State) -> Result<Arc<User>, Refusal> {
     state.user().cloned().ok_or_else(|| not_now(state))
 }
 
+/// The selected mailbox, which the user may read still.
 fn view(state: &mut State) -> Result<&mut View, Refusal> {
+    let view = selected(state)?;
+    view.may(Rights::READ)?;
+    Ok(view)
+}
+
+fn selected(state: &mut State) -> Result<&mut View, Refusal> {
     match state {
         State::Selected { view, .. } => Ok(view),
         other => Err(not_now(other)),
@@ -157,6 +166,7 @@ pub fn run(
     if command.has_numbers() && state.user().is_some_and(|user| user.enabled.uid_only()) {
         return Err(Refusal::UidRequired);
     }
+    server.refresh(state, &mut io.output)?;
     match command {
         Command::Capability => {
             capability::run(state, server, io);
@@ -207,11 +217,11 @@ pub fn run(
         Command::Select(mailbox) => select::run(server, state, &mailbox, false, &mut io.output),
         Command::Examine(mailbox) => select::run(server, state, &mailbox, true, &mut io.output),
         Command::Create(asked) => {
-            let code = create::run(store, user(state)?.who(), &asked, &mut io.output)?;
+            let code = create::run(server, user(state)?.who(), &asked, &mut io.output)?;
             Ok(Outcome::Done(Done { code, ..Done::new("CREATE completed").with(News::all()) }))
         }
         Command::Delete(mailbox) => {
-            let deleted = delete::run(store, user(state)?.who(), names::named(&mailbox)?)?;
+            let deleted = delete::run(server, user(state)?.who(), names::named(&mailbox)?)?;
             if state.view().is_some_and(|view| view.mailbox.name() == deleted) {
                 state.unselect(); // there is nothing left to look at
             }
@@ -219,15 +229,15 @@ pub fn run(
         }
         Command::Rename(from, to) => {
             let (from, to) = (names::named(&from)?, names::named(&to)?);
-            rename::run(store, user(state)?.who(), from, to, &mut io.output)?;
+            rename::run(server, user(state)?.who(), from, to, &mut io.output)?;
             done_with_news("RENAME completed")
         }
         Command::Subscribe(mailbox) => {
-            lsub::change(store, user(state)?.who(), names::named(&mailbox)?, true)?;
+            lsub::change(server, user(state)?.who(), names::named(&mailbox)?, true)?;
             done_with_news("SUBSCRIBE completed")
         }
         Command::Unsubscribe(mailbox) => {
-            lsub::change(store, user(state)?.who(), names::named(&mailbox)?, false)?;
+            lsub::change(server, user(state)?.who(), names::named(&mailbox)?, false)?;
             done_with_news("UNSUBSCRIBE completed")
         }
         Command::List(asked) => {
@@ -257,7 +267,7 @@ pub fn run(
         Command::Status(asked) => {
             let user = user(state)?;
             let append_bytes_max = server.settings().append_bytes_max;
-            status::run(store, user.who(), &asked, append_bytes_max, &mut io.output)?;
+            status::run(server, user.who(), &asked, append_bytes_max, &mut io.output)?;
             if asked.items.contains(&imap_wire::StatusItem::HighestModSeq) {
                 enable::condstore(&user, state, &mut io.output);
             }
@@ -272,7 +282,7 @@ pub fn run(
             done_with_news("GETQUOTA completed")
         }
         Command::GetQuotaRoot(mailbox) => {
-            quota::get_root(store, user(state)?.who(), names::named(&mailbox)?, &mut io.output)?;
+            quota::get_root(server, user(state)?.who(), names::named(&mailbox)?, &mut io.output)?;
             done_with_news("GETQUOTAROOT completed")
         }
         Command::SetQuota(asked) => {
@@ -288,6 +298,28 @@ pub fn run(
             let user = user(state)?;
             metadata::set(server, &user, &asked)
         }
+        Command::SetAcl(asked) => {
+            let user = user(state)?;
+            acl::set(server, &user, &asked)?;
+            done_with_news("SETACL completed")
+        }
+        Command::DeleteAcl(asked) => {
+            let user = user(state)?;
+            acl::delete(server, &user, &asked)?;
+            done_with_news("DELETEACL completed")
+        }
+        Command::GetAcl(mailbox) => {
+            acl::get(server, user(state)?.who(), names::named(&mailbox)?, &mut io.output)?;
+            done_with_news("GETACL completed")
+        }
+        Command::ListRights(asked) => {
+            acl::list_rights(server, user(state)?.who(), &asked, &mut io.output)?;
+            done_with_news("LISTRIGHTS completed")
+        }
+        Command::MyRights(mailbox) => {
+            acl::my_rights(server, user(state)?.who(), names::named(&mailbox)?, &mut io.output)?;
+            done_with_news("MYRIGHTS completed")
+        }
         Command::Idle => {
             user(state)?;
             idle::run(store, state, tag, io)
@@ -297,14 +329,14 @@ pub fn run(
             done_with_news("CHECK completed") // every change is durable when it is answered
         }
         Command::Close => {
-            let highest = expunge::on_close(view(state)?)?;
+            let highest = expunge::on_close(selected(state)?)?;
             state.unselect();
             let mut done = Done::new("CLOSE completed");
             done.code = highest.map_or_else(String::new, |highest| format!("HIGHESTMODSEQ {highest}"));
             Ok(Outcome::Done(done))
         }
         Command::Unselect => {
-            view(state)?;
+            selected(state)?;
             state.unselect();
             done("UNSELECT completed")
         }
@@ -379,8 +411,8 @@ pub fn run(
             }
             Ok(running(Running::Store(store)))
         }
-        Command::Copy(asked) => copy::run(store, state, &asked, copy::Kind::Copy, &mut io.output),
-        Command::Move(asked) => copy::run(store, state, &asked, copy::Kind::Move, &mut io.output),
+        Command::Copy(asked) => copy::run(server, state, &asked, copy::Kind::Copy, &mut io.output),
+        Command::Move(asked) => copy::run(server, state, &asked, copy::Kind::Move, &mut io.output),
     }
 }
 

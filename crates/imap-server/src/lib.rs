@@ -1,5 +1,6 @@
 //! IMAP sessions over the message store.
 
+pub mod access;
 pub mod announcement;
 pub mod answer;
 pub mod commands;

@@ -1,7 +1,8 @@
 //! What a client calls a mailbox against what the store calls it (NMS: original.md 4.2).
 //!
-//! `INBOX` is `user/<uid>/INBOX` and `Work/2002` is `user/<uid>/Work/2002`. An administrator of the store may say
-//! `user/<other>/...`; for anybody else such a mailbox does not exist, whether it does or not.
+//! `INBOX` is `user/<uid>/INBOX` and `Work/2002` is `user/<uid>/Work/2002`. Those of others are
+//! `Shared Folders/User/<other>/...`, for an administrator of the store `user/<other>/...`; those of nobody
+//! `Shared Folders/...`. Both ways to say it are understood from everybody.
 
 use std::borrow::Cow;
 
@@ -30,30 +31,44 @@ pub struct Who<'a> {
     pub naming: Naming,
 }
 
+/// What a client calls the mailboxes that are not the user's. // NMS: original.md 4.8
+pub const SHARED: &str = "Shared Folders";
+/// Those of other users: `Shared Folders/User/<uid>/...`; all others below [`SHARED`] belong to nobody.
+pub const OTHERS: &str = "Shared Folders/User";
+
 impl Who<'_> {
-    /// The store's name of what the client calls `name` (UTF-8, its encoding undone).
+    /// Whether the user may do everything with a mailbox, there or not: its owner, and administrators.
+    pub fn has_all(self, name: &MailboxName) -> bool {
+        self.is_admin || name.owner() == Some(self.uid)
+    }
+
+    /// The store's name of what the client calls `name` (UTF-8, its encoding undone). Whether the user may do anything with
+    /// it is for [`crate::Server::may`] to say.
     ///
     /// # Errors
-    /// The name is not legal, or names somebody else's mailbox.
+    /// The name is not legal, or can be nobody's.
     pub fn to_store(self, name: &str) -> Result<MailboxName, Refusal> {
         if name.starts_with('/') {
             return Err(Refusal::Cannot("A mailbox name cannot begin with a separator"));
         }
-        if name == "user" || name.starts_with("user/") {
-            return self.absolute(name);
-        }
         if name.is_empty() {
             return Err(Refusal::Cannot("A mailbox name cannot be empty"));
         }
-        MailboxName::parse(&format!("user/{}/{name}", self.uid)).map_err(|error| Refusal::Store(error.into()))
-    }
-
-    fn absolute(self, name: &str) -> Result<MailboxName, Refusal> {
-        let name = MailboxName::parse(name).map_err(|error| Refusal::Store(error.into()))?;
-        if self.is_admin || name.owner() == Some(self.uid) {
-            return Ok(name);
+        let legal = |name: &str| MailboxName::parse(name).map_err(|error| Refusal::Store(error.into()));
+        if name == "user" || name == SHARED || name == OTHERS {
+            return Err(Refusal::NoSuchMailbox);
         }
-        Err(Refusal::NoSuchMailbox)
+        if name.starts_with("user/") {
+            return legal(name);
+        }
+        match name.strip_prefix(SHARED).and_then(|rest| rest.strip_prefix('/')) {
+            None => legal(&format!("user/{}/{name}", self.uid)),
+            Some(rest) => match rest.strip_prefix("User/") {
+                Some(of_user) => legal(&format!("user/{of_user}")),
+                None if rest == "user" || rest.starts_with("user/") => Err(Refusal::NoSuchMailbox),
+                None => legal(rest),
+            },
+        }
     }
 
     /// A name that is to be: in UTF-8 the client gets its composed form, and is told so (RFC 9755 §3, RFC 9051 §6.3.4).
@@ -66,13 +81,22 @@ impl Who<'_> {
     }
 
     /// What the client calls this mailbox.
-    pub fn to_client(self, name: &MailboxName) -> &str {
-        name.as_str()
-            .strip_prefix("user/")
-            .and_then(|rest| rest.strip_prefix(self.uid))
-            .and_then(|rest| rest.strip_prefix('/'))
-            .unwrap_or(name.as_str())
+    pub fn to_client(self, name: &MailboxName) -> String {
+        let full = name.as_str();
+        let Some(of_user) = full.strip_prefix("user/") else { return format!("{SHARED}/{full}") };
+        match of_user.strip_prefix(self.uid).and_then(|rest| rest.strip_prefix('/')) {
+            // What would be taken for somebody else's has its whole name.
+            Some(own) if !is_below(own, "user") && !is_below(own, SHARED) => own.to_owned(),
+            Some(_) => full.to_owned(),
+            None if self.is_admin => full.to_owned(),
+            None => format!("{OTHERS}/{of_user}"),
+        }
     }
+}
+
+/// Whether a name is a level or below it.
+pub fn is_below(name: &str, level: &str) -> bool {
+    name.strip_prefix(level).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Bytes of a LIST pattern: more than the longest name has.
@@ -111,6 +135,11 @@ impl Pattern {
 
     pub fn as_str(&self) -> &str {
         &self.written
+    }
+
+    /// What every name that matches begins with.
+    pub fn fixed_start(&self) -> &str {
+        self.written.split(['*', '%']).next().unwrap_or("")
     }
 
     /// What [`Pattern::matches`] costs at most.
@@ -181,9 +210,31 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_mailbox_does_not_exist() {
-        assert!(matches!(JOE.to_store("user/amy/INBOX"), Err(Refusal::NoSuchMailbox)));
-        assert!(Who { is_admin: true, ..JOE }.to_store("user/amy/INBOX").is_ok());
+    fn names_of_others_and_of_nobody_go_to_the_store_and_back() {
+        let admin = Who { is_admin: true, ..JOE };
+        for (client, store, by_admin) in [
+            ("Shared Folders/User/amy/Work", "user/amy/Work", "user/amy/Work"),
+            ("Shared Folders/User/amy/INBOX", "user/amy/INBOX", "user/amy/INBOX"),
+            ("Shared Folders/News/2002", "News/2002", "Shared Folders/News/2002"),
+            ("Shared Folders/Users", "Users", "Shared Folders/Users"),
+            ("user/joe/Shared Folders/x", "user/joe/Shared Folders/x", "user/joe/Shared Folders/x"),
+            ("user/joe/user/x", "user/joe/user/x", "user/joe/user/x"),
+        ] {
+            let name = JOE.to_store(client).unwrap();
+            assert_eq!(name.as_str(), store);
+            assert_eq!((JOE.to_client(&name).as_str(), admin.to_client(&name).as_str()), (client, by_admin));
+        }
+        assert_eq!(JOE.to_store("Shared Folders/User/amy").unwrap().as_str(), "user/amy/INBOX");
+        for nobodys in ["Shared Folders", "Shared Folders/User", "user", "Shared Folders/user/amy/Work"] {
+            assert!(matches!(JOE.to_store(nobodys), Err(Refusal::NoSuchMailbox)), "{nobodys}");
+        }
+    }
+
+    #[test]
+    fn owners_and_administrators_have_all() {
+        let name = |text| MailboxName::parse(text).unwrap();
+        assert!(JOE.has_all(&name("user/joe/Work")) && !JOE.has_all(&name("user/joey/Work")));
+        assert!(!JOE.has_all(&name("joe")) && Who { is_admin: true, ..JOE }.has_all(&name("News")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use connection::Io;
-use directory::LogIns;
+use directory::{LogIns, Memberships};
 use dispatcher::Service;
 use message_store::Store;
 use server_log::Log;
@@ -20,6 +20,8 @@ pub struct Server {
     pub log_ins: LogIns,
     pub clients: dns::Clients,
     pub log: Log,
+    /// Who is in which group.
+    pub memberships: Memberships,
     settings: RwLock<Arc<Settings>>,
     reload: Reload,
 }
@@ -33,7 +35,16 @@ impl Server {
         log: Log,
         reload: Reload,
     ) -> Server {
-        Server { store, log_ins, clients, log, settings: RwLock::new(Arc::new(settings)), reload }
+        let memberships = Memberships::default();
+        Server {
+            store,
+            log_ins,
+            clients,
+            log,
+            memberships,
+            settings: RwLock::new(Arc::new(settings)),
+            reload,
+        }
     }
 
     /// The settings of this moment.

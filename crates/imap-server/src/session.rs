@@ -322,8 +322,9 @@ impl Session {
         if idling.news.is_some() {
             return Next::Same; // there is more to come, and then another look
         }
+        let refreshed = self.server.refresh(&mut self.state, &mut io.output);
         let Some(view) = self.state.view() else { return Next::Same };
-        match commands::idle::look(view) {
+        match refreshed.and_then(|()| commands::idle::look(view)) {
             Ok(news) => {
                 idling.news = news;
                 commands::idle::tell(idling, &mut self.state, io)

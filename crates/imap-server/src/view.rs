@@ -8,10 +8,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use connection::Output;
-use message_store::{Flags, Mailbox, Reader, Record, Result, Status, UidSet};
+use message_store::{Flags, Mailbox, Reader, Record, Result, Rights, Status, UidSet, Within};
 
 use crate::announcement::Announcement;
 use crate::answer;
+use crate::refusal::Refusal;
 use crate::runs::Runs;
 use crate::state::Enabled;
 
@@ -41,6 +42,10 @@ pub struct View {
     /// Number of the mailbox's keywords the client was told of.
     keywords_told: usize,
     read_only: bool,
+    /// What the user may do here; an owner everything, for ever.
+    rights: Rights,
+    /// Somebody else's, or nobody's: the rights are looked up at each command.
+    pub is_shared: bool,
     enabled: Enabled,
     /// What `$` stands for (RFC 5182); expunged messages fall out by themselves.
     saved: UidSet,
@@ -54,7 +59,7 @@ pub type Told = Vec<(u32, u64)>;
 
 impl View {
     /// The mailbox as it is now. Takes the \Recent messages unless `read_only` (EXAMINE, RFC 3501 §6.3.2).
-    pub fn open(mailbox: Arc<Mailbox>, read_only: bool, enabled: Enabled) -> Result<View> {
+    pub fn open(mailbox: Arc<Mailbox>, read_only: bool, rights: Rights, enabled: Enabled) -> Result<View> {
         let status = mailbox.status()?;
         let reader = mailbox.reader()?;
         let mut view = View {
@@ -66,6 +71,8 @@ impl View {
             expunges_announced: status.highest_modseq,
             recent: UidSet::new(),
             read_only,
+            rights,
+            is_shared: false,
             enabled,
             saved: UidSet::new(),
             opened: status,
@@ -111,6 +118,40 @@ impl View {
 
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// Whether the user has these rights here.
+    ///
+    /// # Errors
+    /// `NoPermission`.
+    pub fn may(&self, needed: Rights) -> std::result::Result<(), Refusal> {
+        if self.rights.contains(needed) { Ok(()) } else { Err(Refusal::NoPermission) }
+    }
+
+    /// The flags that may be changed.
+    pub fn within(&self) -> Within {
+        if self.read_only { Within::NOTHING } else { crate::flags::within(self.rights) }
+    }
+
+    /// Whether a client is told that it can change something for others (RFC 4314 §5.2).
+    pub fn is_written(&self) -> bool {
+        let changes = Rights::INSERT | Rights::EXPUNGE | Rights::WRITE | Rights::DELETE_MESSAGES;
+        !self.read_only && self.rights.has_any(changes)
+    }
+
+    /// The rights are others now; a client is told what that means (RFC 4314 §5.1.1, RFC 3501 §7.1).
+    pub fn set_rights(&mut self, rights: Rights, out: &mut Output) {
+        let (within, written) = (self.within(), self.is_written());
+        self.rights = rights;
+        if self.within() != within && rights.contains(Rights::READ) {
+            let keywords = self.mailbox.keywords();
+            answer::flags_list(out, &keywords);
+            answer::permanent_flags(out, &keywords, self.within());
+        }
+        if self.is_written() != written {
+            let code = if written { "READ-ONLY" } else { "READ-WRITE" };
+            answer::tagged(out, b"*", "OK", code, "Your rights have changed");
+        }
     }
 
     /// The index as it was when the view last looked.
@@ -192,6 +233,9 @@ impl View {
         told: &Told,
         with_uid: bool,
     ) -> Result<Option<Announcement>> {
+        if !self.rights.contains(Rights::READ) {
+            return Ok(None); // not any more; what happened meanwhile is told when there is the right again
+        }
         let status = self.mailbox.status()?;
         if status.highest_modseq == self.flags_announced && status.highest_modseq == self.expunges_announced {
             return Ok(None);
@@ -305,7 +349,7 @@ impl View {
         if keywords.len() > self.keywords_told {
             self.keywords_told = keywords.len();
             answer::flags_list(out, keywords);
-            answer::permanent_flags(out, keywords, self.read_only);
+            answer::permanent_flags(out, keywords, self.within());
         }
     }
 

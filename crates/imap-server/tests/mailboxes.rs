@@ -90,7 +90,9 @@ fn mailboxes_of_others_do_not_exist() {
     }
     assert!(joe.refused("CREATE user/amy/x").starts_with("t NO [NOPERM]"));
     assert_eq!(joe.ok("LIST \"\" user/*"), "");
-    assert_eq!(joe.ok("NAMESPACE"), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+    let namespaces =
+        "* NAMESPACE ((\"\" \"/\")) ((\"Shared Folders/User/\" \"/\")) ((\"Shared Folders/\" \"/\"))\r\n";
+    assert_eq!(joe.ok("NAMESPACE"), namespaces);
     let mut admin = site.user("admin");
     assert!(admin.ok("LIST \"\" user/*").contains("\"user/amy/Secret\""));
     assert!(admin.ok("NAMESPACE").contains("((\"user/\" \"/\"))"));

@@ -3,6 +3,7 @@
 //! The bytes are the lines of the command without the last CRLF: `a1 LOGIN {3}` CRLF `joe {6}` CRLF `secret`.
 //! APPEND is the exception: its message never lies in memory, so [`append::parse`] reads what stands before it.
 
+pub mod acl;
 pub mod append;
 pub mod authenticate;
 pub mod create;
@@ -67,6 +68,12 @@ pub enum Command {
     GetMetadata(metadata::GetMetadata),
     /// RFC 5464
     SetMetadata(metadata::SetMetadata),
+    /// RFC 4314 §3
+    SetAcl(acl::SetAcl),
+    DeleteAcl(acl::OfIdentifier),
+    GetAcl(Mailbox),
+    ListRights(acl::OfIdentifier),
+    MyRights(Mailbox),
     Idle,
     Check,
     Close,
@@ -190,6 +197,11 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"GETMETADATA" => Command::GetMetadata(metadata::get(cursor)?),
         b"SETMETADATA" => Command::SetMetadata(metadata::set(cursor)?),
         b"UIDBATCHES" => Command::UidBatches(uidbatches::arguments(cursor)?),
+        b"SETACL" => Command::SetAcl(acl::set(cursor)?),
+        b"DELETEACL" => Command::DeleteAcl(acl::of_identifier(cursor)?),
+        b"GETACL" => Command::GetAcl(one_mailbox(cursor)?),
+        b"LISTRIGHTS" => Command::ListRights(acl::of_identifier(cursor)?),
+        b"MYRIGHTS" => Command::MyRights(one_mailbox(cursor)?),
         b"IDLE" => Command::Idle,
         b"CHECK" => Command::Check,
         b"CLOSE" => Command::Close,

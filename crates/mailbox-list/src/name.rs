@@ -109,6 +109,12 @@ impl MailboxName {
         MailboxName::parse(parent).ok()
     }
 
+    /// The name one level up as clients see the names: nothing above a user's INBOX and top folders.
+    pub fn visible_parent(&self) -> Option<MailboxName> {
+        let is_top = self.owner().is_some() && self.components().count() <= 3;
+        if is_top { None } else { self.parent() }
+    }
+
     /// The last component.
     pub fn leaf(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)

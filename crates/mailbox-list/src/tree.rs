@@ -1,15 +1,15 @@
 //! What is asked of the list: find, create, rename, remove, list.
 //!
-//! The table has keys of two kinds. `n`, the number of the node above (8 bytes, big-endian; 0 is the top), then the
+//! The table has keys of these kinds, and those of `shares.rs`. `n`, the number of the node above (8 bytes, big-endian; 0 is the top), then the
 //! component: a mailbox. `c`: the next node number and the last UIDVALIDITY given out, 8 bytes little-endian each.
 //! Renaming a tree changes one record; one level is one range.
 
 use heed::{RoTxn, RwTxn};
 
 use crate::database::Table;
-use crate::{Entry, ListError, MailboxList, MailboxName, Result, SpecialUse};
+use crate::{Acl, Entry, ListError, MailboxList, MailboxName, Result, SpecialUse, shares};
 
-const TOP: u64 = 0;
+pub(crate) const TOP: u64 = 0;
 const COUNTERS: &[u8] = b"c";
 
 /// A mailbox with its name, as [`MailboxList::page`] answers.
@@ -28,6 +28,7 @@ pub struct NewEntry<'a> {
     /// Nothing: a new one, higher than all before.
     pub uid_validity: Option<u32>,
     pub partition: &'a str,
+    pub acl: &'a Acl,
 }
 
 fn key(above: u64, component: &str) -> Vec<u8> {
@@ -42,11 +43,11 @@ fn decode(bytes: &[u8]) -> Result<Entry> {
     Entry::decode(bytes).ok_or_else(|| ListError::Damaged("a record".into()))
 }
 
-fn child(txn: &RoTxn<'_>, table: Table, above: u64, component: &str) -> Result<Option<Entry>> {
+pub(crate) fn child(txn: &RoTxn<'_>, table: Table, above: u64, component: &str) -> Result<Option<Entry>> {
     table.get(txn, &key(above, component))?.map(decode).transpose()
 }
 
-fn lookup(txn: &RoTxn<'_>, table: Table, path: &[&str]) -> Result<Option<Entry>> {
+pub(crate) fn lookup(txn: &RoTxn<'_>, table: Table, path: &[&str]) -> Result<Option<Entry>> {
     let mut above = TOP;
     let mut found = None;
     for component in path {
@@ -116,6 +117,7 @@ fn prune(txn: &mut RwTxn<'_>, table: Table, path: &[&str]) -> Result<()> {
             Some(entry) if !entry.selectable && !has_children(txn, table, entry.node)? => {
                 let above = above_of(txn, table, &path[..length])?;
                 table.delete(txn, &key(above, path[length - 1]))?;
+                shares::removed(txn, table, &entry)?;
             }
             _ => break,
         }
@@ -165,6 +167,7 @@ impl MailboxList {
                 node,
             };
             table.put(txn, &key(above, leaf), &entry.encode())?;
+            shares::write_acl(txn, table, &path, &entry, new.acl)?;
             Ok(entry)
         })
     }
@@ -209,6 +212,7 @@ impl MailboxList {
             }
             table.delete(txn, &key(above, leaf))?;
             table.put(txn, &key(new_above, new_leaf), &entry.encode())?;
+            shares::moved(txn, table, entry.node, &to)?;
             prune(txn, table, up)
         })
     }
@@ -227,12 +231,14 @@ impl MailboxList {
                 if !entry.selectable {
                     return Err(ListError::NotFound);
                 }
+                shares::forget_acl(txn, table, &entry)?;
                 let placeholder =
                     Entry { selectable: false, special_use: None, uid_validity: 0, id: 0, ..entry };
                 table.put(txn, &key(above, leaf), &placeholder.encode())?;
                 return Ok(());
             }
             table.delete(txn, &key(above, leaf))?;
+            shares::removed(txn, table, &entry)?;
             prune(txn, table, up)
         })
     }
@@ -247,17 +253,19 @@ impl MailboxList {
             let above = above_of(txn, table, &path)?;
             let (leaf, up) = path.split_last().ok_or(ListError::NotFound)?;
             let entry = child(txn, table, above, leaf)?.ok_or(ListError::NotFound)?;
-            let mut doomed = vec![key(above, leaf)];
             let mut nodes = vec![entry.node];
+            let mut doomed = vec![(key(above, leaf), entry)];
             while let Some(node) = nodes.pop() {
                 for item in table.prefix_iter(txn, &key(node, ""))? {
                     let (key, bytes) = item?;
-                    doomed.push(key.to_vec());
-                    nodes.push(decode(bytes)?.node);
+                    let entry = decode(bytes)?;
+                    nodes.push(entry.node);
+                    doomed.push((key.to_vec(), entry));
                 }
             }
-            for key in &doomed {
+            for (key, entry) in &doomed {
                 table.delete(txn, key)?;
+                shares::removed(txn, table, entry)?;
             }
             prune(txn, table, up)?;
             Ok(doomed.len())
@@ -353,7 +361,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let list = MailboxList::open(folder.path(), false).unwrap();
         for text in names {
-            let new = NewEntry { special_use: None, id: 1, uid_validity: None, partition: "primary" };
+            let new = NewEntry {
+                special_use: None,
+                id: 1,
+                uid_validity: None,
+                partition: "primary",
+                acl: &Acl::default(),
+            };
             list.create(&name(text), &new).unwrap();
         }
         (folder, list)
@@ -413,7 +427,13 @@ mod tests {
         let (_folder, list) = list_with(&["user/a", "user/a/B"]);
         let first = list.find(&name("user/a/B")).unwrap().unwrap().uid_validity;
         list.remove(&name("user/a/B")).unwrap();
-        let new = NewEntry { special_use: None, id: 2, uid_validity: None, partition: "primary" };
+        let new = NewEntry {
+            special_use: None,
+            id: 2,
+            uid_validity: None,
+            partition: "primary",
+            acl: &Acl::default(),
+        };
         assert!(list.create(&name("user/a/B"), &new).unwrap().uid_validity > first);
         assert!(matches!(list.create(&name("user/a/B"), &new), Err(ListError::AlreadyExists)));
     }

@@ -7,7 +7,7 @@ use crate::log::Operation;
 use crate::mailbox::Mailbox;
 use crate::record::Record;
 use crate::writer::Change;
-use crate::{FlagChange, FlagResult, Flags, How, Result, UidSet};
+use crate::{FlagChange, FlagResult, Flags, How, Result, UidSet, Within};
 
 impl Mailbox {
     /// Changes flags. Messages that have them already are not touched and get no new modseq.
@@ -20,6 +20,20 @@ impl Mailbox {
         change: FlagChange<'_>,
         unchanged_since: Option<u64>,
     ) -> Result<FlagResult> {
+        self.change_flags_within(uids, change, Within::ALL, unchanged_since)
+    }
+
+    /// The same, but flags outside of `within` stay as they are.
+    ///
+    /// # Errors
+    /// As [`Mailbox::change_flags`].
+    pub fn change_flags_within(
+        &self,
+        uids: &UidSet,
+        change: FlagChange<'_>,
+        within: Within,
+        unchanged_since: Option<u64>,
+    ) -> Result<FlagResult> {
         let mut under = self.write()?;
         // Removing a keyword that nobody has does not make it known.
         let known = under.index.keywords(under.header.keywords);
@@ -27,11 +41,12 @@ impl Mailbox {
         let names: Vec<String> = change
             .keywords
             .iter()
-            .filter(|name| change.how != How::Remove || is_known(name))
+            .filter(|name| within.keywords && (change.how != How::Remove || is_known(name)))
             .cloned()
             .collect();
         let (bits, mut operations) = under.keyword_bits(&names)?;
-        let asked = change.flags & Flags::SYSTEM;
+        let may_change = within.flags & Flags::SYSTEM;
+        let asked = change.flags & may_change;
         let modseq = under.next_modseq();
         let mut result = FlagResult { modseq, ..FlagResult::default() };
         let mut changed = Vec::new();
@@ -43,7 +58,10 @@ impl Mailbox {
             let (flags, keywords) = match change.how {
                 How::Add => (record.flags | asked, record.keywords | bits),
                 How::Remove => (record.flags & !asked, record.keywords & !bits),
-                How::Replace => ((record.flags & !Flags::SYSTEM) | asked, bits),
+                How::Replace => {
+                    let keywords = if within.keywords { bits } else { record.keywords };
+                    ((record.flags & !may_change) | asked, keywords)
+                }
             };
             if flags != record.flags || keywords != record.keywords {
                 result.changed.push(record.uid);

@@ -25,6 +25,29 @@ const CACHE_BATCH: usize = 1000;
 /// Messages of one transaction where not all need to be in one.
 const MOVE_BATCH: usize = 10_000;
 
+/// What goes along with a copied message.
+#[derive(Clone, Copy, Debug)]
+pub struct Carry<'a> {
+    /// Of the system flags, those that do.
+    pub flags: Flags,
+    pub keywords: bool,
+    /// The messages that get \\Seen, whatever their records say.
+    pub seen: Option<&'a UidSet>,
+}
+
+impl Carry<'_> {
+    pub const ALL: Carry<'static> = Carry { flags: Flags::SYSTEM, keywords: true, seen: None };
+
+    fn flags_of(&self, record: &Record) -> Flags {
+        let flags = match self.seen {
+            None => record.flags,
+            Some(seen) if seen.contains(record.uid) => record.flags | Flags::SEEN,
+            Some(_) => record.flags & !Flags::SEEN,
+        };
+        flags & Flags::SYSTEM & self.flags
+    }
+}
+
 /// What a transaction adds to the target.
 struct Copies {
     operations: Vec<Operation>,
@@ -41,6 +64,14 @@ impl Mailbox {
     /// # Errors
     /// `NotFound` when a file is gone, `TooBig` for too many messages or keywords, `NoSpace`; nothing was copied then.
     pub fn copy_to(&self, uids: &UidSet, to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        self.copy_with(uids, to, Carry::ALL)
+    }
+
+    /// The same, with these flags only.
+    ///
+    /// # Errors
+    /// As [`Mailbox::copy_to`].
+    pub fn copy_with(&self, uids: &UidSet, to: &Mailbox, carry: Carry<'_>) -> Result<Vec<(u32, u32)>> {
         let reader = self.reader()?;
         let sources = chosen(uids, reader.slots(), &reader)?;
         if sources.is_empty() {
@@ -49,7 +80,7 @@ impl Mailbox {
         let names = self.keywords();
         let mut target = to.write()?;
         target.enforce();
-        let copies = target.place_copies(self, &names, &sources)?;
+        let copies = target.place_copies(self, &names, &sources, carry)?;
         target.commit_copies(&copies)?;
         Ok(copies.pairs)
     }
@@ -59,8 +90,16 @@ impl Mailbox {
     /// # Errors
     /// As [`Mailbox::copy_to`], and `InUse`; nothing was moved then.
     pub fn move_to(&self, uids: &UidSet, to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        self.move_with(uids, to, Carry::ALL)
+    }
+
+    /// The same, with these flags only.
+    ///
+    /// # Errors
+    /// As [`Mailbox::move_to`].
+    pub fn move_with(&self, uids: &UidSet, to: &Mailbox, carry: Carry<'_>) -> Result<Vec<(u32, u32)>> {
         if self.id == to.id {
-            return self.move_within(uids);
+            return self.move_within(uids, carry);
         }
         // Everybody locks the lower one first.
         let (mut source, mut target) = if self.id < to.id {
@@ -81,7 +120,7 @@ impl Mailbox {
         let (_, expunges) = source.expunges(&gone, |_| true);
         source.reserve(&expunges)?;
         let names = source.index.keywords(source.header.keywords);
-        let copies = target.place_copies(self, &names, &sources)?;
+        let copies = target.place_copies(self, &names, &sources, carry)?;
         target.commit_copies(&copies)?;
         if let Err(error) = source.commit(&expunges, &BTreeSet::new()) {
             // In doubt they may be gone here: a message that is there twice is better than one that is nowhere.
@@ -94,7 +133,7 @@ impl Mailbox {
     }
 
     /// To the same mailbox: one transaction.
-    fn move_within(&self, uids: &UidSet) -> Result<Vec<(u32, u32)>> {
+    fn move_within(&self, uids: &UidSet, carry: Carry<'_>) -> Result<Vec<(u32, u32)>> {
         let mut change = self.write()?;
         let sources = chosen(uids, change.header.slots, &change)?;
         if sources.is_empty() {
@@ -103,7 +142,7 @@ impl Mailbox {
         let gone: UidSet = sources.iter().map(|(record, _)| record.uid).collect();
         let (_, expunges) = change.expunges(&gone, |_| true);
         let names = change.index.keywords(change.header.keywords);
-        let mut copies = change.place_copies(self, &names, &sources)?;
+        let mut copies = change.place_copies(self, &names, &sources, carry)?;
         copies.operations.extend(expunges);
         change.commit_copies(&copies)?;
         Ok(copies.pairs)
@@ -192,8 +231,10 @@ impl Change<'_> {
         from: &Mailbox,
         names: &[String],
         sources: &[(Record, Cold)],
+        carry: Carry<'_>,
     ) -> Result<Copies> {
-        let used = sources.iter().fold(0, |used, (record, _)| used | record.keywords);
+        let carried = if carry.keywords { u64::MAX } else { 0 };
+        let used = sources.iter().fold(0, |used, (record, _)| used | (record.keywords & carried));
         let wanted = named(names, used).cloned().collect::<Vec<String>>();
         let (_, operations) = self.keyword_bits(&wanted)?;
         let mut known = self.index.keywords(self.header.keywords);
@@ -205,7 +246,8 @@ impl Change<'_> {
             Copies { operations, folders: BTreeSet::new(), placed: Vec::new(), pairs: Vec::new() };
         let first_uid = self.header.uid_next;
         let mut batches = sources.chunks(CACHE_BATCH);
-        let placed = batches.try_for_each(|batch| self.place_batch(from, names, &known, batch, &mut copies));
+        let placed =
+            batches.try_for_each(|batch| self.place_batch(from, names, &known, batch, carry, &mut copies));
         self.header.uid_next = first_uid; // the transaction makes it what it will be
         match placed {
             Ok(()) => Ok(copies),
@@ -222,6 +264,7 @@ impl Change<'_> {
         names: &[String],
         known: &[String],
         batch: &[(Record, Cold)],
+        carry: Carry<'_>,
         copies: &mut Copies,
     ) -> Result<()> {
         let mailbox = self.mailbox;
@@ -243,9 +286,9 @@ impl Change<'_> {
             self.header.uid_next = uid.saturating_add(1);
             let new = Record {
                 uid,
-                flags: record.flags & Flags::SYSTEM,
+                flags: carry.flags_of(record),
                 modseq,
-                keywords: translated(record.keywords, names, known),
+                keywords: if carry.keywords { translated(record.keywords, names, known) } else { 0 },
                 size: record.size,
             };
             let cache_position = cache.map_or(crate::cache::NO_POSITION, |_| position);

@@ -75,6 +75,18 @@ pub struct FlagChange<'a> {
     pub keywords: &'a [String],
 }
 
+/// Which flags may change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Within {
+    pub flags: Flags,
+    pub keywords: bool,
+}
+
+impl Within {
+    pub const ALL: Within = Within { flags: Flags::SYSTEM, keywords: true };
+    pub const NOTHING: Within = Within { flags: Flags::NONE, keywords: false };
+}
+
 /// UIDs, ascending.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct FlagResult {

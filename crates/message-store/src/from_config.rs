@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use commit_journal::{SyncLevel, SyncLevels};
+use mailbox_list::Acl;
 use server_config::parameters::store;
 use server_config::{Config, Instance};
 
@@ -39,6 +40,7 @@ impl StoreSettings {
             wait: Wait::ForStored(STORED_TIMEOUT),
             enforce_quota: config.get(&store::QUOTA_ENFORCEMENT),
             text_index: config.get(&store::TEXT_INDEX),
+            default_acl: Acl::parse(&config.get(&store::DEFAULT_ACL)),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Store`] knows which mailboxes there are; [`Mailbox`] is one of them. Everything that is acknowledged is durable first,
 //! at the level that the settings promise; a killed process leaves nothing that the next one does not mend.
 
+mod acl;
 pub mod ageing_rules;
 mod annotations;
 mod append;
@@ -58,14 +59,17 @@ mod writer;
 
 pub use annotations::{AnnotateError, Annotation, Annotations, NewAnnotation};
 pub use append::{Appended, Delivered, DeliveryId, Incoming, LinkedMessage, NewMessage};
+pub use copy::Carry;
 pub use error::{Result, StoreError};
-pub use flags::{FlagChange, FlagResult, Flags, How};
+pub use flags::{FlagChange, FlagResult, Flags, How, Within};
 pub use folders::encode as folder_name;
 pub use follower::{Changed, Follower};
 pub use housekeeping::CleanedUp;
 pub use log_line::{Severity, StoreLog};
 pub use mailbox::{Mailbox, MaildropLock, MessageFile, Reader, Status};
-pub use mailbox_list::{MailboxName, NameError, SpecialUse};
+pub use mailbox_list::{
+    ANYONE, Acl, GROUP, IDENTIFIER_BYTES_MAX, MailboxName, NameError, Rights, Side, SpecialUse,
+};
 pub use multiappend::Complete;
 pub use prepared::{Cached, Prepared};
 pub use quota::{Admission, Limits, Quota, Recounted, Usage};

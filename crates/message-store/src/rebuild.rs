@@ -115,15 +115,24 @@ impl Mailbox {
         let mut change = self.write()?; // what the log has is applied first
         let done = rebuild_locked(&self.shared, &self.folder, &self.name(), self.id, method, tell)?;
         change.forget_files();
+        drop(change);
+        self.reopen_index()?;
+        self.forget_text_index();
+        self.mend_annotations()?;
+        self.shared.ring.announce(self.id, self.header()?.highest_modseq);
+        Ok(done)
+    }
+}
+
+impl Mailbox {
+    /// Annotations that do not verify are put aside.
+    pub(crate) fn mend_annotations(&self) -> Result<()> {
+        let _under = self.write()?;
         if let Some(name) = self.put_damaged_annotations_aside()? {
             let text = format!("{}: the annotations are damaged; they are in {name} now", self.name());
             self.shared.log.write(Severity::Error, &text);
         }
-        drop(change);
-        self.reopen_index()?;
-        self.forget_text_index();
-        self.shared.ring.announce(self.id, self.header()?.highest_modseq);
-        Ok(done)
+        Ok(())
     }
 }
 

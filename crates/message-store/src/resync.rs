@@ -28,6 +28,8 @@ pub enum Difference {
     Added(MailboxName),
     /// In the list and not on disk; it is not any more.
     Removed(MailboxName),
+    /// Its access control list was another in the list than on disk; it is as on disk now.
+    Access(MailboxName),
 }
 
 /// What of the store is compared: everything, a partition, a user's mailboxes (`reconstruct -m -p -u`).
@@ -82,6 +84,8 @@ impl Store {
                 if self.adopt(&name, Path::new(&folder), &partition)? {
                     done.added += 1;
                     tell(&Difference::Added(name));
+                } else if self.mend_acl(&name, Path::new(&folder))? {
+                    tell(&Difference::Access(name));
                 }
             }
         }
@@ -132,7 +136,8 @@ impl Store {
         let identity = Mailbox::read_identity(folder);
         let id = identity.map_or_else(random_id, |(id, _)| Ok(id))?;
         let uid_validity = identity.map(|(_, validity)| validity).filter(|validity| *validity != 0);
-        let new = NewEntry { special_use: None, id, uid_validity, partition };
+        let acl = self.found_acl(folder, name)?;
+        let new = NewEntry { special_use: None, id, uid_validity, partition, acl: &acl };
         self.shared.list.create(name, &new).map_err(told)?;
         Ok(true)
     }

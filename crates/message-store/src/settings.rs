@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use commit_journal::SyncLevels;
+use mailbox_list::Acl;
 
 /// Whether to wait for stored at [`crate::Store::open`] (S163).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct StoreSettings {
     pub enforce_quota: bool,
     /// `store.textindex`: searches ask the index of words.
     pub text_index: bool,
+    /// `store.defaultacl`: what a public folder at the top begins with; nothing when it cannot be read.
+    pub default_acl: Option<Acl>,
 }
 
 impl StoreSettings {
@@ -54,6 +57,7 @@ impl StoreSettings {
             wait: Wait::No,
             enforce_quota: true,
             text_index: true,
+            default_acl: Some(Acl::default()),
         }
     }
 }

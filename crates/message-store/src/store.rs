@@ -220,7 +220,18 @@ impl Store {
         tell: Progress<'_>,
     ) -> Result<Reconstructed> {
         self.distrust_usage(name);
-        self.open_mailbox(name)?.reconstruct_as(method, tell)
+        let done = self.open_mailbox(name)?.reconstruct_as(method, tell)?;
+        self.mend_acl(name, &self.folder_of(name)?)?;
+        Ok(done)
+    }
+
+    /// `reconstruct` of a mailbox whose records and messages are sound: what stands beside them.
+    ///
+    /// # Errors
+    /// As [`Store::reconstruct`].
+    pub fn mend_beside(&self, name: &MailboxName) -> Result<()> {
+        self.mend_acl(name, &self.folder_of(name)?)?;
+        self.open_mailbox(name)?.mend_annotations()
     }
 
     /// stored, every few seconds and after a child's death: what killed readers hold of the list is let go, what killed

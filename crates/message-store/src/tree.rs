@@ -18,7 +18,7 @@ use crate::mailbox::Mailbox;
 use crate::renames::{self, Pending};
 use crate::store::{Listed, PAGE_MAX, Store, make_folder, random_id};
 use crate::tree_lock::TreeLock;
-use crate::{Result, Severity, StoreError, deletion};
+use crate::{Result, Severity, StoreError, acl, deletion};
 
 impl Store {
     /// Makes a mailbox in its parent's partition.
@@ -102,11 +102,15 @@ impl Store {
         let id = identity.map_or_else(random_id, |(id, _)| Ok(id))?;
         let found = identity.map(|(_, validity)| validity).filter(|validity| *validity != 0);
         let uid_validity = found.or(uid_validity);
-        let entry = self
-            .shared
-            .list
-            .create(name, &NewEntry { special_use, id, uid_validity, partition })
-            .map_err(told)?;
+        let acl = match identity {
+            Some(_) => self.found_acl(&folder, name)?,
+            None => self.inherited_acl(name)?,
+        };
+        if identity.is_none() {
+            acl::write(&folder, &acl)?;
+        }
+        let new = NewEntry { special_use, id, uid_validity, partition, acl: &acl };
+        let entry = self.shared.list.create(name, &new).map_err(told)?;
         Mailbox::make_files(&self.shared, &folder, entry.id, entry.uid_validity)
     }
 
@@ -299,13 +303,20 @@ impl Store {
         source.move_all_to(&target)
     }
 
-    /// Finishes the renames of processes that are gone. How many. One that cannot be finished is said and left.
+    /// Finishes the renames, and changes of access control lists, of processes that are gone. How many. One that cannot be finished is said and left.
     ///
     /// # Errors
     /// The folder of the list cannot be read.
     pub fn finish_renames(&self) -> Result<usize> {
         let folder = &self.shared.settings.list_folder;
         let before = renames::all(folder)?;
+        let changes = acl::pending(folder)?;
+        for (_, name) in &changes {
+            if let Err(error) = self.lock_trees(&[name]) {
+                let text = format!("a change of the access control list of {name} was interrupted: {error}");
+                self.shared.log.write(Severity::Error, &text);
+            }
+        }
         for pending in &before {
             // Whoever is at it just now is waited for.
             if let Err(error) = self.lock_trees(&[&pending.from, &pending.to]) {
@@ -314,7 +325,9 @@ impl Store {
                 self.shared.log.write(Severity::Error, &text);
             }
         }
-        Ok(before.len().saturating_sub(renames::all(folder)?.len()))
+        let (begun, left) =
+            (before.len() + changes.len(), renames::all(folder)?.len() + acl::pending(folder)?.len());
+        Ok(begun.saturating_sub(left))
     }
 
     /// Makes an interrupted rename whole. Nobody else is in its trees, and nobody was since.

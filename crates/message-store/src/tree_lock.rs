@@ -16,7 +16,7 @@ use crate::list::told;
 use crate::renames::{self, Pending};
 use crate::shared::hash;
 use crate::store::Store;
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, acl};
 
 const FILE: &str = "store.trees";
 /// An interrupted rename can bring another tree into it, and that one another.
@@ -54,6 +54,11 @@ impl Store {
             if needed.is_subset(&wanted) {
                 for one in pending {
                     self.finish_rename(one)?;
+                }
+                for (note, name) in acl::pending(&self.shared.settings.list_folder)? {
+                    if wanted.contains(&byte(&name)) {
+                        self.finish_acl(&note, &name)?;
+                    }
                 }
                 return Ok(lock);
             }

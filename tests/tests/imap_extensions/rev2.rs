@@ -60,7 +60,7 @@ fn e2_the_extensions_that_were_folded_in_work() {
     for name in ["LIST-EXTENDED", "LIST-STATUS", "MOVE", "LITERAL+", "BINARY", "SPECIAL-USE"] {
         assert!(is_offered(&mut imap, name), "{name}");
     }
-    assert_eq!(imap.ok("NAMESPACE"), ["* NAMESPACE ((\"\" \"/\")) NIL NIL"]);
+    assert!(imap.ok("NAMESPACE")[0].starts_with("* NAMESPACE ((\"\" \"/\")) "));
     assert!(imap.ok("SEARCH RETURN (SAVE) 2:3").is_empty());
     assert!(imap.command("COPY $ Trash").1.starts_with("NO [TRYCREATE]"));
     imap.ok("CREATE Sent (USE (\\Sent))");

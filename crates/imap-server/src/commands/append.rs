@@ -16,13 +16,14 @@ use base::clock;
 use imap_wire::SequenceSet;
 use imap_wire::command::append::Replaced;
 use mail_format::LineEnds;
-use message_store::{Complete, Incoming, Mailbox, NewMessage, Quota, Store, StoreError, Usage};
+use message_store::{Complete, Incoming, Mailbox, NewMessage, Quota, Rights, StoreError, Usage, Within};
 
 use crate::answer;
 use crate::flags;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
 use crate::sequences;
+use crate::server::Server;
 use crate::view::View;
 
 /// Messages of one command.
@@ -32,6 +33,8 @@ const MESSAGES_MAX: usize = 100;
 pub struct Append {
     mailbox: Arc<Mailbox>,
     size_max: u64,
+    /// The flags that may be set.
+    within: Within,
     /// What the owner of the mailbox has, with the messages that were announced.
     room: Quota,
     /// Messages before the present one.
@@ -65,6 +68,7 @@ impl Old {
         if view.is_read_only() {
             return Err(Refusal::ReadOnly);
         }
+        view.may(Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE)?;
         let set = SequenceSet(vec![(asked.message, asked.message)]);
         let sequence = sequences::resolve(&set, view, asked.uid)?.first().map(|range| *range.start());
         let record = sequence.and_then(|sequence| view.record(sequence)).map(|(_, record)| record);
@@ -79,13 +83,14 @@ impl Old {
 impl Append {
     /// Checks mailbox, size and keywords; then the literal may come.
     pub fn begin(
-        store: &Store,
+        server: &Server,
         who: Who<'_>,
         asked: imap_wire::Append,
         size_max: u64,
         replaces: Option<Old>,
     ) -> Result<Append, Refusal> {
-        let name = who.to_store(names::named(&asked.mailbox)?)?;
+        let store = &server.store;
+        let name = server.target(who, names::named(&asked.mailbox)?)?;
         let mailbox = match store.open_mailbox(&name) {
             Err(StoreError::NotFound) => return Err(Refusal::TryCreate),
             other => other?,
@@ -96,12 +101,14 @@ impl Append {
             room.usage.messages = room.usage.messages.saturating_sub(1);
         }
         let (is_binary, is_utf8) = (asked.message.literal.binary, asked.message.utf8);
-        let message = check(asked.message, size_max, &mut room)?;
+        let within = flags::within(server.rights(who, &name)?);
+        let message = check(asked.message, size_max, within, &mut room)?;
         let incoming = mailbox.begin_append()?;
         let complete = Vec::new();
         Ok(Append {
             mailbox,
             size_max,
+            within,
             room,
             complete,
             incoming,
@@ -120,7 +127,16 @@ impl Append {
     /// The command is over; nothing was stored.
     pub fn next(self, line: &[u8]) -> Result<Append, Refusal> {
         let Append {
-            mailbox, size_max, mut room, mut complete, incoming, message, replaces, refusal, ..
+            mailbox,
+            size_max,
+            within,
+            mut room,
+            mut complete,
+            incoming,
+            message,
+            replaces,
+            refusal,
+            ..
         } = self;
         if replaces.is_some() {
             return Err(Refusal::Syntax("REPLACE takes one message")); // RFC 8508 §5
@@ -131,7 +147,7 @@ impl Append {
         let asked = imap_wire::command::append::next(line)?;
         let is_empty = asked.literal.size == Some(0);
         let (is_binary, is_utf8) = (asked.literal.binary, asked.utf8);
-        let next = check(asked, size_max, &mut room)?;
+        let next = check(asked, size_max, within, &mut room)?;
         if is_empty {
             return Err(Refusal::Cannot("An empty message ends the command; nothing was stored"));
         }
@@ -144,6 +160,7 @@ impl Append {
         Ok(Append {
             mailbox,
             size_max,
+            within,
             room,
             complete,
             incoming,
@@ -214,6 +231,7 @@ impl Append {
 fn check(
     asked: imap_wire::command::append::Message,
     size_max: u64,
+    within: Within,
     room: &mut Quota,
 ) -> Result<NewMessage, Refusal> {
     match asked.literal.size {
@@ -228,11 +246,13 @@ fn check(
     if asked.flags.keywords.len() > answer::KEYWORDS_MAX {
         return Err(Refusal::Limit("A mailbox has at most 64 keywords"));
     }
-    Ok(NewMessage {
+    let mut message = NewMessage {
         flags: flags::of_list(&asked.flags),
         keywords: asked.flags.keywords,
         internal_date_ns: asked
             .date
             .map_or_else(clock::unix_nanos, |seconds| seconds.saturating_mul(1_000_000_000)),
-    })
+    };
+    flags::limit(&mut message, within);
+    Ok(message)
 }

@@ -2,13 +2,15 @@
 
 use connection::Output;
 use imap_wire::Selected;
-use message_store::{Mailbox, Store, StoreError, UidSet};
+use message_store::{Carry, Mailbox, Rights, StoreError, UidSet};
 
 use super::{Done, News, Outcome, not_now};
 use crate::answer;
+use crate::flags;
 use crate::names;
 use crate::refusal::Refusal;
 use crate::sequences;
+use crate::server::Server;
 use crate::state::State;
 
 /// Whether the messages stay.
@@ -20,17 +22,22 @@ pub enum Kind {
 
 /// Copies or moves, all or nothing.
 pub fn run(
-    store: &Store,
+    server: &Server,
     state: &State,
     asked: &Selected,
     kind: Kind,
     out: &mut Output,
 ) -> Result<Outcome, Refusal> {
     let State::Selected { user, view } = state else { return Err(not_now(state)) };
-    let name = user.who().to_store(names::named(&asked.to)?)?;
+    view.may(Rights::READ)?;
+    let store = &server.store;
+    let name = server.target(user.who(), names::named(&asked.to)?)?;
     let ranges = sequences::resolve(&asked.set, view, asked.uid)?;
     if kind == Kind::Move && view.is_read_only() {
         return Err(Refusal::ReadOnly);
+    }
+    if kind == Kind::Move {
+        view.may(Rights::DELETE_MESSAGES | Rights::EXPUNGE)?; // RFC 6851 §4.4
     }
     let to = match store.open_mailbox(&name) {
         Err(StoreError::NotFound) => return Err(Refusal::TryCreate), // RFC 3501 §6.4.7
@@ -38,10 +45,12 @@ pub fn run(
     };
     store.room_in(&name)?;
     let uids: UidSet = view.uids(&ranges);
+    let within = flags::within(server.rights(user.who(), &name)?);
+    let carry = Carry { flags: within.flags, keywords: within.keywords, seen: None };
     let pairs = match kind {
         _ if uids.is_empty() => Vec::new(),
-        Kind::Copy => view.mailbox.copy_to(&uids, &to)?,
-        Kind::Move => view.mailbox.move_to(&uids, &to)?,
+        Kind::Copy => view.mailbox.copy_with(&uids, &to, carry)?,
+        Kind::Move => view.mailbox.move_with(&uids, &to, carry)?,
     };
     let text = if kind == Kind::Copy { "COPY completed" } else { "MOVE completed" };
     let mut done = Done::new(text).with(News { with_uid: asked.uid, ..News::all() });

@@ -2,12 +2,13 @@
 
 use connection::Output;
 use imap_wire::command::create::Create;
-use message_store::{SpecialUse, Store, StoreError};
+use message_store::{MailboxName, Rights, SpecialUse, StoreError};
 
 use super::list;
 use crate::answer;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
+use crate::server::Server;
 
 /// A folder whose name says what it is for gets its attribute when it is created.
 const WELL_KNOWN: [(&str, SpecialUse); 5] = [
@@ -19,16 +20,14 @@ const WELL_KNOWN: [(&str, SpecialUse); 5] = [
 ];
 
 /// The response code: `MAILBOXID (F...)` (RFC 8474 §4.1).
-pub fn run(store: &Store, who: Who<'_>, asked: &Create, out: &mut Output) -> Result<String, Refusal> {
+pub fn run(server: &Server, who: Who<'_>, asked: &Create, out: &mut Output) -> Result<String, Refusal> {
     let asked_name = names::named(&asked.mailbox)?;
     let name = &*who.composed(asked_name);
     let special_use = special_use(&asked.uses)?;
     // RFC 3501 §6.3.3: a separator at the end only declares that there will be names below.
     let name = name.strip_suffix('/').unwrap_or(name);
-    let full = match who.to_store(name) {
-        Err(Refusal::NoSuchMailbox) => return Err(Refusal::NoPermission),
-        other => other?,
-    };
+    let full = new_name(server, who, name)?;
+    let store = &server.store;
     if full.is_inbox() && full.owner() == Some(who.uid) {
         return Err(Refusal::Store(StoreError::AlreadyExists));
     }
@@ -40,10 +39,29 @@ pub fn run(store: &Store, who: Who<'_>, asked: &Create, out: &mut Output) -> Res
     });
     store.create(&full, special_use)?;
     if name != asked_name.strip_suffix('/').unwrap_or(asked_name) {
-        list::one(store, who, who.to_client(&full), Some(asked_name), out)?;
+        list::one(server, who, &who.to_client(&full), Some(asked_name), out)?;
     }
     let id = store.open_mailbox(&full)?.id();
     Ok(format!("MAILBOXID ({})", answer::mailbox_id(id)))
+}
+
+/// The store's name of a mailbox that the user may make.
+///
+/// # Errors
+/// `NoPermission`; what the user does not see is not told to exist.
+pub fn new_name(server: &Server, who: Who<'_>, name: &str) -> Result<MailboxName, Refusal> {
+    let full = match who.to_store(name) {
+        Err(Refusal::NoSuchMailbox) => return Err(Refusal::NoPermission),
+        other => other?,
+    };
+    if full.owner().is_none() && names::is_below(full.as_str(), "User") {
+        return Err(Refusal::NoPermission); // it would be taken for a user's
+    }
+    server.may_create(who, &full)?;
+    if server.store.exists(&full)? && !server.rights(who, &full)?.contains(Rights::LOOKUP) {
+        return Err(Refusal::NoPermission);
+    }
+    Ok(full)
 }
 
 /// One use per mailbox; more, or one we do not know, is refused (RFC 6154 §3).

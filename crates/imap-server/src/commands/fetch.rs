@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use connection::Output;
 use imap_wire::{Bound, FetchItem, Partial, SequenceSet};
-use message_store::{FlagChange, Flags, How, UidSet};
+use message_store::{FlagChange, Flags, How, Rights, UidSet};
 
 use crate::answer;
 use crate::commands::Progress;
@@ -89,7 +89,7 @@ impl Fetch {
             written: 0,
             decoded: None,
             keywords: view.mailbox.keywords(),
-            sets_seen: reads && !view.is_read_only(),
+            sets_seen: reads && !view.is_read_only() && view.may(Rights::SEEN).is_ok(), // RFC 4314 §4
             seen_until: 0,
             newly_seen: UidSet::new(),
             changed_since: asked.changed_since,

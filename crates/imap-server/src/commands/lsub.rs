@@ -1,24 +1,29 @@
 //! SUBSCRIBE, UNSUBSCRIBE, LSUB: the names a user wants to see (RFC 3501 §6.3.6, §6.3.7, §6.3.9).
 //!
-//! A mailbox need not exist to be subscribed to: the subscription outlives it (RFC 3501 §6.3.6).
+//! A mailbox of one's own need not exist to be subscribed to: the subscription outlives it (RFC 3501 §6.3.6). One that is
+//! shared must be seen (RFC 4314 §4).
 
 use connection::Output;
 use imap_wire::Naming;
-use message_store::Store;
+use message_store::{Rights, Store};
 
 use crate::answer;
 use crate::commands::Progress;
 use crate::names::{COST_MAX, Pattern, Who};
 use crate::refusal::Refusal;
+use crate::server::Server;
 
 /// Adds or takes away a name.
-pub fn change(store: &Store, who: Who<'_>, name: &str, subscribe: bool) -> Result<(), Refusal> {
+pub fn change(server: &Server, who: Who<'_>, name: &str, subscribe: bool) -> Result<(), Refusal> {
     let full = who.to_store(name.strip_suffix('/').unwrap_or(name))?;
-    let name = who.to_client(&full);
     if subscribe {
-        store.subscribe(who.uid, name)?
+        server.may(who, &full, Rights::LOOKUP)?;
+    }
+    let (store, name) = (&server.store, who.to_client(&full));
+    if subscribe {
+        store.subscribe(who.uid, &name)?
     } else {
-        store.unsubscribe(who.uid, name)?
+        store.unsubscribe(who.uid, &name)?
     }
     Ok(())
 }

@@ -7,7 +7,9 @@
 use connection::Output;
 use imap_wire::Naming;
 use imap_wire::command::metadata::{Depth, GetMetadata, SetMetadata};
-use message_store::{AnnotateError, Annotations, MailboxName, NewAnnotation, SpecialUse, Store, StoreError};
+use message_store::{
+    AnnotateError, Annotations, MailboxName, NewAnnotation, Rights, SpecialUse, Store, StoreError,
+};
 
 use super::{Done, News, Outcome};
 use crate::answer;
@@ -40,12 +42,22 @@ struct Seen<'u> {
     computed: Vec<(&'static str, Option<String>)>,
 }
 
+/// RFC 5464 §3.3: `l`, and any of `r`, `s`, `w`, `i`, `p`.
+pub fn may_use(rights: Rights) -> bool {
+    let any = Rights::READ | Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::POST;
+    rights.contains(Rights::LOOKUP) && rights.has_any(any)
+}
+
 impl Place {
     /// The empty name is the server's (RFC 5464 §4.1).
-    fn of(user: &User, mailbox: &imap_wire::Mailbox) -> Result<Place, Refusal> {
-        match names::named(mailbox)? {
-            "" => Ok(Place::Server),
-            name => user.who().to_store(name).map(Place::Mailbox),
+    fn of(server: &Server, user: &User, mailbox: &imap_wire::Mailbox) -> Result<Place, Refusal> {
+        let name = match names::named(mailbox)? {
+            "" => return Ok(Place::Server),
+            name => server.named(user.who(), name, Rights::LOOKUP)?,
+        };
+        match may_use(server.rights(user.who(), &name)?) {
+            true => Ok(Place::Mailbox(name)),
+            false => Err(Refusal::NoPermission),
         }
     }
 
@@ -133,7 +145,7 @@ fn is_within(name: &str, entry: &str, depth: Depth) -> bool {
 
 /// `* METADATA "INBOX" (/private/comment "My own comment")`
 pub fn get(server: &Server, user: &User, asked: &GetMetadata, out: &mut Output) -> Result<Outcome, Refusal> {
-    let place = Place::of(user, &asked.mailbox)?;
+    let place = Place::of(server, user, &asked.mailbox)?;
     let seen = place.look(server, user).map_err(no_such)?;
     let mut longest = None;
     let mut told = seen.asked(&asked.entries, asked.depth);
@@ -189,7 +201,7 @@ fn row(out: &mut Output, mailbox: &str, naming: Naming, told: &[Told<'_>]) {
 
 /// Sets and removes entries, all or none (RFC 5464 §4.3).
 pub fn set(server: &Server, user: &User, asked: &SetMetadata) -> Result<Outcome, Refusal> {
-    let place = Place::of(user, &asked.mailbox)?;
+    let place = Place::of(server, user, &asked.mailbox)?;
     let settings = server.settings();
     let mut special_use = None;
     let mut changes = Vec::new();
@@ -197,7 +209,18 @@ pub fn set(server: &Server, user: &User, asked: &SetMetadata) -> Result<Outcome,
         check_name(entry)?;
         let is_special_use = entry.eq_ignore_ascii_case(SPECIAL_USE);
         match &place {
-            Place::Mailbox(_) if is_special_use => special_use = Some(parse_special_use(value.as_deref())?),
+            // What a mailbox is for is its owner's affair; what all are told, theirs who may change it.
+            Place::Mailbox(name) if is_special_use => {
+                if !user.who().has_all(name) {
+                    return Err(Refusal::NoPermission);
+                }
+                special_use = Some(parse_special_use(value.as_deref())?);
+            }
+            Place::Mailbox(name)
+                if !is_private(entry) && !server.rights(user.who(), name)?.contains(Rights::WRITE) =>
+            {
+                return Err(Refusal::NoPermission);
+            }
             Place::Server if entry.eq_ignore_ascii_case(ADMIN) => return Err(Refusal::NoPermission),
             // What all are told is the administrators' affair.
             Place::Server if !is_private(entry) && !user.is_admin => return Err(Refusal::NoPermission),

@@ -8,7 +8,7 @@ use connection::Output;
 use directory::Found;
 use imap_wire::Naming;
 use imap_wire::command::quota::SetQuota;
-use message_store::{Limits, MailboxName, Quota, Store};
+use message_store::{Limits, MailboxName, Quota, Rights, Store};
 
 use crate::answer;
 use crate::names::Who;
@@ -29,8 +29,9 @@ pub fn get(store: &Store, who: Who<'_>, root: &str, out: &mut Output) -> Result<
 }
 
 /// `* QUOTAROOT INBOX "user/joe"` and the quota of the root. The mailbox need not be there (RFC 9208 §4.1.2).
-pub fn get_root(store: &Store, who: Who<'_>, mailbox: &str, out: &mut Output) -> Result<(), Refusal> {
-    let name = who.to_store(mailbox)?;
+pub fn get_root(server: &Server, who: Who<'_>, mailbox: &str, out: &mut Output) -> Result<(), Refusal> {
+    let store = &server.store;
+    let name = server.named(who, mailbox, Rights::READ)?; // RFC 9208 §4.1.2
     out.push(b"* QUOTAROOT ");
     answer::name(out, mailbox, who.naming);
     let uid = name.owner();

@@ -2,22 +2,24 @@
 //! empty; its annotations are those of both (RFC 5464 §4.1).
 
 use connection::Output;
-use message_store::{MailboxName, Store, StoreError};
+use message_store::{MailboxName, Rights, Store, StoreError};
 
-use super::list;
+use super::{create, list};
 use crate::names::Who;
 use crate::refusal::Refusal;
+use crate::server::Server;
 
 /// The new name of a client that says UTF-8 is composed, and the client is told so (RFC 9051 §6.3.6).
-pub fn run(store: &Store, who: Who<'_>, from: &str, to: &str, out: &mut Output) -> Result<(), Refusal> {
+pub fn run(server: &Server, who: Who<'_>, from: &str, to: &str, out: &mut Output) -> Result<(), Refusal> {
     let composed = who.composed(to);
-    let name = match who.to_store(&composed) {
-        Err(Refusal::NoSuchMailbox) => return Err(Refusal::NoPermission),
-        other => other?,
-    };
-    rename(store, who.to_store(from)?, &name)?;
+    let old = server.named(who, from, Rights::DELETE)?;
+    let name = create::new_name(server, who, &composed)?;
+    if old.is_inbox() && !who.has_all(&old) {
+        return Err(Refusal::NoPermission); // its messages would go with it, and the user stays
+    }
+    rename(&server.store, old, &name)?;
     if composed != to {
-        list::one(store, who, who.to_client(&name), Some(from), out)?;
+        list::one(server, who, &who.to_client(&name), Some(from), out)?;
     }
     Ok(())
 }

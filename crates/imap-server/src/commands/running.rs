@@ -47,7 +47,7 @@ impl Running {
     ) -> Result<Progress, Refusal> {
         match (self, state) {
             (Running::List(list), state) => match state.user() {
-                Some(user) => list.step(&server.store, user.who(), out),
+                Some(user) => list.step(server, user.who(), out),
                 None => Err(super::not_now(state)),
             },
             (Running::Lsub(lsub), state) => Ok(lsub.step(state.naming(), out)),

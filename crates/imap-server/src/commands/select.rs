@@ -2,7 +2,7 @@
 
 use connection::Output;
 use imap_wire::{Resync, Select};
-use message_store::{Flags, MailboxName, Store, StoreError};
+use message_store::{Flags, MailboxName, Rights, StoreError};
 
 use super::fetch::Fetch;
 use super::list;
@@ -39,16 +39,17 @@ pub fn run(
     if asked.condstore {
         user.enabled.enable_condstore();
     }
-    let name = user.who().to_store(names::named(&asked.mailbox)?)?;
-    let view = open(&server.store, &name, read_only, &user, out)?;
+    let name = server.named(user.who(), names::named(&asked.mailbox)?, Rights::READ)?;
+    let view = open(server, &name, read_only, &user, out)?;
     super::quota::warn(server, &user, &name, out);
     let resync = match &asked.qresync {
         Some(resync) if resync.uid_validity == view.mailbox.uid_validity() => Some(missed(&view, resync)?),
         _ => None, // RFC 7162 §3.2.5.1: the client begins anew
     };
+    let written = view.is_written();
     *state = State::Selected { user, view: Box::new(view) };
     let mut done = Done::new(if read_only { "EXAMINE completed" } else { "SELECT completed" });
-    done.code = if read_only { "READ-ONLY" } else { "READ-WRITE" }.to_owned();
+    done.code = if written { "READ-WRITE" } else { "READ-ONLY" }.to_owned();
     Ok(match resync {
         Some(fetch) => super::running(Running::Resync(fetch, done)),
         None => Outcome::Done(done),
@@ -63,27 +64,29 @@ fn missed(view: &View, resync: &Resync) -> Result<Fetch, Refusal> {
 
 /// The view of the mailbox, with the untagged responses written.
 fn open(
-    store: &Store,
+    server: &Server,
     name: &MailboxName,
     read_only: bool,
     user: &User,
     out: &mut Output,
 ) -> Result<View, Refusal> {
-    let mailbox = match store.open_mailbox(name) {
+    let mailbox = match server.store.open_mailbox(name) {
         Ok(mailbox) => mailbox,
         Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
         Err(error) => return Err(error.into()),
     };
-    let view = View::open(mailbox, read_only, user.enabled.clone())?;
+    let rights = server.rights(user.who(), name)?;
+    let mut view = View::open(mailbox, read_only, rights, user.enabled.clone())?;
+    view.is_shared = !user.who().has_all(name);
     let status = view.opened;
     let keywords = view.mailbox.keywords();
     answer::flags_list(out, &keywords);
-    answer::permanent_flags(out, &keywords, read_only);
+    answer::permanent_flags(out, &keywords, view.within());
     answer::number(out, view.exists(), b"EXISTS");
     let rev2 = user.enabled.rev2();
     if rev2 {
         let who = user.who();
-        list::one(store, who, who.to_client(name), None, out)?; // RFC 9051 §6.3.2
+        list::one(server, who, &who.to_client(name), None, out)?; // RFC 9051 §6.3.2
     } else {
         answer::number(out, view.recent_count(), b"RECENT");
     }

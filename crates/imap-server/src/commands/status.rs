@@ -5,22 +5,23 @@ use connection::Output;
 use imap_wire::Naming;
 use imap_wire::StatusItem as Item;
 use imap_wire::command::status::Status;
-use message_store::{Mailbox, Store, StoreError};
+use message_store::{Mailbox, Rights, StoreError};
 
 use crate::answer;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
+use crate::server::Server;
 
 /// `* STATUS name (MESSAGES 231 UIDNEXT 44292)`
 pub fn run(
-    store: &Store,
+    server: &Server,
     who: Who<'_>,
     asked: &Status,
     append_bytes_max: u64,
     out: &mut Output,
 ) -> Result<(), Refusal> {
     let name = names::named(&asked.mailbox)?;
-    let mailbox = match store.open_mailbox(&who.to_store(name)?) {
+    let mailbox = match server.store.open_mailbox(&server.named(who, name, Rights::READ)?) {
         Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
         other => other?,
     };

@@ -1,7 +1,7 @@
 //! STORE, UID STORE: changes flags (RFC 3501 §6.4.6). Each batch is durable before it is answered.
 
 use connection::Output;
-use message_store::{FlagChange, FlagResult, Flags, How};
+use message_store::{FlagChange, FlagResult, Flags, How, Within};
 
 use crate::answer;
 use crate::commands::Progress;
@@ -24,6 +24,8 @@ pub struct StoreFlags {
     refused: Vec<u32>,
     flags: Flags,
     keywords: Vec<String>,
+    /// The flags that the user may change.
+    within: Within,
     walk: Walk,
     /// Changes that need not be announced any more.
     pub told: Told,
@@ -39,6 +41,9 @@ impl StoreFlags {
         if view.is_read_only() {
             return Err(Refusal::ReadOnly);
         }
+        let within = view.within();
+        let flags = flags::of_list(&asked.flags);
+        check_rights(&asked, flags, within)?;
         let how = match asked.how {
             imap_wire::How::Add => How::Add,
             imap_wire::How::Remove => How::Remove,
@@ -50,8 +55,9 @@ impl StoreFlags {
             silent: asked.silent,
             unchanged_since: asked.unchanged_since,
             refused: Vec::new(),
-            flags: flags::of_list(&asked.flags),
-            keywords: asked.flags.keywords,
+            flags,
+            keywords: if within.keywords { asked.flags.keywords } else { Vec::new() },
+            within,
             walk: Walk::new(ranges),
             told: Told::new(),
         };
@@ -72,7 +78,7 @@ impl StoreFlags {
         let change = FlagChange { how: self.how, flags: self.flags, keywords: &self.keywords };
         let result = match uids.is_empty() {
             true => FlagResult::default(),
-            false => view.mailbox.change_flags(&uids, change, self.unchanged_since)?,
+            false => view.mailbox.change_flags_within(&uids, change, self.within, self.unchanged_since)?,
         };
         self.refused.extend(result.refused.iter().map(|uid| match self.uid {
             true => *uid,
@@ -154,4 +160,16 @@ impl StoreFlags {
         }
         Ok(())
     }
+}
+
+/// Refused only when none of the flags may be changed (RFC 4314 §4); FLAGS changes all of them.
+fn check_rights(asked: &imap_wire::Store, flags: Flags, within: Within) -> Result<(), Refusal> {
+    let changes_nothing = within == Within::NOTHING;
+    let names_none = flags.is_empty() && asked.flags.keywords.is_empty();
+    let names_one =
+        !(flags & within.flags).is_empty() || (within.keywords && !asked.flags.keywords.is_empty());
+    if names_one || (!changes_nothing && (names_none || asked.how == imap_wire::How::Replace)) {
+        return Ok(());
+    }
+    Err(Refusal::NoPermission)
 }

@@ -83,7 +83,7 @@ impl Session {
         gathering.line(line, &budget);
         let is_append = imap_wire::command::append::is_meant(&gathering.bytes);
         if is_append && gathering.refusal.is_none() {
-            match self.append_begins(&gathering.bytes) {
+            match self.append_begins(&gathering.bytes, io) {
                 Ok(None) => {}
                 Ok(Some(append)) => {
                     let tag = tag_of(&gathering);
@@ -136,7 +136,7 @@ impl Session {
     }
 
     /// The message of an APPEND is announced at the end of `bytes`; nothing when it is an argument.
-    fn append_begins(&mut self, bytes: &[u8]) -> Result<Option<Append>, Refusal> {
+    fn append_begins(&mut self, bytes: &[u8], io: &mut Io) -> Result<Option<Append>, Refusal> {
         let Some(user) = self.state.user().cloned() else {
             return Err(commands::not_now(&self.state));
         };
@@ -149,13 +149,14 @@ impl Session {
                 if append.message.utf8 && !user.enabled.utf8_accept() {
                     return Err(Refusal::NotNow("ENABLE UTF8=ACCEPT first")); // RFC 6855 §4
                 }
+                self.server.refresh(&mut self.state, &mut io.output)?;
                 let size_max = self.server.settings().append_bytes_max;
                 let old = match (append.replaces, self.state.view()) {
                     (None, _) => None,
                     (Some(replaces), Some(view)) => Some(Old::find(replaces, view)?),
                     (Some(_), None) => return Err(commands::not_now(&self.state)),
                 };
-                Append::begin(&self.server.store, user.who(), append, size_max, old).map(Some)
+                Append::begin(&self.server, user.who(), append, size_max, old).map(Some)
             }
         }
     }

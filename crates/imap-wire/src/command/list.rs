@@ -36,6 +36,8 @@ pub struct Selection {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Returns {
     pub subscribed: bool,
+    /// What the user may do with each mailbox (RFC 8440).
+    pub my_rights: bool,
     /// Numbers of each mailbox, in a STATUS response (RFC 5819).
     pub status: Vec<status::Item>,
     /// Entries whose values are told of each mailbox (RFC 9590).
@@ -134,6 +136,8 @@ fn returns(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
     loop {
         if cursor.keyword(b"SUBSCRIBED") {
             returns.subscribed = true;
+        } else if cursor.keyword(b"MYRIGHTS") {
+            returns.my_rights = true;
         } else if cursor.keyword(b"STATUS") {
             cursor.space()?;
             returns.status = status::items(cursor)?;
@@ -142,7 +146,8 @@ fn returns(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
             returns.metadata = metadata::entries(cursor)?;
         } else if !cursor.keyword(b"CHILDREN") && !cursor.keyword(b"SPECIAL-USE") {
             // Children and special uses are told with every name.
-            return cursor.error("SUBSCRIBED, CHILDREN, SPECIAL-USE, STATUS (...) or METADATA (...)");
+            return cursor
+                .error("SUBSCRIBED, CHILDREN, SPECIAL-USE, MYRIGHTS, STATUS (...) or METADATA (...)");
         }
         if cursor.take(b')') {
             return Ok(());
@@ -187,6 +192,7 @@ mod tests {
         let list = read(" \"\" * return (metadata (\"/shared/comment\" /private/x) CHILDREN)").unwrap();
         assert_eq!(list.returns.metadata, ["/shared/comment", "/private/x"]);
         assert!(read(" (SPECIAL-USE) \"\" *").unwrap().select.special_use);
+        assert!(read(" \"\" * RETURN (MYRIGHTS)").unwrap().returns.my_rights);
     }
 
     #[test]
