@@ -47,7 +47,7 @@ pub enum Doing {
     Refusing(Box<HeldBack>),
     Idling(Box<Idling>),
     /// A command goes on when the output queue has room.
-    Running(Box<(Box<[u8]>, Running)>),
+    Running(Box<UnderWay>),
     /// A command is done; what is new is being told before its tagged response.
     Telling(Box<Telling>),
 }
@@ -56,6 +56,14 @@ pub enum Doing {
 pub struct Appending {
     tag: Box<[u8]>,
     append: Append,
+}
+
+/// A command that goes on.
+pub struct UnderWay {
+    tag: Box<[u8]>,
+    running: Running,
+    /// When the client last heard of it, or sent it.
+    heard: Instant,
 }
 
 /// A command that is done but for its last response.
@@ -161,7 +169,8 @@ impl Session {
         match outcome {
             Ok(Outcome::Done(done)) => self.finish(tag, Ok(done), io),
             Ok(Outcome::Running(running)) => {
-                self.doing = Doing::Running(Box::new((tag.into(), *running)));
+                let (tag, running, heard) = (tag.into(), *running, Instant::now());
+                self.doing = Doing::Running(Box::new(UnderWay { tag, running, heard }));
                 self.go_on(io)
             }
             Ok(Outcome::Waiting(doing, next)) => {
@@ -213,13 +222,14 @@ impl Session {
     /// More of what is under way.
     fn go_on(&mut self, io: &mut Io) -> Next {
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
-            Doing::Running(mut running) => {
-                let result = running.1.step(&self.server, &mut self.state, &mut io.output);
+            Doing::Running(mut under_way) => {
+                let result = under_way.running.step(&self.server, &mut self.state, &mut io.output);
                 if matches!(result, Ok(Progress::More)) {
-                    self.doing = Doing::Running(running);
+                    self.tell_progress(&mut under_way, io);
+                    self.doing = Doing::Running(under_way);
                     return Next::Resume;
                 }
-                let (tag, running) = *running;
+                let UnderWay { tag, running, .. } = *under_way;
                 self.finish(&tag, result.and_then(|_| running.end()), io)
             }
             Doing::Telling(telling) => self.tell(*telling, io),
@@ -232,6 +242,16 @@ impl Session {
                 self.doing = other;
                 Next::Line
             }
+        }
+    }
+
+    /// A client that waits for long hears that its command is not forgotten (RFC 9585).
+    fn tell_progress(&mut self, under_way: &mut UnderWay, io: &mut Io) {
+        let now = Instant::now();
+        let interval = self.server.settings().progress_interval;
+        let is_due = interval.is_some_and(|interval| now.duration_since(under_way.heard) >= interval);
+        if is_due && under_way.running.tell_progress(&under_way.tag, &mut self.state, &mut io.output) {
+            under_way.heard = now;
         }
     }
 

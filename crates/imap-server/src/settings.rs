@@ -32,6 +32,8 @@ pub struct Settings {
     pub plaintext_min_cipher: Option<i64>,
     /// `service.imap.appendlimit`: bytes of one APPENDed message.
     pub append_bytes_max: u64,
+    /// `service.imap.progressinterval`: how often a client hears of a command that takes long; nothing is never.
+    pub progress_interval: Option<Duration>,
     /// `service.imap.compresslevel`: of COMPRESS=DEFLATE; 0 is never.
     pub compress_level: u8,
     /// `service.imap.metadatamaxsize`: bytes of the value of one annotation.
@@ -56,6 +58,8 @@ impl Settings {
             idle_timeout: config.get(&service_imap::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
+            progress_interval: Some(config.get(&service_imap::PROGRESS_INTERVAL))
+                .filter(|time| !time.is_zero()),
             compress_level: u8::try_from(config.get(&service_imap::COMPRESS_LEVEL)).unwrap_or(0),
             metadata_bytes_max: u64::try_from(config.get(&service_imap::METADATA_MAX_SIZE)).unwrap_or(0),
             metadata_entries_max: usize::try_from(config.get(&service_imap::METADATA_MAX_ENTRIES))

@@ -26,6 +26,9 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     names.push_str(" SORT SORT=DISPLAY ESORT PARTIAL"); // RFC 5256, RFC 5957, RFC 5267, RFC 9394
     names.push_str(" THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS");
     names.push_str(" METADATA METADATA-SERVER LIST-METADATA"); // RFC 5464, RFC 9590
+    if settings.progress_interval.is_some() {
+        names.push_str(" INPROGRESS"); // RFC 9585
+    }
     names.push_str(&format!(" APPENDLIMIT={}", settings.append_bytes_max)); // RFC 7889 §3
     if state.user().is_some() {
         if compress::is_offered(&settings, io) {

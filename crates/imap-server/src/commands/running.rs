@@ -10,6 +10,7 @@ use super::sort::Sort;
 use super::store::StoreFlags;
 use super::thread::Thread;
 use super::{Done, News};
+use crate::answer;
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::state::State;
@@ -59,6 +60,23 @@ impl Running {
             (Running::Store(store), State::Selected { view, .. }) => store.step(view, out),
             (_, state) => Err(super::not_now(state)),
         }
+    }
+
+    /// `* OK [INPROGRESS ("A001" 175 1000)] Still at it`, between two responses (RFC 9585 §4). False: one is half written, or
+    /// the command is none that takes long.
+    pub fn tell_progress(&self, tag: &[u8], state: &mut State, out: &mut Output) -> bool {
+        let Some(view) = state.view() else { return false };
+        let progress = match self {
+            Running::Search(search) => search.progress(view),
+            Running::Sort(sort) => sort.progress(view),
+            Running::Thread(thread) => thread.progress(view),
+            _ => None,
+        };
+        let Some((done, goal)) = progress.filter(|(_, goal)| *goal > 0) else { return false };
+        let tag = String::from_utf8_lossy(tag);
+        let code = format!("INPROGRESS (\"{tag}\" {done} {goal})");
+        answer::tagged(out, b"*", "OK", &code, "Still at it");
+        true
     }
 
     /// What the tagged response says after the last piece.

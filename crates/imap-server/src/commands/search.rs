@@ -42,25 +42,29 @@ impl Search {
         self.matching.asks_for_modseq()
     }
 
+    /// How far it has come, while no line is half written.
+    pub fn progress(&self, view: &View) -> Option<(u32, u32)> {
+        let is_telling = self.begun || self.gathered.as_ref().is_some_and(Gathered::is_telling);
+        (!is_telling).then(|| self.matching.progress(view))
+    }
+
     /// Looks at the next slice. After an error the line is complete.
     pub fn step(&mut self, view: &mut View, out: &mut Output) -> Result<Progress, Refusal> {
         if self.gathered.is_some() {
             return self.gather(view, out);
         }
-        if !self.begun {
-            self.begun = true;
-            out.push(b"* SEARCH");
-        }
         if out.is_full() {
             return Ok(Progress::More);
         }
-        let uid = self.uid;
+        let (uid, begun) = (self.uid, &mut self.begun);
         let result = self.matching.slice(view, |message| {
+            begin(begun, out);
             out.push(b" ");
             answer::digits(out, message.number(uid).into());
             Ok(if out.is_full() { Flow::Pause } else { Flow::On })
         });
         if !matches!(result, Ok(Progress::More)) {
+            begin(&mut self.begun, out);
             if let Some(modseq) = self.matching.modseq_told() {
                 out.push(b" (MODSEQ ");
                 answer::digits(out, modseq);
@@ -91,5 +95,12 @@ impl Search {
             }
         }
         gathered.tell(view, self.matching.asks_for_modseq(), out)
+    }
+}
+
+/// The line begins with the first message found, so that others can come before it.
+fn begin(begun: &mut bool, out: &mut Output) {
+    if !std::mem::replace(begun, true) {
+        out.push(b"* SEARCH");
     }
 }

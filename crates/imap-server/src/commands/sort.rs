@@ -55,6 +55,11 @@ impl Sort {
         self.matching.asks_for_modseq()
     }
 
+    /// How far it has come, while nothing is written.
+    pub fn progress(&self, view: &View) -> Option<(u32, u32)> {
+        matches!(self.stage, Stage::Finding).then(|| self.matching.progress(view))
+    }
+
     /// Looks at the next slice, or writes until the queue is full. After NO, `$` is empty (RFC 5182 §2.1).
     pub fn step(&mut self, view: &mut View, out: &mut Output) -> Result<Progress, Refusal> {
         match self.stage {

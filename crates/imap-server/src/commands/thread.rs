@@ -92,6 +92,11 @@ impl Thread {
         self.matching.asks_for_modseq()
     }
 
+    /// How far it has come, while nothing is written.
+    pub fn progress(&self, view: &View) -> Option<(u32, u32)> {
+        self.walk.is_none().then(|| self.matching.progress(view))
+    }
+
     /// Looks at the next slice, or writes until the queue is full.
     pub fn step(&mut self, view: &mut View, out: &mut Output) -> Result<Progress, Refusal> {
         if let Some(walk) = &mut self.walk {

@@ -72,12 +72,18 @@ impl Site {
 
     /// With these lines of configuration.
     pub fn with(lines: &str) -> Site {
+        Site::with_settings(lines, |_| {})
+    }
+
+    /// With these lines of configuration, and settings that no line can say.
+    pub fn with_settings(lines: &str, change: impl FnOnce(&mut Settings)) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(StoreSettings::in_folder(folder.path()), StoreLog::discard()).unwrap();
         let text = format!("store.admins = admin\nlocal.hostname = mail.example.com\n{lines}");
         let config = Config::from_text(&text).unwrap();
         let authenticator = Authenticator::with_cache(Arc::new(People::new()), Duration::ZERO, 0);
-        let settings = Settings::from_config(&config);
+        let mut settings = Settings::from_config(&config);
+        change(&mut settings);
         let log_ins =
             LogIns::new(authenticator, &config, &server_config::Instance::new(folder.path())).unwrap();
         let clients = dns::Clients::new(dns::Settings::from_config(&Config::empty()), Log::discard());

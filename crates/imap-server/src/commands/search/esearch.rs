@@ -61,6 +61,11 @@ impl Gathered {
         self.returned.save
     }
 
+    /// Whether the response is half written.
+    pub fn is_telling(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// The beginning of the result is all that was asked for.
     pub fn is_enough(&self) -> bool {
         let Returned { min, max, all, count, save: _, partial } = self.returned;

@@ -115,6 +115,12 @@ impl Matching {
         self.modseq.is_some()
     }
 
+    /// Messages looked at, of how many.
+    pub fn progress(&self, view: &View) -> (u32, u32) {
+        let exists = view.exists();
+        (self.walk.peek().map_or(exists, |next| next.saturating_sub(1)), exists)
+    }
+
     /// The highest modification sequence of what was found, if it is to be told (RFC 7162 §3.1.5).
     pub fn modseq_told(&self) -> Option<u64> {
         self.modseq.filter(|modseq| *modseq > 0)
