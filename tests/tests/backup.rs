@@ -16,8 +16,9 @@ fn backup(instance: &Instance, file: &Path, names: &[&str]) -> String {
     said
 }
 
+/// Without a gap in the UIDs, so that everything can be compared.
 fn restore(instance: &Instance, file: &Path, arguments: &[&str]) -> String {
-    run(instance.tool("imsrestore").arg("-f").arg(file).args(arguments))
+    run(instance.tool("imsrestore").arg("-f").arg(file).args(["--uid-gap", "0"]).args(arguments))
 }
 
 fn refused(instance: &Instance, file: &Path, arguments: &[&str]) -> String {
@@ -334,4 +335,39 @@ fn a_full_device_is_told() {
     let output = instance.tool("imsbackup").args(["-f", "/dev/full", "/"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("is not whole: No space left"), "{said}");
+}
+
+/// Mail that came after the backup and was lost had UIDs that clients remember: none of them is given to other mail, unless the
+/// administrator says that more streams follow.
+#[test]
+fn uids_that_clients_may_have_seen_are_not_given_away_again() {
+    let mut old = Instance::start();
+    let mut imap = old.imap("alice");
+    imap.append("INBOX", "", "Subject: 1\r\n\r\nx\r\n");
+    let (full, more) = (old.path("full.tar"), old.path("more.tar"));
+    backup(&old, &full, &["/"]);
+    imap.append("INBOX", "", "Subject: 2\r\n\r\nx\r\n");
+    backup(&old, &more, &["/"]);
+    let uid_validity = |instance: &Instance| listing(instance, "alice", "INBOX")[0].clone();
+    let validity = uid_validity(&old);
+    old.kill_all();
+    let bring = |instance: &Instance, file: &Path, arguments: &[&str]| {
+        run(instance.tool("imsrestore").arg("-f").arg(file).args(arguments))
+    };
+    let new = Instance::start();
+    bring(&new, &full, &[]);
+    assert_eq!(uid_validity(&new), validity);
+    let appended = new.imap("alice").append("INBOX", "", "Subject: other\r\n\r\nx\r\n");
+    assert!(appended.contains(" 100002]"), "{appended}");
+    // Once more makes no second gap, and neither does a mailbox that went on.
+    bring(&new, &full, &[]);
+    let appended = new.imap("alice").append("INBOX", "", "Subject: another\r\n\r\nx\r\n");
+    assert!(appended.contains(" 100003]"), "{appended}");
+    // Several streams: UIDs of all of them are kept.
+    let other = Instance::start();
+    bring(&other, &full, &["--uid-gap", "0"]);
+    let said = bring(&other, &more, &[]);
+    assert!(said.contains("1 messages restored (0 with new UIDs), 1 were there"), "{said}");
+    let appended = other.imap("alice").append("INBOX", "", "Subject: other\r\n\r\nx\r\n");
+    assert!(appended.contains(" 100003]"), "{appended}");
 }

@@ -20,6 +20,7 @@ fn commands() -> Vec<clap::Command> {
         crate::hashdir::command(),
         crate::imsbackup::command(),
         crate::imsimport::command(),
+        crate::imscripter::command(),
         crate::imsrestore::command(),
         crate::mailq::command(),
         crate::mboxutil::command(),
@@ -31,6 +32,7 @@ fn commands() -> Vec<clap::Command> {
         crate::sendmail::command(),
         crate::setconf::command(),
         crate::setup::command(),
+        crate::upgrade::command(),
         crate::storecheck::command(),
     ]
 }

@@ -2,7 +2,7 @@
 //! can be, UIDs. It is run again until nothing differs: a later run takes what is new and what changed, whatever ended the one
 //! before it.
 
-mod beneath;
+pub(crate) mod beneath;
 mod compare;
 mod folder;
 mod imap;
@@ -14,7 +14,7 @@ mod progress;
 mod report;
 mod source;
 mod state;
-mod taker;
+pub(crate) mod taker;
 mod user;
 mod where_from;
 

@@ -47,9 +47,10 @@ struct Arguments {
     /// Only as far as the quota goes; else messages come in beyond it
     #[arg(long)]
     within_quota: bool,
-    /// Add this to the next UID of mailboxes that have their old UIDVALIDITY: for mail that came after the backup and is lost
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    uid_gap: u32,
+    /// Add this to the next UID of mailboxes that have their old UIDVALIDITY, for mail that came after the backup and is lost.
+    /// Else: 100000 where the mailbox has given no UID away beyond the backup's; 0 with each but the last of several streams
+    #[arg(long, value_name = "NUMBER")]
+    uid_gap: Option<u32>,
     /// A file of lines OLD=NEW: users, or mailboxes with what is below them
     #[arg(short = 'm', value_name = "FILE")]
     names_changed: Option<PathBuf>,

@@ -10,6 +10,8 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// `CAP_NET_BIND_SERVICE`
 const BIND_LOW_PORTS: u32 = 1 << 10;
+/// `CAP_DAC_OVERRIDE`
+const WRITE_ALL: u32 = 1 << 1;
 /// `CAP_DAC_READ_SEARCH`
 const READ_ALL: u32 = 1 << 2;
 
@@ -42,6 +44,14 @@ pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
 /// As [`become_user`].
 pub fn become_reader(uid: u32, gid: u32) -> io::Result<()> {
     become_with(uid, gid, READ_ALL)
+}
+
+/// Root becomes `uid` with `gid` alone, and keeps of its rights only those to read any file and to remove it.
+///
+/// # Errors
+/// As [`become_user`].
+pub fn become_remover(uid: u32, gid: u32) -> io::Result<()> {
+    become_with(uid, gid, READ_ALL | WRITE_ALL)
 }
 
 fn become_with(uid: u32, gid: u32, kept: u32) -> io::Result<()> {

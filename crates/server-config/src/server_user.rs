@@ -19,6 +19,14 @@ pub fn become_it_and_read_all(config: &Config) -> Result<(), String> {
     become_by(config, os::privileges::become_reader)
 }
 
+/// As [`become_it_and_read_all`], for a tool that also removes what it read.
+///
+/// # Errors
+/// As [`become_it`].
+pub fn become_it_and_remove(config: &Config) -> Result<(), String> {
+    become_by(config, os::privileges::become_remover)
+}
+
 fn become_by(config: &Config, become_user: fn(u32, u32) -> std::io::Result<()>) -> Result<(), String> {
     if os::process::own_uid() != 0 {
         return Ok(());

@@ -65,6 +65,14 @@ impl Folder {
         if meta.is_file() { Ok(meta) } else { Err(io::Error::other("it is no plain file")) }
     }
 
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        os::file::remove_in(&self.file, name)
+    }
+
     /// What is in it, in no order.
     ///
     /// # Errors

@@ -32,6 +32,9 @@ pub enum Outcome {
     Failed(String),
 }
 
+/// UIDs that are left out when nobody says how many.
+const UID_GAP: u32 = 100_000;
+
 /// A mailbox that is being filled.
 struct Target {
     /// Its name in the stream.
@@ -311,9 +314,11 @@ impl<'a> Bring<'a> {
         if let Some(Target { name, mailbox: Some(mailbox), keeps_uids: true, uid_next, .. }) =
             self.target.take()
         {
-            let uid_next = uid_next.saturating_add(self.arguments.uid_gap);
             if !self.arguments.look {
-                mailbox.raise_next(uid_next, 0).map_err(|why| format!("{name}: {why}"))?;
+                let text = |why: StoreError| format!("{name}: {why}");
+                let now = mailbox.status().map_err(text)?.uid_next;
+                let next = next_uid(uid_next, now, self.arguments.uid_gap);
+                mailbox.raise_next(next, 0).map_err(text)?;
             }
         }
         Ok(told)
@@ -325,6 +330,18 @@ impl<'a> Bring<'a> {
         self.settle_user(&mut told);
         Ok(told)
     }
+}
+
+/// What the next UID is raised to, where the backup had `backed_up` and the mailbox has `now`. Clients may have seen UIDs that
+/// were given away between backup and loss, so those are left out unless the mailbox itself went on since the backup.
+fn next_uid(backed_up: u32, now: u32, gap: Option<u32>) -> u32 {
+    let gap = match gap {
+        Some(gap) => gap,
+        None if now > backed_up => 0,
+        None => UID_GAP,
+    };
+    let room = (u32::MAX - backed_up) / 2; // UIDs end, too
+    backed_up + gap.min(room)
 }
 
 impl Target {
@@ -381,4 +398,19 @@ fn there(mailbox: &Mailbox) -> message_store::Result<HashMap<[u8; 16], (u32, u32
         there.entry(cold.guid).or_insert((0, cold.uid)).0 += 1;
     }
     Ok(there)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_that_clients_may_have_seen_are_left_out() {
+        assert_eq!(next_uid(10, 8, None), 100_010, "a mailbox that was made");
+        assert_eq!(next_uid(10, 10, None), 100_010);
+        assert_eq!(next_uid(10, 11, None), 10, "one that went on: what it gave away it knows");
+        assert_eq!(next_uid(10, 8, Some(0)), 10);
+        assert_eq!(next_uid(10, 20, Some(7)), 17);
+        assert!(next_uid(u32::MAX - 10, 1, None) < u32::MAX - 1);
+    }
 }
