@@ -69,6 +69,12 @@ def workloads(short):
             Row("select_ms", "ms", f"mailbox of {large} messages: SELECT, first time", False),
             Row("flags_ms", "ms", "the same: FETCH 1:* FLAGS", False),
             Row("envelope_ms", "ms", "the same: FETCH 1:* ENVELOPE", False),
+            Row("flag_ms", "ms", "the same: STORE of one flag", False),
+            Row("sort_ms", "ms", "the same: SORT (DATE)", False),
+            Row("thread_ms", "ms", "the same: THREAD REFERENCES", False),
+            Row("search_ms", "ms", "the same: SEARCH BODY of a word that few have", False),
+            Row("qresync_ms", "ms", "the same: SELECT with QRESYNC after ten changes", False),
+            Row("expunge_ms", "ms", "the same: EXPUNGE of 1,000", False),
         ], "last"),
         # Not timed: what the servers ask of the disk, counted by strace.
         *(Workload(f"syncs-{name}", clients, number(200, 20), [Row("syncs", "calls", text, False)], "last")

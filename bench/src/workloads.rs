@@ -30,6 +30,48 @@ pub fn message(number: usize, bytes: usize) -> Vec<u8> {
     text
 }
 
+/// A message as people write them, for searches and threads: about a kilobyte of words of which few are frequent, four messages
+/// to a conversation, times in no order. One in ten thousand has the word `needle` in it.
+pub fn letter(number: usize) -> Vec<u8> {
+    let mut state = number as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let root = number - number % 4;
+    let (day, hour, second) = (1 + random(28), random(24), random(60));
+    let reply = if number == root { "" } else { "Re: " };
+    let mut text = format!(
+        "From: Load {} <load{}@example.org>\r\nTo: User <user@example.test>\r\nSubject: {reply}about {root}\r\n\
+         Date: {day:02} Nov 2026 {hour:02}:00:{second:02} +0000\r\nMessage-ID: <{number}@load.example.org>\r\n",
+        number % 97,
+        number % 97
+    );
+    if number != root {
+        text.push_str(&format!("References: <{root}@load.example.org>\r\n"));
+    }
+    text.push_str("\r\n");
+    let mut column = 0;
+    if number % 10_000 == 17 {
+        text.push_str("needle ");
+    }
+    while text.len() < 1024 {
+        // Products of two make small numbers frequent.
+        let word = random(300) * random(300);
+        let letters = "bcdfghjklmnprstvaeiou".as_bytes();
+        let mut rest = word;
+        for place in 0..3 + (word % 5) as usize {
+            let some = if place % 2 == 0 { &letters[..16] } else { &letters[16..] };
+            text.push(char::from(some[(rest % some.len() as u64) as usize]));
+            rest = rest / 7 + word % 11;
+        }
+        column += 1;
+        text.push_str(if column % 12 == 0 { "\r\n" } else { " " });
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}
+
 /// Runs `work(client number)` in a thread for each client; the first error.
 fn together<T: Send>(clients: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     thread::scope(|scope| {

@@ -181,6 +181,7 @@ impl Setup {
             address,
             daemons: Vec::new(),
             environment: self.environment,
+            file_limit: None,
             _temporary: temporary,
         };
         for (name, value) in &self.parameters {
@@ -205,6 +206,7 @@ pub struct Instance {
     pub address: Ipv4Addr,
     daemons: Vec<(&'static str, Child)>,
     environment: Vec<(String, String)>,
+    file_limit: Option<u32>,
     _temporary: TempDir,
 }
 
@@ -222,6 +224,11 @@ impl Instance {
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.retain(|(one, _)| one != name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The daemons started from now on may open so many files.
+    pub fn limit_files(&mut self, most: u32) {
+        self.file_limit = Some(most);
     }
 
     /// Starts every daemon that does not run.
@@ -275,7 +282,14 @@ impl Instance {
 
     fn spawn(&self, service: &str, errors: Stdio) -> Child {
         let (_, name) = DAEMONS.iter().find(|(known, _)| *known == service).unwrap();
-        let mut command = Command::new(program(name));
+        let mut command = match self.file_limit {
+            None => Command::new(program(name)),
+            Some(most) => {
+                let mut limited = Command::new("prlimit");
+                limited.arg(format!("--nofile={most}:{most}")).arg(program(name));
+                limited
+            }
+        };
         command.arg("--instance").arg(&self.root).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(errors);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

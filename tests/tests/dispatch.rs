@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -337,6 +337,36 @@ fn two_thousand_idle_imap_sessions_cost_little_memory() {
     assert!(each < 16 * 1024, "{each} bytes a session");
     warm.ok("NOOP");
     drop(idle);
+}
+
+/// S15: where the system allows few descriptors, as many connections are served as leave room for files, and the log says so;
+/// the others wait, and are served when there is room.
+#[test]
+fn a_low_limit_of_open_files_bounds_the_connections_and_is_said() {
+    let mut instance = Setup::default().create();
+    instance.limit_files(200);
+    instance.start_all();
+    let said = instance.log("imap");
+    assert!(
+        said.contains("200 files may be open at once (ulimit -n): 136 connections are served at a time"),
+        "{said}"
+    );
+    let mut served: Vec<Imap> = (0..136).map(|_| instance.imap("alice")).collect();
+    for imap in &mut served {
+        imap.ok("SELECT INBOX");
+    }
+    let waiting = TcpStream::connect(instance.at(IMAP)).unwrap();
+    waiting.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut byte = [0];
+    assert!((&waiting).read(&mut byte).is_err(), "no banner while all places are taken");
+    assert!(
+        served[0].append("INBOX", "", "Subject: x\r\n\r\nx\r\n").starts_with("OK"),
+        "files can be opened"
+    );
+    served.truncate(100);
+    waiting.set_read_timeout(Some(black_box::instance::PATIENCE)).unwrap();
+    (&waiting).read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"*");
 }
 
 /// What is under way is finished on SIGTERM; the others are told goodbye.

@@ -3,7 +3,7 @@
 use std::io::{Error, Result};
 use std::time::Instant;
 
-use super::{count, log_in, message, pause, per_client, say, say_latencies, together};
+use super::{count, letter, log_in, message, pause, per_client, say, say_latencies, together};
 use crate::Plan;
 use crate::client::Client;
 
@@ -105,7 +105,7 @@ pub fn large(plan: &Plan) -> Result<()> {
         let together = if lines.iter().any(|line| line.contains("MULTIAPPEND")) { 100 } else { 1 };
         let own: Vec<usize> = (number * per_client(plan)..(number + 1) * per_client(plan)).collect();
         for some in own.chunks(together) {
-            client.imap_append_all("INBOX", some.iter().map(|each| message(*each, 1024)))?;
+            client.imap_append_all("INBOX", some.iter().map(|each| letter(*each)))?;
         }
         Ok(())
     })?;
@@ -115,19 +115,67 @@ pub fn large(plan: &Plan) -> Result<()> {
         return Err(Error::other(format!("{messages} messages in the large mailbox")));
     }
     say("done", (per_client(plan) * plan.clients) as f64);
-    let commands = [
-        ("select_ms", "SELECT INBOX"),
-        ("flags_ms", "FETCH 1:* FLAGS"),
-        ("envelope_ms", "FETCH 1:* ENVELOPE"),
-    ];
-    for (name, command) in commands {
+    let mut timed = |name: &str, command: &str| {
         let begin = Instant::now();
         let (lines, _) = client.imap(command)?;
         say(name, begin.elapsed().as_secs_f64() * 1e3);
-        let fetched = lines.iter().filter(|line| line.contains(" FETCH ")).count();
-        if command.starts_with("FETCH") && fetched != messages {
+        Ok::<Vec<String>, Error>(lines)
+    };
+    timed("select_ms", "SELECT INBOX")?;
+    for (name, command) in [("flags_ms", "FETCH 1:* FLAGS"), ("envelope_ms", "FETCH 1:* ENVELOPE")] {
+        let fetched = timed(name, command)?.iter().filter(|line| line.contains(" FETCH ")).count();
+        if fetched != messages {
             return Err(Error::other(format!("{command}: {fetched} of {messages}")));
         }
     }
+    timed("flag_ms", &format!("STORE {} +FLAGS (\\Flagged)", messages / 2 + 1))?;
+    let sorted = timed("sort_ms", "SORT (DATE) UTF-8 ALL")?;
+    let sorted =
+        sorted.iter().find(|line| line.starts_with("* SORT")).map_or(0, |line| line.split(' ').count() - 2);
+    if sorted != messages {
+        return Err(Error::other(format!("SORT: {sorted} of {messages}")));
+    }
+    timed("thread_ms", "THREAD REFERENCES UTF-8 ALL")?;
+    let needles = own_needles(per_client(plan) * plan.clients);
+    let found = timed("search_ms", "SEARCH BODY needle")?;
+    let found =
+        found.iter().find(|line| line.starts_with("* SEARCH")).map_or(0, |line| line.split(' ').count() - 2);
+    if found != needles {
+        return Err(Error::other(format!("SEARCH: {found} of {needles}")));
+    }
+    resynchronize(plan, owner)?;
+    let mut client = log_in(plan, owner)?;
+    client.imap("SELECT INBOX")?;
+    client.imap(&format!("STORE 1:{} +FLAGS.SILENT (\\Deleted)", messages.min(1000)))?;
+    let begin = Instant::now();
+    client.imap("EXPUNGE")?;
+    say("expunge_ms", begin.elapsed().as_secs_f64() * 1e3);
     Ok(())
+}
+
+/// How many of the first letters have the word in them.
+fn own_needles(letters: usize) -> usize {
+    (letters + 10_000 - 18) / 10_000
+}
+
+/// A client that was away while ten messages changed comes back (RFC 7162 §3.2.5).
+fn resynchronize(plan: &Plan, owner: usize) -> Result<()> {
+    let mut client = log_in(plan, owner)?;
+    client.imap("ENABLE QRESYNC")?;
+    let (lines, _) = client.imap("SELECT INBOX")?;
+    let value = |name: &str| {
+        let line =
+            lines.iter().find_map(|line| line.split(&format!("[{name} ")).nth(1)?.split(']').next())?;
+        Some(line.to_owned())
+    };
+    let (Some(validity), Some(modseq)) = (value("UIDVALIDITY"), value("HIGHESTMODSEQ")) else {
+        return Err(Error::other("SELECT without UIDVALIDITY and HIGHESTMODSEQ"));
+    };
+    client.imap("STORE 11:20 +FLAGS.SILENT (\\Answered)")?;
+    client.imap("UNSELECT")?;
+    let begin = Instant::now();
+    let (lines, _) = client.imap(&format!("SELECT INBOX (QRESYNC ({validity} {modseq}))"))?;
+    say("qresync_ms", begin.elapsed().as_secs_f64() * 1e3);
+    let changed = lines.iter().filter(|line| line.contains(" FETCH ")).count();
+    if changed != 10 { Err(Error::other(format!("QRESYNC told of {changed} of 10"))) } else { Ok(()) }
 }

@@ -45,6 +45,10 @@ const EXHAUSTED_REST: Duration = Duration::from_secs(1);
 const NEIGHBOURS_EVERY: Duration = Duration::from_millis(250);
 /// Connections accepted before others have their turn.
 const ACCEPT_TURN: usize = 16;
+/// What is kept of the descriptors for files.
+const FILES_KEPT_PART: u64 = 8;
+const FILES_KEPT_MIN: u64 = 64;
+const FILES_KEPT_MAX: u64 = 4096;
 /// How long sessions have, after the drain, to notice their end.
 const LAST_GRACE: Duration = Duration::from_secs(5);
 
@@ -176,16 +180,37 @@ impl Drop for Running {
     }
 }
 
+/// A session is a descriptor, and what it does needs some more (S15): connections beyond what the system allows wait, as those
+/// above maxsessions do, instead of taking the last descriptors from the sessions that are there.
+fn bound_sessions(settings: &mut Settings, files: u64, log: &Log) {
+    let kept = (files / FILES_KEPT_PART).clamp(FILES_KEPT_MIN, FILES_KEPT_MAX);
+    let room = usize::try_from(files.saturating_sub(kept)).unwrap_or(usize::MAX).max(1);
+    if settings.max_sessions.is_none_or(|most| most > room) {
+        if let Some(most) = settings.max_sessions {
+            log.warning(
+                Category::General,
+                format_args!(
+                    "{files} files may be open at once (ulimit -n): {room} connections are served at a time, and others wait. service.{}.maxsessions is {most}; raise the limit (LimitNOFILE with systemd)",
+                    settings.service
+                ),
+            );
+        }
+        settings.max_sessions = Some(room);
+    }
+}
+
 impl Server {
     fn new(
         listeners: Listeners,
-        settings: Settings,
+        mut settings: Settings,
         service: Arc<dyn Service>,
         log: Log,
         with_signals: bool,
     ) -> Result<Server, StartError> {
         let system = |error: io::Error| StartError::new("event loop", &error);
-        let _ = os::process::raise_file_limit(); // what there is must do
+        if let Ok(files) = os::process::raise_file_limit() {
+            bound_sessions(&mut settings, files, &log);
+        }
         let tls = Tls::open(settings.certificate.clone())
             .map_err(|error| StartError(format!("certificate {error}")))?;
         if settings.certificate.is_none() && settings.listeners.iter().any(|l| l.tls == TlsMode::Implicit) {
