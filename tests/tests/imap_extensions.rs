@@ -15,6 +15,8 @@ mod list;
 mod metadata;
 #[path = "imap_extensions/multiappend.rs"]
 mod multiappend;
+#[path = "imap_extensions/notify.rs"]
+mod notify;
 #[path = "imap_extensions/objectid.rs"]
 mod objectid;
 #[path = "imap_extensions/preview.rs"]

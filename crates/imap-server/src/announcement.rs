@@ -31,6 +31,12 @@ impl Announcement {
         Announcement { with_uid, vanished: as_vanished.then(UidSet::new), ..Announcement::default() }
     }
 
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        let vanished = self.vanished.as_ref().is_none_or(UidSet::is_empty);
+        vanished && self.expunged.is_empty() && self.counts.is_none() && self.flags.is_empty()
+    }
+
     /// UIDs that are gone, ascending.
     pub fn vanish(&mut self, uids: impl Iterator<Item = u32>) {
         if let Some(vanished) = &mut self.vanished {

@@ -18,6 +18,7 @@ pub mod login;
 pub mod lsub;
 pub mod metadata;
 pub mod namespace;
+pub mod notify;
 pub mod proxyauth;
 pub mod quota;
 pub mod rename;
@@ -320,6 +321,7 @@ pub fn run(
             acl::my_rights(server, user(state)?.who(), names::named(&mailbox)?, &mut io.output)?;
             done_with_news("MYRIGHTS completed")
         }
+        Command::Notify(asked) => notify::run(server, state, asked, io),
         Command::Idle => {
             user(state)?;
             idle::run(store, state, tag, io)

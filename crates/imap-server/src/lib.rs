@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod flags;
 pub mod gathering;
 pub mod names;
+pub mod notify;
 pub mod refusal;
 pub mod runs;
 pub mod sections;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use imap_wire::SyntaxError;
+use imap_wire::command::notify::Events;
 use message_store::StoreError;
 
 /// Whose fault: syntax is BAD, refusals and transient trouble are NO with a code, damage is NO [SERVERBUG].
@@ -56,6 +57,10 @@ pub enum Refusal {
     MetadataTooLong(u64),
     /// There are annotations enough.
     MetadataTooMany,
+    /// An event that is not offered (RFC 5465 §3.1).
+    BadEvent,
+    /// More mailboxes than one session may watch (RFC 5465 §3.1).
+    NotificationOverflow,
     ExpungeIssued,
     Cancelled,
     Store(StoreError),
@@ -81,6 +86,13 @@ impl Refusal {
             Refusal::MetadataTooLong(most) => {
                 let code = Cow::Owned(format!("METADATA MAXSIZE {most}"));
                 return ("NO", code, Cow::Borrowed("The value of an annotation is too long"));
+            }
+            Refusal::BadEvent => {
+                let code = Cow::Owned(format!("BADEVENT ({})", Events::NAMES));
+                return ("NO", code, Cow::Borrowed("Such events are not offered"));
+            }
+            Refusal::NotificationOverflow => {
+                ("NO", "NOTIFICATIONOVERFLOW", "These are more mailboxes than may be watched")
             }
             Refusal::MetadataTooMany => ("NO", "METADATA TOOMANY", "There are annotations enough"),
             Refusal::Syntax(text) | Refusal::NotNow(text) => ("BAD", "", *text),

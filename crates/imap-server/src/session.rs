@@ -4,6 +4,7 @@
 //! is its [`Doing`].
 
 mod ending;
+mod notifying;
 mod receiving;
 
 use std::sync::Arc;
@@ -19,10 +20,13 @@ use crate::commands::append::Append;
 use crate::commands::login::{HeldBack, LoggingIn};
 use crate::commands::{self, Done, Outcome, Progress, Running};
 use crate::gathering::{Budget, Gathering};
+use crate::notify::Notified;
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::settings::service_of;
 use crate::state::{Idling, State};
+
+pub use notifying::Unasked;
 
 /// Bad commands before log-in, and in a row after it, from which a client is sent away.
 const BAD_COMMANDS_MAX: u32 = 20;
@@ -50,6 +54,8 @@ pub enum Doing {
     Running(Box<UnderWay>),
     /// A command is done; what is new is being told before its tagged response.
     Telling(Box<Telling>),
+    /// What the client wants to be told unasked is being told.
+    Notifying(Box<Unasked>),
 }
 
 /// An APPEND that receives its message.
@@ -78,6 +84,8 @@ pub struct Session {
     server: Arc<Server>,
     state: State,
     doing: Doing,
+    /// After NOTIFY.
+    notified: Option<Box<Notified>>,
     bad_commands: u32,
     /// The server is stopping: say goodbye after the present command.
     closing: bool,
@@ -118,6 +126,7 @@ impl Session {
             server,
             state: State::NotAuthenticated { failures: 0 },
             doing: Doing::Nothing,
+            notified: None,
             bad_commands: 0,
             closing: false,
             ended: false,
@@ -156,7 +165,7 @@ impl Session {
         io.mask_input = head.is("LOGIN") || head.is("AUTHENTICATE");
         let was_authenticated = self.state.user().is_some();
         let outcome = match imap_wire::parse(bytes, &head, self.state.naming()) {
-            Ok(command) => commands::run(&self.server, &mut self.state, command, head.tag, io),
+            Ok(command) => self.run(command, head.tag, io),
             Err(error) => Err(error.into()),
         };
         if !was_authenticated && self.state.user().is_some() {
@@ -215,6 +224,7 @@ impl Session {
         self.log_end("unauthenticated", io);
         self.ended = false;
         self.state = State::NotAuthenticated { failures: 0 };
+        self.notified = None;
         io.user = None;
         limit_stranger(io);
     }
@@ -230,9 +240,14 @@ impl Session {
                     return Next::Resume;
                 }
                 let UnderWay { tag, running, .. } = *under_way;
-                self.finish(&tag, result.and_then(|_| running.end()), io)
+                let done = result.and_then(|_| match running {
+                    Running::Notify(setting) => Ok(self.notified_by(setting)),
+                    running => running.end(),
+                });
+                self.finish(&tag, done, io)
             }
             Doing::Telling(telling) => self.tell(*telling, io),
+            Doing::Notifying(unasked) => self.tell_unasked(*unasked, io),
             Doing::Idling(mut idling) => {
                 let next = commands::idle::tell(&mut idling, &mut self.state, io);
                 self.doing = Doing::Idling(idling);
@@ -258,17 +273,11 @@ impl Session {
     /// Ends a command: announces what is new, then writes the tagged response (`*` when there was no tag).
     fn finish(&mut self, tag: &[u8], result: Result<Done, Refusal>, io: &mut Io) -> Next {
         match result {
-            Ok(done) => {
-                let news = match (&done.news, self.state.view()) {
-                    (Some(news), Some(view)) => view.announce(news.allowed, &news.told, news.with_uid),
-                    _ => Ok(None),
-                };
-                match news {
-                    Ok(None) => self.ended_well(tag, &done, io),
-                    Ok(Some(news)) => self.tell(Telling { tag: tag.into(), done, news }, io),
-                    Err(error) => self.lost_mailbox(error.into(), tag, io),
-                }
-            }
+            Ok(done) => match self.news_behind(&done) {
+                Ok(None) => self.ended_well(tag, &done, io),
+                Ok(Some(news)) => self.tell(Telling { tag: tag.into(), done, news }, io),
+                Err(error) => self.lost_mailbox(error.into(), tag, io),
+            },
             Err(refusal) => {
                 if let Refusal::Store(error) = &refusal {
                     self.log_store_trouble(error, io);
@@ -314,7 +323,7 @@ impl Session {
         if self.closing {
             return self.bye("Server shutting down", "server stopped", io);
         }
-        Next::Line
+        self.look_around(None, io)
     }
 
     /// The answer to a log-in is there.
@@ -337,6 +346,9 @@ impl Session {
                 Some(progress) => self.checked(progress, io),
                 None => Next::Same,
             };
+        }
+        if self.notified.is_some() {
+            return self.woken_by_notice(io);
         }
         let Doing::Idling(idling) = &mut self.doing else { return Next::Same };
         if idling.news.is_some() {

@@ -40,6 +40,8 @@ pub struct Settings {
     pub metadata_bytes_max: u64,
     /// `service.imap.metadatamaxentries`: annotations of one owner in one place.
     pub metadata_entries_max: usize,
+    /// `service.imap.notifymaxmailboxes`: mailboxes that one session may watch with NOTIFY.
+    pub notify_mailboxes_max: usize,
     /// `service.imap.adminurl`: how to reach the administrator; may be empty.
     pub admin_url: String,
     /// Quotas: default limits, and when to warn.
@@ -63,6 +65,8 @@ impl Settings {
             compress_level: u8::try_from(config.get(&service_imap::COMPRESS_LEVEL)).unwrap_or(0),
             metadata_bytes_max: u64::try_from(config.get(&service_imap::METADATA_MAX_SIZE)).unwrap_or(0),
             metadata_entries_max: usize::try_from(config.get(&service_imap::METADATA_MAX_ENTRIES))
+                .unwrap_or(0),
+            notify_mailboxes_max: usize::try_from(config.get(&service_imap::NOTIFY_MAX_MAILBOXES))
                 .unwrap_or(0),
             admin_url: config.get(&service_imap::ADMIN_URL),
             quota: QuotaPolicy::from_config(config),

@@ -12,6 +12,7 @@ pub mod id;
 pub mod list;
 pub mod login;
 pub mod metadata;
+pub mod notify;
 pub mod partial;
 pub mod quota;
 pub mod returned;
@@ -74,6 +75,8 @@ pub enum Command {
     GetAcl(Mailbox),
     ListRights(acl::OfIdentifier),
     MyRights(Mailbox),
+    /// RFC 5465
+    Notify(notify::Notify),
     Idle,
     Check,
     Close,
@@ -202,6 +205,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"GETACL" => Command::GetAcl(one_mailbox(cursor)?),
         b"LISTRIGHTS" => Command::ListRights(acl::of_identifier(cursor)?),
         b"MYRIGHTS" => Command::MyRights(one_mailbox(cursor)?),
+        b"NOTIFY" => Command::Notify(notify::arguments(cursor)?),
         b"IDLE" => Command::Idle,
         b"CHECK" => Command::Check,
         b"CLOSE" => Command::Close,

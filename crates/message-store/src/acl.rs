@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use mailbox_list::{Acl, AclError, MailboxName, Side};
 
 use crate::list::told;
+use crate::ring::Notice;
 use crate::store::Store;
+use crate::tree_lock::tree_of;
 use crate::{Result, Severity, StoreError};
 
 pub const FILE: &str = "store.acl";
@@ -111,8 +113,14 @@ impl Store {
         base::crash::step("acl: in the list");
         fs::remove_file(&note)?;
         drop(lock);
-        self.shared.ring.announce(entry.id, 0); // whoever idles in it may see less, or more
+        self.announce_acl(name, entry.id);
         Ok(acl)
+    }
+
+    /// Whoever idles in it may see less, or more; for whoever watches its tree it may be there, or not any more.
+    fn announce_acl(&self, name: &MailboxName, id: u128) {
+        self.shared.ring.announce(Notice { mailbox: id, tree: tree_of(name) });
+        self.announce_names(name);
     }
 
     /// Under the lock of the tree: the list of mailboxes becomes what the file of an interrupted change says.
@@ -139,7 +147,7 @@ impl Store {
             (Ok(acl), Ok(listed)) if acl == listed => Ok(false),
             (Ok(acl), _) => {
                 self.shared.list.set_acl(name, id, &acl).map_err(told)?;
-                self.shared.ring.announce(id, 0);
+                self.announce_acl(name, id);
                 Ok(true)
             }
             (Err(StoreError::Damaged(_)), Ok(listed)) => {

@@ -12,10 +12,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use commit_journal::SyncLevel;
+use mailbox_list::MailboxName;
 use os::lock::{Mode, OfdLock};
 
 use crate::mailbox::{Mailbox, open_lock_file};
+use crate::ring::Notice;
 use crate::store::Store;
+use crate::watch::SERVER_TREE;
 use crate::{Result, StoreError};
 
 /// In a mailbox's folder: the annotations of the mailbox.
@@ -254,6 +257,15 @@ fn read(path: &Path) -> Result<Annotations> {
     Annotations::decode(&bytes).ok_or_else(|| StoreError::Damaged(format!("{}", path.display())))
 }
 
+/// Whether the annotations of the mailbox in a folder can be read.
+pub(crate) fn verifies(folder: &Path) -> Result<bool> {
+    match read(&folder.join(OF_MAILBOX)) {
+        Ok(_) => Ok(true),
+        Err(StoreError::Damaged(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn write(path: &Path, annotations: &Annotations, level: SyncLevel) -> Result<()> {
     let bytes = annotations.encode();
     if level != SyncLevel::None {
@@ -297,10 +309,10 @@ impl Mailbox {
         each_max: usize,
     ) -> std::result::Result<(), AnnotateError> {
         // Under the lock of changes: a mailbox that is deleted meanwhile must not leave annotations to the next of its name.
-        let under = self.write()?;
+        let _under = self.write()?;
         let level = self.shared.settings.sync.user;
         if change(&self.folder.join(OF_MAILBOX), changes, each_max, level)? {
-            self.shared.ring.announce(self.id, under.header.highest_modseq);
+            self.announce();
         }
         Ok(())
     }
@@ -370,10 +382,12 @@ impl Store {
             let folder = self.user_folder(uid)?;
             let file = open_lock_file(&folder)?;
             let _user = OfdLock::acquire(&file, USER_BYTE, Mode::Exclusive, settings.lock_timeout)?;
-            change(&folder.join(OF_USER), &private, each_max, settings.sync.user)?;
+            if change(&folder.join(OF_USER), &private, each_max, settings.sync.user)? {
+                self.announce_names(&MailboxName::inbox(uid)?);
+            }
         }
-        if !shared.is_empty() {
-            change(&server, &shared, each_max, settings.sync.user)?;
+        if !shared.is_empty() && change(&server, &shared, each_max, settings.sync.user)? {
+            self.shared.ring.announce(Notice { mailbox: 0, tree: SERVER_TREE });
         }
         Ok(())
     }

@@ -62,7 +62,7 @@ impl Mailbox {
         change.header.flags |= MAILBOX_DELETED;
         change.write_header();
         sync_file(change.index.file(), self.shared.settings.sync.index)?;
-        self.shared.ring.announce(self.id, change.header.highest_modseq);
+        self.announce();
         Ok(())
     }
 }

@@ -57,7 +57,8 @@ impl Follower {
         match self.shared.ring.since(self.next) {
             News::Notices(notices, next) => {
                 self.next = next;
-                Changed::These(notices.iter().map(|notice| notice.mailbox).collect())
+                let mailboxes = notices.iter().map(|notice| notice.mailbox);
+                Changed::These(mailboxes.filter(|id| *id != 0).collect()) // 0 is told of names
             }
             News::Behind(next) => {
                 self.next = next;

@@ -151,7 +151,7 @@ impl Change<'_> {
         self.header = header;
         self.new_log()?;
         remove_segments(&folder, segment);
-        self.mailbox.shared.ring.announce(self.mailbox.id, self.header.highest_modseq);
+        self.mailbox.announce();
         Ok(())
     }
 

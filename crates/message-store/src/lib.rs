@@ -86,4 +86,4 @@ pub use text_index::{Answer, Bits, Query, Scope as TextScope, TextIndex, TextSeg
 pub use text_indexing::TextsIndexed;
 pub use uid_set::UidSet;
 pub use verify::{Depth, Fault, Pace, Verified};
-pub use watch::Watch;
+pub use watch::{Event, Watch};

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,9 @@ use crate::index::Index;
 use crate::layout::{INDEX, LOCK, message_path};
 use crate::prepared::{Cached, Prepared};
 use crate::record::{Cold, Record};
+use crate::ring::Notice;
 use crate::shared::Shared;
+use crate::tree_lock::tree_of;
 use crate::writer::Writer;
 use crate::{Result, StoreError};
 
@@ -75,6 +78,8 @@ pub struct Mailbox {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: u128,
     name: RwLock<MailboxName>,
+    /// In which it is (`tree_lock.rs`).
+    tree: AtomicU64,
     /// The folder itself, wherever it is moved.
     _anchor: File,
     /// A path to the anchor.
@@ -112,6 +117,7 @@ impl Mailbox {
         let mailbox = Arc::new(Mailbox {
             shared,
             id,
+            tree: AtomicU64::new(tree_of(&name)),
             name: RwLock::new(name),
             _anchor: anchor,
             folder,
@@ -148,7 +154,14 @@ impl Mailbox {
         self.name.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells every process that the mailbox changed.
+    pub(crate) fn announce(&self) {
+        let tree = self.tree.load(Ordering::Relaxed);
+        self.shared.ring.announce(Notice { mailbox: self.id, tree });
+    }
+
     pub(crate) fn set_name(&self, name: MailboxName) {
+        self.tree.store(tree_of(&name), Ordering::Relaxed);
         *self.name.write().unwrap_or_else(PoisonError::into_inner) = name;
     }
 

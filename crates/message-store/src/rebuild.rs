@@ -119,7 +119,7 @@ impl Mailbox {
         self.reopen_index()?;
         self.forget_text_index();
         self.mend_annotations()?;
-        self.shared.ring.announce(self.id, self.header()?.highest_modseq);
+        self.announce();
         Ok(done)
     }
 }

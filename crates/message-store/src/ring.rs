@@ -4,7 +4,10 @@
 //! |---:|----:|---|
 //! | 0 | 8 | how many notices were written so far |
 //! | 8 | 8 | the epoch: a random number of stored's, another at each of its starts |
-//! | 64 | 32 each | 4096 notices: number + 1 (8; 0 while it is written), mailbox id (16), modseq (8) |
+//! | 64 | 32 each | 4096 notices: number + 1 (8; 0 while it is written), mailbox id (16; 0: names), tree (8) |
+//!
+//! A tree is a user's mailboxes, or those below one public name (`tree_lock.rs`). A notice without a mailbox: names of the
+//! tree were made, deleted, renamed or subscribed to, or the user's notes about the server changed.
 //!
 //! Who changed a mailbox takes the next number, writes its notice, and touches the file, which wakes whoever watches it
 //! with inotify. Who fell behind by more than the ring looks at the headers of all it watches. Nothing is registered
@@ -31,9 +34,11 @@ pub(crate) struct Ring {
 }
 
 /// One change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Notice {
+    /// 0: not of one mailbox.
     pub mailbox: u128,
+    pub tree: u64,
 }
 
 /// What came since a number.
@@ -61,14 +66,14 @@ impl Ring {
     }
 
     /// Tells everybody.
-    pub fn announce(&self, mailbox: u128, modseq: u64) {
+    pub fn announce(&self, Notice { mailbox, tree }: Notice) {
         let Some(count) = self.map.u64_at(0) else { return };
         let number = count.fetch_add(1, Ordering::AcqRel);
         let at = slot_at(number);
         if let Some(mark) = self.map.u64_at(at) {
             mark.store(0, Ordering::Release);
             self.map.write(at + 8, &mailbox.to_le_bytes());
-            self.map.write(at + 24, &modseq.to_le_bytes());
+            self.map.write(at + 24, &tree.to_le_bytes());
             mark.store(number.wrapping_add(1), Ordering::Release);
         }
         // A map's change is no event for inotify; a written byte is.
@@ -103,14 +108,16 @@ impl Ring {
         while next != count {
             let at = slot_at(next);
             let mark = || self.map.u64_at(at).map_or(0, |mark| mark.load(Ordering::Acquire));
-            let mut id = [0; 16];
+            let (mut id, mut tree) = ([0; 16], [0; 8]);
             let before = mark();
             self.map.read(at + 8, &mut id);
+            self.map.read(at + 24, &mut tree);
             if before != next.wrapping_add(1) || mark() != before {
                 // Being written, or never finished because its writer was killed: everybody is looked at.
                 return News::Behind(count);
             }
-            notices.push(Notice { mailbox: u128::from_le_bytes(id) });
+            let (mailbox, tree) = (u128::from_le_bytes(id), u64::from_le_bytes(tree));
+            notices.push(Notice { mailbox, tree });
             next = next.wrapping_add(1);
         }
         News::Notices(notices, count)
@@ -130,12 +137,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (Ring::open(folder.path()).unwrap(), Ring::open(folder.path()).unwrap());
         let start = other.count();
-        one.announce(7, 1);
-        one.announce(8, 2);
+        one.announce(Notice { mailbox: 7, tree: 1 });
+        one.announce(Notice { mailbox: 0, tree: 2 });
         let News::Notices(notices, next) = other.since(start) else { panic!("behind") };
-        assert_eq!(notices.iter().map(|notice| notice.mailbox).collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(notices, [Notice { mailbox: 7, tree: 1 }, Notice { mailbox: 0, tree: 2 }]);
         for _ in 0..3000 {
-            one.announce(9, 3);
+            one.announce(Notice { mailbox: 9, tree: 3 });
         }
         assert!(matches!(other.since(next), News::Behind(_)));
     }

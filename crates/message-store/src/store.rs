@@ -16,10 +16,11 @@ use os::lock::{Mode, OfdLock};
 use crate::list::told;
 use crate::mailbox::{Mailbox, open_lock_file};
 use crate::rebuild::{Method, Progress, Reconstructed};
-use crate::ring::Ring;
+use crate::ring::{Notice, Ring};
 use crate::shared::{Shared, system_number};
+use crate::tree_lock::tree_of;
 use crate::usage::Usages;
-use crate::watch::{Watch, Watchers};
+use crate::watch::{Event, Place, SERVER_TREE, Watch, Watchers};
 use crate::{Result, StoreError, StoreLog, StoreSettings, folders, ready, subscriptions};
 
 /// Byte of a user's lock file that who changes the subscriptions holds.
@@ -128,7 +129,9 @@ impl Store {
         let file = open_lock_file(&folder)?;
         let timeout = self.shared.settings.lock_timeout;
         let _lock = OfdLock::acquire(&file, SUBSCRIPTIONS_BYTE, Mode::Exclusive, timeout)?;
-        subscriptions::change(&folder, name, subscribed, self.shared.settings.sync.subscribe)
+        subscriptions::change(&folder, name, subscribed, self.shared.settings.sync.subscribe)?;
+        self.announce_names(&MailboxName::inbox(uid)?);
+        Ok(())
     }
 
     /// # Errors
@@ -168,6 +171,9 @@ impl Store {
     pub(crate) fn open_listed(&self, name: &MailboxName, partition: &str, id: u128) -> Result<Arc<Mailbox>> {
         if let Some(mailbox) = self.opened(id) {
             mailbox.header()?; // `NotFound` when it was marked deleted
+            if mailbox.name() != *name {
+                mailbox.set_name(name.clone()); // renamed by another process
+            }
             return Ok(mailbox);
         }
         let folder = self.folder_in(partition, name)?;
@@ -189,7 +195,24 @@ impl Store {
 
     /// Calls `changed` after each change of the mailbox, by whichever process, until the watch is dropped.
     pub fn watch(&self, mailbox: &Mailbox, changed: Box<dyn Fn() + Send + Sync>) -> Watch {
-        self.watchers.add(&self.shared, mailbox.id(), Arc::from(changed))
+        let changed = move |_| changed();
+        self.watchers.add(&self.shared, Place::Mailbox(mailbox.id()), Arc::new(changed))
+    }
+
+    /// The same for all mailboxes of the tree in which this name is or would be, and its names: a user's mailboxes, or those
+    /// below one public name. However many mailboxes there are, it costs one entry of a table.
+    pub fn watch_tree(&self, name: &MailboxName, changed: Box<dyn Fn(Event) + Send + Sync>) -> Watch {
+        self.watchers.add(&self.shared, Place::Tree(tree_of(name)), Arc::from(changed))
+    }
+
+    /// The same for what all are told about the server ([`Store::server_annotations`]).
+    pub fn watch_server(&self, changed: Box<dyn Fn(Event) + Send + Sync>) -> Watch {
+        self.watchers.add(&self.shared, Place::Tree(SERVER_TREE), Arc::from(changed))
+    }
+
+    /// Tells every process that something about the names in the tree of this one changed.
+    pub fn announce_names(&self, name: &MailboxName) {
+        self.shared.ring.announce(Notice { mailbox: 0, tree: tree_of(name) });
     }
 
     /// Where the mailbox is on disk.

@@ -111,7 +111,9 @@ impl Store {
         }
         let new = NewEntry { special_use, id, uid_validity, partition, acl: &acl };
         let entry = self.shared.list.create(name, &new).map_err(told)?;
-        Mailbox::make_files(&self.shared, &folder, entry.id, entry.uid_validity)
+        Mailbox::make_files(&self.shared, &folder, entry.id, entry.uid_validity)?;
+        self.announce_names(name);
+        Ok(())
     }
 
     /// What an interrupted deletion left where a mailbox is to be, and which the list does not have any more.
@@ -157,6 +159,7 @@ impl Store {
             self.throw_away(partition, &folder).map(|place| trash.push(place))
         };
         drop(lock);
+        self.announce_names(name);
         let removed = trash.iter().try_for_each(|place| deletion::remove(place));
         if let Err(error) = cleared.and(removed.map_err(StoreError::from)) {
             // It is deleted; its mark lets nobody take up what is still there.
@@ -243,6 +246,8 @@ impl Store {
         self.move_usage(from, to)?;
         pending.end()?;
         self.rename_open(from, to, entry.id, &affected);
+        self.announce_names(from);
+        self.announce_names(to);
         Ok(())
     }
 

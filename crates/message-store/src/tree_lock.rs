@@ -27,11 +27,16 @@ pub(crate) struct TreeLock {
     _locks: Vec<OfdLock>,
 }
 
-/// The byte of the tree in which the mailbox is.
-fn byte(name: &MailboxName) -> u32 {
+/// The tree in which the mailbox is, as a number.
+pub(crate) fn tree_of(name: &MailboxName) -> u64 {
     let path = name.tree_path();
     let levels = if path.first() == Some(&"user") { 2 } else { 1 };
-    hash(path[..path.len().min(levels)].join("/").as_bytes()) as u32
+    hash(path[..path.len().min(levels)].join("/").as_bytes())
+}
+
+/// The byte of the tree in which the mailbox is.
+fn byte(name: &MailboxName) -> u32 {
+    tree_of(name) as u32
 }
 
 fn bytes(pending: &Pending) -> [u32; 2] {

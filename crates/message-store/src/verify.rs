@@ -13,6 +13,7 @@ use std::path::Path;
 use os::lock::{Mode, OfdLock};
 use os::map::FileMap;
 
+use crate::annotations;
 use crate::cache::Segments;
 use crate::header::{Header, MAILBOX_DELETED, SUPERSEDED};
 use crate::index::Index;
@@ -91,6 +92,9 @@ pub(crate) fn mailbox(
     let lock_file = open_lock_file(folder)?;
     let _lock = OfdLock::acquire(&lock_file, 0, Mode::Exclusive, shared.settings.lock_timeout)?;
     look.locked(there, &suspects)?;
+    if !annotations::verifies(folder)? {
+        look.damage("the annotations do not verify".into());
+    }
     Ok(look.found)
 }
 

@@ -1,25 +1,46 @@
-//! Who waits for changes of which mailbox in this process: one thread, one inotify watch, whatever the number.
+//! Who waits for changes of which mailbox, or in which tree, in this process: one thread, one inotify watch, whatever the number.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 use os::notify::Notify;
 
-use crate::ring::News;
+use crate::ring::{News, Notice};
 use crate::shared::Shared;
 
 /// How often the thread looks whether the store is still open. Notices do not wait for it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-type Changed = Arc<dyn Fn() + Send + Sync>;
+/// The tree of what all are told about the server; no name has this number.
+pub(crate) const SERVER_TREE: u64 = 0;
+
+/// What changed where somebody watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The mailbox with this id.
+    Mailbox(u128),
+    /// Names were made, deleted, renamed or subscribed to, or the user's notes about the server changed.
+    Names,
+    /// More than was noted, or what was noted is lost.
+    Anything,
+}
+
+type Call = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Mailbox(u128),
+    Tree(u64),
+}
 
 /// All watchers of one opened store.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    by_mailbox: Mutex<HashMap<u128, Vec<(u64, Changed)>>>,
+    by_place: Mutex<HashMap<Place, Vec<(u64, Call)>>>,
     number: AtomicU64,
     started: AtomicBool,
 }
@@ -27,21 +48,23 @@ pub(crate) struct Watchers {
 /// Until dropped.
 pub struct Watch {
     watchers: Weak<Watchers>,
-    mailbox: u128,
+    place: Place,
     number: u64,
 }
 
 impl Watchers {
-    /// `changed` is called, from a thread of the store, after every change of the mailbox in any process.
-    pub fn add(self: &Arc<Self>, shared: &Arc<Shared>, mailbox: u128, changed: Changed) -> Watch {
+    /// `changed` is called, from a thread of the store, after every change there in any process.
+    pub fn add(self: &Arc<Self>, shared: &Arc<Shared>, place: Place, changed: Call) -> Watch {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let mut by_mailbox = self.by_mailbox.lock().unwrap_or_else(PoisonError::into_inner);
-        by_mailbox.entry(mailbox).or_default().push((number, changed));
-        drop(by_mailbox);
+        self.by_place().entry(place).or_default().push((number, changed));
         if !self.started.swap(true, Ordering::SeqCst) && !self.start(shared) {
             self.started.store(false, Ordering::SeqCst);
         }
-        Watch { watchers: Arc::downgrade(self), mailbox, number }
+        Watch { watchers: Arc::downgrade(self), place, number }
+    }
+
+    fn by_place(&self) -> MutexGuard<'_, HashMap<Place, Vec<(u64, Call)>>> {
+        self.by_place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(self: &Arc<Self>, shared: &Arc<Shared>) -> bool {
@@ -54,23 +77,29 @@ impl Watchers {
             .is_ok()
     }
 
-    fn call(&self, mailbox: u128) {
+    fn call(&self, place: Place, what: Event) {
         let called = self
-            .by_mailbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&mailbox)
+            .by_place()
+            .get(&place)
             .map(|watching| watching.iter().map(|(_, changed)| Arc::clone(changed)).collect::<Vec<_>>());
         for changed in called.into_iter().flatten() {
-            changed();
+            changed(what);
         }
     }
 
+    fn tell(&self, notice: Notice) {
+        let Notice { mailbox, tree } = notice;
+        if mailbox == 0 {
+            return self.call(Place::Tree(tree), Event::Names);
+        }
+        self.call(Place::Mailbox(mailbox), Event::Mailbox(mailbox));
+        self.call(Place::Tree(tree), Event::Mailbox(mailbox));
+    }
+
     fn call_all(&self) {
-        let all: Vec<u128> =
-            self.by_mailbox.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
-        for mailbox in all {
-            self.call(mailbox);
+        let all: Vec<Place> = self.by_place().keys().copied().collect();
+        for place in all {
+            self.call(place, Event::Anything);
         }
     }
 }
@@ -79,14 +108,11 @@ fn listen(notify: &Notify, mut next: u64, shared: &Weak<Shared>, watchers: &Weak
     loop {
         let (Some(store), Some(watchers)) = (shared.upgrade(), watchers.upgrade()) else { return };
         match store.ring.since(next) {
-            News::Notices(notices, count) => {
+            News::Notices(mut notices, count) => {
                 next = count;
-                let mut mailboxes: Vec<u128> = notices.iter().map(|notice| notice.mailbox).collect();
-                mailboxes.sort_unstable();
-                mailboxes.dedup();
-                for mailbox in mailboxes {
-                    watchers.call(mailbox);
-                }
+                notices.sort_unstable();
+                notices.dedup();
+                notices.into_iter().for_each(|notice| watchers.tell(notice));
             }
             News::Behind(count) => {
                 next = count;
@@ -103,11 +129,11 @@ fn listen(notify: &Notify, mut next: u64, shared: &Weak<Shared>, watchers: &Weak
 impl Drop for Watch {
     fn drop(&mut self) {
         let Some(watchers) = self.watchers.upgrade() else { return };
-        let mut by_mailbox = watchers.by_mailbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watching) = by_mailbox.get_mut(&self.mailbox) {
+        let mut by_place = watchers.by_place();
+        if let Some(watching) = by_place.get_mut(&self.place) {
             watching.retain(|(number, _)| *number != self.number);
             if watching.is_empty() {
-                by_mailbox.remove(&self.mailbox);
+                by_place.remove(&self.place);
             }
         }
     }

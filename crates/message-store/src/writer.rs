@@ -460,7 +460,7 @@ impl Change<'_> {
                 self.writer.log = None; // the new one may be in place already
             }
         }
-        self.mailbox.shared.ring.announce(self.mailbox.id, self.header.highest_modseq);
+        self.mailbox.announce();
         Ok(())
     }
 

@@ -248,3 +248,42 @@ fn daemons_wait_for_stored() {
     });
     first.clear_ready().unwrap();
 }
+
+#[test]
+fn one_watch_tells_of_every_mailbox_of_a_tree_and_of_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.ensure_user("joe").unwrap();
+    store.create(&name("user/joe/Work"), None).unwrap();
+    let other = self::store(folder.path());
+    let (sender, news) = mpsc::channel();
+    let heard = move |what| sender.send(what).unwrap();
+    let _watch = store.watch_tree(&name("user/joe/nothing"), Box::new(heard));
+    let next = || news.recv_timeout(Duration::from_secs(20)).unwrap();
+    let work = store.open_mailbox(&name("user/joe/Work")).unwrap().id();
+    append(&other, "user/joe/Work", "x\r\n");
+    assert_eq!(next(), Event::Mailbox(work));
+    other.create(&name("user/joe/Play"), None).unwrap();
+    assert_eq!(next(), Event::Names);
+    other.rename(&name("user/joe/Work"), &name("user/joe/Toil")).unwrap();
+    assert_eq!(next(), Event::Names);
+    while news.recv_timeout(Duration::from_millis(300)).is_ok() {} // a rename is told for both of its names
+    other.subscribe("joe", "Toil").unwrap();
+    assert_eq!(next(), Event::Names);
+    append(&other, "user/joe/Toil", "y\r\n");
+    assert_eq!(next(), Event::Mailbox(work));
+    let note = |owner: &str| NewAnnotation {
+        entry: "/private/a".into(),
+        owner: owner.into(),
+        value: Some(b"x".to_vec()),
+    };
+    other.annotate_server("joe", &[note("joe")], 10).unwrap();
+    assert_eq!(next(), Event::Names);
+    // Another tree, and the server, are somebody else's affair.
+    other.ensure_user("amy").unwrap();
+    append(&other, "user/amy/INBOX", "z\r\n");
+    other.annotate_server("joe", &[note("")], 10).unwrap();
+    other.open_mailbox(&name("user/joe/Play")).unwrap().annotate(&[note("joe")], 10).unwrap();
+    let play = other.open_mailbox(&name("user/joe/Play")).unwrap().id();
+    assert_eq!(next(), Event::Mailbox(play));
+}

@@ -16,7 +16,9 @@ use base::clock;
 use imap_wire::SequenceSet;
 use imap_wire::command::append::Replaced;
 use mail_format::LineEnds;
-use message_store::{Complete, Incoming, Mailbox, NewMessage, Quota, Rights, StoreError, Usage, Within};
+use message_store::{
+    Complete, Incoming, Mailbox, MailboxName, NewMessage, Quota, Rights, StoreError, Usage, Within,
+};
 
 use crate::answer;
 use crate::flags;
@@ -196,6 +198,10 @@ impl Append {
     }
 
     /// Whether this is a REPLACE.
+    pub fn target(&self) -> MailboxName {
+        self.mailbox.name()
+    }
+
     pub fn is_replace(&self) -> bool {
         self.replaces.is_some()
     }

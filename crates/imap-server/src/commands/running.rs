@@ -5,6 +5,7 @@ use connection::Output;
 use super::fetch::Fetch;
 use super::list::List;
 use super::lsub::Lsub;
+use super::notify::Setting;
 use super::search::Search;
 use super::sort::Sort;
 use super::store::StoreFlags;
@@ -31,6 +32,7 @@ pub enum Running {
     Store(StoreFlags),
     List(List),
     Lsub(Lsub),
+    Notify(Setting),
     /// SELECT with QRESYNC: what the client has missed, then the code of the tagged response.
     Resync(Fetch, Done),
 }
@@ -52,6 +54,7 @@ impl Running {
                 None => Err(super::not_now(state)),
             },
             (Running::Lsub(lsub), state) => Ok(lsub.step(state.naming(), out)),
+            (Running::Notify(setting), state) => setting.step(server, state, out),
             (Running::Fetch(fetch), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Resync(fetch, _), State::Selected { view, .. }) => fetch.step(view, out),
             (Running::Search(search), State::Selected { view, .. }) => search.step(view, out),
@@ -108,6 +111,7 @@ impl Running {
                 Done { code, ..Done::new(text).with(News::behind(store.uid, store.told)) }
             }
             Running::Resync(_, done) => done,
+            Running::Notify(setting) => setting.end().1, // the session takes what is watched
             Running::List(_) => Done::new("LIST completed").with(News::all()),
         })
     }

@@ -8,6 +8,7 @@ use crate::answer;
 use crate::commands::append::{Append, Old};
 use crate::commands::{self, Done, News};
 use crate::gathering::{Announced, DISCARD_BYTES_MAX, Gathering};
+use crate::notify::Own;
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -34,7 +35,11 @@ impl Session {
             }
             Doing::Idling(idling) => self.finish(&idling.tag, Err(Refusal::Syntax("Expected DONE")), io),
             // No line is asked for in these.
-            other @ (Doing::Checking(_) | Doing::Refusing(_) | Doing::Running(_) | Doing::Telling(_)) => {
+            other @ (Doing::Checking(_)
+            | Doing::Refusing(_)
+            | Doing::Running(_)
+            | Doing::Telling(_)
+            | Doing::Notifying(_)) => {
                 self.doing = other;
                 Next::Same
             }
@@ -50,7 +55,7 @@ impl Session {
             Doing::Idling(idling) => idling.tag,
             Doing::Checking(checking) => checking.tag,
             Doing::Refusing(held) => held.tag,
-            Doing::Nothing | Doing::Running(_) | Doing::Telling(_) => tag_at(start),
+            Doing::Nothing | Doing::Running(_) | Doing::Telling(_) | Doing::Notifying(_) => tag_at(start),
         };
         let next = self.finish(&tag, Err(Refusal::CommandTooBig), io);
         match self.state {
@@ -172,7 +177,7 @@ impl Session {
             _ => line,
         };
         if line.is_empty() {
-            let is_replace = append.is_replace();
+            let (is_replace, target) = (append.is_replace(), append.target());
             let done = append.finish().map(|code| {
                 let mut done = Done::new("APPEND completed").with(News::all());
                 if is_replace {
@@ -184,6 +189,9 @@ impl Session {
                 }
                 done
             });
+            if let (Ok(_), Some(notified)) = (&done, &mut self.notified) {
+                notified.note_own(Own::filled(target));
+            }
             return self.finish(&tag, done, io);
         }
         let Some(literal) = Literal::at_end(line) else {

@@ -140,9 +140,15 @@ fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<Item>> {
     if cursor.keyword(b"FULL") {
         return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope, Item::Body]);
     }
-    if !cursor.take(b'(') {
+    if cursor.peek() != Some(b'(') {
         return Ok(vec![item(cursor)?]);
     }
+    list(cursor)
+}
+
+/// `"(" fetch-att *(SP fetch-att) ")"`, each once.
+pub(super) fn list(cursor: &mut Cursor<'_>) -> Parsed<Vec<Item>> {
+    cursor.expect(b'(', "a list of items to fetch")?;
     let mut items: Vec<Item> = Vec::new();
     loop {
         let item = item(cursor)?;
