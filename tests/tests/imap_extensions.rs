@@ -7,6 +7,8 @@ mod binary;
 mod compress;
 #[path = "imap_extensions/condstore.rs"]
 mod condstore;
+#[path = "imap_extensions/context.rs"]
+mod context;
 #[path = "imap_extensions/esearch.rs"]
 mod esearch;
 #[path = "imap_extensions/list.rs"]

@@ -7,10 +7,11 @@ use message_store::UidSet;
 
 use crate::answer;
 use crate::commands::Progress;
+use crate::context::{self, Updates};
 use crate::view::View;
 
 /// News of one mailbox. The view they belong to has taken them in already.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Announcement {
     /// Sequence numbers, each as it is when its EXPUNGE is sent.
     pub expunged: Vec<u32>,
@@ -23,6 +24,9 @@ pub struct Announcement {
     vanished: Option<UidSet>,
     expunged_told: usize,
     flags_told: usize,
+    /// Results that are kept up to date (RFC 5267 §4.3).
+    pub updates: Option<Box<Updates>>,
+    gone_told: bool,
 }
 
 impl Announcement {
@@ -70,6 +74,12 @@ impl Announcement {
 
     /// Writes until the queue is full.
     pub fn step(&mut self, view: &mut View, out: &mut Output) -> Progress {
+        if self.updates.is_some()
+            && !self.expunged.is_empty()
+            && !std::mem::replace(&mut self.gone_told, true)
+        {
+            context::tell_gone(view, out);
+        }
         let gone = if self.vanished.is_some() { self.tell_vanished(out) } else { self.tell_expunged(out) };
         if gone == Progress::More {
             return gone;
@@ -91,6 +101,9 @@ impl Announcement {
                 self.flags_told += 1;
             }
         }
-        Progress::Done
+        match &mut self.updates {
+            Some(updates) => updates.step(view, out),
+            None => Progress::Done,
+        }
     }
 }

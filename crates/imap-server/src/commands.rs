@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod append;
 pub mod authenticate;
+pub mod cancelupdate;
 pub mod capability;
 pub mod compress;
 pub mod copy;
@@ -356,6 +357,10 @@ pub fn run(
             }
             let saves = asked.returned.is_some_and(|returned| returned.save);
             let view = view(state)?;
+            if let Some(returned) = &mut asked.returned {
+                let is_possible = asked.uid && !asked.key.has_sets();
+                cancelupdate::check(returned, tag, is_possible, view, &mut io.output)?;
+            }
             let search = search::Search::new(asked, view, tag).inspect_err(|refusal| {
                 if saves && !refusal.is_bad() {
                     view.save(Default::default()); // RFC 5182 §2.1
@@ -366,10 +371,17 @@ pub fn run(
             }
             Ok(running(Running::Search(search)))
         }
-        Command::Sort(asked) => {
+        Command::CancelUpdate(tags) => {
+            cancelupdate::run(view(state)?, &tags)?;
+            done_with_news("CANCELUPDATE completed")
+        }
+        Command::Sort(mut asked) => {
             let user = user(state)?;
             let saves = asked.returned.is_some_and(|returned| returned.save);
             let view = view(state)?;
+            if let Some(returned) = &mut asked.returned {
+                cancelupdate::check(returned, tag, false, view, &mut io.output)?;
+            }
             let sort = sort::Sort::new(asked, view, tag).inspect_err(|refusal| {
                 if saves && !refusal.is_bad() {
                     view.save(Default::default()); // RFC 5182 §2.1

@@ -4,6 +4,7 @@ pub mod access;
 pub mod announcement;
 pub mod answer;
 pub mod commands;
+pub mod context;
 pub mod daemon;
 pub mod flags;
 pub mod gathering;

@@ -12,6 +12,7 @@ use message_store::{Flags, Mailbox, Reader, Record, Result, Rights, Status, UidS
 
 use crate::announcement::Announcement;
 use crate::answer;
+use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::runs::Runs;
 use crate::state::Enabled;
@@ -51,6 +52,8 @@ pub struct View {
     saved: UidSet,
     /// Counts of the mailbox from before the view was made: whatever they count is in it.
     pub opened: Status,
+    /// Results that are kept up to date (RFC 5267 §4.3).
+    pub contexts: Vec<Context>,
 }
 
 /// Changes this session made and has told its client of: slot and modseq after the change,
@@ -76,6 +79,7 @@ impl View {
             enabled,
             saved: UidSet::new(),
             opened: status,
+            contexts: Vec::new(),
             mailbox,
         };
         let slots = view.reader.slots();
@@ -95,6 +99,11 @@ impl View {
 
     pub fn enabled(&self) -> &Enabled {
         &self.enabled
+    }
+
+    /// Flag changes and new messages up to here are in the view.
+    pub fn flags_announced(&self) -> u64 {
+        self.flags_announced
     }
 
     /// The client knows of every change up to here (RFC 7162 §3.1.2.1).
@@ -257,6 +266,7 @@ impl View {
         if allowed == Allowed::All {
             self.expunges_announced = status.highest_modseq;
         }
+        news.updates = (!self.contexts.is_empty()).then(Box::default);
         Ok(Some(news))
     }
 

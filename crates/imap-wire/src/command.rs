@@ -89,6 +89,8 @@ pub enum Command {
     Thread(thread::Thread),
     Fetch(fetch::Fetch),
     Store(store::Store),
+    /// Tags of searches (RFC 5267 §4.3.5).
+    CancelUpdate(Vec<Vec<u8>>),
     /// RFC 10022
     UidBatches(uidbatches::UidBatches),
     Copy(Selected),
@@ -199,6 +201,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"SETQUOTA" => Command::SetQuota(quota::set(cursor)?),
         b"GETMETADATA" => Command::GetMetadata(metadata::get(cursor)?),
         b"SETMETADATA" => Command::SetMetadata(metadata::set(cursor)?),
+        b"CANCELUPDATE" => Command::CancelUpdate(tags(cursor)?),
         b"UIDBATCHES" => Command::UidBatches(uidbatches::arguments(cursor)?),
         b"SETACL" => Command::SetAcl(acl::set(cursor)?),
         b"DELETEACL" => Command::DeleteAcl(acl::of_identifier(cursor)?),
@@ -255,6 +258,16 @@ fn one_mailbox(cursor: &mut Cursor<'_>) -> Parsed<Mailbox> {
     mailbox::mailbox(cursor)
 }
 
+/// `"CANCELUPDATE" 1*(SP quoted)` (RFC 5267 §5)
+fn tags(cursor: &mut Cursor<'_>) -> Parsed<Vec<Vec<u8>>> {
+    let mut tags = Vec::new();
+    while tags.is_empty() || cursor.rest().len() > 1 {
+        cursor.space()?;
+        tags.push(words::string(cursor)?);
+    }
+    Ok(tags)
+}
+
 /// `enable = "ENABLE" 1*(SP capability)`
 fn enable(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     let mut names = Vec::new();
@@ -303,6 +316,9 @@ mod tests {
             b"a EXPUNGE 1",
             b"a UNAUTHENTICATE x",
             b"a COMPRESS",
+            b"a CANCELUPDATE",
+            b"a CANCELUPDATE B01",
+            b"a CANCELUPDATE \"B01\" B02",
             b"a COMPRESS DEFLATE 9",
             b"a REPLACE 1 x \"message\"",
         ] {

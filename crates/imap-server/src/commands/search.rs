@@ -5,8 +5,8 @@
 
 pub(super) mod esearch;
 mod hints;
-pub(super) mod matching;
-pub(super) mod message;
+pub(crate) mod matching;
+pub(crate) mod message;
 mod scan;
 
 use connection::Output;
@@ -14,6 +14,7 @@ use message_store::UidSet;
 
 use crate::answer;
 use crate::commands::Progress;
+use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::view::View;
 use esearch::Gathered;
@@ -32,8 +33,18 @@ impl Search {
     /// # Errors
     /// As [`Matching::new`].
     pub fn new(asked: imap_wire::Search, view: &View, tag: &[u8]) -> Result<Search, Refusal> {
+        let gathered = asked.returned.map(|returned| {
+            let context = returned.update.then(|| Context {
+                tag: tag.into(),
+                key: asked.key.clone(),
+                results: UidSet::new(),
+                seen: view.flags_announced(),
+            });
+            let mut gathered = Gathered::new(returned, asked.uid, tag);
+            gathered.context = context;
+            gathered
+        });
         let matching = Matching::new(asked.charset, asked.key, view)?;
-        let gathered = asked.returned.map(|returned| Gathered::new(returned, asked.uid, tag));
         Ok(Search { uid: asked.uid, matching, begun: false, gathered })
     }
 

@@ -17,6 +17,8 @@ pub struct Returned {
     pub count: bool,
     /// `$` stands for the result (RFC 5182).
     pub save: bool,
+    /// Changes of the result are told from now on (RFC 5267 §4.3).
+    pub update: bool,
     /// A page of them, instead of all (RFC 9394 §3.1).
     pub partial: Option<Partial>,
 }
@@ -66,11 +68,15 @@ fn one(cursor: &mut Cursor<'_>, returned: &mut Returned) -> Parsed<()> {
         &mut returned.count
     } else if cursor.keyword(b"SAVE") {
         &mut returned.save
+    } else if cursor.keyword(b"UPDATE") {
+        &mut returned.update
+    } else if cursor.keyword(b"CONTEXT") {
+        return Ok(()); // RFC 5267 §4.2: a hint that may be ignored
     } else if returned.partial.is_none() && cursor.keyword(b"PARTIAL") {
         returned.partial = Some(partial::partial(cursor)?);
         return Ok(());
     } else {
-        return cursor.error("MIN, MAX, ALL, COUNT, SAVE or one PARTIAL");
+        return cursor.error("MIN, MAX, ALL, COUNT, SAVE, CONTEXT, UPDATE or one PARTIAL");
     };
     *wanted = true;
     Ok(())
@@ -90,6 +96,8 @@ mod tests {
         assert_eq!(read("return () ALL"), Ok(Some(Returned { all: true, ..Returned::default() })));
         let saved = read("RETURN (SAVE) ALL").unwrap().unwrap();
         assert!(saved.save && !saved.is_told());
+        let kept = read("RETURN (CONTEXT update COUNT) ").unwrap().unwrap();
+        assert!(kept.update && kept.count && !kept.all);
         let page = read("RETURN (PARTIAL -1:-10 COUNT) ").unwrap().unwrap();
         assert!(page.count && page.is_told() && page.partial.unwrap().text() == "-1:-10");
         for bad in [

@@ -77,6 +77,18 @@ pub enum Key {
 }
 
 impl Key {
+    /// Whether messages are named by numbers or by `$`, which mean what they mean when the command comes.
+    pub fn has_sets(&self) -> bool {
+        match self {
+            Key::Set(_) => true,
+            Key::UidSet(set) => set.0.iter().any(|(bound, _)| *bound == Bound::Saved),
+            Key::Not(key) => key.has_sets(),
+            Key::Or(one, other) => one.has_sets() || other.has_sets(),
+            Key::And(keys) => keys.iter().any(Key::has_sets),
+            _ => false,
+        }
+    }
+
     /// Whether a message is named by its number.
     pub fn has_numbers(&self) -> bool {
         match self {

@@ -9,6 +9,7 @@ use message_store::{Record, UidSet};
 
 use crate::answer;
 use crate::commands::Progress;
+use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::sequences::{append, cut};
 use crate::view::View;
@@ -36,6 +37,8 @@ pub struct Gathered {
     all: Vec<RangeInclusive<u32>>,
     /// UIDs that `$` will be.
     saved: Vec<RangeInclusive<u32>>,
+    /// With UPDATE: what is to be kept up to date.
+    pub context: Option<Context>,
     /// Ranges of `all` that are written; nothing: not even the beginning of the line is.
     told: Option<usize>,
 }
@@ -53,6 +56,7 @@ impl Gathered {
             count: 0,
             all: Vec::new(),
             saved: Vec::new(),
+            context: None,
             told: None,
         }
     }
@@ -68,12 +72,18 @@ impl Gathered {
 
     /// The beginning of the result is all that was asked for.
     pub fn is_enough(&self) -> bool {
-        let Returned { min, max, all, count, save: _, partial } = self.returned;
+        let Returned { min, max, all, count, partial, .. } = self.returned;
         let page_is_whole = match partial {
             Some(page) => !page.from_end && self.count >= u64::from(*page.places().end()),
             None => true,
         };
-        (min || partial.is_some()) && !max && !all && !count && page_is_whole && self.first.is_some()
+        self.context.is_none()
+            && (min || partial.is_some())
+            && !max
+            && !all
+            && !count
+            && page_is_whole
+            && self.first.is_some()
     }
 
     /// Takes in a message, in the order of the result.
@@ -86,6 +96,9 @@ impl Gathered {
         if self.returned.all || self.returned.partial.is_some() {
             append(&mut self.all, number);
         }
+        if let Some(context) = &mut self.context {
+            context.results.push(record.uid);
+        }
         if self.saves_all() {
             append(&mut self.saved, record.uid);
         }
@@ -93,7 +106,7 @@ impl Gathered {
 
     /// With MIN, MAX or PARTIAL and nothing else, `$` is only those (RFC 5182 §2.4, RFC 9394 §3.2).
     fn saves_all(&self) -> bool {
-        let Returned { min, max, all, count, save, partial } = self.returned;
+        let Returned { min, max, all, count, save, partial, .. } = self.returned;
         save && (all || count || !(min || max || partial.is_some()))
     }
 
@@ -114,6 +127,7 @@ impl Gathered {
             if let Some(page) = self.returned.partial {
                 self.turn_to(page, view);
             }
+            view.contexts.extend(self.context.take());
             if self.returned.save {
                 let mut saved = std::mem::take(&mut self.saved);
                 saved.extend(self.ends().map(|one| one.uid..=one.uid));

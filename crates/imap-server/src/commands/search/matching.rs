@@ -95,6 +95,20 @@ impl Matching {
     /// # Errors
     /// A charset that is not known, a sequence number that does not exist, or too many texts.
     pub fn new(charset: Charset, key: SearchKey, view: &View) -> Result<Matching, Refusal> {
+        let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
+        Matching::among(charset, key, view, everything)
+    }
+
+    /// Only among these sequence numbers.
+    ///
+    /// # Errors
+    /// As [`Matching::new`].
+    pub fn among(
+        charset: Charset,
+        key: SearchKey,
+        view: &View,
+        places: Vec<std::ops::RangeInclusive<u32>>,
+    ) -> Result<Matching, Refusal> {
         if charset == Charset::Unknown {
             return Err(Refusal::BadCharset);
         }
@@ -103,10 +117,9 @@ impl Matching {
         let test = resolver.resolve(key)?;
         let Resolver { needles, keys, .. } = resolver;
         let slice = (SLICE_TESTS / keys.max(1)).max(1);
-        let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
         let modseq = asks_for_modseq(&test).then_some(0);
         let (scan, hints) = (Scan::new(&needles), Hints::new(&needles, needed(&test)));
-        let walk = Walk::new(everything);
+        let walk = Walk::new(places);
         Ok(Matching { test, slice, needles, scan, is_asked: false, hints, walk, modseq })
     }
 
