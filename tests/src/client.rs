@@ -70,6 +70,16 @@ impl Wire {
         self.try_line().expect("the server closed the connection")
     }
 
+    /// The bytes of one line without CR LF; the test fails when there is none.
+    pub fn line_bytes(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        let count = self.stream.read_until(b'\n', &mut line).unwrap();
+        assert!(count > 0, "the server closed the connection");
+        let end = line.strip_suffix(b"\r\n").map_or(line.len(), <[u8]>::len);
+        line.truncate(end);
+        line
+    }
+
     /// Exactly so many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
@@ -243,6 +253,47 @@ impl Imap {
         }
         self.wire.send(format!("{message}\r\n").as_bytes());
         self.until_tagged(&tag).1
+    }
+
+    /// The same for a message that is no text.
+    pub fn append_bytes(&mut self, mailbox: &str, arguments: &str, message: &[u8]) -> String {
+        self.number += 1;
+        let tag = format!("t{}", self.number);
+        self.wire.send(format!("{tag} APPEND {mailbox} {arguments}{{{}}}\r\n", message.len()).as_bytes());
+        let go_on = self.response();
+        if !go_on.starts_with('+') {
+            return go_on;
+        }
+        self.wire.send(message);
+        self.wire.send(b"\r\n");
+        self.until_tagged(&tag).1
+    }
+
+    /// Sends a command; the bytes of its untagged responses, literals as they came, and the tagged one without its tag.
+    pub fn raw(&mut self, command: &str) -> (Vec<Vec<u8>>, String) {
+        self.number += 1;
+        let tag = format!("t{}", self.number);
+        self.wire.send(format!("{tag} {command}\r\n").as_bytes());
+        let mut untagged = Vec::new();
+        loop {
+            let response = self.raw_response();
+            match response.strip_prefix(tag.as_bytes()) {
+                Some([b' ', rest @ ..]) => return (untagged, String::from_utf8_lossy(rest).into_owned()),
+                _ => untagged.push(response),
+            }
+        }
+    }
+
+    /// One response, its last line end left out.
+    fn raw_response(&mut self) -> Vec<u8> {
+        let mut response = self.wire.line_bytes();
+        loop {
+            let end = String::from_utf8_lossy(&response[response.len().saturating_sub(24)..]).into_owned();
+            let Some(size) = literal_size(&end) else { return response };
+            response.extend_from_slice(b"\r\n");
+            response.extend(self.wire.bytes(size));
+            response.extend(self.wire.line_bytes());
+        }
     }
 
     /// How many messages a mailbox holds, by STATUS.

@@ -58,7 +58,8 @@ pub fn of_part(structure: &Structure, path: &[u32], text: &SectionText, size: u6
     Some(Span::between(start.into(), end.into(), size))
 }
 
-/// The header fields that are (`wanted`) or are not among `names`, with the blank line, as they are in the message.
+/// The header fields that are (`wanted`) or are not among `names`, with the blank line if there is one, as they are in the
+/// message (RFC 3501 §6.4.5).
 pub fn select_fields(header: &[u8], names: &[String], wanted: bool) -> Vec<u8> {
     let mut selected = Vec::with_capacity(header.len().min(1024));
     for field in fields(header) {
@@ -69,7 +70,9 @@ pub fn select_fields(header: &[u8], names: &[String], wanted: bool) -> Vec<u8> {
             selected.extend_from_slice(field);
         }
     }
-    selected.extend_from_slice(b"\r\n");
+    let blank = if header.ends_with(b"\n\r\n") || header == b"\r\n" { &b"\r\n"[..] } else { b"" };
+    let blank = if header.ends_with(b"\n\n") || header == b"\n" { b"\n" } else { blank };
+    selected.extend_from_slice(blank);
     selected
 }
 
@@ -104,7 +107,10 @@ mod tests {
         let names = ["subject".to_owned()];
         assert_eq!(select_fields(HEADER, &names, true), b"Subject: long\r\n  folded\r\n\r\n");
         assert_eq!(select_fields(HEADER, &names, false), b"From: a\r\nTo: b\r\n\r\n");
-        assert_eq!(select_fields(b"", &names, false), b"\r\n");
+        assert_eq!(select_fields(b"", &names, false), b"");
+        assert_eq!(select_fields(b"\r\n", &names, false), b"\r\n");
+        assert_eq!(select_fields(b"Subject: cut", &names, true), b"Subject: cut", "no body, no blank line");
+        assert_eq!(select_fields(b"From: a\n\n", &names, false), b"From: a\n\n");
     }
 
     #[test]

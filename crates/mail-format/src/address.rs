@@ -33,7 +33,7 @@ pub fn address_list(value: &[u8]) -> Vec<Item> {
         reader.skip_blanks();
         match reader.peek() {
             None => break,
-            Some(b',') => reader.at += 1,
+            Some(b',' | b'>') => reader.at += 1,
             Some(b';') => {
                 reader.at += 1;
                 if std::mem::take(&mut in_group) {
@@ -64,6 +64,8 @@ struct Words {
     /// The same without blanks around dots, as a local part has it.
     local: Vec<u8>,
     any: bool,
+    /// More than one word, or a quoted one: a name, and no local part by itself.
+    is_name: bool,
 }
 
 impl Reader<'_> {
@@ -144,6 +146,7 @@ impl Reader<'_> {
                 return words;
             }
             let word = if byte == b'"' {
+                words.is_name = true;
                 self.quoted()
             } else {
                 let start = self.at;
@@ -155,6 +158,7 @@ impl Reader<'_> {
                 self.bytes[start..self.at].to_vec()
             };
             if words.any && blank {
+                words.is_name = true;
                 words.phrase.push(b' ');
                 let joins = words.local.last() == Some(&b'.') || word.first() == Some(&b'.');
                 if !joins {
@@ -170,20 +174,23 @@ impl Reader<'_> {
 
     fn element(&mut self, items: &mut Vec<Item>, in_group: &mut bool) {
         self.comment = None;
-        let words = self.words(b"<@,:;");
+        let words = self.words(b"<>@,:;");
         match self.peek() {
             Some(b'<') => {
                 self.at += 1;
-                let (route, local, domain) = self.angle();
-                self.comment = None;
-                self.skip_to_separator();
-                let comment = self.comment.take();
-                let name = if words.any { Some(words.phrase) } else { comment };
-                items.push(Item::Mailbox { name, route, local, domain });
+                self.in_angles(words.any.then_some(words.phrase), items);
             }
             Some(b'@') => {
                 self.at += 1;
-                let domain = self.domain(b",;");
+                let domain = self.domain();
+                self.skip_blanks();
+                if self.peek() == Some(b'<') {
+                    // `a@b <c@d>`: an address where a name belongs, without the quotes it needs.
+                    let name = [&words.phrase, &b"@"[..], &domain].concat();
+                    self.at += 1;
+                    return self.in_angles(Some(name), items);
+                }
+                self.pass_junk();
                 let name = self.comment.take();
                 items.push(Item::Mailbox { name, route: None, local: words.local, domain });
             }
@@ -194,11 +201,32 @@ impl Reader<'_> {
             }
             Some(b':') => self.at += 1, // a colon where none belongs
             _ if words.any => {
-                let name = self.comment.take();
-                items.push(Item::Mailbox { name, route: None, local: words.local, domain: Vec::new() });
+                let (name, local) = match words.is_name {
+                    true => (Some(words.phrase), Vec::new()),
+                    false => (self.comment.take(), words.local),
+                };
+                items.push(Item::Mailbox { name, route: None, local, domain: Vec::new() });
             }
             _ => {}
         }
+    }
+
+    /// Words behind an address that are no beginning of another.
+    fn pass_junk(&mut self) {
+        let start = self.at;
+        self.words(b"<>@,:;");
+        if matches!(self.peek(), Some(b'<' | b'@' | b':')) {
+            self.at = start;
+        }
+    }
+
+    /// Behind the `<`.
+    fn in_angles(&mut self, name: Option<Vec<u8>>, items: &mut Vec<Item>) {
+        let (route, local, domain) = self.angle();
+        self.comment = None;
+        self.skip_to_separator();
+        let comment = self.comment.take();
+        items.push(Item::Mailbox { name: name.or(comment), route, local, domain });
     }
 
     /// `[route] local@domain>`
@@ -223,7 +251,7 @@ impl Reader<'_> {
         let mut domain = Vec::new();
         if self.peek() == Some(b'@') {
             self.at += 1;
-            domain = self.domain(b">,");
+            domain = self.domain();
         }
         if self.peek() == Some(b'>') {
             self.at += 1;
@@ -231,24 +259,29 @@ impl Reader<'_> {
         (route, local, domain)
     }
 
-    /// A domain, blanks and comments taken out, up to one of `stops`.
-    fn domain(&mut self, stops: &[u8]) -> Vec<u8> {
+    /// A domain: words with dots between them, or a literal (RFC 5322 §3.4.1, §4.4); blanks and comments are taken out. It
+    /// ends where another word begins.
+    fn domain(&mut self) -> Vec<u8> {
         let mut domain = Vec::new();
         loop {
+            let before = self.at;
             self.skip_blanks();
+            let has_blank = self.at > before && !domain.is_empty();
             match self.peek() {
-                Some(b'[') => {
+                Some(b'.') => {}
+                Some(b'[') if domain.is_empty() => {
                     let rest = &self.bytes[self.at..];
                     let length = memchr::memchr(b']', rest).map_or(rest.len(), |at| at + 1);
                     domain.extend(rest[..length].iter().filter(|byte| !byte.is_ascii_whitespace()));
                     self.at += length;
+                    return domain;
                 }
-                Some(byte) if !stops.contains(&byte) => {
-                    domain.push(byte);
-                    self.at += 1;
-                }
-                _ => return domain,
+                None | Some(b',' | b';' | b'<' | b'>') => return domain,
+                Some(_) if has_blank && domain.last() != Some(&b'.') => return domain,
+                Some(_) => {}
             }
+            domain.extend(self.peek());
+            self.at += 1;
         }
     }
 
@@ -317,6 +350,12 @@ mod tests {
             ("a@b,, c@d", vec!["-|-|a|b", "-|-|c|d"]),
             ("Joe <joe", vec!["Joe|-|joe|"]),
             ("group: a@b", vec!["group:", "-|-|a|b", ";"]),
+            // Not of the standard, but met every day.
+            ("a@b <c@d>", vec!["a@b|-|c|d"]),
+            ("a@b.c c@d, e@f\r\n g", vec!["-|-|a|b.c", "-|-|c|d", "-|-|e|f"]),
+            ("a@b>, <c@d>>", vec!["-|-|a|b", "-|-|c|d"]),
+            ("Joe User", vec!["Joe User|-||"]),
+            ("\"Joe\", joe", vec!["Joe|-||", "-|-|joe|"]),
         ] {
             assert_eq!(shown(value), expected, "{value}");
         }

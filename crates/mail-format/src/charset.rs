@@ -5,6 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use encoding_rs::Encoding;
 
+use crate::transfer::TransferEncoding;
 use crate::words::hex;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -20,18 +21,24 @@ pub fn decode_text(part: &[u8], transfer_encoding: &str, charset: &str) -> Strin
     decode_charset(&decode_transfer(part, transfer_encoding), charset)
 }
 
-/// Bytes in this character set as text.
+/// Bytes in this character set as text. What is called ASCII and is not may be UTF-8: if it is not that either, it is
+/// windows-1252.
 pub fn decode_charset(bytes: &[u8], charset: &str) -> String {
+    if charset.trim().eq_ignore_ascii_case("us-ascii") {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return text.to_owned();
+        }
+    }
     let encoding = Encoding::for_label(charset.trim().as_bytes()).unwrap_or(encoding_rs::UTF_8);
     encoding.decode_without_bom_handling(bytes).0.into_owned()
 }
 
 /// The bytes behind a Content-Transfer-Encoding.
 pub fn decode_transfer<'p>(part: &'p [u8], transfer_encoding: &str) -> std::borrow::Cow<'p, [u8]> {
-    match transfer_encoding.trim().to_ascii_lowercase().as_str() {
-        "base64" => decode_base64(part).into(),
-        "quoted-printable" => decode_quoted_printable(part).into(),
-        _ => part.into(),
+    match TransferEncoding::named(transfer_encoding) {
+        Some(TransferEncoding::Base64) => decode_base64(part).into(),
+        Some(TransferEncoding::QuotedPrintable) => decode_quoted_printable(part).into(),
+        Some(TransferEncoding::Identity) | None => part.into(),
     }
 }
 

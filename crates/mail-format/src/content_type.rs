@@ -10,7 +10,8 @@ pub struct ContentType {
     pub kind: Vec<u8>,
     /// `plain`; empty for a disposition.
     pub subtype: Vec<u8>,
-    /// Name and value, unquoted, in order. RFC 2231 forms stay as they are.
+    /// Name and value, unquoted, in order. What came in pieces is whole (RFC 2231 §3, §8): `name`, or `name*` when a piece of
+    /// it is encoded, which it stays.
     pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -21,14 +22,14 @@ impl ContentType {
         let kind = reader.token()?;
         reader.expect(b'/')?;
         let subtype = reader.token()?;
-        Some(ContentType { kind, subtype, parameters: reader.parameters() })
+        Some(ContentType { kind, subtype, parameters: joined(reader.parameters()) })
     }
 
     /// Reads a disposition: one word and parameters.
     pub fn parse_disposition(value: &[u8]) -> Option<ContentType> {
         let mut reader = Reader { bytes: value, at: 0 };
         let kind = reader.token()?;
-        Some(ContentType { kind, subtype: Vec::new(), parameters: reader.parameters() })
+        Some(ContentType { kind, subtype: Vec::new(), parameters: joined(reader.parameters()) })
     }
 
     /// `text/plain`, the default of RFC 2045 §5.2.
@@ -52,6 +53,11 @@ impl ContentType {
     }
 }
 
+/// The first word of a structured field, comments passed over: the name of a Content-Transfer-Encoding (RFC 2045 §6.1).
+pub fn first_token(value: &[u8]) -> Option<Vec<u8>> {
+    Reader { bytes: value, at: 0 }.token()
+}
+
 /// A list of language tags (RFC 3282).
 pub fn languages(value: &[u8]) -> Vec<Vec<u8>> {
     let mut reader = Reader { bytes: value, at: 0 };
@@ -63,6 +69,70 @@ pub fn languages(value: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     found
+}
+
+/// Puts parameters in pieces together where no piece is missing; the others stay as they are.
+fn joined(parameters: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    if !parameters.iter().any(|(name, _)| name.contains(&b'*')) {
+        return parameters;
+    }
+    let mut whole: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(parameters.len());
+    let mut done: Vec<Vec<u8>> = Vec::new();
+    for (name, value) in &parameters {
+        match piece(name).filter(|(base, _, _)| !done.iter().any(|one| one.eq_ignore_ascii_case(base))) {
+            Some((base, _, _)) => match together(&parameters, base) {
+                Some(one) => {
+                    done.push(base.to_vec());
+                    whole.push(one);
+                }
+                None => whole.push((name.clone(), value.clone())),
+            },
+            None if piece(name).is_some() => {} // a further piece
+            None => whole.push((name.clone(), value.clone())),
+        }
+    }
+    whole
+}
+
+/// `base*3` or `base*3*`: base, number, and whether it is encoded.
+fn piece(name: &[u8]) -> Option<(&[u8], usize, bool)> {
+    let (name, is_encoded) = name.strip_suffix(b"*").map_or((name, false), |name| (name, true));
+    let star = memchr::memrchr(b'*', name)?;
+    let digits = std::str::from_utf8(&name[star + 1..]).ok()?;
+    let is_number =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    Some((&name[..star], digits.parse().ok().filter(|_| is_number)?, is_encoded))
+        .filter(|(base, _, _)| !base.is_empty())
+}
+
+/// All pieces of `base`, when they are those from 0 on.
+fn together(parameters: &[(Vec<u8>, Vec<u8>)], base: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut pieces: Vec<(usize, bool, &[u8])> = Vec::new();
+    for (name, value) in parameters {
+        match piece(name) {
+            Some((own, number, is_encoded)) if own.eq_ignore_ascii_case(base) => {
+                pieces.push((number, is_encoded, value));
+            }
+            _ => {}
+        }
+    }
+    pieces.sort_by_key(|(number, _, _)| *number);
+    if pieces.iter().enumerate().any(|(place, (number, _, _))| place != *number) {
+        return None;
+    }
+    let any_encoded = pieces.iter().any(|(_, is_encoded, _)| *is_encoded);
+    let mut value = Vec::new();
+    for (_, is_encoded, text) in pieces {
+        for byte in text {
+            match byte {
+                b'%' if any_encoded && !is_encoded => value.extend_from_slice(b"%25"),
+                byte => value.push(*byte),
+            }
+        }
+    }
+    let mut name = base.to_vec();
+    name.extend(any_encoded.then_some(b'*'));
+    Some((name, value))
 }
 
 struct Reader<'a> {
@@ -207,13 +277,35 @@ mod tests {
         assert!(read.is("text", "html"));
         assert_eq!(read.parameter("CHARSET"), Some(&b"utf-8"[..]));
         assert_eq!(read.parameter("name"), Some(&b"a/b.txt"[..]));
-        assert_eq!(read.parameter("title*0*"), Some(&b"us-ascii'en'a"[..]));
+        assert_eq!(read.parameter("title*"), Some(&b"us-ascii'en'a"[..]));
         assert_eq!(read.parameters.len(), 3);
         assert_eq!(ContentType::parse(b"text"), None);
         assert_eq!(ContentType::parse(b"/plain"), None);
         let attachment = ContentType::parse_disposition(b"attachment;\r\n filename=\"a;b\"").unwrap();
         assert_eq!(attachment.parameter("filename"), Some(&b"a;b"[..]));
         assert_eq!(languages(b"en, de (German), fr"), [b"en".to_vec(), b"de".to_vec(), b"fr".to_vec()]);
+    }
+
+    /// The example of RFC 2231 §4.1, and what is no whole of pieces.
+    #[test]
+    fn pieces_of_a_parameter_are_put_together() {
+        for (value, name, whole) in [
+            (
+                "a/b; title*0*=us-ascii'en'This%20is%20even%20more%20; title*1*=%2A%2A%2Afun%2A%2A%2A%20; title*2=\"isn't it!\"",
+                "title*",
+                Some("us-ascii'en'This%20is%20even%20more%20%2A%2A%2Afun%2A%2A%2A%20isn't it!"),
+            ),
+            ("a/b; URL*0=\"ftp://\"; url*1=\"cs.utk.edu\"", "url", Some("ftp://cs.utk.edu")),
+            ("a/b; x*1=two; x*0=one", "x", Some("onetwo")),
+            ("a/b; x*0*=''%41; x*1=5%", "x*", Some("''%415%25")),
+            ("a/b; x*0=one; x*2=three", "x", None),
+            ("a/b; x*0=one; x*2=three", "x*2", Some("three")),
+            ("a/b; x*0=a; x*0=b", "x*0", Some("a")),
+            ("a/b; x*00=a; *0=b", "x*00", Some("a")),
+        ] {
+            let read = ContentType::parse(value.as_bytes()).unwrap();
+            assert_eq!(read.parameter(name), whole.map(str::as_bytes), "{value}");
+        }
     }
 
     proptest! {

@@ -6,7 +6,7 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// Seconds since 1970 UTC, and the zone's seconds east of Greenwich.
 pub fn date_and_zone(value: &[u8]) -> Option<(i64, i32)> {
-    let text = without_comments(value);
+    let text = without_blanks_around_colons(&without_comments(value));
     let words: Vec<&str> = text.split([' ', '\t', '\r', '\n', ',']).filter(|word| !word.is_empty()).collect();
     // The day of the month is the first number that is no time; the name of the week's day does not count.
     let at =
@@ -71,6 +71,19 @@ fn without_comments(value: &[u8]) -> String {
         }
     }
     text
+}
+
+/// `10 : 11 : 12` is one word (RFC 5322 §4.3, obs-hour).
+fn without_blanks_around_colons(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    for (place, piece) in text.split(':').enumerate() {
+        if place > 0 {
+            joined.truncate(joined.trim_ascii_end().len());
+            joined.push(':');
+        }
+        joined.push_str(if place > 0 { piece.trim_ascii_start() } else { piece });
+    }
+    joined
 }
 
 fn month(word: &str) -> Option<i64> {
@@ -171,7 +184,7 @@ mod tests {
         for (text, second) in [
             ("Fri, 21 Nov 1997 09:55:06 -0600", 880_127_706),
             ("21 Nov 97 09:55:06 GMT", 880_106_106),
-            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", 0),
+            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", 880_127_706),
             ("Thu,\r\n 13\r\n  Feb 1969 23:32 -0330", -27_723_480),
             ("Mon Feb 28 10:00:00 2000", 951_732_000),
             ("Mon Feb 28 10:00:00 PST 2000", 951_760_800),

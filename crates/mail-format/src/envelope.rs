@@ -2,7 +2,7 @@
 //! Dovecot's, since that is what clients are tested with.
 
 use crate::address::{Item, address_list};
-use crate::content_type::{ContentType, languages};
+use crate::content_type::{ContentType, first_token, languages};
 use crate::header::{header_field, header_fields, unfold};
 use crate::quoting::{push_nstring, push_string};
 use crate::structure::{Part, PartKind, Structure, content_type};
@@ -132,7 +132,7 @@ impl Structure {
                 push_extension(out, header);
             }
         } else {
-            self.push_single(out, message, place, header, kind);
+            self.push_single(out, message, place, header, kind, extended);
             if extended {
                 out.push(b' ');
                 push_nstring(out, header_field(header, "Content-MD5").map(unfold).as_deref());
@@ -149,6 +149,7 @@ impl Structure {
         place: usize,
         header: &[u8],
         mut kind: ContentType,
+        extended: bool,
     ) {
         let part = &self.parts[place];
         let is_text = kind.is_kind("text");
@@ -174,10 +175,7 @@ impl Structure {
             push_nstring(out, text(name).as_deref());
         }
         out.push(b' ');
-        let encoding = text("Content-Transfer-Encoding").and_then(|value| {
-            let word = value.split(|byte| matches!(byte, b' ' | b'\t' | b';' | b'(')).next()?.to_vec();
-            (!word.is_empty()).then_some(word)
-        });
+        let encoding = text("Content-Transfer-Encoding").and_then(|value| first_token(&value));
         push_string(out, encoding.as_deref().unwrap_or(b"7bit"));
         out.extend_from_slice(format!(" {}", part.body_end - part.body_start).as_bytes());
         if part.kind == PartKind::Message {
@@ -185,7 +183,7 @@ impl Structure {
                 out.push(b' ');
                 push_envelope(out, header_of(inner, message));
                 out.push(b' ');
-                self.push_part(out, message, place + 1, false);
+                self.push_part(out, message, place + 1, extended);
             }
         }
         if is_text || part.kind == PartKind::Message {
@@ -279,7 +277,7 @@ mod tests {
         let structure = scan(message);
         assert_eq!(
             text(structure.bodystructure(message)),
-            "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 2 0 NIL NIL NIL NIL)(\"image\" \"png\" (\"name\" \"a b.png\") \"<1@x>\" NIL \"BASE64\" 4 NIL (\"attachment\" (\"filename\" \"a.png\")) NIL NIL)(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 19 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 4 0) 2 NIL NIL NIL NIL) \"mixed\" (\"boundary\" \"x\") NIL (\"de\" \"en\") NIL)"
+            "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 2 0 NIL NIL NIL NIL)(\"image\" \"png\" (\"name\" \"a b.png\") \"<1@x>\" NIL \"BASE64\" 4 NIL (\"attachment\" (\"filename\" \"a.png\")) NIL NIL)(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 19 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 4 0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \"mixed\" (\"boundary\" \"x\") NIL (\"de\" \"en\") NIL)"
         );
     }
 

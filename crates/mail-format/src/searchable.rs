@@ -7,7 +7,9 @@
 use std::io;
 
 use crate::structure::content_type;
-use crate::{PartKind, Structure, decode_text, decode_words, header_field, header_fields};
+use crate::{
+    Item, PartKind, Structure, address_list, decode_text, decode_words, header_field, header_fields,
+};
 
 /// Piece of a part that is decoded at once.
 pub const PIECE: u64 = 256 * 1024;
@@ -15,6 +17,9 @@ pub const PIECE: u64 = 256 * 1024;
 pub const HEADER_BYTES_MAX: u64 = 1024 * 1024;
 /// What is looked at of the header of a part.
 const PART_HEADER_BYTES_MAX: u64 = 256 * 1024;
+
+/// Fields whose addresses are searched for.
+const ADDRESS_FIELDS: [&str; 4] = ["from", "to", "cc", "bcc"];
 
 /// A text as it is compared: in lower case, character by character, so that a part of a text is a part of what becomes of it.
 pub fn fold(text: &str) -> String {
@@ -30,6 +35,9 @@ pub fn fold(text: &str) -> String {
 pub enum Text<'t> {
     /// A field of the message's own header.
     Header { name: &'t str, value: &'t str },
+    /// The addresses of the field before, as the envelope has them, where they are written otherwise there: what is asked for
+    /// by FROM, TO, CC and BCC.
+    Addresses { name: &'t str, value: &'t str },
     /// A field of the header of a message inside, which is body.
     InnerHeader { name: &'t str, value: &'t str },
     /// A piece of a text part. Pieces that are not the first go on where the one before ended.
@@ -88,7 +96,14 @@ impl Walk {
 
     /// The header of the message is this, at most [`HEADER_BYTES_MAX`] of it.
     pub fn header(&mut self, header: &[u8], take: &mut Take<'_>) {
-        each_field(header, &mut |name, value| take(Text::Header { name, value }));
+        each_field(header, &mut |name, value, raw| {
+            let goes_on = take(Text::Header { name, value });
+            let differs = raw.iter().any(|byte| matches!(byte, b'\n' | b'\t' | b'(' | b'"' | b'\\'));
+            match goes_on && differs && ADDRESS_FIELDS.contains(&name) {
+                true => take(Text::Addresses { name, value: &fold(&addresses(raw)) }),
+                false => goes_on,
+            }
+        });
         self.stage = Stage::Structure;
     }
 
@@ -122,7 +137,7 @@ impl Walk {
         let (start, end) = (u64::from(part.header_start), u64::from(part.body_start));
         let header = read(start, end.min(start.saturating_add(PART_HEADER_BYTES_MAX)))?;
         if is_message_inside {
-            each_field(&header, &mut |name, value| take(Text::InnerHeader { name, value }));
+            each_field(&header, &mut |name, value, _| take(Text::InnerHeader { name, value }));
         }
         let content = content_type(&header, part.in_digest);
         let next = place.saturating_add(1);
@@ -177,14 +192,27 @@ impl Walk {
     }
 }
 
-/// The fields of a header, names and values folded, until `take` has enough.
-fn each_field(header: &[u8], take: &mut dyn FnMut(&str, &str) -> bool) {
+/// The fields of a header, names and values folded, and the values as they are, until `take` has enough.
+fn each_field(header: &[u8], take: &mut dyn FnMut(&str, &str, &[u8]) -> bool) {
     for (name, value) in header_fields(header) {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        if !take(&name, &fold(&decode_words(value))) {
+        if !take(&name, &fold(&decode_words(value)), value) {
             return;
         }
     }
+}
+
+/// Addresses as the envelope has them: `name <local@domain>, ...`
+fn addresses(value: &[u8]) -> String {
+    let mut text = String::new();
+    for item in address_list(value) {
+        if let Item::Mailbox { name, local, domain, .. } = item {
+            let name = name.map(|name| decode_words(&name)).unwrap_or_default();
+            let (local, domain) = (String::from_utf8_lossy(&local), String::from_utf8_lossy(&domain));
+            text.push_str(&format!("{name} <{local}@{domain}>, "));
+        }
+    }
+    text
 }
 
 /// The next part that has text or is a message inside, and whether it is that.

@@ -239,25 +239,23 @@ impl Scanner<'_> {
         }
     }
 
-    /// The open boundary whose line begins at `at`, the innermost first.
+    /// The open boundary with which the line at `at` begins; whatever follows in the line does not matter (RFC 2046 §5.1.1,
+    /// note to implementors). Of several the longest, of equal ones the innermost.
     fn boundary_at(&self, at: usize) -> Option<Met> {
         let rest = self.message.get(at..)?.strip_prefix(b"--")?;
+        let mut found: Option<(usize, &[u8])> = None;
         for (level, boundary) in self.boundaries.iter().enumerate().rev() {
-            let Some(after) = rest.strip_prefix(boundary.as_slice()) else { continue };
-            let line_end = memchr::memchr(b'\n', after);
-            let line = &after[..line_end.unwrap_or(after.len())];
-            let (line, is_last) = match line.strip_prefix(b"--") {
-                Some(line) => (line, true),
-                None => (line, false),
-            };
-            // Only blanks may follow: another boundary may begin with this one.
-            if line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
-                let next =
-                    line_end.map_or(self.message.len(), |end| self.message.len() - after.len() + end + 1);
-                return Some(Met { level, is_last, next });
+            if let Some(after) = rest.strip_prefix(boundary.as_slice()) {
+                if found.is_none_or(|(_, shorter)| after.len() < shorter.len()) {
+                    found = Some((level, after));
+                }
             }
         }
-        None
+        let (level, after) = found?;
+        let line_end = memchr::memchr(b'\n', after);
+        let next = line_end.map_or(self.message.len(), |end| self.message.len() - after.len() + end + 1);
+        // Behind a line that the end of the message cuts off there is no part.
+        Some(Met { level, is_last: after.starts_with(b"--") || line_end.is_none(), next })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Content-Transfer-Encodings undone piece by piece, for parts that should not lie in memory (RFC 2045 §6).
 
 use crate::charset::{decode_base64, decode_quoted_printable};
+use crate::content_type::first_token;
 
 /// Of a line of quoted-printable without end, what is held back at most; RFC 2045 §6.7 has lines of 76.
 const LINE_BYTES_MAX: usize = 4096;
@@ -15,9 +16,11 @@ pub enum TransferEncoding {
 }
 
 impl TransferEncoding {
-    /// The encoding of this name, in any case; nothing for one that is not known (RFC 2045 §6.4).
+    /// The encoding of this name, in any case, comments around it passed over; nothing for one that is not known
+    /// (RFC 2045 §6.4).
     pub fn named(name: &str) -> Option<TransferEncoding> {
-        match name.trim().to_ascii_lowercase().as_str() {
+        let word = first_token(name.as_bytes()).unwrap_or_else(|| name.trim().as_bytes().to_vec());
+        match String::from_utf8_lossy(&word).to_ascii_lowercase().as_str() {
             "" | "7bit" | "8bit" | "binary" => Some(TransferEncoding::Identity),
             "base64" => Some(TransferEncoding::Base64),
             "quoted-printable" => Some(TransferEncoding::QuotedPrintable),

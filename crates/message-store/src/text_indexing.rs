@@ -150,6 +150,7 @@ impl Mailbox {
                 }
                 is_in_body = matches!(text, Text::Body { .. });
                 wants_more = match text {
+                    Text::Addresses { .. } => true, // of the field before, which is in already
                     Text::Header { name, value } => {
                         builder.text(Side::Header, &format!("{name}: {value}"), false)
                     }

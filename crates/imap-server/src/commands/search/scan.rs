@@ -133,6 +133,12 @@ fn take(facts: &mut [Option<bool>], tail: &mut String, needles: &[Needle], text:
             let field = format!("{name}: {value}");
             look(facts, &field, needles, |needle| needle.within == Within::Message);
         }
+        Text::Addresses { name, value } => {
+            look(facts, value, needles, |needle| match &needle.within {
+                Within::Field(field) => field.eq_ignore_ascii_case(name),
+                _ => false,
+            });
+        }
         Text::InnerHeader { name, value } => {
             look(facts, &format!("{name}: {value}"), needles, Needle::is_in_content);
         }
