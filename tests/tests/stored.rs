@@ -336,3 +336,69 @@ fn the_rest_of_a_deletion_goes_at_the_next_start() {
     assert!(instance.log("store").contains("1 deletions finished"), "{}", instance.log("store"));
     instance.wait_for_messages("alice", 1);
 }
+
+/// S142: as much of the list as is said is read ahead, and the log says when that is not all.
+#[test]
+fn the_mailbox_list_is_read_ahead_as_far_as_its_cache_goes() {
+    let mut instance = Setup::default().set("logfile.store.loglevel", "Information").start();
+    assert!(instance.log("store").contains(" bytes, read ahead"), "{}", instance.log("store"));
+    instance.kill_all();
+    instance.set("store.dbcachesize", "4096");
+    instance.start_all();
+    let log = instance.log("store");
+    assert!(log.contains("store.dbcachesize is 4096: not all of it is read ahead"), "{log}");
+}
+
+/// S145: imapd is killed while it reads the list; the next change of the list has what it held let go, not the next look
+/// at the timetable.
+#[test]
+fn a_killed_reader_of_the_list_is_let_go_when_the_list_is_written() {
+    let mut instance = Setup::default().set("logfile.store.loglevel", "Information").start();
+    let mut imap = instance.imap("alice");
+    (0..200).for_each(|number| drop(imap.ok(&format!("CREATE F{number}"))));
+    drop(imap);
+    let cleared = |instance: &Instance| {
+        instance
+            .log("store")
+            .lines()
+            .filter(|line| line.ends_with("dead readers cleared") && line.contains("Information"))
+            .count()
+    };
+    for round in 0..20 {
+        // Its next look at the timetable is 20 s away: what is found in this round is found because of the write.
+        instance.kill("store");
+        instance.start_one("store");
+        let before = cleared(&instance);
+        let answers = std::sync::atomic::AtomicU32::new(0);
+        let mut sessions: Vec<_> = (0..4).map(|_| instance.imap("alice")).collect();
+        std::thread::scope(|scope| {
+            for imap in &mut sessions {
+                let answers = &answers;
+                scope.spawn(move || {
+                    while imap.wire.try_send(b"a LIST \"\" *\r\n") {
+                        while let Some(line) = imap.wire.try_line() {
+                            if line.starts_with("a ") {
+                                answers.fetch_add(1, Ordering::Relaxed);
+                                break;
+                            }
+                        }
+                    }
+                });
+            }
+            wait_for("LISTs", || (answers.load(Ordering::Relaxed) > 8).then_some(()));
+            instance.signal("imap", nix::sys::signal::Signal::SIGKILL);
+        });
+        instance.kill("imap");
+        run(instance.tool("mboxutil").arg("-c").arg(format!("user/alice/G{round}")));
+        // It may have been killed between two transactions: then nothing comes, and it is tried again.
+        let until = std::time::Instant::now() + Duration::from_secs(2);
+        while std::time::Instant::now() < until {
+            if cleared(&instance) > before {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20)); // paced: no event tells that nothing comes
+        }
+        instance.start_one("imap");
+    }
+    panic!("no dead reader was found: {}", instance.log("store"));
+}

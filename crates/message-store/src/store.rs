@@ -267,6 +267,14 @@ impl Store {
         self.shared.list.clear_stale_readers().map_err(told)
     }
 
+    /// While the list is written: only what killed readers hold; nobody is waited for.
+    ///
+    /// # Errors
+    /// LMDB's.
+    pub fn clear_dead_readers(&self) -> Result<usize> {
+        self.shared.list.clear_stale_readers().map_err(told)
+    }
+
     /// stored, before anything else: the others wait, and every log is applied once more, since the disk may have been away.
     ///
     /// # Errors

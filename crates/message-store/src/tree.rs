@@ -230,7 +230,6 @@ impl Store {
             self.folder_in(partition, to)?; // refused before anything changes
             self.clear_away(to, partition)?;
         }
-        let affected = self.all_below(from)?;
         let pending = renames::begin(&self.shared.settings.list_folder, entry.id, from, to)?;
         let mut moved = Vec::new();
         let done = self
@@ -245,22 +244,25 @@ impl Store {
         }
         self.move_usage(from, to)?;
         pending.end()?;
-        self.rename_open(from, to, entry.id, &affected);
+        self.rename_open(from, to);
         self.announce_names(from);
         self.announce_names(to);
         Ok(())
     }
 
-    fn rename_open(&self, from: &MailboxName, to: &MailboxName, id: u128, affected: &[Listed]) {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mailbox = |id: u128| open.get(&id).and_then(Weak::upgrade);
-        if let Some(mailbox) = mailbox(id) {
-            mailbox.set_name(to.clone());
-        }
-        for listed in affected {
-            let rest = &listed.name.tree_path()[from.tree_path().len()..];
-            let name = rest.iter().try_fold(to.clone(), |name, level| name.join(level));
-            if let (Some(mailbox), Ok(name)) = (mailbox(listed.id), name) {
+    /// Of the tree, what this process has open gets its new name; however large the tree is.
+    fn rename_open(&self, from: &MailboxName, to: &MailboxName) {
+        let open: Vec<Arc<Mailbox>> = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.values().filter_map(Weak::upgrade).collect()
+        };
+        let from = from.tree_path();
+        for mailbox in open {
+            let name = mailbox.name();
+            let Some(rest) = name.tree_path().strip_prefix(from.as_slice()).map(<[&str]>::to_vec) else {
+                continue;
+            };
+            if let Ok(name) = rest.iter().try_fold(to.clone(), |name, level| name.join(level)) {
                 mailbox.set_name(name);
             }
         }

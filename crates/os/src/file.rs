@@ -176,6 +176,12 @@ pub fn link_open(file: &File, to: &Path) -> io::Result<()> {
     Ok(nix::unistd::linkat(nix::fcntl::AT_FDCWD, own.as_str(), nix::fcntl::AT_FDCWD, to, follow)?)
 }
 
+/// The first `length` bytes of the file will be needed: the system begins to read them. It may not.
+pub fn advise_needed(file: &File, length: u64) {
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let _ = nix::fcntl::posix_fadvise(file.as_fd(), 0, length, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+}
+
 /// Renames, unless there is something at `to` already.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use server_log::Category;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::jobs::{ageing, clean_up, recovery, stale_readers, text_index};
+use crate::jobs::{ageing, clean_up, mailbox_list, recovery, stale_readers, text_index};
 use crate::timetable::Nightly;
 
 const PROGRAM: Program =
@@ -126,6 +126,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     base::replace::durable_replace(&pid_file, pid.as_bytes(), 0o644)
         .map_err(|why| critical(why.to_string()))?;
     site.log.notice(Category::General, format_args!("the store is ready"));
+    let list_folder = site.instance.mboxlist_dir();
+    mailbox_list::read_ahead(&site.config.now(), &list_folder, &site.log);
+    if let Err(why) = mailbox_list::watch(&site.config.now(), &list_folder, &store, &site.log) {
+        site.log.warning(Category::Store, format_args!("dead readers are looked for every 20 s only: {why}"));
+    }
     let indexing = text_index::start(&site.config.now(), &store, &site.log, &stopping).map_err(critical)?;
     serve(&site, &store, &signals, &stopping);
     stopping.store(true, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 pub mod ageing;
 pub mod clean_up;
+pub mod mailbox_list;
 pub mod recovery;
 pub mod stale_readers;
 pub mod text_index;

@@ -3,7 +3,7 @@
 parameters! {
     EXPIRE_START: Count = "store.expirestart", "23", 0, 23, false, Restart, Status::Active, "stored", "The hour of the daily expire and clean-up.";
     CLEANUP_AGE: Hours = "store.cleanupage", "1", 0, 87600, false, Restart, Status::Active, "stored", "The least age of an expunged message before its file goes.";
-    DB_CACHE_SIZE: Bytes = "store.dbcachesize", "16777216", 0, i64::MAX, false, Restart, Status::Ignored("the mailbox list is mapped; the system's page cache holds it, as much as there is memory"), "nobody", "The cache of the mailbox list.";
+    DB_CACHE_SIZE: Bytes = "store.dbcachesize", "16777216", 0, i64::MAX, false, Restart, Status::Active, "stored", "How much of the mailbox list stored has the system read ahead when it starts; it should hold the whole list, about 150 bytes a mailbox, and the log says when it does not. What is in memory later is the system's page cache, for all processes together.";
     DB_TMP_DIR: Text = "store.dbtmpdir", "", 0, 0, false, Restart, Status::Ignored("the mailbox list has no cache files"), "nobody", "Where the cache files of the mailbox list live; unset is beside it.";
     DEFAULT_PARTITION: Text = "store.defaultpartition", "primary", 0, 0, false, Restart, Status::Active, "imapd, smtpd, mboxutil", "The partition of new mailboxes.";
     PARTITION_PATH: Text = "store.partition.*.path", "", 0, 0, false, Restart, Status::Active, "all daemons", "The root of a partition; unset is store/partition/<name>.";
@@ -34,7 +34,7 @@ parameters! {
     RULE_SEEN: Text = "store.expirerule.*.seen", "", 0, 0, false, Restart, Status::Active, "stored", "and: only messages that were read are removed by this rule; or: whatever was read is removed.";
     RULE_DELETED: Text = "store.expirerule.*.deleted", "", 0, 0, false, Restart, Status::Active, "stored", "and: only messages that are marked deleted are removed by this rule; or: whatever is marked deleted is removed.";
     RULE_FLAGGED: Text = "store.expirerule.*.flagged", "", 0, 0, false, Restart, Status::Active, "stored", "no: messages that are flagged as important are never removed by this rule.";
-    DEADLOCK_CHECK: Microseconds = "local.store.deadlock.checkinterval", "1000", 1, 60000000, false, Restart, Status::Ignored("the mailbox list cannot deadlock"), "nobody", "The pause of the deadlock detector.";
+    DEADLOCK_CHECK: Microseconds = "local.store.deadlock.checkinterval", "1000", 1, 60000000, false, Restart, Status::Active, "stored", "While the mailbox list is being written, stored looks for readers that were killed, with at least this pause between two looks; their old pages would make the list grow. Nothing can deadlock. Else it looks every 20 seconds.";
     SYNC_LEVEL: Count = "local.store.synclevel", "1", -1, 2, false, Restart, Status::Active, "all daemons", "Store files: 0 leave it to the system, 1 fdatasync, 2 fsync; -1 unset.";
     DB_TXN_SYNC: Count = "local.dbtxnsync", "0", 0, 1, false, Restart, Status::Active, "all daemons", "1 stops syncing each transaction of the mailbox list.";
     INDEX_SYNC_LEVEL: Count = "local.store.indexsynclevel", "-1", -1, 2, false, Restart, Status::Active, "all daemons", "The level of index files; -1 inherits local.store.synclevel.";
