@@ -23,7 +23,7 @@ _mboxutil() {
 
     case "${cmd}" in
         mboxutil)
-            opts="-l -p -x -s -c -d -r -u -h -V --instance --force --help --version"
+            opts="-l -p -P -f -x -s -c -d -r -o -w -u -h -V --instance --force --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -37,6 +37,14 @@ _mboxutil() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 -c)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -46,6 +54,10 @@ _mboxutil() {
                     return 0
                     ;;
                 -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

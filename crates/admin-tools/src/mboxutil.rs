@@ -1,8 +1,10 @@
 //! mboxutil: lists, makes, deletes and renames mailboxes (original.md 3.4).
 
 use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 use message_store::{Listed, MailboxName, Store};
@@ -15,7 +17,7 @@ const PAGE: usize = 1000;
 
 #[derive(Parser)]
 #[command(name = "mboxutil", version, about = "Lists, makes, deletes and renames mailboxes")]
-#[command(group = clap::ArgGroup::new("job").required(true).args(["list", "create", "delete", "rename", "usage"]))]
+#[command(group = clap::ArgGroup::new("job").required(true).args(["list", "create", "delete", "rename", "usage", "orphans"]))]
 struct Arguments {
     /// The instance; else CONFIGROOT names its config folder
     #[arg(long)]
@@ -26,21 +28,33 @@ struct Arguments {
     /// With -l and -d: an IMAP pattern (* any, % within a level)
     #[arg(short, value_name = "PATTERN")]
     pattern: Option<String>,
-    /// With -l: also the folder on disk
+    /// With -l and -d: a regular expression that is somewhere in the name
+    #[arg(short = 'P', value_name = "REGEX", conflicts_with = "pattern")]
+    regex: Option<String>,
+    /// With -c, -d and -r: a file with what is to be made, deleted or renamed, one a line; a tab between two names
+    #[arg(short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// With -l: also the folder on disk, and who else may what
     #[arg(short = 'x')]
     paths: bool,
     /// With -l: names only
     #[arg(short = 's')]
     short: bool,
-    /// Make a mailbox, in this partition if one is named: MAILBOX [PARTITION]
-    #[arg(short, num_args = 1..=2, value_names = ["MAILBOX", "PARTITION"])]
-    create: Vec<String>,
-    /// Delete a mailbox; a user's INBOX with everything below it; with -p all that match
+    /// Make a mailbox, in this partition if one is named: MAILBOX [PARTITION], or -f
+    #[arg(short, num_args = 0..=2, value_names = ["MAILBOX", "PARTITION"])]
+    create: Option<Vec<String>>,
+    /// Delete a mailbox; a user's INBOX with everything below it; with -p or -P all that match, with -f those of a file
     #[arg(short, num_args = 0..=1, default_missing_value = "", value_name = "MAILBOX")]
     delete: Option<String>,
-    /// Rename a mailbox and all below it
-    #[arg(short, num_args = 2, value_names = ["OLD", "NEW"])]
-    rename: Vec<String>,
+    /// Rename a mailbox and all below it; from one user's INBOX to another's name the account; or -f
+    #[arg(short, num_args = 0..=2, value_names = ["OLD", "NEW"])]
+    rename: Option<Vec<String>>,
+    /// List the INBOX of each user who is not in the directory; -d -f deletes what is in such a list
+    #[arg(short)]
+    orphans: bool,
+    /// With -o: write the list to this file
+    #[arg(short, value_name = "FILE", requires = "orphans")]
+    write: Option<PathBuf>,
     /// Show the quota and what is used of it, of one user or of all: KB allowed and used, percent, messages and their quota
     #[arg(short, num_args = 0..=1, default_missing_value = "", value_name = "USER")]
     usage: Option<String>,
@@ -93,50 +107,162 @@ fn new_name(site: &Site, text: &str, force: bool) -> Result<MailboxName, String>
     }
 }
 
-fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
+fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "mboxutil")?;
+    // Before the rights are given up: files of names are the administrator's.
+    let lines = arguments.file.as_deref().map(lines_of).transpose()?;
+    let list = arguments.write.as_deref().map(private_file).transpose()?;
     let store = site.store()?;
-    if let Some(mailbox) = arguments.create.first() {
-        let mailbox = new_name(&site, mailbox, arguments.force)?;
-        let made = match arguments.create.get(1) {
-            Some(partition) => store.create_in(&mailbox, None, partition),
-            None => store.create(&mailbox, None),
-        };
-        return made.map_err(|why| format!("{mailbox}: {why}"));
-    }
-    if let [old, new] = arguments.rename.as_slice() {
-        let (old, new) = (name(old)?, new_name(&site, new, arguments.force)?);
-        return store.rename(&old, &new).map_err(|why| format!("{old}: {why}"));
-    }
     if let Some(uid) = &arguments.usage {
         return usage(&store, uid, out);
     }
-    match (&arguments.delete, &arguments.pattern) {
-        (Some(mailbox), None) if !mailbox.is_empty() => {
-            let mailbox = name(mailbox)?;
-            store.delete(&mailbox).map_err(|why| format!("{mailbox}: {why}"))
-        }
-        (Some(mailbox), Some(pattern)) if mailbox.is_empty() => {
-            let mut matching: Vec<MailboxName> = Vec::new();
-            each(&store, Some(pattern), |listed| {
-                matching.push(listed.name.clone());
-                Ok(())
-            })?;
-            for mailbox in matching.iter().rev() {
-                if store.exists(mailbox).unwrap_or(false) {
-                    store.delete(mailbox).map_err(|why| format!("{mailbox}: {why}"))?;
-                    writeln!(out, "deleted {mailbox}").map_err(broken)?;
-                }
+    if arguments.orphans {
+        return orphans(&site, &store, list, out);
+    }
+    let job = Job { site: &site, store: &store, force: arguments.force };
+    match (&arguments.create, &arguments.rename, &arguments.delete) {
+        (Some(words), ..) => each_job(words, lines, err, |words| job.create(words)),
+        (_, Some(words), _) => each_job(words, lines, err, |words| job.rename(words)),
+        (.., Some(mailbox)) => match (wanted(&arguments)?, mailbox.is_empty()) {
+            (Some(wanted), true) => delete_matching(&store, &wanted, out),
+            (None, true) => each_job(&[], lines, err, |words| job.delete(words)),
+            (None, false) => each_job(std::slice::from_ref(mailbox), lines, err, |words| job.delete(words)),
+            (Some(_), false) => Err("-d takes a mailbox, or -p PATTERN, -P REGEX or -f FILE".into()),
+        },
+        (None, None, None) => {
+            if lines.is_some() {
+                return Err("-f goes with -c, -d and -r".into());
             }
-            Ok(())
-        }
-        (Some(_), _) => Err("-d takes a mailbox, or -p PATTERN".into()),
-        (None, pattern) => {
             if !arguments.short && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
                 writeln!(out, "{:>9} {:>9} mailbox", "messages", "KB").map_err(broken)?;
             }
-            each(&store, pattern.as_deref(), |listed| show(&store, &arguments, listed, out))
+            let wanted = wanted(&arguments)?;
+            each(&store, wanted.as_ref(), |listed| show(&store, &arguments, listed, out))
         }
+    }
+}
+
+/// Which names are meant.
+enum Wanted {
+    Pattern(String),
+    Regex(regex_lite::Regex),
+}
+
+impl Wanted {
+    fn has(&self, name: &MailboxName) -> bool {
+        match self {
+            Wanted::Pattern(pattern) => name.matches(pattern.strip_prefix('/').unwrap_or(pattern)),
+            Wanted::Regex(regex) => regex.is_match(name.as_str()),
+        }
+    }
+}
+
+fn wanted(arguments: &Arguments) -> Result<Option<Wanted>, String> {
+    match (&arguments.pattern, &arguments.regex) {
+        (Some(pattern), _) => Ok(Some(Wanted::Pattern(pattern.clone()))),
+        (None, Some(regex)) => regex_lite::Regex::new(regex)
+            .map(|regex| Some(Wanted::Regex(regex)))
+            .map_err(|why| format!("{}: {why}", base::escape(regex))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Lines of a file of names: one name, or two between which a tab stands.
+fn lines_of(path: &Path) -> Result<Vec<Vec<String>>, String> {
+    let text = std::fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()))?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    Ok(lines.map(|line| line.split('\t').map(|word| word.trim().to_owned()).collect()).collect())
+}
+
+fn private_file(path: &Path) -> Result<File, String> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.map_err(|why| format!("{}: {why}", path.display()))
+}
+
+/// Does one thing, or one for each line of the file; what fails is said, and the rest is done.
+fn each_job(
+    words: &[String],
+    lines: Option<Vec<Vec<String>>>,
+    err: &mut dyn Write,
+    does: impl Fn(&[String]) -> Result<(), String>,
+) -> Result<(), String> {
+    let lines = match (words.is_empty(), lines) {
+        (false, None) => return does(words),
+        (true, Some(lines)) => lines,
+        _ => return Err("name one mailbox, or a file with -f".into()),
+    };
+    let mut failed = 0;
+    for line in &lines {
+        if let Err(why) = does(line) {
+            failed += 1;
+            writeln!(err, "mboxutil: {why}").map_err(broken)?;
+        }
+    }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} lines failed", lines.len())) }
+}
+
+struct Job<'a> {
+    site: &'a Site,
+    store: &'a Store,
+    force: bool,
+}
+
+impl Job<'_> {
+    fn create(&self, words: &[String]) -> Result<(), String> {
+        let (mailbox, partition) = match words {
+            [mailbox] => (mailbox, None),
+            [mailbox, partition] => (mailbox, Some(partition)),
+            _ => return Err("-c takes a mailbox, and perhaps a partition".into()),
+        };
+        let mailbox = new_name(self.site, mailbox, self.force)?;
+        let made = match partition {
+            Some(partition) => self.store.create_in(&mailbox, None, partition),
+            None => self.store.create(&mailbox, None),
+        };
+        made.map_err(|why| format!("{mailbox}: {why}"))
+    }
+
+    fn rename(&self, words: &[String]) -> Result<(), String> {
+        let [old, new] = words else { return Err("-r takes the old and the new name".into()) };
+        let (old, new) = (name(old)?, new_name(self.site, new, self.force)?);
+        self.store.rename(&old, &new).map_err(|why| format!("{old}: {why}"))
+    }
+
+    fn delete(&self, words: &[String]) -> Result<(), String> {
+        let [mailbox] = words else { return Err("-d takes one mailbox".into()) };
+        let mailbox = name(mailbox)?;
+        self.store.delete(&mailbox).map_err(|why| format!("{mailbox}: {why}"))
+    }
+}
+
+fn delete_matching(store: &Store, wanted: &Wanted, out: &mut dyn Write) -> Result<(), String> {
+    let mut matching: Vec<MailboxName> = Vec::new();
+    each(store, Some(wanted), |listed| {
+        matching.push(listed.name.clone());
+        Ok(())
+    })?;
+    for mailbox in matching.iter().rev() {
+        if store.exists(mailbox).unwrap_or(false) {
+            store.delete(mailbox).map_err(|why| format!("{mailbox}: {why}"))?;
+            writeln!(out, "deleted {mailbox}").map_err(broken)?;
+        }
+    }
+    Ok(())
+}
+
+/// Nobody is an orphan because the directory cannot be asked: then nothing is listed.
+fn orphans(site: &Site, store: &Store, file: Option<File>, out: &mut dyn Write) -> Result<(), String> {
+    let mut found = String::new();
+    quotacheck::each_user(store, |uid| {
+        let entry = site.user(uid).map_err(|why| format!("{}: the directory: {why}", base::escape(uid)))?;
+        if entry.is_none() {
+            found.push_str(&format!("user/{uid}/INBOX\n"));
+        }
+        Ok(())
+    })?;
+    match file {
+        Some(mut file) => file.write_all(found.as_bytes()).and_then(|()| file.sync_all()).map_err(broken),
+        None => out.write_all(found.as_bytes()).map_err(broken),
     }
 }
 
@@ -160,17 +286,16 @@ fn usage(store: &Store, uid: &str, out: &mut dyn Write) -> Result<(), String> {
 
 fn each(
     store: &Store,
-    pattern: Option<&str>,
+    wanted: Option<&Wanted>,
     mut look: impl FnMut(&Listed) -> Result<(), String>,
 ) -> Result<(), String> {
-    let pattern = pattern.map(|pattern| pattern.strip_prefix('/').unwrap_or(pattern));
     let mut after: Option<MailboxName> = None;
     loop {
         let page = store.list("", after.as_ref(), PAGE).map_err(|why| why.to_string())?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.name.clone());
         for listed in page.iter().filter(|listed| listed.selectable) {
-            if pattern.is_none_or(|pattern| listed.name.matches(pattern)) {
+            if wanted.is_none_or(|wanted| wanted.has(&listed.name)) {
                 look(listed)?;
             }
         }
@@ -183,11 +308,7 @@ fn show(store: &Store, arguments: &Arguments, listed: &Listed, out: &mut dyn Wri
         return writeln!(out, "{shown}").map_err(broken);
     }
     let status = store.open_mailbox(&listed.name).and_then(|mailbox| mailbox.status());
-    let folder = if arguments.paths {
-        store.folder_of(&listed.name).map(|path| format!("  {}", path.display())).unwrap_or_default()
-    } else {
-        String::new()
-    };
+    let folder = if arguments.paths { place_and_rights(store, &listed.name) } else { String::new() };
     match status {
         Ok(status) => {
             let kilobytes = status.size_bytes.div_ceil(1024);
@@ -195,4 +316,18 @@ fn show(store: &Store, arguments: &Arguments, listed: &Listed, out: &mut dyn Wri
         }
         Err(why) => writeln!(out, "{:>9} {:>9} {shown}{folder}  ({why})", "-", "-").map_err(broken),
     }
+}
+
+/// Where it is, and in brackets who else may what.
+fn place_and_rights(store: &Store, name: &MailboxName) -> String {
+    let mut text = store.folder_of(name).map(|path| format!("  {}", path.display())).unwrap_or_default();
+    match store.acl(name) {
+        Ok(acl) if acl.is_empty() => {}
+        Ok(acl) => {
+            let entries = acl.entries().map(|(who, rights)| format!("{} {rights}", base::escape(who)));
+            text.push_str(&format!("  [{}]", entries.collect::<Vec<_>>().join(", ")));
+        }
+        Err(why) => text.push_str(&format!("  (access control list: {why})")),
+    }
+    text
 }

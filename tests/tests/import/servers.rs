@@ -209,3 +209,48 @@ fn mail_that_came_here_first_keeps_its_uids_and_a_gap_keeps_them_apart() {
     let said = clean(&other, &arguments);
     assert!(said.contains("1 taken (0 with their UIDs)"), "{said}");
 }
+
+/// A message that is longer than the tool may have memory, from each kind of source.
+#[test]
+fn a_huge_message_takes_no_memory() {
+    const MESSAGE_BYTES: usize = 40 << 20;
+    const MEMORY_BYTES: usize = 24 << 20;
+    let mut dovecot = Dovecot::start("maildir:{mail}/%n/Maildir", "");
+    dovecot.imap("alice").ok("SELECT INBOX"); // it makes the Maildir
+    let message =
+        format!("Subject: huge\n\n{}", "a line of it, and nothing else\n".repeat(MESSAGE_BYTES / 31));
+    let maildir = dovecot.mail().join("alice/Maildir");
+    fs::write(maildir.join("new/1000000000.M1P1.host"), &message).unwrap();
+    let instance = Instance::start();
+    let mbox = instance.path("mbox");
+    fs::write(&mbox, format!("From a@b Thu Feb  1 10:20:30 2001\n{message}\n")).unwrap();
+    let passwords = password_file(&instance, "alice:secret\n");
+    let sources = [
+        format!("maildir:{}", maildir.display()),
+        format!("mbox:{}", mbox.display()),
+        format!("imap://localhost:{}", dovecot.port),
+    ];
+    for (place, source) in sources.iter().enumerate() {
+        let mut command = std::process::Command::new("prlimit");
+        command.arg(format!("--data={MEMORY_BYTES}")).arg(black_box::program("imsimport"));
+        command.env("CONFIGROOT", instance.root.join("config")).arg("--password-file").arg(&passwords);
+        command.args([
+            "--any-certificate",
+            "-j",
+            "1",
+            "--rename",
+            &format!("INBOX=from{place}"),
+            "alice",
+            source,
+        ]);
+        let said = run(&mut command);
+        assert!(said.contains("1 taken"), "{said}");
+    }
+    let mut imap = instance.imap("alice");
+    for place in 0..3 {
+        imap.ok(&format!("EXAMINE from{place}"));
+        let size = imap.ok("FETCH 1 RFC822.SIZE").concat();
+        let lines = message.matches('\n').count();
+        assert!(size.contains(&format!("RFC822.SIZE {}", message.len() + lines)), "{size}");
+    }
+}
