@@ -17,6 +17,8 @@ mod list;
 mod metadata;
 #[path = "imap_extensions/multiappend.rs"]
 mod multiappend;
+#[path = "imap_extensions/multisearch.rs"]
+mod multisearch;
 #[path = "imap_extensions/notify.rs"]
 mod notify;
 #[path = "imap_extensions/objectid.rs"]

@@ -10,6 +10,7 @@ pub mod copy;
 pub mod create;
 pub mod delete;
 pub mod enable;
+pub mod esearch;
 pub mod expunge;
 pub mod fetch;
 pub mod id;
@@ -375,6 +376,7 @@ pub fn run(
             cancelupdate::run(view(state)?, &tags)?;
             done_with_news("CANCELUPDATE completed")
         }
+        Command::ESearch(asked) => esearch::run(server, state, asked, tag, &mut io.output),
         Command::Sort(mut asked) => {
             let user = user(state)?;
             let saves = asked.returned.is_some_and(|returned| returned.save);

@@ -7,6 +7,7 @@ pub mod acl;
 pub mod append;
 pub mod authenticate;
 pub mod create;
+pub mod esearch;
 pub mod fetch;
 pub mod id;
 pub mod list;
@@ -84,6 +85,8 @@ pub enum Command {
     /// With a set: UID EXPUNGE (RFC 4315 §2.1).
     Expunge(Option<SequenceSet>),
     Search(search::Search),
+    /// RFC 7377
+    ESearch(esearch::ESearch),
     /// RFC 5256
     Sort(sort::Sort),
     Thread(thread::Thread),
@@ -106,6 +109,7 @@ impl Command {
             Command::Store(store) => !store.uid,
             Command::Copy(selected) | Command::Move(selected) => !selected.uid,
             Command::Search(search) => !search.uid || search.key.has_numbers(),
+            Command::ESearch(esearch) => esearch.search.key.has_numbers(),
             Command::Sort(sort) => !sort.uid || sort.key.has_numbers(),
             Command::Thread(thread) => !thread.uid || thread.key.has_numbers(),
             _ => false,
@@ -215,6 +219,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"UNSELECT" => Command::Unselect,
         b"EXPUNGE" => Command::Expunge(None),
         b"UID" => uid(cursor)?,
+        b"ESEARCH" => Command::ESearch(esearch::arguments(cursor)?),
         _ => of_messages(cursor, &verb, false, head.tag.len().saturating_add(1))?,
     })
 }

@@ -14,6 +14,7 @@ pub mod utf7;
 pub mod words;
 
 pub use command::append::{Append, AppendHead};
+pub use command::esearch::{ESearch, Source};
 pub use command::fetch::{Binary, Item as FetchItem, Section, SectionText};
 pub use command::partial::Partial;
 pub use command::returned::Returned;

@@ -2,6 +2,7 @@
 
 use connection::Output;
 
+use super::esearch::ESearch;
 use super::fetch::Fetch;
 use super::list::List;
 use super::lsub::Lsub;
@@ -27,6 +28,8 @@ pub enum Progress {
 pub enum Running {
     Fetch(Fetch),
     Search(Search),
+    /// In several mailboxes.
+    ESearch(Box<ESearch>),
     Sort(Sort),
     Thread(Thread),
     Store(StoreFlags),
@@ -51,6 +54,10 @@ impl Running {
         match (self, state) {
             (Running::List(list), state) => match state.user() {
                 Some(user) => list.step(server, user.who(), out),
+                None => Err(super::not_now(state)),
+            },
+            (Running::ESearch(search), state) => match state.user() {
+                Some(user) => search.step(server, user, out),
                 None => Err(super::not_now(state)),
             },
             (Running::Lsub(lsub), state) => Ok(lsub.step(state.naming(), out)),
@@ -100,6 +107,7 @@ impl Running {
             Running::Search(search) => {
                 Done::new("SEARCH completed").with(News::behind(search.uid, Vec::new()))
             }
+            Running::ESearch(_) => Done::new("ESEARCH completed").with(News::all()),
             Running::Sort(sort) => Done::new("SORT completed").with(News::behind(sort.uid, Vec::new())),
             Running::Thread(thread) => {
                 Done::new("THREAD completed").with(News::behind(thread.uid, Vec::new()))

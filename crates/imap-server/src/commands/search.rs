@@ -15,6 +15,7 @@ use message_store::UidSet;
 use crate::answer;
 use crate::commands::Progress;
 use crate::context::Context;
+use crate::names::Who;
 use crate::refusal::Refusal;
 use crate::view::View;
 use esearch::Gathered;
@@ -46,6 +47,26 @@ impl Search {
         });
         let matching = Matching::new(asked.charset, asked.key, view)?;
         Ok(Search { uid: asked.uid, matching, begun: false, gathered })
+    }
+
+    /// The same for ESEARCH, which says where it found what (RFC 7377 §2.1).
+    ///
+    /// # Errors
+    /// As [`Matching::new`].
+    pub fn in_selected(
+        mut asked: imap_wire::Search,
+        view: &View,
+        who: Who<'_>,
+        tag: &[u8],
+    ) -> Result<Search, Refusal> {
+        asked.returned.get_or_insert(esearch::ALL);
+        let mut search = Search::new(asked, view, tag)?;
+        let name = view.mailbox.name();
+        let place = |gathered: Gathered| {
+            gathered.in_mailbox(&who.to_client(&name), who.naming, view.mailbox.uid_validity())
+        };
+        search.gathered = search.gathered.map(place);
+        Ok(search)
     }
 
     /// Whether the criteria have a modification sequence, which turns CONDSTORE on (RFC 7162 §3.1).

@@ -72,13 +72,28 @@ impl Site {
 
     /// With these lines of configuration.
     pub fn with(lines: &str) -> Site {
-        Site::with_settings(lines, |_| {})
+        Site::open(lines, |_| {}, |_| {})
     }
 
     /// With these lines of configuration, and settings that no line can say.
     pub fn with_settings(lines: &str, change: impl FnOnce(&mut Settings)) -> Site {
+        Site::open(lines, |_| {}, change)
+    }
+
+    /// With other settings of the store.
+    pub fn with_store(change: impl FnOnce(&mut StoreSettings)) -> Site {
+        Site::open("", change, |_| {})
+    }
+
+    fn open(
+        lines: &str,
+        change_store: impl FnOnce(&mut StoreSettings),
+        change: impl FnOnce(&mut Settings),
+    ) -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(StoreSettings::in_folder(folder.path()), StoreLog::discard()).unwrap();
+        let mut store_settings = StoreSettings::in_folder(folder.path());
+        change_store(&mut store_settings);
+        let store = Store::open(store_settings, StoreLog::discard()).unwrap();
         let text = format!("store.admins = admin\nlocal.hostname = mail.example.com\n{lines}");
         let config = Config::from_text(&text).unwrap();
         let authenticator = Authenticator::with_cache(Arc::new(People::new()), Duration::ZERO, 0);

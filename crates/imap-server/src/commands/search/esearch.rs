@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use connection::Output;
-use imap_wire::{Partial, Returned};
+use imap_wire::{Naming, Partial, Returned};
 use message_store::{Record, UidSet};
 
 use crate::answer;
@@ -13,6 +13,10 @@ use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::sequences::{append, cut};
 use crate::view::View;
+
+/// What a command without RETURN means, when it is answered as if it had one (RFC 4731 §3.1).
+pub const ALL: Returned =
+    Returned { min: false, max: false, all: true, count: false, save: false, update: false, partial: None };
 
 /// One message that was found.
 #[derive(Clone, Copy)]
@@ -27,6 +31,8 @@ pub struct Gathered {
     returned: Returned,
     pub uid: bool,
     tag: Box<[u8]>,
+    /// Where, when the search goes beyond one mailbox (RFC 7377 §2.1); then nothing is told of a mailbox without hits.
+    place: Option<Box<[u8]>>,
     first: Option<One>,
     last: Option<One>,
     highest_modseq: u64,
@@ -49,6 +55,7 @@ impl Gathered {
             returned,
             uid,
             tag: tag.into(),
+            place: None,
             first: None,
             last: None,
             highest_modseq: 0,
@@ -59,6 +66,14 @@ impl Gathered {
             context: None,
             told: None,
         }
+    }
+
+    /// The same, of this mailbox among others.
+    pub fn in_mailbox(self, name: &str, naming: Naming, uid_validity: u32) -> Gathered {
+        let mut place = b" MAILBOX ".to_vec();
+        place.extend_from_slice(&imap_wire::mailbox::written(name, naming));
+        place.extend_from_slice(format!(" UIDVALIDITY {uid_validity}").as_bytes());
+        Gathered { place: Some(place.into()), ..self }
     }
 
     pub fn saves(&self) -> bool {
@@ -133,7 +148,7 @@ impl Gathered {
                 saved.extend(self.ends().map(|one| one.uid..=one.uid));
                 view.save(UidSet::from_ranges(saved));
             }
-            if !self.returned.is_told() {
+            if !self.returned.is_told() || (self.place.is_some() && self.count == 0) {
                 return Ok(Progress::Done);
             }
             self.told = Some(0);
@@ -178,7 +193,9 @@ impl Gathered {
     fn begin(&self, out: &mut Output) {
         out.push(b"* ESEARCH (TAG \"");
         out.push(&self.tag);
-        out.push(if self.uid { b"\") UID" } else { b"\")" });
+        out.push(b"\"");
+        out.push(self.place.as_deref().unwrap_or_default());
+        out.push(if self.uid { b") UID" } else { b")" });
         let mut item = |is_asked: bool, word: &[u8], value: Option<u64>| {
             if let Some(value) = value.filter(|_| is_asked) {
                 out.push(word);
