@@ -11,6 +11,8 @@ mod condstore;
 mod context;
 #[path = "imap_extensions/esearch.rs"]
 mod esearch;
+#[path = "imap_extensions/language.rs"]
+mod language;
 #[path = "imap_extensions/list.rs"]
 mod list;
 #[path = "imap_extensions/metadata.rs"]

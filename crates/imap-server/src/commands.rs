@@ -15,6 +15,7 @@ pub mod expunge;
 pub mod fetch;
 pub mod id;
 pub mod idle;
+pub mod language;
 pub mod list;
 pub mod login;
 pub mod lsub;
@@ -371,6 +372,10 @@ pub fn run(
                 enable::condstore(&user, state, &mut io.output);
             }
             Ok(running(Running::Search(search)))
+        }
+        Command::Language(ranges) => {
+            language::run(&ranges, &mut io.output)?;
+            done("LANGUAGE completed")
         }
         Command::CancelUpdate(tags) => {
             cancelupdate::run(view(state)?, &tags)?;

@@ -10,6 +10,7 @@ pub mod create;
 pub mod esearch;
 pub mod fetch;
 pub mod id;
+pub mod language;
 pub mod list;
 pub mod login;
 pub mod metadata;
@@ -92,6 +93,8 @@ pub enum Command {
     Thread(thread::Thread),
     Fetch(fetch::Fetch),
     Store(store::Store),
+    /// Language ranges (RFC 5255 §3.2).
+    Language(Vec<String>),
     /// Tags of searches (RFC 5267 §4.3.5).
     CancelUpdate(Vec<Vec<u8>>),
     /// RFC 10022
@@ -205,6 +208,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"SETQUOTA" => Command::SetQuota(quota::set(cursor)?),
         b"GETMETADATA" => Command::GetMetadata(metadata::get(cursor)?),
         b"SETMETADATA" => Command::SetMetadata(metadata::set(cursor)?),
+        b"LANGUAGE" => Command::Language(language::arguments(cursor)?),
         b"CANCELUPDATE" => Command::CancelUpdate(tags(cursor)?),
         b"UIDBATCHES" => Command::UidBatches(uidbatches::arguments(cursor)?),
         b"SETACL" => Command::SetAcl(acl::set(cursor)?),
