@@ -16,6 +16,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Bytes of text in one encoded word: 45 become 60 characters, 75 is the limit with everything around (RFC 2047 §2).
 const WORD_BYTES_MAX: usize = 45;
 
+/// Where the end of an encoded word is looked for: RFC 2047 §2 has 75, senders do not always keep to it.
+const WORD_TEXT_MAX: usize = 4096;
+
 /// A header value as people read it: folds taken out, encoded words decoded, blanks between two of them dropped. What is
 /// not decodable stays as it is.
 pub fn decode_words(value: &[u8]) -> String {
@@ -57,7 +60,8 @@ fn encoded_word(from: &[u8]) -> Option<(String, usize)> {
         return None;
     }
     let text_start = charset_end + 3;
-    let length = memchr::memmem::find(&inner[text_start..], b"?=")?;
+    let rest = &inner[text_start..];
+    let length = memchr::memmem::find(&rest[..rest.len().min(WORD_TEXT_MAX)], b"?=")?;
     let text = &inner[text_start..text_start + length];
     if text.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
         return None;

@@ -1,0 +1,202 @@
+//! The parsers that strangers reach, as functions of bytes, with inputs to begin from. `tests/mutations.rs` gives them what
+//! becomes of those by chance. A target checks what must hold of any input; it fails by panicking.
+
+use imap_wire::{Cursor, Naming};
+use mail_format::{ContentType, LineEnds, Structure, TransferEncoding};
+use pop3_wire::stuffing::Stuffer;
+
+/// A parser.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    /// Inputs that it accepts.
+    pub seeds: &'static [&'static str],
+}
+
+pub const TARGETS: [Target; 14] = [
+    Target { name: "imap command", run: imap_command, seeds: IMAP },
+    Target {
+        name: "imap sequence set",
+        run: imap_sequence_set,
+        seeds: &["1:*", "1,3:5,*:7,4294967295", "$"],
+    },
+    Target {
+        name: "modified UTF-7",
+        run: modified_utf7,
+        seeds: &["INBOX/&ZeVnLIqe-", "&-a&AOQ-b", "a&2D3eAA-"],
+    },
+    Target { name: "message", run: message, seeds: MESSAGES },
+    Target { name: "surrogate", run: surrogate, seeds: MESSAGES },
+    Target { name: "addresses", run: addresses, seeds: ADDRESSES },
+    Target {
+        name: "date",
+        run: date,
+        seeds: &["Mon, 3 Mar 2025 10 : 11 : 12 +0100 (x)", "Mon Mar  3 10:00:00 2025"],
+    },
+    Target { name: "words", run: words, seeds: &["=?utf-8?q?J=C3=B6?= =?x?b?YQ==?= Re: [a] Fwd: b (fwd)"] },
+    Target {
+        name: "content type",
+        run: content_type,
+        seeds: &["a/b; x*0*=u''%41; x*1=\"b\\\"\"; y=z (c)", "text/plain"],
+    },
+    Target {
+        name: "transfer encoding",
+        run: transfer,
+        seeds: &["=C3=\n=84 =\r\n.", "QUJD\r\nQQ==", "a\nb\r\n"],
+    },
+    Target { name: "smtp command", run: smtp_command, seeds: SMTP },
+    Target {
+        name: "smtp content",
+        run: smtp_content,
+        seeds: &["a\r\n..b\r\n.\r\n", "a\n.\r\n\r.\r\n", "\r\n.\r\n"],
+    },
+    Target {
+        name: "pop command",
+        run: pop_command,
+        seeds: &["USER a b", "TOP 1 20", "AUTH PLAIN AGE=", "LANG en", "RETR 1"],
+    },
+    Target {
+        name: "queue envelope",
+        run: queue_envelope,
+        seeds: &["", "Mailboat-Envelope: 1\nEnd: 00000000\n"],
+    },
+];
+
+const IMAP: &[&str] = &[
+    "a LOGIN \"u\\\"\" {3+}\r\nabc",
+    "a SELECT \"&ZeVnLIqe-\" (QRESYNC (1 2 1:5 (1,2 3,4)))",
+    "a UID FETCH 1:*,5 (FLAGS BODY.PEEK[1.2.HEADER.FIELDS (A \"b\")]<0.10> BINARY.SIZE[1]) (CHANGEDSINCE 1 VANISHED)",
+    "a SEARCH RETURN (MIN PARTIAL 1:5) CHARSET UTF-8 (OR NOT SEEN (SINCE 1-Feb-2001)) HEADER A b UID 1:* OLDER 5",
+    "a SORT (REVERSE DATE SUBJECT) UTF-8 ALL",
+    "a UID THREAD REFERENCES UTF-8 TEXT x",
+    "a STORE 1:2 (UNCHANGEDSINCE 5) +FLAGS.SILENT (\\Seen $a b)",
+    "a LIST (SUBSCRIBED) \"\" (\"%\" \"a*\") RETURN (STATUS (MESSAGES UNSEEN) CHILDREN)",
+    "a APPEND INBOX (\\Seen) \" 1-Feb-2001 01:02:03 +0000\" {5}",
+    "a STATUS a (MESSAGES UIDNEXT SIZE)",
+    "a ID (\"name\" NIL)",
+    "a SETQUOTA \"\" (STORAGE 5)",
+    "a AUTHENTICATE PLAIN =",
+];
+const MESSAGES: &[&str] = &[
+    "From: J\u{fc} <a@b>, G: c@d;\r\nSubject: =?utf-8?q?a?=\r\n b\r\nDate: Mon, 3 Mar 2025 10:00:00 +0000\r\n\r\nx\r\n",
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nTo: a@b\r\n\r\nx\r\n--b--\r\n",
+    "Content-Type: multipart/digest; boundary=\"b b\"\r\n\r\n--b b\r\n\r\nA: b\r\n\r\n--b b\r\nContent-Type: text/html\r\n\r\n<p>",
+];
+const ADDRESSES: &[&str] =
+    &["A \"B\\\"\" (c(d)) <@r,@s:l . o@[1.2] . e>, \"x\".y@z, G: a@b, <c>;, d@e <f@g>, h i j"];
+const SMTP: &[&str] = &[
+    "EHLO [IPv6:::1]",
+    "MAIL FROM:<@a,@b:\"c d\"@e.test> SIZE=5 BODY=8BITMIME RET=HDRS ENVID=a+20b SMTPUTF8 HOLDFOR=5",
+    "RCPT TO:<a@[1.2.3.4]> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb",
+    "AUTH PLAIN AGE=",
+    "BDAT 5 LAST",
+    "VRFY a",
+    "XCLIENT ADDR=1.2.3.4 NAME=a",
+];
+
+fn imap_command(input: &[u8]) {
+    let Ok(head) = imap_wire::head(input) else { return };
+    for naming in [Naming::ModifiedUtf7, Naming::Utf8] {
+        if let Err(error) = imap_wire::parse(input, &head, naming) {
+            assert!(error.offset <= input.len() + 1, "the mistake is behind the end");
+        }
+    }
+}
+
+fn imap_sequence_set(input: &[u8]) {
+    let mut cursor = Cursor::new(input);
+    let _ = imap_wire::sequence::sequence_set(&mut cursor);
+    assert!(cursor.offset <= input.len());
+}
+
+fn modified_utf7(input: &[u8]) {
+    if let Some(name) = imap_wire::utf7::decode(input) {
+        let again = imap_wire::utf7::encode(&name);
+        assert_eq!(imap_wire::utf7::decode(again.as_bytes()).as_ref(), Some(&name), "{again}");
+    }
+}
+
+fn message(input: &[u8]) {
+    let structure = mail_format::scan(input);
+    assert_eq!(Structure::decode(&structure.encode()).as_ref(), Some(&structure));
+    for shown in [structure.envelope(input), structure.body(input), structure.bodystructure(input)] {
+        assert!(shown.starts_with(b"(") && shown.ends_with(b")"));
+    }
+}
+
+fn surrogate(input: &[u8]) {
+    let out = mail_format::surrogate(input);
+    assert!(!mail_format::has_utf8_header(&out), "a header in UTF-8 is left");
+    if !mail_format::has_utf8_header(input) && std::str::from_utf8(input).is_ok_and(str::is_ascii) {
+        assert!(out.len() <= input.len(), "an ASCII message grew");
+    }
+}
+
+fn addresses(input: &[u8]) {
+    mail_format::address_list(input);
+}
+
+fn date(input: &[u8]) {
+    mail_format::date(input);
+}
+
+fn words(input: &[u8]) {
+    let text = mail_format::decode_words(input);
+    mail_format::base_subject(&text);
+    mail_format::encode_words(&text);
+    mail_format::message_ids(input).for_each(drop);
+}
+
+fn content_type(input: &[u8]) {
+    ContentType::parse(input);
+    ContentType::parse_disposition(input);
+}
+
+fn transfer(input: &[u8]) {
+    for encoding in [TransferEncoding::Base64, TransferEncoding::QuotedPrintable] {
+        let mut decoder = mail_format::Decoder::new(encoding);
+        let mut out = Vec::new();
+        input.chunks(7).for_each(|piece| decoder.push(piece, &mut out));
+        decoder.finish(&mut out);
+        assert!(out.len() <= input.len() + 2);
+    }
+    let mut ends = LineEnds::default();
+    let mended: Vec<u8> = input.chunks(5).flat_map(|piece| ends.mend(piece).into_owned()).collect();
+    assert_eq!(LineEnds::default().mend(&mended).len(), mended.len(), "what is mended stays");
+}
+
+fn smtp_command(input: &[u8]) {
+    for utf8 in [false, true] {
+        let _ = smtp_wire::parse(input, utf8);
+    }
+}
+
+/// However the content is cut, the same comes out.
+fn smtp_content(input: &[u8]) {
+    let decoded = |piece: usize| {
+        let mut decoder = smtp_wire::Decoder::data();
+        let mut out = Vec::new();
+        for bytes in input.chunks(piece) {
+            if !matches!(decoder.decode(bytes, &mut out), smtp_wire::Ending::Open) {
+                break;
+            }
+        }
+        out
+    };
+    assert_eq!(decoded(input.len().max(1)), decoded(3));
+}
+
+fn pop_command(input: &[u8]) {
+    let _ = pop3_wire::parse(input);
+    let mut out = Vec::new();
+    let mut stuffer = Stuffer::default();
+    input.chunks(3).for_each(|piece| stuffer.push(piece, &mut out));
+    stuffer.finish(&mut out);
+    let ends = out.windows(5).filter(|window| *window == b"\r\n.\r\n").count();
+    assert!(ends == 1 || (ends == 0 && out == b".\r\n"), "the answer ends once");
+}
+
+fn queue_envelope(input: &[u8]) {
+    let _ = mail_queue::Envelope::decode(input);
+    let _ = mail_queue::Command::decode(input);
+}
