@@ -45,6 +45,8 @@ mod unauthenticate;
 mod utf8;
 #[path = "imap_extensions/within.rs"]
 mod within;
+#[path = "imap_extensions/xserverinfo.rs"]
+mod xserverinfo;
 
 use black_box::{Imap, Instance};
 

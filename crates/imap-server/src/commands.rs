@@ -32,6 +32,7 @@ pub mod status;
 pub mod store;
 pub mod thread;
 pub mod uidbatches;
+pub mod xserverinfo;
 
 mod running;
 
@@ -325,6 +326,21 @@ pub fn run(
             done_with_news("MYRIGHTS completed")
         }
         Command::Notify(asked) => notify::run(server, state, asked, io),
+        Command::Netscape => {
+            let user = user(state)?;
+            xserverinfo::netscape(server, &user, &mut io.output);
+            done_with_news("NETSCAPE completed")
+        }
+        Command::XServerInfo(names) => {
+            let user = user(state)?;
+            xserverinfo::of_server(server, &user, &names, &mut io.output);
+            done_with_news("XSERVERINFO completed")
+        }
+        Command::XMailboxInfo(asked) => {
+            let user = user(state)?;
+            xserverinfo::of_mailbox(server, &user, &asked, &mut io.output)?;
+            done_with_news("XMAILBOXINFO completed")
+        }
         Command::Idle => {
             user(state)?;
             idle::run(store, state, tag, io)

@@ -8,7 +8,7 @@ use connection::{Io, TlsState};
 use directory::{Deputies, Safety, authentication};
 use message_store::QuotaPolicy;
 use server_config::Config;
-use server_config::parameters::{local, service_imap};
+use server_config::parameters::{general, local, service_imap};
 
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 993;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub metadata_entries_max: usize,
     /// `service.imap.notifymaxmailboxes`: mailboxes that one session may watch with NOTIFY.
     pub notify_mailboxes_max: usize,
+    /// Pages about accounts and mailboxes.
+    pub pages: Pages,
     /// `service.imap.adminurl`: how to reach the administrator; may be empty.
     pub admin_url: String,
     /// Quotas: default limits, and when to warn.
@@ -50,6 +52,19 @@ pub struct Settings {
     pub deputies: Deputies,
     /// Which clients are let in.
     pub clients: Rules,
+}
+
+/// URLs that clients of the original's family ask for; empty ones are not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// `gen.accounturl`
+    pub account: String,
+    /// `gen.listurl`
+    pub lists: String,
+    /// `gen.filterurl`
+    pub filters: String,
+    /// `gen.folderurl`
+    pub folder: String,
 }
 
 impl Settings {
@@ -68,6 +83,12 @@ impl Settings {
                 .unwrap_or(0),
             notify_mailboxes_max: usize::try_from(config.get(&service_imap::NOTIFY_MAX_MAILBOXES))
                 .unwrap_or(0),
+            pages: Pages {
+                account: config.get(&general::ACCOUNT_URL),
+                lists: config.get(&general::LIST_URL),
+                filters: config.get(&general::FILTER_URL),
+                folder: config.get(&general::FOLDER_URL),
+            },
             admin_url: config.get(&service_imap::ADMIN_URL),
             quota: QuotaPolicy::from_config(config),
             deputies: Deputies::from_config(config),

@@ -25,6 +25,7 @@ pub mod status;
 pub mod store;
 pub mod thread;
 pub mod uidbatches;
+pub mod xserverinfo;
 
 use crate::cursor::{Cursor, Parsed, SyntaxError};
 use crate::mailbox::{self, Mailbox, Naming};
@@ -79,6 +80,11 @@ pub enum Command {
     MyRights(Mailbox),
     /// RFC 5465
     Notify(notify::Notify),
+    /// `NETSCAPE`: the page of the account. // NMS: original.md 6
+    Netscape,
+    /// Names of pages, in upper case. // NMS: original.md 6
+    XServerInfo(Vec<String>),
+    XMailboxInfo(xserverinfo::XMailboxInfo),
     Idle,
     Check,
     Close,
@@ -216,6 +222,9 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"GETACL" => Command::GetAcl(one_mailbox(cursor)?),
         b"LISTRIGHTS" => Command::ListRights(acl::of_identifier(cursor)?),
         b"MYRIGHTS" => Command::MyRights(one_mailbox(cursor)?),
+        b"NETSCAPE" => Command::Netscape,
+        b"XSERVERINFO" => Command::XServerInfo(xserverinfo::names(cursor)?),
+        b"XMAILBOXINFO" => Command::XMailboxInfo(xserverinfo::of_mailbox(cursor)?),
         b"NOTIFY" => Command::Notify(notify::arguments(cursor)?),
         b"IDLE" => Command::Idle,
         b"CHECK" => Command::Check,

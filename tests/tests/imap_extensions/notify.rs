@@ -410,3 +410,23 @@ fn shared_mailboxes_are_watched_while_the_user_may_look_into_them() {
     fill(&mut alice, "Hidden", 1);
     assert_eq!(bob.ok("NOOP"), [""; 0]);
 }
+
+#[test]
+fn results_that_are_kept_up_to_date_are_told_with_the_notices_they_come_from() {
+    let (_instance, mut listener, mut other) = two();
+    fill(&mut other, "INBOX", 2);
+    other.ok("SELECT INBOX");
+    listener.ok("SELECT INBOX");
+    listener.ok("UID SEARCH RETURN (ALL UPDATE) FLAGGED");
+    listener.ok(&format!("NOTIFY SET (selected-delayed ({BOTH}))"));
+    let tag = |line: &str, rest: &str| {
+        assert!(line.starts_with("* ESEARCH (TAG ") && line.ends_with(rest), "{line}");
+    };
+    other.ok("STORE 2 +FLAGS (\\Flagged)");
+    tag(&heard(&mut listener), "UID ADDTO (0 2)");
+    other.ok("STORE 1 +FLAGS (\\Deleted)");
+    other.ok("EXPUNGE");
+    other.ok("STORE 1 -FLAGS (\\Flagged)");
+    tag(&heard(&mut listener), "UID REMOVEFROM (0 2)");
+    assert_eq!(listener.ok("NOOP").last().unwrap(), "* 1 EXPUNGE");
+}

@@ -27,6 +27,9 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     names.push_str(" SORT SORT=DISPLAY ESORT PARTIAL"); // RFC 5256, RFC 5957, RFC 5267, RFC 9394
     names.push_str(" THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS");
     names.push_str(" METADATA METADATA-SERVER LIST-METADATA NOTIFY"); // RFC 5464, RFC 9590, RFC 5465
+    if !settings.pages.is_empty() {
+        names.push_str(" X-NETSCAPE XSERVERINFO");
+    }
     if settings.progress_interval.is_some() {
         names.push_str(" INPROGRESS"); // RFC 9585
     }

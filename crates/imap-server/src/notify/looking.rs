@@ -148,7 +148,7 @@ impl Notified {
         allowed: Allowed,
         told: &Told,
     ) -> Result<Option<Announcement>, StoreError> {
-        let (last, before) = (view.last_uid(), view.highest_told());
+        let (last, before, flags_before) = (view.last_uid(), view.highest_told(), view.flags_announced());
         let mut news = view.announce(allowed, told, true)?;
         if let Some(news) = &mut news {
             // RFC 5465 §5.2: what the client made itself is not fetched.
@@ -160,7 +160,9 @@ impl Notified {
                 news.flags.clear();
             }
         }
-        Ok(news.filter(|news| !news.is_empty()))
+        // While expunges are delayed there is always an announcement; results are asked about once for each change.
+        let is_newer = view.flags_announced() > flags_before;
+        Ok(news.filter(|news| !news.is_empty() || (is_newer && news.updates.is_some())))
     }
 
     /// Everything but the selected mailbox.

@@ -3,10 +3,10 @@
 parameters! {
     SITE_LANGUAGE: Text = "gen.sitelanguage", "en", 0, 0, false, Restart, Status::Active, "smtpd", "The language of the site.";
     INSTALLED_LANGUAGES: Text = "gen.installedlanguages", "en", 0, 0, false, Restart, Status::Ignored("a language is there when there is a text in it"), "nobody", "Languages that have texts.";
-    ACCOUNT_URL: Text = "gen.accounturl", "", 0, 0, false, Restart, Status::NotYet("XSERVERINFO"), "imapd", "The page of account settings, for clients that ask.";
-    FOLDER_URL: Text = "gen.folderurl", "", 0, 0, false, Restart, Status::NotYet("XSERVERINFO"), "imapd", "The page of folder settings, for clients that ask.";
-    FILTER_URL: Text = "gen.filterurl", "", 0, 0, false, Restart, Status::NotYet("XSERVERINFO"), "imapd", "The page of filters, for clients that ask.";
-    LIST_URL: Text = "gen.listurl", "", 0, 0, false, Restart, Status::NotYet("XSERVERINFO"), "imapd", "The page of mailing lists, for clients that ask.";
+    ACCOUNT_URL: Text = "gen.accounturl", "", 0, 0, false, NextConnection, Status::Active, "imapd", "The page of a user's account, which clients of the original's family (Thunderbird) open from a menu; %u is the user.";
+    FOLDER_URL: Text = "gen.folderurl", "", 0, 0, false, NextConnection, Status::Active, "imapd", "The page of one mailbox, for such clients; %u is the user, %m the mailbox.";
+    FILTER_URL: Text = "gen.filterurl", "", 0, 0, false, NextConnection, Status::Active, "imapd", "The page of a user's filters, for such clients; %u is the user.";
+    LIST_URL: Text = "gen.listurl", "", 0, 0, false, NextConnection, Status::Active, "imapd", "The page of mailing lists, for such clients; %u is the user.";
     CONFIG_VERSION: Text = "gen.configversion", "", 0, 0, false, Restart, Status::Ignored("there is one version"), "nobody", "The version of the configuration.";
     ALARM_HOST: Text = "alarm.msgalarmnoticehost", "localhost", 0, 0, false, Restart, Status::NotYet("alarms"), "stored", "Where alarm mail is submitted.";
     ALARM_PORT: Port = "alarm.msgalarmnoticeport", "25", 0, 65535, false, Restart, Status::NotYet("alarms"), "stored", "The port there.";
