@@ -23,7 +23,7 @@ _deliver() {
 
     case "${cmd}" in
         deliver)
-            opts="-m -c -f -r -g -q -d -h -V --instance --help --version"
+            opts="-m -c -f -r -g -a -q -d -h -V --instance --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -46,6 +46,10 @@ _deliver() {
                     return 0
                     ;;
                 -g)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

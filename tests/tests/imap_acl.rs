@@ -5,6 +5,10 @@
 mod lists;
 #[path = "imap_acl/matrix.rs"]
 mod matrix;
+#[path = "imap_acl/seen.rs"]
+mod seen;
+#[path = "imap_acl/tools.rs"]
+mod tools;
 
 use black_box::{Imap, Instance};
 

@@ -5,7 +5,8 @@ use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
-use message_store::{Admission, Flags, MailboxName, NewMessage, QuotaPolicy, Store, StoreError};
+use directory::Memberships;
+use message_store::{Acl, Admission, Flags, MailboxName, NewMessage, QuotaPolicy, Rights, Store, StoreError};
 
 use crate::site::{Site, run_tool};
 
@@ -30,6 +31,10 @@ struct Arguments {
     /// A flag to set: \Seen, \Flagged, a keyword
     #[arg(short = 'g', value_name = "FLAG")]
     flags: Vec<String>,
+    /// On behalf of this user, who needs the right p (post) on a mailbox that is not the user's; without it the message goes to
+    /// the INBOX of the user it is for. Without -a no rights are asked for
+    #[arg(short, value_name = "USER")]
+    author: Option<String>,
     /// Deliver although the mailbox is over its quota
     #[arg(short = 'q')]
     beyond_quota: bool,
@@ -73,6 +78,11 @@ fn work(arguments: &Arguments, input: &mut dyn Read, try_again: &mut bool) -> Re
     }
     let found = |target| if arguments.create { Ok(target) } else { existing(&site, &store, target) };
     let targets = targets.into_iter().map(found).collect::<Result<Vec<_>, _>>()?;
+    let post = |target| match &arguments.author {
+        Some(author) => posted(&site, &store, author, target),
+        None => Ok(target),
+    };
+    let targets = targets.into_iter().map(post).collect::<Result<Vec<_>, _>>()?;
     for target in targets {
         let message =
             NewMessage { flags, keywords: keywords.clone(), internal_date_ns: base::clock::unix_nanos() };
@@ -103,6 +113,29 @@ fn existing(site: &Site, store: &Store, target: MailboxName) -> Result<MailboxNa
     }
     store.ensure_user_in(uid, user.partition.as_deref()).map_err(|why| format!("{target}: {why}"))?;
     MailboxName::inbox(uid).map_err(|why| format!("{target}: {why}"))
+}
+
+/// The mailbox if this user may post to it, or the INBOX of its owner: mail to that is for everybody (original.md 3.6).
+fn posted(site: &Site, store: &Store, author: &str, target: MailboxName) -> Result<MailboxName, String> {
+    let user = site.user(author)?.ok_or(format!("{}: no such user", base::escape(author)))?;
+    let author = user.uid.as_deref().unwrap_or(author);
+    let admins = site.config.get(&server_config::parameters::store::ADMINS);
+    if target.is_inbox() || target.owner() == Some(author) || admins.iter().any(|admin| admin == author) {
+        return Ok(target);
+    }
+    let acl = match store.acl(&target) {
+        Err(StoreError::NotFound) => Acl::default(), // it is to be made: nobody has rights there yet
+        other => other.map_err(|why| format!("{target}: {why}"))?,
+    };
+    let directory =
+        directory::open(&site.config, &site.instance, &site.log).map_err(|why| why.to_string())?;
+    let memberships = Memberships::default();
+    let rights = acl.rights(author, |group| memberships.is_member(directory.as_ref(), group, author));
+    match target.owner() {
+        _ if rights.contains(Rights::POST) => Ok(target),
+        Some(owner) => MailboxName::inbox(owner).map_err(|why| why.to_string()),
+        None => Err(format!("{target}: {author} may not post to it (right p)")),
+    }
 }
 
 /// Whether the quota does not matter: it is not to, or the grace period of the user is not over. Mail that comes brings the

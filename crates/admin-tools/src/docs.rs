@@ -28,6 +28,7 @@ fn commands() -> Vec<clap::Command> {
         crate::msg_tlsreport::command(),
         crate::processq::command(),
         crate::quotacheck::command(),
+        crate::readership::command(),
         crate::reconstruct::command(),
         crate::sendmail::command(),
         crate::setconf::command(),

@@ -22,6 +22,7 @@ pub mod msg_tlsreport;
 pub mod processq;
 pub mod quotacheck;
 mod reach;
+pub mod readership;
 pub mod reconstruct;
 mod selection;
 pub mod sendmail;

@@ -15,6 +15,7 @@ pub mod edit;
 pub mod embedded;
 pub mod entry;
 pub mod guesses;
+pub mod identifier;
 pub mod ldap;
 pub mod ldif;
 pub mod log_ins;

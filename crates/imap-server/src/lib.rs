@@ -3,6 +3,7 @@
 pub mod access;
 pub mod announcement;
 pub mod answer;
+pub mod apart;
 pub mod commands;
 pub mod context;
 pub mod daemon;

@@ -42,6 +42,16 @@ impl Who<'_> {
         self.is_admin || name.owner() == Some(self.uid)
     }
 
+    /// Whether the user has \Seen apart from others there: everybody but the owner, and administrators in the owner's place.
+    pub fn sees_apart(self, name: &MailboxName) -> bool {
+        name.owner().is_none() || !self.has_all(name)
+    }
+
+    /// The uid of a user who has \Seen apart there.
+    pub fn apart_in(&self, name: &MailboxName) -> Option<&str> {
+        self.sees_apart(name).then_some(self.uid)
+    }
+
     /// The store's name of what the client calls `name` (UTF-8, its encoding undone). Whether the user may do anything with
     /// it is for [`crate::Server::may`] to say.
     ///

@@ -153,4 +153,6 @@ pub struct Idling {
     pub news: Option<Announcement>,
     /// Wakes the session when the mailbox changes; nothing is watched when none is selected.
     pub _watch: Option<Watch>,
+    /// The same for what the user has seen, of who has that apart.
+    pub _watch_seen: Option<Watch>,
 }

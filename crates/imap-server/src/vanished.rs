@@ -10,6 +10,7 @@ use crate::view::View;
 
 /// Those of `uids` that were expunged after `since` and are not in the view: those in it are announced in their time.
 pub fn since(view: &View, uids: &UidSet, since: u64) -> Result<UidSet> {
+    let since = view.raw_modseq(since);
     let status = view.mailbox.status()?;
     let now = view.mailbox.reader()?;
     let given_out = UidSet::from_ranges([1..=status.uid_next.saturating_sub(1)]);

@@ -8,10 +8,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use connection::Output;
-use message_store::{Flags, Mailbox, Reader, Record, Result, Rights, Status, UidSet, Within};
+use message_store::{
+    FlagChange, FlagResult, Flags, Mailbox, Reader, Record, Result, Rights, SeenBy, Status, UidSet, Within,
+};
 
 use crate::announcement::Announcement;
 use crate::answer;
+use crate::apart::Apart;
 use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::runs::Runs;
@@ -47,6 +50,8 @@ pub struct View {
     rights: Rights,
     /// Somebody else's, or nobody's: the rights are looked up at each command.
     pub is_shared: bool,
+    /// Of a user who has \Seen apart from the others.
+    pub apart: Option<Apart>,
     enabled: Enabled,
     /// What `$` stands for (RFC 5182); expunged messages fall out by themselves.
     saved: UidSet,
@@ -62,8 +67,18 @@ pub type Told = Vec<(u32, u64)>;
 
 impl View {
     /// The mailbox as it is now. Takes the \Recent messages unless `read_only` (EXAMINE, RFC 3501 §6.3.2).
-    pub fn open(mailbox: Arc<Mailbox>, read_only: bool, rights: Rights, enabled: Enabled) -> Result<View> {
+    pub fn open(
+        mailbox: Arc<Mailbox>,
+        read_only: bool,
+        rights: Rights,
+        seen: Option<Arc<SeenBy>>,
+        enabled: Enabled,
+    ) -> Result<View> {
         let status = mailbox.status()?;
+        let apart = match seen {
+            Some(by) => Some(Apart::new(by)?),
+            None => None,
+        };
         let reader = mailbox.reader()?;
         let mut view = View {
             keywords_told: mailbox.keywords().len(),
@@ -76,6 +91,7 @@ impl View {
             read_only,
             rights,
             is_shared: false,
+            apart,
             enabled,
             saved: UidSet::new(),
             opened: status,
@@ -103,12 +119,22 @@ impl View {
 
     /// Flag changes and new messages up to here are in the view.
     pub fn flags_announced(&self) -> u64 {
-        self.flags_announced
+        self.highest_of(self.flags_announced)
     }
 
     /// The client knows of every change up to here (RFC 7162 §3.1.2.1).
     pub fn highest_told(&self) -> u64 {
-        self.flags_announced.min(self.expunges_announced)
+        self.highest_of(self.flags_announced.min(self.expunges_announced))
+    }
+
+    /// The highest modification sequence number as the user has it, when the mailbox's is `raw`.
+    pub fn highest_of(&self, raw: u64) -> u64 {
+        self.apart.as_ref().map_or(raw, |apart| apart.highest(raw))
+    }
+
+    /// The mailbox's number that a client knows of who knows of `shown`.
+    pub fn raw_modseq(&self, shown: u64) -> u64 {
+        self.apart.as_ref().map_or(shown, |apart| apart.table().raw(shown))
     }
 
     /// Whether the client knows all that this counts: flags are told at once, an expunge would make the messages fewer.
@@ -212,7 +238,38 @@ impl View {
     /// The record of a message of the view.
     pub fn record(&self, sequence: u32) -> Option<(u32, Record)> {
         let slot = self.runs.slot(sequence)?;
-        Some((slot, self.reader.record(slot)))
+        Some((slot, self.shown_record(slot)))
+    }
+
+    /// A record as the user sees it.
+    fn shown_record(&self, slot: u32) -> Record {
+        let record = self.reader.record(slot);
+        match &self.apart {
+            Some(apart) if !record.is_expunged() => apart.shown(record),
+            _ => record,
+        }
+    }
+
+    /// What stands for a change of this message in [`Told`].
+    pub fn told_of(&self, slot: u32) -> (u32, u64) {
+        (slot, self.reader.record(slot).modseq)
+    }
+
+    /// Changes flags of messages of the view, as far as they may change.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub fn change_flags(
+        &mut self,
+        uids: &UidSet,
+        change: FlagChange<'_>,
+        within: Within,
+        unchanged_since: Option<u64>,
+    ) -> Result<FlagResult> {
+        match &mut self.apart {
+            None => self.mailbox.change_flags_within(uids, change, within, unchanged_since),
+            Some(apart) => apart.change_flags(&self.mailbox, uids, change, within, unchanged_since),
+        }
     }
 
     /// The UIDs of sequence number ranges.
@@ -246,7 +303,13 @@ impl View {
             return Ok(None); // not any more; what happened meanwhile is told when there is the right again
         }
         let status = self.mailbox.status()?;
-        if status.highest_modseq == self.flags_announced && status.highest_modseq == self.expunges_announced {
+        let seen_news = match &mut self.apart {
+            Some(apart) => apart.refresh()?,
+            None => false,
+        };
+        let is_same =
+            status.highest_modseq == self.flags_announced && status.highest_modseq == self.expunges_announced;
+        if is_same && !seen_news {
             return Ok(None);
         }
         let now = self.mailbox.reader()?;
@@ -261,6 +324,7 @@ impl View {
         if !self.is_accounted_for(&status, told) {
             self.find_changes(allowed, told, &mut news);
         }
+        self.find_seen(&mut news);
         self.take_in_new(status.recent, &mut news)?;
         self.flags_announced = status.highest_modseq;
         if allowed == Allowed::All {
@@ -314,6 +378,19 @@ impl View {
         }
     }
 
+    /// What other sessions of a user did who has \Seen apart.
+    fn find_seen(&mut self, news: &mut Announcement) {
+        let Some(apart) = &mut self.apart else { return };
+        let uids = apart.take_news();
+        let sequences = uids.iter().flat_map(|uids| self.sequences_of_uids(uids));
+        let slots: Vec<u32> = sequences.filter_map(|sequence| self.runs.slot(sequence)).collect();
+        if !slots.is_empty() {
+            news.flags.extend(slots);
+            news.flags.sort_unstable();
+            news.flags.dedup();
+        }
+    }
+
     fn take_in_new(&mut self, recent: u32, news: &mut Announcement) -> Result<()> {
         let slots = self.reader.slots();
         if slots <= self.slots_known {
@@ -332,7 +409,7 @@ impl View {
     /// The flags of the message in this slot, if it is in the view.
     pub fn tell_flags(&self, slot: u32, with_uid: bool, keywords: &[String], out: &mut Output) {
         let Some(sequence) = self.runs.sequence(slot) else { return };
-        let record = self.reader.record(slot);
+        let record = self.shown_record(slot);
         if record.flags.contains(Flags::EXPUNGED) {
             return;
         }

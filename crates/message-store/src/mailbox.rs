@@ -89,6 +89,8 @@ pub struct Mailbox {
     pub(crate) segments: Segments,
     /// Where the folder of the user was when the mailbox was last counted.
     pub(crate) counted_in: Mutex<Option<PathBuf>>,
+    /// Who reads it in this process, apart from its owner.
+    pub(crate) readers: crate::seen::Readers,
     pub(crate) texts: crate::text_index::Texts,
 }
 
@@ -124,6 +126,7 @@ impl Mailbox {
             index: RwLock::new(Arc::new(index)),
             writer: Mutex::default(),
             segments: Segments::default(),
+            readers: Default::default(),
             counted_in,
             texts: Mutex::default(),
         });

@@ -32,7 +32,7 @@ pub const PAGE_MAX: usize = 1000;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    watchers: Arc<Watchers>,
+    pub(crate) watchers: Arc<Watchers>,
     pub(crate) open: Arc<Mutex<HashMap<u128, Weak<Mailbox>>>>,
 }
 

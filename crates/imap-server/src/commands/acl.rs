@@ -3,10 +3,9 @@
 //! Identifiers are users, by uid or address, `anyone`, and `group=<address>`; with a `-` before, rights are taken away.
 
 use connection::Output;
-use directory::{Found, Kind, by_login};
 use imap_wire::Naming;
 use imap_wire::command::acl::{Modification, OfIdentifier, SetAcl};
-use message_store::{ANYONE, GROUP, MailboxName, Rights, StoreError};
+use message_store::{MailboxName, Rights, StoreError};
 use server_log::Category;
 
 use crate::answer;
@@ -120,26 +119,8 @@ fn administered(server: &Server, who: Who<'_>, asked: &OfIdentifier) -> Result<M
 
 /// The identifier in its canonical form; nothing when there is no such user or group.
 fn known(server: &Server, identifier: &str) -> Result<Option<String>, Refusal> {
-    let (sign, name) = match identifier.strip_prefix('-') {
-        Some(name) => ("-", name),
-        None => ("", identifier),
-    };
-    if name.eq_ignore_ascii_case(ANYONE) {
-        return Ok(Some(format!("{sign}{ANYONE}")));
-    }
     let directory = server.log_ins.authenticator().directory();
-    let group = name.get(..GROUP.len()).filter(|start| start.eq_ignore_ascii_case(GROUP));
-    let found = match group {
-        Some(_) => directory.by_address(&name[GROUP.len()..]),
-        None => by_login(directory.as_ref(), name),
-    };
-    Ok(match found.map_err(|_| Refusal::Unavailable)? {
-        Found::One(entry) if group.is_some() && entry.kind == Kind::Group => {
-            Some(format!("{sign}{GROUP}{}", base::idn::comparable(&entry.mail)))
-        }
-        Found::One(entry) if group.is_none() => entry.uid.as_ref().map(|uid| format!("{sign}{uid}")),
-        _ => None,
-    })
+    directory::identifier::canonical(directory.as_ref(), identifier).map_err(|_| Refusal::Unavailable)
 }
 
 fn change(

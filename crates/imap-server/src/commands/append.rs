@@ -17,7 +17,8 @@ use imap_wire::SequenceSet;
 use imap_wire::command::append::Replaced;
 use mail_format::LineEnds;
 use message_store::{
-    Complete, Incoming, Mailbox, MailboxName, NewMessage, Quota, Rights, StoreError, Usage, Within,
+    Appended, Complete, Flags, Incoming, Mailbox, MailboxName, NewMessage, Quota, Rights, SeenBy, StoreError,
+    Usage, Within,
 };
 
 use crate::answer;
@@ -37,6 +38,8 @@ pub struct Append {
     size_max: u64,
     /// The flags that may be set.
     within: Within,
+    /// Of an author who has \Seen apart in the mailbox.
+    seen: Option<Arc<SeenBy>>,
     /// What the owner of the mailbox has, with the messages that were announced.
     room: Quota,
     /// Messages before the present one.
@@ -104,6 +107,7 @@ impl Append {
         }
         let (is_binary, is_utf8) = (asked.message.literal.binary, asked.message.utf8);
         let within = flags::within(server.rights(who, &name)?);
+        let seen = who.apart_in(&name).map(|uid| mailbox.seen_by(uid)).transpose()?;
         let message = check(asked.message, size_max, within, &mut room)?;
         let incoming = mailbox.begin_append()?;
         let complete = Vec::new();
@@ -111,6 +115,7 @@ impl Append {
             mailbox,
             size_max,
             within,
+            seen,
             room,
             complete,
             incoming,
@@ -132,6 +137,7 @@ impl Append {
             mailbox,
             size_max,
             within,
+            seen,
             mut room,
             mut complete,
             incoming,
@@ -163,6 +169,7 @@ impl Append {
             mailbox,
             size_max,
             within,
+            seen,
             room,
             complete,
             incoming,
@@ -211,25 +218,47 @@ impl Append {
         if let Some(refusal) = self.refusal {
             return Err(refusal);
         }
-        if let Some(old) = self.replaces {
-            let message = (self.incoming.complete()?, self.message);
-            let appended =
-                self.mailbox.replace(message, &old.mailbox, old.uid).map_err(|error| match error {
-                    StoreError::NotFound => Refusal::ExpungeIssued, // somebody was faster
-                    error => error.into(),
-                })?;
+        let Append { mailbox, seen, mut complete, incoming, mut message, replaces, .. } = self;
+        let mut seen_ones = vec![take_seen(seen.as_ref(), &mut message)];
+        if let Some(old) = replaces {
+            let message = (incoming.complete()?, message);
+            let appended = mailbox.replace(message, &old.mailbox, old.uid).map_err(|error| match error {
+                StoreError::NotFound => Refusal::ExpungeIssued, // somebody was faster
+                error => error.into(),
+            })?;
+            mark_seen(seen.as_ref(), &[appended], &seen_ones);
             return Ok(format!("APPENDUID {} {}", appended.uid_validity, appended.uid));
         }
-        if self.complete.is_empty() {
-            let appended = self.incoming.finish(self.message)?;
+        if complete.is_empty() {
+            let appended = incoming.finish(message)?;
+            mark_seen(seen.as_ref(), &[appended], &seen_ones);
             return Ok(format!("APPENDUID {} {}", appended.uid_validity, appended.uid));
         }
-        let mut messages = self.complete;
-        messages.push((self.incoming.complete()?, self.message));
-        let appended = self.mailbox.append_all(&messages)?;
+        let before = complete.iter_mut().map(|(_, message)| take_seen(seen.as_ref(), message));
+        seen_ones.splice(0..0, before.collect::<Vec<bool>>());
+        complete.push((incoming.complete()?, message));
+        let appended = mailbox.append_all(&complete)?;
+        mark_seen(seen.as_ref(), &appended, &seen_ones);
         let uids = answer::uid_set(appended.iter().map(|one| one.uid));
         let uid_validity = appended.first().map_or(0, |one| one.uid_validity);
         Ok(format!("APPENDUID {uid_validity} {uids}"))
+    }
+}
+
+/// Whether the author has seen a message, which others have not.
+fn take_seen(apart: Option<&Arc<SeenBy>>, message: &mut NewMessage) -> bool {
+    let is_seen = apart.is_some() && message.flags.contains(Flags::SEEN);
+    if is_seen {
+        message.flags = message.flags & !Flags::SEEN;
+    }
+    is_seen
+}
+
+/// The messages are stored: a client that is told NO now would store them again.
+fn mark_seen(apart: Option<&Arc<SeenBy>>, appended: &[Appended], seen: &[bool]) {
+    let uids = appended.iter().zip(seen).filter(|(_, seen)| **seen).map(|(one, _)| one.uid).collect();
+    if let Some(apart) = apart {
+        let _ = apart.change(&uids, true);
     }
 }
 

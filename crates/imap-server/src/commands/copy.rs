@@ -2,7 +2,7 @@
 
 use connection::Output;
 use imap_wire::Selected;
-use message_store::{Carry, Mailbox, Rights, StoreError, UidSet};
+use message_store::{Carry, Flags, Mailbox, Rights, StoreError, UidSet};
 
 use super::{Done, News, Outcome, not_now};
 use crate::answer;
@@ -46,12 +46,29 @@ pub fn run(
     store.room_in(&name)?;
     let uids: UidSet = view.uids(&ranges);
     let within = flags::within(server.rights(user.who(), &name)?);
-    let carry = Carry { flags: within.flags, keywords: within.keywords, seen: None };
+    let target = user.who().apart_in(&name).map(|uid| to.seen_by(uid)).transpose()?;
+    let source = view.apart.as_ref().map(|apart| apart.table().seen());
+    // In the target \Seen is for all, or for this user.
+    let flags = if target.is_some() { within.flags & !Flags::SEEN } else { within.flags };
+    let carry = Carry { flags, keywords: within.keywords, seen: source };
+    let seen_before: UidSet = ranges
+        .iter()
+        .cloned()
+        .flatten()
+        .filter_map(|sequence| view.record(sequence))
+        .filter(|(_, record)| target.is_some() && record.flags.contains(Flags::SEEN))
+        .map(|(_, record)| record.uid)
+        .collect();
     let pairs = match kind {
         _ if uids.is_empty() => Vec::new(),
         Kind::Copy => view.mailbox.copy_with(&uids, &to, carry)?,
         Kind::Move => view.mailbox.move_with(&uids, &to, carry)?,
     };
+    if let Some(target) = target.filter(|_| within.flags.contains(Flags::SEEN)) {
+        let seen = pairs.iter().filter(|(from, _)| seen_before.contains(*from)).map(|(_, to)| *to).collect();
+        // The messages are there: a client that is told NO now would copy them again.
+        let _ = target.change(&seen, true);
+    }
     let text = if kind == Kind::Copy { "COPY completed" } else { "MOVE completed" };
     let mut done = Done::new(text).with(News { with_uid: asked.uid, ..News::all() });
     let code = copyuid(&to, &pairs);

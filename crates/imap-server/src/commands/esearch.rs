@@ -166,7 +166,8 @@ impl ESearch {
         }
         let who = user.who();
         let uid_validity = mailbox.uid_validity();
-        let view = match View::open(Arc::clone(&mailbox), true, rights, user.enabled.clone()) {
+        let seen = who.apart_in(name).map(|uid| mailbox.seen_by(uid)).transpose()?;
+        let view = match View::open(Arc::clone(&mailbox), true, rights, seen, user.enabled.clone()) {
             Err(StoreError::NotFound) => return Ok(()), // it was deleted in between
             view => view?,
         };

@@ -34,5 +34,6 @@ pub fn on_close(view: &View) -> Result<Option<u64>, Refusal> {
     let expunged = view.mailbox.expunge(None)?;
     let highest = view.mailbox.status()?.highest_modseq;
     let is_ours = !expunged.is_empty() && highest.checked_sub(1) == Some(before.highest_modseq);
-    Ok(Some(highest).filter(|_| is_ours && view.knows(&before) && view.enabled().condstore()))
+    let is_told = is_ours && view.knows(&before) && view.enabled().condstore();
+    Ok(is_told.then(|| view.highest_of(highest)))
 }

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use connection::Output;
 use imap_wire::{Bound, FetchItem, Partial, SequenceSet};
-use message_store::{FlagChange, Flags, How, Rights, UidSet};
+use message_store::{FlagChange, Flags, How, Rights, UidSet, Within};
 
 use crate::answer;
 use crate::commands::Progress;
@@ -161,7 +161,7 @@ impl Fetch {
             return Ok(());
         }
         let change = FlagChange { how: How::Add, flags: Flags::SEEN, keywords: &[] };
-        let result = view.mailbox.change_flags(&unseen, change, None)?;
+        let result = view.change_flags(&unseen, change, Within::ALL, None)?;
         self.newly_seen = result.changed.into_iter().collect();
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Fetch {
                 out.push(b" ");
                 answer::modseq(out, record.modseq);
             }
-            self.told.push((slot, record.modseq));
+            self.told.push(view.told_of(slot));
         }
         out.push(b")\r\n");
         Ok(Progress::Done)

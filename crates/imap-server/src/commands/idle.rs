@@ -13,10 +13,14 @@ use crate::state::{Idling, State};
 use crate::view::View;
 
 pub fn run(store: &Store, state: &mut State, tag: &[u8], io: &mut Io) -> Result<Outcome, Refusal> {
-    let mut idling = Idling { tag: tag.into(), news: None, _watch: None };
+    let mut idling = Idling { tag: tag.into(), news: None, _watch: None, _watch_seen: None };
     if let Some(view) = state.view() {
         let waker = io.waker();
         idling._watch = Some(store.watch(&view.mailbox, Box::new(move || waker.wake())));
+        if let Some(apart) = &view.apart {
+            let waker = io.waker();
+            idling._watch_seen = Some(store.watch_seen(&apart.by, Box::new(move || waker.wake())));
+        }
         idling.news = look(view)?;
     }
     io.output.push(b"+ idling\r\n");

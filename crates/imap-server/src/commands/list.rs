@@ -249,7 +249,7 @@ impl List {
             acl::tell_my_rights(rights, name, self.naming, out);
         }
         if !self.items.is_empty() && rights.contains(Rights::READ) {
-            self.numbers(server, listed, name, out)?;
+            self.numbers(server, who, listed, name, out)?;
         }
         if !self.entries.is_empty() && metadata::may_use(rights) {
             metadata::listed(&server.store, who, (&listed.name, name), &self.entries, out)?;
@@ -258,9 +258,19 @@ impl List {
     }
 
     /// RFC 5819 §2: nothing is said of a mailbox that went in between.
-    fn numbers(&self, server: &Server, listed: &Listed, name: &str, out: &mut Output) -> Result<(), Refusal> {
+    fn numbers(
+        &self,
+        server: &Server,
+        who: Who<'_>,
+        listed: &Listed,
+        name: &str,
+        out: &mut Output,
+    ) -> Result<(), Refusal> {
         match server.store.open_mailbox(&listed.name) {
-            Ok(mailbox) => status::row(&mailbox, name, self.naming, &self.items, self.append_bytes_max, out),
+            Ok(mailbox) => {
+                let reader = who.apart_in(&listed.name);
+                status::row(&mailbox, reader, name, self.naming, &self.items, self.append_bytes_max, out)
+            }
             Err(StoreError::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
         }

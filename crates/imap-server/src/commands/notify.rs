@@ -83,7 +83,15 @@ impl Setting {
             let append_bytes_max = server.settings().append_bytes_max;
             if let Ok(mailbox) = server.store.open_mailbox(&name) {
                 let (called, naming) = (user.who().to_client(&name), user.enabled.naming());
-                status::row(&mailbox, &called, naming, &items, append_bytes_max, out)?;
+                status::row(
+                    &mailbox,
+                    user.who().apart_in(&name),
+                    &called,
+                    naming,
+                    &items,
+                    append_bytes_max,
+                    out,
+                )?;
             }
         }
         Ok(true)

@@ -76,7 +76,15 @@ fn open(
         Err(error) => return Err(error.into()),
     };
     let rights = server.rights(user.who(), name)?;
-    let mut view = View::open(mailbox, read_only, rights, user.enabled.clone())?;
+    let seen = match user.who().sees_apart(name) {
+        true => Some(mailbox.seen_by(&user.uid)?),
+        false => None,
+    };
+    if let Some(seen) = &seen {
+        seen.visited();
+    }
+    let is_apart = seen.is_some();
+    let mut view = View::open(mailbox, read_only, rights, seen, user.enabled.clone())?;
     view.is_shared = !user.who().has_all(name);
     let status = view.opened;
     let keywords = view.mailbox.keywords();
@@ -90,14 +98,14 @@ fn open(
     } else {
         answer::number(out, view.recent_count(), b"RECENT");
     }
-    if status.unseen > 0 && !rev2 && !user.enabled.uid_only() {
+    if (status.unseen > 0 || is_apart) && !rev2 && !user.enabled.uid_only() {
         if let Some(sequence) = first_unseen(&view) {
             code(out, b"UNSEEN ", u64::from(sequence), b"First unseen message");
         }
     }
     code(out, b"UIDVALIDITY ", u64::from(view.mailbox.uid_validity()), b"UIDs are valid while this is");
     code(out, b"UIDNEXT ", u64::from(status.uid_next), b"Next UID");
-    code(out, b"HIGHESTMODSEQ ", status.highest_modseq, b"Highest modseq"); // RFC 7162 §3.1.2.1
+    code(out, b"HIGHESTMODSEQ ", view.highest_of(status.highest_modseq), b"Highest modseq"); // RFC 7162 §3.1.2.1
     let id = format!("MAILBOXID ({})", answer::mailbox_id(view.mailbox.id()));
     answer::tagged(out, b"*", "OK", &id, "Mailbox id"); // RFC 8474 §4.2
     Ok(view)

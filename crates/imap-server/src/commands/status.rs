@@ -1,6 +1,8 @@
 //! STATUS: numbers of a mailbox that is not selected (RFC 3501 §6.3.10), with SIZE (RFC 8438),
 //! HIGHESTMODSEQ (RFC 7162), MAILBOXID (RFC 8474), APPENDLIMIT (RFC 7889), DELETED and DELETED-STORAGE (RFC 9208).
 
+use std::sync::Arc;
+
 use connection::Output;
 use imap_wire::Naming;
 use imap_wire::StatusItem as Item;
@@ -8,6 +10,7 @@ use imap_wire::command::status::Status;
 use message_store::{Mailbox, Rights, StoreError};
 
 use crate::answer;
+use crate::apart;
 use crate::names::{self, Who};
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -21,23 +24,32 @@ pub fn run(
     out: &mut Output,
 ) -> Result<(), Refusal> {
     let name = names::named(&asked.mailbox)?;
-    let mailbox = match server.store.open_mailbox(&server.named(who, name, Rights::READ)?) {
+    let full = server.named(who, name, Rights::READ)?;
+    let mailbox = match server.store.open_mailbox(&full) {
         Err(StoreError::NotFound) => return Err(Refusal::NoSuchMailbox),
         other => other?,
     };
-    row(&mailbox, name, who.naming, &asked.items, append_bytes_max, out)
+    row(&mailbox, who.apart_in(&full), name, who.naming, &asked.items, append_bytes_max, out)
 }
 
-/// The response for one mailbox.
+/// The response for one mailbox; `reader` is who has \Seen apart there.
 pub fn row(
-    mailbox: &Mailbox,
+    mailbox: &Arc<Mailbox>,
+    reader: Option<&str>,
     name: &str,
     naming: Naming,
     items: &[Item],
     append_bytes_max: u64,
     out: &mut Output,
 ) -> Result<(), Refusal> {
-    let status = mailbox.status()?;
+    let mut status = mailbox.status()?;
+    if let Some(uid) = reader {
+        let table = mailbox.seen_by(uid)?.table()?;
+        status.highest_modseq = table.highest(status.highest_modseq);
+        if items.contains(&Item::Unseen) {
+            status.unseen = apart::unseen(mailbox, &table)?;
+        }
+    }
     out.push(b"* STATUS ");
     answer::name(out, name, naming);
     out.push(b" (");

@@ -78,7 +78,7 @@ impl StoreFlags {
         let change = FlagChange { how: self.how, flags: self.flags, keywords: &self.keywords };
         let result = match uids.is_empty() {
             true => FlagResult::default(),
-            false => view.mailbox.change_flags_within(&uids, change, self.within, self.unchanged_since)?,
+            false => view.change_flags(&uids, change, self.within, self.unchanged_since)?,
         };
         self.refused.extend(result.refused.iter().map(|uid| match self.uid {
             true => *uid,
@@ -101,7 +101,7 @@ impl StoreFlags {
     fn tell_silently(&mut self, result: &FlagResult, view: &View, out: &mut Output) {
         for uid in &result.changed {
             let sequence = view.sequence_from_uid(*uid);
-            let Some((slot, _)) = view.record(sequence).filter(|(_, record)| record.uid == *uid) else {
+            let Some((slot, record)) = view.record(sequence).filter(|(_, record)| record.uid == *uid) else {
                 continue;
             };
             self.told.push((slot, result.modseq));
@@ -113,7 +113,8 @@ impl StoreFlags {
                     answer::digits(out, u64::from(*uid));
                     out.push(b" ");
                 }
-                answer::modseq(out, result.modseq);
+                let is_apart = view.apart.is_some();
+                answer::modseq(out, if is_apart { record.modseq } else { result.modseq });
                 out.push(b")\r\n");
             }
         }
@@ -143,7 +144,7 @@ impl StoreFlags {
             }
             let recent = view.is_recent(record.uid);
             answer::flags_update(out, sequence, view.shown(self.uid), &record, recent, keywords);
-            self.told.push((slot, record.modseq));
+            self.told.push(view.told_of(slot));
         }
     }
 

@@ -276,6 +276,7 @@ impl Notified {
                 let append_bytes_max = server.settings().append_bytes_max;
                 status::row(
                     &mailbox,
+                    who.apart_in(&known.name),
                     &who.to_client(&known.name),
                     who.naming,
                     &items,

@@ -32,7 +32,7 @@ impl Session {
         };
         if matches!((&command, &own), (Command::Idle, Some(_))) {
             io.output.push(b"+ idling\r\n");
-            let idling = Idling { tag: tag.into(), news: None, _watch: None };
+            let idling = Idling { tag: tag.into(), news: None, _watch: None, _watch_seen: None };
             let next = self.look_around(Some(Box::new(idling)), io);
             let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
             return Ok(Outcome::Waiting(doing, next));
