@@ -270,6 +270,11 @@ def main():
                 if (workload.name, row.figure, peer.name) not in results:
                     failures.append(f"{peer.name}: no figure for \"{row.text}\"")
     text = report(rounds, plan, [peer.name for peer in peers], results, floor, failures, versions(programs, packages))
+    # What other benches wrote stays: scripts/bench-search.
+    heading = "\n## Searching texts\n"
+    former = output.read_text() if output.exists() else ""
+    if heading in former:
+        text = text.rstrip("\n") + "\n" + heading + former.split(heading, 1)[1]
     output.write_text(text)
     print(text)
     sys.exit(1 if failures else 0)
