@@ -1,4 +1,4 @@
-//! The clients that people have: swaks, curl, mutt, mbsync, fetchmail, and Python's libraries.
+//! The clients that people have: swaks, curl, mutt, mbsync, fetchmail, getmail, and the libraries of Python and Perl.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -257,5 +257,71 @@ fn pythons_libraries_go_through_a_whole_day() {
         .arg(instance.address.to_string())
         .args([SMTP, SUBMISSION, IMAP, IMAPS, POP, POPS].map(|port| port.to_string()))
         .arg(instance.path("config/certs/ca.pem")));
+    assert!(said.ends_with("all well\n"), "{said}");
+}
+
+/// By POP and by IMAP into a Maildir, each message once, and deleted behind it.
+#[test]
+fn getmail_fetches_each_message_once() {
+    let instance = Instance::start();
+    let mut imap = instance.imap("bob");
+    for number in 0..5 {
+        let message = format!("From: a@b.test\r\nSubject: get {number}\r\n\r\n.dot\r\n");
+        assert!(imap.append("INBOX", "", &message).starts_with("OK"));
+    }
+    let home = tempfile::tempdir().unwrap();
+    let maildir = home.path().join("Maildir");
+    for part in ["cur", "new", "tmp"] {
+        fs::create_dir_all(maildir.join(part)).unwrap();
+    }
+    // It delivers nothing as root: to the user mail, then.
+    run(Command::new("chown").args(["-R", "mail:mail"]).arg(home.path()));
+    let rc = home.path().join("getmailrc");
+    let get = |kind: &str, port: u16, delete: bool| {
+        let text = format!(
+            "[retriever]\ntype = {kind}\nserver = {}\nport = {port}\nusername = bob\npassword = bob-secret\n\
+             [destination]\ntype = Maildir\npath = {}/\nuser = mail\n[options]\nread_all = false\ndelete = {delete}\n",
+            instance.address,
+            maildir.display()
+        );
+        fs::write(&rc, text).unwrap();
+        run(Command::new("getmail").arg("--getmaildir").arg(home.path()).arg("--rcfile").arg(&rc));
+    };
+    get("SimplePOP3Retriever", POP, false);
+    get("SimplePOP3Retriever", POP, false); // their unique ids are known
+    assert_eq!(messages_in(&maildir), 5);
+    assert_eq!(imap.exists("INBOX"), 5);
+    get("SimpleIMAPRetriever", IMAP, true);
+    assert_eq!(messages_in(&maildir), 10);
+    assert_eq!(imap.exists("INBOX"), 0);
+}
+
+const PERL_DAY: &str = r#"
+use strict; use warnings; use Mail::IMAPClient;
+my ($server, $port) = @ARGV;
+my $imap = Mail::IMAPClient->new(Server => $server, Port => $port, User => "bob", Password => "bob-secret", Uid => 1) or die $@;
+sub must { $_[0] or die "$_[1]: " . ($imap->LastError // "") }
+must($imap->has_capability("UIDPLUS"), "UIDPLUS");
+must($imap->create("Work/Old"), "create");
+must($imap->select("INBOX"), "select");
+my $uid = $imap->append_string("INBOX", "Subject: p\r\nFrom: A <a\@b.test>\r\n\r\n\x{e4}\r\n");
+must($uid, "append");
+must($imap->message_string($uid) eq "Subject: p\r\nFrom: A <a\@b.test>\r\n\r\n\x{e4}\r\n", "message_string");
+must($imap->get_header($uid, "Subject") eq "p", "get_header");
+my $envelope = $imap->get_envelope($uid); must($envelope->from_addresses eq "A <a\@b.test>", "get_envelope");
+my $type = $imap->get_bodystructure($uid)->bodytype; must(lc($type) eq "text", "get_bodystructure says $type");
+must($imap->see($uid) && $imap->flags($uid), "see");
+must(($imap->search("SEEN"))[0] == $uid, "search");
+must($imap->move("Work/Old", $uid), "move"); must($imap->expunge, "expunge");
+must($imap->message_count("INBOX") == 0 && $imap->message_count("Work/Old") == 1, "message_count");
+must((grep { $_ eq "Work/Old" } $imap->folders), "folders");
+must($imap->logout, "logout"); print "all well\n";
+"#;
+
+#[test]
+fn perls_imap_client_goes_through_a_day() {
+    let instance = Instance::start();
+    let said =
+        run(Command::new("perl").args(["-e", PERL_DAY, &instance.address.to_string(), &IMAP.to_string()]));
     assert!(said.ends_with("all well\n"), "{said}");
 }
