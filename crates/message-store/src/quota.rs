@@ -238,6 +238,27 @@ impl Store {
         }
     }
 
+    /// Whether a mailbox, with all below it, fits into what the owner of another name may have.
+    ///
+    /// # Errors
+    /// `OverQuota`; as [`Store::quota`].
+    pub fn room_for_tree(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
+        let room = self.room_in(to)?;
+        if room.limits.is_unlimited() {
+            return Ok(());
+        }
+        let mut usage = room.usage;
+        // Of an INBOX only its own messages move (RFC 3501 §6.3.5).
+        let below = if from.is_inbox() { Vec::new() } else { self.all_below(from)? };
+        for name in std::iter::once(from).chain(below.iter().map(|listed| &listed.name)) {
+            match self.open_mailbox(name) {
+                Err(StoreError::NotFound) => {} // only a level
+                mailbox => usage = usage.plus(usage_of(&mailbox?.header()?)),
+            }
+        }
+        if room.limits.exceeded_by(usage) { Err(StoreError::OverQuota) } else { Ok(()) }
+    }
+
     /// The limits of a root that has none yet, since no mail ever came.
     ///
     /// # Errors

@@ -143,6 +143,46 @@ fn lists_are_inherited_kept_over_renames_and_gone_with_their_mailbox() {
     bob.refused(&format!("SELECT {}", name("Once")));
 }
 
+/// With a mailbox go those below it: who took one into his own names would own them all. Only owners give away what is
+/// theirs, and only as much as the other may have.
+#[test]
+fn a_rename_makes_nobody_the_owner_of_what_others_have() {
+    let instance = Setup::default()
+        .users(&["alice", "bob", "carol"])
+        .set("store.quotaenforcement", "yes")
+        .set("store.defaultacl", "anyone lrswipkxtea")
+        .start();
+    let (mut alice, mut bob, mut admin) =
+        (instance.imap("alice"), instance.imap("bob"), instance.imap("admin"));
+    share(&mut alice, "Work", "lrswipkxte");
+    share(&mut alice, "Work/Secret", "");
+    let work = name("Work");
+    admin.ok("CREATE \"Shared Folders/News\"");
+    for (from, to) in
+        [(work.as_str(), "Mine"), ("\"Shared Folders/News\"", "Mine"), (&work, "\"Shared Folders/News/x\"")]
+    {
+        assert!(bob.refused(&format!("RENAME {from} {to}")).starts_with("NO [NOPERM]"), "{from} {to}");
+    }
+    // Among alice's own it may be moved, and lists stay.
+    alice.ok("CREATE Place");
+    alice.ok("SETACL Place bob k");
+    bob.ok(&format!("RENAME {work} {}", name("Place/Work")));
+    bob.ok(&format!("EXAMINE {}", name("Place/Work")));
+    bob.refused(&format!("EXAMINE {}", name("Place/Work/Secret")));
+    // What bob gives has to fit.
+    for folder in ["Gift", "Gift/Below"] {
+        bob.ok(&format!("CREATE {folder}"));
+        assert!(bob.append(folder, "", MESSAGE).starts_with("OK"));
+    }
+    admin.ok("SETQUOTA \"user/alice\" (MESSAGE 3)");
+    let give = format!("RENAME Gift {}", name("Place/Gift"));
+    assert!(bob.refused(&give).starts_with("NO [OVERQUOTA]"));
+    assert_eq!((bob.exists("Gift"), bob.exists("Gift/Below")), (1, 1));
+    admin.ok("SETQUOTA \"user/alice\" (MESSAGE 4)");
+    bob.ok(&give);
+    assert_eq!(alice.exists("Place/Gift/Below"), 1);
+}
+
 #[test]
 fn groups_of_the_directory_and_negative_rights() {
     let instance = people();

@@ -134,7 +134,12 @@ const CASES: &[Case] = &[
     Case {
         what: "RENAME from",
         needed: "x",
-        works: |people, folder| says_ok(&mut people.bob, &format!("RENAME {} Taken/{folder}", name(folder))),
+        works: |people, folder| {
+            people.alice.command("CREATE Place");
+            people.alice.ok("SETACL Place bob k");
+            let to = name(&format!("Place/{folder}"));
+            says_ok(&mut people.bob, &format!("RENAME {} {to}", name(folder)))
+        },
     },
     Case {
         what: "RENAME to",

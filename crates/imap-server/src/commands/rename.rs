@@ -17,11 +17,23 @@ pub fn run(server: &Server, who: Who<'_>, from: &str, to: &str, out: &mut Output
     if old.is_inbox() && !who.has_all(&old) {
         return Err(Refusal::NoPermission); // its messages would go with it, and the user stays
     }
+    if old.owner() != name.owner() && !who.is_admin {
+        give_away(server, who, &old, &name)?;
+    }
     rename(&server.store, old, &name)?;
     if composed != to {
         list::one(server, who, &who.to_client(&name), Some(from), out)?;
     }
     Ok(())
+}
+
+/// A mailbox goes to another owner, and takes all below it along: that is for its owner only, whatever rights others have,
+/// for with it they would get what they have no rights to. It has to fit into the quota of who gets it.
+fn give_away(server: &Server, who: Who<'_>, old: &MailboxName, name: &MailboxName) -> Result<(), Refusal> {
+    if !who.has_all(old) {
+        return Err(Refusal::NoPermission);
+    }
+    Ok(server.store.room_for_tree(old, name)?)
 }
 
 fn rename(store: &Store, from: MailboxName, to: &MailboxName) -> Result<(), Refusal> {
