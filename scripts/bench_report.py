@@ -178,8 +178,7 @@ def report(rounds, plan, peers, results, floor, failures, versions):
         "Aims of the project that these rows are to be held against: 3,000 messages a second accepted and delivered at 50 sessions, 400",
         "from one serial session, 0.3 ms of server CPU a message. Where the first and the last are missed, the time goes to making files:",
         "ext4 looks past inodes deleted in the last minute each time (over half of the CPU in a profile), so rows measured after many",
-        "deletions are slower, and the queue deletes an envelope for each message. Delivery into a mailbox still syncs message and log of",
-        "the mailbox by themselves; the queue's journal shares its syncs.",
+        "deletions are slower, and the queue deletes an envelope for each message.",
         "",
     ]
     if failures:

@@ -176,6 +176,7 @@ impl Setup {
         // Small, so that it is quickly made, and often full.
         let mut conf = fs::OpenOptions::new().append(true).open(root.join("config/local.conf")).unwrap();
         writeln!(conf, "local.service.smtp.journalsize = {JOURNAL_BYTES}").unwrap();
+        writeln!(conf, "local.store.journalsize = {JOURNAL_BYTES}").unwrap();
         let instance = Instance {
             root,
             address,
@@ -424,6 +425,23 @@ impl Instance {
         let said = run(self.tool("storecheck").arg("--contents"));
         assert!(said.contains(", 0 differences"), "{said}");
         said
+    }
+
+    /// Appends to the INBOX until the journal of imapd takes a message: it is made beside the first change.
+    pub fn wait_for_journal(&self, imap: &mut Imap) {
+        let mut number = 0;
+        wait_for("the journal of imapd", || {
+            number += 1;
+            let token = format!("until it is journaled {number}.");
+            assert!(imap.append("INBOX", "", &format!("Subject: {token}\r\n\r\nx\r\n")).starts_with("OK"));
+            let segments = [1, 2].map(|one| fs::read(self.path(&format!("store/journal/1/{one}"))));
+            let holds = |bytes: &Vec<u8>| bytes.windows(token.len()).any(|part| part == token.as_bytes());
+            let is_there = segments.iter().flatten().any(holds);
+            if !is_there {
+                std::thread::sleep(Duration::from_millis(10)); // each try costs two syncs
+            }
+            is_there.then_some(())
+        });
     }
 
     /// Waits until nothing is queued any more.

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -62,18 +63,29 @@ impl Call {
 impl Trace {
     /// Attaches; returns when everything from now on is seen.
     pub fn of(instance: &Instance, service: &str) -> Trace {
+        Trace::attach_to(instance, service, &[])
+    }
+
+    /// As [`Trace::of`]; each sync takes so much longer, as on a disk whose syncs are slow beside all else.
+    pub fn with_slow_syncs(instance: &Instance, service: &str, more: Duration) -> Trace {
+        let inject = format!("inject=fdatasync,fsync,syncfs:delay_enter={}", more.as_micros());
+        Trace::attach_to(instance, service, &["-e", &inject])
+    }
+
+    fn attach_to(instance: &Instance, service: &str, options: &[&str]) -> Trace {
         let pid = instance.pid(service).unwrap();
         let output = instance.root.with_extension(format!("{service}.strace"));
         // A thread that began while the others were being attached to is not seen: then once more.
         wait_for("strace to see every thread", || {
-            let trace = Trace::attach(pid, &output);
+            let trace = Trace::attach(pid, &output, options);
             sees_every_thread(pid).then_some(trace)
         })
     }
 
-    fn attach(pid: u32, output: &Path) -> Trace {
+    fn attach(pid: u32, output: &Path, options: &[&str]) -> Trace {
         let mut child = Command::new("strace")
             .args(["-f", "-y", "-s", "200", "-e", CALLS])
+            .args(options)
             .arg("-o")
             .arg(output)
             .args(["-p", &pid.to_string()])

@@ -35,7 +35,7 @@ enum Scene {
 use Scene::{Copies, Files, Large, Mixed, Replay, Requeue, Retry, RetryInVain, Whole};
 
 /// Each step of the sources, and where it is crashed at. `#2` is its second time: the commit of a report or of a copy.
-const STEPS: [(&str, Scene); 62] = [
+const STEPS: [(&str, Scene); 65] = [
     ("accept: record written", Mixed),
     ("accept: record synced", Mixed),
     ("file: message written", Mixed),
@@ -66,6 +66,9 @@ const STEPS: [(&str, Scene); 62] = [
     ("leave: files synced", Whole),
     ("leave: recorded", Whole),
     ("expand: written down", Mixed),
+    ("store: log written", Mixed),
+    ("store: record written", Mixed),
+    ("store: record synced", Mixed),
     ("deliver: in the mailbox", Mixed),
     ("deliver: written down", Mixed),
     ("send: answered", Mixed),
@@ -475,8 +478,8 @@ fn every_step_of_the_sources_is_crashed_at() {
         }
     }
     assert!(named.len() > 20, "{named:?}");
-    // What is amended was verified, and has its scene there; stored has its own.
-    let elsewhere = ["verification", "text_index"]
+    // What is amended was verified, and has its scene there; stored has its own, and so has the replay of the store.
+    let elsewhere = ["verification", "text_index", "store_power_cut"]
         .map(|name| fs::read_to_string(top().join(format!("tests/tests/{name}.rs"))).unwrap())
         .concat();
     for name in &named {

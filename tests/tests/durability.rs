@@ -6,7 +6,7 @@
 use std::fs;
 
 use black_box::instance::wait_for;
-use black_box::{Call, Instance, Setup, Trace};
+use black_box::{Call, Imap, Instance, Setup, Trace};
 
 /// A new message of alice's, before it has its name.
 const MESSAGE: &[&str] = &["/=alice/tmp-"];
@@ -48,22 +48,30 @@ fn delivery(levels: &[(&str, &str)]) -> Vec<Call> {
     instance.send("alice", "the mailbox exists now");
     instance.wait_for_messages("alice", 1);
     instance.wait_for_empty_queue();
+    let messages = instance.path("queue/messages"); // they go behind their envelopes
+    let gone = || fs::read_dir(&messages).unwrap().next().is_none().then_some(());
+    wait_for("the message to go", gone);
     let trace = Trace::of(&instance, "smtp");
     instance.send("alice", "traced");
     instance.wait_for_messages("alice", 2);
     instance.wait_for_empty_queue();
-    let messages = instance.path("queue/messages"); // they go behind their envelopes
-    wait_for("the message to go", || fs::read_dir(&messages).unwrap().next().is_none().then_some(()));
+    wait_for("the message to go", gone);
     trace.calls()
 }
 
-/// One APPEND, one STORE and one EXPUNGE under strace; what imapd did.
+const FILES: (&str, &str) = ("local.store.journalsize", "0");
+
+/// One APPEND, one STORE and one EXPUNGE under strace; what imapd did without a journal.
 fn session(levels: &[(&str, &str)]) -> Vec<Call> {
-    let instance = started(levels);
+    session_of(&started(&[levels, &[FILES]].concat()), |_, _| {})
+}
+
+fn session_of(instance: &Instance, ready: impl FnOnce(&Instance, &mut Imap)) -> Vec<Call> {
     let mut imap = instance.imap("alice");
     assert!(imap.append("INBOX", "", "Subject: first\r\n\r\nx\r\n").starts_with("OK"));
     imap.ok("SELECT INBOX");
-    let trace = Trace::of(&instance, "imap");
+    ready(instance, &mut imap);
+    let trace = Trace::of(instance, "imap");
     assert!(imap.append("INBOX", "", "Subject: traced\r\n\r\nx\r\n").starts_with("OK"));
     imap.ok("STORE 1 +FLAGS.SILENT (\\Deleted)");
     imap.ok("EXPUNGE");
@@ -71,7 +79,7 @@ fn session(levels: &[(&str, &str)]) -> Vec<Call> {
 }
 
 /// S151, S155: message and envelope are durable before 250, by a record of the journal that both are in; they have no files of
-/// their own. The mailbox's file and log are, before the record is given up.
+/// their own. The mailbox is by another record, before the first one is given up. Nothing else is synced.
 #[test]
 fn at_level_1_the_journal_is_synced_before_250() {
     let calls = delivery(&[]);
@@ -81,15 +89,33 @@ fn at_level_1_the_journal_is_synced_before_250() {
     let synced = calls.iter().find(|call| call.is("fdatasync", journal)).unwrap();
     let answer = said(&calls, "\"250 2.0.0 ");
     in_order(&[record, synced, answer]);
-    let message = one(&calls, "fdatasync", MESSAGE);
     let name = one(&calls, "rename", &[".msg"]);
-    let log = one(&calls, "fdatasync", LOG);
+    let log = one(&calls, "pwrite64", LOG);
+    let mailbox_record =
+        calls.iter().find(|call| call.is("pwrite64", journal) && call.begun > log.begun).unwrap();
+    let all_synced = all(&calls, "fdatasync", journal);
+    let mailbox_synced = all_synced.iter().find(|call| mailbox_record.is_before(call)).unwrap();
     let ended = calls.iter().rfind(|call| call.is("pwrite64", journal)).unwrap();
-    in_order(&[record, message, name, log, ended]);
+    in_order(&[record, name, log, mailbox_record, mailbox_synced, ended]);
     none(&calls, "unlink", "/queue/");
     none(&calls, "renameat2", "/queue/");
-    none(&calls, "fdatasync", "/queue/control/");
-    none(&calls, "fsync", "/queue/");
+    for part in ["/queue/control", "/=alice/"] {
+        none(&calls, "fdatasync", part);
+        none(&calls, "fsync", part);
+    }
+}
+
+/// S153: beside the queue's journal, the mailbox has levels of its own.
+#[test]
+fn at_another_level_of_the_mailbox_its_files_are_synced_as_that_says() {
+    for (level, name) in [("2", "fsync"), ("1", "fdatasync")] {
+        let calls = delivery(&[("local.store.indexsynclevel", level), ("local.store.messagesynclevel", "2")]);
+        let message = one(&calls, "fsync", &["/=alice/00/2.msg"]);
+        let written = one(&calls, "pwrite64", LOG);
+        let log = one(&calls, name, LOG);
+        let ended = calls.iter().rfind(|call| call.is("pwrite64", &["/queue/journal/"])).unwrap();
+        in_order(&[message, written, log, ended]);
+    }
 }
 
 /// S151, S155: without the journal, message and envelope are each synced before 250.
@@ -179,6 +205,26 @@ fn an_append_is_synced_before_its_ok() {
     in_order(&[expunge, said(&calls, "OK EXPUNGE")]);
     none(&calls, "fsync", MESSAGE[0]);
     none(&calls, "fsync", LOG[0]);
+}
+
+/// S151: the same by the journal of imapd: a record with the message, synced before OK, and nothing else.
+#[test]
+fn the_journal_of_imapd_is_synced_before_ok() {
+    let calls = session_of(&started(&[]), Instance::wait_for_journal);
+    let journal = &["/store/journal/"];
+    let (records, syncs) = (all(&calls, "pwrite64", journal), all(&calls, "fdatasync", journal));
+    let answers = ["APPENDUID", "OK STORE", "OK EXPUNGE"].map(|text| said(&calls, text));
+    let [append, store, expunge] = records.as_slice() else { panic!("three changes: {records:#?}") };
+    let logs = all(&calls, "pwrite64", LOG);
+    assert_eq!((logs.len(), syncs.len()), (3, 3), "{calls:#?}");
+    for (((record, log), sync), answer) in
+        [append, store, expunge].into_iter().zip(logs).zip(syncs).zip(answers)
+    {
+        in_order(&[log, record, sync, answer]);
+    }
+    assert!(append.text.contains("MBJR"), "{append:#?}");
+    none(&calls, "fdatasync", "/=alice/");
+    none(&calls, "fsync", "");
 }
 
 /// S152: a change of the mailbox list is synced, and with `local.dbtxnsync 1` it is not.

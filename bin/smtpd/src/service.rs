@@ -104,7 +104,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         .map_err(|why| format!("store: {why}"))?;
     let queue = Queue::open(QueueSettings::from_config(&config, &site.instance), site.log.clone())
         .map_err(|why| format!("queue: {why}"))?;
-    queue.recover().map_err(|why| format!("queue/journal: {why}"))?;
+    queue.recover(|| store.sync_partitions()).map_err(|why| format!("queue/journal: {why}"))?;
     let checked = queue
         .check(|done, of| {
             site.log.notice(Category::General, format_args!("queue check: {done} of {of} entries"));
@@ -119,7 +119,11 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
             checked.set_aside
         ),
     );
-    queue.begin_journal();
+    let partitions = store.partition_folders().map_err(|why| format!("store: {why}"))?;
+    queue.begin_journal(partitions);
+    if let Some(journal) = queue.shared_journal() {
+        store.use_journal(journal);
+    }
     let _ = shared.set(queue.clone());
     let settings = mta::Settings::from_config(&config);
     let outbound = Outbound::from_config(&config, &site.instance, &site.log);

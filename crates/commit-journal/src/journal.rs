@@ -2,7 +2,9 @@
 //!
 //! Who appends writes its record at once, so that kill -9 takes nothing away. Who then waits for it to be durable either
 //! syncs the segment, for everybody who has written so far (the leader), or waits for who is doing so; those who come
-//! meanwhile are the next batch. There is no delay to gather more: the sync itself is the time in which others come.
+//! meanwhile are the next batch. The sync itself is the time in which others come. Only behind a batch that many waited for,
+//! whoever is back first waits until half as many are, for as long as that sync took at most: they come one after another,
+//! and the first one alone would cost all others a sync.
 //!
 //! What a record stands for is the owner's affair: it says by [`Hold`] whether a record must be kept until what it tells
 //! is durable elsewhere, and makes it so when a segment is full ([`Owner::checkpoint`]). That is done by a thread of the
@@ -27,6 +29,10 @@ use crate::segment::{self, Header, Medium, PAGE_BYTES, SEGMENTS, encode_record};
 const LAZY: Duration = Duration::from_secs(1);
 /// What is kept only here is put in its place after this time.
 const AGE_MAX: Duration = Duration::from_secs(60);
+/// A batch of so many who waited is worth a wait before the next.
+const MANY: usize = 6;
+/// How long others are waited for at most.
+const GATHER_MAX: Duration = Duration::from_millis(4);
 /// The part of a segment that is left for [`Hold::Nothing`].
 const RESERVED_PART: u64 = 32;
 
@@ -40,12 +46,12 @@ pub struct JournalSettings {
 
 /// Whose journal it is.
 pub trait Owner: Send + Sync {
-    /// Makes durable elsewhere what the records of a segment tell. `held`: some of it is only there; else what was
+    /// Makes durable elsewhere what the records of this epoch tell. `held`: some of it is only there; else what was
     /// released before must stay so. Returns when it is.
     ///
     /// # Errors
     /// The system's. The journal has stopped then.
-    fn checkpoint(&self, held: bool) -> io::Result<()>;
+    fn checkpoint(&self, epoch: u64, held: bool) -> io::Result<()>;
 
     /// The journal has stopped: until the next start every segment is kept as it is. Called once.
     fn stopped(&self, why: &io::Error);
@@ -126,8 +132,13 @@ struct State {
     settled: u64,
     /// Behind the first, up to the second.
     failed: Vec<(u64, u64)>,
-    /// Somebody syncs.
+    /// Somebody syncs, or is about to.
     leader: bool,
+    /// Threads that wait for a record of theirs.
+    waiting: usize,
+    /// Those of the last batch, and how long its sync took.
+    last_waiting: usize,
+    last_took: Duration,
     /// Since when something is written that is not durable.
     unsynced_since: Option<Instant>,
     /// When the keeper looks again if nobody wakes it.
@@ -146,6 +157,8 @@ struct Shared {
     state: Mutex<State>,
     /// A batch is settled.
     settled: Condvar,
+    /// One more waits.
+    arrived: Condvar,
     /// A segment is free, or none will be.
     freed: Condvar,
     /// There is something for the keeper to do.
@@ -211,6 +224,9 @@ impl Journal {
             settled: 0,
             failed: Vec::new(),
             leader: false,
+            waiting: 0,
+            last_waiting: 0,
+            last_took: Duration::ZERO,
             unsynced_since: None,
             looks_at: None,
             closing: false,
@@ -222,6 +238,7 @@ impl Journal {
             owner,
             state: Mutex::new(state),
             settled: Condvar::new(),
+            arrived: Condvar::new(),
             freed: Condvar::new(),
             work: Condvar::new(),
         });
@@ -286,12 +303,15 @@ impl Journal {
     /// The sync of its batch failed; whether it is there is not known.
     pub fn commit(&self, ticket: Ticket) -> io::Result<()> {
         let mut state = self.shared.lock();
+        state.waiting += 1;
+        self.shared.arrived.notify_one();
         while state.settled < ticket.sequence {
             state = match state.leader {
                 true => self.shared.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
-                false => self.shared.lead(state),
+                false => self.shared.gather_and_lead(state),
             };
         }
+        state.waiting -= 1;
         let lost = state.failed.iter().any(|(after, to)| (after + 1..=*to).contains(&ticket.sequence));
         if lost { Err(io::Error::other("the sync of the journal failed")) } else { Ok(()) }
     }
@@ -409,11 +429,30 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`Shared::lead`], when others who are likely to come had the time to.
+    fn gather_and_lead<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let enough = state.last_waiting - state.last_waiting / 4;
+        if state.last_waiting >= MANY && state.waiting < enough {
+            state.leader = true;
+            let until = Instant::now() + (2 * state.last_took).min(GATHER_MAX);
+            while state.waiting < enough && !state.closing {
+                let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+                else {
+                    break;
+                };
+                let waited = self.arrived.wait_timeout(state, left);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        self.lead(state)
+    }
+
     /// Syncs for everybody who has written so far.
     fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
         state.leader = true;
         let (from, to) = (state.settled, state.written);
         state.unsynced_since = None;
+        let waiting = state.waiting;
         let ends = std::mem::take(&mut state.ends);
         let mut media = Vec::new();
         for (at, segment) in state.segments.iter_mut().enumerate().filter(|(_, one)| one.unsynced) {
@@ -423,6 +462,7 @@ impl Shared {
         }
         drop(state);
         let (mut failed, mut why) = (Vec::new(), None);
+        let begun = Instant::now();
         for (at, failed_before, medium) in media {
             let synced = match failed_before {
                 // Written while that sync ran, which may have been told of these pages, too.
@@ -435,8 +475,8 @@ impl Shared {
             }
         }
         let mut state = self.lock();
-        state.leader = false;
-        state.settled = to;
+        (state.leader, state.settled) = (false, to);
+        (state.last_waiting, state.last_took) = (waiting, begun.elapsed());
         for at in failed {
             state.segments[at].usage = Use::Failed;
         }
@@ -514,7 +554,7 @@ impl Shared {
         let header = Header::new(state.next_epoch, length);
         state.next_epoch += 1;
         drop(state);
-        let checkpointed = self.owner.checkpoint(held);
+        let checkpointed = self.owner.checkpoint(epoch, held);
         let emptied = match checkpointed {
             Err(why) => Err((Use::Full, why)),
             Ok(()) => medium

@@ -6,6 +6,7 @@
 //! what the queue writes into its journal; the journal's own form stands in [`segment`].
 
 mod journal;
+pub mod kinds;
 mod level;
 mod read;
 pub mod segment;
@@ -15,4 +16,4 @@ pub use journal::{Hold, Journal, JournalSettings, MakeMedium, Owner, Refused, Ti
 pub use level::{SyncLevel, SyncLevels};
 pub use read::{clear, damaged, read, remove};
 pub use segment::Medium;
-pub use sync::{sync_file, sync_folder};
+pub use sync::{sync_file, sync_file_systems, sync_folder};

@@ -1,7 +1,8 @@
-//! Making one file, or the names in one folder, durable.
+//! Making one file, the names in one folder, or whole file systems durable.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::SyncLevel;
@@ -29,4 +30,21 @@ pub fn sync_folder(folder: &Path, level: SyncLevel) -> io::Result<()> {
         SyncLevel::Data if os::file::names_follow_data(folder) => Ok(()),
         SyncLevel::Data | SyncLevel::Full => os::file::sync_dir(folder),
     }
+}
+
+/// All that was written to the file systems of these folders so far is on stable storage, the names of files, too. Each
+/// folder was opened before what must not be lost was written, so that no error is missed.
+///
+/// # Errors
+/// As [`sync_file`].
+pub fn sync_file_systems<'f>(folders: impl IntoIterator<Item = &'f File>) -> io::Result<()> {
+    let mut done = Vec::new();
+    for folder in folders {
+        let device = folder.metadata()?.dev();
+        if !done.contains(&device) {
+            os::file::sync_file_system_of(folder)?;
+            done.push(device);
+        }
+    }
+    Ok(())
 }

@@ -78,6 +78,9 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     // Not the queue, for who has no business with it.
     read.push(if service == "smtp" { instance.root().to_owned() } else { instance.config_dir() });
+    if service == "store" {
+        read.push(instance.queue_dir().join("journal")); // smtpd's changes of mailboxes stand in it
+    }
     read.extend(config.get(&local::SANDBOX_READ).iter().map(PathBuf::from));
     read.extend(config.iter().filter_map(|(_, value)| named_path(instance, value)));
     let certificate = instance.certificate(config);

@@ -68,6 +68,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let config = site.config.now();
     let store = Store::open(StoreSettings::from_config(&config, &site.instance), StoreLog::to(&site.log))
         .map_err(|why| format!("store: {why}"))?;
+    store.begin_own_journal();
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
     let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?;

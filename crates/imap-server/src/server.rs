@@ -66,4 +66,8 @@ impl Service for ImapService {
             *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         }
     }
+
+    fn stop(&self) {
+        self.0.store.close_journal();
+    }
 }

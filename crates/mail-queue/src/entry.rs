@@ -13,6 +13,7 @@ use server_log::Category;
 
 use crate::envelope::BYTES_MAX;
 use crate::journal::QueueJournal;
+use crate::lend::Lent;
 use crate::queue::{Queue, QueueError};
 use crate::young::Young;
 use crate::{Envelope, EnvelopeError, QueueId, Step};
@@ -233,6 +234,11 @@ impl Entry {
             sync_file(&File::open(self.message_path())?, level)?;
             sync_folder(&shared.messages, level)
         })
+    }
+
+    /// The message as it stands in the journal, for a mailbox that refers to it; nothing when it does not.
+    pub fn lend(&self) -> Option<Lent> {
+        self.journal_of()?.lend(&self.envelope.id)
     }
 
     /// Both files are on stable storage and the journal has nothing to do with them any more: before they go to another

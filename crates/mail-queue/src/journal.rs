@@ -14,10 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use base::crash;
+use commit_journal::kinds::{ACCEPTED, FINISHED, ID_BYTES, LEFT, STEPS};
 use commit_journal::{Hold, Journal, JournalSettings, Owner, Refused, SyncLevel, Ticket};
 use server_log::{Category, Log};
 
 use crate::QueueId;
+use crate::lend::{Lending, Lent};
 use crate::queue::Queue;
 use crate::young::Nursery;
 
@@ -38,13 +40,6 @@ pub enum Note<'b> {
     /// Its files are durable.
     Left(&'b str),
 }
-
-const ACCEPTED: u8 = 1;
-const FINISHED: u8 = 2;
-const LEFT: u8 = 3;
-const STEPS: u8 = 4;
-/// Characters of a queue id.
-const ID_BYTES: usize = 12;
 
 impl<'b> Note<'b> {
     /// Kind 1, id 12; of one that was accepted, the length of the envelope 4, whether the message is there 1, envelope,
@@ -77,14 +72,19 @@ struct Kept {
     /// A sync of its files failed. A later one says nothing of the pages that were lost then, so there is none: the next
     /// start writes them from the record.
     doubtful: bool,
+    /// The message stands in the record.
+    has_body: bool,
+    /// A mailbox has it by that record ([`crate::lend`]), which is needed until a checkpoint, whatever the queue says.
+    lent: bool,
 }
 
 type Held = Arc<Mutex<HashMap<QueueId, Kept>>>;
 
 /// The journal of a running smtpd.
 pub struct QueueJournal {
-    journal: Journal,
+    journal: Arc<Journal>,
     held: Held,
+    lending: Arc<Lending>,
     pub(crate) young: Arc<Nursery>,
     filing: Mutex<Option<JoinHandle<()>>>,
 }
@@ -114,7 +114,8 @@ impl QueueJournal {
         };
         crash::step("accept: record written");
         // Before anybody can finish it. Of an epoch that is no more, it does no harm.
-        self.held().insert(id.clone(), Kept { epoch: ticket.epoch, doubtful: false });
+        let (epoch, has_body) = (ticket.epoch, body.is_some());
+        self.held().insert(id.clone(), Kept { epoch, doubtful: false, has_body, lent: false });
         if let Err(error) = self.journal.commit(ticket) {
             // Without room for that, it is there at the next start perhaps, as what nobody heard the 250 of.
             if let Ok(Some(epoch)) = self.finished(id, false) {
@@ -164,7 +165,16 @@ impl QueueJournal {
             let _ = self.journal.commit(ticket); // failed, it is written once more
         }
         crash::step("end: recorded");
-        Ok(Some(kept.epoch))
+        Ok((!kept.lent).then_some(kept.epoch))
+    }
+
+    /// Lends the record of a message to a mailbox, if the message stands in it.
+    pub(crate) fn lend(&self, id: &QueueId) -> Option<Lent> {
+        let mut held = self.held();
+        let kept = held.get_mut(id).filter(|kept| kept.has_body && !kept.doubtful)?;
+        let lent = self.lending.begin(kept.epoch)?;
+        kept.lent = true;
+        Some(lent)
     }
 
     /// Syncs files of a message that is in the journal.
@@ -198,7 +208,7 @@ impl QueueJournal {
             Err(Refused::Full) => {}
         }
         let kept = self.held().remove(id);
-        if let Some(kept) = kept {
+        if let Some(kept) = kept.filter(|kept| !kept.lent) {
             self.release(kept.epoch);
         }
         crash::step("leave: recorded");
@@ -231,16 +241,22 @@ struct Keeper {
     control: PathBuf,
     held: Held,
     young: Arc<Nursery>,
+    lending: Arc<Lending>,
+    /// Of the file systems of the mailboxes, open from the start, too.
+    partitions: Vec<File>,
     log: Log,
 }
 
 impl Owner for Keeper {
-    fn checkpoint(&self, held: bool) -> io::Result<()> {
+    fn checkpoint(&self, epoch: u64, held: bool) -> io::Result<()> {
+        self.lending.end(epoch);
         // With nothing held, only what was removed must stay so.
-        match held {
-            true => self.young.file_all().and_then(|()| os::file::sync_file_system_of(&self.folder)),
-            false => os::file::sync_dir(&self.control),
+        if !held {
+            return os::file::sync_dir(&self.control);
         }
+        self.young.file_all()?;
+        let folders = std::iter::once(&self.folder).chain(&self.partitions);
+        commit_journal::sync_file_systems(folders)
     }
 
     fn stopped(&self, why: &io::Error) {
@@ -268,8 +284,8 @@ impl Queue {
     }
 
     /// Begins to use the journal, where the configuration says so. [`Queue::recover`] has been called, and who calls holds
-    /// the queue.
-    pub fn begin_journal(&self) {
+    /// the queue. `partitions`: folders of the mailboxes, whose changes may be written to it, too.
+    pub fn begin_journal(&self, partitions: Vec<File>) {
         let folder = folder(self.folder());
         if self.shared.journal.get().is_some() {
             return;
@@ -280,7 +296,7 @@ impl Queue {
             }
             return;
         }
-        match self.open_journal_on(folder, Box::new(|file| Arc::new(file))) {
+        match self.open_journal_on(folder, partitions, Box::new(|file| Arc::new(file))) {
             Ok(journal) => drop(self.shared.journal.set(journal)),
             Err(why) => self.complain("cannot be used; each message's files are synced instead", &why),
         }
@@ -308,9 +324,10 @@ impl Queue {
     pub(crate) fn open_journal_on(
         &self,
         folder: PathBuf,
+        partitions: Vec<File>,
         make: Box<commit_journal::MakeMedium>,
     ) -> io::Result<QueueJournal> {
-        let held = Held::default();
+        let (held, lending) = (Held::default(), Arc::<Lending>::default());
         let shared = &self.shared;
         let young = Arc::new(Nursery::new(
             self.folder(),
@@ -323,12 +340,19 @@ impl Queue {
             control: self.shared.control.clone(),
             held: held.clone(),
             young: young.clone(),
+            lending: lending.clone(),
+            partitions,
             log: self.shared.log.clone(),
         };
         let settings = JournalSettings { folder, segment_bytes: self.shared.settings.journal_bytes / 2 };
-        let journal = Journal::open_on(settings, Box::new(keeper), make)?;
+        let journal = Arc::new(Journal::open_on(settings, Box::new(keeper), make)?);
         let filing = Mutex::new(Some(young.begin()?));
-        Ok(QueueJournal { journal, held, young, filing })
+        Ok(QueueJournal { journal, held, lending, young, filing })
+    }
+
+    /// The journal itself, for the mailboxes of this process.
+    pub fn shared_journal(&self) -> Option<Arc<Journal>> {
+        self.journal().map(|journal| journal.journal.clone())
     }
 
     /// Makes the files all there is: nothing stands in the journal only, unless the disk failed. Afterwards it takes nothing

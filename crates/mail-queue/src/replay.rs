@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use base::crash;
+use commit_journal::kinds::CHANGED;
 use server_log::Category;
 
 use crate::journal::{Note, folder};
@@ -46,17 +47,25 @@ pub struct Recovered {
 
 impl Queue {
     /// Puts in its place what the journal holds, and empties it. Who calls holds the queue: smtpd before it takes anything,
-    /// or a tool in its stead.
+    /// or a tool in its stead. `store` is called when the journal says something of mailboxes, too: it returns when all
+    /// that is in its place there, durably.
     ///
     /// # Errors
-    /// The system's; the journal is as it was.
-    pub fn recover(&self) -> io::Result<Recovered> {
+    /// The system's, or the store's; the journal is as it was.
+    pub fn recover(&self, store: impl FnOnce() -> io::Result<()>) -> io::Result<Recovered> {
         let folder = folder(self.folder());
         self.set_damaged_aside(&folder)?;
         let mut known: HashMap<QueueId, Last> = HashMap::new();
-        let records = commit_journal::read(&folder, |payload| note(&mut known, payload))?;
+        let mut tells_of_mailboxes = false;
+        let records = commit_journal::read(&folder, |payload| {
+            tells_of_mailboxes |= payload.first() == Some(&CHANGED);
+            note(&mut known, payload);
+        })?;
         if records == 0 {
             return Ok(Recovered::default());
+        }
+        if tells_of_mailboxes {
+            store()?;
         }
         let all = File::open(self.folder())?;
         let recovered = self.apply(&known)?;

@@ -1,6 +1,5 @@
 //! Messages coming in: streamed by a client, linked from the queue.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +12,7 @@ use commit_journal::sync_file;
 use crate::layout::{INCOMING_PREFIX, message_path};
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
+use crate::new_files::{Bytes, NewFiles, Origin};
 use crate::prepared::Prepared;
 use crate::quota::Room;
 use crate::record::{Cold, Record};
@@ -23,6 +23,8 @@ use crate::{Flags, Limits, Result, StoreError};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of a message that may be durable by the journal.
+const JOURNALED_BYTES_MAX: u64 = 64 * 1024;
 /// Slots that are looked at for a delivery that happened before, whatever their date.
 const REPEAT_SLOTS_MIN: u32 = 64;
 /// The clock may have been set back so much between accepting and delivering.
@@ -55,10 +57,21 @@ impl DeliveryId<'_> {
     }
 }
 
+/// A message that stands in the journal that the mailbox is made durable by, and does so until the delivery is over.
+#[derive(Clone, Copy)]
+pub struct Lent<'a> {
+    /// The queue has it under this id, of 12 characters.
+    pub queue_id: &'a str,
+    /// Makes its file durable all the same, where the journal does not take the delivery.
+    pub sync: &'a dyn Fn() -> io::Result<()>,
+}
+
 /// A message of the queue.
 #[derive(Clone, Copy)]
 pub struct LinkedMessage<'a> {
     pub source: Source<'a>,
+    /// Nothing when its file is on stable storage, or is to be made so.
+    pub lent: Option<Lent<'a>>,
     pub flags: Flags,
     /// When the queue accepted it.
     pub internal_date_ns: i64,
@@ -66,6 +79,19 @@ pub struct LinkedMessage<'a> {
     pub prepared: &'a Prepared,
     /// What it has to fit into, together with what the owner of the mailbox has already.
     pub limits: Limits,
+}
+
+impl<'a> LinkedMessage<'a> {
+    fn origin(&self) -> Origin<'a> {
+        let sync = |lent: Lent<'a>| match self.source {
+            Source::File(_) => Some(lent.sync),
+            Source::Memory(_) => None, // the mailbox has a file of its own
+        };
+        match self.lent {
+            Some(lent) => Origin::Lent(lent.queue_id.as_bytes(), sync(lent)),
+            None => Origin::File(Bytes::Synced),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +152,11 @@ impl Mailbox {
         if let Some(uid) = change.delivered_before(delivery, message.internal_date_ns, guid) {
             return Ok(Delivered::AlreadyThere(uid));
         }
-        let (uid, folder) = change.free_uid(Some(message.source))?;
+        let uid = change.free_uid(Some(message.source))?;
         let path = message_path(&self.folder, uid);
-        message.source.place(self, &path)?;
+        message.source.place(self, &path, message.lent.is_some())?;
+        let mut files = NewFiles::default();
+        files.add(uid, message.origin());
         let new = NewRecord {
             uid,
             flags: message.flags & Flags::SYSTEM,
@@ -137,7 +165,7 @@ impl Mailbox {
             delivery,
             prepared: message.prepared,
         };
-        let committed = change.append(&new, Vec::new(), folder);
+        let committed = change.append(&new, Vec::new(), &files);
         if committed.is_err() && !change.is_in_doubt() {
             let _ = fs::remove_file(&path);
         }
@@ -156,21 +184,21 @@ struct NewRecord<'a> {
 }
 
 impl Change<'_> {
-    /// The next UID whose file name is free, and its folder. A file that no record names was left by an interruption: it
+    /// The next UID whose file name is free; its folder is there. A file that no record names was left by an interruption: it
     /// is passed over, unless it is of the very message (`own`) that is to be placed.
-    pub fn free_uid(&mut self, own: Option<Source<'_>>) -> Result<(u32, String)> {
+    pub fn free_uid(&mut self, own: Option<Source<'_>>) -> Result<u32> {
         let mut uid = self.header.uid_next.max(1);
         loop {
             if uid == u32::MAX {
                 return Err(StoreError::TooBig("the last UID"));
             }
-            let folder = self.message_folder(uid)?;
+            self.message_folder(uid)?;
             let path = message_path(&self.mailbox.folder, uid);
             match fs::metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((uid, folder)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(uid),
                 Err(error) => return Err(error.into()),
                 Ok(meta) => match own {
-                    Some(own) if own.is(&path, &meta)? => return Ok((uid, folder)),
+                    Some(own) if own.is(&path, &meta)? => return Ok(uid),
                     _ => uid += 1,
                 },
             }
@@ -203,7 +231,12 @@ impl Change<'_> {
     }
 
     /// Commits one new message whose file is in place.
-    fn append(&mut self, new: &NewRecord<'_>, mut operations: Vec<Operation>, folder: String) -> Result<()> {
+    fn append(
+        &mut self,
+        new: &NewRecord<'_>,
+        mut operations: Vec<Operation>,
+        files: &NewFiles<'_>,
+    ) -> Result<()> {
         let segment = self.cache_segment();
         let content = std::iter::once((&new.prepared.guid, new.prepared.cache.as_slice()));
         let positions = self.mailbox.segments.append(&self.mailbox.folder, segment, content)?;
@@ -230,7 +263,7 @@ impl Change<'_> {
             expunged_at: 0,
         };
         operations.push(Operation::Append(record, cold));
-        self.commit(&operations, &BTreeSet::from([folder]))
+        self.commit(&operations, files)
     }
 }
 
@@ -247,6 +280,16 @@ impl Incoming {
         Ok(())
     }
 
+    /// Syncs the message before it has its name, unless the journal may take it whole.
+    pub(crate) fn sync_alone(&self) -> io::Result<Bytes> {
+        let shared = &self.mailbox.shared;
+        if self.written <= JOURNALED_BYTES_MAX && shared.journal.journal().is_some() {
+            return Ok(Bytes::Written);
+        }
+        sync_file(&self.file, shared.settings.sync.message)?;
+        Ok(Bytes::Synced)
+    }
+
     /// The message comes in whether there is room for it in the quota or not.
     pub fn beyond_quota(mut self) -> Incoming {
         self.is_beyond_quota = true;
@@ -260,14 +303,14 @@ impl Incoming {
     pub fn finish(mut self, message: NewMessage) -> Result<Appended> {
         self.write_buffer()?;
         let prepared = Prepared::of_file(&self.file)?;
-        sync_file(&self.file, self.mailbox.shared.settings.sync.message)?;
+        let bytes = self.sync_alone()?;
         let mailbox = Arc::clone(&self.mailbox);
         let mut change = mailbox.write()?;
         if !self.is_beyond_quota {
             change.enforce();
         }
         let (keywords, operations) = change.keyword_bits(&message.keywords)?;
-        let (uid, folder) = change.free_uid(None)?;
+        let uid = change.free_uid(None)?;
         let path = message_path(&mailbox.folder, uid);
         fs::rename(&self.path, &path)?;
         let new = NewRecord {
@@ -278,7 +321,9 @@ impl Incoming {
             delivery: 0,
             prepared: &prepared,
         };
-        if let Err(error) = change.append(&new, operations, folder) {
+        let mut files = NewFiles::default();
+        files.add(uid, Origin::File(bytes));
+        if let Err(error) = change.append(&new, operations, &files) {
             if !change.is_in_doubt() {
                 let _ = fs::remove_file(&path);
             }

@@ -1,10 +1,10 @@
 //! Flags and expunges: changes of messages that are there.
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
+use crate::new_files::NewFiles;
 use crate::record::Record;
 use crate::writer::Change;
 use crate::{FlagChange, FlagResult, Flags, How, Result, UidSet, Within};
@@ -70,7 +70,7 @@ impl Mailbox {
         });
         if !changed.is_empty() {
             operations.append(&mut changed);
-            under.commit(&operations, &BTreeSet::new())?;
+            under.commit(&operations, &NewFiles::default())?;
         }
         Ok(result)
     }
@@ -143,7 +143,7 @@ impl Change<'_> {
     pub fn expunge_where(&mut self, uids: &UidSet, is_meant: impl Fn(&Record) -> bool) -> Result<Vec<u32>> {
         let (expunged, operations) = self.expunges(uids, is_meant);
         if !operations.is_empty() {
-            self.commit(&operations, &BTreeSet::new())?;
+            self.commit(&operations, &NewFiles::default())?;
         }
         Ok(expunged)
     }

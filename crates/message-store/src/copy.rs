@@ -6,13 +6,13 @@
 //! first, so that a full disk is met before anything has happened. Only a process that dies between the two leaves a
 //! message in both.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use crate::layout::message_path;
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
+use crate::new_files::{Bytes, NewFiles, Origin};
 use crate::record::{Cold, Record};
 use crate::source::link;
 use crate::writer::Change;
@@ -51,7 +51,7 @@ impl Carry<'_> {
 /// What a transaction adds to the target.
 struct Copies {
     operations: Vec<Operation>,
-    folders: BTreeSet<String>,
+    files: NewFiles<'static>,
     /// Files that go again when it does not happen.
     placed: Vec<PathBuf>,
     /// UIDs here and there.
@@ -122,7 +122,7 @@ impl Mailbox {
         let names = source.index.keywords(source.header.keywords);
         let copies = target.place_copies(self, &names, &sources, carry)?;
         target.commit_copies(&copies)?;
-        if let Err(error) = source.commit(&expunges, &BTreeSet::new()) {
+        if let Err(error) = source.commit(&expunges, &NewFiles::default()) {
             // In doubt they may be gone here: a message that is there twice is better than one that is nowhere.
             if !source.is_in_doubt() {
                 target.take_back(&copies)?;
@@ -243,7 +243,7 @@ impl Change<'_> {
             _ => None,
         }));
         let mut copies =
-            Copies { operations, folders: BTreeSet::new(), placed: Vec::new(), pairs: Vec::new() };
+            Copies { operations, files: NewFiles::default(), placed: Vec::new(), pairs: Vec::new() };
         let first_uid = self.header.uid_next;
         let mut batches = sources.chunks(CACHE_BATCH);
         let placed =
@@ -278,11 +278,11 @@ impl Change<'_> {
         let modseq = self.next_modseq();
         let save_date_ns = base::clock::unix_nanos();
         for (((record, cold), position), cache) in batch.iter().zip(positions).zip(caches) {
-            let (uid, folder) = self.free_uid(None)?;
+            let uid = self.free_uid(None)?;
             let path = message_path(&mailbox.folder, uid);
             link(&message_path(&from.folder, record.uid), &path, level)?;
             copies.placed.push(path);
-            copies.folders.insert(folder);
+            copies.files.add(uid, Origin::File(Bytes::Linked));
             self.header.uid_next = uid.saturating_add(1);
             let new = Record {
                 uid,
@@ -301,7 +301,7 @@ impl Change<'_> {
     }
 
     fn commit_copies(&mut self, copies: &Copies) -> Result<()> {
-        let committed = self.commit(&copies.operations, &copies.folders);
+        let committed = self.commit(&copies.operations, &copies.files);
         if committed.is_err() && !self.is_in_doubt() {
             copies.remove_files();
         }

@@ -1,6 +1,5 @@
 //! What stored does in passing: unlinking what was expunged, checkpoints, compaction (S146 to S150).
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -13,6 +12,7 @@ use crate::index::Index;
 use crate::layout::{INCOMING_PREFIX, INDEX, cache_name, message_path};
 use crate::log::{LOG_HEADER_BYTES, Operation};
 use crate::mailbox::Mailbox;
+use crate::new_files::NewFiles;
 use crate::record::Cold;
 use crate::writer::{Change, install_index};
 use crate::{Flags, Result};
@@ -73,7 +73,7 @@ impl Mailbox {
         }
         if count > 0 {
             let operations: Vec<Operation> = uids.drain(..).map(Operation::Unlinked).collect();
-            self.write()?.commit(&operations, &BTreeSet::new())?;
+            self.write()?.commit(&operations, &NewFiles::default())?;
         }
         Ok(count)
     }

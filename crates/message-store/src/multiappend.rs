@@ -1,24 +1,23 @@
 //! Several messages of one client at once: all of them come into the mailbox, or none (RFC 3502 §6.3.11).
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::PathBuf;
-
-use commit_journal::sync_file;
 
 use crate::append::{Appended, Incoming, NewMessage};
 use crate::layout::message_path;
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
+use crate::new_files::{Bytes, NewFiles, Origin};
 use crate::prepared::Prepared;
 use crate::record::{Cold, Record};
 use crate::restore::Wanted;
 use crate::writer::Change;
 use crate::{Flags, Result, StoreError};
 
-/// A message whose bytes are all there, durable, but not in the mailbox. Dropped, nothing happened.
+/// A message whose bytes are all there, but not in the mailbox. Dropped, nothing happened.
 pub struct Complete {
     pub(crate) path: PathBuf,
+    pub(crate) bytes: Bytes,
 }
 
 impl Drop for Complete {
@@ -37,7 +36,7 @@ pub(crate) struct Coming<'a> {
 /// What makes messages of files, and the names those have in the mailbox already.
 pub(crate) struct Batch {
     pub operations: Vec<Operation>,
-    folders: BTreeSet<String>,
+    files: NewFiles<'static>,
     placed: Vec<PathBuf>,
     pub uids: Vec<u32>,
 }
@@ -67,8 +66,8 @@ impl Incoming {
     /// As [`Incoming::finish`].
     pub fn complete(mut self) -> Result<Complete> {
         self.write_buffer()?;
-        sync_file(&self.file, self.mailbox.shared.settings.sync.message)?;
-        Ok(Complete { path: std::mem::take(&mut self.path) })
+        let bytes = self.sync_alone()?;
+        Ok(Complete { path: std::mem::take(&mut self.path), bytes })
     }
 }
 
@@ -108,7 +107,8 @@ impl Change<'_> {
             Operation::Keyword(_, name) => Some(name.clone()),
             _ => None,
         }));
-        let mut batch = Batch { operations, folders: BTreeSet::new(), placed: Vec::new(), uids: Vec::new() };
+        let mut batch =
+            Batch { operations, files: NewFiles::default(), placed: Vec::new(), uids: Vec::new() };
         let first_uid = self.header.uid_next;
         let placed = messages.iter().try_for_each(|coming| self.place_complete(coming, &known, &mut batch));
         self.header.uid_next = first_uid; // the transaction makes it what it will be
@@ -122,7 +122,7 @@ impl Change<'_> {
     }
 
     pub(crate) fn commit_batch(&mut self, batch: &Batch) -> Result<()> {
-        let committed = self.commit(&batch.operations, &batch.folders);
+        let committed = self.commit(&batch.operations, &batch.files);
         if committed.is_err() && !self.is_in_doubt() {
             batch.remove_files();
         }
@@ -140,11 +140,11 @@ impl Change<'_> {
         let segment = self.cache_segment();
         let content = std::iter::once((&prepared.guid, prepared.cache.as_slice()));
         let positions = mailbox.segments.append(&mailbox.folder, segment, content)?;
-        let (uid, folder) = self.uid_for(*wanted)?;
+        let uid = self.uid_for(*wanted)?;
         let path = message_path(&mailbox.folder, uid);
         fs::rename(&complete.path, &path)?;
         batch.placed.push(path);
-        batch.folders.insert(folder);
+        batch.files.add(uid, Origin::File(complete.bytes));
         batch.uids.push(uid);
         self.header.uid_next = uid.saturating_add(1);
         let modseq = self.next_modseq();

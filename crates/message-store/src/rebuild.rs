@@ -256,7 +256,7 @@ fn rebuild_locked(
         recent_from: if old.recent_from == 0 { uid_next } else { old.recent_from.min(uid_next) },
         highest_modseq,
         forgotten_modseq: highest_modseq,
-        log_generation: salvage.log_generation() + 1,
+        log_generation: next_generation(salvage.log_generation()),
         boot: shared.boot(),
         cache_segment: old.cache_segment,
         ..Header::default()
@@ -394,6 +394,14 @@ fn log_identity(path: &Path) -> Option<(u128, u32)> {
     let mut bytes = [0; LOG_HEADER_BYTES as usize];
     File::open(path).ok()?.read_exact_at(&mut bytes, 0).ok()?;
     LogHeader::decode(&bytes).map(|header| (header.id, header.uid_validity))
+}
+
+/// Behind every generation that there was: a journal may hold transactions of the last one.
+fn next_generation(known: u64) -> u64 {
+    match known {
+        0 => u64::try_from(base::clock::unix_seconds()).unwrap_or(0), // nobody knows
+        known => known + 1,
+    }
 }
 
 /// The UIDVALIDITY, from whoever still knows it; a new one, higher than any before, when nobody does.

@@ -4,11 +4,10 @@
 //! locked, room for the second transaction is reserved before the first, and only a process that dies between the two
 //! leaves both messages. Neither is never an outcome.
 
-use std::collections::BTreeSet;
-
 use crate::append::{Appended, NewMessage};
 use crate::mailbox::Mailbox;
 use crate::multiappend::{Batch, Complete};
+use crate::new_files::NewFiles;
 use crate::writer::Change;
 use crate::{Result, Severity, StoreError, UidSet};
 
@@ -43,7 +42,7 @@ impl Mailbox {
             target.enforce();
         }
         target.commit_batch(&batch)?;
-        if let Err(error) = source.commit(&expunges, &BTreeSet::new()) {
+        if let Err(error) = source.commit(&expunges, &NewFiles::default()) {
             // In doubt it may be gone there: a draft that is there twice is better than one that is nowhere.
             if !source.is_in_doubt() {
                 target.take_out(&batch)?;

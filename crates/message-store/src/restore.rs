@@ -4,7 +4,6 @@
 //! UIDVALIDITY is the backup's, else the old UID would mean nothing. A restore that was killed leaves whole transactions, and
 //! perhaps a file that no record names: the same bytes under the same UID take it up.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 
@@ -15,6 +14,7 @@ use crate::layout::message_path;
 use crate::log::Operation;
 use crate::mailbox::Mailbox;
 use crate::multiappend::{Coming, Complete};
+use crate::new_files::{Bytes, NewFiles};
 use crate::prepared::Prepared;
 use crate::source::link;
 use crate::store::Store;
@@ -62,7 +62,7 @@ impl Mailbox {
             _ => {} // of a process that was killed, or none
         }
         link(&message_path(&other.folder, uid), &path, self.shared.settings.sync.message)?;
-        Ok(Complete { path })
+        Ok(Complete { path, bytes: Bytes::Linked })
     }
 
     /// Brings messages of a backup in, in one transaction; `within_quota`: only as far as the quota goes.
@@ -98,24 +98,24 @@ impl Mailbox {
             return Ok(());
         }
         let highest_modseq = change.header.highest_modseq.max(modseq);
-        change.commit(&[Operation::Next { uid_next, highest_modseq }], &BTreeSet::new())
+        change.commit(&[Operation::Next { uid_next, highest_modseq }], &NewFiles::default())
     }
 }
 
 impl Change<'_> {
-    /// The UID that is wanted if it can be had, else the next free one; its folder.
-    pub fn uid_for(&mut self, wanted: Option<Wanted>) -> Result<(u32, String)> {
+    /// The UID that is wanted if it can be had, else the next free one. Its folder is there.
+    pub fn uid_for(&mut self, wanted: Option<Wanted>) -> Result<u32> {
         let Some((uid, guid)) = wanted.and_then(|wanted| Some((wanted.uid?, wanted.guid))) else {
             return self.free_uid(None);
         };
         if uid < self.header.uid_next || uid == u32::MAX {
             return self.free_uid(None);
         }
-        let folder = self.message_folder(uid)?;
+        self.message_folder(uid)?;
         match File::open(message_path(&self.mailbox.folder, uid)).map_err(StoreError::from) {
-            Err(StoreError::NotFound) => Ok((uid, folder)),
+            Err(StoreError::NotFound) => Ok(uid),
             // No record names it: left by a restore that was killed.
-            Ok(file) if Prepared::of_file(&file)?.guid == guid => Ok((uid, folder)),
+            Ok(file) if Prepared::of_file(&file)?.guid == guid => Ok(uid),
             Ok(_) => self.free_uid(None),
             Err(error) => Err(error),
         }

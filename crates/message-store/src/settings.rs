@@ -34,6 +34,12 @@ pub struct StoreSettings {
     /// How long a change waits for another process.
     pub lock_timeout: Duration,
     pub wait: Wait,
+    /// `store/journal`: the journals of processes that change mailboxes.
+    pub journal_folder: PathBuf,
+    /// `queue/journal`, in which smtpd's changes stand.
+    pub queue_journal: PathBuf,
+    /// `local.store.journalsize`, of each; 0 where files are synced one by one.
+    pub journal_bytes: u64,
     /// `store.quotaenforcement`: what clients add must fit into their quota.
     pub enforce_quota: bool,
     /// `store.textindex`: searches ask the index of words.
@@ -55,6 +61,9 @@ impl StoreSettings {
             list_sync: true,
             lock_timeout: Duration::from_secs(5),
             wait: Wait::No,
+            journal_folder: folder.join("store/journal"),
+            queue_journal: folder.join("queue/journal"),
+            journal_bytes: 1 << 20,
             enforce_quota: true,
             text_index: true,
             default_acl: Some(Acl::default()),

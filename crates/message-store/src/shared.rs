@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mailbox_list::MailboxList;
 
+use crate::journal::ProcessJournal;
 use crate::ring::Ring;
 use crate::usage::Usages;
 use crate::{StoreLog, StoreSettings};
@@ -14,6 +15,7 @@ pub(crate) struct Shared {
     pub list: Arc<MailboxList>,
     pub ring: Ring,
     pub usages: Usages,
+    pub journal: ProcessJournal,
     /// Tells one start of the system from another; 0 when the system does not say.
     pub system: u64,
 }

@@ -53,12 +53,12 @@ impl Source<'_> {
         }
     }
 
-    /// Gives the message a name in the mailbox: a durable file.
+    /// Gives the message a name in the mailbox: a durable file, unless it stands in a journal.
     ///
     /// # Errors
     /// The system's; there is no file of that name then.
-    pub(crate) fn place(&self, mailbox: &Mailbox, to: &Path) -> Result<()> {
-        let level = mailbox.shared.settings.sync.message;
+    pub(crate) fn place(&self, mailbox: &Mailbox, to: &Path, is_journaled: bool) -> Result<()> {
+        let level = if is_journaled { SyncLevel::None } else { mailbox.shared.settings.sync.message };
         match self {
             Source::File(from) => link(from, to, level)?,
             Source::Memory(message) => message.place(mailbox, to, level)?,

@@ -13,6 +13,7 @@ use commit_journal::SyncLevel;
 use mailbox_list::{Entry, Found, MailboxList, MailboxName, SpecialUse};
 use os::lock::{Mode, OfdLock};
 
+use crate::journal::ProcessJournal;
 use crate::list::told;
 use crate::mailbox::{Mailbox, open_lock_file};
 use crate::rebuild::{Method, Progress, Reconstructed};
@@ -21,7 +22,7 @@ use crate::shared::{Shared, system_number};
 use crate::tree_lock::tree_of;
 use crate::usage::Usages;
 use crate::watch::{Event, Place, SERVER_TREE, Watch, Watchers};
-use crate::{Result, StoreError, StoreLog, StoreSettings, folders, ready, subscriptions};
+use crate::{Result, StoreError, StoreLog, StoreSettings, Wait, folders, ready, subscriptions};
 
 /// Byte of a user's lock file that who changes the subscriptions holds.
 const SUBSCRIPTIONS_BYTE: u32 = 2;
@@ -76,12 +77,18 @@ impl Store {
         }
         let list = MailboxList::open(&settings.list_folder, settings.list_sync).map_err(told)?;
         let ring = Ring::open(&settings.run_folder)?;
-        if !ready::is_set(&settings.run_folder) {
+        let usages = Usages::default();
+        let is_first = !ready::is_set(&settings.run_folder);
+        if is_first {
             begin_epoch(&ring)?; // stored does not run, so nobody has looked after the store since it did
         }
-        let usages = Usages::default();
-        let shared = Shared { settings, log, list, ring, usages, system: system_number() };
-        Ok(Store { shared: Arc::new(shared), watchers: Arc::default(), open: Arc::default() })
+        let journal = ProcessJournal::default();
+        let shared = Shared { settings, log, list, ring, usages, journal, system: system_number() };
+        let store = Store { shared: Arc::new(shared), watchers: Arc::default(), open: Arc::default() };
+        if is_first && store.shared.settings.wait == Wait::No {
+            store.replay()?; // a daemon has waited for who did it
+        }
+        Ok(store)
     }
 
     pub(crate) fn partition(&self, name: &str) -> Result<&Path> {

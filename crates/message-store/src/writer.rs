@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use base::crash;
 use commit_journal::{SyncLevel, sync_file, sync_folder};
 use os::lock::{Mode, OfdLock};
 
 use crate::cache::SEGMENT_BYTES;
 use crate::header::{Header, MAILBOX_DELETED, SUPERSEDED};
 use crate::index::Index;
-use crate::layout::{INDEX, KEYWORD_NAME_MAX, KEYWORDS_MAX, LOG, message_folder};
+use crate::journal::Changed;
+use crate::layout::{INDEX, KEYWORD_NAME_MAX, KEYWORDS_MAX, LOG, message_folder, message_path};
 use crate::log::{self, CHECKPOINT_BYTES, LOG_HEADER_BYTES, LogHeader, Operation};
 use crate::mailbox::{Mailbox, open_lock_file};
+use crate::new_files::{NewFiles, sync_files};
 use crate::quota::{Room, usage_of};
 use crate::record::{Cold, Record};
 use crate::usage::UsageFile;
@@ -127,14 +130,18 @@ impl Change<'_> {
         file.read_exact_at(&mut bytes, self.header.log_applied)?;
         let mut transactions = Vec::new();
         let mut new = 0;
-        let mut rest = bytes.as_slice();
+        let (mut rest, mut last) = (bytes.as_slice(), bytes.as_slice());
         while let Some((operations, used)) = log::read(rest) {
             new += usize::from(length - rest.len() as u64 >= known);
             transactions.push(operations);
-            rest = &rest[used..];
+            (last, rest) = (rest, &rest[used..]);
+        }
+        if new > 0 && !transactions.last().is_some_and(|one| self.has_files_of(one)) {
+            transactions.pop();
+            (new, rest) = (new - 1, last);
         }
         let end = length - rest.len() as u64;
-        self.sync_found(&transactions)?;
+        self.sync_found(&transactions, new)?;
         self.index.begin_write();
         for operations in &transactions {
             self.make_room_for(operations)?;
@@ -151,24 +158,34 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Transactions whose writer was killed may not be on stable storage yet, and who finds them applied believes that they
-    /// are: the queue lets its own copy go.
-    fn sync_found(&mut self, transactions: &[Vec<Operation>]) -> Result<()> {
-        let Some((_, file)) = &self.writer.log else { return Ok(()) };
+    /// Whether the files that a transaction appends are there. Only the last one of a log can be one that nobody was told
+    /// of; when a power cut took its files, it did not happen.
+    fn has_files_of(&self, operations: &[Operation]) -> bool {
+        appended(operations).all(|record| {
+            let path = message_path(&self.mailbox.folder, record.uid);
+            fs::metadata(path).is_ok_and(|file| file.len() == u64::from(record.size))
+        })
+    }
+
+    /// The last `new` transactions, whose writer was killed, may not be on stable storage yet, and who finds them applied
+    /// believes that they are: the queue lets its own copy go.
+    fn sync_found(&mut self, transactions: &[Vec<Operation>], new: usize) -> Result<()> {
         if transactions.is_empty() {
             return Ok(());
         }
-        let settings = self.mailbox.shared.settings.sync;
-        let appended = |operation: &Operation| match operation {
-            Operation::Append(record, _) => Some(message_folder(record.uid)),
-            _ => None,
+        let (folder, settings) = (&self.mailbox.folder, self.mailbox.shared.settings.sync);
+        let uids = |found: &[Vec<Operation>]| -> BTreeSet<u32> {
+            found.iter().flat_map(|operations| appended(operations)).map(|record| record.uid).collect()
         };
-        let folders: BTreeSet<String> = transactions.iter().flatten().filter_map(appended).collect();
-        let mut names =
-            folders.iter().map(|name| self.mailbox.folder.join(name)).filter(|path| path.exists());
-        let synced = names
-            .try_for_each(|path| sync_folder(&path, settings.message))
-            .and_then(|()| sync_file(file, settings.index));
+        let new = uids(&transactions[transactions.len().saturating_sub(new)..]);
+        let there = |path: &PathBuf| path.exists();
+        let files: Vec<PathBuf> =
+            new.into_iter().map(|uid| message_path(folder, uid)).filter(there).collect();
+        let folders: BTreeSet<String> = uids(transactions).into_iter().map(message_folder).collect();
+        let mut folders = folders.iter().map(|name| folder.join(name)).filter(there);
+        let synced = sync_files(folder, &files, settings.message)
+            .and_then(|()| folders.try_for_each(|path| sync_folder(&path, settings.message)))
+            .and_then(|()| self.sync_log());
         synced.map_err(|error| self.fence(&error))
     }
 
@@ -423,30 +440,18 @@ impl Change<'_> {
         Some(slot)
     }
 
-    /// Makes a transaction durable, applies it, tells everybody. Names of new message files are durable with it.
+    /// Makes a transaction durable, with the files it brings, applies it, tells everybody.
     ///
     /// # Errors
     /// Nothing has happened then; but after a failed sync it is not known whether ([`Change::is_in_doubt`]), and the mailbox
     /// takes no changes from this process any more.
-    pub fn commit(&mut self, operations: &[Operation], new_names: &BTreeSet<String>) -> Result<()> {
+    pub fn commit(&mut self, operations: &[Operation], files: &NewFiles<'_>) -> Result<()> {
         self.check_room(operations)?;
         self.make_room_for(operations)?;
         let start = self.header.log_applied;
         let bytes = log::encode(operations);
-        let settings = self.mailbox.shared.settings.sync;
-        // Names first, where the file system does not commit them with the log: a record whose file is gone would be worse
-        // than a file without a record.
-        for name in new_names {
-            sync_folder(&self.mailbox.folder.join(name), settings.message)?;
-        }
-        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
-        if let Err(error) = file.write_all_at(&bytes, start) {
-            let _ = file.set_len(start);
-            return Err(error.into());
-        }
-        if let Err(error) = sync_file(file, settings.index) {
-            let _ = file.set_len(start);
-            return Err(self.fence(&error));
+        if !self.commit_by_journal(&bytes, appended_bytes(operations), files)? {
+            self.commit_by_syncs(&bytes, files)?;
         }
         self.index.begin_write();
         self.apply(operations, false);
@@ -462,6 +467,71 @@ impl Change<'_> {
         }
         self.mailbox.announce();
         Ok(())
+    }
+
+    /// Writes the transaction to the log, and a record of it to the journal of this process, and waits for that. False when
+    /// there is no journal, or no room in it: nothing has happened then.
+    ///
+    /// The log first: what stands in a journal stands in the log, whatever process dies, so a place in it never gets another
+    /// transaction that a replay would have to choose from.
+    fn commit_by_journal(&mut self, bytes: &[u8], appended: u64, files: &NewFiles<'_>) -> Result<bool> {
+        let (mailbox, offset) = (self.mailbox, self.header.log_applied);
+        let journal = &mailbox.shared.journal;
+        if journal.journal().is_none() {
+            return Ok(false);
+        }
+        let Some(contents) = files.read(&mailbox.folder, appended, bytes.len())? else { return Ok(false) };
+        let changed = Changed {
+            mailbox: mailbox.id,
+            generation: self.header.log_generation,
+            offset,
+            transaction: bytes,
+            files: contents.iter().map(|(uid, bytes)| (*uid, bytes.content())).collect(),
+        };
+        self.write_to_log(bytes)?;
+        crash::step("store: log written");
+        let Some(record) = journal.append(&changed) else {
+            if let Some((_, file)) = &self.writer.log {
+                file.set_len(offset)?;
+            }
+            return Ok(false);
+        };
+        crash::step("store: record written");
+        if record.commit().is_err() {
+            // The journal has stopped. The record may be there, so its transaction must stay where it is.
+            let level = mailbox.shared.settings.sync;
+            let synced = files.sync(&mailbox.folder, level.message).and_then(|()| self.sync_log());
+            synced.map_err(|error| self.fence(&error))?;
+        }
+        crash::step("store: record synced");
+        Ok(true)
+    }
+
+    fn commit_by_syncs(&mut self, bytes: &[u8], files: &NewFiles<'_>) -> Result<()> {
+        files.sync(&self.mailbox.folder, self.mailbox.shared.settings.sync.message)?;
+        self.write_to_log(bytes)?;
+        if let Err(error) = self.sync_log() {
+            if let Some((_, file)) = &self.writer.log {
+                let _ = file.set_len(self.header.log_applied);
+            }
+            return Err(self.fence(&error));
+        }
+        Ok(())
+    }
+
+    fn write_to_log(&self, bytes: &[u8]) -> Result<()> {
+        let Some((_, file)) = &self.writer.log else { return Err(self.mailbox.damaged("the log")) };
+        file.write_all_at(bytes, self.header.log_applied).map_err(|error| {
+            let _ = file.set_len(self.header.log_applied);
+            error.into()
+        })
+    }
+
+    fn sync_log(&self) -> io::Result<()> {
+        match &self.writer.log {
+            Some((_, file)) => sync_file(file, self.mailbox.shared.settings.sync.index),
+            None => Ok(()),
+        }
     }
 
     /// Room in the log for these, so that committing them meets no full disk.
@@ -557,13 +627,26 @@ impl Change<'_> {
     }
 }
 
+/// The records that a transaction appends.
+fn appended(operations: &[Operation]) -> impl Iterator<Item = &Record> {
+    operations.iter().filter_map(|operation| match operation {
+        Operation::Append(record, _) => Some(record),
+        _ => None,
+    })
+}
+
+/// Bytes of the messages that a transaction appends.
+fn appended_bytes(operations: &[Operation]) -> u64 {
+    appended(operations).map(|record| u64::from(record.size)).sum()
+}
+
 /// Whether a record was changed again since: when the log is applied once more, sessions must not see it go back.
 fn is_later(there: &Record, record: &Record) -> bool {
     there.uid == record.uid && there.modseq > record.modseq
 }
 
 /// Makes `NN` when it is missing.
-pub fn make_message_folder(folder: &Path, name: &str, level: SyncLevel) -> io::Result<()> {
+pub(crate) fn make_message_folder(folder: &Path, name: &str, level: SyncLevel) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(folder.join(name)) {
         Ok(()) => sync_folder(folder, level),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

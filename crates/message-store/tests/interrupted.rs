@@ -173,6 +173,7 @@ fn a_delivery_whose_file_is_gone_is_done_again_and_one_that_was_removed_is_not()
     let prepared = Prepared::of_bytes(TEXT);
     let give = || {
         let message = LinkedMessage {
+            lent: None,
             source: Source::File(&source),
             flags: Flags::NONE,
             internal_date_ns: base::clock::unix_nanos(),
@@ -261,6 +262,7 @@ fn bytes_in_memory_become_one_file_for_all_mailboxes() {
     let bytes = InMemory::new(TEXT);
     let give = |mailbox: &Mailbox, id: &str| {
         let message = LinkedMessage {
+            lent: None,
             source: Source::Memory(&bytes),
             flags: Flags::NONE,
             internal_date_ns: base::clock::unix_nanos(),

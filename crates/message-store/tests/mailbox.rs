@@ -394,6 +394,7 @@ fn a_delivery_happens_once_whatever_is_interrupted() {
     let deliver = |queue_id: &str| {
         mailbox
             .deliver(LinkedMessage {
+                lent: None,
                 source: message_store::Source::File(&path),
                 flags: Flags::NONE,
                 internal_date_ns: arrived,
@@ -587,6 +588,7 @@ fn an_interrupted_delivery_is_there_once_after_any_rebuild() {
         let deliver = || {
             mailbox
                 .deliver(LinkedMessage {
+                    lent: None,
                     source: message_store::Source::File(&path),
                     flags: Flags::NONE,
                     internal_date_ns: arrived,

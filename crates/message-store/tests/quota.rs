@@ -249,6 +249,7 @@ fn a_delivery_within_limits_is_refused_once_and_one_that_was_done_is_not() {
     let prepared = Prepared::of_file(&fs::File::open(&path).unwrap()).unwrap();
     let deliver = |queue_id, bytes| {
         store.open_mailbox(&name("user/joe")).unwrap().deliver(LinkedMessage {
+            lent: None,
             source: message_store::Source::File(&path),
             flags: Flags::NONE,
             internal_date_ns: 5,

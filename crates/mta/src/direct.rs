@@ -42,7 +42,7 @@ pub fn deliver(desk: &Desk, envelope: &Envelope, path: &Path) -> Vec<Direct> {
             return vec![later; envelope.recipients.len()];
         }
     };
-    let message = Message { envelope, source: Source::File(path), prepared: &prepared };
+    let message = Message { envelope, source: Source::File(path), lent: None, prepared: &prepared };
     envelope.recipients.iter().map(|one| to_one(desk, message, &one.address)).collect()
 }
 

@@ -163,9 +163,9 @@ fn start_pools(flow: &Arc<Flow>) -> io::Result<()> {
         panicked("smtp-router"),
     )?;
     let to = flow.clone();
-    pools.mailbox_deliver.start(
+    pools.mailbox_deliver.start_up_to(
         "mailbox-deliver",
-        settings.mailbox_deliver.threads,
+        (settings.mailbox_deliver.threads, settings.mailbox_deliver_most),
         move |flight| to.deliver(flight),
         panicked("mailbox-deliver"),
     )?;

@@ -1,18 +1,30 @@
 //! The worker threads of one stage.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 struct State<J> {
     jobs: VecDeque<J>,
+    /// Threads that wait for a job.
+    idle: usize,
+    threads: usize,
     /// Threads that wait until the line is shorter.
     outside: usize,
     stopping: bool,
 }
 
-/// A queue of jobs and the threads that do them, all started at once.
+/// What its threads do, and how many there may be.
+struct Crew<W, P> {
+    module: String,
+    most: usize,
+    work: W,
+    panicked: P,
+}
+
+/// A queue of jobs and the threads that do them.
 pub struct Pool<J> {
     state: Mutex<State<J>>,
     arrived: Condvar,
@@ -23,7 +35,13 @@ pub struct Pool<J> {
 impl<J: Send + 'static> Pool<J> {
     pub fn new() -> Arc<Pool<J>> {
         Arc::new(Pool {
-            state: Mutex::new(State { jobs: VecDeque::new(), outside: 0, stopping: false }),
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                idle: 0,
+                threads: 0,
+                outside: 0,
+                stopping: false,
+            }),
             arrived: Condvar::new(),
             taken: Condvar::new(),
             threads: Mutex::default(),
@@ -31,34 +49,82 @@ impl<J: Send + 'static> Pool<J> {
     }
 
     /// Starts the threads, named after the module. A job that panics is reported and nothing else.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
     pub fn start(
         self: &Arc<Self>,
         module: &str,
         threads: usize,
         work: impl Fn(J) + Send + Sync + 'static,
         panicked: impl Fn() + Send + Sync + 'static,
-    ) -> std::io::Result<()> {
-        let shared = Arc::new((work, panicked));
-        for number in 1..=threads.max(1) {
-            let (pool, shared) = (Arc::clone(self), Arc::clone(&shared));
-            let thread = thread::Builder::new().name(format!("{module}-{number}")).spawn(move || {
-                while let Some(job) = pool.next() {
-                    if catch_unwind(AssertUnwindSafe(|| (shared.0)(job))).is_err() {
-                        (shared.1)();
-                    }
-                }
-            })?;
-            self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
-        }
-        Ok(())
+    ) -> io::Result<()> {
+        self.start_up_to(module, (threads, threads), work, panicked)
     }
 
-    fn next(&self) -> Option<J> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// As [`Pool::start`], with so many at least and at most: more come, one by one, while jobs wait in line, and stay.
+    ///
+    /// # Errors
+    /// As [`Pool::start`].
+    pub fn start_up_to(
+        self: &Arc<Self>,
+        module: &str,
+        (least, most): (usize, usize),
+        work: impl Fn(J) + Send + Sync + 'static,
+        panicked: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let crew = Crew { module: module.to_owned(), most, work, panicked };
+        let crew = Arc::new(crew);
+        (0..least.max(1)).try_for_each(|_| self.add(&crew))
+    }
+
+    fn add<W, P>(self: &Arc<Self>, crew: &Arc<Crew<W, P>>) -> io::Result<()>
+    where
+        W: Fn(J) + Send + Sync + 'static,
+        P: Fn() + Send + Sync + 'static,
+    {
+        let number = {
+            let mut state = self.lock();
+            state.threads += 1;
+            state.threads
+        };
+        let (pool, own) = (Arc::clone(self), Arc::clone(crew));
+        let name = format!("{}-{number}", crew.module);
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            while let Some((job, is_behind)) = pool.next() {
+                if is_behind && pool.lock().threads < own.most {
+                    let _ = pool.add(&own); // without it, the line is longer
+                }
+                if catch_unwind(AssertUnwindSafe(|| (own.work)(job))).is_err() {
+                    (own.panicked)();
+                }
+            }
+        });
+        match thread {
+            Ok(thread) => {
+                self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.lock().threads -= 1;
+                Err(error)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job, and whether more wait than threads do.
+    fn next(&self) -> Option<(J, bool)> {
+        let mut state = self.lock();
+        state.idle += 1;
         let mut state = self
             .arrived
             .wait_while(state, |state| state.jobs.is_empty() && !state.stopping)
             .unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
         // What waits is on disk: it goes on at the next start.
         if state.stopping {
             return None;
@@ -66,7 +132,8 @@ impl<J: Send + 'static> Pool<J> {
         if state.outside > 0 {
             self.taken.notify_all();
         }
-        state.jobs.pop_front()
+        let job = state.jobs.pop_front()?;
+        Some((job, state.jobs.len() > state.idle))
     }
 
     /// Waits until fewer than `most` jobs are in line, or the end has come.
@@ -116,6 +183,27 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
+    /// Each of these jobs waits for all of them.
+    #[test]
+    fn more_threads_come_while_jobs_wait_and_no_more_than_there_may_be() {
+        let pool = Pool::new();
+        let barrier = Arc::new(std::sync::Barrier::new(5));
+        let (told, done) = mpsc::channel();
+        let (at, told) = (barrier.clone(), Mutex::new(told));
+        let work = move |_: u32| {
+            at.wait();
+            told.lock().unwrap().send(()).unwrap();
+        };
+        pool.start_up_to("test", (1, 4), work, || {}).unwrap();
+        (0..8).for_each(|number| pool.push(number));
+        for _ in 0..2 {
+            barrier.wait(); // with four others
+            (0..4).for_each(|_| done.recv().unwrap());
+        }
+        pool.stop();
+        assert_eq!(pool.lock().threads, 4);
+    }
+
     #[test]
     fn who_fills_a_line_waits_for_room_in_it() {
         let pool = Pool::new();
@@ -129,7 +217,7 @@ mod tests {
             told.send(()).unwrap();
         });
         assert_eq!(waited.try_recv(), Err(mpsc::TryRecvError::Empty), "the line is full");
-        assert_eq!(pool.next(), Some(0));
+        assert_eq!(pool.next(), Some((0, true)));
         waited.recv().unwrap();
         waiter.join().unwrap();
         let line = pool.clone();

@@ -78,6 +78,8 @@ pub struct Settings {
     pub account_handler: Stage,
     pub smtp_router: Stage,
     pub mailbox_deliver: Stage,
+    /// `service.smtp.mailbox-deliver.maxruncount`
+    pub mailbox_deliver_most: usize,
     pub smtp_deliver: Stage,
     pub error_handler: Stage,
     /// `remotemaildomains` (S71): remote, and nobody is looked up for them.
@@ -135,6 +137,8 @@ impl Settings {
                 config.get(&service_smtp::MAILBOX_DELIVER_MIN_RUN_COUNT),
                 config.get(&service_smtp::MAILBOX_DELIVER_LOG),
             ),
+            mailbox_deliver_most: usize::try_from(config.get(&service_smtp::MAILBOX_DELIVER_MAX_RUN_COUNT))
+                .unwrap_or(0),
             error_handler: stage(
                 config.get(&service_smtp::ERROR_HANDLER_MIN_RUN_COUNT),
                 config.get(&service_smtp::ERROR_HANDLER_LOG),

@@ -54,6 +54,10 @@ impl Service for PopService {
             self.desk.log_ins.authenticator().flush(None);
         }
     }
+
+    fn stop(&self) {
+        self.desk.store.close_journal();
+    }
 }
 
 /// An answer that is longer than the output queue, and where it is.

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -83,7 +83,13 @@ fn recover(site: &Site) -> Result<(), String> {
     let Some(_held) = smtpd_lock(&site.instance.run_dir().join("smtp.lock"))? else { return Ok(()) };
     let settings = QueueSettings::from_config(&site.config, &site.instance);
     let queue = Queue::open(settings, site.log.clone()).map_err(|why| format!("queue: {why}"))?;
-    queue.recover().map(drop).map_err(|why| format!("queue/journal: {why}"))
+    recover_from(site, &queue)
+}
+
+/// The mailboxes have first what the journal holds of them, when stored does not run and has seen to it.
+fn recover_from(site: &Site, queue: &Queue) -> Result<(), String> {
+    let store = || site.store().map_err(io::Error::other)?.sync_partitions();
+    queue.recover(store).map(drop).map_err(|why| format!("queue/journal: {why}"))
 }
 
 fn is_by_id_only(selection: &Selection) -> bool {
@@ -127,7 +133,7 @@ fn carry_out(site: &Site, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Re
     let queue = Queue::open(settings, site.log.clone()).map_err(|why| format!("queue: {why}"))?;
     let lock = site.instance.run_dir().join("smtp.lock");
     if let Some(_held) = smtpd_lock(&lock)? {
-        return here(&queue, verb, meant);
+        return here(site, &queue, verb, meant);
     }
     let by = os::user::current().map_or_else(|| "unknown".to_owned(), |user| user.name);
     let command = Command { verb, by, entries: meant.to_vec() };
@@ -140,7 +146,7 @@ fn carry_out(site: &Site, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Re
         if let Some(_held) = smtpd_lock(&lock)? {
             // It ended meanwhile. What it did already is done again, which is harmless.
             let _ = fs::remove_file(&path);
-            return here(&queue, verb, meant);
+            return here(site, &queue, verb, meant);
         }
         std::thread::sleep(LOOK);
     }
@@ -168,9 +174,9 @@ fn smtpd_lock(path: &Path) -> Result<Option<File>, String> {
     Ok(file.try_lock().is_ok().then_some(file))
 }
 
-fn here(queue: &Queue, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Result<(), String> {
+fn here(site: &Site, queue: &Queue, verb: Verb, meant: &[(QueueId, Option<String>)]) -> Result<(), String> {
     // What was removed must not come back from the journal of a smtpd that was killed.
-    queue.recover().map_err(|why| format!("queue/journal: {why}"))?;
+    recover_from(site, queue)?;
     let mut finder = Finder::new(queue);
     let mut failed: Vec<String> = Vec::new();
     for (id, domain) in meant {

@@ -22,7 +22,7 @@ struct Asked {
 struct Told(Arc<Asked>);
 
 impl Owner for Told {
-    fn checkpoint(&self, held: bool) -> io::Result<()> {
+    fn checkpoint(&self, _epoch: u64, held: bool) -> io::Result<()> {
         drop(self.0.gate.lock().unwrap());
         self.0.checkpoints.lock().unwrap().push(held);
         self.0.done.notify_all();

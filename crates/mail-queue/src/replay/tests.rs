@@ -25,8 +25,8 @@ fn settings(folder: &Path) -> QueueSettings {
 
 fn open(folder: &Path) -> Queue {
     let queue = Queue::open(settings(folder), Log::discard()).unwrap();
-    queue.recover().unwrap();
-    queue.begin_journal();
+    queue.recover(|| Ok(())).unwrap();
+    queue.begin_journal(Vec::new());
     assert!(queue.journal().is_some());
     queue
 }
@@ -75,9 +75,9 @@ fn messages_whose_files_were_lost_are_back_and_again_after_an_interruption() {
     let journal = fs::read(folder.path().join("journal/1")).unwrap();
     for again in 0..3 {
         let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
-        let recovered = queue.recover().unwrap();
+        let recovered = queue.recover(|| Ok(())).unwrap();
         assert_eq!(recovered, Recovered { held: 3, restored: if again == 0 { 3 } else { 0 }, removed: 0 });
-        assert_eq!(queue.recover().unwrap(), Recovered::default(), "it holds nothing any more");
+        assert_eq!(queue.recover(|| Ok(())).unwrap(), Recovered::default(), "it holds nothing any more");
         assert_eq!(waiting(&queue), ids);
         for (number, id) in ids.iter().enumerate() {
             assert_eq!(fs::read(queue.message_path(id)).unwrap(), format!("body {number}").as_bytes());
@@ -97,7 +97,7 @@ fn what_is_finished_does_not_come_back() {
     assert!(!queue.journal().unwrap().holds(&id));
     killed(queue);
     let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
-    assert_eq!(queue.recover().unwrap(), Recovered::default());
+    assert_eq!(queue.recover(|| Ok(())).unwrap(), Recovered::default());
     assert!(waiting(&queue).is_empty());
     // Names that the file system brought back.
     let queue = open(folder.path());
@@ -109,7 +109,7 @@ fn what_is_finished_does_not_come_back() {
     files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     killed(queue);
     let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
-    assert_eq!(queue.recover().unwrap(), Recovered { removed: 1, ..Recovered::default() });
+    assert_eq!(queue.recover(|| Ok(())).unwrap(), Recovered { removed: 1, ..Recovered::default() });
     assert!(waiting(&queue).is_empty());
 }
 
@@ -164,11 +164,11 @@ fn open_faulty(folder: &Path) -> (Queue, Arc<AtomicBool>) {
         }
     }
     let queue = Queue::open(settings(folder), Log::discard()).unwrap();
-    queue.recover().unwrap();
+    queue.recover(|| Ok(())).unwrap();
     let fails = Arc::new(AtomicBool::new(false));
     let told = fails.clone();
     let make = move |file| -> Arc<dyn Medium> { Arc::new(Faulty(file, told.clone())) };
-    let journal = queue.open_journal_on(folder.join("journal"), Box::new(make)).unwrap();
+    let journal = queue.open_journal_on(folder.join("journal"), Vec::new(), Box::new(make)).unwrap();
     assert!(queue.shared.journal.set(journal).is_ok());
     (queue, fails)
 }
@@ -291,11 +291,11 @@ fn what_was_deferred_left_the_journal() {
     killed(queue);
     let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
     let journal = fs::read(folder.path().join("journal/1")).unwrap();
-    assert_eq!(queue.recover().unwrap(), Recovered::default());
+    assert_eq!(queue.recover(|| Ok(())).unwrap(), Recovered::default());
     assert!(waiting(&queue).is_empty() && queue.has_deferred("down.test"));
     queue.load_deferred("down.test", &id).unwrap().unwrap().obey(crate::Verb::Requeue).unwrap();
     fs::write(folder.path().join("journal/1"), journal).unwrap();
-    queue.recover().unwrap();
+    queue.recover(|| Ok(())).unwrap();
     assert_eq!(waiting(&queue), std::slice::from_ref(&id));
 }
 
@@ -365,8 +365,8 @@ fn without_a_journal_none_is_kept() {
         QueueSettings { journal_bytes: u64::MAX, ..settings(folder.path()) },
     ] {
         let queue = Queue::open(other, Log::discard()).unwrap();
-        queue.recover().unwrap();
-        queue.begin_journal();
+        queue.recover(|| Ok(())).unwrap();
+        queue.begin_journal(Vec::new());
         assert!(queue.journal().is_none() && !folder.path().join("journal").exists());
         commit(&queue, b"by files");
     }
@@ -495,9 +495,9 @@ impl Model {
             }
         }
         killed(std::mem::replace(&mut self.queue, Queue::open(settings(folder), Log::discard()).unwrap()));
-        self.queue.recover().unwrap();
+        self.queue.recover(|| Ok(())).unwrap();
         assert_eq!(waiting(&self.queue), self.active.keys().cloned().collect::<Vec<_>>());
-        self.queue.begin_journal();
+        self.queue.begin_journal(Vec::new());
         for (id, body) in &self.active {
             assert!(fs::read(self.queue.message_path(id)).unwrap() == *body, "{id}");
             let attempts = self.queue.load(id).unwrap().unwrap().envelope.attempts;

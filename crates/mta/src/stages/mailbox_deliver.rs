@@ -4,7 +4,8 @@ use base::content::Content;
 use directory::Entry as Account;
 use mail_queue::{Envelope, Step, Success};
 use message_store::{
-    Delivered, DeliveryId, Flags, InMemory, Limits, LinkedMessage, MailboxName, Prepared, Source, StoreError,
+    Delivered, DeliveryId, Flags, InMemory, Lent, Limits, LinkedMessage, MailboxName, Prepared, Source,
+    StoreError,
 };
 use server_log::Category;
 
@@ -33,6 +34,8 @@ pub fn run(desk: &Desk, work: &mut Work) {
         Ok(prepared) => prepared,
         Err(why) => return work.delay(format!("the message cannot be read: {why}")),
     };
+    // Until all of them have it, the journal keeps what it may give back to them.
+    let lent = work.entry.lend();
     let (path, in_memory);
     let source = match &content {
         Content::Memory(bytes) => {
@@ -41,8 +44,10 @@ pub fn run(desk: &Desk, work: &mut Work) {
         }
         Content::File(_) => {
             // The mailbox has the same file, and keeps it when the queue has forgotten the message.
-            if let Err(why) = work.entry.make_message_durable() {
-                return work.delay(format!("the message cannot be synced: {why}"));
+            if lent.is_none() {
+                if let Err(why) = work.entry.make_message_durable() {
+                    return work.delay(format!("the message cannot be synced: {why}"));
+                }
             }
             path = work.entry.message_path();
             Source::File(&path)
@@ -55,7 +60,10 @@ pub fn run(desk: &Desk, work: &mut Work) {
             steps.push((place, failed("5.3.0", "the account has no uid".into())));
             continue;
         };
-        let message = Message { envelope: &work.entry.envelope, source, prepared: &prepared };
+        let (envelope, entry) = (&work.entry.envelope, &work.entry);
+        let sync = || entry.make_message_durable();
+        let lent = lent.as_ref().map(|_| Lent { queue_id: envelope.id.as_str(), sync: &sync });
+        let message = Message { envelope, source, lent, prepared: &prepared };
         let delivered = deliver(desk, message, uid, &account, folder.as_deref());
         let id = &work.entry.envelope.id;
         match delivered {
@@ -100,6 +108,8 @@ fn failed(status: &str, text: String) -> Step {
 pub struct Message<'a> {
     pub envelope: &'a Envelope,
     pub source: Source<'a>,
+    /// Nothing when the message does not stand in the journal.
+    pub lent: Option<Lent<'a>>,
     /// Computed once, for all recipients.
     pub prepared: &'a Prepared,
 }
@@ -115,7 +125,7 @@ pub fn deliver(
     account: &Account,
     folder: Option<&str>,
 ) -> Result<Delivered, StoreError> {
-    let Message { envelope, source, prepared } = message;
+    let Message { envelope, source, lent, prepared } = message;
     desk.store.ensure_user_in(uid, account.partition.as_deref())?;
     let inbox = MailboxName::inbox(uid)?;
     // user+folder goes to the folder where there is one; an accent may be typed in two ways (RFC 6532 §3.1).
@@ -130,6 +140,7 @@ pub fn deliver(
     let key = envelope.delivery_key();
     let message = LinkedMessage {
         source,
+        lent,
         flags: Flags::NONE,
         internal_date_ns: envelope.arrived_ns,
         delivery: DeliveryId { queue_id: &key, recipient: uid },

@@ -108,7 +108,7 @@ parameters! {
     SMTP_ROUTER_MAX_RUN_COUNT: Count = "service.smtp.smtp-router.maxruncount", "0", 0, 1000000, false, Restart, Status::Ignored("the original never used it"), "nobody", "Never used.";
     MAILBOX_DELIVER_MIN_RUN_COUNT: Count = "service.smtp.mailbox-deliver.minruncount", "10", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of mailbox-deliver.";
     MAILBOX_DELIVER_LOG: Switch = "service.smtp.mailbox-deliver.log", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether mailbox-deliver logs a Notice line for each message.";
-    MAILBOX_DELIVER_MAX_RUN_COUNT: Count = "service.smtp.mailbox-deliver.maxruncount", "0", 0, 1000000, false, Restart, Status::Ignored("the original never used it"), "nobody", "Never used.";
+    MAILBOX_DELIVER_MAX_RUN_COUNT: Count = "service.smtp.mailbox-deliver.maxruncount", "64", 0, 1000, false, Restart, Status::Active, "smtpd", "Worker threads of mailbox-deliver at most: more than minruncount come while messages wait in line. Each waits for the sync that makes its delivery durable, and those who wait at the same time share it. The original never used it.";
     SMTP_DELIVER_MIN_RUN_COUNT: Count = "service.smtp.smtp-deliver.minruncount", "20", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of smtp-deliver.";
     SMTP_DELIVER_LOG: Switch = "service.smtp.smtp-deliver.log", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether smtp-deliver logs a Notice line for each message.";
     SMTP_DELIVER_MAX_RUN_COUNT: Count = "service.smtp.smtp-deliver.maxruncount", "0", 0, 1000000, false, Restart, Status::Ignored("the original never used it"), "nobody", "Never used.";
