@@ -198,12 +198,20 @@ impl Compression {
             Inflating::Within(inflater) => inflater,
             Inflating::Ended => return Err(Garbled), // bytes behind the end of the stream
         };
-        let from = self.window.len();
-        self.window.resize(from + step, 0);
-        let packed = &self.received[self.unpacked..];
-        let (status, used, made) = decompress(&mut inflater, packed, &mut self.window, from, FLAGS);
-        self.window.truncate(from + made);
-        self.unpacked += used;
+        let mut end = self.window.len();
+        let full = end + step;
+        self.window.resize(full, 0);
+        let status = loop {
+            let packed = &self.received[self.unpacked..];
+            let (status, used, made) = decompress(&mut inflater, packed, &mut self.window, end, FLAGS);
+            (self.unpacked, end) = (self.unpacked + used, end + made);
+            // Of small blocks, or empty ones, there may be thousands: the next goes on with the same decompressor and room.
+            let goes_on = status == TINFLStatus::BlockBoundary && self.unpacked < self.received.len();
+            if !goes_on || end == full {
+                break status;
+            }
+        };
+        self.window.truncate(end);
         self.stopped_full = status == TINFLStatus::HasMoreOutput;
         self.inflating = match status {
             TINFLStatus::BlockBoundary => match inflater.block_boundary_state() {
@@ -370,6 +378,22 @@ mod tests {
             assert!(compression.window.capacity() <= 8 * WINDOW_BYTES);
         }
         assert_eq!(all, 16 * 1024 * 1024);
+    }
+
+    /// Blocks of ten bits each, in which is nothing: eight of them are ten bytes.
+    #[test]
+    fn empty_blocks_make_no_work_and_stand_between_what_is_said() {
+        let empty = [0x02, 0x08, 0x20, 0x80, 0x00, 0x02, 0x08, 0x20, 0x80, 0x00];
+        let line = packed_by_peer(&[b"a1 NOOP\r\n"], MZFlush::Sync);
+        let stream = [&line[..], &empty.repeat(3000), &line, &empty].concat();
+        for cut in [3, 1000, 16 * 1024] {
+            let mut compression = Compression::new(6, Vec::new());
+            assert_eq!(unpacked(&mut compression, &stream, cut).unwrap(), b"a1 NOOP\r\na1 NOOP\r\n");
+            assert!(compression.held() < 512, "{}", compression.held());
+        }
+        let mut compression = Compression::new(6, empty.repeat(1000));
+        compression.step(100).unwrap();
+        assert!(!compression.has_more(), "one step takes all of them");
     }
 
     #[test]
