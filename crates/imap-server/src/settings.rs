@@ -44,6 +44,8 @@ pub struct Settings {
     pub notify_mailboxes_max: usize,
     /// Pages about accounts and mailboxes.
     pub pages: Pages,
+    /// `service.imap.maxmailboxes`: names of one user.
+    pub mailboxes_max: usize,
     /// `service.imap.adminurl`: how to reach the administrator; may be empty.
     pub admin_url: String,
     /// Quotas: default limits, and when to warn.
@@ -89,6 +91,7 @@ impl Settings {
                 filters: config.get(&general::FILTER_URL),
                 folder: config.get(&general::FOLDER_URL),
             },
+            mailboxes_max: usize::try_from(config.get(&service_imap::MAX_MAILBOXES)).unwrap_or(0),
             admin_url: config.get(&service_imap::ADMIN_URL),
             quota: QuotaPolicy::from_config(config),
             deputies: Deputies::from_config(config),

@@ -183,6 +183,34 @@ fn a_rename_makes_nobody_the_owner_of_what_others_have() {
     assert_eq!(alice.exists("Place/Gift/Below"), 1);
 }
 
+/// No quota counts mailboxes: they have a limit of their own, whoever makes them.
+#[test]
+fn a_user_has_so_many_mailboxes() {
+    let instance =
+        Setup::default().users(&["alice", "bob", "carol"]).set("service.imap.maxmailboxes", "10").start();
+    let (mut alice, mut bob) = (instance.imap("alice"), instance.imap("bob"));
+    let count = |imap: &mut Imap| rows(imap, "LIST \"\" *", "* LIST").len();
+    share(&mut alice, "Work", "lrk");
+    for number in count(&mut alice)..10 {
+        alice.ok(&format!("CREATE Work/{number}"));
+    }
+    assert_eq!(count(&mut alice), 10);
+    let in_work = name("Work/more");
+    assert!(alice.refused("CREATE More").starts_with("NO [LIMIT]"));
+    assert!(bob.refused(&format!("CREATE {in_work}")).starts_with("NO [LIMIT]"));
+    alice.ok("RENAME Work/9 Work/nine");
+    // Levels count, and are left behind.
+    alice.ok("RENAME Work/nine a/b/nine");
+    assert!(alice.refused("RENAME a/b/nine c/d/nine").starts_with("NO [LIMIT]"));
+    bob.ok("CREATE Gift");
+    assert!(bob.refused(&format!("RENAME Gift {in_work}")).starts_with("NO [LIMIT]"));
+    instance.imap("admin").ok("CREATE user/alice/More");
+    for folder in ["a/b/nine", "Work/8", "Work/7", "Work/6", "More"] {
+        alice.ok(&format!("DELETE {folder}"));
+    }
+    alice.ok("CREATE More");
+}
+
 #[test]
 fn groups_of_the_directory_and_negative_rights() {
     let instance = people();

@@ -10,6 +10,9 @@ use crate::names::{self, Who};
 use crate::refusal::Refusal;
 use crate::server::Server;
 
+/// Names that are read from the list at once.
+const PAGE: usize = 1000;
+
 /// A folder whose name says what it is for gets its attribute when it is created.
 const WELL_KNOWN: [(&str, SpecialUse); 5] = [
     ("Drafts", SpecialUse::Drafts),
@@ -31,6 +34,7 @@ pub fn run(server: &Server, who: Who<'_>, asked: &Create, out: &mut Output) -> R
     if full.is_inbox() && full.owner() == Some(who.uid) {
         return Err(Refusal::Store(StoreError::AlreadyExists));
     }
+    check_number(server, who, &full, 1)?;
     let special_use = special_use.or_else(|| {
         WELL_KNOWN
             .iter()
@@ -62,6 +66,29 @@ pub fn new_name(server: &Server, who: Who<'_>, name: &str) -> Result<MailboxName
         return Err(Refusal::NoPermission);
     }
     Ok(full)
+}
+
+/// Whether a user may have so many names more; a rename needs none, but may leave levels behind.
+///
+/// # Errors
+/// `Limit`. Administrators may make as many as they like, and so may whom they let do so among what is nobody's.
+pub fn check_number(server: &Server, who: Who<'_>, name: &MailboxName, more: usize) -> Result<(), Refusal> {
+    let Some(owner) = name.owner().filter(|_| !who.is_admin) else { return Ok(()) };
+    let most = server.settings().mailboxes_max;
+    let prefix = format!("user/{owner}/");
+    let (mut count, mut after) = (more, None);
+    loop {
+        let page = server.store.list(&prefix, after.as_ref(), PAGE)?;
+        count += page.len();
+        if count > most {
+            return Err(Refusal::Limit("There are mailboxes enough"));
+        }
+        let is_last = page.len() < PAGE;
+        after = page.into_iter().next_back().map(|listed| listed.name);
+        if is_last {
+            return Ok(());
+        }
+    }
 }
 
 /// One use per mailbox; more, or one we do not know, is refused (RFC 6154 §3).

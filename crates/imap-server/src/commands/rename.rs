@@ -17,6 +17,7 @@ pub fn run(server: &Server, who: Who<'_>, from: &str, to: &str, out: &mut Output
     if old.is_inbox() && !who.has_all(&old) {
         return Err(Refusal::NoPermission); // its messages would go with it, and the user stays
     }
+    create::check_number(server, who, &name, 0)?;
     if old.owner() != name.owner() && !who.is_admin {
         give_away(server, who, &old, &name)?;
     }
