@@ -15,6 +15,8 @@ mod esearch;
 mod language;
 #[path = "imap_extensions/list.rs"]
 mod list;
+#[path = "imap_extensions/messagelimit.rs"]
+mod messagelimit;
 #[path = "imap_extensions/metadata.rs"]
 mod metadata;
 #[path = "imap_extensions/multiappend.rs"]

@@ -42,6 +42,7 @@ use connection::{Io, Next, TlsState};
 use imap_wire::{Command, FetchItem, Returned};
 use message_store::Rights;
 
+use crate::message_limit::Cut;
 use crate::names::{self, Pattern};
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -76,6 +77,8 @@ pub struct Done {
     pub news: Option<News>,
     /// Messages were expunged: who watches modification sequences is told the highest (RFC 7162 §3.2.7).
     pub tells_modseq: bool,
+    /// It was not done for all messages (RFC 9738).
+    pub cut: Option<Cut>,
 }
 
 /// What of the selected mailbox may be announced, and how.
@@ -100,7 +103,7 @@ impl News {
 impl Done {
     /// Without code or news.
     pub fn new(text: &'static str) -> Done {
-        Done { code: String::new(), text, news: None, tells_modseq: false }
+        Done { code: String::new(), text, news: None, tells_modseq: false, cut: None }
     }
 
     pub fn with(mut self, news: News) -> Done {
@@ -168,6 +171,7 @@ pub fn run(
     io: &mut Io,
 ) -> Result<Outcome, Refusal> {
     let store = &server.store;
+    let most = server.settings().messages_max;
     if command.has_numbers() && state.user().is_some_and(|user| user.enabled.uid_only()) {
         return Err(Refusal::UidRequired);
     }
@@ -362,8 +366,8 @@ pub fn run(
             done("UNSELECT completed")
         }
         Command::Expunge(uids) => {
-            let tells_modseq = expunge::run(view(state)?, uids.as_ref())?;
-            Ok(Outcome::Done(Done { tells_modseq, ..Done::new("EXPUNGE completed").with(News::all()) }))
+            let (tells_modseq, cut) = expunge::run(view(state)?, uids.as_ref(), most)?;
+            Ok(Outcome::Done(Done { tells_modseq, cut, ..Done::new("EXPUNGE completed").with(News::all()) }))
         }
         Command::Search(mut asked) => {
             let user = user(state)?;
@@ -376,10 +380,11 @@ pub fn run(
             let saves = asked.returned.is_some_and(|returned| returned.save);
             let view = view(state)?;
             if let Some(returned) = &mut asked.returned {
-                let is_possible = asked.uid && !asked.key.has_sets();
+                let is_whole = most.is_none_or(|most| view.exists() <= most);
+                let is_possible = asked.uid && !asked.key.has_sets() && is_whole;
                 cancelupdate::check(returned, tag, is_possible, view, &mut io.output)?;
             }
-            let search = search::Search::new(asked, view, tag).inspect_err(|refusal| {
+            let search = search::Search::new(asked, view, tag, most).inspect_err(|refusal| {
                 if saves && !refusal.is_bad() {
                     view.save(Default::default()); // RFC 5182 §2.1
                 }
@@ -405,7 +410,7 @@ pub fn run(
             if let Some(returned) = &mut asked.returned {
                 cancelupdate::check(returned, tag, false, view, &mut io.output)?;
             }
-            let sort = sort::Sort::new(asked, view, tag).inspect_err(|refusal| {
+            let sort = sort::Sort::new(asked, view, tag, most).inspect_err(|refusal| {
                 if saves && !refusal.is_bad() {
                     view.save(Default::default()); // RFC 5182 §2.1
                 }
@@ -417,7 +422,7 @@ pub fn run(
         }
         Command::Thread(asked) => {
             let user = user(state)?;
-            let thread = thread::Thread::new(asked, view(state)?)?;
+            let thread = thread::Thread::new(asked, view(state)?, most)?;
             if thread.asks_for_modseq() {
                 enable::condstore(&user, state, &mut io.output);
             }
@@ -429,7 +434,7 @@ pub fn run(
                 return Err(Refusal::NotNow("ENABLE QRESYNC first")); // RFC 7162 §3.2.6
             }
             let wants_modseq = asked.changed_since.is_some() || asked.items.contains(&FetchItem::ModSeq);
-            let fetch = fetch::Fetch::new(asked, view(state)?)?;
+            let fetch = fetch::Fetch::new(asked, view(state)?, most)?;
             if wants_modseq {
                 enable::condstore(&user, state, &mut io.output);
             }
@@ -442,7 +447,7 @@ pub fn run(
         Command::Store(asked) => {
             let user = user(state)?;
             let wants_modseq = asked.unchanged_since.is_some();
-            let store = store::StoreFlags::new(asked, view(state)?)?;
+            let store = store::StoreFlags::new(asked, view(state)?, most)?;
             if wants_modseq {
                 enable::condstore(&user, state, &mut io.output);
             }

@@ -6,6 +6,8 @@ use imap_wire::SyntaxError;
 use imap_wire::command::notify::Events;
 use message_store::StoreError;
 
+use crate::message_limit;
+
 /// Whose fault: syntax is BAD, refusals and transient trouble are NO with a code, damage is NO [SERVERBUG].
 #[derive(Debug)]
 pub enum Refusal {
@@ -37,6 +39,11 @@ pub enum Refusal {
     /// Too many keywords or too much of something the administrator limits.
     Limit(&'static str),
     MessageTooBig,
+    /// More messages than one command works on, and the lowest UID that it would have come to (RFC 9738).
+    MessageLimit {
+        most: u32,
+        lowest: Option<u32>,
+    },
     /// NUL in a message (RFC 3516 §4.4).
     UnknownCte,
     /// A part cannot be decoded (RFC 3516 §4.3).
@@ -86,6 +93,10 @@ impl Refusal {
             Refusal::MetadataTooLong(most) => {
                 let code = Cow::Owned(format!("METADATA MAXSIZE {most}"));
                 return ("NO", code, Cow::Borrowed("The value of an annotation is too long"));
+            }
+            Refusal::MessageLimit { most, lowest } => {
+                let code = Cow::Owned(message_limit::code(*most, *lowest));
+                return ("NO", code, Cow::Borrowed("Too many messages for one command; name fewer"));
             }
             Refusal::BadEvent => {
                 let code = Cow::Owned(format!("BADEVENT ({})", Events::NAMES));

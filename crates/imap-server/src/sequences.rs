@@ -67,6 +67,29 @@ pub fn append(ranges: &mut Vec<RangeInclusive<u32>>, number: u32) {
     }
 }
 
+/// Numbers in ranges.
+pub fn count(ranges: &[RangeInclusive<u32>]) -> u64 {
+    ranges.iter().map(|range| u64::from(range.end() - range.start()) + 1).sum()
+}
+
+/// What is in both of two lists of sorted, disjoint ranges.
+pub fn common(one: &[RangeInclusive<u32>], other: &[RangeInclusive<u32>]) -> Vec<RangeInclusive<u32>> {
+    let (mut ones, mut others) = (one.iter().peekable(), other.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(a), Some(b)) = (ones.peek(), others.peek()) {
+        let (from, to) = (*a.start().max(b.start()), *a.end().min(b.end()));
+        if from <= to {
+            both.push(from..=to);
+        }
+        if a.end() <= b.end() {
+            ones.next();
+        } else {
+            others.next();
+        }
+    }
+    both
+}
+
 /// The places (from 0) of ordered ranges.
 pub fn cut(ranges: &[RangeInclusive<u32>], places: std::ops::Range<u64>) -> Vec<RangeInclusive<u32>> {
     let mut page = Vec::new();
@@ -95,6 +118,11 @@ impl Walk {
     pub fn new(ranges: Vec<RangeInclusive<u32>>) -> Walk {
         let next = ranges.first().map_or(0, |range| *range.start());
         Walk { ranges, range: 0, next }
+    }
+
+    /// Sequence numbers of the whole walk.
+    pub fn count(&self) -> u64 {
+        count(&self.ranges)
     }
 
     /// The next sequence number, not taken yet.
@@ -160,6 +188,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_common_is_in_both(
+            one in proptest::collection::btree_set(1u32..40, 0..30),
+            other in proptest::collection::btree_set(1u32..40, 0..30),
+        ) {
+            let ranges = |numbers: &std::collections::BTreeSet<u32>| {
+                let mut ranges = Vec::new();
+                numbers.iter().for_each(|number| append(&mut ranges, *number));
+                ranges
+            };
+            let both: Vec<u32> = common(&ranges(&one), &ranges(&other)).into_iter().flatten().collect();
+            prop_assert_eq!(count(&ranges(&one)), one.len() as u64);
+            prop_assert_eq!(both, one.intersection(&other).copied().collect::<Vec<_>>());
+        }
+
         #[test]
         fn a_page_is_what_a_plain_list_has_there(
             numbers in proptest::collection::vec(1u32..30, 0..40),

@@ -311,10 +311,18 @@ impl Session {
             Some(view) if done.tells_modseq && view.enabled().condstore() => Some(view.highest_told()),
             _ => None,
         };
-        let code = match highest {
+        let mut code = match highest {
             Some(highest) => format!("HIGHESTMODSEQ {highest}"),
             None => done.code.clone(),
         };
+        if let Some(cut) = done.cut {
+            if code.is_empty() {
+                code = cut.code();
+            } else {
+                let text = "Only the last of the messages were worked on";
+                answer::tagged(&mut io.output, b"*", "NO", &cut.code(), text);
+            }
+        }
         answer::tagged(&mut io.output, tag, "OK", &code, done.text);
         self.next_command(io)
     }

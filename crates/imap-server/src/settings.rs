@@ -32,6 +32,10 @@ pub struct Settings {
     pub plaintext_min_cipher: Option<i64>,
     /// `service.imap.appendlimit`: bytes of one APPENDed message.
     pub append_bytes_max: u64,
+    /// `service.imap.messagelimit`: messages that one command works on; nothing is no limit.
+    pub messages_max: Option<u32>,
+    /// Messages of one COPY or APPEND: the same, or `service.imap.savelimit`.
+    pub saved_max: Option<u32>,
     /// `service.imap.progressinterval`: how often a client hears of a command that takes long; nothing is never.
     pub progress_interval: Option<Duration>,
     /// `service.imap.compresslevel`: of COMPRESS=DEFLATE; 0 is never.
@@ -71,12 +75,15 @@ pub struct Pages {
 
 impl Settings {
     pub fn from_config(config: &Config) -> Settings {
+        let messages_max = limit(config.get(&service_imap::MESSAGE_LIMIT));
         Settings {
             host_name: config.get(&local::HOST_NAME),
             banner: config.get(&service_imap::BANNER),
             idle_timeout: config.get(&service_imap::IDLE_TIMEOUT),
             plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
+            messages_max,
+            saved_max: messages_max.or_else(|| limit(config.get(&service_imap::SAVE_LIMIT))),
             progress_interval: Some(config.get(&service_imap::PROGRESS_INTERVAL))
                 .filter(|time| !time.is_zero()),
             compress_level: u8::try_from(config.get(&service_imap::COMPRESS_LEVEL)).unwrap_or(0),
@@ -134,6 +141,11 @@ impl Settings {
             Some(least) => u32::try_from(least).is_ok_and(|least| bits.is_some_and(|bits| bits >= least)),
         }
     }
+}
+
+/// 0 is none.
+fn limit(count: i64) -> Option<u32> {
+    u32::try_from(count).ok().filter(|count| *count > 0)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ const MESSAGES_MAX: usize = 100;
 pub struct Append {
     mailbox: Arc<Mailbox>,
     size_max: u64,
+    /// Messages that the command may have, if the administrator says so (RFC 9738).
+    messages_max: Option<u32>,
     /// The flags that may be set.
     within: Within,
     /// Of an author who has \Seen apart in the mailbox.
@@ -114,6 +116,7 @@ impl Append {
         Ok(Append {
             mailbox,
             size_max,
+            messages_max: server.settings().saved_max,
             within,
             seen,
             room,
@@ -136,6 +139,7 @@ impl Append {
         let Append {
             mailbox,
             size_max,
+            messages_max,
             within,
             seen,
             mut room,
@@ -159,6 +163,9 @@ impl Append {
         if is_empty {
             return Err(Refusal::Cannot("An empty message ends the command; nothing was stored"));
         }
+        if let Some(most) = messages_max.filter(|most| complete.len() + 1 >= *most as usize) {
+            return Err(Refusal::MessageLimit { most, lowest: None });
+        }
         if complete.len() + 1 >= MESSAGES_MAX {
             return Err(Refusal::Limit("Too many messages in one APPEND; at most 100"));
         }
@@ -168,6 +175,7 @@ impl Append {
         Ok(Append {
             mailbox,
             size_max,
+            messages_max,
             within,
             seen,
             room,

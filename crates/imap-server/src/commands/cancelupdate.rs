@@ -31,7 +31,7 @@ pub fn check(
         let text = if is_possible {
             "Too many contexts"
         } else {
-            "Only UID SEARCH without numbers is kept up to date"
+            "Only UID SEARCH without numbers, within MESSAGELIMIT, is kept up to date"
         };
         answer::tagged(out, b"*", "NO", &code, text);
     }

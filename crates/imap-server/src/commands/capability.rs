@@ -34,6 +34,11 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
         names.push_str(" INPROGRESS"); // RFC 9585
     }
     names.push_str(&format!(" APPENDLIMIT={}", settings.append_bytes_max)); // RFC 7889 §3
+    match (settings.messages_max, settings.saved_max) {
+        (Some(most), _) => names.push_str(&format!(" MESSAGELIMIT={most}")), // RFC 9738: one of the two
+        (None, Some(most)) => names.push_str(&format!(" SAVELIMIT={most}")),
+        (None, None) => {}
+    }
     if state.user().is_some() {
         if compress::is_offered(&settings, io) {
             names.push_str(" COMPRESS=DEFLATE"); // RFC 4978

@@ -7,6 +7,7 @@ use message_store::{Carry, Flags, Mailbox, Rights, StoreError, UidSet};
 use super::{Done, News, Outcome, not_now};
 use crate::answer;
 use crate::flags;
+use crate::message_limit;
 use crate::names;
 use crate::refusal::Refusal;
 use crate::sequences;
@@ -20,7 +21,7 @@ pub enum Kind {
     Move,
 }
 
-/// Copies or moves, all or nothing.
+/// Copies or moves, all or nothing. Of more messages than one command works on, MOVE moves the last; COPY is refused (RFC 9738).
 pub fn run(
     server: &Server,
     state: &State,
@@ -44,6 +45,12 @@ pub fn run(
         other => other?,
     };
     store.room_in(&name)?;
+    let settings = server.settings();
+    let most = if kind == Kind::Copy { settings.saved_max } else { settings.messages_max };
+    let (ranges, cut) = message_limit::bound(ranges, most, view);
+    if let Some(cut) = cut.filter(|_| kind == Kind::Copy) {
+        return Err(cut.refusal());
+    }
     let uids: UidSet = view.uids(&ranges);
     let within = flags::within(server.rights(user.who(), &name)?);
     let target = user.who().apart_in(&name).map(|uid| to.seen_by(uid)).transpose()?;
@@ -71,6 +78,7 @@ pub fn run(
     }
     let text = if kind == Kind::Copy { "COPY completed" } else { "MOVE completed" };
     let mut done = Done::new(text).with(News { with_uid: asked.uid, ..News::all() });
+    done.cut = cut;
     let code = copyuid(&to, &pairs);
     if kind == Kind::Move && !code.is_empty() {
         // RFC 6851 §4.3: before the EXPUNGE responses.

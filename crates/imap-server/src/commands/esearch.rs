@@ -36,17 +36,21 @@ pub fn run(
     if asked.search.names_charset && user.enabled.utf8_accept() {
         return Err(Refusal::Syntax("Texts are UTF-8 after ENABLE UTF8=ACCEPT")); // RFC 9755 §3
     }
+    let most = server.settings().messages_max;
     if asked.sources.iter().all(|source| *source == Source::Selected) {
         let saves = asked.search.returned.is_some_and(|returned| returned.save);
         let view = super::view(state)?;
         if let Some(returned) = &mut asked.search.returned {
-            super::cancelupdate::check(returned, tag, !asked.search.key.has_sets(), view, out)?;
+            let is_whole = most.is_none_or(|most| view.exists() <= most);
+            let is_possible = !asked.search.key.has_sets() && is_whole;
+            super::cancelupdate::check(returned, tag, is_possible, view, out)?;
         }
-        let search = Search::in_selected(asked.search, view, user.who(), tag).inspect_err(|refusal| {
-            if saves && !refusal.is_bad() {
-                view.save(Default::default()); // RFC 5182 §2.1
-            }
-        })?;
+        let search =
+            Search::in_selected(asked.search, view, user.who(), tag, most).inspect_err(|refusal| {
+                if saves && !refusal.is_bad() {
+                    view.save(Default::default()); // RFC 5182 §2.1
+                }
+            })?;
         if search.asks_for_modseq() {
             super::enable::condstore(&user, state, out);
         }
@@ -64,6 +68,8 @@ pub struct ESearch {
     /// Ids of the mailboxes that were searched: each is once.
     seen: HashSet<u128>,
     now: Option<Now>,
+    /// Messages of the mailboxes that were opened.
+    messages: u64,
 }
 
 /// Where to look next.
@@ -115,7 +121,14 @@ impl ESearch {
                 Source::SubtreeOne(list) => trees(&list, who, true, &mut targets),
             }
         }
-        Ok(ESearch { asked: asked.search, tag: tag.into(), targets, seen: HashSet::new(), now: None })
+        Ok(ESearch {
+            asked: asked.search,
+            tag: tag.into(),
+            targets,
+            seen: HashSet::new(),
+            now: None,
+            messages: 0,
+        })
     }
 
     /// Looks at the next slice of a mailbox, or for the next mailbox.
@@ -172,6 +185,10 @@ impl ESearch {
             view => view?,
         };
         let matching = Matching::new(self.asked.charset, self.asked.key.clone(), &view)?;
+        self.messages += matching.messages();
+        if let Some(most) = server.settings().messages_max.filter(|most| self.messages > u64::from(*most)) {
+            return Err(Refusal::MessageLimit { most, lowest: None }); // a UID would not say of which mailbox
+        }
         let returned = self.asked.returned.unwrap_or(ALL);
         let gathered = Gathered::new(returned, true, &self.tag).in_mailbox(
             &who.to_client(name),

@@ -14,6 +14,7 @@ use message_store::{FlagChange, Flags, How, Rights, UidSet, Within};
 
 use crate::answer;
 use crate::commands::Progress;
+use crate::message_limit::{self, Cut};
 use crate::refusal::Refusal;
 use crate::sequences::{self, Walk};
 use crate::vanished;
@@ -53,14 +54,20 @@ pub struct Fetch {
     pub missing: bool,
     /// The first stored bytes that could not be read: their item is NIL, the tagged response says so.
     pub trouble: Option<Refusal>,
+    /// Where it ends, when it is for more than `service.imap.messagelimit` messages.
+    pub cut: Option<Cut>,
 }
 
 impl Fetch {
     /// A FETCH of messages of the view.
     ///
     /// # Errors
-    /// A message that does not exist.
-    pub fn new(asked: imap_wire::command::fetch::Fetch, view: &View) -> Result<Fetch, Refusal> {
+    /// A message that does not exist; a page of more than `most` messages.
+    pub fn new(
+        asked: imap_wire::command::fetch::Fetch,
+        view: &View,
+        most: Option<u32>,
+    ) -> Result<Fetch, Refusal> {
         let vanished = match asked.changed_since {
             Some(since) if asked.vanished => vanished::since(view, &uids(&asked.set, view), since)?,
             _ => UidSet::new(),
@@ -68,6 +75,10 @@ impl Fetch {
         let mut ranges = sequences::resolve(&asked.set, view, asked.uid)?;
         if let Some(page) = asked.partial {
             ranges = page_of(ranges, page, asked.changed_since, view);
+        }
+        let (ranges, cut) = message_limit::bound(ranges, most, view);
+        if let Some(cut) = cut.filter(|_| asked.partial.is_some()) {
+            return Err(cut.refusal());
         }
         let walk = Walk::new(ranges);
         let mut items = asked.items;
@@ -98,6 +109,7 @@ impl Fetch {
             told: Told::new(),
             missing: false,
             trouble: None,
+            cut,
         })
     }
 
@@ -266,8 +278,7 @@ fn page_of(
         }
         ranges = changed;
     }
-    let count = ranges.iter().map(|range| u64::from(range.end() - range.start()) + 1).sum();
-    sequences::cut(&ranges, page.of(count))
+    sequences::cut(&ranges, page.of(sequences::count(&ranges)))
 }
 
 /// The UIDs a set names, whether there are such messages or not; `$` is what it stands for. What was expunged at the end of
@@ -308,6 +319,7 @@ impl Fetch {
             told: Told::new(),
             missing: false,
             trouble: None,
+            cut: None,
         })
     }
 }

@@ -102,10 +102,12 @@ impl Running {
                 if fetch.missing {
                     return Err(Refusal::ExpungeIssued);
                 }
-                Done::new("FETCH completed").with(News::behind(fetch.uid, fetch.told))
+                let news = News::behind(fetch.uid, fetch.told);
+                Done { cut: fetch.cut, ..Done::new("FETCH completed").with(news) }
             }
             Running::Search(search) => {
-                Done::new("SEARCH completed").with(News::behind(search.uid, Vec::new()))
+                let news = News::behind(search.uid, Vec::new());
+                Done { cut: search.cut, ..Done::new("SEARCH completed").with(news) }
             }
             Running::ESearch(_) => Done::new("ESEARCH completed").with(News::all()),
             Running::Sort(sort) => Done::new("SORT completed").with(News::behind(sort.uid, Vec::new())),
@@ -116,7 +118,7 @@ impl Running {
             Running::Store(store) => {
                 let code = store.modified();
                 let text = if code.is_empty() { "STORE completed" } else { "Some messages had changed" };
-                Done { code, ..Done::new(text).with(News::behind(store.uid, store.told)) }
+                Done { code, cut: store.cut, ..Done::new(text).with(News::behind(store.uid, store.told)) }
             }
             Running::Resync(_, done) => done,
             Running::Notify(setting) => setting.end().1, // the session takes what is watched

@@ -1,4 +1,4 @@
-//! SEARCH, UID SEARCH: which messages match (RFC 3501 §6.4.4), with the keys of RFC 5032, RFC 7162, RFC 8474 and RFC 8514.
+//! SEARCH, UID SEARCH: which messages match (RFC 3501 §6.4.4), with the keys of RFC 5032, RFC 7162, RFC 8474, RFC 8514 and RFC 9738.
 //!
 //! `matching.rs` finds them. Numbers are written as they are found, so a result costs no memory; with RETURN they are
 //! gathered first (`esearch.rs`).
@@ -15,6 +15,7 @@ use message_store::UidSet;
 use crate::answer;
 use crate::commands::Progress;
 use crate::context::Context;
+use crate::message_limit::Cut;
 use crate::names::Who;
 use crate::refusal::Refusal;
 use crate::view::View;
@@ -28,12 +29,19 @@ pub struct Search {
     begun: bool,
     /// With RETURN: what was found, to be told at the end.
     gathered: Option<Gathered>,
+    /// Where it ends, when it is for more than `service.imap.messagelimit` messages.
+    pub cut: Option<Cut>,
 }
 
 impl Search {
     /// # Errors
     /// As [`Matching::new`].
-    pub fn new(asked: imap_wire::Search, view: &View, tag: &[u8]) -> Result<Search, Refusal> {
+    pub fn new(
+        asked: imap_wire::Search,
+        view: &View,
+        tag: &[u8],
+        most: Option<u32>,
+    ) -> Result<Search, Refusal> {
         let gathered = asked.returned.map(|returned| {
             let context = returned.update.then(|| Context {
                 tag: tag.into(),
@@ -45,8 +53,8 @@ impl Search {
             gathered.context = context;
             gathered
         });
-        let matching = Matching::new(asked.charset, asked.key, view)?;
-        Ok(Search { uid: asked.uid, matching, begun: false, gathered })
+        let (matching, cut) = Matching::bounded(asked.charset, asked.key, view, most)?;
+        Ok(Search { uid: asked.uid, matching, begun: false, gathered, cut })
     }
 
     /// The same for ESEARCH, which says where it found what (RFC 7377 §2.1).
@@ -58,9 +66,10 @@ impl Search {
         view: &View,
         who: Who<'_>,
         tag: &[u8],
+        most: Option<u32>,
     ) -> Result<Search, Refusal> {
         asked.returned.get_or_insert(esearch::ALL);
-        let mut search = Search::new(asked, view, tag)?;
+        let mut search = Search::new(asked, view, tag, most)?;
         let name = view.mailbox.name();
         let place = |gathered: Gathered| {
             gathered.in_mailbox(&who.to_client(&name), who.naming, view.mailbox.uid_validity())

@@ -41,9 +41,9 @@ enum Stage {
 
 impl Sort {
     /// # Errors
-    /// As [`Matching::new`].
-    pub fn new(asked: imap_wire::Sort, view: &View, tag: &[u8]) -> Result<Sort, Refusal> {
-        let matching = Matching::new(asked.charset, asked.key, view)?;
+    /// As [`Matching::whole`].
+    pub fn new(asked: imap_wire::Sort, view: &View, tag: &[u8], most: Option<u32>) -> Result<Sort, Refusal> {
+        let matching = Matching::whole(asked.charset, asked.key, view, most)?;
         let gathered = asked.returned.map(|returned| Gathered::new(returned, asked.uid, tag));
         let columns = asked.criteria.iter().map(|criterion| Column::new(criterion.key)).collect();
         let (rows, stage) = (Vec::new(), Stage::Finding);

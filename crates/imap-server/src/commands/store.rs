@@ -6,6 +6,7 @@ use message_store::{FlagChange, FlagResult, Flags, How, Within};
 use crate::answer;
 use crate::commands::Progress;
 use crate::flags;
+use crate::message_limit::{self, Cut};
 use crate::refusal::Refusal;
 use crate::sequences::{self, Walk};
 use crate::view::{Told, View};
@@ -27,6 +28,8 @@ pub struct StoreFlags {
     /// The flags that the user may change.
     within: Within,
     walk: Walk,
+    /// Where it ends, when it is for more than `service.imap.messagelimit` messages.
+    pub cut: Option<Cut>,
     /// Changes that need not be announced any more.
     pub told: Told,
 }
@@ -36,7 +39,7 @@ impl StoreFlags {
     ///
     /// # Errors
     /// A message that does not exist, a mailbox that takes no changes, more keywords than it can have.
-    pub fn new(asked: imap_wire::Store, view: &View) -> Result<StoreFlags, Refusal> {
+    pub fn new(asked: imap_wire::Store, view: &View, most: Option<u32>) -> Result<StoreFlags, Refusal> {
         let ranges = sequences::resolve(&asked.set, view, asked.uid)?;
         if view.is_read_only() {
             return Err(Refusal::ReadOnly);
@@ -44,6 +47,7 @@ impl StoreFlags {
         let within = view.within();
         let flags = flags::of_list(&asked.flags);
         check_rights(&asked, flags, within)?;
+        let (ranges, cut) = message_limit::bound(ranges, most, view);
         let how = match asked.how {
             imap_wire::How::Add => How::Add,
             imap_wire::How::Remove => How::Remove,
@@ -59,6 +63,7 @@ impl StoreFlags {
             keywords: if within.keywords { asked.flags.keywords } else { Vec::new() },
             within,
             walk: Walk::new(ranges),
+            cut,
             told: Told::new(),
         };
         store.check_room(view)?;

@@ -74,12 +74,12 @@ pub struct Thread {
 
 impl Thread {
     /// # Errors
-    /// As [`Matching::new`].
-    pub fn new(asked: imap_wire::Thread, view: &View) -> Result<Thread, Refusal> {
+    /// As [`Matching::whole`].
+    pub fn new(asked: imap_wire::Thread, view: &View, most: Option<u32>) -> Result<Thread, Refusal> {
         Ok(Thread {
             uid: asked.uid,
             algorithm: asked.algorithm,
-            matching: Matching::new(asked.charset, asked.key, view)?,
+            matching: Matching::whole(asked.charset, asked.key, view, most)?,
             hasher: Hasher::default(),
             found: Vec::new(),
             references: References::default(),

@@ -116,7 +116,7 @@ impl Notified {
             let set = SequenceSet(vec![(Bound::Number(from), Bound::Last)]);
             let items = self.selected.fetch.clone();
             let asked = Asked { uid: true, set, items, changed_since: None, vanished: false, partial: None };
-            notifying.fetch = Some(Fetch::new(asked, view)?);
+            notifying.fetch = Some(Fetch::new(asked, view, None)?);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! `search = "SEARCH" [search-return-opts] [SP "CHARSET" SP astring] 1*(SP search-key)` (RFC 3501 §6.4.4), with the keys of
-//! RFC 5032, RFC 7162, RFC 8474 and RFC 8514.
+//! RFC 5032, RFC 7162, RFC 8474, RFC 8514 and RFC 9738.
 
 use crate::command::returned::{self, Returned};
 use crate::cursor::{Cursor, Parsed};
@@ -235,6 +235,14 @@ impl Reader {
                 cursor.space()?;
                 Key::UidSet(sequence::sequence_set(cursor)?)
             }
+            b"UIDAFTER" => {
+                let uid = uid(cursor)?; // RFC 9738
+                uid.checked_add(1).map_or_else(nothing, |next| uids(next, u32::MAX))
+            }
+            b"UIDBEFORE" => match uid(cursor)? {
+                1 => nothing(),
+                uid => uids(1, uid - 1),
+            },
             b"NOT" => Key::Not(self.inner(cursor)?),
             b"OR" => Key::Or(self.inner(cursor)?, self.inner(cursor)?),
             _ => return start.error("a search key"),
@@ -305,6 +313,21 @@ fn size(cursor: &mut Cursor<'_>) -> Parsed<u32> {
     Ok(u32::try_from(cursor.number64()?).unwrap_or(u32::MAX))
 }
 
+/// `SP uniqueid`
+fn uid(cursor: &mut Cursor<'_>) -> Parsed<u32> {
+    cursor.space()?;
+    cursor.nz_number()
+}
+
+/// These UIDs, whether they are there or not.
+fn uids(from: u32, to: u32) -> Key {
+    Key::UidSet(SequenceSet(vec![(Bound::Number(from), Bound::Number(to))]))
+}
+
+fn nothing() -> Key {
+    Key::Not(Box::new(Key::All))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,6 +346,15 @@ mod tests {
             Box::new(Key::And(vec![unseen, Key::Set(set)])),
         );
         assert_eq!(key, Key::And(vec![or, Key::Not(Box::new(Key::Larger(10)))]));
+        let uids = |from, to| Key::UidSet(SequenceSet(vec![(Bound::Number(from), Bound::Number(to))]));
+        let none = Key::Not(Box::new(Key::All));
+        assert_eq!(read(b" UIDAFTER 7").unwrap().key, uids(8, u32::MAX));
+        assert_eq!(read(b" UIDBEFORE 7").unwrap().key, uids(1, 6));
+        assert_eq!(read(b" UIDAFTER 4294967295").unwrap().key, none);
+        assert_eq!(read(b" uidbefore 1").unwrap().key, none);
+        for bad in [&b" UIDAFTER 0"[..], b" UIDAFTER *", b" UIDBEFORE 1:2", b" UIDBEFORE"] {
+            assert!(read(bad).is_err());
+        }
         assert_eq!(read(b" ON 2-Jan-1970").unwrap().key, Key::On(1));
         assert_eq!(read(b" HEADER X-A \"\"").unwrap().key, Key::Header("X-A".into(), String::new()));
         assert_eq!(read(b" CHARSET utf-8 TEXT {2}\r\n\xc3\xa9").unwrap().key, Key::Text("\u{e9}".into()));

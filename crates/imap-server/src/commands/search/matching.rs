@@ -13,6 +13,7 @@ use super::scan::{Needle, Scan, Within};
 use crate::answer;
 use crate::commands::Progress;
 use crate::flags;
+use crate::message_limit::{self, Cut};
 use crate::refusal::Refusal;
 use crate::sequences::{self, Walk};
 use crate::view::View;
@@ -97,6 +98,52 @@ impl Matching {
     pub fn new(charset: Charset, key: SearchKey, view: &View) -> Result<Matching, Refusal> {
         let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
         Matching::among(charset, key, view, everything)
+    }
+
+    /// Among the last `most` messages that the sets of the criteria leave, if more are to be looked at (RFC 9738).
+    ///
+    /// # Errors
+    /// As [`Matching::new`].
+    pub fn bounded(
+        charset: Charset,
+        key: SearchKey,
+        view: &View,
+        most: Option<u32>,
+    ) -> Result<(Matching, Option<Cut>), Refusal> {
+        let mut matching = Matching::new(charset, key, view)?;
+        if most.is_none() {
+            return Ok((matching, None));
+        }
+        let (places, cut) = message_limit::bound(matching.places(view), most, view);
+        matching.walk = Walk::new(places);
+        Ok((matching, cut))
+    }
+
+    /// All of them or none.
+    ///
+    /// # Errors
+    /// As [`Matching::new`]; more messages are to be looked at than `most`.
+    pub fn whole(
+        charset: Charset,
+        key: SearchKey,
+        view: &View,
+        most: Option<u32>,
+    ) -> Result<Matching, Refusal> {
+        match Matching::bounded(charset, key, view, most)? {
+            (_, Some(cut)) => Err(cut.refusal()),
+            (matching, None) => Ok(matching),
+        }
+    }
+
+    /// What is left to look at when every set that must hold is taken into account.
+    fn places(&self, view: &View) -> Vec<std::ops::RangeInclusive<u32>> {
+        let everything = if view.exists() == 0 { Vec::new() } else { vec![1..=view.exists()] };
+        narrowed(&self.test, everything)
+    }
+
+    /// Messages to look at.
+    pub fn messages(&self) -> u64 {
+        self.walk.count()
     }
 
     /// Only among these sequence numbers.
@@ -276,6 +323,15 @@ fn cost(test: &Test) -> u8 {
         Test::Or(one, other) => cost(one).max(cost(other)),
         Test::And(tests) => tests.iter().map(cost).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+/// Those of ascending sequence numbers that the sets of a test allow.
+fn narrowed(test: &Test, places: Vec<std::ops::RangeInclusive<u32>>) -> Vec<std::ops::RangeInclusive<u32>> {
+    match test {
+        Test::Ranges(ranges) => sequences::common(&places, ranges),
+        Test::And(tests) => tests.iter().fold(places, |places, test| narrowed(test, places)),
+        _ => places,
     }
 }
 
