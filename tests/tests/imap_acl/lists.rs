@@ -183,6 +183,28 @@ fn a_rename_makes_nobody_the_owner_of_what_others_have() {
     assert_eq!(alice.exists("Place/Gift/Below"), 1);
 }
 
+/// What LIST does not show is not found by a search of many mailboxes, though it may be searched by its name.
+#[test]
+fn a_search_of_a_tree_tells_of_no_hidden_mailbox() {
+    let instance = people();
+    let (mut alice, mut bob) = (instance.imap("alice"), instance.imap("bob"));
+    for (folder, rights) in [("Work", "lr"), ("Work/Hidden", "r"), ("Work/Listed", "l"), ("Work/Both", "lr")]
+    {
+        share(&mut alice, folder, rights);
+    }
+    let found = |bob: &mut Imap, source: &str| {
+        let rows = rows(bob, &format!("ESEARCH IN ({source}) ALL"), "* ESEARCH");
+        let name = |row: &String| row.split("alice/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        rows.iter().map(name).collect::<Vec<_>>()
+    };
+    let work = name("Work");
+    assert_eq!(found(&mut bob, &format!("subtree {work}")), ["Work", "Work/Both"]);
+    assert_eq!(found(&mut bob, &format!("subtree-one {work}")), ["Work", "Work/Both"]);
+    let hidden = name("Work/Hidden");
+    assert_eq!(found(&mut bob, &format!("mailboxes {hidden}")), ["Work/Hidden"]);
+    assert_eq!(found(&mut bob, &format!("subtree {hidden}")), ["Work/Hidden"]);
+}
+
 /// No quota counts mailboxes: they have a limit of their own, whoever makes them.
 #[test]
 fn a_user_has_so_many_mailboxes() {

@@ -75,6 +75,8 @@ pub struct ESearch {
 /// Where to look next.
 enum Target {
     One(MailboxName),
+    /// One that the list has below a name: who does not see it there does not learn of it here.
+    Found(MailboxName),
     /// What the list has below a name, behind another.
     Below {
         prefix: String,
@@ -141,7 +143,13 @@ impl ESearch {
         }
         let Some(now) = &mut self.now else {
             return match self.targets.pop_front() {
-                Some(Target::One(name)) => self.begin(server, user, &name).map(|()| Progress::More),
+                Some(Target::One(name)) => {
+                    self.begin(server, user, &name, Rights::READ).map(|()| Progress::More)
+                }
+                Some(Target::Found(name)) => {
+                    let needed = Rights::LOOKUP | Rights::READ;
+                    self.begin(server, user, &name, needed).map(|()| Progress::More)
+                }
                 Some(Target::Below { prefix, after, directly }) => {
                     self.look_below(&server.store, prefix, after, directly).map(|()| Progress::More)
                 }
@@ -164,9 +172,15 @@ impl ESearch {
     }
 
     /// Opens the next mailbox, if it is there, the user may read it, and it was not searched yet.
-    fn begin(&mut self, server: &Server, user: &User, name: &MailboxName) -> Result<(), Refusal> {
+    fn begin(
+        &mut self,
+        server: &Server,
+        user: &User,
+        name: &MailboxName,
+        needed: Rights,
+    ) -> Result<(), Refusal> {
         let rights = server.rights(user.who(), name)?;
-        if !rights.contains(Rights::READ) {
+        if !rights.contains(needed) {
             return Ok(());
         }
         let mailbox = match server.store.open_mailbox(name) {
@@ -215,7 +229,7 @@ impl ESearch {
         for listed in page.into_iter().rev().filter(|listed| listed.selectable) {
             let rest = listed.name.as_str().strip_prefix(&prefix).unwrap_or_default();
             if !(directly && rest.contains('/')) {
-                self.targets.push_front(Target::One(listed.name));
+                self.targets.push_front(Target::Found(listed.name));
             }
         }
         Ok(())
