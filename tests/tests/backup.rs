@@ -371,3 +371,84 @@ fn uids_that_clients_may_have_seen_are_not_given_away_again() {
     let appended = other.imap("alice").append("INBOX", "", "Subject: other\r\n\r\nx\r\n");
     assert!(appended.contains(" 100003]"), "{appended}");
 }
+
+/// Rights and what each reader has seen come back, on new UIDs and for a user of another name too; what is there is newer.
+#[test]
+fn rights_and_what_readers_have_seen_come_back() {
+    let people = || Setup::default().users(&["alice", "bob", "carol", "dave"]);
+    let old = people().start();
+    let mut alice = old.imap("alice");
+    for folder in ["Work", "Work/Open"] {
+        alice.ok(&format!("CREATE {folder}"));
+        for number in 1..=5 {
+            alice.append(folder, "", &format!("Subject: {number}\r\n\r\nof {folder}\r\n"));
+        }
+    }
+    alice.ok("SETACL Work bob lrsw");
+    alice.ok("SETACL Work carol lrs");
+    alice.ok("SETACL Work -dave w");
+    alice.ok("SELECT Work");
+    alice.ok("STORE 1 +FLAGS (\\Seen)");
+    run(old.tool("mboxutil").args(["-c", "News"]));
+    run(old.tool("readership").args(["-s", "News", "bob", "lrsi"]));
+    let mut bob = old.imap("bob");
+    let (work, news) = ("\"Shared Folders/User/alice/Work\"", "\"Shared Folders/News\"");
+    bob.append(news, "", "Subject: news\r\n\r\nof today\r\n");
+    for (mailbox, seen) in [(news, "1"), (work, "2:3,5")] {
+        bob.ok(&format!("SELECT {mailbox}"));
+        bob.ok(&format!("STORE {seen} +FLAGS (\\Seen)"));
+    }
+    let mut carol = old.imap("carol");
+    carol.ok(&format!("SELECT {work}"));
+    carol.ok("STORE 1:4 +FLAGS (\\Seen)");
+    let tape = old.path("tape.tar");
+    backup(&old, &tape, &["/"]);
+    let seen = |instance: &Instance, user: &str, mailbox: &str| {
+        let mut imap = instance.imap(user);
+        imap.ok(&format!("EXAMINE {mailbox}"));
+        imap.ok("SEARCH SEEN").remove(0)
+    };
+    let acl = |instance: &Instance, mailbox: &str| {
+        instance.imap("admin").ok(&format!("GETACL {mailbox}")).remove(0)
+    };
+    let all = |instance: &Instance| {
+        let lists = ["user/alice/INBOX", "user/alice/Work", "user/alice/Work/Open", news];
+        let mut told: Vec<String> = lists.iter().map(|mailbox| acl(instance, mailbox)).collect();
+        for user in ["bob", "carol"] {
+            told.extend([seen(instance, user, work), seen(instance, user, news)]);
+        }
+        told.push(seen(instance, "alice", "Work"));
+        told
+    };
+    let before = all(&old);
+    assert!(before[1].contains("\"-dave\" w \"bob\" lrsw \"carol\" lrs"), "{}", before[1]);
+    assert!(before[2].ends_with("\"alice\" lrswipkxteacd"), "below stands an empty list");
+    assert_eq!((before[4].as_str(), before[6].as_str()), ("* SEARCH 2 3 5", "* SEARCH 1 2 3 4"));
+    let new = people().start();
+    restore(&new, &tape, &[]);
+    assert_eq!(all(&new), before);
+    // What is there stays: who lost rights gets none back, and what became unseen is not seen.
+    new.imap("alice").ok("DELETEACL Work bob");
+    let mut carol = new.imap("carol");
+    carol.ok(&format!("SELECT {work}"));
+    carol.ok("STORE 1 -FLAGS (\\Seen)");
+    restore(&new, &tape, &[]);
+    assert!(!acl(&new, "user/alice/Work").contains("bob"));
+    assert_eq!(seen(&new, "carol", work), "* SEARCH 2 3 4");
+    // Who lost what was seen has it again of messages that are there, whose UIDs are others than those of the backup.
+    let mut alice = new.imap("alice");
+    alice.ok("DELETE Work/Open");
+    alice.ok("DELETE Work");
+    alice.ok("CREATE Work");
+    alice.ok("SETACL Work carol lrs");
+    alice.append("Work", "", "Subject: 0\r\n\r\nnew\r\n");
+    restore(&new, &tape, &["--to", "user/alice/Work", "user/alice/Work"]);
+    assert_eq!(seen(&new, "carol", work), "* SEARCH 2 3 4 5");
+    run(new.tool("readership").args(["-p", "0", "user/alice/Work"]));
+    // To another user: an owner has all rights and no \Seen apart.
+    restore(&new, &tape, &["--to", "user/bob/Found", "user/alice/Work"]);
+    assert!(acl(&new, "user/bob/Found").ends_with("\"bob\" lrswipkxteacd \"-dave\" w \"carol\" lrs"));
+    assert_eq!(seen(&new, "bob", "Found"), "* SEARCH 1");
+    assert_eq!(seen(&new, "carol", "\"Shared Folders/User/bob/Found\""), "* SEARCH 1 2 3 4");
+    new.prove();
+}

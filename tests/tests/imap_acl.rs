@@ -1,10 +1,14 @@
 //! Shared mailboxes from outside: access control lists (RFC 4314, RFC 8440), names, inheritance, groups.
 #![allow(clippy::unwrap_used)]
 
+#[path = "imap_acl/crash.rs"]
+mod crash;
 #[path = "imap_acl/lists.rs"]
 mod lists;
 #[path = "imap_acl/matrix.rs"]
 mod matrix;
+#[path = "imap_acl/moved.rs"]
+mod moved;
 #[path = "imap_acl/seen.rs"]
 mod seen;
 #[path = "imap_acl/tools.rs"]

@@ -108,7 +108,7 @@ fn mailboxes_of_nobody_are_listed_and_can_be_deleted_from_the_list() {
     assert_eq!(ok(&instance, "mboxutil", &["-l", "-s"], ""), "user/alice/INBOX\nuser/alice/Work\n");
     // Who may what is shown beside where it is.
     instance.start_all();
-    instance.imap("alice").ok("SETACL Work anyone lr");
+    instance.imap("admin").ok("SETACL user/alice/Work anyone lr");
     let listed = ok(&instance, "mboxutil", &["-l", "-x"], "");
     assert!(listed.contains("=+Work  [anyone lr]"), "{listed}");
 }

@@ -7,18 +7,21 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
-use message_store::{Flags, Listed, Mailbox, MailboxName, NewAnnotation, Record, Store, StoreError};
+use message_store::{Acl, Flags, Listed, Mailbox, MailboxName, NewAnnotation, Record, Store, StoreError};
 
 use crate::backup::Progress;
-use crate::backup::item::{Begin, End, Item, MailboxItem, MessageItem, User, VERSION};
+use crate::backup::item::{Begin, End, Item, MailboxItem, MessageItem, Reader, User, VERSION};
 use crate::backup::selection::Selection;
 use crate::backup::writer::StreamWriter;
 use crate::site::{Site, broken};
 
 /// Names of one page of the list.
 const PAGE: usize = 1000;
+/// Bytes of an entry's record of what its readers have seen; a thousand readers have some 100 KiB.
+const SEEN_BYTES_MAX: usize = 2 << 20;
 /// Files with several names that are remembered at most; further ones are written with each name.
 const SHARED_MAX: usize = 1 << 20;
 
@@ -257,7 +260,44 @@ impl Run<'_> {
         }
     }
 
-    fn mailbox(&mut self, listed: &Listed, mailbox: &Mailbox) -> Result<(), Trouble> {
+    /// Who has \Seen apart, those who were here lately first; who does not fit into the entry is told of.
+    fn readers(&mut self, listed: &Listed, mailbox: &Arc<Mailbox>) -> Result<Vec<Reader>, Trouble> {
+        let mut visitors = match mailbox.visitors() {
+            Ok(visitors) => visitors,
+            Err(why) => {
+                self.complain(listed.name.as_str(), &format!("what its readers have seen: {why}"))?;
+                Vec::new()
+            }
+        };
+        visitors.sort_by_key(|visitor| std::cmp::Reverse(visitor.last));
+        let (mut readers, mut bytes, mut left_out) = (Vec::new(), 0, 0);
+        for visitor in visitors {
+            match mailbox.seen_by(&visitor.uid).and_then(|by| by.table()) {
+                Ok(table) if table.seen().is_empty() => {}
+                Ok(table) => {
+                    let reader = Reader { uid: visitor.uid, seen: table.seen().clone() };
+                    let length = reader.line().len() + 1;
+                    if reader.uid.chars().any(char::is_control) || bytes + length > SEEN_BYTES_MAX {
+                        left_out += 1;
+                        continue;
+                    }
+                    bytes += length;
+                    readers.push(reader);
+                }
+                Err(why) => {
+                    let text = format!("what {} has seen: {why}", base::escape(&visitor.uid));
+                    self.complain(listed.name.as_str(), &text)?;
+                }
+            }
+        }
+        if left_out > 0 {
+            let text = format!("there are too many readers; what {left_out} have seen is left out");
+            self.complain(listed.name.as_str(), &text)?;
+        }
+        Ok(readers)
+    }
+
+    fn mailbox(&mut self, listed: &Listed, mailbox: &Arc<Mailbox>) -> Result<(), Trouble> {
         let status = mailbox.status()?; // before the records: the next UID is not too high
         let reader = mailbox.reader()?;
         let annotations = match mailbox.annotations() {
@@ -275,6 +315,15 @@ impl Run<'_> {
             highest_modseq: status.highest_modseq,
             special_use: listed.special_use.map_or("", |special| special.attribute()).to_owned(),
             annotations,
+            acl: match self.store.acl(&listed.name) {
+                Ok(acl) => Some(acl),
+                Err(why) => {
+                    let text = format!("access control list: {why}; see reconstruct");
+                    self.complain(listed.name.as_str(), &text)?;
+                    Some(Acl::default()) // nobody is given what is not known
+                }
+            },
+            seen: self.readers(listed, mailbox)?,
         };
         self.writer.item(&Item::Mailbox(item.clone()), None).map_err(Trouble::Stream)?;
         self.progress.mailboxes += 1;

@@ -39,16 +39,26 @@ impl Server {
         Ok(self.rights_by(who, &self.store.acl_of(id)?))
     }
 
-    /// Looks up what the user may do with the selected mailbox now, unless it is the user's.
+    /// Looks up what the user may do with the selected mailbox now, by the name that it has now: a mailbox that was moved to
+    /// somebody else is not the user's any more.
     ///
     /// # Errors
     /// The list cannot be read.
     pub fn refresh(&self, state: &mut State, out: &mut Output) -> Result<(), Refusal> {
         let State::Selected { user, view } = state else { return Ok(()) };
-        if view.is_shared {
-            let rights = self.rights_of_open(user.who(), &view.mailbox.name(), view.mailbox.id())?;
-            view.set_rights(rights, out);
+        self.store.follow_name(&view.mailbox)?;
+        let (who, name) = (user.who(), view.mailbox.name());
+        let is_shared = !who.has_all(&name);
+        if !is_shared && !view.is_shared {
+            return Ok(());
         }
+        let mut rights = self.rights_of_open(who, &name, view.mailbox.id())?;
+        if view.apart.is_some() != who.sees_apart(&name) {
+            // It was selected as somebody's whose \Seen is another: until it is selected again none is changed.
+            rights = rights & !Rights::SEEN;
+        }
+        view.is_shared = is_shared;
+        view.set_rights(rights, out);
         Ok(())
     }
 

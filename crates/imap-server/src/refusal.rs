@@ -33,6 +33,8 @@ pub enum Refusal {
     /// The name, or the place, cannot be used.
     Cannot(&'static str),
     NoPermission,
+    /// `store.sharewithanyone` is not set.
+    NoAnyone,
     ReadOnly,
     TryCreate,
     BadCharset,
@@ -121,6 +123,7 @@ impl Refusal {
             Refusal::NoSuchRoot => ("NO", "NONEXISTENT", "No such quota root"),
             Refusal::Cannot(text) => ("NO", "CANNOT", *text),
             Refusal::NoPermission => ("NO", "NOPERM", "Not permitted"),
+            Refusal::NoAnyone => ("NO", "NOPERM", "Only administrators give rights to anyone"),
             Refusal::ReadOnly => ("NO", "READ-ONLY", "The mailbox is selected read-only"),
             Refusal::TryCreate => ("NO", "TRYCREATE", "No such mailbox; create it first"),
             Refusal::BadCharset => ("NO", "BADCHARSET (US-ASCII UTF-8)", "Unknown charset"),

@@ -8,7 +8,7 @@ use connection::{Io, TlsState};
 use directory::{Deputies, Safety, authentication};
 use message_store::QuotaPolicy;
 use server_config::Config;
-use server_config::parameters::{general, local, service_imap};
+use server_config::parameters::{general, local, service_imap, store};
 
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 993;
@@ -46,6 +46,8 @@ pub struct Settings {
     pub metadata_entries_max: usize,
     /// `service.imap.notifymaxmailboxes`: mailboxes that one session may watch with NOTIFY.
     pub notify_mailboxes_max: usize,
+    /// `store.sharewithanyone`: whether users may give rights to `anyone`; administrators always may.
+    pub share_with_anyone: bool,
     /// Pages about accounts and mailboxes.
     pub pages: Pages,
     /// `service.imap.maxmailboxes`: names of one user.
@@ -92,6 +94,7 @@ impl Settings {
                 .unwrap_or(0),
             notify_mailboxes_max: usize::try_from(config.get(&service_imap::NOTIFY_MAX_MAILBOXES))
                 .unwrap_or(0),
+            share_with_anyone: config.get(&store::SHARE_WITH_ANYONE),
             pages: Pages {
                 account: config.get(&general::ACCOUNT_URL),
                 lists: config.get(&general::LIST_URL),

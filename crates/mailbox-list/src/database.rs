@@ -124,6 +124,12 @@ impl MailboxList {
         })
     }
 
+    /// The number of the last change, by whichever process; it costs no transaction. While it stays, so does all that was
+    /// read after it.
+    pub fn version(&self) -> usize {
+        self.env.info().last_txn_id
+    }
+
     /// Runs `look` in a read transaction. It must be short and do no other work.
     pub(crate) fn read<T>(&self, look: impl Fn(&RoTxn<'_, WithoutTls>, Table) -> Result<T>) -> Result<T> {
         self.retried(|| {

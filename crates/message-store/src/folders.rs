@@ -63,22 +63,44 @@ pub fn folder(partition: &Path, name: &MailboxName) -> Option<PathBuf> {
     Some(path)
 }
 
+/// The inverse of [`folder`]; nothing when it is no mailbox's.
+pub fn name(partition: &Path, folder: &Path) -> Option<MailboxName> {
+    let inside = folder.strip_prefix(partition).ok()?.to_str()?;
+    let parts: Vec<&str> = inside.split('/').collect();
+    let (first, rest) = match parts.as_slice() {
+        ["=user", _, _, of_user @ ..] if !of_user.is_empty() => (Some("user".to_owned()), of_user),
+        public => (None, public),
+    };
+    let levels = first.into_iter().map(Some).chain(rest.iter().map(|one| decode(one)));
+    let levels: Vec<String> = levels.collect::<Option<_>>()?;
+    let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
+    MailboxName::from_tree_path(&levels).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn name(text: &str) -> MailboxName {
+    fn named(text: &str) -> MailboxName {
         MailboxName::parse(text).unwrap()
     }
 
     #[test]
     fn folders_have_the_form_of_the_guide() {
-        let place = |text: &str| folder(Path::new("/p"), &name(text)).unwrap().display().to_string();
+        let place = |text: &str| folder(Path::new("/p"), &named(text)).unwrap().display().to_string();
         let hash = base::hashdir::path("mack1");
         assert_eq!(place("user/mack1"), format!("/p/=user/{hash}/=mack1"));
         assert_eq!(place("user/mack1/Work/2002"), format!("/p/=user/{hash}/=mack1/=+Work/=2002"));
         assert_eq!(place("Public/a.b"), "/p/=+Public/=a%db");
+        for text in ["user/mack1/INBOX", "user/mack1/Work/2002", "Public/a.b", "=user"] {
+            assert_eq!(name(Path::new("/p"), Path::new(&place(text))), Some(named(text)));
+        }
+        for other in
+            ["/q/=+Public", "/p", "/p/=user", "/p/=user/00/00", "/p/=+Public/00", "/p/=a (deleted)/x"]
+        {
+            assert_eq!(name(Path::new("/p"), Path::new(other)), None, "{other}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -78,6 +78,8 @@ pub struct Mailbox {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: u128,
     name: RwLock<MailboxName>,
+    /// The version of the mailbox list in which it had the name; 0: it was not looked at yet.
+    pub(crate) named_in: AtomicUsize,
     /// In which it is (`tree_lock.rs`).
     tree: AtomicU64,
     /// The folder itself, wherever it is moved.
@@ -121,6 +123,7 @@ impl Mailbox {
             id,
             tree: AtomicU64::new(tree_of(&name)),
             name: RwLock::new(name),
+            named_in: AtomicUsize::new(0),
             _anchor: anchor,
             folder,
             index: RwLock::new(Arc::new(index)),
@@ -166,6 +169,7 @@ impl Mailbox {
     pub(crate) fn set_name(&self, name: MailboxName) {
         self.tree.store(tree_of(&name), Ordering::Relaxed);
         *self.name.write().unwrap_or_else(PoisonError::into_inner) = name;
+        self.named_in.store(0, Ordering::Release);
     }
 
     pub(crate) fn index(&self) -> Arc<Index> {

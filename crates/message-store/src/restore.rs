@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 
-use mailbox_list::{MailboxName, SpecialUse};
+use mailbox_list::{Acl, MailboxName, SpecialUse};
 
 use crate::append::{Appended, NewMessage};
 use crate::layout::message_path;
@@ -31,7 +31,8 @@ pub struct Wanted {
 }
 
 impl Store {
-    /// Makes a mailbox that a backup tells of, in this partition if there is one of the name.
+    /// Makes a mailbox that a backup tells of, in this partition if there is one of the name, with this access control list,
+    /// or with that of a new one. A folder that is there already has its own.
     ///
     /// # Errors
     /// As [`Store::create`].
@@ -41,12 +42,13 @@ impl Store {
         special_use: Option<SpecialUse>,
         partition: &str,
         uid_validity: u32,
+        acl: Option<Acl>,
     ) -> Result<()> {
         let lock = self.lock_trees(&[name])?;
         let known = self.shared.settings.partitions.contains_key(partition);
         let partition = if known { partition.to_owned() } else { self.partition_above(name)? };
         let uid_validity = Some(uid_validity).filter(|validity| *validity != 0);
-        self.create_locked(&lock, name, special_use, &partition, uid_validity)
+        self.create_locked(&lock, name, special_use, &partition, uid_validity, acl)
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use commit_journal::SyncLevel;
@@ -194,6 +195,44 @@ impl Store {
         }
         open.insert(id, Arc::downgrade(&mailbox));
         Ok(mailbox)
+    }
+
+    /// Gives a mailbox that is open the name that the list has now, when another process renamed it or what is above it.
+    /// Until the list changes again this costs nothing. One that is in the list no more keeps its last name.
+    ///
+    /// # Errors
+    /// Damage of the list; the system's.
+    pub fn follow_name(&self, mailbox: &Mailbox) -> Result<()> {
+        let version = self.shared.list.version(); // before the look: a change behind it is another version
+        let known = mailbox.named_in.load(Ordering::Acquire);
+        if known == version {
+            return Ok(());
+        }
+        let is_its = |name: &MailboxName| -> Result<bool> {
+            Ok(self.find(name)?.is_some_and(|entry| entry.selectable && entry.id == mailbox.id()))
+        };
+        if is_its(&mailbox.name())? {
+            // Unless another thread gave it a name meanwhile.
+            let _ = mailbox.named_in.compare_exchange(known, version, Ordering::AcqRel, Ordering::Relaxed);
+            return Ok(());
+        }
+        // The folder moves before the list tells so; it is known by descriptor.
+        if let Some(name) = self.name_of_folder(mailbox)? {
+            if is_its(&name)? {
+                mailbox.set_name(name); // to be looked at once more
+            }
+        }
+        Ok(()) // or deleted
+    }
+
+    /// The name that belongs to the place where a mailbox's folder is now.
+    fn name_of_folder(&self, mailbox: &Mailbox) -> Result<Option<MailboxName>> {
+        let folder = std::fs::read_link(&mailbox.folder)?;
+        let mut names = self.shared.settings.partitions.values().filter_map(|partition| {
+            let name = folders::name(partition, &folder);
+            name.or_else(|| folders::name(&partition.canonicalize().ok()?, &folder))
+        });
+        Ok(names.next())
     }
 
     pub(crate) fn opened(&self, id: u128) -> Option<Arc<Mailbox>> {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, Weak};
 
 use commit_journal::SyncLevel;
-use mailbox_list::{MailboxName, NewEntry, SpecialUse};
+use mailbox_list::{Acl, MailboxName, NewEntry, SpecialUse};
 
 use crate::list::told;
 use crate::mailbox::Mailbox;
@@ -28,7 +28,7 @@ impl Store {
     pub fn create(&self, name: &MailboxName, special_use: Option<SpecialUse>) -> Result<()> {
         let lock = self.lock_trees(&[name])?;
         let partition = self.partition_above(name)?;
-        self.create_locked(&lock, name, special_use, &partition, None)
+        self.create_locked(&lock, name, special_use, &partition, None, None)
     }
 
     /// Changes what a mailbox is for.
@@ -73,10 +73,10 @@ impl Store {
         partition: &str,
     ) -> Result<()> {
         let lock = self.lock_trees(&[name])?;
-        self.create_locked(&lock, name, special_use, partition, None)
+        self.create_locked(&lock, name, special_use, partition, None, None)
     }
 
-    /// `uid_validity`: as a backup has it; else of a folder that is there, or a new one.
+    /// `uid_validity`, `acl`: as a backup has them; else of a folder that is there, or new ones.
     pub(crate) fn create_locked(
         &self,
         lock: &TreeLock,
@@ -84,6 +84,7 @@ impl Store {
         special_use: Option<SpecialUse>,
         partition: &str,
         uid_validity: Option<u32>,
+        acl: Option<Acl>,
     ) -> Result<()> {
         if self.find(name)?.is_some_and(|entry| entry.selectable) {
             return Err(StoreError::AlreadyExists);
@@ -102,9 +103,10 @@ impl Store {
         let id = identity.map_or_else(random_id, |(id, _)| Ok(id))?;
         let found = identity.map(|(_, validity)| validity).filter(|validity| *validity != 0);
         let uid_validity = found.or(uid_validity);
-        let acl = match identity {
-            Some(_) => self.found_acl(&folder, name)?,
-            None => self.inherited_acl(name)?,
+        let acl = match (identity, acl) {
+            (Some(_), _) => self.found_acl(&folder, name)?,
+            (None, Some(acl)) => acl,
+            (None, None) => self.inherited_acl(name)?,
         };
         if identity.is_none() {
             acl::write(&folder, &acl)?;
@@ -386,7 +388,7 @@ impl Store {
         let inbox = MailboxName::inbox(uid)?;
         let default = &self.shared.settings.default_partition;
         let known = partition.filter(|name| self.shared.settings.partitions.contains_key(*name));
-        match self.create_locked(lock, &inbox, None, known.unwrap_or(default), None) {
+        match self.create_locked(lock, &inbox, None, known.unwrap_or(default), None, None) {
             Err(StoreError::AlreadyExists) => Ok(()),
             other => other,
         }

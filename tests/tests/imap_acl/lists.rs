@@ -9,7 +9,7 @@ use black_box::{Imap, Instance, Setup};
 use super::{MESSAGE, flags, name, share, tool};
 
 fn people() -> Instance {
-    Setup::default().users(&["alice", "bob", "carol"]).start()
+    Setup::default().users(&["alice", "bob", "carol"]).set("store.sharewithanyone", "yes").start()
 }
 
 /// Rows of a kind, sorted.
@@ -55,6 +55,32 @@ fn lists_are_set_added_to_taken_from_and_told() {
         assert!(alice.refused(no).starts_with("NO [CANNOT]"), "{no}");
     }
     assert_eq!(acl(&mut alice), format!("{owner} \"bob\" r"));
+}
+
+/// What all who can log in may do is for administrators to say, unless the parameter gives it to users.
+#[test]
+fn only_administrators_share_with_anyone() {
+    let instance = Setup::default().users(&["alice", "bob"]).start();
+    let (mut alice, mut admin) = (instance.imap("alice"), instance.imap("admin"));
+    share(&mut alice, "Work", "lra");
+    let refused = |imap: &mut Imap, command: &str| {
+        let said = imap.refused(command);
+        assert!(said.starts_with("NO [NOPERM]"), "{command}: {said}");
+    };
+    refused(&mut alice, "SETACL Work anyone lr");
+    refused(&mut alice, "SETACL Work ANYONE +l");
+    refused(&mut instance.imap("bob"), &format!("SETACL {} anyone l", name("Work")));
+    assert!(!alice.ok("GETACL Work")[0].contains("anyone"));
+    // What takes away, and what is there, is no matter of it.
+    alice.ok("SETACL Work -anyone w");
+    admin.ok("SETACL user/alice/Work anyone lrs");
+    refused(&mut alice, "SETACL Work anyone +i");
+    alice.ok("SETACL Work anyone lrs");
+    alice.ok("SETACL Work anyone -s");
+    refused(&mut alice, "SETACL Work anyone lrs");
+    assert!(alice.ok("GETACL Work")[0].contains("\"anyone\" lr "));
+    alice.ok("DELETEACL Work anyone");
+    assert!(!alice.ok("GETACL Work")[0].contains("\"anyone\""));
 }
 
 /// NMS: original.md 4.8; RFC 2342.

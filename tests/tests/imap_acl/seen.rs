@@ -18,7 +18,7 @@ fn folder(instance: &Instance, messages: usize) -> Imap {
     for _ in 0..messages {
         assert!(alice.append("Work", "", MESSAGE).starts_with("OK"));
     }
-    alice.ok("SETACL Work anyone lrs");
+    instance.imap("admin").ok("SETACL user/alice/Work anyone lrs");
     alice
 }
 

@@ -1,6 +1,6 @@
 //! The items of a stream, and how they are told in pax records. The table is in `docs/formats/backup.md`.
 
-use message_store::{Flags, NewAnnotation};
+use message_store::{Acl, Flags, NewAnnotation, Rights, UidSet};
 use openssl::base64::{decode_block, encode_block};
 
 use super::{hex, unhex};
@@ -54,6 +54,17 @@ pub struct MailboxItem {
     /// As IMAP spells it; empty for none.
     pub special_use: String,
     pub annotations: Vec<NewAnnotation>,
+    /// Nothing when it is not known: streams of before there were any.
+    pub acl: Option<Acl>,
+    /// Who has \Seen apart, and what each has seen; none without any.
+    pub seen: Vec<Reader>,
+}
+
+/// A user who has \Seen apart in a mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reader {
+    pub uid: String,
+    pub seen: UidSet,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +140,11 @@ impl Item {
                     ("specialuse", mailbox.special_use.clone()),
                 ];
                 pairs.extend(annotation_lines(&mailbox.annotations));
+                pairs.extend(mailbox.acl.as_ref().map(|acl| ("acl", acl_lines(acl))));
+                if !mailbox.seen.is_empty() {
+                    let lines: Vec<String> = mailbox.seen.iter().map(Reader::line).collect();
+                    pairs.push(("seen", lines.join("\n")));
+                }
                 pairs
             }
             Item::Message(one) => vec![
@@ -181,6 +197,11 @@ impl Item {
                 highest_modseq: number(get("modseq"))?,
                 special_use: text("specialuse")?,
                 annotations: annotations(get("annotations"))?,
+                acl: match get("acl") {
+                    None => None,
+                    Some(lines) => Some(acl(lines)?),
+                },
+                seen: get("seen").unwrap_or_default().lines().map(Reader::of).collect::<Option<_>>()?,
             }),
             "message" => Item::Message(MessageItem {
                 mailbox: text("mailbox")?,
@@ -231,6 +252,50 @@ fn annotations(text: Option<&str>) -> Option<Vec<NewAnnotation>> {
         Some(NewAnnotation { owner, entry, value: Some(decode_block(&fields.next()?).ok()?) })
     };
     text.unwrap_or_default().lines().map(of).collect()
+}
+
+/// One a line: rights, a blank, identifier.
+fn acl_lines(acl: &Acl) -> String {
+    let lines: Vec<String> =
+        acl.entries().map(|(identifier, rights)| format!("{rights} {identifier}")).collect();
+    lines.join("\n")
+}
+
+fn acl(lines: &str) -> Option<Acl> {
+    lines.lines().try_fold(Acl::default(), |mut acl, line| {
+        let (rights, identifier) = line.split_once(' ')?;
+        acl.set(identifier, Rights::parse(rights.as_bytes())?).ok()?;
+        Some(acl)
+    })
+}
+
+impl Reader {
+    /// The uid, a tab, UIDs as IMAP writes them: `bob\t1:4,9`.
+    pub fn line(&self) -> String {
+        let ranges: Vec<String> = self
+            .seen
+            .ranges()
+            .iter()
+            .map(|range| match range.start() == range.end() {
+                true => range.start().to_string(),
+                false => format!("{}:{}", range.start(), range.end()),
+            })
+            .collect();
+        format!("{}\t{}", self.uid, ranges.join(","))
+    }
+
+    fn of(line: &str) -> Option<Reader> {
+        let (uid, set) = line.split_once('\t').filter(|(uid, _)| !uid.is_empty())?;
+        let ranges: Option<Vec<_>> = set
+            .split(',')
+            .map(|range| {
+                let (first, last) = range.split_once(':').unwrap_or((range, range));
+                let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
+                (0 < first && first <= last).then_some(first..=last)
+            })
+            .collect();
+        Some(Reader { uid: uid.to_owned(), seen: UidSet::from_ranges(ranges?) })
+    }
 }
 
 /// `\Seen \Flagged`

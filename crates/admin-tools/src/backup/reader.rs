@@ -195,10 +195,10 @@ fn decode(body: &[u8]) -> Option<(Item, String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::item::{Begin, End, MailboxItem, MessageItem, User, VERSION};
+    use super::super::item::{Begin, End, MailboxItem, MessageItem, Reader, User, VERSION};
     use super::super::writer::StreamWriter;
     use super::*;
-    use message_store::{Flags, NewAnnotation};
+    use message_store::{Acl, Flags, NewAnnotation, UidSet};
 
     const BODY: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
 
@@ -233,6 +233,8 @@ mod tests {
                 annotation("", "/shared/a b", b"x\ny\0\xff"),
                 annotation("joe", "/private/c", b""),
             ],
+            acl: Acl::parse("anyone lrs -bob w"),
+            seen: vec![Reader { uid: "bob".into(), seen: UidSet::from_ranges([1..=4, 9..=9]) }],
             ..MailboxItem::default()
         };
         let user = User {

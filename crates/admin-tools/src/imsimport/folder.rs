@@ -111,7 +111,7 @@ fn open(
         }
         let uid_validity = listing.uid_validity.unwrap_or(0);
         run.store
-            .create_as(&target.name, target.special_use, target.partition, uid_validity)
+            .create_as(&target.name, target.special_use, target.partition, uid_validity, None)
             .map_err(told)?;
         report.made += 1;
         let mailbox = run.store.open_mailbox(&target.name).map_err(told)?;

@@ -1,18 +1,18 @@
 //! Bringing messages into the store: mailboxes are made as the backup tells, batches are transactions, what is there stays as
 //! it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
 use message_store::{
-    AnnotateError, Annotations, Complete, Limits, Mailbox, MailboxName, NewAnnotation, NewMessage,
-    SpecialUse, Store, StoreError, Wanted,
+    Acl, AnnotateError, Annotations, Complete, Limits, Mailbox, MailboxName, NewAnnotation, NewMessage,
+    Rights, SpecialUse, Store, StoreError, UidSet, Wanted,
 };
 
 use super::Arguments;
 use super::kept::{Kept, LOST, WRONG};
-use crate::backup::item::{MailboxItem, MessageItem, User};
+use crate::backup::item::{MailboxItem, MessageItem, Reader, User};
 use crate::backup::reader::StreamReader;
 use crate::backup::selection::Rename;
 
@@ -47,6 +47,13 @@ struct Target {
     there: HashMap<[u8; 16], (u32, u32)>,
     /// Of the backup.
     uid_next: u32,
+    /// What its readers had seen, by the UIDs of the backup.
+    seen: Vec<Reader>,
+    /// Of these what is here is newer: only messages that come now are made seen.
+    visitors: HashSet<String>,
+    /// UIDs of the backup and here: of messages that came, and of those that were there.
+    came: Vec<(u32, u32)>,
+    were_there: Vec<(u32, u32)>,
 }
 
 pub struct Bring<'a> {
@@ -55,8 +62,8 @@ pub struct Bring<'a> {
     renames: Vec<Rename>,
     target: Option<Target>,
     batch: Vec<(Complete, NewMessage, Wanted)>,
-    /// Names in the stream, and whether others may refer to it.
-    labels: Vec<(String, bool)>,
+    /// Names in the stream, whether others may refer to it, and UIDs there.
+    labels: Vec<(String, bool, u32)>,
     batch_bytes: u64,
     /// Where bytes that others refer to are in this store.
     linked: HashMap<[u8; 16], (MailboxName, u32)>,
@@ -112,6 +119,10 @@ impl<'a> Bring<'a> {
             keeps_uids: true,
             there: HashMap::new(),
             uid_next: item.uid_next,
+            seen: readers(&item.seen, &name),
+            visitors: HashSet::new(),
+            came: Vec::new(),
+            were_there: Vec::new(),
         };
         if !exists && self.arguments.look {
             told.push(Outcome::Said(format!("would make {name} with UIDVALIDITY {}", item.uid_validity)));
@@ -119,7 +130,10 @@ impl<'a> Bring<'a> {
         }
         if !exists {
             let special_use = SpecialUse::parse(&item.special_use);
-            self.store.create_as(&name, special_use, &item.partition, item.uid_validity).map_err(text)?;
+            let acl = item.acl.as_ref().map(|acl| without_owner(acl, &name));
+            self.store
+                .create_as(&name, special_use, &item.partition, item.uid_validity, acl)
+                .map_err(text)?;
         }
         let mailbox = self.store.open_mailbox(&name).map_err(text)?;
         target.keeps_uids = mailbox.uid_validity() == item.uid_validity;
@@ -145,6 +159,9 @@ impl<'a> Bring<'a> {
         told.push(Outcome::Said(format!("{name}: {what}")));
         if !self.arguments.ignore {
             target.there = there(&mailbox).map_err(text)?;
+        }
+        if !target.seen.is_empty() {
+            target.visitors = mailbox.visitors().map_err(text)?.into_iter().map(|one| one.uid).collect();
         }
         target.mailbox = Some(mailbox);
         Ok(target)
@@ -188,6 +205,7 @@ impl<'a> Bring<'a> {
                 name: message.mailbox.clone(),
                 partition: message.partition.clone(),
                 uid_validity: message.uid_validity,
+                acl: Some(Acl::default()), // nobody is given what is not known
                 ..MailboxItem::default()
             };
             told = self.mailbox(item)?;
@@ -198,6 +216,7 @@ impl<'a> Bring<'a> {
             return Ok(told);
         };
         if let Some(uid) = target.take_there(&message) {
+            target.were_there.push((message.uid, uid));
             if message.links > 1 {
                 self.linked.insert(message.guid, (target.name.clone(), uid));
             }
@@ -262,7 +281,7 @@ impl<'a> Bring<'a> {
         };
         let wanted = Wanted { uid: Some(message.uid).filter(|_| keeps_uids), guid: message.guid };
         self.batch.push((complete, new, wanted));
-        self.labels.push((label, message.links > 1));
+        self.labels.push((label, message.links > 1, message.uid));
         self.batch_bytes += message.size;
         if self.batch.len() >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
             told.extend(self.flush()?);
@@ -275,7 +294,7 @@ impl<'a> Bring<'a> {
         let mut batch = std::mem::take(&mut self.batch);
         let labels = std::mem::take(&mut self.labels);
         self.batch_bytes = 0;
-        let Some(target) = self.target.as_ref().filter(|_| !batch.is_empty()) else { return Ok(Vec::new()) };
+        let Some(target) = self.target.as_mut().filter(|_| !batch.is_empty()) else { return Ok(Vec::new()) };
         let Some(mailbox) = &target.mailbox else { return Ok(Vec::new()) };
         let mut told = Vec::new();
         let mut done = mailbox.restore_all(&batch, self.arguments.within_quota);
@@ -291,7 +310,7 @@ impl<'a> Bring<'a> {
         let appended = match done {
             Ok(appended) => appended,
             Err(why @ (StoreError::OverQuota | StoreError::Damaged(_))) => {
-                let failed = labels.into_iter().map(|(label, _)| {
+                let failed = labels.into_iter().map(|(label, ..)| {
                     Outcome::Failed(format!("{}: {}: {why}", base::escape(&label), target.name))
                 });
                 told.extend(failed);
@@ -299,7 +318,8 @@ impl<'a> Bring<'a> {
             }
             Err(why) => return Err(format!("{}: {why}; run it again when that is mended", target.name)),
         };
-        for ((one, (label, is_shared)), (_, _, wanted)) in appended.iter().zip(labels).zip(&batch) {
+        for ((one, (label, is_shared, uid)), (_, _, wanted)) in appended.iter().zip(labels).zip(&batch) {
+            target.came.push((uid, one.uid));
             if is_shared {
                 self.linked.insert(wanted.guid, (target.name.clone(), one.uid));
             }
@@ -310,16 +330,20 @@ impl<'a> Bring<'a> {
 
     /// Nothing more comes for this mailbox.
     fn close(&mut self) -> Told {
-        let told = self.flush()?;
-        if let Some(Target { name, mailbox: Some(mailbox), keeps_uids: true, uid_next, .. }) =
-            self.target.take()
-        {
-            if !self.arguments.look {
-                let text = |why: StoreError| format!("{name}: {why}");
-                let now = mailbox.status().map_err(text)?.uid_next;
-                let next = next_uid(uid_next, now, self.arguments.uid_gap);
-                mailbox.raise_next(next, 0).map_err(text)?;
+        let mut told = self.flush()?;
+        let Some(target) = self.target.take().filter(|_| !self.arguments.look) else { return Ok(told) };
+        let Some(mailbox) = &target.mailbox else { return Ok(told) };
+        for reader in &target.seen {
+            if let Err(why) = target.bring_seen(mailbox, reader) {
+                let uid = base::escape(&reader.uid);
+                told.push(Outcome::Failed(format!("{}: what {uid} has seen: {why}", target.name)));
             }
+        }
+        if target.keeps_uids {
+            let text = |why: StoreError| format!("{}: {why}", target.name);
+            let now = mailbox.status().map_err(text)?.uid_next;
+            let next = next_uid(target.uid_next, now, self.arguments.uid_gap);
+            mailbox.raise_next(next, 0).map_err(text)?;
         }
         Ok(told)
     }
@@ -351,6 +375,37 @@ impl Target {
         *count = count.checked_sub(1)?;
         Some(*uid)
     }
+
+    /// Makes seen what the reader had seen: one change, so that who is killed before has made none. The next run makes good
+    /// for it, since the reader was not here meanwhile.
+    fn bring_seen(&self, mailbox: &Arc<Mailbox>, reader: &Reader) -> message_store::Result<()> {
+        let there = if self.visitors.contains(&reader.uid) { &[][..] } else { &self.were_there[..] };
+        let both = self.came.iter().chain(there);
+        let mut uids: Vec<u32> =
+            both.filter(|(before, _)| reader.seen.contains(*before)).map(|(_, now)| *now).collect();
+        uids.sort_unstable();
+        let uids = UidSet::from_iter(uids);
+        if !uids.is_empty() {
+            mailbox.seen_by(&reader.uid)?.change(&uids, true)?;
+        }
+        Ok(())
+    }
+}
+
+/// Those who are not the owner, who has no \Seen apart.
+fn readers(seen: &[Reader], name: &MailboxName) -> Vec<Reader> {
+    seen.iter().filter(|reader| name.owner() != Some(&reader.uid)).cloned().collect()
+}
+
+/// The list of a backup for a mailbox that may be another user's now: an owner is not in it.
+fn without_owner(acl: &Acl, name: &MailboxName) -> Acl {
+    let mut without = acl.clone();
+    for (identifier, _) in acl.entries() {
+        if name.owner().is_some_and(|owner| identifier.strip_prefix('-').unwrap_or(identifier) == owner) {
+            let _ = without.set(identifier, Rights::NONE); // removing has no limit
+        }
+    }
+    without
 }
 
 /// Writes the bytes that the stream has next.

@@ -2,10 +2,12 @@
 //!
 //! Identifiers are users, by uid or address, `anyone`, and `group=<address>`; with a `-` before, rights are taken away.
 
+use std::cell::Cell;
+
 use connection::Output;
 use imap_wire::Naming;
 use imap_wire::command::acl::{Modification, OfIdentifier, SetAcl};
-use message_store::{MailboxName, Rights, StoreError};
+use message_store::{ANYONE, MailboxName, Rights, StoreError};
 use server_log::Category;
 
 use crate::answer;
@@ -30,10 +32,14 @@ pub fn set(server: &Server, user: &User, asked: &SetAcl) -> Result<(), Refusal> 
     if name.owner().is_some_and(|owner| identifier.strip_prefix('-').unwrap_or(&identifier) == owner) {
         return Err(Refusal::Cannot("The owner of a mailbox has all rights, always"));
     }
-    change(server, user, &name, &identifier, |old| match asked.how {
-        Modification::Replace => rights,
-        Modification::Add => old | rights,
-        Modification::Remove => old & !rights,
+    let is_free = identifier != ANYONE || user.who().is_admin || server.settings().share_with_anyone;
+    change(server, user, &name, &identifier, |old| {
+        let new = match asked.how {
+            Modification::Replace => rights,
+            Modification::Add => old | rights,
+            Modification::Remove => old & !rights,
+        };
+        (is_free || old.contains(new)).then_some(new)
     })
 }
 
@@ -41,7 +47,7 @@ pub fn set(server: &Server, user: &User, asked: &SetAcl) -> Result<(), Refusal> 
 pub fn delete(server: &Server, user: &User, asked: &OfIdentifier) -> Result<(), Refusal> {
     let name = administered(server, user.who(), asked)?;
     let identifier = known(server, &asked.identifier)?.unwrap_or(asked.identifier.clone());
-    change(server, user, &name, &identifier, |_| Rights::NONE)
+    change(server, user, &name, &identifier, |_| Some(Rights::NONE))
 }
 
 /// `* ACL Work alice lrswipkxteacd anyone lrs`
@@ -123,15 +129,26 @@ fn known(server: &Server, identifier: &str) -> Result<Option<String>, Refusal> {
     directory::identifier::canonical(directory.as_ref(), identifier).map_err(|_| Refusal::Unavailable)
 }
 
+/// `becomes`: the rights in the place of those that the identifier has; nothing when only administrators may give them.
 fn change(
     server: &Server,
     user: &User,
     name: &MailboxName,
     identifier: &str,
-    becomes: impl Fn(Rights) -> Rights,
+    becomes: impl Fn(Rights) -> Option<Rights>,
 ) -> Result<(), Refusal> {
-    let changed = server.store.change_acl(name, |acl| Ok(acl.set(identifier, becomes(acl.of(identifier)))?));
+    let is_refused = Cell::new(false);
+    let changed = server.store.change_acl(name, |acl| match becomes(acl.of(identifier)) {
+        Some(rights) => Ok(acl.set(identifier, rights)?),
+        None => {
+            is_refused.set(true);
+            Ok(())
+        }
+    });
     let acl = changed.map_err(missing)?;
+    if is_refused.get() {
+        return Err(Refusal::NoAnyone);
+    }
     let (by, whom) = (base::escape(&user.uid), base::escape(identifier));
     let mailbox = base::escape(name.as_str());
     let text = format_args!("access control list of {mailbox}: {by} gave {whom} \"{}\"", acl.of(identifier));
