@@ -120,11 +120,6 @@ impl Walk {
         Walk { ranges, range: 0, next }
     }
 
-    /// Sequence numbers of the whole walk.
-    pub fn count(&self) -> u64 {
-        count(&self.ranges)
-    }
-
     /// The next sequence number, not taken yet.
     pub fn peek(&self) -> Option<u32> {
         self.ranges.get(self.range).map(|_| self.next)

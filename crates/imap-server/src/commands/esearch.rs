@@ -199,7 +199,7 @@ impl ESearch {
             view => view?,
         };
         let matching = Matching::new(self.asked.charset, self.asked.key.clone(), &view)?;
-        self.messages += matching.messages();
+        self.messages += matching.messages(&view);
         if let Some(most) = server.settings().messages_max.filter(|most| self.messages > u64::from(*most)) {
             return Err(Refusal::MessageLimit { most, lowest: None }); // a UID would not say of which mailbox
         }

@@ -141,9 +141,9 @@ impl Matching {
         narrowed(&self.test, everything)
     }
 
-    /// Messages to look at.
-    pub fn messages(&self) -> u64 {
-        self.walk.count()
+    /// How many messages that is.
+    pub fn messages(&self, view: &View) -> u64 {
+        sequences::count(&self.places(view))
     }
 
     /// Only among these sequence numbers.
