@@ -24,6 +24,10 @@ use crate::tree_lock::tree_of;
 use crate::writer::Writer;
 use crate::{Result, StoreError};
 
+/// How often, and how long each time, a header is waited for that is being written without its lock being asked for.
+const HEADER_WAITS: u32 = 2000;
+const HEADER_WAIT: Duration = Duration::from_millis(1);
+
 /// Byte of the lock file that who has the maildrop holds (RFC 1939 §3).
 const MAILDROP_BYTE: u32 = 1;
 
@@ -218,7 +222,21 @@ impl Mailbox {
     }
 
     pub fn uid_validity(&self) -> u32 {
-        self.index().header().map_or(0, |header| header.uid_validity)
+        self.header_at_hand(&self.index()).map_or(0, |header| header.uid_validity)
+    }
+
+    /// The header, also while a change is under way, for whom the one of before the change does as well. It takes no lock:
+    /// who holds it may ask. A writer that is not given the processor, or waits for a page, can be in the middle for long.
+    fn header_at_hand(&self, index: &Index) -> Option<Header> {
+        index.header().or_else(|| {
+            (0..HEADER_WAITS).find_map(|_| {
+                let (_, header) = index.header_locked();
+                if header.is_none() {
+                    std::thread::sleep(HEADER_WAIT); // it is being copied this moment
+                }
+                header
+            })
+        })
     }
 
     /// Counts, in constant time.
@@ -242,7 +260,7 @@ impl Mailbox {
     /// Names of the keywords; the position is the bit.
     pub fn keywords(&self) -> Vec<String> {
         let index = self.index();
-        let count = index.header().map_or(0, |header| header.keywords);
+        let count = self.header_at_hand(&index).map_or(0, |header| header.keywords);
         index.keywords(count)
     }
 

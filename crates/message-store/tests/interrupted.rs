@@ -69,6 +69,29 @@ fn of_another_boot(mut index: Vec<u8>) -> Vec<u8> {
     index
 }
 
+/// Its writer may wait for the processor or for a page of the index, for long: nobody sees no keywords because of that, nor
+/// makes copies without them.
+#[test]
+fn keywords_and_uid_validity_are_told_while_a_change_is_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let mailbox = inbox(&store);
+    append(&mailbox);
+    let keywords = ["$Junk".to_owned()];
+    let junk = FlagChange { how: How::Add, flags: Flags::default(), keywords: &keywords };
+    mailbox.change_flags(&UidSet::single(1), junk, None).unwrap();
+    let validity = mailbox.uid_validity();
+    let path = find(folder.path(), "store.idx").unwrap();
+    let index = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut sequence = [0; 8];
+    index.read_exact_at(&mut sequence, 0).unwrap();
+    let odd = u64::from_le_bytes(sequence) + 1;
+    index.write_all_at(&odd.to_le_bytes(), 0).unwrap();
+    assert_eq!(mailbox.keywords(), keywords);
+    assert_eq!(mailbox.uid_validity(), validity);
+    assert!(validity > 0 && odd % 2 == 1);
+}
+
 #[test]
 fn behind_a_damaged_last_record_messages_are_kept() {
     let folder = tempfile::tempdir().unwrap();
