@@ -1,5 +1,8 @@
-//! The clients that people have: swaks, curl, mutt, mbsync, fetchmail, getmail, and the libraries of Python and Perl.
+//! The clients that people have: swaks, curl, mutt, mbsync, offlineimap, fetchmail, getmail, and the libraries of Python and Perl.
 #![allow(clippy::unwrap_used)]
+
+#[path = "clients/two_way.rs"]
+mod two_way;
 
 use std::fs;
 use std::path::Path;
@@ -110,17 +113,21 @@ fn curl_speaks_smtp_imap_and_pop3() {
 }
 
 fn mbsync(instance: &Instance, home: &Path) {
+    mbsync_from(&instance.address.to_string(), IMAP, ("alice@example.test", "alice-secret"), home);
+}
+
+/// Both ways, between the server and `mail` in the folder.
+fn mbsync_from(host: &str, port: u16, (user, password): (&str, &str), home: &Path) {
     let rc = home.join("mbsyncrc");
     let local = home.join("mail");
     fs::create_dir_all(&local).unwrap();
     fs::write(
         &rc,
         format!(
-            "IMAPAccount a\nHost {}\nPort {IMAP}\nUser alice@example.test\nPass alice-secret\nSSLType None\n\
+            "IMAPAccount a\nHost {host}\nPort {port}\nUser {user}\nPass {password}\nSSLType None\n\
              AuthMechs LOGIN\n\nIMAPStore far\nAccount a\n\nMaildirStore near\nPath {local}/\nInbox {local}/INBOX\n\
              SubFolders Verbatim\n\nChannel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\n\
              SyncState *\n",
-            instance.address,
             local = local.display()
         ),
     )
