@@ -3,6 +3,8 @@
 
 #[path = "imap_extensions/binary.rs"]
 mod binary;
+#[path = "imap_extensions/catenate.rs"]
+mod catenate;
 #[path = "imap_extensions/compress.rs"]
 mod compress;
 #[path = "imap_extensions/condstore.rs"]

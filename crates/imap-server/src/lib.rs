@@ -20,6 +20,7 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod state;
+pub mod urls;
 pub mod vanished;
 pub mod view;
 

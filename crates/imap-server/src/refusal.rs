@@ -46,6 +46,8 @@ pub enum Refusal {
         most: u32,
         lowest: Option<u32>,
     },
+    /// A URL names nothing that the user may read here (RFC 4469 §4); as it can be said.
+    BadUrl(String),
     /// NUL in a message (RFC 3516 §4.4).
     UnknownCte,
     /// A part cannot be decoded (RFC 3516 §4.3).
@@ -99,6 +101,10 @@ impl Refusal {
             Refusal::MessageLimit { most, lowest } => {
                 let code = Cow::Owned(message_limit::code(*most, *lowest));
                 return ("NO", code, Cow::Borrowed("Too many messages for one command; name fewer"));
+            }
+            Refusal::BadUrl(url) => {
+                let code = Cow::Owned(format!("BADURL {url}"));
+                return ("NO", code, Cow::Borrowed("The URL names no message here, or no part of one"));
             }
             Refusal::BadEvent => {
                 let code = Cow::Owned(format!("BADEVENT ({})", Events::NAMES));

@@ -62,6 +62,12 @@ pub enum Doing {
 pub struct Appending {
     tag: Box<[u8]>,
     append: Append,
+    /// What stands behind the last text so far.
+    behind: Vec<u8>,
+    /// Arguments of the command that came as literals behind the first text.
+    arguments: u32,
+    /// Such a one is being received, not a text.
+    is_argument: bool,
 }
 
 /// A command that goes on.
@@ -166,6 +172,9 @@ impl Session {
         let was_authenticated = self.state.user().is_some();
         let outcome = match imap_wire::parse(bytes, &head, self.state.naming()) {
             Ok(command) => self.run(command, head.tag, io),
+            Err(_) if imap_wire::command::append::is_meant(bytes) => {
+                return self.append_whole(head.tag, bytes, io);
+            }
             Err(error) => Err(error.into()),
         };
         if !was_authenticated && self.state.user().is_some() {

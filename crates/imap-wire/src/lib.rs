@@ -10,10 +10,11 @@ pub mod flags;
 pub mod literal;
 pub mod mailbox;
 pub mod sequence;
+pub mod url;
 pub mod utf7;
 pub mod words;
 
-pub use command::append::{Append, AppendHead};
+pub use command::append::Append;
 pub use command::esearch::{ESearch, Source};
 pub use command::fetch::{Binary, Item as FetchItem, Section, SectionText};
 pub use command::partial::Partial;
@@ -30,4 +31,5 @@ pub use flags::{FlagList, SystemFlag};
 pub use literal::Literal;
 pub use mailbox::{Mailbox, Naming};
 pub use sequence::{Bound, SequenceSet};
+pub use url::Url;
 pub use words::{quote, quote_utf8};

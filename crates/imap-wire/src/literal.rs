@@ -40,10 +40,12 @@ impl Literal {
     }
 }
 
-/// The beginning of `UTF8 (~{12}` (RFC 6855 §4).
+/// The beginning of `UTF8 (~{12}`, which may be the first part of a message (RFC 6855 §4).
 fn is_utf8_item(before: &[u8]) -> bool {
-    const ITEM: &[u8] = b" UTF8 (";
-    before.len().checked_sub(ITEM.len()).is_some_and(|start| before[start..].eq_ignore_ascii_case(ITEM))
+    const ITEM: &[u8] = b"UTF8 (";
+    let Some(start) = before.len().checked_sub(ITEM.len()) else { return false };
+    let (before, item) = before.split_at(start);
+    item.eq_ignore_ascii_case(ITEM) && matches!(before.last(), Some(b' ' | b'('))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! From lines and literals to whole commands, and to what else a client sends: messages, SASL responses, DONE.
 
 use connection::{Io, Next};
-use imap_wire::{AppendHead, Literal};
+use imap_wire::Literal;
+use imap_wire::command::append::{Announced as Read, Then};
 
 use super::{Appending, Doing, STRANGER_TIMEOUT, Session};
 use crate::answer;
@@ -10,7 +11,7 @@ use crate::commands::{self, Done, News};
 use crate::gathering::{Announced, DISCARD_BYTES_MAX, Gathering};
 use crate::notify::Own;
 use crate::refusal::Refusal;
-use crate::state::State;
+use crate::state::{State, User};
 
 impl Session {
     /// One line, whatever it is for.
@@ -68,6 +69,7 @@ impl Session {
     pub(super) fn content(&mut self, bytes: &[u8], last: bool) -> Next {
         match &mut self.doing {
             Doing::Gathering(gathering) => gathering.content(bytes),
+            Doing::Appending(appending) if appending.is_argument => appending.behind.extend_from_slice(bytes),
             Doing::Appending(appending) => appending.append.receive(bytes),
             _ => {}
         }
@@ -92,11 +94,7 @@ impl Session {
                 Ok(None) => {}
                 Ok(Some(append)) => {
                     let tag = tag_of(&gathering);
-                    if literal.waits {
-                        io.output.push(b"+ Ready for the message\r\n");
-                    }
-                    self.doing = Doing::Appending(Box::new(Appending { tag, append }));
-                    return Next::Content(literal.size.unwrap_or(0).into());
+                    return self.receive_text(tag, append, literal, io);
                 }
                 Err(refusal) => gathering.refusal = Some(refusal),
             }
@@ -140,77 +138,120 @@ impl Session {
         }
     }
 
-    /// The message of an APPEND is announced at the end of `bytes`; nothing when it is an argument.
+    /// A text of an APPEND is announced at the end of `bytes`, or it is whole; nothing when an argument is announced.
     fn append_begins(&mut self, bytes: &[u8], io: &mut Io) -> Result<Option<Append>, Refusal> {
         let Some(user) = self.state.user().cloned() else {
             return Err(commands::not_now(&self.state));
         };
-        match imap_wire::command::append::parse(bytes, self.state.naming())? {
-            AppendHead::Argument => Ok(None),
-            AppendHead::Message(append) => {
-                if append.replaces.is_some_and(|replaced| !replaced.uid) && user.enabled.uid_only() {
-                    return Err(Refusal::UidRequired);
+        let append = match imap_wire::command::append::parse(bytes, self.state.naming())? {
+            Read::Argument => return Ok(None),
+            Read::Read(append) => append,
+        };
+        if append.replaces.is_some_and(|replaced| !replaced.uid) && user.enabled.uid_only() {
+            return Err(Refusal::UidRequired);
+        }
+        may_be_utf8(append.piece.then, &user)?;
+        self.server.refresh(&mut self.state, &mut io.output)?;
+        let size_max = self.server.settings().append_bytes_max;
+        let old = match (append.replaces, self.state.view()) {
+            (None, _) => None,
+            (Some(replaces), Some(view)) => Some(Old::find(replaces, view)?),
+            (Some(_), None) => return Err(commands::not_now(&self.state)),
+        };
+        Append::begin(&self.server, user.who(), append, size_max, old).map(Some)
+    }
+
+    /// An APPEND without any text: all that it stores is in the store already.
+    pub(super) fn append_whole(&mut self, tag: &[u8], bytes: &[u8], io: &mut Io) -> Next {
+        match self.append_begins(bytes, io) {
+            Ok(Some(append)) if append.then() == Then::End => self.append_done(tag, append, io),
+            Ok(_) => self.finish(tag, Err(Refusal::Syntax("Expected the end of the command")), io),
+            Err(refusal) => self.finish(tag, Err(refusal), io),
+        }
+    }
+
+    fn receive_text(&mut self, tag: Box<[u8]>, append: Append, literal: Literal, io: &mut Io) -> Next {
+        if literal.waits {
+            io.output.push(b"+ Ready for the message\r\n");
+        }
+        let appending = Appending { tag, append, behind: Vec::new(), arguments: 0, is_argument: false };
+        self.doing = Doing::Appending(Box::new(appending));
+        Next::Content(literal.size.unwrap_or(0).into())
+    }
+
+    /// The line behind a text of an APPEND, or behind an argument there: the command is whole, or something is announced.
+    fn append_ends(&mut self, mut appending: Appending, line: &[u8], io: &mut Io) -> Next {
+        appending.behind.extend_from_slice(line);
+        let literal = Literal::at_end(line);
+        let goes_on = self.append_goes_on(&mut appending, literal);
+        match (goes_on, literal) {
+            (Ok(true), _) => {
+                let Appending { tag, append, .. } = appending;
+                match append.then() {
+                    Then::Text(text) => self.receive_text(tag, append, text.literal, io),
+                    Then::End => self.append_done(&tag, append, io),
                 }
-                if append.message.utf8 && !user.enabled.utf8_accept() {
-                    return Err(Refusal::NotNow("ENABLE UTF8=ACCEPT first")); // RFC 6855 §4
+            }
+            (Ok(false), Some(literal)) => {
+                if literal.waits {
+                    io.output.push(b"+ Ready for literal data\r\n");
                 }
-                self.server.refresh(&mut self.state, &mut io.output)?;
-                let size_max = self.server.settings().append_bytes_max;
-                let old = match (append.replaces, self.state.view()) {
-                    (None, _) => None,
-                    (Some(replaces), Some(view)) => Some(Old::find(replaces, view)?),
-                    (Some(_), None) => return Err(commands::not_now(&self.state)),
-                };
-                Append::begin(&self.server, user.who(), append, size_max, old).map(Some)
+                self.doing = Doing::Appending(Box::new(appending));
+                Next::Content(literal.size.unwrap_or(0).into())
+            }
+            (Ok(false), None) => self.finish(&appending.tag, Err(Refusal::Syntax("Expected a literal")), io),
+            (Err(refusal), None) => self.finish(&appending.tag, Err(refusal), io),
+            (Err(refusal), Some(literal)) => {
+                let start = [&appending.tag[..], b" APPEND"].concat();
+                self.announced(Box::new(Gathering::refused(start, refusal)), literal, true, io)
             }
         }
     }
 
-    /// The line behind a message of an APPEND: empty, or another message is announced (RFC 3502).
-    fn append_ends(&mut self, appending: Appending, line: &[u8], io: &mut Io) -> Next {
-        let Appending { tag, append } = appending;
-        let line = match line.strip_prefix(b")") {
-            Some(rest) if append.is_utf8() => rest,
-            None if append.is_utf8() => {
-                return self.finish(&tag, Err(Refusal::Syntax("Expected ) behind the message")), io);
-            }
-            _ => line,
-        };
-        if line.is_empty() {
-            let (is_replace, target) = (append.is_replace(), append.target());
-            let done = append.finish().map(|code| {
-                let mut done = Done::new("APPEND completed").with(News::all());
-                if is_replace {
-                    // RFC 8508 §3.1: before the EXPUNGE response.
-                    answer::tagged(&mut io.output, b"*", "OK", &code, "Replacement stored");
-                    (done.text, done.tells_modseq) = ("REPLACE completed", true);
-                } else {
-                    done.code = code;
-                }
-                done
-            });
-            if let (Ok(_), Some(notified)) = (&done, &mut self.notified) {
-                notified.note_own(Own::filled(target));
-            }
-            return self.finish(&tag, done, io);
+    /// Whether the command goes on with a text, or is whole; false when an argument comes first.
+    fn append_goes_on(
+        &mut self,
+        appending: &mut Appending,
+        literal: Option<Literal>,
+    ) -> Result<bool, Refusal> {
+        let budget = self.budget();
+        let user = self.state.user().cloned().ok_or_else(|| commands::not_now(&self.state))?;
+        let announced = literal.and_then(|literal| literal.size).map_or(0, u64::from);
+        if appending.behind.len() as u64 > budget.command_bytes_max {
+            return Err(Refusal::CommandTooBig);
         }
-        let Some(literal) = Literal::at_end(line) else {
-            let refusal = Refusal::Syntax("Expected the end of the command behind the message");
-            return self.finish(&tag, Err(refusal), io);
-        };
-        match append.next(line) {
-            Ok(append) => {
-                if literal.waits {
-                    io.output.push(b"+ Ready for the message\r\n");
-                }
-                self.doing = Doing::Appending(Box::new(Appending { tag, append }));
-                Next::Content(literal.size.unwrap_or(0).into())
-            }
-            Err(refusal) => {
-                let start = [&tag[..], b" APPEND"].concat();
-                self.announced(Box::new(Gathering::refused(start, refusal)), literal, true, io)
-            }
+        if appending.append.go_on(&self.server, user.who(), &appending.behind)? {
+            return may_be_utf8(appending.append.then(), &user).map(|()| true);
         }
+        appending.arguments = appending.arguments.saturating_add(1);
+        appending.is_argument = true;
+        appending.behind.extend_from_slice(b"\r\n");
+        match literal.and_then(|literal| literal.size) {
+            None => Err(Refusal::Syntax("Number of a literal out of range")),
+            Some(_) if appending.arguments > budget.literals_max => Err(Refusal::CommandTooBig),
+            Some(_) if announced > budget.literal_bytes_max => Err(Refusal::LiteralTooBig),
+            Some(_) => Ok(false),
+        }
+    }
+
+    /// All of an APPEND is there.
+    fn append_done(&mut self, tag: &[u8], append: Append, io: &mut Io) -> Next {
+        let (is_replace, target) = (append.is_replace(), append.target());
+        let done = append.finish().map(|code| {
+            let mut done = Done::new("APPEND completed").with(News::all());
+            if is_replace {
+                // RFC 8508 §3.1: before the EXPUNGE response.
+                answer::tagged(&mut io.output, b"*", "OK", &code, "Replacement stored");
+                (done.text, done.tells_modseq) = ("REPLACE completed", true);
+            } else {
+                done.code = code;
+            }
+            done
+        });
+        if let (Ok(_), Some(notified)) = (&done, &mut self.notified) {
+            notified.note_own(Own::filled(target));
+        }
+        self.finish(tag, done, io)
     }
 
     /// How long silence is borne between commands.
@@ -219,6 +260,16 @@ impl Session {
             State::NotAuthenticated { .. } => super::LOGIN_TIMEOUT,
             _ => self.server.settings().idle_timeout,
         }
+    }
+}
+
+/// Whether the next text may come as `UTF8 (...)` (RFC 6855 §4).
+fn may_be_utf8(then: Then, user: &User) -> Result<(), Refusal> {
+    match then {
+        Then::Text(text) if text.utf8 && !user.enabled.utf8_accept() => {
+            Err(Refusal::NotNow("ENABLE UTF8=ACCEPT first"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -205,7 +205,7 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
 }
 
 /// `section ["<" number "." nz-number ">"]`, `section = "[" [section-spec] "]"`
-fn section(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Section> {
+pub(crate) fn section(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<Section> {
     cursor.expect(b'[', "a section in brackets")?;
     let mut part = Vec::new();
     let mut label = String::from("BODY[");
