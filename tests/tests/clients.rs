@@ -254,6 +254,62 @@ fn mutt_reads_and_saves_over_imap() {
     assert_eq!(imap.exists("Kept"), 1);
 }
 
+/// curl, mutt and imaplib in a folder of somebody else's that they may read.
+#[test]
+fn curl_mutt_and_imaplib_read_a_shared_folder() {
+    let instance = Instance::start();
+    let mut alice = instance.imap("alice");
+    alice.ok("CREATE Work");
+    alice.append("Work", "", "Subject: plans\r\n\r\nfor all\r\n");
+    alice.ok("SETACL Work bob lrsw"); // without w it is READ-ONLY (RFC 4314 §5.2), which imaplib does not select
+    let by_curl = run(Command::new("curl").args(["-sS", "--max-time", "60", "-u", "bob:bob-secret"]).arg(
+        format!("imap://{}:{IMAP}/Shared%20Folders%2FUser%2Falice%2FWork;MAILINDEX=1", instance.address),
+    ));
+    assert_eq!(by_curl, "Subject: plans\r\n\r\nfor all\r\n");
+    let home = tempfile::tempdir().unwrap();
+    let rc = home.path().join("muttrc");
+    let inbox = format!("imap://{}:{IMAP}/Shared Folders/User/alice/Work", instance.address);
+    let commands = format!(
+        "set imap_user=bob@example.test imap_pass=bob-secret ssl_starttls=no ssl_force_tls=no\n\
+         set folder=imap://{}:{IMAP}/ record='' confirmcreate=no quit=yes\n\
+         set delete=no move=no confirmappend=no sleep_time=0\n\
+         push '<copy-message><kill-line>=Kept<enter><quit>'\n",
+        instance.address
+    );
+    fs::write(&rc, commands).unwrap();
+    let output = Command::new("script")
+        .args(["-qec", &format!("mutt -F {} -f '{inbox}'", rc.display()), "/dev/null"])
+        .env("HOME", home.path())
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(instance.imap("bob").exists("Kept"), 1);
+    let script = format!(
+        "import imaplib\n\
+         imap = imaplib.IMAP4('{}', {IMAP}, timeout=60)\n\
+         imap.login('bob', 'bob-secret')\n\
+         name = '\"Shared Folders/User/alice/Work\"'\n\
+         print(imap.namespace()[1][0].decode())\n\
+         print(imap.myrights(name)[1][0].decode())\n\
+         print(imap.select(name), imap.is_readonly)\n\
+         print(imap.store('1', '+FLAGS', '(\\\\Seen)')[0], imap.search(None, 'SEEN')[1])\n\
+         print(imap.getacl(name)[0], imap.setacl(name, 'bob', 'lrswi')[0], imap.expunge()[0])\n\
+         imap.logout()\n",
+        instance.address
+    );
+    let said = run(Command::new("python3").args(["-c", &script]));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].contains("((\"Shared Folders/User/\" \"/\"))"), "{said}");
+    assert!(lines[1].ends_with(" lrsw"), "{said}");
+    assert!(lines[2].starts_with("('OK', [b'1'])"), "{said}");
+    assert_eq!(lines[3..], ["OK [b'1']", "NO NO NO"], "{said}");
+    // What bob read is new for alice.
+    alice.ok("SELECT Work");
+    assert_eq!(alice.ok("SEARCH UNSEEN"), ["* SEARCH 1"]);
+}
+
 /// smtplib, imaplib and poplib, strict as they are.
 #[test]
 fn pythons_libraries_go_through_a_whole_day() {
