@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use connection::{Output, Waker};
 use imap_wire::Command;
-use imap_wire::command::notify::{Events, Filter, Selected, Set};
+use imap_wire::command::filter::Filter;
+use imap_wire::command::notify::{Events, Selected, Set};
 use imap_wire::mailbox::Naming;
 use message_store::{Event, MailboxName, Status, Watch};
 
@@ -281,8 +282,9 @@ impl Notified {
 
 impl Group {
     fn new(group: imap_wire::command::notify::Group, who: Who<'_>) -> Group {
-        let (Filter::Subtree(mailboxes) | Filter::Mailboxes(mailboxes)) = &group.filter else {
-            return Group { filter: group.filter, names: Vec::new(), events: group.events };
+        let mailboxes = match &group.filter {
+            Filter::Inboxes | Filter::Personal | Filter::Subscribed => &[][..],
+            Filter::Subtree(named) | Filter::SubtreeOne(named) | Filter::Mailboxes(named) => named,
         };
         // RFC 5465 §3.1: what cannot be a mailbox is ignored.
         let canonical = |mailbox: &imap_wire::Mailbox| {
@@ -301,6 +303,7 @@ impl Group {
             Filter::Subscribed => subscribed.binary_search_by(|one| one.as_str().cmp(called)).is_ok(),
             Filter::Mailboxes(_) => self.names.iter().any(|one| one == called),
             Filter::Subtree(_) => self.names.iter().any(|one| is_within(called, one)),
+            Filter::SubtreeOne(_) => self.names.iter().any(|one| is_directly_within(called, one)), // RFC 7377 §6
         }
     }
 }
@@ -308,6 +311,11 @@ impl Group {
 /// Whether a name is `above`, or below it.
 fn is_within(name: &str, above: &str) -> bool {
     name.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a name is `above`, or directly below it.
+fn is_directly_within(name: &str, above: &str) -> bool {
+    is_within(name, above) && name[above.len()..].matches('/').count() <= 1
 }
 
 /// What is told unasked marks nothing as read (RFC 5465 §5.2 asks clients not to ask for it).

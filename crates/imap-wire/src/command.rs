@@ -9,6 +9,7 @@ pub mod authenticate;
 pub mod create;
 pub mod esearch;
 pub mod fetch;
+pub mod filter;
 pub mod id;
 pub mod language;
 pub mod list;

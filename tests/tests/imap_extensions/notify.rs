@@ -212,6 +212,11 @@ fn names_are_told_when_others_make_delete_and_rename_them() {
     fill(&mut other, "New/Below", 1);
     let status = heard(&mut listener);
     assert!(status.starts_with("* STATUS \"New/Below\" (UIDNEXT 2 MESSAGES 1"), "{status}");
+    // Not what is deeper (RFC 7377 §6).
+    listener.ok("NOTIFY SET (subtree-one New (MailboxName))");
+    other.ok("CREATE New/Below/Deep");
+    other.ok("CREATE New/Side");
+    hears(&mut listener, &["* LIST (\\HasNoChildren) \"/\" \"New/Side\""]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use connection::Output;
+use imap_wire::command::filter::Filter;
 use imap_wire::{Mailbox, Source};
 use message_store::{MailboxName, Rights, Store, StoreError};
 
@@ -112,15 +113,17 @@ impl ESearch {
         for source in asked.sources {
             match source {
                 Source::Selected => targets.push_back(Target::One(super::view(state)?.mailbox.name())),
-                Source::Inboxes => targets.extend(who.to_store("INBOX").map(Target::One)),
-                Source::Personal => targets.push_back(below(format!("user/{}/", who.uid), false)),
-                Source::Subscribed => {
+                Source::Other(Filter::Inboxes) => targets.extend(who.to_store("INBOX").map(Target::One)),
+                Source::Other(Filter::Personal) => {
+                    targets.push_back(below(format!("user/{}/", who.uid), false))
+                }
+                Source::Other(Filter::Subscribed) => {
                     let names = store.subscriptions(who.uid)?;
                     targets.extend(names.iter().filter_map(|name| who.to_store(name).ok()).map(Target::One));
                 }
-                Source::Mailboxes(list) => targets.extend(known(&list, who).map(Target::One)),
-                Source::Subtree(list) => trees(&list, who, false, &mut targets),
-                Source::SubtreeOne(list) => trees(&list, who, true, &mut targets),
+                Source::Other(Filter::Mailboxes(list)) => targets.extend(known(&list, who).map(Target::One)),
+                Source::Other(Filter::Subtree(list)) => trees(&list, who, false, &mut targets),
+                Source::Other(Filter::SubtreeOne(list)) => trees(&list, who, true, &mut targets),
             }
         }
         Ok(ESearch {

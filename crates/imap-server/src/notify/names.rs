@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imap_wire::command::notify::{Events, Filter};
+use imap_wire::command::filter::Filter;
+use imap_wire::command::notify::Events;
 use message_store::{MailboxName, Rights, StoreError, Watch};
 
 use super::rows::{self, Row};

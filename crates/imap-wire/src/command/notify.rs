@@ -1,14 +1,12 @@
 //! `notify = "NOTIFY" SP ("SET" [SP "STATUS"] SP event-groups / "NONE")` (RFC 5465 §8).
 
 use crate::command::fetch::{self, Item};
+use crate::command::filter::{self, Filter, NAMES_MAX};
 use crate::cursor::{Cursor, Parsed};
-use crate::mailbox::{self, Mailbox};
 use crate::words;
 
 /// Groups of one command.
 const GROUPS_MAX: usize = 100;
-/// Names of one command.
-const NAMES_MAX: usize = 1000;
 
 /// What a client wants to be told unasked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,16 +42,6 @@ pub struct Selected {
 pub struct Group {
     pub filter: Filter,
     pub events: Events,
-}
-
-/// Which mailboxes besides the selected one (RFC 5465 §6).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Filter {
-    Inboxes,
-    Personal,
-    Subscribed,
-    Subtree(Vec<Mailbox>),
-    Mailboxes(Vec<Mailbox>),
 }
 
 /// A set of events (RFC 5465 §5).
@@ -104,9 +92,9 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Notify> {
         set.status = true;
         cursor.space()?;
     }
-    let mut names = 0;
+    let mut left = NAMES_MAX;
     loop {
-        group(cursor, &mut set, &mut names)?;
+        group(cursor, &mut set, &mut left)?;
         if cursor.rest().len() < 2 {
             return Ok(Notify::Set(set));
         }
@@ -115,7 +103,7 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Notify> {
 }
 
 /// `event-group = "(" filter-mailboxes SP events ")"`
-fn group(cursor: &mut Cursor<'_>, set: &mut Set, names: &mut usize) -> Parsed<()> {
+fn group(cursor: &mut Cursor<'_>, set: &mut Set, left: &mut usize) -> Parsed<()> {
     let start = cursor.clone();
     cursor.expect(b'(', "a group of events")?;
     if set.groups.len() == GROUPS_MAX {
@@ -135,41 +123,12 @@ fn group(cursor: &mut Cursor<'_>, set: &mut Set, names: &mut usize) -> Parsed<()
             return start.error("SELECTED or SELECTED-DELAYED once");
         }
     } else {
-        let filter = filter(cursor, names)?;
+        let filter = filter::filter(cursor, left)?;
         cursor.space()?;
         let events = events(cursor, None, &mut set.has_unsupported)?;
         set.groups.push(Group { filter, events });
     }
     cursor.expect(b')', "the end of a group of events")
-}
-
-fn filter(cursor: &mut Cursor<'_>, names: &mut usize) -> Parsed<Filter> {
-    Ok(match () {
-        () if cursor.keyword(b"INBOXES") => Filter::Inboxes,
-        () if cursor.keyword(b"PERSONAL") => Filter::Personal,
-        () if cursor.keyword(b"SUBSCRIBED") => Filter::Subscribed,
-        () if cursor.keyword(b"SUBTREE") => Filter::Subtree(mailboxes(cursor, names)?),
-        () if cursor.keyword(b"MAILBOXES") => Filter::Mailboxes(mailboxes(cursor, names)?),
-        () => return cursor.error("SELECTED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE or MAILBOXES"),
-    })
-}
-
-/// `SP (mailbox / "(" mailbox *(SP mailbox) ")")`
-fn mailboxes(cursor: &mut Cursor<'_>, names: &mut usize) -> Parsed<Vec<Mailbox>> {
-    cursor.space()?;
-    let is_list = cursor.take(b'(');
-    let mut mailboxes = Vec::new();
-    loop {
-        *names += 1;
-        if *names > NAMES_MAX {
-            return cursor.error("fewer mailboxes");
-        }
-        mailboxes.push(mailbox::mailbox(cursor)?);
-        if !is_list || cursor.take(b')') {
-            return Ok(mailboxes);
-        }
-        cursor.space()?;
-    }
 }
 
 /// `events = ("(" event *(SP event) ")") / "NONE"`; what is fetched of new messages goes to `fetched`, if it may be asked for.
@@ -225,6 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mailbox::Mailbox;
 
     fn read(text: &str) -> Parsed<Notify> {
         let mut cursor = Cursor::new(text.as_bytes());
@@ -266,6 +226,8 @@ mod tests {
         );
         assert_eq!(all.groups[1].events, Events::MAILBOX_NAME.with(Events::SUBSCRIPTION_CHANGE));
         assert!(all.groups[2].events.is_empty());
+        let one = &set(" SET (Subtree-One a (MailboxName))").groups[0];
+        assert_eq!(one.filter, Filter::SubtreeOne(vec![named("a")]));
         assert!(!set(" SET (selected NONE)").selected.unwrap().is_delayed);
     }
 
