@@ -1,6 +1,8 @@
-//! The clients that people have: swaks, curl, mutt, mbsync, offlineimap, fetchmail, getmail, and the libraries of Python and Perl.
+//! The clients that people have: swaks, curl, mutt, alpine, mbsync, offlineimap, fetchmail, getmail, and the libraries of Python and Perl.
 #![allow(clippy::unwrap_used)]
 
+#[path = "clients/alpine.rs"]
+mod alpine;
 #[path = "clients/two_way.rs"]
 mod two_way;
 
