@@ -13,8 +13,9 @@ pub struct Target {
     pub seeds: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "imap command", run: imap_command, seeds: IMAP },
+    Target { name: "imap URL", run: imap_url, seeds: URLS },
     Target {
         name: "imap sequence set",
         run: imap_sequence_set,
@@ -72,10 +73,15 @@ const IMAP: &[&str] = &[
     "a STORE 1:2 (UNCHANGEDSINCE 5) +FLAGS.SILENT (\\Seen $a b)",
     "a LIST (SUBSCRIBED) \"\" (\"%\" \"a*\") RETURN (STATUS (MESSAGES UNSEEN) CHILDREN)",
     "a APPEND INBOX (\\Seen) \" 1-Feb-2001 01:02:03 +0000\" {5}",
+    "a APPEND INBOX CATENATE (URL \"/a/;UID=1\" URL {3}\r\n/b/) CATENATE (URL c UTF8 (~{5}",
     "a STATUS a (MESSAGES UIDNEXT SIZE)",
     "a ID (\"name\" NIL)",
     "a SETQUOTA \"\" (STORAGE 5)",
     "a AUTHENTICATE PLAIN =",
+];
+const URLS: &[&str] = &[
+    "imap://a%40b;AUTH=*@[::1]:143/INBOX/b%C3%BC;UIDVALIDITY=5/;UID=7/;SECTION=1.2.MIME/;PARTIAL=0.10",
+    "/a/;UID=1/;SECTION=HEADER.FIELDS%20(TO%20%22b%22)",
 ];
 const MESSAGES: &[&str] = &[
     "From: J\u{fc} <a@b>, G: c@d;\r\nSubject: =?utf-8?q?a?=\r\n b\r\nDate: Mon, 3 Mar 2025 10:00:00 +0000\r\n\r\nx\r\n",
@@ -100,7 +106,16 @@ fn imap_command(input: &[u8]) {
         if let Err(error) = imap_wire::parse(input, &head, naming) {
             assert!(error.offset <= input.len() + 1, "the mistake is behind the end");
         }
+        if let Err(error) = imap_wire::command::append::parse(input, naming) {
+            assert!(error.offset <= input.len() + 1, "the mistake is behind the end");
+        }
     }
+}
+
+fn imap_url(input: &[u8]) {
+    let url = imap_wire::Url::read(input);
+    assert!(url.is_none_or(|url| url.uid > 0 && !url.mailbox.is_empty()));
+    assert!(!imap_wire::url::in_response_code(input).contains([']', '\r', '\n', ' ']));
 }
 
 fn imap_sequence_set(input: &[u8]) {
