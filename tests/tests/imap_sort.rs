@@ -214,7 +214,6 @@ fn nonsense_is_refused() {
         "SORT (NAME) UTF-8 ALL",
         "SORT (REVERSE) UTF-8 ALL",
         "SORT (DATE) UTF-8 99",
-        "SORT RETURN (UPDATE) (DATE) UTF-8 ALL",
         "UID SORT (DATE UTF-8 ALL",
         "THREAD",
         "THREAD JWZ UTF-8 ALL",
