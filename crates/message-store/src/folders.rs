@@ -69,6 +69,7 @@ pub fn name(partition: &Path, folder: &Path) -> Option<MailboxName> {
     let parts: Vec<&str> = inside.split('/').collect();
     let (first, rest) = match parts.as_slice() {
         ["=user", _, _, of_user @ ..] if !of_user.is_empty() => (Some("user".to_owned()), of_user),
+        ["=user", ..] => return None, // above the users' own
         public => (None, public),
     };
     let levels = first.into_iter().map(Some).chain(rest.iter().map(|one| decode(one)));

@@ -16,7 +16,7 @@ mod text;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -114,8 +114,10 @@ impl Mailbox {
         let mut visitors = Vec::new();
         for entry in entries {
             let entry = entry?;
-            if let Some(uid) = entry.file_name().to_str().and_then(folders::decode) {
-                visitors.push(Visitor { uid, last: entry.metadata()?.modified()? });
+            let Some(uid) = entry.file_name().to_str().and_then(folders::decode) else { continue };
+            let last = entry.metadata()?.modified()?;
+            if last > SystemTime::UNIX_EPOCH {
+                visitors.push(Visitor { uid, last });
             }
         }
         visitors.sort_by(|one, other| one.uid.cmp(&other.uid));
@@ -126,16 +128,10 @@ impl Mailbox {
     ///
     /// # Errors
     /// The system's.
-    pub fn forget_visitors(&self, before: SystemTime) -> Result<usize> {
+    pub fn forget_visitors(self: &Arc<Mailbox>, before: SystemTime) -> Result<usize> {
         let mut count = 0;
         for visitor in self.visitors()?.into_iter().filter(|visitor| visitor.last < before) {
-            let Some(name) = folders::encode(&visitor.uid) else { continue };
-            let _lock = self.lock_reader(hash(visitor.uid.as_bytes()), Mode::Exclusive)?;
-            let path = self.folder.join(FOLDER).join(name);
-            if fs::metadata(&path).and_then(|meta| meta.modified()).is_ok_and(|last| last < before) {
-                fs::remove_file(path)?;
-                count += 1;
-            }
+            count += usize::from(self.seen_by(&visitor.uid)?.forget(before)?);
         }
         Ok(count)
     }
@@ -192,8 +188,7 @@ impl SeenBy {
         if state.stamp.1 > REWRITE_BYTES.max(state.written_bytes.saturating_mul(4)) {
             self.write_anew(&mut state)?;
         }
-        let notice = Notice { mailbox: self.notice_id(), tree: NO_TREE };
-        self.mailbox.shared.ring.announce(notice);
+        self.announce();
         Ok(SeenChange { changed, index: index + 1, table: Arc::clone(&state.table) })
     }
 
@@ -217,6 +212,34 @@ impl SeenBy {
         } else if let Ok(file) = OpenOptions::new().append(true).open(path) {
             let _ = file.set_modified(SystemTime::now());
         }
+    }
+
+    /// Forgets a user who was here last before then; whether it did. What was seen is not seen any more, which is one more
+    /// change of the user's: how many there were has to stay, as numbers that went down would hide from a client of the
+    /// user's what changes next. So a small file stays; that its time is the epoch says that this is no reader.
+    fn forget(&self, before: SystemTime) -> Result<bool> {
+        let mut state = self.lock();
+        let _lock = self.mailbox.lock_reader(self.number, Mode::Exclusive)?;
+        self.read_new(&mut state)?;
+        let path = self.path();
+        if !fs::metadata(&path).and_then(|meta| meta.modified()).is_ok_and(|last| last < before) {
+            return Ok(false);
+        }
+        if state.table.count() == 0 {
+            fs::remove_file(path)?;
+            state.stamp = (0, 0);
+            return Ok(true);
+        }
+        let modseq = self.mailbox.status()?.highest_modseq;
+        Arc::make_mut(&mut state.table).forget(modseq);
+        self.write_anew(&mut state)?;
+        File::open(path)?.set_modified(SystemTime::UNIX_EPOCH)?;
+        self.announce();
+        Ok(true)
+    }
+
+    fn announce(&self) {
+        self.mailbox.shared.ring.announce(Notice { mailbox: self.notice_id(), tree: NO_TREE });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -268,11 +291,8 @@ impl SeenBy {
         let level = self.mailbox.shared.settings.sync.user;
         let folder = self.mailbox.folder.join(FOLDER);
         let is_new = state.stamp.1 == 0;
-        if is_new && !folder.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-            if level != SyncLevel::None {
-                os::file::sync_dir(&self.mailbox.folder)?;
-            }
+        if is_new && make_folder(&folder)? && level != SyncLevel::None {
+            os::file::sync_dir(&self.mailbox.folder)?;
         }
         let path = self.path();
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
@@ -315,5 +335,31 @@ impl SeenBy {
         state.stamp = (meta.ino(), meta.len());
         state.written_bytes = meta.len();
         Ok(())
+    }
+}
+
+/// Whether it was not there. The folder above is not made: without it, the mailbox was deleted meanwhile.
+fn make_folder(folder: &Path) -> Result<bool> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_mailboxs_folder_does_not_come_back() {
+        let top = tempfile::tempdir().unwrap();
+        let mailbox = top.path().join("mailbox");
+        assert!(matches!(make_folder(&mailbox.join(FOLDER)), Err(StoreError::NotFound)));
+        assert!(!mailbox.exists());
+        fs::create_dir(&mailbox).unwrap();
+        assert!(make_folder(&mailbox.join(FOLDER)).unwrap());
+        assert!(!make_folder(&mailbox.join(FOLDER)).unwrap());
     }
 }

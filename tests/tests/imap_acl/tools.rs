@@ -72,6 +72,48 @@ fn readership_counts_who_read_lately_sets_rights_and_forgets() {
     assert!(listed.contains("/=+News  [anyone lrs, bob w]\n"), "{listed}");
 }
 
+/// Who is forgotten and comes again is told of every later change: the modification sequence numbers do not go down.
+#[test]
+fn a_forgotten_reader_misses_nothing() {
+    let instance = Instance::start();
+    let mut alice = instance.imap("alice");
+    share(&mut alice, "Work", "lrs");
+    let work = name("Work");
+    let highest = |imap: &mut black_box::Imap| -> u64 {
+        let row = imap.ok(&format!("STATUS {work} (HIGHESTMODSEQ)")).remove(0);
+        row.split("HIGHESTMODSEQ ").nth(1).unwrap().trim_end_matches(')').parse().unwrap()
+    };
+    let mut bob = instance.imap("bob");
+    bob.ok(&format!("SELECT {work}"));
+    for sign in ["+", "-", "+", "-", "+"] {
+        bob.ok(&format!("STORE 1 {sign}FLAGS (\\Seen)"));
+    }
+    let known = highest(&mut bob);
+    bob.ok("UNSELECT");
+    let hash = tool(&instance, "hashdir", &["alice"]);
+    let users = instance.path("store/partition/primary/=user");
+    let file = users.join(hash.trim()).join("=alice/=+Work/store.seen/=bob");
+    let long_ago = SystemTime::now() - Duration::from_secs(200 * 86_400);
+    std::fs::File::options().append(true).open(file).unwrap().set_modified(long_ago).unwrap();
+    let purge = ["-p", "3", "user/alice/Work"];
+    assert_eq!(tool(&instance, "readership", &purge), "user/alice/Work: 1 reader forgotten\n");
+    assert_eq!(tool(&instance, "readership", &purge), "", "who is forgotten is no reader");
+    assert!(!tool(&instance, "readership", &["-l", "user/alice/Work"]).contains("read by"));
+    assert!(highest(&mut bob) > known, "it is not seen any more: a change");
+    let changed = bob.ok(&format!("SELECT {work} (CONDSTORE)"));
+    assert!(!changed.is_empty());
+    assert_eq!(bob.ok("SEARCH UNSEEN")[0], "* SEARCH 1");
+    let told = bob.ok(&format!("FETCH 1:* (FLAGS) (CHANGEDSINCE {known})"));
+    assert!(told.len() == 1 && !told[0].contains("Seen"), "{told:?}");
+    let known = highest(&mut bob);
+    alice.ok("SELECT Work");
+    alice.ok("STORE 1 +FLAGS (\\Flagged)");
+    bob.ok("NOOP");
+    let told = bob.ok(&format!("FETCH 1:* (FLAGS) (CHANGEDSINCE {known})"));
+    assert!(told.len() == 1 && told[0].contains("\\Flagged"), "{told:?}");
+    assert!(tool(&instance, "readership", &["-l", "user/alice/Work"]).contains("read by bob, 0 days ago"));
+}
+
 /// The right p: a message on somebody's behalf goes where it may be posted, and else to the INBOX of the owner.
 #[test]
 fn deliver_posts_with_the_right_to() {

@@ -146,6 +146,14 @@ impl Table {
         }
     }
 
+    /// One more change, after which nothing is seen; of those before it the count stays.
+    pub(super) fn forget(&mut self, modseq: u64) {
+        let seen = std::mem::take(&mut self.seen);
+        self.marks.clear();
+        self.steps.clear();
+        self.apply(self.count + 1, modseq, false, &seen);
+    }
+
     pub(super) fn set_steps(&mut self, count: u64, steps: VecDeque<u64>) {
         (self.count, self.steps) = (count, steps);
     }
