@@ -33,6 +33,10 @@ const SERVER_LOCK: &str = "server.met.lck";
 const USER_BYTE: u32 = 3;
 /// Names and values of one file, in bytes.
 const FILE_BYTES_MAX: usize = 1 << 20;
+/// Of those, what one user may have who is not the mailbox's owner, and all such users together: whoever may only read
+/// must not leave the owner without room.
+const VISITOR_BYTES_MAX: usize = FILE_BYTES_MAX / 4;
+const VISITORS_BYTES_MAX: usize = FILE_BYTES_MAX / 2;
 /// Removed ones that are remembered, the latest.
 const REMOVED_MAX: usize = 100;
 
@@ -126,7 +130,8 @@ impl Annotations {
         self.all.binary_search_by(|one| self::key(&one.owner, &one.entry).cmp(&key))
     }
 
-    /// Makes changes, all or none of them; `each_max`: so many of one owner at most. Whether anything is other than before.
+    /// Makes changes, all or none of them; `each_max`: so many of one owner at most; `host`: whose the place is, who may
+    /// fill it. Whether anything is other than before.
     ///
     /// # Errors
     /// `TooMany`.
@@ -134,6 +139,7 @@ impl Annotations {
         &mut self,
         changes: &[NewAnnotation],
         each_max: usize,
+        host: Option<&str>,
     ) -> std::result::Result<bool, AnnotateError> {
         let mut new = self.clone();
         new.serial += 1;
@@ -141,9 +147,15 @@ impl Annotations {
         for change in changes {
             is_changed |= new.put(change);
         }
-        let grows = new.bytes() > self.bytes();
-        let is_over = |owner: &str| new.count(owner) > each_max.max(self.count(owner));
-        if changes.iter().any(|change| is_over(&change.owner)) || (grows && new.bytes() > FILE_BYTES_MAX) {
+        let is_over = |owner: &str| {
+            new.count(owner) > each_max.max(self.count(owner))
+                || is_visitor(owner, host)
+                    && grows_over(self, &new, VISITOR_BYTES_MAX, &|one| one.owner == owner)
+        };
+        if changes.iter().any(|change| is_over(&change.owner))
+            || grows_over(self, &new, VISITORS_BYTES_MAX, &|one| is_visitor(&one.owner, host))
+            || grows_over(self, &new, FILE_BYTES_MAX, &|_| true)
+        {
             return Err(AnnotateError::TooMany);
         }
         if is_changed {
@@ -174,8 +186,9 @@ impl Annotations {
         self.all().filter(|(one, _)| one.owner == owner).count()
     }
 
-    fn bytes(&self) -> usize {
-        self.all().map(|(one, value)| one.entry.len() + one.owner.len() + value.len()).sum()
+    fn bytes(&self, is_counted: &dyn Fn(&Annotation) -> bool) -> usize {
+        let counted = self.all().filter(|(one, _)| is_counted(one));
+        counted.map(|(one, value)| one.entry.len() + one.owner.len() + value.len()).sum()
     }
 
     fn forget_removed(&mut self) {
@@ -237,6 +250,22 @@ impl Annotations {
     }
 }
 
+/// Whether what is this owner's is a user's who is not at home here.
+fn is_visitor(owner: &str, host: Option<&str>) -> bool {
+    !owner.is_empty() && host != Some(owner)
+}
+
+/// What is there already may stay, and may become less.
+fn grows_over(
+    old: &Annotations,
+    new: &Annotations,
+    bytes_max: usize,
+    is_counted: &dyn Fn(&Annotation) -> bool,
+) -> bool {
+    let bytes = new.bytes(is_counted);
+    bytes > bytes_max && bytes > old.bytes(is_counted)
+}
+
 fn key(owner: &str, entry: &str) -> (String, String) {
     (entry.to_ascii_lowercase(), owner.to_owned())
 }
@@ -281,10 +310,11 @@ fn change(
     path: &Path,
     changes: &[NewAnnotation],
     each_max: usize,
+    host: Option<&str>,
     level: SyncLevel,
 ) -> std::result::Result<bool, AnnotateError> {
     let mut annotations = read(path)?;
-    let is_changed = annotations.change(changes, each_max)?;
+    let is_changed = annotations.change(changes, each_max, host)?;
     if is_changed {
         write(path, &annotations, level)?;
     }
@@ -311,7 +341,8 @@ impl Mailbox {
         // Under the lock of changes: a mailbox that is deleted meanwhile must not leave annotations to the next of its name.
         let _under = self.write()?;
         let level = self.shared.settings.sync.user;
-        if change(&self.folder.join(OF_MAILBOX), changes, each_max, level)? {
+        let name = self.name();
+        if change(&self.folder.join(OF_MAILBOX), changes, each_max, name.owner(), level)? {
             self.announce();
         }
         Ok(())
@@ -378,15 +409,15 @@ impl Store {
         };
         if !private.is_empty() {
             // Refused before anything is changed.
-            read(&server)?.change(&shared, each_max)?;
+            read(&server)?.change(&shared, each_max, None)?;
             let folder = self.user_folder(uid)?;
             let file = open_lock_file(&folder)?;
             let _user = OfdLock::acquire(&file, USER_BYTE, Mode::Exclusive, settings.lock_timeout)?;
-            if change(&folder.join(OF_USER), &private, each_max, settings.sync.user)? {
+            if change(&folder.join(OF_USER), &private, each_max, Some(uid), settings.sync.user)? {
                 self.announce_names(&MailboxName::inbox(uid)?);
             }
         }
-        if !shared.is_empty() && change(&server, &shared, each_max, settings.sync.user)? {
+        if !shared.is_empty() && change(&server, &shared, each_max, None, settings.sync.user)? {
             self.shared.ring.announce(Notice { mailbox: 0, tree: SERVER_TREE });
         }
         Ok(())
@@ -406,15 +437,20 @@ mod tests {
     #[test]
     fn names_are_compared_in_any_case_and_changes_have_serial_numbers() {
         let mut all = Annotations::default();
-        assert!(all.change(&[new("joe", "/private/Comment", Some("a"))], 10).unwrap());
-        assert!(!all.change(&[new("joe", "/PRIVATE/comment", Some("a"))], 10).unwrap());
+        assert!(all.change(&[new("joe", "/private/Comment", Some("a"))], 10, Some("joe")).unwrap());
+        assert!(!all.change(&[new("joe", "/PRIVATE/comment", Some("a"))], 10, Some("joe")).unwrap());
         assert!(
-            all.change(&[new("joe", "/PRIVATE/comment", Some("b")), new("", "/shared/x", None)], 10).unwrap()
+            all.change(
+                &[new("joe", "/PRIVATE/comment", Some("b")), new("", "/shared/x", None)],
+                10,
+                Some("joe")
+            )
+            .unwrap()
         );
         assert_eq!(all.get("joe", "/private/comment"), Some(&b"b"[..]));
         assert_eq!((all.get("amy", "/private/comment"), all.get("", "/private/comment")), (None, None));
         let known = all.serial();
-        assert!(all.change(&[new("joe", "/private/comment", None)], 10).unwrap());
+        assert!(all.change(&[new("joe", "/private/comment", None)], 10, Some("joe")).unwrap());
         let changed: Vec<_> = all.since(known).collect();
         assert_eq!(
             (changed.len(), changed[0].entry.as_str(), &changed[0].value),
@@ -427,20 +463,41 @@ mod tests {
     fn limits_refuse_everything_and_what_is_there_may_stay() {
         let mut all = Annotations::default();
         let many: Vec<_> = (0..10).map(|n| new("", &format!("/shared/{n}"), Some("x"))).collect();
-        all.change(&many, 10).unwrap();
+        all.change(&many, 10, Some("joe")).unwrap();
         let before = all.clone();
         let more = [new("", "/shared/1", Some("y")), new("", "/shared/10", Some("x"))];
-        assert!(matches!(all.change(&more, 10), Err(AnnotateError::TooMany)));
+        assert!(matches!(all.change(&more, 10, Some("joe")), Err(AnnotateError::TooMany)));
         assert_eq!(all, before);
-        all.change(&more[..1], 5).unwrap(); // the limit was lowered: no new ones, but changes
+        all.change(&more[..1], 5, Some("joe")).unwrap(); // the limit was lowered: no new ones, but changes
         let swapped = [new("", "/shared/11", Some("x")), new("", "/shared/1", None)];
-        all.change(&swapped, 10).unwrap();
-        assert!(all.change(&[new("joe", "/private/1", Some("x"))], 10).unwrap(), "another owner's");
+        all.change(&swapped, 10, Some("joe")).unwrap();
+        assert!(
+            all.change(&[new("joe", "/private/1", Some("x"))], 10, Some("joe")).unwrap(),
+            "another owner's"
+        );
         let big = "x".repeat(FILE_BYTES_MAX);
         assert!(matches!(
-            all.change(&[new("joe", "/private/2", Some(&big))], 10),
+            all.change(&[new("joe", "/private/2", Some(&big))], 10, Some("joe")),
             Err(AnnotateError::TooMany)
         ));
+    }
+
+    #[test]
+    fn who_only_reads_does_not_leave_the_owner_without_room() {
+        let mut all = Annotations::default();
+        let mut note = |owner: &str, number: usize, bytes: usize| {
+            let note = new(owner, &format!("/private/{number}"), Some(&"x".repeat(bytes)));
+            all.change(&[note], 1000, Some("joe")).is_ok()
+        };
+        let chunk = VISITOR_BYTES_MAX / 4;
+        let fill = |note: &mut dyn FnMut(&str, usize, usize) -> bool, owner: &str| {
+            (0..100).take_while(|number| note(owner, *number, chunk)).count()
+        };
+        assert_eq!(fill(&mut note, "amy"), 3, "names count too");
+        assert!(note("amy", 0, chunk - 1), "less is always taken");
+        assert_eq!((fill(&mut note, "bob"), fill(&mut note, "eve")), (3, 1), "all visitors have the half");
+        assert!(!note("zoe", 0, chunk) && note("zoe", 0, 10));
+        assert_eq!(fill(&mut note, "joe"), 8, "the other half is there for the owner");
     }
 
     #[test]
@@ -448,8 +505,8 @@ mod tests {
         let mut all = Annotations::default();
         for number in 0..=REMOVED_MAX + 5 {
             let entry = format!("/shared/{number}");
-            all.change(&[new("", &entry, Some("x"))], 10).unwrap();
-            all.change(&[new("", &entry, None)], 10).unwrap();
+            all.change(&[new("", &entry, Some("x"))], 10, Some("joe")).unwrap();
+            all.change(&[new("", &entry, None)], 10, Some("joe")).unwrap();
         }
         assert_eq!(all.since(0).count(), REMOVED_MAX);
         assert!(all.since(0).all(|one| one.entry != "/shared/0"));
@@ -458,8 +515,13 @@ mod tests {
     #[test]
     fn any_flipped_bit_is_damage() {
         let mut all = Annotations::default();
-        all.change(&[new("", "/shared/a", Some("x\ny")), new("joe", "/private/b", Some(""))], 10).unwrap();
-        all.change(&[new("", "/shared/a", None)], 10).unwrap();
+        all.change(
+            &[new("", "/shared/a", Some("x\ny")), new("joe", "/private/b", Some(""))],
+            10,
+            Some("joe"),
+        )
+        .unwrap();
+        all.change(&[new("", "/shared/a", None)], 10, Some("joe")).unwrap();
         let bytes = all.encode();
         assert_eq!(Annotations::decode(&bytes), Some(all.clone()));
         for bit in 0..bytes.len() * 8 {
@@ -478,7 +540,7 @@ mod tests {
             let mut all = Annotations::default();
             for (owner, entry, value) in sets {
                 let change = NewAnnotation { entry: entry.clone(), owner: owner.clone(), value: value.clone() };
-                all.change(&[change], 100).unwrap();
+                all.change(&[change], 100, Some("joe")).unwrap();
                 prop_assert_eq!(all.get(&owner, &entry), value.as_deref());
             }
             prop_assert_eq!(Annotations::decode(&all.encode()), Some(all));

@@ -231,6 +231,27 @@ fn a_search_of_a_tree_tells_of_no_hidden_mailbox() {
     assert_eq!(found(&mut bob, &format!("subtree {hidden}")), ["Work/Hidden"]);
 }
 
+/// NOTIFY tells of no children that LIST hides, and GETMETADATA not what a mailbox is to its owner.
+#[test]
+fn notices_and_annotations_tell_no_more_than_list() {
+    let instance = people();
+    let (mut alice, mut bob) = (instance.imap("alice"), instance.imap("bob"));
+    alice.ok("CREATE Work (USE (\\Archive))");
+    share(&mut alice, "Work/Hidden", "");
+    let work = name("Work");
+    bob.ok(&format!("NOTIFY SET (mailboxes {work} (MailboxName))"));
+    alice.ok("SETACL Work bob lr");
+    bob.wire.socket().set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    assert_eq!(bob.response(), format!("* LIST (\\HasNoChildren) \"/\" {work}"));
+    assert_eq!(bob.ok(&format!("LIST \"\" {work}")), [format!("* LIST (\\HasNoChildren) \"/\" {work}")]);
+    let asked = "/private/specialuse";
+    assert_eq!(bob.ok(&format!("GETMETADATA {work} {asked}")), [format!("* METADATA {work} ({asked} NIL)")]);
+    assert_eq!(bob.ok(&format!("GETMETADATA (DEPTH infinity) {work} /private")), [""; 0]);
+    let told = bob.ok(&format!("LIST \"\" {work} RETURN (METADATA ({asked}))"));
+    assert_eq!(told[1], format!("* METADATA {work} ({asked} NIL)"));
+    assert!(alice.ok(&format!("GETMETADATA Work {asked}"))[0].contains("Archive"));
+}
+
 /// No quota counts mailboxes: they have a limit of their own, whoever makes them.
 #[test]
 fn a_user_has_so_many_mailboxes() {

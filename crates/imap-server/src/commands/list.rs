@@ -349,7 +349,11 @@ fn is_own(who: Who<'_>, listed: Option<&Listed>) -> bool {
 }
 
 /// Whether there are mailboxes below that the user sees.
-fn has_seen_children(server: &Server, who: Who<'_>, listed: Option<&Listed>) -> Result<bool, Refusal> {
+pub(crate) fn has_seen_children(
+    server: &Server,
+    who: Who<'_>,
+    listed: Option<&Listed>,
+) -> Result<bool, Refusal> {
     match listed {
         Some(listed) if who.has_all(&listed.name) => has_children(&server.store, listed),
         Some(listed) => sees_children(server, who, listed),

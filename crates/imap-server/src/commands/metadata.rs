@@ -64,7 +64,7 @@ impl Place {
     fn look<'u>(&self, server: &Server, user: &'u User) -> Result<Seen<'u>, Refusal> {
         match self {
             Place::Server => Seen::of_server(server, &user.uid),
-            Place::Mailbox(name) => Seen::of_mailbox(&server.store, name, &user.uid),
+            Place::Mailbox(name) => Seen::of_mailbox(&server.store, name, user.who()),
         }
     }
 }
@@ -76,10 +76,12 @@ impl<'u> Seen<'u> {
         Ok(Seen { uid, shared, own: Some(own), computed: vec![(ADMIN, admin)] })
     }
 
-    fn of_mailbox(store: &Store, name: &MailboxName, uid: &'u str) -> Result<Seen<'u>, Refusal> {
-        let special_use = store.special_use(name)?.map(|one| one.attribute().to_owned());
+    fn of_mailbox(store: &Store, name: &MailboxName, who: Who<'u>) -> Result<Seen<'u>, Refusal> {
+        // What it is for is the owner's affair, as in LIST.
+        let special_use = store.special_use(name)?.filter(|_| who.has_all(name));
+        let special_use = special_use.map(|one| one.attribute().to_owned());
         let shared = store.open_mailbox(name)?.annotations()?;
-        Ok(Seen { uid, shared, own: None, computed: vec![(SPECIAL_USE, special_use)] })
+        Ok(Seen { uid: who.uid, shared, own: None, computed: vec![(SPECIAL_USE, special_use)] })
     }
 
     fn computed(&self, entry: &str) -> Option<&Option<String>> {
@@ -173,7 +175,7 @@ pub fn listed(
     entries: &[String],
     out: &mut Output,
 ) -> Result<(), Refusal> {
-    match Seen::of_mailbox(store, name, who.uid) {
+    match Seen::of_mailbox(store, name, who) {
         Ok(seen) => row(out, called, who.naming, &seen.asked(entries, Depth::Zero)),
         Err(Refusal::Store(StoreError::NotFound)) => {}
         Err(other) => return Err(other),

@@ -5,6 +5,7 @@ use imap_wire::mailbox::Naming;
 use message_store::{MailboxName, Rights};
 
 use crate::answer;
+use crate::commands::list::has_seen_children;
 use crate::names::Who;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -27,11 +28,7 @@ pub fn look(server: &Server, who: Who<'_>, name: &MailboxName, is_subscribed: bo
     let mut attributes: Vec<&str> = Vec::new();
     match &listed {
         Some(listed) => {
-            // In the store all mailboxes of a user are below INBOX; for the client only INBOX/... are.
-            let has_children = match listed.name.is_inbox() {
-                true => !store.list(&format!("{name}/"), None, 1)?.is_empty(),
-                false => listed.has_children,
-            };
+            let has_children = has_seen_children(server, who, Some(listed))?;
             attributes.push(if has_children { "\\HasChildren" } else { "\\HasNoChildren" });
             if !listed.selectable {
                 attributes.push("\\Noselect");
