@@ -511,3 +511,54 @@ fn deferred_mail_obeys_a_running_smtpd() {
     assert_eq!(subjects(4)[3], "held");
     wait_for("an empty queue", || (mailq(&instance, &[]) == "Mail queue is empty.\n").then_some(()));
 }
+
+/// A message whose file is gone, in both queues: its sender is told, its envelope is kept, and that is the end of it.
+#[test]
+fn the_sender_of_a_message_whose_file_is_gone_is_told() {
+    let mut instance = Setup::default().create();
+    let entry = |number: usize, recipients| Entry {
+        id: id(number),
+        age: 60,
+        sender: "bob@example.test",
+        recipients,
+        message: "Subject: dear\r\n\r\nthe text\r\n",
+        progress: "",
+    };
+    entry(1, &["alice@example.test"]).active(&instance);
+    fs::remove_file(instance.path(&format!("queue/messages/{}", id(1)))).unwrap();
+    let progress = format!("attempt 0 {} 4.4.1 connection refused", now() + 36_000);
+    let away = Entry { progress: &progress, ..entry(2, &["x@dead.test"]) };
+    let folder = away.deferred(&instance, "dead.test");
+    fs::remove_file(folder.join(hashdir(&instance, &id(2))).join(id(2))).unwrap();
+    let found = instance.tool("storecheck").output().unwrap();
+    let said = String::from_utf8(found.stdout).unwrap();
+    let line = format!("queue {}: its message is missing; mend: msg-queue expire {}\n", id(2), id(2));
+    assert!(!found.status.success() && said.contains(&line), "{said}");
+    instance.start_all();
+    assert_eq!(msg_queue(&instance, &["expire", &id(2)]), "expire: 1 message\n");
+    instance.wait_for_messages("bob", 2);
+    instance.wait_for_empty_queue();
+    let mut imap = instance.imap("bob");
+    imap.ok("SELECT INBOX");
+    let reports = imap.ok("FETCH 1:2 BODY.PEEK[]").join("");
+    for says in [
+        "alice@example.test",
+        "5.3.0",
+        "the message is missing",
+        "x@dead.test",
+        "4.4.7",
+        "administrator; the text",
+    ] {
+        assert!(reports.contains(says), "{says}: {reports}");
+    }
+    assert!(!folder.join(format!("env-{}", id(2))).exists());
+    let log = instance.log("smtp");
+    for number in [1, 2] {
+        assert!(instance.path(&format!("queue/lost+found/env-{}", id(number))).exists(), "{log}");
+        assert!(
+            log.contains(&format!("{}: the message is missing; a copy of it was put into", id(number))),
+            "{log}"
+        );
+    }
+    assert!(!log.contains("cannot be queued") && !log.contains("expire failed"), "{log}");
+}

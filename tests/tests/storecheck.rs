@@ -67,7 +67,8 @@ fn a_sound_store_is_proven_and_each_damage_is_named_with_its_cure() {
         !proven && said.contains("user/alice/Work: UID 1: its bytes are not those that came in"),
         "{said}"
     );
-    let said = run(instance.tool("reconstruct").args(["-f", "user/alice/Work"]));
+    let cure = said.lines().next().unwrap().split("mend: reconstruct -f ").nth(1).unwrap().trim_matches('\'');
+    let said = run(instance.tool("reconstruct").args(["-f", cure]));
     assert!(said.contains("2 messages, 0 without a record, 0 lost, 1 changed"), "{said}");
     instance.prove();
 

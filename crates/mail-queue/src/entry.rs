@@ -127,6 +127,26 @@ impl Entry {
         Body { young: self.young.clone(), path }
     }
 
+    /// Why its message cannot be sent on, if that is so: its file was removed, or has another length than the envelope says.
+    /// Nothing is looked at for an entry without files.
+    ///
+    /// # Errors
+    /// The system's; nothing is known then.
+    pub fn damage(&self) -> io::Result<Option<String>> {
+        if self.is_young() {
+            return Ok(None);
+        }
+        let size = self.envelope.message_size;
+        match fs::metadata(self.queue.message_in(&self.home, &self.envelope.id)) {
+            Ok(meta) if meta.len() == size => Ok(None),
+            Ok(meta) => Ok(Some(format!("the message has {} bytes instead of {size}", meta.len()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Some("the message is missing".into()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -261,7 +281,7 @@ impl Entry {
         self.is_young() || fs::metadata(path).is_ok_and(|meta| meta.len() == self.length)
     }
 
-    /// Keeps a copy of both files in lost+found, with a line in the log, for what nobody can be told of.
+    /// Keeps a copy of both files, or of the one that is there, in lost+found, with a line in the log, for what nobody can be told of.
     ///
     /// # Errors
     /// The system's.
@@ -272,9 +292,14 @@ impl Entry {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // by an earlier attempt
             other => other,
         };
-        there(fs::hard_link(self.message_path(), lost.join(id.as_str())))?;
+        let is_missing = match there(fs::hard_link(self.message_path(), lost.join(id.as_str()))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true, // the envelope is all there is
+            other => other.map(|()| false)?,
+        };
         fs::copy(self.queue.envelope_in(&self.home, id), lost.join(id.envelope_name()))?;
-        self.make_message_durable()?;
+        if !is_missing {
+            self.make_message_durable()?;
+        }
         self.queue.shared.log.error(
             Category::General,
             format_args!("{id}: {why}; a copy of it was put into queue/lost+found"),

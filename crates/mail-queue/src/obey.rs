@@ -93,6 +93,11 @@ impl Entry {
             // By an attempt that was interrupted; else the name is another message's.
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && is_same(&old_message, &new_message)? => {}
+            // It was removed. The envelope goes all the same: the mta tells its sender.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && old_envelope.exists()
+                    && !old_message.exists() => {}
             other => other?,
         }
         sync_folder(&queue.shared.messages, settings.message_sync)?;
@@ -101,7 +106,10 @@ impl Entry {
         sync_folder(&queue.shared.control, settings.envelope_sync)?;
         crash::step("requeue: envelope moved");
         let before = std::mem::replace(&mut self.home, Home::Control);
-        fs::remove_file(&old_message)?;
+        match fs::remove_file(&old_message) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         if let Home::Deferred(domain) = before {
             queue.remove_empty_folders(&domain, &old_message);
         }

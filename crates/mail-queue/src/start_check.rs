@@ -86,21 +86,10 @@ impl Queue {
             checked.finished += 1;
             return Ok(());
         }
-        let why = match fs::metadata(self.message_path(id)) {
-            Ok(meta) if meta.len() == entry.envelope.message_size => {
-                let next_attempt = entry.envelope.next_attempt;
-                self.park(id, entry.envelope.waits_for_release(base::clock::unix_seconds()));
-                checked.waiting.push(Waiting { id: id.clone(), next_attempt });
-                return Ok(());
-            }
-            Ok(meta) => {
-                format!("the message has {} bytes instead of {}", meta.len(), entry.envelope.message_size)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "the message is missing".to_owned(),
-            Err(error) => return Err(error),
-        };
-        self.set_aside(id, &why);
-        checked.set_aside += 1;
+        // Whether its message is there is seen when it is tried: its sender is told then.
+        let next_attempt = entry.envelope.next_attempt;
+        self.park(id, entry.envelope.waits_for_release(base::clock::unix_seconds()));
+        checked.waiting.push(Waiting { id: id.clone(), next_attempt });
         Ok(())
     }
 
@@ -231,11 +220,27 @@ mod tests {
         fs::remove_file(queue.envelope_path(&alone)).unwrap();
         fs::write(queue.shared.control.join("env-nonsense"), b"").unwrap();
         let checked = queue.check(|_, _| {}).unwrap();
-        assert_eq!(checked.waiting.iter().map(|waiting| &waiting.id).collect::<Vec<_>>(), [&good]);
-        assert_eq!((checked.finished, checked.set_aside), (2, 5));
-        assert_eq!((names(&queue.shared.control), names(&queue.shared.messages)), (1, 1));
-        // torn: both files; missing: the envelope; short: both; alone: the message; the nonsense.
-        assert_eq!(names(&queue.shared.lost), 7);
+        assert_eq!(
+            checked.waiting.iter().map(|waiting| &waiting.id).collect::<Vec<_>>(),
+            [&good, &missing, &short]
+        );
+        assert_eq!((checked.finished, checked.set_aside), (2, 3));
+        assert_eq!((names(&queue.shared.control), names(&queue.shared.messages)), (3, 2));
+        // torn: both files; alone: the message; the nonsense.
+        assert_eq!(names(&queue.shared.lost), 4);
+        for (id, says) in [(&good, None), (&missing, Some("missing")), (&short, Some("4 bytes instead of 5"))]
+        {
+            let entry = queue.load(id).unwrap().unwrap();
+            let damage = entry.damage().unwrap();
+            assert_eq!(damage.is_some(), says.is_some());
+            if let (Some(damage), Some(says)) = (damage, says) {
+                assert!(damage.contains(says), "{damage}");
+                entry.keep_aside(&damage).unwrap();
+                entry.finish().unwrap();
+            }
+        }
+        // missing: the envelope; short: both.
+        assert_eq!((names(&queue.shared.control), names(&queue.shared.lost)), (1, 7));
         assert_eq!(queue.check(|_, _| {}).unwrap().set_aside, 0, "a second look finds nothing more");
     }
 

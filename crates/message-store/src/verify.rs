@@ -98,6 +98,10 @@ pub(crate) fn mailbox(
     Ok(look.found)
 }
 
+/// The record knows the former bytes by their checksum, so a restore takes the message for there until it is made anew.
+const CHANGED: &str = "its bytes are not those that came in (reconstruct -f takes them as they are; imsrestore then \
+                       brings the former ones, if a backup has them)";
+
 struct Look<'a> {
     shared: &'a Shared,
     folder: &'a Path,
@@ -159,7 +163,7 @@ impl Look<'_> {
         };
         let prepared = Prepared::of_file(&file)?;
         if prepared.guid != cold.guid || prepared.size != cold.size {
-            return Ok(Some("its bytes are not those that came in"));
+            return Ok(Some(CHANGED));
         }
         match segments.read(self.folder, cold.cache_position, &cold.guid) {
             Some(content) if content != prepared.cache => {
@@ -281,7 +285,9 @@ impl Look<'_> {
             self.file(&record, &mut there, &mut sums)?;
             if let Some(cold) = cold.filter(|_| suspects.contains(&record.uid) && !record.is_expunged()) {
                 if let Some(wrong) = self.contents(&segments, &record, &cold)? {
-                    self.damage(format!("UID {}: {wrong}", record.uid));
+                    // Only this option reads the bytes again; it takes them as they are.
+                    let repair = format!("reconstruct -f '{}'", self.listed.name);
+                    self.differs(format!("UID {}: {wrong}", record.uid), repair);
                 }
             }
         }

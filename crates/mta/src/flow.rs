@@ -27,6 +27,9 @@ const PANIC_SECONDS: i64 = 600;
 /// each, until there is room: a long queue takes no memory to speak of.
 const LINE_MAX: usize = 1000;
 
+/// What senders are told of a message that was removed from the queue, or cut.
+const TEXT_LOST: &str = "the text of the message was lost in the queue";
+
 /// What the first stage begins with.
 pub enum Start {
     /// A message of the control folder.
@@ -139,9 +142,39 @@ impl Flow {
         };
         self.guarded("account-handler", &id, domain, || {
             let mut work = Box::new(Work::new(entry));
+            match work.entry.damage() {
+                Ok(None) => {}
+                Ok(Some(why)) => return self.lost(work, why),
+                Err(why) => work.delay(format!("the message: {why}")),
+            }
             account_handler::run(&self.desk, &mut work);
             self.pools.smtp_router.push(work);
         });
+    }
+
+    /// The text of a message is gone: all who wait have failed, and the sender is told. The envelope, and what there is, is kept.
+    fn lost(&self, mut work: Box<Work>, why: String) {
+        if let Err(why) = work.entry.note_splits() {
+            work.delay(format!("the envelope cannot be written: {why}"));
+            return self.close(work); // whoever has an entry of his own has not failed
+        }
+        let pending: Vec<usize> = work.entry.envelope.pending().collect();
+        for place in pending {
+            work.fail(place, "5.3.0", format!("{TEXT_LOST}: {why}"));
+        }
+        // Who failed before, and is not told of: the report will show no original.
+        for place in work.failed() {
+            let mail_queue::State::Failed { status, text } =
+                work.entry.envelope.recipients[place].state.clone()
+            else {
+                continue;
+            };
+            if !text.contains(TEXT_LOST) {
+                work.fail(place, &status, format!("{text}; {TEXT_LOST}: {why}"));
+            }
+        }
+        work.damage = Some(why);
+        self.end_attempt(work);
     }
 
     /// Does a step of a message. When it panics, the message stays in the queue and comes again later.
@@ -344,8 +377,12 @@ impl Flow {
         let next = if work.entry.envelope.is_open() { self.keep(&mut work) } else { None };
         let rests = work.entry.deferred_domain().map(str::to_owned);
         let mut rest = Rest::At(rests.as_deref());
+        let kept = match work.damage.take().filter(|_| !work.entry.envelope.is_open()) {
+            Some(why) => work.entry.keep_aside(&why),
+            None => Ok(()),
+        };
         if !work.entry.envelope.is_open() {
-            match work.entry.finish() {
+            match kept.and_then(|()| work.entry.finish()) {
                 Ok(()) => rest = Rest::Gone,
                 Err(why) => self
                     .desk

@@ -204,9 +204,12 @@ fn typed(address: &str, utf8: bool) -> String {
     }
 }
 
-/// The message as it would have been sent on, or its header.
+/// The message as it would have been sent on, or its header; nothing of one that was removed from the queue.
 fn copy_original(entry: &Entry, full: bool, to: &mut impl Write) -> io::Result<()> {
-    let content = entry.body().open()?;
+    let content = match entry.body().open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
     let mut original = content.from(entry.envelope.relay_offset);
     if full {
         return io::copy(&mut original, to).map(drop);

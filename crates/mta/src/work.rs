@@ -79,6 +79,8 @@ pub struct Work {
     pub postponed: Option<Duration>,
     /// Places whose sender is to be told that they wait, and why they do.
     pub warnings: Vec<(usize, String)>,
+    /// Why its message cannot be sent on or shown: it was removed from the queue, or cut.
+    pub damage: Option<String>,
 }
 
 impl Work {
@@ -90,6 +92,7 @@ impl Work {
             deferrals: Vec::new(),
             postponed: None,
             warnings: Vec::new(),
+            damage: None,
         }
     }
 
