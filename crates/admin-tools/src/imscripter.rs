@@ -103,20 +103,20 @@ fn work(
     let mut failed = 0u64;
     let mut line = Vec::new();
     for number in 1u64.. {
-        line.clear();
-        let read = Read::take(&mut script, LINE_BYTES_MAX).read_until(b'\n', &mut line);
-        if read.map_err(|why| why.to_string())? == 0 {
-            break;
-        }
+        let read = read_line(&mut *script, &mut line).map_err(|why| why.to_string())?;
         let text = String::from_utf8_lossy(&line);
         let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
         let mut show = Show { letters: &arguments.verbosity, out };
-        show.line('C', text)?;
-        let done = imap_command(arguments.command.as_deref(), text)
-            .and_then(|(name, command)| perform(&mut session, name, &command, &mut show));
+        let done = match read {
+            Line::End => break,
+            Line::Whole if text.is_empty() || text.starts_with('#') => continue,
+            Line::TooLong => Err(format!("it has more than {LINE_BYTES_MAX} bytes; nothing of it was done")),
+            Line::Whole => {
+                show.line('C', text)?;
+                imap_command(arguments.command.as_deref(), text)
+                    .and_then(|(name, command)| perform(&mut session, name, &command, &mut show))
+            }
+        };
         match done {
             Ok(true) => {}
             Ok(false) => failed += 1,
@@ -134,6 +134,35 @@ fn work(
         1 => Err("1 command failed".into()),
         count => Err(format!("{count} commands failed")),
     }
+}
+
+/// What was read of the script.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    End,
+    Whole,
+    /// More than a line may have: it was passed over, to its end.
+    TooLong,
+}
+
+/// Reads a line, with its end if it has one; of one that is too long nothing is kept.
+///
+/// # Errors
+/// The system's.
+fn read_line(script: &mut dyn BufRead, line: &mut Vec<u8>) -> std::io::Result<Line> {
+    line.clear();
+    if Read::take(&mut *script, LINE_BYTES_MAX + 1).read_until(b'\n', line)? == 0 {
+        return Ok(Line::End);
+    }
+    let is_ended = line.last() == Some(&b'\n');
+    if line.len() as u64 <= LINE_BYTES_MAX {
+        return Ok(Line::Whole);
+    }
+    line.clear();
+    if !is_ended {
+        script.skip_until(b'\n')?;
+    }
+    Ok(Line::TooLong)
 }
 
 fn password(arguments: &Arguments) -> Result<String, String> {
@@ -281,6 +310,25 @@ fn words(line: &str) -> Result<Vec<String>, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_whole() {
+        let most = LINE_BYTES_MAX as usize;
+        let fits = format!("{}\n", "a".repeat(most - 1));
+        let long = "b".repeat(most);
+        let script = format!("{fits}{long}\n{long} delete Work\ncreate Work\n{long}c");
+        let (mut script, mut line) = (script.as_bytes(), Vec::new());
+        let mut next = || {
+            let read = read_line(&mut script, &mut line).unwrap();
+            (read, String::from_utf8(line.clone()).unwrap())
+        };
+        assert_eq!(next(), (Line::Whole, fits));
+        assert_eq!(next(), (Line::TooLong, String::new()), "its line's end is its own");
+        assert_eq!(next(), (Line::TooLong, String::new()), "its rest is no command");
+        assert_eq!(next(), (Line::Whole, "create Work\n".to_owned()));
+        assert_eq!(next(), (Line::TooLong, String::new()));
+        assert_eq!(next(), (Line::End, String::new()));
+    }
 
     #[test]
     fn lines_become_commands() {
