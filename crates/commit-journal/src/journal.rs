@@ -253,12 +253,24 @@ impl Journal {
     /// # Errors
     /// [`Refused`]; nothing was written then that counts.
     pub fn append(&self, parts: &[&[u8]], hold: Hold) -> Result<Ticket, Refused> {
+        self.write_down(parts, hold, true)
+    }
+
+    /// As [`Journal::append`], but never waits for room: for who has something that a checkpoint waits for.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_at_once(&self, parts: &[&[u8]], hold: Hold) -> Result<Ticket, Refused> {
+        self.write_down(parts, hold, false)
+    }
+
+    fn write_down(&self, parts: &[&[u8]], hold: Hold, may_wait: bool) -> Result<Ticket, Refused> {
         let mut record = encode_record(parts);
         let mut state = self.shared.lock();
         let at = loop {
             let at = match state.segment_for(record.len() as u64, hold) {
                 Some(at) => at,
-                None if hold == Hold::Nothing && state.may_be_freed() => {
+                None if may_wait && hold == Hold::Nothing && state.may_be_freed() => {
                     self.shared.work.notify_one();
                     state = self.shared.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;

@@ -127,13 +127,14 @@ impl QueueJournal {
         Ok(true)
     }
 
-    /// Records what happened to a message that has no files. It survives the end of the process.
+    /// Records what happened to a message that has no files. It survives the end of the process. Never waits for room: who
+    /// calls holds what a checkpoint needs, the message and perhaps a [`Lent`] of it.
     ///
     /// # Errors
-    /// Nothing was recorded.
+    /// Nothing was recorded; the message may become a file, which takes the steps.
     pub fn steps(&self, id: &QueueId, lines: &str) -> io::Result<Ticket> {
         let parts = [&[STEPS], id.as_str().as_bytes(), lines.as_bytes()];
-        match self.journal.append(&parts, Hold::Nothing) {
+        match self.journal.append_at_once(&parts, Hold::Nothing) {
             Ok(ticket) => Ok(ticket),
             Err(Refused::Io(error)) => Err(error),
             Err(Refused::Full) => Err(io::Error::other("the journal has no room")),

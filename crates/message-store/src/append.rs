@@ -17,7 +17,7 @@ use crate::prepared::Prepared;
 use crate::quota::Room;
 use crate::record::{Cold, Record};
 use crate::shared::hash;
-use crate::source::Source;
+use crate::source::{Placed, Source};
 use crate::writer::Change;
 use crate::{Flags, Limits, Result, StoreError};
 
@@ -82,10 +82,10 @@ pub struct LinkedMessage<'a> {
 }
 
 impl<'a> LinkedMessage<'a> {
-    fn origin(&self) -> Origin<'a> {
-        let sync = |lent: Lent<'a>| match self.source {
-            Source::File(_) => Some(lent.sync),
-            Source::Memory(_) => None, // the mailbox has a file of its own
+    fn origin(&self, placed: Placed) -> Origin<'a> {
+        let sync = |lent: Lent<'a>| match placed {
+            Placed::TheSame => Some(lent.sync),
+            Placed::Another => None, // that of the queue may be durable, and the mailbox's is not
         };
         match self.lent {
             Some(lent) => Origin::Lent(lent.queue_id.as_bytes(), sync(lent)),
@@ -154,9 +154,9 @@ impl Mailbox {
         }
         let uid = change.free_uid(Some(message.source))?;
         let path = message_path(&self.folder, uid);
-        message.source.place(self, &path, message.lent.is_some())?;
+        let placed = message.source.place(self, &path, message.lent.is_some())?;
         let mut files = NewFiles::default();
-        files.add(uid, message.origin());
+        files.add(uid, message.origin(placed));
         let new = NewRecord {
             uid,
             flags: message.flags & Flags::SYSTEM,

@@ -1,6 +1,7 @@
 //! `run/store.ready`: stored has recovered the store, the others may open it (S163).
 //!
-//! The file names the process and when it was started, so that what a crash left is not believed.
+//! The file names the process, when it was started, and this start of the system, so that what a crash left is not
+//! believed: after a power cut, the next stored may well have the same number, and be as many ticks behind the start.
 
 use std::fs;
 use std::io;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::shared::system_number;
 use crate::{Result, Severity, StoreError, StoreLog, StoreSettings, Wait};
 
 const POLL: Duration = Duration::from_millis(20);
@@ -26,7 +28,7 @@ fn start_of(pid: u32) -> Option<u64> {
 
 pub fn set(run_folder: &Path) -> io::Result<()> {
     let pid = std::process::id();
-    let text = format!("{pid} {}\n", start_of(pid).unwrap_or(0));
+    let text = format!("{pid} {} {}\n", start_of(pid).unwrap_or(0), system_number());
     base::replace::durable_replace(&file(run_folder), text.as_bytes(), 0o600)
 }
 
@@ -43,7 +45,10 @@ pub fn is_set(run_folder: &Path) -> bool {
     let mut words = text.split_whitespace();
     let (Some(pid), Some(start)) = (words.next(), words.next()) else { return false };
     let pid: u32 = pid.parse().unwrap_or(0);
-    start.parse().ok() == start_of(pid)
+    let system: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    // 0: of a system that does not say.
+    let is_this = system == 0 || [0, system].contains(&system_number());
+    is_this && start.parse().ok() == start_of(pid)
 }
 
 /// Waits for stored; a warning says so when it is not there soon.
@@ -85,6 +90,11 @@ mod tests {
         wait(&settings, &StoreLog::discard()).unwrap();
         fs::write(file(folder.path()), format!("{} 1\n", std::process::id())).unwrap();
         assert!(!is_set(folder.path()), "another process had this number");
+        let text = format!("{} {}", std::process::id(), start_of(std::process::id()).unwrap());
+        fs::write(file(folder.path()), &text).unwrap();
+        assert!(is_set(folder.path()));
+        fs::write(file(folder.path()), format!("{text} {}\n", system_number() ^ 1)).unwrap();
+        assert!(!is_set(folder.path()), "it was before the system's last start");
         clear(folder.path()).unwrap();
         clear(folder.path()).unwrap();
     }

@@ -26,6 +26,15 @@ pub struct InMemory<'a> {
     twin: RefCell<Option<File>>,
 }
 
+/// Which file has the name in the mailbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// The one that the message had already.
+    TheSame,
+    /// One of its own.
+    Another,
+}
+
 /// Inode and device.
 type Identity = (u64, u64);
 
@@ -57,13 +66,15 @@ impl Source<'_> {
     ///
     /// # Errors
     /// The system's; there is no file of that name then.
-    pub(crate) fn place(&self, mailbox: &Mailbox, to: &Path, is_journaled: bool) -> Result<()> {
+    pub(crate) fn place(&self, mailbox: &Mailbox, to: &Path, is_journaled: bool) -> Result<Placed> {
         let level = if is_journaled { SyncLevel::None } else { mailbox.shared.settings.sync.message };
         match self {
-            Source::File(from) => link(from, to, level)?,
-            Source::Memory(message) => message.place(mailbox, to, level)?,
+            Source::File(from) => Ok(link(from, to, level)?),
+            Source::Memory(message) => {
+                message.place(mailbox, to, level)?;
+                Ok(Placed::Another)
+            }
         }
-        Ok(())
     }
 }
 
@@ -101,10 +112,10 @@ impl InMemory<'_> {
 }
 
 /// Gives a durable file a name in the mailbox: a link, or a copy where a link cannot be.
-pub(crate) fn link(from: &Path, to: &Path, level: SyncLevel) -> io::Result<()> {
+pub(crate) fn link(from: &Path, to: &Path, level: SyncLevel) -> io::Result<Placed> {
     match fs::hard_link(from, to) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // our own, see free_uid
+        Ok(()) => Ok(Placed::TheSame),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Placed::TheSame), // our own, see free_uid
         Err(error)
             if matches!(
                 error.kind(),
@@ -123,7 +134,7 @@ pub(crate) fn link(from: &Path, to: &Path, level: SyncLevel) -> io::Result<()> {
             if copied.is_err() {
                 let _ = fs::remove_file(&new);
             }
-            copied
+            copied.map(|()| Placed::Another)
         }
         Err(error) => Err(error),
     }

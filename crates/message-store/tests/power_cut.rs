@@ -356,3 +356,32 @@ fn records(mailbox: &Mailbox) -> Vec<(u32, u32)> {
     let records = (0..reader.slots()).map(|slot| reader.record(slot)).filter(|record| !record.is_expunged());
     records.map(|record| (record.uid, record.flags.0)).collect()
 }
+
+/// A mailbox on another file system gets a file of its own. Where the journal does not take the delivery, that is synced:
+/// what makes the queue's file durable says nothing of it.
+#[test]
+fn a_copy_on_another_file_system_is_not_held_for_the_file_of_the_queue() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev());
+    let here = device(folder.path()).unwrap();
+    let others = ["/dev/shm", "/run", "/tmp"].map(Path::new).into_iter();
+    let mut others = others.filter(|path| device(path).is_ok_and(|there| there != here));
+    let Some(elsewhere) = others.find_map(|path| tempfile::tempdir_in(path).ok()) else { return };
+    let processes = Processes::start(folder.path());
+    processes.journal.close(); // it takes nothing
+    let (path, text) = (elsewhere.path().join("GPM7U00A.001"), text("delivered"));
+    fs::write(&path, &text).unwrap();
+    let sync = || -> io::Result<()> { panic!("the file of the queue is not the mailbox's") };
+    let message = LinkedMessage {
+        source: Source::File(&path),
+        lent: Some(Lent { queue_id: "GPM7U00A.001", sync: &sync }),
+        flags: Flags::NONE,
+        internal_date_ns: base::clock::unix_nanos(),
+        delivery: DeliveryId { queue_id: "GPM7U00A.001", recipient: "joe" },
+        prepared: &Prepared::of_bytes(text.as_bytes()),
+        limits: Limits::default(),
+    };
+    let delivered = mailbox(&processes.smtpd, NAMES[0]).deliver(message).unwrap();
+    assert!(matches!(delivered, Delivered::New(_)));
+}

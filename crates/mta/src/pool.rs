@@ -85,6 +85,9 @@ impl<J: Send + 'static> Pool<J> {
     {
         let number = {
             let mut state = self.lock();
+            if state.threads >= crew.most.max(1) || state.stopping {
+                return Ok(());
+            }
             state.threads += 1;
             state.threads
         };
@@ -92,7 +95,7 @@ impl<J: Send + 'static> Pool<J> {
         let name = format!("{}-{number}", crew.module);
         let thread = thread::Builder::new().name(name).spawn(move || {
             while let Some((job, is_behind)) = pool.next() {
-                if is_behind && pool.lock().threads < own.most {
+                if is_behind {
                     let _ = pool.add(&own); // without it, the line is longer
                 }
                 if catch_unwind(AssertUnwindSafe(|| (own.work)(job))).is_err() {

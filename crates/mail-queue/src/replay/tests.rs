@@ -593,3 +593,34 @@ fn what_stays_becomes_files_by_itself() {
     assert_eq!(fs::read(queue.message_path(&id)).unwrap(), b"stays");
     assert!(Envelope::decode(&fs::read(queue.envelope_path(&id)).unwrap()).is_ok());
 }
+
+/// A delivery writes down what it did while a checkpoint waits for what is lent to it, and the journal is full: it does not
+/// wait for that checkpoint in turn.
+#[test]
+fn steps_are_taken_while_a_checkpoint_waits_for_the_delivery_and_the_journal_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path());
+    let (told, done) = std::sync::mpsc::channel();
+    let own = queue.clone();
+    std::thread::spawn(move || {
+        let id = commit(&own, b"lent");
+        let mut entry = own.load(&id).unwrap().unwrap();
+        let lent = entry.lend().unwrap();
+        let journal = own.journal().unwrap();
+        let large = vec![b'x'; 60_000];
+        let accepted = |id: &QueueId| journal.accept(id, "text", Some(&large)).unwrap();
+        while accepted(&QueueId::next()) {}
+        let note = "x".repeat(1000);
+        while journal.steps(&QueueId::next(), &note).is_ok() {}
+        entry.record(0, Step::Done).unwrap();
+        entry.sync().unwrap();
+        drop(lent);
+        told.send(id).unwrap();
+    });
+    let id = done.recv_timeout(std::time::Duration::from_secs(60)).expect("it waits for the checkpoint");
+    killed(queue);
+    let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
+    queue.recover(|| Ok(())).unwrap();
+    let pending = queue.load(&id).unwrap().unwrap().envelope.pending().count();
+    assert_eq!(pending, 1, "what was written down is there");
+}

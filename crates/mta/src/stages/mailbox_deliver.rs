@@ -85,6 +85,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
             Err(why) => work.delay(format!("{uid}: {why}")),
         }
     }
+    drop(lent); // a checkpoint may wait for it
     let all_done = steps.len() == work.entry.envelope.pending().count()
         && steps.iter().all(|(_, step)| *step == Step::Done)
         && !work.is_report_due();
