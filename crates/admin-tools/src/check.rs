@@ -55,6 +55,11 @@ pub fn whole(instance: &Instance, config: &Config) -> Findings {
     {
         found.errors.push(format!("certificate {why}"));
     }
+    if instance.certificate(config).is_none() {
+        let usual = instance.certs_dir().join("server.crt");
+        let told = |port| format!("{port} is on and there is no certificate: {} is missing", usual.display());
+        found.errors.extend(tls_listeners(config).into_iter().map(told));
+    }
     match ldap::Settings::from_config(config, instance) {
         Err(why) => found.errors.push(why),
         Ok(Some(_)) => {} // the servers may be away for a while
@@ -130,6 +135,23 @@ fn unplaced_filters(config: &Config) -> Vec<String> {
     names.into_iter().map(told).collect()
 }
 
+/// The parameters that open ports with TLS from the first byte, of services that are on.
+fn tls_listeners(config: &Config) -> Vec<&'static str> {
+    let smtp = config.get(&service_smtp::ENABLE) && config.get(&service_smtp::SUBMISSIONS_PORT) != 0;
+    let imap = config.get(&service_imap::ENABLE)
+        && config.get(&service_imap::ENABLE_SSL_PORT)
+        && config.get(&service_imap::SSL_PORT) != 0;
+    let pop = config.get(&service_pop::ENABLE)
+        && config.get(&service_pop::ENABLE_SSL_PORT)
+        && config.get(&service_pop::SSL_PORT) != 0;
+    let all = [
+        (smtp, service_smtp::SUBMISSIONS_PORT.name),
+        (imap, service_imap::ENABLE_SSL_PORT.name),
+        (pop, service_pop::ENABLE_SSL_PORT.name),
+    ];
+    all.into_iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name).collect()
+}
+
 /// Two listeners on one port: the second could not bind. Services that are off, and port 0, do not count.
 fn shared_ports(config: &Config) -> Vec<String> {
     let mut listening: Vec<(&str, u16)> = Vec::new();
@@ -181,6 +203,18 @@ mod tests {
         assert!(errors("service.imap.sslport = 110").is_empty(), "that port is not open");
         let submission = errors("local.service.smtp.submissionport = 25");
         assert!(submission[0].contains("are both 25"), "{submission:?}");
+    }
+
+    #[test]
+    fn ports_with_tls_that_are_on_are_known() {
+        let of = |text: &str| tls_listeners(&Config::from_text(text).unwrap());
+        assert!(of("").is_empty());
+        let both = "service.imap.enablesslport = yes\nservice.pop.enablesslport = yes\nlocal.service.smtp.submissionsport = 465";
+        assert_eq!(of(both).len(), 3);
+        assert_eq!(
+            of(&format!("{both}\nservice.imap.enable = no\nservice.pop.sslport = 0")),
+            ["local.service.smtp.submissionsport"]
+        );
     }
 
     #[test]
