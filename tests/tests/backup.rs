@@ -452,3 +452,17 @@ fn rights_and_what_readers_have_seen_come_back() {
     assert_eq!(seen(&new, "carol", "\"Shared Folders/User/bob/Found\""), "* SEARCH 1 2 3 4");
     new.prove();
 }
+
+/// A name with a slip in it costs nothing of what was there before.
+#[test]
+fn a_name_that_does_not_exist_leaves_the_old_backup_as_it_was() {
+    let instance = Setup::default().start();
+    instance.imap("alice").ok("CREATE Work");
+    let tape = instance.path("good.tar");
+    backup(&instance, &tape, &["user/alice"]);
+    let good = fs::read(&tape).unwrap();
+    let output = instance.tool("imsbackup").arg("-f").arg(&tape).arg("user/alicee").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("nothing has this name"), "{said}");
+    assert_eq!(fs::read(&tape).unwrap(), good);
+}

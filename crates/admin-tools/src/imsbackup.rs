@@ -74,14 +74,57 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         let store = site.store()?;
         return back_up(&store, &arguments, &selections, since, out, err);
     }
-    // Before the rights are given up: the backup is the administrator's.
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&arguments.file);
+    // Before the rights are given up: the backup is the administrator's. What it held is gone only when there is something
+    // to be written instead.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&arguments.file);
     let file = file.map_err(|why| format!("{}: {why}", arguments.file.display()))?;
     let store = site.store()?;
+    if !has_any(&store, &selections)? {
+        return Err(format!("nothing has this name; {} is as it was", arguments.file.display()));
+    }
+    let is_regular = file.metadata().is_ok_and(|meta| meta.is_file());
+    if is_regular {
+        file.set_len(0).map_err(|why| cannot_write(&why))?;
+    }
     let mut device = &file;
     back_up(&store, &arguments, &selections, since, &mut device, err)?;
-    let is_regular = file.metadata().is_ok_and(|meta| meta.is_file());
     if is_regular { file.sync_all().map_err(|why| cannot_write(&why)) } else { Ok(()) }
+}
+
+/// Pages of the mailboxes of the list among which what is selected is.
+fn pages(
+    store: &Store,
+    selections: &[Selection],
+    mut each: impl FnMut(&Listed) -> Result<bool, String>,
+) -> Result<(), String> {
+    // One selection: only its part of the list. Several: each mailbox once, whatever names it.
+    let prefix = match selections {
+        [only] => only.prefix().to_owned(),
+        _ => String::new(),
+    };
+    let mut after: Option<MailboxName> = None;
+    loop {
+        let page = store.list(&prefix, after.as_ref(), PAGE).map_err(|why| why.to_string())?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.name.clone());
+        for listed in page.iter().filter(|listed| listed.selectable) {
+            let name = listed.name.as_str();
+            let is_meant = selections.iter().any(|one| one.has_mailbox(&listed.partition, name));
+            if is_meant && !each(listed)? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Whether there is a mailbox to be written.
+fn has_any(store: &Store, selections: &[Selection]) -> Result<bool, String> {
+    let mut found = false;
+    pages(store, selections, |_| {
+        found = true;
+        Ok(false)
+    })?;
+    Ok(found)
 }
 
 /// What is named, by hand and in a file of names; at least something.
@@ -181,23 +224,8 @@ impl Run<'_> {
     }
 
     fn all(&mut self) -> Result<(), String> {
-        // One selection: only its part of the list. Several: each mailbox once, whatever names it.
-        let prefix = match self.selections {
-            [only] => only.prefix().to_owned(),
-            _ => String::new(),
-        };
-        let mut after: Option<MailboxName> = None;
-        loop {
-            let page = self.store.list(&prefix, after.as_ref(), PAGE).map_err(|why| why.to_string())?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.name.clone());
-            for listed in page.iter().filter(|listed| listed.selectable) {
-                let name = listed.name.as_str();
-                if self.selections.iter().any(|one| one.has_mailbox(&listed.partition, name)) {
-                    self.one(listed)?;
-                }
-            }
-        }
+        let (store, selections) = (self.store, self.selections);
+        pages(store, selections, |listed| self.one(listed).map(|()| true))?;
         match self.progress.mailboxes {
             0 => Err("nothing has this name; the backup is empty".into()),
             _ => Ok(()),
@@ -234,7 +262,9 @@ impl Run<'_> {
     /// Once for each user of whom everything is wanted.
     fn user_of(&mut self, listed: &Listed) -> Result<(), String> {
         let Some(owner) = listed.name.owner() else { return Ok(()) };
-        if self.owner.as_deref() == Some(owner) || !self.selections.iter().any(|one| one.has_user(owner)) {
+        if self.owner.as_deref() == Some(owner)
+            || !self.selections.iter().any(|one| one.has_user(&listed.partition, owner))
+        {
             return Ok(());
         }
         self.owner = Some(owner.to_owned());

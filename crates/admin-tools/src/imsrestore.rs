@@ -117,7 +117,7 @@ fn open(path: &Path) -> Result<File, String> {
 fn renames(arguments: &Arguments, wanted: &[Selection]) -> Result<Vec<Rename>, String> {
     if let Some(new) = &arguments.to {
         return match wanted {
-            [one] if !one.prefix().is_empty() => Ok(vec![Rename::of(one, new)]),
+            [one] if !Rename::of(one, new).is_empty() => Ok(Rename::of(one, new)),
             _ => Err("--to takes one name of a user, a mailbox or a message".into()),
         };
     }
@@ -209,7 +209,7 @@ impl Run<'_> {
     fn item(&mut self, item: Item) -> Result<(), String> {
         match item {
             Item::User(user) => {
-                if !self.wanted.iter().any(|one| one.has_user(&user.uid)) {
+                if !self.wanted.iter().any(|one| one.has_user(&user.partition, &user.uid)) {
                     return Ok(());
                 }
                 if self.arguments.contents {

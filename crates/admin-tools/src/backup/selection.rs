@@ -9,17 +9,26 @@ pub struct Selection {
     /// A mailbox and what is below it, or `user/<uid>`; empty for all.
     mailbox: String,
     uid: Option<u32>,
+    /// What it may mean as well: a public folder.
+    or: Option<Box<Selection>>,
 }
 
 impl Selection {
-    /// The first level is a partition, unless it is `user`.
+    /// The first level is a partition, unless it is `user`. Without a slash before it, it may be a public folder, too.
     pub fn parse(path: &str) -> Selection {
         let mut levels: Vec<String> =
             path.split('/').filter(|level| !level.is_empty()).map(str::to_owned).collect();
-        let partition = match levels.first() {
-            Some(first) if first != "user" => Some(levels.remove(0)),
-            _ => None,
-        };
+        match levels.first() {
+            Some(first) if first != "user" => {
+                let or = (!path.starts_with('/')).then(|| Box::new(Selection::of(None, levels.clone())));
+                let partition = Some(levels.remove(0));
+                Selection { or, ..Selection::of(partition, levels) }
+            }
+            _ => Selection::of(None, levels),
+        }
+    }
+
+    fn of(partition: Option<String>, mut levels: Vec<String>) -> Selection {
         let uid = levels
             .last()
             .filter(|_| levels.len() > 1)
@@ -32,28 +41,35 @@ impl Selection {
                 *inbox = "INBOX".into(); // RFC 3501 §5.1
             }
         }
-        Selection { partition, mailbox: levels.join("/"), uid }
+        Selection { partition, mailbox: levels.join("/"), uid, or: None }
     }
 
     pub fn has_mailbox(&self, partition: &str, mailbox: &str) -> bool {
-        self.partition.as_deref().is_none_or(|one| one == partition) && is_below(mailbox, &self.mailbox)
+        let has = self.has_partition(partition) && is_below(mailbox, &self.mailbox);
+        has || self.or.as_ref().is_some_and(|or| or.has_mailbox(partition, mailbox))
+    }
+
+    fn has_partition(&self, partition: &str) -> bool {
+        self.partition.as_deref().is_none_or(|one| one == partition)
     }
 
     pub fn has_message(&self, partition: &str, mailbox: &str, uid: u32) -> bool {
-        match self.uid {
-            Some(only) => only == uid && mailbox == self.mailbox && self.has_mailbox(partition, mailbox),
-            None => self.has_mailbox(partition, mailbox),
-        }
+        let has = match self.uid {
+            Some(only) => only == uid && mailbox == self.mailbox,
+            None => is_below(mailbox, &self.mailbox),
+        };
+        has && self.has_partition(partition)
+            || self.or.as_ref().is_some_and(|or| or.has_message(partition, mailbox, uid))
     }
 
-    /// Whether all of a user is meant: subscriptions and quota too.
-    pub fn has_user(&self, uid: &str) -> bool {
-        is_below(&format!("user/{uid}"), &self.mailbox)
+    /// Whether all of a user is meant, whose mailboxes are in this partition: subscriptions and quota too.
+    pub fn has_user(&self, partition: &str, uid: &str) -> bool {
+        self.has_partition(partition) && is_below(&format!("user/{uid}"), &self.mailbox)
     }
 
     /// What the names of all that is meant begin with.
     pub fn prefix(&self) -> &str {
-        &self.mailbox
+        if self.or.is_some() { "" } else { &self.mailbox }
     }
 }
 
@@ -80,9 +96,11 @@ impl Rename {
         (rename.old != "user/" && rename.new != "user/").then_some(rename)
     }
 
-    /// What is selected gets another name.
-    pub fn of(selection: &Selection, new: &str) -> Rename {
-        Rename { old: selection.mailbox.clone(), new: new.trim_matches('/').to_owned() }
+    /// What is selected gets another name; none when that is more than a user, a mailbox or a message.
+    pub fn of(selection: &Selection, new: &str) -> Vec<Rename> {
+        let meant = selection.or.as_deref().into_iter().chain([selection]);
+        let old = meant.map(|one| one.mailbox.clone()).filter(|old| !old.is_empty());
+        old.map(|old| Rename { old, new: new.trim_matches('/').to_owned() }).collect()
     }
 
     /// Nothing when the name is another.
@@ -119,9 +137,19 @@ mod tests {
         assert!(has("/primary/user/joe/Work", "user/joe/Work/2002", 1), "with what is below");
         assert!(!has("/primary/user/joe/Work/7.msg", "user/joe/Work/2002", 7));
         assert!(has("/primary/Public/News", "Public/News", 1));
-        assert!(Selection::parse("/primary/user/joe").has_user("joe"));
-        assert!(!Selection::parse("/primary/user/joe/Work").has_user("joe"), "only a folder");
-        assert!(!Selection::parse("/primary/user/joe").has_user("joey"));
+        for path in ["Public", "Public/News", "Public/News/7.msg", "primary/Public", "primary"] {
+            assert!(has(path, "Public/News", 7), "{path}");
+        }
+        for path in ["/Public", "News", "Public/New", "Public/News/8.msg", "other/Public"] {
+            assert!(!has(path, "Public/News", 7), "{path}");
+        }
+        assert!(!has("Public", "user/joe/Work", 7) && !Selection::parse("Public").has_user("primary", "joe"));
+        let other = Rename::of(&Selection::parse("Public/News"), "Old");
+        assert_eq!(other.iter().find_map(|one| one.apply("Public/News/2002")).as_deref(), Some("Old/2002"));
+        assert!(Rename::of(&Selection::parse("/"), "Old").is_empty());
+        assert!(Selection::parse("/primary/user/joe").has_user("primary", "joe"));
+        assert!(!Selection::parse("/primary/user/joe/Work").has_user("primary", "joe"), "only a folder");
+        assert!(!Selection::parse("/primary/user/joe").has_user("primary", "joey"));
     }
 
     #[test]
