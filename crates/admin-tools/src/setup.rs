@@ -138,8 +138,27 @@ fn addresses(arguments: &Arguments) -> Vec<IpAddr> {
     all
 }
 
+/// A mail domain is letters, digits and inner hyphens between dots (RFC 5321 §4.1.2), or letters of other scripts (RFC 6531).
+fn check_domain(domain: &str) -> Result<(), String> {
+    let is_good = |c: char| {
+        c.is_ascii_alphanumeric() || c == '-' || (!c.is_ascii() && !c.is_whitespace() && !c.is_control())
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(is_good)
+    };
+    match domain.len() <= 255 && domain.split('.').all(is_label) {
+        true => Ok(()),
+        false => Err(format!("--domain {}: this is no domain of mail", base::escape(domain))),
+    }
+}
+
 /// The text of local.conf, every value checked.
 fn parameters(arguments: &Arguments) -> Result<String, String> {
+    check_domain(&arguments.domain)?;
     let yes_no = |on: bool| if on { "yes" } else { "no" }.to_owned();
     let mut set: Vec<(String, String)> = Vec::new();
     if let Some(profile) = &arguments.profile {
@@ -286,4 +305,21 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Stri
     let told = |why: std::io::Error| format!("{}: {why}", path.display());
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(told)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_no_domain_of_mail_is_refused() {
+        for good in
+            ["example.org", "mail-1.example.test", "localhost", "bücher.example", "xn--bcher-kva.example"]
+        {
+            assert_eq!(check_domain(good), Ok(()));
+        }
+        for bad in ["", "x_y", "a..b", ".example.org", "-a.org", "a-.org", "a b", "a@b"] {
+            assert!(check_domain(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -119,6 +119,13 @@ fn name(word: &str) -> Option<Pattern> {
     };
     // A last label of digits is an address that somebody did not finish (RFC 1123 §2.1).
     let last = labels.rsplit('.').next().unwrap_or("");
+    // So is 10.x: no domain of the Internet's is called x.
+    let last =
+        if last.eq_ignore_ascii_case("x") && labels.bytes().all(|byte| b"0123456789.xX".contains(&byte)) {
+            "0"
+        } else {
+            last
+        };
     let is_name = labels.len() <= NAME_MAX
         && labels.split('.').all(good)
         && last.bytes().any(|byte| !byte.is_ascii_digit());

@@ -236,6 +236,7 @@ fn what_is_no_filter_is_refused_with_the_reason() {
         ("+imap:192.0.2", Form::Whole, "'192.0.2' is no address"),
         ("+imap:192.0.2.0/33", Form::Whole, "is no address"),
         ("+imap:300.", Form::Whole, "is no address"),
+        ("+imap:10.x", Form::Whole, "'10.x' is no address"),
         ("+imap:joe@host", Form::Whole, "name the host alone"),
         ("-imap:ALL", Form::Allowing, "domainnotallowed"),
         ("+imap:ALL", Form::Denying, "domainallowed"),
