@@ -144,7 +144,13 @@ fn mailbox_list(store: &Store, scope: &Scope, out: &mut dyn Write) -> Result<(),
         "{} mailboxes on disk, {} added to the list, {} removed from it",
         done.found, done.added, done.without_folder
     )
-    .map_err(broken)
+    .map_err(broken)?;
+    match done.away {
+        0 => Ok(()),
+        away => Err(format!(
+            "{away} mailboxes stay in the list although they have no folder: there is nothing at all in their partition. Is it mounted? What is gone for good goes by mboxutil -d"
+        )),
+    }
 }
 
 struct Run<'s> {

@@ -19,6 +19,8 @@ pub struct RebuiltList {
     pub found: usize,
     pub added: usize,
     pub without_folder: usize,
+    /// Without a folder, and in the list still: nothing at all is in their partition, which may not be mounted.
+    pub away: usize,
 }
 
 /// One difference.
@@ -89,7 +91,7 @@ impl Store {
                 }
             }
         }
-        done.without_folder = self.drop_entries_without_folder(scope, &mut tell)?;
+        (done.without_folder, done.away) = self.drop_entries_without_folder(scope, &mut tell)?;
         Ok(done)
     }
 
@@ -148,20 +150,30 @@ impl Store {
         root.and_then(|root| folders::folder(root, &listed.name)).is_none_or(|folder| folder.is_dir())
     }
 
+    /// Whether nothing at all is in a partition.
+    fn is_away(&self, partition: &str) -> bool {
+        let root = self.shared.settings.partitions.get(partition);
+        root.is_some_and(|root| fs::read_dir(root).map_or(true, |mut entries| entries.next().is_none()))
+    }
+
     fn drop_entries_without_folder(
         &self,
         scope: &Scope,
         tell: &mut impl FnMut(&Difference),
-    ) -> Result<usize> {
-        let mut count = 0;
+    ) -> Result<(usize, usize)> {
+        let (mut count, mut away) = (0, 0);
         let mut after: Option<MailboxName> = None;
         let prefix = scope.user.as_ref().map_or(String::new(), |uid| format!("user/{uid}/"));
         loop {
             let page = self.list(&prefix, after.as_ref(), PAGE_MAX)?;
-            let Some(last) = page.last() else { return Ok(count) };
+            let Some(last) = page.last() else { return Ok((count, away)) };
             after = Some(last.name.clone());
             for listed in page.iter().filter(|listed| listed.selectable) {
                 if !scope.has_partition(&listed.partition) || self.has_folder(listed) {
+                    continue;
+                }
+                if self.is_away(&listed.partition) {
+                    away += 1;
                     continue;
                 }
                 // Who is renaming or making it is waited for; only then it is missing.

@@ -287,3 +287,24 @@ fn one_watch_tells_of_every_mailbox_of_a_tree_and_of_its_names() {
     let play = other.open_mailbox(&name("user/joe/Play")).unwrap().id();
     assert_eq!(next(), Event::Mailbox(play));
 }
+
+/// A partition that is not mounted is an empty folder: its mailboxes are not forgotten.
+#[test]
+fn the_mailboxes_of_an_empty_partition_stay_in_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    for uid in ["ann", "joe"] {
+        store.ensure_user(uid).unwrap();
+    }
+    let settings = StoreSettings::in_folder(folder.path());
+    let root = settings.partitions.values().next().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(root, &elsewhere).unwrap();
+    fs::create_dir(root).unwrap();
+    let done = store.rebuild_list(|_| {}).unwrap();
+    assert_eq!((done.without_folder, done.away), (0, 2));
+    fs::remove_dir(root).unwrap();
+    fs::rename(&elsewhere, root).unwrap();
+    let done = store.rebuild_list(|_| {}).unwrap();
+    assert_eq!((done.found, done.added, done.without_folder, done.away), (2, 0, 0, 0));
+}
