@@ -512,12 +512,13 @@ fn what_is_forwarded_has_its_results_on_top() {
     let world = World::new();
     world.dns.add("good.test", "TXT", 60, "v=spf1 ip4:127.77.0.1 -all");
     let remote = world.served("away.test", StubMta::new());
-    let instance = setup(&world.dns, "report")
+    let mut instance = setup(&world.dns, "report")
         .set("local.service.smtp.smtp-deliver.port", &world.port.to_string())
-        .start();
+        .create();
     let mut tool = instance.tool("dirutil");
     tool.args(["change", "alice", "--remove", "mailDeliveryOption"]);
     black_box::run(tool.args(["--set", "mailForwardingAddress=a@away.test"]));
+    instance.start_all();
     for body in ["short".to_owned(), "0123456789abcdef\r\n".repeat(10_000)] {
         let text =
             format!("Authentication-Results: mx.example.test; none\r\nFrom: a@good.test\r\n\r\n{body}");
