@@ -176,9 +176,8 @@ def report(rounds, plan, peers, results, floor, failures, versions):
     ]
     lines += [
         "Aims of the project that these rows are to be held against: 3,000 messages a second accepted and delivered at 50 sessions, 400",
-        "from one serial session, 0.3 ms of server CPU a message. Where the first and the last are missed, the time goes to making files:",
-        "ext4 looks past inodes deleted in the last minute each time (over half of the CPU in a profile), so rows measured after many",
-        "deletions are slower, and the queue deletes an envelope for each message.",
+        "from one serial session, 0.3 ms of server CPU a message. ext4 looks past the inodes that were deleted in the last minute each time",
+        "that a file is made, so rows that make files are slower right after many deletions.",
         "",
     ]
     if failures:

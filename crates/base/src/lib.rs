@@ -15,6 +15,7 @@ pub mod network;
 pub mod next_hop;
 pub mod pattern;
 pub mod replace;
+pub mod timed_stream;
 
 pub use distance::distance;
 

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use base::timed_stream::TimedStream;
 use openssl::ssl::{HandshakeError, Ssl, SslStream};
 use openssl::x509::X509VerifyResult;
 
@@ -16,50 +17,9 @@ use crate::tls::reasons;
 /// Bytes read at once.
 const INPUT_BYTES: usize = 64 * 1024;
 
-/// A TCP stream whose reads and writes end at a moment.
-struct Socket {
-    tcp: TcpStream,
-    until: Instant,
-}
-
-impl Socket {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        match self.until.checked_duration_since(Instant::now()) {
-            Some(left) if !left.is_zero() => Ok(Some(left.max(Duration::from_millis(1)))),
-            _ => Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
-}
-
-/// A system call that met the socket's own limit met ours.
-fn timed(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Err(why) if why.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
-        other => other,
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.tcp.set_read_timeout(self.left()?)?;
-        timed(self.tcp.read(into))
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp.set_write_timeout(self.left()?)?;
-        timed(self.tcp.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 enum Channel {
-    Plain(Socket),
-    Tls(Box<SslStream<Socket>>),
+    Plain(TimedStream),
+    Tls(Box<SslStream<TimedStream>>),
     Closed,
 }
 
@@ -75,7 +35,7 @@ pub struct Wire {
 impl Wire {
     pub fn new(tcp: TcpStream, timeout: Duration) -> Wire {
         let _ = tcp.set_nodelay(true);
-        let socket = Socket { tcp, until: Instant::now() };
+        let socket = TimedStream { tcp, until: Instant::now() };
         Wire {
             channel: Channel::Plain(socket),
             input: vec![0; INPUT_BYTES].into_boxed_slice(),

@@ -209,7 +209,7 @@ impl Entry {
         let new = Home::Deferred(domain.clone());
         let queue = self.queue.clone();
         let id = &self.envelope.id;
-        let (old_message, new_message) = (self.message_path(), queue.message_in(&new, id));
+        let (old_message, new_message) = (self.message_file(), queue.message_in(&new, id));
         let (old_envelope, new_envelope) = (queue.envelope_in(&self.home, id), queue.envelope_in(&new, id));
         queue.link_message(&old_message, &new_message)?;
         crash::step("defer: message linked");
@@ -259,7 +259,7 @@ impl Entry {
         self.sync()?;
         crash::step("split: parent synced");
         self.make_message_durable()?;
-        queue.link_message(&self.message_path(), &queue.message_in(&home, &id))?;
+        queue.link_message(&self.message_file(), &queue.message_in(&home, &id))?;
         crash::step("split: message linked");
         let mut child = self.envelope.clone();
         child.parent = Some(child.parent.unwrap_or_else(|| self.envelope.id.clone()));
@@ -415,7 +415,7 @@ mod tests {
     }
 
     fn commit(queue: &Queue, recipients: &[&str]) -> QueueId {
-        let mut incoming = queue.begin().unwrap();
+        let mut incoming = queue.begin();
         incoming.write_all(b"Subject: x\r\n\r\nx\r\n").unwrap();
         let mut envelope = Envelope::new(QueueId::next());
         envelope.sender = Some("a@here.test".into());
@@ -476,7 +476,7 @@ mod tests {
         assert_eq!(waiting.envelope.recipients.len(), 1);
         assert_eq!(waiting.envelope.recipients[0].address, "b@down.test");
         assert_eq!((waiting.envelope.next_attempt, waiting.envelope.parent.clone()), (99, Some(id.clone())));
-        assert_eq!(fs::read(waiting.message_path()).unwrap(), b"Subject: x\r\n\r\nx\r\n");
+        assert_eq!(fs::read(waiting.message_file()).unwrap(), b"Subject: x\r\n\r\nx\r\n");
         drop(again.finish());
         waiting.finish().unwrap();
         assert_eq!(fs::read_dir(folder.path().join("messages")).unwrap().count(), 0);
@@ -490,7 +490,7 @@ mod tests {
         // The link was made, the envelope did not move.
         let id = commit(&queue, &["x@down.test"]);
         let entry = queue.load(&id).unwrap().unwrap();
-        queue.link_message(&entry.message_path(), &queue.deferred_message_path("down.test", &id)).unwrap();
+        queue.link_message(&entry.message_file(), &queue.deferred_message_path("down.test", &id)).unwrap();
         drop(entry);
         assert_eq!(queue.check(|_, _| {}).unwrap().waiting.len(), 1);
         let mut entry = queue.load(&id).unwrap().unwrap();
@@ -503,7 +503,7 @@ mod tests {
         assert_eq!((checked.waiting.len(), checked.finished, checked.set_aside), (0, 1, 0));
         assert!(!old.exists());
         let waiting = queue.load_deferred("down.test", &id).unwrap().unwrap();
-        assert_eq!(fs::metadata(waiting.message_path()).unwrap().nlink(), 1);
+        assert_eq!(fs::metadata(waiting.message_file()).unwrap().nlink(), 1);
     }
 
     /// Links that an interrupted move left go, and the only file of a message is kept; what is young is left alone.

@@ -113,7 +113,7 @@ impl Entry {
 
     /// The message's file, for who cannot do with [`Entry::body`]: an entry without files gets them. When they cannot be
     /// written, none is there.
-    pub fn message_path(&self) -> PathBuf {
+    pub fn message_file(&self) -> PathBuf {
         if let Err(why) = self.file() {
             let id = &self.envelope.id;
             self.queue.shared.log.error(Category::General, format_args!("{id}: cannot be written: {why}"));
@@ -251,7 +251,7 @@ impl Entry {
         let shared = &self.queue.shared;
         let level = shared.settings.message_sync;
         journal.sync_files(&self.envelope.id, || {
-            sync_file(&File::open(self.message_path())?, level)?;
+            sync_file(&File::open(self.message_file())?, level)?;
             sync_folder(&shared.messages, level)
         })
     }
@@ -292,7 +292,7 @@ impl Entry {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()), // by an earlier attempt
             other => other,
         };
-        let is_missing = match there(fs::hard_link(self.message_path(), lost.join(id.as_str()))) {
+        let is_missing = match there(fs::hard_link(self.message_file(), lost.join(id.as_str()))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => true, // the envelope is all there is
             other => other.map(|()| false)?,
         };
@@ -338,7 +338,7 @@ impl Entry {
             self.queue.park(id, false);
             self.queue.gone();
         }
-        let message = self.message_path();
+        let message = self.message_file();
         match fs::remove_file(&message) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

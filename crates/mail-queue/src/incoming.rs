@@ -331,19 +331,13 @@ mod tests {
 
     fn queue() -> (tempfile::TempDir, Queue) {
         let folder = tempfile::tempdir().unwrap();
-        let settings = QueueSettings {
-            folder: folder.path().into(),
-            envelope_sync: commit_journal::SyncLevel::None,
-            message_sync: commit_journal::SyncLevel::None,
-            min_free_bytes: 0,
-            journal_bytes: 0,
-        };
+        let settings = QueueSettings::in_folder(folder.path());
         let queue = Queue::open(settings, server_log::Log::discard()).unwrap();
         (folder, queue)
     }
 
     fn message(queue: &Queue, bytes: &[u8]) -> IncomingMessage {
-        let mut message = queue.begin().unwrap();
+        let mut message = queue.begin();
         message.write_all(bytes).unwrap();
         message
     }

@@ -86,7 +86,7 @@ impl Entry {
     fn activate(&mut self) -> io::Result<()> {
         let queue = self.queue.clone();
         let id = self.envelope.id.clone();
-        let (old_message, old_envelope) = (self.message_path(), queue.envelope_in(&self.home, &id));
+        let (old_message, old_envelope) = (self.message_file(), queue.envelope_in(&self.home, &id));
         let settings = &queue.shared.settings;
         let new_message = queue.message_path(&id);
         match fs::hard_link(&old_message, &new_message) {
@@ -264,7 +264,7 @@ mod tests {
         let queue = queue(folder.path());
         // The message was linked, the envelope did not move: the start takes the link away, it is still deferred.
         let id = deferred(&queue);
-        let away = queue.load_deferred("down.test", &id).unwrap().unwrap().message_path();
+        let away = queue.load_deferred("down.test", &id).unwrap().unwrap().message_file();
         fs::hard_link(&away, queue.message_path(&id)).unwrap();
         let checked = queue.check(|_, _| {}).unwrap();
         assert_eq!((checked.waiting.len(), checked.finished, checked.set_aside), (0, 1, 0));

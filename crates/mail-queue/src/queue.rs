@@ -38,6 +38,17 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
+    /// Without any sync, journal or limit: for tests.
+    pub fn in_folder(folder: &Path) -> QueueSettings {
+        QueueSettings {
+            folder: folder.to_owned(),
+            envelope_sync: SyncLevel::None,
+            message_sync: SyncLevel::None,
+            min_free_bytes: 0,
+            journal_bytes: 0,
+        }
+    }
+
     pub fn from_config(config: &Config, instance: &Instance) -> QueueSettings {
         let level = |number: i64| SyncLevel::from_number(number).unwrap_or_default();
         QueueSettings {
@@ -142,10 +153,8 @@ impl Queue {
 
     /// Begins a message, to be streamed into. A small one has no file before it is committed, or at all.
     ///
-    /// # Errors
-    /// `NoSpace`, or the system's.
-    pub fn begin(&self) -> Result<IncomingMessage, QueueError> {
-        Ok(IncomingMessage::begin(self.clone(), QueueId::next(), false))
+    pub fn begin(&self) -> IncomingMessage {
+        IncomingMessage::begin(self.clone(), QueueId::next(), false)
     }
 
     /// Begins a message about another one, with an id that says what caused it, once for the same cause. Its envelope must say
@@ -268,7 +277,7 @@ impl Queue {
         &self.shared.settings.folder
     }
 
-    /// The message file of an id. Of an entry, ask [`Entry::message_path`], which makes one.
+    /// The message file of an id. Of an entry, ask [`Entry::message_file`], which makes one.
     pub fn message_path(&self, id: &QueueId) -> PathBuf {
         self.shared.messages.join(id.as_str())
     }

@@ -128,7 +128,6 @@ mod tests {
     use std::path::Path;
     use std::time::Instant;
 
-    use commit_journal::SyncLevel;
     use server_log::Log;
 
     use super::*;
@@ -136,18 +135,12 @@ mod tests {
     use crate::{QueueSettings, State, Step};
 
     fn queue(folder: &Path) -> Queue {
-        let settings = QueueSettings {
-            folder: folder.to_owned(),
-            envelope_sync: SyncLevel::None,
-            message_sync: SyncLevel::None,
-            min_free_bytes: 0,
-            journal_bytes: 0,
-        };
+        let settings = QueueSettings::in_folder(folder);
         Queue::open(settings, Log::discard()).unwrap()
     }
 
     fn commit(queue: &Queue, text: &[u8]) -> QueueId {
-        let mut incoming = queue.begin().unwrap();
+        let mut incoming = queue.begin();
         incoming.write_all(text).unwrap();
         incoming.commit(sample()).unwrap()
     }
@@ -161,7 +154,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let queue = queue(folder.path());
         let id = commit(&queue, b"hello");
-        drop(queue.begin().unwrap());
+        drop(queue.begin());
         let checked = queue.check(|_, _| {}).unwrap();
         assert_eq!(
             checked,
@@ -183,7 +176,7 @@ mod tests {
         commit(&queue, b"now");
         let mut envelope = sample();
         envelope.hold_until(crate::Hold { until: i64::MAX, request: "for;1".into() });
-        let mut incoming = queue.begin().unwrap();
+        let mut incoming = queue.begin();
         incoming.write_all(b"later").unwrap();
         let id = incoming.commit(envelope).unwrap();
         assert_eq!(queue.depth(), 2, "until it was looked at");

@@ -22,6 +22,21 @@ impl Flags {
     /// Never stored: the record cannot be read. It always comes together with `EXPUNGED`.
     pub const DAMAGED: Flags = Flags(1 << 18);
 
+    /// The system flags as IMAP spells them.
+    pub const NAMES: [(&str, Flags); 5] = [
+        ("\\Seen", Flags::SEEN),
+        ("\\Answered", Flags::ANSWERED),
+        ("\\Flagged", Flags::FLAGGED),
+        ("\\Deleted", Flags::DELETED),
+        ("\\Draft", Flags::DRAFT),
+    ];
+
+    /// The system flag that is spelled so, in any case; nothing for a keyword.
+    pub fn named(name: &str) -> Option<Flags> {
+        let is_it = |(known, _): &&(&str, Flags)| known.eq_ignore_ascii_case(name);
+        Flags::NAMES.iter().find(is_it).map(|(_, flag)| *flag)
+    }
+
     /// Whether every bit of `other` is set.
     pub fn contains(self, other: Flags) -> bool {
         self.0 & other.0 == other.0

@@ -1,11 +1,12 @@
 //! One GET of one policy over HTTPS (RFC 8461 §3.3): the certificate is one for `mta-sts.<domain>` from a trusted
 //! authority, no redirection is followed, and all of it comes before a moment.
 
-use std::io::{self, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base::timed_stream::TimedStream;
 use openssl::error::ErrorStack;
 use openssl::ssl::{HandshakeError, SslConnector, SslMethod, SslVersion};
 use openssl::x509::X509VerifyResult;
@@ -47,7 +48,7 @@ fn get(place: &Place<'_>, address: SocketAddr, until: Instant) -> Result<String,
     let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let tcp = os::net::connect(address, None, left).map_err(|why| failed(why.to_string()))?;
     let connector = connector(place.authorities).map_err(|why| failed(reasons(&why)))?;
-    let mut stream = match connector.connect(place.host, Timed { tcp, until }) {
+    let mut stream = match connector.connect(place.host, TimedStream { tcp, until }) {
         Ok(stream) => stream,
         Err(HandshakeError::SetupFailure(why)) => return Err(failed(reasons(&why))),
         Err(HandshakeError::Failure(broken) | HandshakeError::WouldBlock(broken)) => {
@@ -84,43 +85,4 @@ fn connector(authorities: Option<&Path>) -> Result<SslConnector, ErrorStack> {
 fn reasons(error: &ErrorStack) -> String {
     let texts: Vec<&str> = error.errors().iter().filter_map(openssl::error::Error::reason).collect();
     if texts.is_empty() { "TLS failed".to_owned() } else { texts.join(", ") }
-}
-
-/// A connection that ends at a moment, however slowly bytes come.
-#[derive(Debug)]
-struct Timed {
-    tcp: TcpStream,
-    until: Instant,
-}
-
-impl Timed {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-fn timed(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Err(why) if why.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
-        other => other,
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.tcp.set_read_timeout(self.left()?)?;
-        timed(self.tcp.read(into))
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp.set_write_timeout(self.left()?)?;
-        timed(self.tcp.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -279,18 +279,12 @@ mod tests {
     use std::sync::mpsc;
 
     fn queue(folder: &Path) -> Queue {
-        let settings = QueueSettings {
-            folder: folder.to_owned(),
-            envelope_sync: Default::default(),
-            message_sync: Default::default(),
-            min_free_bytes: 0,
-            journal_bytes: 0,
-        };
+        let settings = QueueSettings::in_folder(folder);
         Queue::open(settings, Log::discard()).unwrap()
     }
 
     fn commit(queue: &Queue) -> QueueId {
-        let mut incoming = queue.begin().unwrap();
+        let mut incoming = queue.begin();
         incoming.write_all(b"Subject: x\r\n\r\nx\r\n").unwrap();
         let mut envelope = Envelope::new(QueueId::next());
         envelope.recipients = vec![Recipient { address: "x@down.test".into(), ..Recipient::default() }];

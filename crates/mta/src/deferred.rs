@@ -389,16 +389,10 @@ mod tests {
     #[test]
     fn the_look_for_what_was_left_stops_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = QueueSettings {
-            folder: folder.path().to_owned(),
-            envelope_sync: Default::default(),
-            message_sync: Default::default(),
-            min_free_bytes: 0,
-            journal_bytes: 0,
-        };
+        let settings = QueueSettings::in_folder(folder.path());
         let queue = Queue::open(settings, Log::discard()).unwrap();
         for number in 0..6 {
-            let mut incoming = queue.begin().unwrap();
+            let mut incoming = queue.begin();
             incoming.write_all(b"Subject: x\r\n\r\nx\r\n").unwrap();
             let mut envelope = Envelope::new(QueueId::next());
             let address = format!("x@down{}.test", number % 3);

@@ -102,15 +102,9 @@ mod tests {
     #[test]
     fn what_one_part_records_does_not_wait_for_the_other() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = QueueSettings {
-            folder: folder.path().to_owned(),
-            envelope_sync: Default::default(),
-            message_sync: Default::default(),
-            min_free_bytes: 0,
-            journal_bytes: 0,
-        };
+        let settings = QueueSettings::in_folder(folder.path());
         let queue = Queue::open(settings, Log::discard()).unwrap();
-        let mut incoming = queue.begin().unwrap();
+        let mut incoming = queue.begin();
         incoming.write_all(b"Subject: x\r\n\r\nx\r\n").unwrap();
         let mut envelope = Envelope::new(QueueId::next());
         let recipient = |address: &str| Recipient { address: address.into(), ..Recipient::default() };

@@ -141,7 +141,7 @@ impl Work {
         let envelope = &self.entry.envelope;
         Facts {
             id: envelope.id.clone(),
-            path: self.entry.message_path(),
+            path: self.entry.message_file(),
             sender: envelope.sender.clone(),
             arrived: envelope.arrived(),
         }

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use base::timed_stream::TimedStream;
 use openssl::ssl::{HandshakeError, Ssl, SslRef, SslStream};
 
 use crate::tls::{handshake_failure, reasons};
@@ -80,55 +81,14 @@ pub(crate) fn moment(limit: Duration) -> Instant {
     Instant::now() + limit.min(LIMIT_MAX)
 }
 
-/// A TCP stream whose reads and writes end at a moment.
-pub(crate) struct Socket {
-    tcp: TcpStream,
-    until: Instant,
-}
-
-impl Socket {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        match self.until.checked_duration_since(Instant::now()) {
-            Some(left) if !left.is_zero() => Ok(Some(left.max(Duration::from_millis(1)))),
-            _ => Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
-
-    /// A system call that met the socket's own limit met ours.
-    fn timed(result: io::Result<usize>) -> io::Result<usize> {
-        match result {
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
-            other => other,
-        }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.tcp.set_read_timeout(self.left()?)?;
-        Socket::timed(self.tcp.read(into))
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp.set_write_timeout(self.left()?)?;
-        Socket::timed(self.tcp.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 enum Channel {
-    Plain(Socket),
-    Tls(Box<SslStream<Socket>>),
+    Plain(TimedStream),
+    Tls(Box<SslStream<TimedStream>>),
     Closed,
 }
 
 impl Channel {
-    fn socket(&mut self) -> Option<&mut Socket> {
+    fn socket(&mut self) -> Option<&mut TimedStream> {
         match self {
             Channel::Plain(socket) => Some(socket),
             Channel::Tls(stream) => Some(stream.get_mut()),
@@ -186,7 +146,7 @@ impl fmt::Debug for Wire {
 impl Wire {
     /// Over a connected socket.
     pub fn new(tcp: TcpStream) -> Wire {
-        let socket = Socket { tcp, until: Instant::now() };
+        let socket = TimedStream { tcp, until: Instant::now() };
         Wire {
             channel: Channel::Plain(socket),
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
@@ -231,7 +191,7 @@ impl Wire {
         if self.has_unread() {
             return false;
         }
-        let Some(Socket { tcp, .. }) = self.channel.socket() else { return false };
+        let Some(TimedStream { tcp, .. }) = self.channel.socket() else { return false };
         if tcp.set_nonblocking(true).is_err() {
             return false;
         }

@@ -86,7 +86,7 @@ impl Receiving {
         decoder: Decoder,
         trace: impl FnOnce(&str) -> (String, String),
     ) -> Result<Receiving, QueueError> {
-        let mut message = queue.begin()?;
+        let mut message = queue.begin();
         let (return_path, received) = trace(message.id().as_str());
         message.write_all(return_path.as_bytes())?;
         let relay_offset = message.size();

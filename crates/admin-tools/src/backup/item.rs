@@ -6,14 +6,6 @@ use openssl::base64::{decode_block, encode_block};
 use super::{hex, unhex};
 
 pub const VERSION: u32 = 1;
-const NAMES: [(&str, Flags); 5] = [
-    ("\\Seen", Flags::SEEN),
-    ("\\Answered", Flags::ANSWERED),
-    ("\\Flagged", Flags::FLAGGED),
-    ("\\Deleted", Flags::DELETED),
-    ("\\Draft", Flags::DRAFT),
-];
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     Begin(Begin),
@@ -301,13 +293,10 @@ impl Reader {
 /// `\Seen \Flagged`
 pub fn flag_names(flags: Flags) -> String {
     let names: Vec<&str> =
-        NAMES.iter().filter(|(_, flag)| flags.contains(*flag)).map(|(name, _)| *name).collect();
+        Flags::NAMES.iter().filter(|(_, flag)| flags.contains(*flag)).map(|(name, _)| *name).collect();
     names.join(" ")
 }
 
 fn flags(text: &str) -> Option<Flags> {
-    text.split_ascii_whitespace().try_fold(Flags::NONE, |flags, one| {
-        let (_, flag) = NAMES.iter().find(|(name, _)| *name == one)?;
-        Some(flags | *flag)
-    })
+    text.split_ascii_whitespace().try_fold(Flags::NONE, |flags, one| Some(flags | Flags::named(one)?))
 }

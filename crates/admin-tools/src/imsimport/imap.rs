@@ -6,9 +6,9 @@ use std::io;
 use std::time::Duration;
 
 use imap_client::{BodySink, Credentials, Fetched, ImapError, ListedMailbox, Namespaces, Server, Session};
-use message_store::SpecialUse;
+use message_store::{Flags, SpecialUse};
 
-use super::source::{Folder, Folders, Keywords, Listing, Marks, Message, Source, Trouble, system_flag};
+use super::source::{Folder, Folders, Keywords, Listing, Marks, Message, Source, Trouble};
 use super::taker::Taker;
 
 /// How often a connection is tried, and how long to wait in between.
@@ -302,7 +302,7 @@ impl BodySink for Sink<'_, '_> {
 fn marks(flags: &[String], keywords: &mut Keywords) -> Marks {
     let mut marks = Marks::default();
     for name in flags {
-        match system_flag(name) {
+        match Flags::named(name) {
             Some(flag) => marks.flags |= flag,
             None if name.starts_with('\\') => {} // \Recent, which is nobody's
             None => {

@@ -137,18 +137,6 @@ pub trait Source {
     ) -> Result<(), Trouble>;
 }
 
-/// The flag that IMAP spells so; nothing for a keyword.
-pub fn system_flag(name: &str) -> Option<Flags> {
-    const NAMES: [(&str, Flags); 5] = [
-        ("\\Seen", Flags::SEEN),
-        ("\\Answered", Flags::ANSWERED),
-        ("\\Flagged", Flags::FLAGGED),
-        ("\\Deleted", Flags::DELETED),
-        ("\\Draft", Flags::DRAFT),
-    ];
-    NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, flag)| *flag)
-}
-
 /// What a folder of this name is for, where the source does not say.
 pub fn use_of_name(levels: &[String]) -> Option<SpecialUse> {
     const NAMES: [(&str, SpecialUse); 6] = [

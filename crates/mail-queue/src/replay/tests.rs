@@ -37,7 +37,7 @@ fn killed(queue: Queue) {
 }
 
 fn commit(queue: &Queue, body: &[u8]) -> QueueId {
-    let mut incoming = queue.begin().unwrap();
+    let mut incoming = queue.begin();
     incoming.write_all(body).unwrap();
     incoming.commit(envelope(&["a@here.test", "b@down.test"])).unwrap()
 }
@@ -188,7 +188,7 @@ fn after_the_journal_had_stopped_nothing_is_lost_and_nothing_comes_back() {
         let (queue, fails) = open_faulty(folder.path());
         let [done, later, stays] = ["done", "later", "stays"].map(|body| commit(&queue, body.as_bytes()));
         fails.store(true, Ordering::SeqCst);
-        let mut incoming = queue.begin().unwrap();
+        let mut incoming = queue.begin();
         incoming.write_all(b"refused").unwrap();
         assert!(matches!(incoming.commit(envelope(&["a@here.test"])), Err(QueueError::Io(_))));
         fails.store(false, Ordering::SeqCst);
@@ -505,7 +505,7 @@ impl Model {
         }
         for (id, body) in &self.deferred {
             let entry = self.queue.load_deferred("down.test", id).unwrap().unwrap();
-            assert!(fs::read(entry.message_path()).unwrap() == *body, "{id}");
+            assert!(fs::read(entry.message_file()).unwrap() == *body, "{id}");
         }
     }
 }
@@ -576,7 +576,7 @@ fn an_entry_without_files_is_an_entry() {
     assert_eq!(waiting(&queue), std::slice::from_ref(&kept));
     let entry = queue.load(&kept).unwrap().unwrap();
     assert_eq!((entry.envelope.pending().count(), entry.envelope.attempts), (1, 1));
-    assert!(fs::read(entry.message_path()).unwrap() == body);
+    assert!(fs::read(entry.message_file()).unwrap() == body);
 }
 
 /// Whoever looks into the folders finds what has to wait; nobody has to ask for it.

@@ -49,7 +49,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
                     return work.delay(format!("the message cannot be synced: {why}"));
                 }
             }
-            path = work.entry.message_path();
+            path = work.entry.message_file();
             Source::File(&path)
         }
     };

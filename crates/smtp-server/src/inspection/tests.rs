@@ -55,7 +55,7 @@ fn queue() -> (tempfile::TempDir, Queue) {
 const TRACE: [&str; 2] = ["Return-Path: <a@x.example>\r\n", "Received: by us\r\n"];
 
 fn case(queue: &Queue, content: &[u8]) -> Box<Case> {
-    let mut message = queue.begin().unwrap();
+    let mut message = queue.begin();
     message.write_all(TRACE.concat().as_bytes()).unwrap();
     message.write_all(content).unwrap();
     let mut envelope = Envelope::new(message.id().clone());

@@ -5,6 +5,7 @@
 //! attachments. `MAILBOAT_BENCH_MESSAGES` says how many there are.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::fmt::Write as _;
@@ -209,9 +210,7 @@ fn folder_bytes(folder: &std::path::Path) -> u64 {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
 
-#[test]
-#[ignore = "a benchmark: scripts/bench-search"]
-fn searches_with_an_index_and_without() {
+fn main() {
     let count: usize =
         std::env::var("MAILBOAT_BENCH_MESSAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
     let site = Site::with_store(|settings| settings.sync = SyncLevels::all(SyncLevel::None));
