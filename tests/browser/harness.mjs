@@ -1,0 +1,170 @@
+// What every browser test is written on: one chromium for the run, a fresh context for each test. See README.md.
+import { after, before, test as nodeTest } from 'node:test';
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Tracker } from './tracker.mjs';
+import { address, password, requireInstalled, world } from './world.mjs';
+
+export { assert };
+export { address, password, world } from './world.mjs';
+export { Imap, compose, deliver, html, multipart, send } from './mail.mjs';
+
+const { chromium } = requireInstalled('playwright-core');
+const AXE = readFileSync(requireInstalled.resolve('axe-core/axe.min.js'), 'utf8');
+
+/** How long a test may take, and one step of it. */
+const TEST_MS = 45_000;
+const STEP_MS = 15_000;
+
+/** Sizes of windows, in CSS pixels. */
+export const VIEWPORTS = {
+  desktop: { width: 1280, height: 800 },
+  phone: { width: 360, height: 640 },
+  wide: { width: 1920, height: 1080 },
+};
+
+let browser;
+/** Everybody else's host (tracker.mjs): `tracker.connections` must be 0 unless a test wants a connection. */
+export let tracker;
+
+before(async () => {
+  tracker = await Tracker.start();
+  browser = await chromium.launch({
+    executablePath: process.env.MAILBOAT_CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox', // the tests run as root; what is tested are policies above the process sandbox
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-dev-shm-usage',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      `--host-resolver-rules=MAP * 127.0.0.1:${tracker.port},EXCLUDE ${world.address}`,
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  tracker?.stop();
+});
+
+const users = [...world.users];
+
+/** A user whom no other test has, with an empty mailbox. */
+export function freshUser() {
+  const user = users.shift();
+  assert.ok(user, 'no user is left: raise USERS in tests/tests/webmail.rs');
+  return user;
+}
+
+/**
+ * A test in a fresh browser context.
+ *
+ * Options: `viewport` (a key of VIEWPORTS, or {width, height}), `theme` ('light', 'dark'), `locale` (a BCP 47 tag, for
+ * Accept-Language and navigator.language; 'ar' is right-to-left), `touch` (a touch screen), `reducedMotion` ('reduce'),
+ * `forcedColors` ('active'), `allowConnections` (without it the test fails when anything connects to another host),
+ * `timeout` (ms).
+ * The body gets {page, context, tracker, test}; what the page throws or logs as an error fails the test, unless
+ * `allowErrors` is set (a regular expression of what may be logged).
+ */
+export function test(title, options, body) {
+  if (typeof options === 'function') return test(title, {}, options);
+  nodeTest(title, { timeout: options.timeout ?? TEST_MS }, async (t) => {
+    tracker.reset();
+    const context = await browser.newContext(contextOptions(options));
+    context.setDefaultTimeout(STEP_MS);
+    const errors = watchErrors(context, options.allowErrors);
+    const page = await context.newPage();
+    try {
+      await body({ page, context, tracker, test: t });
+      assert.deepEqual(errors, [], 'the page had errors');
+      if (!options.allowConnections) {
+        assert.equal(tracker.connections, 0, `another host was reached: ${tracker.requests.join(', ')}`);
+      }
+    } catch (error) {
+      await keepScreenshots(context, title);
+      throw error;
+    } finally {
+      await context.close();
+    }
+  });
+}
+
+function contextOptions({ viewport = 'desktop', theme = 'light', locale = 'en', touch = false, reducedMotion, forcedColors }) {
+  return {
+    viewport: VIEWPORTS[viewport] ?? viewport,
+    colorScheme: theme,
+    locale,
+    hasTouch: touch,
+    reducedMotion,
+    forcedColors,
+    serviceWorkers: 'block',
+    baseURL: world.url ?? undefined,
+  };
+}
+
+function watchErrors(context, allowed) {
+  const errors = [];
+  const note = (text) => allowed?.test(text) || errors.push(text);
+  context.on('weberror', (error) => note(`thrown: ${error.error().message}`));
+  context.on('console', (message) => message.type() === 'error' && note(`logged: ${message.text()}`));
+  context.on('dialog', (dialog) => {
+    note(`dialog: ${dialog.message()}`);
+    dialog.dismiss().catch(() => {});
+  });
+  return errors;
+}
+
+async function keepScreenshots(context, title) {
+  mkdirSync(world.artefacts, { recursive: true });
+  const name = title.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 80);
+  for (const [number, page] of context.pages().entries()) {
+    await page.screenshot({ path: join(world.artefacts, `${name}-${number}.png`), timeout: 5_000 }).catch(() => {});
+  }
+}
+
+/** A picture of the page, for eyes: target/browser/artefacts/NAME.png. */
+export async function screenshot(page, name) {
+  mkdirSync(world.artefacts, { recursive: true });
+  await page.screenshot({ path: join(world.artefacts, `${name}.png`) });
+}
+
+/** Signs in by the API, as the sign-in page does, and opens the application. */
+export async function signIn(page, user, path = '/') {
+  const response = await page.request.post(`${world.url}/auth/sign-in`, {
+    data: { user: address(user), password: password(user) },
+    headers: { Origin: world.url, 'Sec-Fetch-Site': 'same-origin' },
+  });
+  assert.equal(response.status(), 200, `signing in as ${user}: ${await response.text()}`);
+  const session = await response.json();
+  await page.goto(`${world.url}${path}`);
+  return session;
+}
+
+/** What axe-core finds of serious and critical kind on the page and in its frames; fails when there is any. */
+export async function axe(page, { include, rules = {} } = {}) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(
+    async ([context, options]) => (await globalThis.axe.run(context, options)).violations,
+    [include ?? null, { rules, iframes: false, resultTypes: ['violations'] }].map((one, at) =>
+      at === 0 && one === null ? { exclude: [] } : one,
+    ),
+  );
+  const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  assert.deepEqual(
+    serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' | ')}`.slice(0, 600)),
+    [],
+  );
+}
+
+/** Fails when the page can be scrolled sideways. */
+export async function assertNoSidewaysScroll(page) {
+  const [content, window] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  assert.ok(content <= window, `the page is ${content} pixels wide in a window of ${window}`);
+}

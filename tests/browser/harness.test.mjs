@@ -1,0 +1,44 @@
+// The harness itself: that what it counts can be counted, and that what it sets is set.
+import { assert, assertNoSidewaysScroll, axe, deliver, freshUser, html, Imap, multipart, test } from './harness.mjs';
+
+test('a connection to another host is counted, by name, by address, over TLS and without a request', { allowConnections: true, allowErrors: /./ }, async ({ page, tracker }) => {
+  for (const url of ['http://tracker.test/a.png', 'http://192.0.2.1/b.png', 'http://[2001:db8::1]:8080/c.png', 'https://tracker.test/d.png']) {
+    tracker.reset();
+    await page.setContent(`<img src="${url}">`);
+    await tracker.reached();
+  }
+  tracker.reset();
+  await page.setContent('<link rel="preconnect" href="http://other.test">');
+  await tracker.reached();
+  assert.deepEqual(tracker.requests, []);
+});
+
+test('each test has cookies and storage of its own', async ({ context }) => {
+  assert.deepEqual(await context.cookies(), []);
+});
+
+test('theme, locale and size are the ones asked for', { theme: 'dark', locale: 'ar', viewport: 'phone' }, async ({ page }) => {
+  await page.setContent('<p>x');
+  const seen = await page.evaluate(() => [matchMedia('(prefers-color-scheme: dark)').matches, navigator.language, innerWidth]);
+  assert.deepEqual(seen, [true, 'ar', 360]);
+});
+
+test('axe and the sideways scroll find what is wrong', async ({ page }) => {
+  await page.setContent('<!doctype html><html lang="en"><title>t</title><main><h1>t</h1><p>text</p></main>');
+  await axe(page);
+  await assertNoSidewaysScroll(page);
+  await page.setContent('<!doctype html><html><title>t</title><main><h1>t</h1><button></button><p style="width: 3000px">x');
+  await assert.rejects(axe(page), /button-name/);
+  await assert.rejects(assertNoSidewaysScroll(page));
+});
+
+test('mail arrives as it was sent, with its EMAILID', async () => {
+  const user = freshUser();
+  const ids = await deliver(user, html('one', '.<p>caf\u00e9'), multipart('two', [{ type: 'text/plain', body: 'a' }, { type: 'image/png', body: Buffer.from([1, 2]), name: 'b.png' }]));
+  assert.equal(new Set(ids).size, 2);
+  const imap = await Imap.open(user);
+  await imap.command('EXAMINE INBOX');
+  assert.match((await imap.command('FETCH 1 (BODY[TEXT])')).join('\n'), /\.<p>caf\u00e9/);
+  assert.match((await imap.command('FETCH 2 (BODYSTRUCTURE)')).join('\n'), /"image" "png".*"b\.png"/i);
+  imap.close();
+});
