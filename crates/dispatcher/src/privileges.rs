@@ -1,7 +1,7 @@
 //! What a daemon may do once it has begun: become the server's user, then nothing that it has no business with.
 //!
 //! Layers, each said in the log: the user (`local.serveruid`), no capabilities, no gain of rights by starting programs,
-//! no look into the process by others, files and ports by Landlock.
+//! no look into the process by others, files and ports by Landlock, system calls by seccomp.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -61,7 +61,13 @@ pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
         if must && enforced != Enforced::Fully {
             return Err(format!("local.sandbox is require, and this kernel enforces it {enforced}"));
         }
-        format!("no gain of rights, files and ports {enforced} confined")
+        let starts_programs = starts == Starts::Itself;
+        let calls = match os::syscalls::limit(os::syscalls::Calls { starts_programs }) {
+            Ok(()) => "system calls limited",
+            Err(why) if must => return Err(failed("system calls", why)),
+            Err(_) => "system calls not limited",
+        };
+        format!("no gain of rights, files and ports {enforced} confined, {calls}")
     };
     let capabilities = if is_root { "those of root" } else { "none" };
     site.log.notice(

@@ -14,7 +14,7 @@ pub fn all(outside: &Path, out: &mut dyn Write) -> ExitCode {
     let port = fs::read_to_string(outside.join("port"));
     // Where the folder cannot be read the number is not known, and port 1 is as foreign.
     let port: u16 = port.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
-    let tries: [(&str, io::Result<()>); 8] = [
+    let tries: [(&str, io::Result<()>); 10] = [
         ("read a foreign file", fs::read(outside.join("secret")).map(drop)),
         ("list a foreign folder", fs::read_dir(outside).map(drop)),
         ("write a foreign file", File::options().append(true).open(outside.join("secret")).map(drop)),
@@ -23,6 +23,8 @@ pub fn all(outside: &Path, out: &mut dyn Write) -> ExitCode {
         ("listen on a port", TcpListener::bind(("127.0.0.1", 0)).map(drop)),
         ("connect to a foreign port", connect(port)),
         ("become root", os::privileges::become_root()),
+        ("look into memory", os::privileges::look_into_memory()),
+        ("unshare", os::privileges::unshare()),
     ];
     let mut all_refused = true;
     for (what, tried) in tries {

@@ -14,4 +14,5 @@ pub mod privileges;
 pub mod process;
 pub mod run;
 pub mod sandbox;
+pub mod syscalls;
 pub mod user;
