@@ -1,6 +1,8 @@
 //! The parsers that strangers reach, as functions of bytes, with inputs to begin from. `tests/mutations.rs` gives them what
 //! becomes of those by chance. A target checks what must hold of any input; it fails by panicking.
 
+pub mod mutation;
+
 use imap_wire::{Cursor, Naming};
 use mail_format::{ContentType, LineEnds, Structure, TransferEncoding};
 use pop3_wire::stuffing::Stuffer;

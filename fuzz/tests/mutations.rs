@@ -5,10 +5,9 @@
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
+use fuzz::mutation::{Numbers, PIECES, mutated};
 use fuzz::{TARGETS, Target};
 
-/// Bytes of an input.
-const BYTES_MAX: usize = 4096;
 /// Two sizes, to see how time grows.
 const SIZES: [usize; 2] = [16 << 10, 128 << 10];
 /// More than this share of growth is not linear: 8 is, 64 is the square.
@@ -18,83 +17,6 @@ const ALWAYS: Duration = Duration::from_millis(60);
 
 /// Inputs of a run whose time is measured.
 const UNITS: usize = 10;
-
-/// Pieces that mean something to some parser.
-const PIECES: [&str; 40] = [
-    "\r\n",
-    "\n",
-    "\r",
-    "\0",
-    " ",
-    "\t",
-    "\"",
-    "\\",
-    "(",
-    ")",
-    "<",
-    ">",
-    "{",
-    "}",
-    "[",
-    "]",
-    "@",
-    ",",
-    ";",
-    ":",
-    "=",
-    "*",
-    "%",
-    "&",
-    "-",
-    "--",
-    "--b",
-    "--b--",
-    ".",
-    "{3+}\r\n",
-    "4294967296",
-    "18446744073709551616",
-    "=?utf-8?b?",
-    "?=",
-    "\u{e4}",
-    "\u{1f600}",
-    "Content-Type: multipart/mixed; boundary=b\r\n\r\n",
-    "Content-Type: message/rfc822\r\n\r\n",
-    "NIL",
-    "a*0*=",
-];
-
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % limit.max(1) as u64) as usize
-    }
-}
-
-fn mutated(numbers: &mut Numbers, input: &[u8], other: &[u8]) -> Vec<u8> {
-    let mut bytes = input.to_vec();
-    for _ in 0..1 + numbers.below(6) {
-        let (at, to) = (numbers.below(bytes.len() + 1), numbers.below(bytes.len() + 1));
-        let (at, to) = (at.min(to), at.max(to));
-        match numbers.below(6) {
-            0 => drop(bytes.drain(at..to)),
-            1 => drop(bytes.splice(at..at, PIECES[numbers.below(PIECES.len())].bytes())),
-            2 if at < bytes.len() => bytes[at] ^= 1 << numbers.below(8),
-            3 => {
-                let piece = bytes[at..to].to_vec();
-                bytes.splice(at..at, piece);
-            }
-            4 => {
-                let cut = numbers.below(other.len() + 1);
-                bytes.splice(at..to, other[cut..].iter().copied());
-            }
-            _ => bytes.truncate(to),
-        }
-        bytes.truncate(BYTES_MAX);
-    }
-    bytes
-}
 
 /// The shortest of three runs: others use the machine, too.
 fn took(target: &Target, input: &[u8]) -> Duration {
