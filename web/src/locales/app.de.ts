@@ -1,0 +1,8 @@
+export default {
+    close: 'Schließen',
+    cancel: 'Abbrechen',
+    dismiss: 'Ausblenden',
+    undo: 'Rückgängig',
+    save: 'Speichern',
+    delete: 'Löschen',
+};

@@ -1,0 +1,8 @@
+export default {
+    close: 'Close',
+    cancel: 'Cancel',
+    dismiss: 'Dismiss',
+    undo: 'Undo',
+    save: 'Save',
+    delete: 'Delete',
+};
