@@ -114,7 +114,10 @@ impl Slapd {
              database mdb\nmaxsize 67108864\nsuffix \"{BASE}\"\ndirectory {folder}/db\ndbnosync\n\
              rootdn \"cn=root,{BASE}\"\nrootpw root-secret\nindex objectClass,uid,mail,mailAlternateAddress eq\n\
              limits dn.exact=\"{BIND_DN}\" size.prtotal=unlimited\n\
-             access to attrs=userPassword by anonymous auth by * none\n\
+             access to attrs=userPassword by self =xw by anonymous auth by * none\n\
+             access to attrs=nswmExtendedUserPrefs,mailForwardingAddress,mailDeliveryOption,mailAutoReplyMode,\
+             mailAutoReplyText,vacationStartDate,vacationEndDate,preferredLanguage \
+             by dn.exact=\"{BIND_DN}\" write by * none\n\
              access to * by dn.exact=\"{BIND_DN}\" read by * none\n",
             ours.display()
         ));

@@ -14,10 +14,11 @@ use dispatcher::Service;
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::privileges;
 use dkim::Signer;
-use mail_queue::{Queue, QueueSettings};
+use mail_queue::{Queue, QueueSettings, State};
 use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
 use mta::apart::{self, Apart};
+use mta::commands::Whereabouts;
 use mta::deeds::Doer;
 use mta::direct::Direct;
 use mta::mta::Desk;
@@ -26,8 +27,10 @@ use mta::outbound::Outbound;
 use server_config::parameters::service_smtp;
 use server_config::{Config, Instance};
 use server_log::{Category, Log};
+use smtp_server::commands::held;
 use smtp_server::lmtp::Outcome;
 use smtp_server::{Accept, Settings, signing};
+use smtp_wire::Held;
 use srs::Srs;
 
 use crate::inspectors::inspectors;
@@ -149,6 +152,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let mta = Arc::new(Mta::start(desk, checked.waiting).map_err(|why| format!("threads: {why}"))?);
     let asked = Arc::downgrade(&mta);
     let delivers = Arc::downgrade(&mta);
+    let asked_about = Arc::downgrade(&mta);
     let kept = queue.clone();
     let reread = site.clone();
     let accept = Accept::new(
@@ -169,6 +173,11 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
                 .into_iter()
                 .map(outcome)
                 .collect()
+        }),
+        Box::new(move |what, id, uid, domains| match (asked_about.upgrade(), what) {
+            (None, _) => Ok(held::Whereabouts::Gone),
+            (Some(mta), Held::Tell) => mta.whereabouts(id, uid, domains).map(place),
+            (Some(mta), Held::Undo) => mta.undo(id, uid).map(place),
         }),
         site.log.clone(),
         Box::new(move || {
@@ -207,6 +216,24 @@ fn outcome(direct: Direct) -> Outcome {
         Direct::Failed(status, text) => Outcome::Failed { status: status.into(), text },
         Direct::Later(status, text) => Outcome::Later { status: status.into(), text },
         Direct::Queue => Outcome::Queue,
+    }
+}
+
+/// The same of where a message is.
+fn place(found: Whereabouts) -> held::Whereabouts {
+    let progress = |state| match state {
+        State::Pending => held::Progress::Pending,
+        State::Done | State::Succeeded { .. } => held::Progress::Delivered,
+        State::Failed { .. } => held::Progress::Failed,
+        State::Reported => held::Progress::Ended,
+    };
+    match found {
+        Whereabouts::Waits(until) => held::Whereabouts::Waits(until),
+        Whereabouts::Gone => held::Whereabouts::Gone,
+        Whereabouts::Undone => held::Whereabouts::Undone,
+        Whereabouts::Queued(all) => held::Whereabouts::Queued(
+            all.into_iter().map(|(address, state)| (address, progress(state))).collect(),
+        ),
     }
 }
 

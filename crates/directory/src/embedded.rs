@@ -9,12 +9,14 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use server_log::{Category, Log};
 
+use crate::change::{self, ChangeError, Edit};
 use crate::dynamic::{Query, URL_ATTRIBUTES, URLS_MAX};
+use crate::edit::{self, Attributes};
 use crate::entry::{Entry, Kind};
 use crate::ldif::{self, Record};
 use crate::{Directory, DirectoryError, Found, Result, password};
@@ -125,14 +127,41 @@ impl Embedded {
     }
 
     fn content(&self) -> Arc<Content> {
-        self.look();
+        if let Ok(looked) = self.looked.try_lock() {
+            self.look(looked, LOOK_INTERVAL); // only one thread looks, the others go on with what there is
+        }
         self.content.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the file again if it is another one. Only one thread looks, the others go on with what there is.
-    fn look(&self) {
-        let Ok(mut looked) = self.looked.try_lock() else { return };
-        if looked.at.elapsed() < LOOK_INTERVAL {
+    /// Applies edits to the entry's record, whatever it holds by now.
+    fn edit(
+        &self,
+        entry: &Entry,
+        decide: impl FnOnce(&Record) -> std::result::Result<Attributes, ChangeError>,
+    ) -> std::result::Result<(), ChangeError> {
+        let mut refusal = None;
+        let dn = normal_dn(&entry.dn);
+        let changed = edit::change(&self.path, |records| {
+            let record = records.iter().find(|record| normal_dn(&record.dn) == dn).ok_or(ChangeError::Stale);
+            match record.and_then(decide) {
+                Ok(attributes) => Ok(edit::Change::Replace { dn: &entry.dn, attributes }),
+                Err(why) => {
+                    refusal = Some(why.clone());
+                    Err(why.to_string())
+                }
+            }
+        });
+        if let Some(why) = refusal {
+            return Err(why);
+        }
+        changed.map_err(ChangeError::Unavailable)?;
+        self.look(self.looked.lock().unwrap_or_else(PoisonError::into_inner), Duration::ZERO);
+        Ok(())
+    }
+
+    /// Reads the file again if it is another one than at the last look, which was so long ago.
+    fn look(&self, mut looked: MutexGuard<'_, Looked>, age_min: Duration) {
+        if looked.at.elapsed() < age_min {
             return;
         }
         looked.at = Instant::now();
@@ -359,6 +388,46 @@ impl Directory for Embedded {
         Some(place.map_or(0, |place| content.people[*place].edition))
     }
 
+    fn change(&self, entry: &Entry, edits: &[Edit]) -> std::result::Result<(), ChangeError> {
+        change::admit(edits)?;
+        self.edit(entry, |record| change::apply(record, edits))
+    }
+
+    /// The present one is compared before the file is locked: others do not wait for a slow hash.
+    fn change_password(
+        &self,
+        entry: &Entry,
+        present: &str,
+        new: &str,
+        schemes: &password::Schemes,
+    ) -> std::result::Result<(), ChangeError> {
+        let edition = self.edition(entry);
+        if !self.check_password(entry, present)? {
+            return Err(ChangeError::WrongPassword);
+        }
+        let stored = schemes.store(new).map_err(ChangeError::Unavailable)?;
+        self.edit(entry, |record| {
+            // Whoever changed the password meanwhile made the present one another.
+            if edition != Some(self::edition(record)) {
+                return Err(ChangeError::Stale);
+            }
+            let mut attributes: Attributes = record.attributes.clone();
+            let is_one = |name: &str| PASSWORDS.iter().any(|password| password.eq_ignore_ascii_case(name));
+            attributes.retain(|(name, _)| !is_one(name));
+            attributes
+                .extend(stored.iter().map(|value| ("userPassword".to_owned(), value.clone().into_bytes())));
+            Ok(attributes)
+        })
+    }
+
+    fn beginning_with(&self, text: &str, limit: usize) -> Result<Vec<Arc<Entry>>> {
+        let wanted = text.trim().to_lowercase();
+        let content = self.content();
+        let found =
+            content.people.iter().map(|person| &person.entry).filter(|entry| entry.begins_with(&wanted));
+        Ok(found.take(limit).cloned().collect())
+    }
+
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>> {
         use std::ops::Bound::{Excluded, Unbounded};
         let content = self.content();
@@ -509,7 +578,7 @@ uniqueMember: uid=gone,ou=People,o=example.test
         wait_until(|| matches!(directory.by_uid("carol").unwrap(), Found::One(_)));
         fs::write(&path, "dn: uid=dave\nbroken\n").unwrap();
         wait_until(|| {
-            directory.look();
+            directory.content();
             directory.looked.lock().unwrap().stamp.bytes < 30
         });
         assert!(matches!(directory.by_uid("carol").unwrap(), Found::One(_)));

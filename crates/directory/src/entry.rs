@@ -139,6 +139,31 @@ impl Entry {
         std::iter::once(self.mail.as_str()).chain(self.alternate.iter().map(String::as_str))
     }
 
+    /// The name that people know it by.
+    pub fn name(&self) -> &str {
+        let first = |name: &str| self.attributes.get(name).and_then(|values| values.first());
+        first("displayname").or_else(|| first("cn")).map_or("", String::as_str)
+    }
+
+    /// Whether a word of its names, an address or the uid begins so; in lower case. Nothing begins with nothing.
+    pub fn begins_with(&self, text: &str) -> bool {
+        let names = ["cn", "displayname", "givenname", "sn"];
+        let names = names.iter().filter_map(|name| self.attributes.get(*name)).flatten();
+        let begins = |value: &str| {
+            let value = value.to_lowercase();
+            value.starts_with(text)
+                || value
+                    .match_indices([' ', '-'])
+                    .any(|(at, blank)| value[at + blank.len()..].starts_with(text))
+        };
+        !text.is_empty()
+            && (names.map(String::as_str).any(begins)
+                || self
+                    .addresses()
+                    .chain(self.uid.as_deref())
+                    .any(|name| name.to_lowercase().starts_with(text)))
+    }
+
     /// Whether one of the entry's addresses is this one, as [`base::idn::same`] says.
     pub fn has_address(&self, address: &str) -> bool {
         self.addresses().any(|own| base::idn::same(own, address))

@@ -7,9 +7,10 @@
 //! kept for the message they were looked up for and no longer ([`kept`], S56).
 //!
 //! One file per idea: [`settings`] from the parameters, [`servers`] with fail-over (S176), [`pool`] (S33), [`connection`],
-//! [`filter`], [`attributes`], [`members`] of groups, [`timing`] of refusals.
+//! [`filter`], [`attributes`], [`members`] of groups, [`changes`] by users, [`timing`] of refusals.
 
 mod attributes;
+mod changes;
 mod connection;
 mod filter;
 mod kept;
@@ -39,6 +40,8 @@ use runtime::Failure;
 use servers::Servers;
 use timing::Refusals;
 
+use crate::change::{ChangeError, Edit};
+use crate::password::Schemes;
 use crate::{Directory, DirectoryError, Entry, Found, Kind, Result};
 
 /// Entries that a look-up reads: enough to see that there are several.
@@ -264,6 +267,35 @@ impl Directory for LdapDirectory {
     /// The servers hash; here a check takes one of the connections, of which half are left to the searches of others.
     fn checks_at_once(&self) -> usize {
         (self.settings().pool_size / 2).max(1)
+    }
+
+    fn change(&self, entry: &Entry, edits: &[Edit]) -> std::result::Result<(), ChangeError> {
+        changes::change(&self.pool, self.settings(), entry, edits)
+    }
+
+    fn change_password(
+        &self,
+        entry: &Entry,
+        present: &str,
+        new: &str,
+        schemes: &Schemes,
+    ) -> std::result::Result<(), ChangeError> {
+        changes::change_password(&self.pool, self.settings(), entry, (present, new), schemes)
+    }
+
+    /// The server compares; what it finds is looked at again, since its idea of letters is its own.
+    fn beginning_with(&self, text: &str, limit: usize) -> Result<Vec<Arc<Entry>>> {
+        let text = text.trim();
+        if !is_name(text) {
+            return Ok(Vec::new());
+        }
+        let time = self.settings().search_timeout;
+        let answer = self.pool.with(Purpose::Searches, |connection| {
+            connection.search(self.search(&Filter::beginning_with(text), limit), time)
+        })?;
+        let entries = answer.entries.into_iter();
+        let entries = entries.filter_map(|found| Entry::from_attributes(&found.dn, found.attributes));
+        Ok(entries.take(limit).map(Arc::new).collect())
     }
 
     /// Reads every user each time, by pages: LDAP has no portable way to begin in the middle.

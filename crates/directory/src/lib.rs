@@ -8,6 +8,7 @@
 pub mod authentication;
 pub mod authenticator;
 mod bounded;
+pub mod change;
 mod deputies;
 pub mod domains;
 mod dynamic;
@@ -18,11 +19,13 @@ pub mod guesses;
 pub mod identifier;
 pub mod ldap;
 pub mod ldif;
+pub mod lines;
 pub mod log_ins;
 pub mod log_line;
 pub mod mechanisms;
 mod memberships;
 pub mod password;
+pub mod preferences;
 mod recipient;
 pub mod schema;
 
@@ -35,6 +38,7 @@ use server_log::Log;
 
 pub use authentication::{Authentication, Progress, Verdict};
 pub use authenticator::{Authenticator, LogIn};
+pub use change::{ChangeError, Edit};
 pub use deputies::{Deputies, NoDeputy};
 pub use domains::LocalDomains;
 pub use embedded::Embedded;
@@ -140,6 +144,36 @@ pub trait Directory: Send + Sync {
     /// How many passwords are worth checking at the same time: each may keep a processor busy.
     fn checks_at_once(&self) -> usize {
         password::slow_at_once()
+    }
+
+    /// Changes the entry of a user, as [`change`] has it. It is seen by the next look-up of this process.
+    ///
+    /// # Errors
+    /// Nothing was changed then.
+    fn change(&self, _entry: &Entry, _edits: &[Edit]) -> std::result::Result<(), ChangeError> {
+        Err(ChangeError::Refused("this directory cannot be changed".into()))
+    }
+
+    /// A new password for a user who knows the present one.
+    ///
+    /// # Errors
+    /// Nothing was changed then.
+    fn change_password(
+        &self,
+        _entry: &Entry,
+        _present: &str,
+        _new: &str,
+        _schemes: &password::Schemes,
+    ) -> std::result::Result<(), ChangeError> {
+        Err(ChangeError::Refused("passwords of this directory cannot be changed".into()))
+    }
+
+    /// Users and groups with an address whose name, address or uid begins so, in any case: at most `limit`, by name.
+    ///
+    /// # Errors
+    /// As [`Directory::by_address`].
+    fn beginning_with(&self, _text: &str, _limit: usize) -> Result<Vec<Arc<Entry>>> {
+        Ok(Vec::new())
     }
 
     /// Users by uid, those after `after`, at most `limit`.

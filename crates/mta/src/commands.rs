@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use mail_queue::{Command, Entry, Finder, Obeyed, Queue, QueueError, QueueId, Verb};
+use mail_queue::{Command, Entry, Finder, Obeyed, Queue, QueueError, QueueId, State, Verb};
 use os::notify::Notify;
 use server_log::{Category, Log};
 
@@ -31,6 +31,19 @@ pub enum Begin {
     Held,
     /// It was removed, or moved.
     Gone,
+}
+
+/// Where a message is, for who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It waits for the time that its sender chose, in seconds since 1970.
+    Waits(i64),
+    /// In the queue; each recipient and what became of it so far.
+    Queued(Vec<(String, State)>),
+    /// Not in the queue, or another user's.
+    Gone,
+    /// Taken back just now.
+    Undone,
 }
 
 /// Where an entry is when its attempt has ended.
@@ -51,7 +64,7 @@ struct Taken {
 }
 
 #[derive(Default)]
-struct State {
+struct Works {
     /// Entries under way.
     working: HashSet<QueueId>,
     /// What is to be done to them when they have come to rest.
@@ -67,7 +80,7 @@ pub type StartDue = Box<dyn Fn(&QueueId, Obeyed) + Send + Sync>;
 pub struct Commands {
     queue: Queue,
     log: Log,
-    state: Mutex<State>,
+    state: Mutex<Works>,
     stopping: AtomicBool,
 }
 
@@ -76,7 +89,7 @@ impl Commands {
         Commands { queue, log, state: Mutex::default(), stopping: AtomicBool::new(false) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Works> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,6 +167,59 @@ impl Commands {
                 Obeyed::Nothing
             }
         }
+    }
+
+    /// Takes a message back whose time, chosen by its sender, has not come. It is gone durably when this says so.
+    ///
+    /// # Errors
+    /// The system's; it may be there or not then, and to ask again is harmless.
+    pub fn undo(&self, id: &QueueId, uid: &str) -> io::Result<Whereabouts> {
+        let state = self.lock(); // no attempt begins meanwhile
+        let found = self.whereabouts_now(id, uid, &[])?;
+        let (Whereabouts::Waits(_), Some(entry)) = found else { return Ok(found.0) };
+        if state.working.contains(id) {
+            return Ok(Whereabouts::Queued(Vec::new()));
+        }
+        entry.finish()?;
+        drop(state);
+        self.queue.make_durable()?;
+        self.log.notice(Category::General, format_args!("{id}: undone by {}", base::escape(uid)));
+        Ok(Whereabouts::Undone)
+    }
+
+    /// Where a message of this user is; deferred ones are looked for with these domains only.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn whereabouts(&self, id: &QueueId, uid: &str, domains: &[String]) -> io::Result<Whereabouts> {
+        Ok(self.whereabouts_now(id, uid, domains)?.0)
+    }
+
+    fn whereabouts_now(
+        &self,
+        id: &QueueId,
+        uid: &str,
+        domains: &[String],
+    ) -> io::Result<(Whereabouts, Option<Entry>)> {
+        let mut entry = self.queue.load(id).map_err(other)?;
+        for domain in domains {
+            if entry.is_none() {
+                entry = self.queue.load_deferred(&base::idn::domain(domain), id).map_err(other)?;
+            }
+        }
+        let is_theirs = |entry: &Entry| {
+            entry.envelope.auth_sender.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(uid))
+        };
+        let Some(entry) = entry.filter(is_theirs) else { return Ok((Whereabouts::Gone, None)) };
+        let envelope = &entry.envelope;
+        let now = base::clock::unix_seconds();
+        let place = match &envelope.hold {
+            Some(hold) if envelope.waits_for_release(now) => Whereabouts::Waits(hold.until),
+            _ => Whereabouts::Queued(
+                envelope.recipients.iter().map(|one| (one.address.clone(), one.state.clone())).collect(),
+            ),
+        };
+        Ok((place, Some(entry)))
     }
 
     fn one_done(&self, taken: &Taken) {
@@ -251,6 +317,13 @@ impl Commands {
             }
         })?;
         Ok(Watch { commands: self.clone(), end: Some(end), thread: Some(thread) })
+    }
+}
+
+fn other(why: QueueError) -> io::Error {
+    match why {
+        QueueError::Io(why) => why,
+        other => io::Error::other(other.to_string()),
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use directory::Directory;
-use mail_queue::{Envelope, Queue, Waiting};
+use mail_queue::{Envelope, Queue, QueueId, Waiting};
 use message_store::Store;
 use server_log::{Category, Log};
 
-use crate::commands::{Commands, Watch};
+use crate::commands::{Commands, Watch, Whereabouts};
 use crate::deeds::Doer;
 use crate::deferred::Deferred;
 use crate::direct::{self, Direct};
@@ -96,6 +96,22 @@ impl Mta {
     /// Puts a message that is not in the queue into the mailboxes of its recipients, see [`crate::direct`].
     pub fn deliver_now(&self, envelope: &Envelope, path: &Path) -> Vec<Direct> {
         direct::deliver(&self.flow.desk, envelope, path)
+    }
+
+    /// Where a message is that this user sent; see [`Commands::whereabouts`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn whereabouts(&self, id: &QueueId, uid: &str, domains: &[String]) -> io::Result<Whereabouts> {
+        self.flow.commands.whereabouts(id, uid, domains)
+    }
+
+    /// Takes back a message that this user sent; see [`Commands::undo`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn undo(&self, id: &QueueId, uid: &str) -> io::Result<Whereabouts> {
+        self.flow.commands.undo(id, uid)
     }
 
     /// What is under way is brought to its end, the rest stays in the queue. Nothing is done any more when this returns.

@@ -128,6 +128,10 @@ impl Instance {
     pub fn tmp_dir(&self) -> PathBuf {
         self.root.join("tmp")
     }
+    /// The Unix socket by which daemons of this host submit mail for their users.
+    pub fn submission_socket(&self) -> PathBuf {
+        self.run_dir().join("submission")
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use server_log::Log;
 
 use crate::Settings;
 use crate::commands::etrn::{Flush, Turns};
+use crate::commands::held::AskHeld;
 use crate::inspection::InspectionLine;
 use crate::lmtp::Deliver;
 use crate::rates::Rates;
@@ -33,6 +34,8 @@ pub struct Desk {
     pub rates: Rates,
     /// Into mailboxes, for LMTP.
     pub deliver: Deliver,
+    /// What becomes of messages that were accepted, for who submits for users of this host.
+    pub held: AskHeld,
     pub log: Log,
 }
 
@@ -44,7 +47,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// `flush` tries what waits for a domain; `deliver` puts a message into mailboxes at once.
+    /// `flush` tries what waits for a domain; `deliver` puts a message into mailboxes at once; `held` knows what was accepted.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         settings: Settings,
@@ -54,14 +57,25 @@ impl Accept {
         flush: Flush,
         has_room: HasRoom,
         deliver: Deliver,
+        held: AskHeld,
         log: Log,
         reread: Reread,
     ) -> Accept {
         let inspection = InspectionLine::new(log.clone());
         let turns = Turns::new(flush);
         let rates = Rates::default();
-        let desk =
-            Arc::new(Desk { queue, log_ins, clients, turns, inspection, has_room, rates, deliver, log });
+        let desk = Arc::new(Desk {
+            queue,
+            log_ins,
+            clients,
+            turns,
+            inspection,
+            has_room,
+            rates,
+            deliver,
+            held,
+            log,
+        });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }
     }
 }

@@ -6,6 +6,7 @@ pub mod data;
 pub mod ehlo;
 pub mod etrn;
 pub mod expn;
+pub mod held;
 pub mod mail;
 pub mod rcpt;
 pub mod starttls;
@@ -99,6 +100,7 @@ fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Ans
         | Command::Onex
         | Command::Verb
         | Command::NotDone(_) => Answer::Say(replies::not_implemented()),
+        Command::Held(what, id, domains) => Answer::Say(held::run(session, what, &id, &domains, io)),
         Command::XClient(attributes) => xclient::run(session, &attributes, io),
         Command::NotTrusted => Answer::Say(Reply::new(550, (5, 7, 0), "Not for you")),
         Command::Quit => Answer::Last(replies::farewell(&session.settings.host_name)),

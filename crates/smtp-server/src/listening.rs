@@ -8,12 +8,16 @@ use dispatcher::daemon::Site;
 use dispatcher::{CrowdLimits, Listener, LocalListener, TlsMode};
 use mail_queue::Queue;
 use server_config::parameters::{service, service_smtp, service_smtp_modules};
+use server_log::Category;
 
 /// Role of the listener for mail from other servers.
 pub const ROLE_MX: u16 = 25;
 /// Roles of the two submission listeners.
 pub const ROLE_SUBMISSION: u16 = 587;
 pub const ROLE_SUBMISSIONS: u16 = 465;
+
+/// Role of the Unix socket by which a daemon of this host submits for its users, whom it names itself (XCLIENT).
+pub const ROLE_SUBMISSION_LOCAL: u16 = 586;
 
 /// Roles of LMTP, by a port and by a Unix socket.
 pub const ROLE_LMTP: u16 = 24;
@@ -81,17 +85,33 @@ pub fn listening(
     })
 }
 
-/// The Unix socket of LMTP, if there is to be one.
+/// Bytes of a Unix socket's path at most (`sockaddr_un`).
+const SOCKET_PATH_MAX: usize = 107;
+
+/// The Unix sockets: of submission for users of this host, and of LMTP, if there is to be one.
 fn local(site: &Site) -> Result<Vec<LocalListener>, String> {
     let config = site.config.now();
+    let mut all = Vec::new();
+    let submission = site.instance.submission_socket();
+    if submission.as_os_str().len() <= SOCKET_PATH_MAX {
+        // Whoever may write there sends as any user: the server's user and root.
+        all.push(LocalListener { path: submission, mode: 0o600, role: ROLE_SUBMISSION_LOCAL });
+    } else {
+        let path = submission.display();
+        site.log.warning(
+            Category::General,
+            format_args!("{path} is too long for a socket: the web mail cannot send"),
+        );
+    }
     let path = config.get(&service_smtp_modules::LMTP_SOCKET);
     if path.trim().is_empty() {
-        return Ok(Vec::new());
+        return Ok(all);
     }
     let mode = config.get(&service_smtp_modules::LMTP_SOCKET_MODE);
     let bits = u32::from_str_radix(mode.trim(), 8).ok().filter(|bits| *bits <= 0o777);
     let mode = bits.ok_or(format!("local.service.lmtp.socketmode: '{mode}' is not of the form 0660"))?;
-    Ok(vec![LocalListener { path: site.instance.root().join(path.trim()), mode, role: ROLE_LMTP_LOCAL }])
+    all.push(LocalListener { path: site.instance.root().join(path.trim()), mode, role: ROLE_LMTP_LOCAL });
+    Ok(all)
 }
 
 /// The longer the queue, the slower new connections come in; none is refused.

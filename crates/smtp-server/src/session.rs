@@ -14,7 +14,9 @@ use smtp_wire::{Address, Ending, Reply};
 use crate::accept::Desk;
 use crate::commands;
 use crate::filtering::Filtering;
-use crate::listening::{ROLE_LMTP, ROLE_LMTP_LOCAL, ROLE_SUBMISSION, ROLE_SUBMISSIONS, service_of};
+use crate::listening::{
+    ROLE_LMTP, ROLE_LMTP_LOCAL, ROLE_SUBMISSION, ROLE_SUBMISSION_LOCAL, ROLE_SUBMISSIONS, service_of,
+};
 use crate::lmtp;
 use crate::rates::{Origin, Passage, What};
 use crate::refusals;
@@ -132,7 +134,12 @@ impl Session {
 
     /// Whether this is a submission listener (RFC 6409).
     pub(crate) fn is_submission(&self, io: &Io) -> bool {
-        matches!(io.role, ROLE_SUBMISSION | ROLE_SUBMISSIONS)
+        matches!(io.role, ROLE_SUBMISSION | ROLE_SUBMISSIONS | ROLE_SUBMISSION_LOCAL)
+    }
+
+    /// Whether the client is a daemon of this host that submits for its users.
+    pub(crate) fn is_submission_local(&self, io: &Io) -> bool {
+        io.role == ROLE_SUBMISSION_LOCAL
     }
 
     /// Whether this is a listener for LMTP (RFC 2033).
@@ -288,6 +295,12 @@ impl Session {
     fn greet(&mut self, io: &mut Io) -> Next {
         if self.is_lmtp(io) {
             return lmtp::greet(self, io);
+        }
+        if self.is_submission_local(io) {
+            // Who may connect is said by the socket's mode; from where its users come is the daemon's affair.
+            self.is_xclient_host = true;
+            let greeting = Reply::plain(220, self.settings.greeting("ESMTP"));
+            return self.answer(Answer::Say(greeting), io);
         }
         let service = service_of(io.role);
         let known = self.known_name.as_deref().map(Option::as_deref);

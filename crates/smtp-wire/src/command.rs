@@ -54,10 +54,22 @@ pub enum Command {
     NotDone(&'static str),
     /// XCLIENT with its attributes as they were written: only who may say it is worth reading ([`crate::xclient`]).
     XClient(Vec<u8>),
+    /// XHELD and XUNDO, ours, for who submits for users of this host: the id of what was accepted, and domains that it may
+    /// wait for.
+    Held(Held, String, Vec<String>),
     /// XFORWARD: for trusted peers only, and there are none.
     NotTrusted,
     /// A web browser's first line.
     Http,
+}
+
+/// What is asked about a message that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Where it is.
+    Tell,
+    /// Take it back.
+    Undo,
 }
 
 /// Whose mail ETRN asks for (RFC 1985 §5.2), lower case.
@@ -171,12 +183,26 @@ pub fn parse(line: &[u8], utf8: bool) -> Result<Command, CommandError> {
         b"TURN" => Ok(Command::NotDone("TURN")),
         b"SEND" | b"SOML" | b"SAML" => Ok(Command::NotDone("SEND")),
         b"XCLIENT" => Ok(Command::XClient(rest.to_vec())),
+        b"XHELD" => held(Held::Tell, rest),
+        b"XUNDO" => held(Held::Undo, rest),
         b"XFORWARD" => Ok(Command::NotTrusted),
         b"GET" | b"POST" | b"CONNECT" | b"HEAD" | b"PUT" | b"OPTIONS" if !rest.is_empty() => {
             Ok(Command::Http)
         }
         _ => Err(CommandError::Unknown),
     }
+}
+
+/// Domains that XHELD may name.
+const HELD_DOMAINS_MAX: usize = 16;
+
+fn held(what: Held, rest: &[u8]) -> Result<Command, CommandError> {
+    let bad = CommandError::Arguments("Syntax: XHELD or XUNDO id, and domains");
+    let text = std::str::from_utf8(rest).map_err(|_| bad)?;
+    let mut words = text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned);
+    let id = words.next().ok_or(bad)?;
+    let domains: Vec<String> = words.collect();
+    if domains.len() > HELD_DOMAINS_MAX { Err(bad) } else { Ok(Command::Held(what, id, domains)) }
 }
 
 /// The name of HELO and EHLO: a domain or an address literal. It goes into the header, so nothing else passes.

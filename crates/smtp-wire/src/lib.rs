@@ -11,7 +11,7 @@ pub mod xclient;
 pub mod xtext;
 
 pub use address::Address;
-pub use command::{Command, Node, parse};
+pub use command::{Command, Held, Node, parse};
 pub use content::{Decoder, Ending, Faults, stuff};
 pub use parameters::{Body, Hold, MailParameters, Notify, RcptParameters, Ret};
 pub use reply::Reply;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ldap3::controls::{PagedResults, RawControl};
-use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchOptions, StdStream};
+use ldap3::exop::PasswordModify;
+use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, SearchOptions, StdStream};
 use native_tls::{Certificate, Protocol, TlsConnector};
 
 use super::attributes::{self, Found};
@@ -172,7 +173,7 @@ fn told(why: LdapError) -> Failure {
 }
 
 /// The server's own words, else the name of the code.
-fn reason(result: &LdapResult) -> String {
+pub fn reason(result: &LdapResult) -> String {
     if result.text.is_empty() { result.to_string() } else { base::escape(&result.text) }
 }
 
@@ -198,6 +199,37 @@ impl Connection {
     pub fn bind(&mut self, dn: &str, password: &str, limit: Duration) -> Result<LdapResult, Failure> {
         let (mut ldap, dn, password) = (self.ldap.clone(), dn.to_owned(), password.to_owned());
         self.runtime.run(limit, async move { ldap.simple_bind(&dn, &password).await.map_err(told) })
+    }
+
+    /// Modifies one entry, all of it or nothing (RFC 4511 §4.6); the result code tells what came of it.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn modify(
+        &mut self,
+        dn: &str,
+        modifications: Vec<Mod<Vec<u8>>>,
+        limit: Duration,
+    ) -> Result<LdapResult, Failure> {
+        let (mut ldap, dn) = (self.ldap.clone(), dn.to_owned());
+        self.runtime.run(limit, async move { ldap.modify(&dn, modifications).await.map_err(told) })
+    }
+
+    /// A new password for whom this connection is bound as (RFC 3062 §2); the result code tells what came of it.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn modify_password(
+        &mut self,
+        present: &str,
+        new: &str,
+        limit: Duration,
+    ) -> Result<LdapResult, Failure> {
+        let (mut ldap, present, new) = (self.ldap.clone(), present.to_owned(), new.to_owned());
+        self.runtime.run(limit, async move {
+            let wanted = PasswordModify { user_id: None, old_pass: Some(&present), new_pass: Some(&new) };
+            ldap.extended(wanted).await.map(|done| done.1).map_err(told)
+        })
     }
 
     /// Whether the server still answers: the attributes of its root entry are asked for, and none wanted.

@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
     Equal(&'static str, String),
+    /// The value begins so.
+    Begins(&'static str, String),
     Present(&'static str),
     All(Vec<Filter>),
     Any(Vec<Filter>),
@@ -20,6 +22,13 @@ impl Filter {
     /// Whoever has this uid and may be a user.
     pub fn uid(uid: &str) -> Filter {
         Filter::All(vec![Filter::Equal("uid", uid.to_owned()), Filter::classes(&USER_CLASSES)])
+    }
+
+    /// Whatever may be a user or a group, with an address, a uid or a name that begins so.
+    pub fn beginning_with(text: &str) -> Filter {
+        let names = ["mail", "uid", "cn", "displayName", "givenName", "sn"];
+        let names = names.map(|name| Filter::Begins(name, text.to_owned()));
+        Filter::All(vec![Filter::Any(names.into()), Filter::mail_entry()])
     }
 
     /// Every user.
@@ -60,6 +69,11 @@ impl fmt::Display for Filter {
                 write!(f, "({name}=")?;
                 value.bytes().try_for_each(|byte| escaped(f, byte))?;
                 f.write_str(")")
+            }
+            Filter::Begins(name, value) => {
+                write!(f, "({name}=")?;
+                value.bytes().try_for_each(|byte| escaped(f, byte))?;
+                f.write_str("*)")
             }
             Filter::Present(name) => write!(f, "({name}=*)"),
             Filter::All(parts) => list(f, '&', parts),

@@ -5,7 +5,8 @@
 //! wait is long, one of the other purpose is closed for it, so that the shares follow the load without a connection being
 //! made for each call. Idle ones are closed when the server has closed them, when a better server is back, or when they
 //! were idle for long; one that was idle for less is tried before it is trusted. An operation that finds its connection
-//! dead is repeated once on another: searches and binds may be (they change nothing).
+//! dead is repeated once on another: searches and binds may be (they change nothing), and so may changes ([`super::changes`]),
+//! which say what is to be there afterwards.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -27,6 +27,8 @@ pub struct Answer<'a> {
     /// Of what is answered.
     pub header: &'a [u8],
     pub words: &'a Words,
+    /// The user's own; without one it repeats that of what is answered.
+    pub subject: Option<&'a str>,
 }
 
 /// How the answered message stands in an echo.
@@ -40,6 +42,11 @@ pub struct Original {
 /// The subject of a message as people read it, in one line and not too long.
 pub fn subject_of(header: &[u8]) -> String {
     let subject = header_field(header, "Subject").map(decode_words).unwrap_or_default();
+    one_line(&subject)
+}
+
+/// A subject without what would end its line, and not too long.
+pub fn one_line(subject: &str) -> String {
     let line: String = subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.trim().chars().take(SUBJECT_CHARACTERS_MAX).collect()
 }
@@ -82,7 +89,9 @@ impl Answer<'_> {
         let _ = write!(text, "From: {}<{}>\r\n", display_name(self.name), self.from);
         let _ = write!(text, "To: <{}>\r\n", self.to);
         // RFC 3834 §3.1.5
-        let _ = write!(text, "Subject: {}\r\n", encode_words(&format!("Auto: {}", subject_of(self.header))));
+        let subject =
+            self.subject.map_or_else(|| format!("Auto: {}", subject_of(self.header)), str::to_owned);
+        let _ = write!(text, "Subject: {}\r\n", encode_words(&subject));
         let _ = write!(text, "Message-ID: <{}@{}>\r\n", self.id, self.host);
         if let Some(answered) = message_ids(self.header, "Message-ID").pop() {
             let mut references = message_ids(self.header, "References");
@@ -148,7 +157,17 @@ mod tests {
             now: 951_760_800,
             header,
             words,
+            subject: None,
         }
+    }
+
+    #[test]
+    fn a_subject_of_ones_own_stands_in_one_line() {
+        let words = japanese();
+        let own = one_line("Away\r\nBcc: x@y.example");
+        let answer = Answer { subject: Some(&own), ..answer(b"Subject: hello\r\n", &words) };
+        let head = answer.head(None);
+        assert!(head.contains("\r\nSubject: Away  Bcc: x@y.example\r\n"), "{head}");
     }
 
     fn japanese() -> Words {

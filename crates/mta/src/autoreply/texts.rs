@@ -119,7 +119,7 @@ fn own_texts(account: &Account) -> Vec<(Option<String>, String)> {
 }
 
 fn lines(value: &str) -> String {
-    value.replace("\r\n", "\n").replace('$', "\n").trim_end().to_owned()
+    directory::lines::read(value).trim_end().to_owned()
 }
 
 fn fill(text: &str, account: &Account, subject: &str) -> String {

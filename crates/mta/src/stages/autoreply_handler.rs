@@ -7,12 +7,13 @@
 use base::content::Content;
 use std::io::{self, Read, Write};
 
+use directory::preferences::{self, VACATION_SUBJECT};
 use directory::{Entry as Account, Found};
 use mail_format::header::header_length;
 use mail_queue::{Envelope, IncomingMessage, QueueError, Recipient, Step};
 use server_log::Category;
 
-use crate::autoreply::message::{Answer, Original, subject_of};
+use crate::autoreply::message::{Answer, Original, one_line, subject_of};
 use crate::autoreply::remembered::{ANSWERS_A_DAY_MAX, Measure, Remembered};
 use crate::autoreply::rules;
 use crate::autoreply::texts::words;
@@ -117,7 +118,10 @@ fn answer(desk: &Desk, remembered: &Remembered, work: &Work, account: &Account) 
     };
     let id = message.id().clone();
     let said = format!("{} to=<{sender}> language={}", mode.name(), words.language.as_deref().unwrap_or("-"));
+    let subject = (mode == Mode::Vacation).then(|| preferences::value(account, VACATION_SUBJECT)).flatten();
+    let subject = subject.map(|subject| one_line(&subject));
     let answer = Answer {
+        subject: subject.as_deref().filter(|subject| !subject.trim().is_empty()),
         host: &desk.settings.host_name,
         name: account.attributes.get("cn").and_then(|values| values.first()).map_or("", String::as_str),
         from: &account.mail,
