@@ -45,6 +45,8 @@ mod uidbatches;
 mod uidonly;
 #[path = "imap_extensions/unauthenticate.rs"]
 mod unauthenticate;
+#[path = "imap_extensions/urlauth.rs"]
+mod urlauth;
 #[path = "imap_extensions/utf8.rs"]
 mod utf8;
 #[path = "imap_extensions/within.rs"]

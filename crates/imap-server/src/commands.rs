@@ -32,6 +32,7 @@ pub mod status;
 pub mod store;
 pub mod thread;
 pub mod uidbatches;
+pub mod urlauth;
 pub mod xserverinfo;
 
 mod running;
@@ -307,6 +308,18 @@ pub fn run(
             let user = user(state)?;
             metadata::set(server, &user, &asked)
         }
+        Command::GenUrlAuth(rumps) => {
+            urlauth::generate(server, &*user(state)?, &rumps, &mut io.output)?;
+            done_with_news("GENURLAUTH completed")
+        }
+        Command::ResetKey(asked) => {
+            let code = urlauth::reset(server, &*user(state)?, asked.as_ref())?.to_owned();
+            Ok(Outcome::Done(Done { code, ..Done::new("RESETKEY completed").with(News::all()) }))
+        }
+        Command::UrlFetch(urls) => {
+            user(state)?;
+            Ok(running(Running::UrlFetch(urlauth::Fetching::new(urls, io))))
+        }
         Command::SetAcl(asked) => {
             let user = user(state)?;
             acl::set(server, &user, &asked)?;
@@ -408,7 +421,9 @@ pub fn run(
             let saves = asked.returned.is_some_and(|returned| returned.save);
             let view = view(state)?;
             if let Some(returned) = &mut asked.returned {
-                cancelupdate::check(returned, tag, false, view, &mut io.output)?;
+                let is_whole = most.is_none_or(|most| view.exists() <= most);
+                let is_possible = asked.uid && !asked.key.has_sets() && is_whole;
+                cancelupdate::check(returned, tag, is_possible, view, &mut io.output)?;
             }
             let sort = sort::Sort::new(asked, view, tag, most).inspect_err(|refusal| {
                 if saves && !refusal.is_bad() {

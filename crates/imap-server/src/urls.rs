@@ -6,10 +6,13 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use connection::Output;
 use imap_wire::{Section, SectionText, Url};
-use mail_format::Structure;
+use mail_format::{Structure, TransferEncoding, header_field, unfold};
 use message_store::{Cached, Mailbox, Rights, StoreError};
 
+use crate::answer;
+use crate::commands::fetch::Decoded;
 use crate::names::Who;
 use crate::refusal::Refusal;
 use crate::sections::{self, Span};
@@ -26,6 +29,13 @@ const ATTEMPTS: u32 = 5;
 pub struct Content {
     source: Source,
     span: Span,
+    /// All bytes of the section, of which the URL may name a part only.
+    whole: Span,
+    partial: Option<(u32, u32)>,
+    /// The header of a part whose body this is.
+    header: Option<Span>,
+    /// BODYSTRUCTURE of the message, if a part or the whole is named.
+    structure: Option<Vec<u8>>,
 }
 
 enum Source {
@@ -47,7 +57,7 @@ pub fn content(server: &Server, who: Who<'_>, url: &[u8]) -> Result<Content, Ref
 }
 
 /// Whether a URL is of this server and this user. No other server is asked for anything.
-fn is_here(server: &Server, who: Who<'_>, url: &Url) -> bool {
+pub fn is_here(server: &Server, who: Who<'_>, url: &Url) -> bool {
     url.server.as_ref().is_none_or(|named| {
         named.host.eq_ignore_ascii_case(&server.settings().host_name)
             && named.user.as_ref().is_none_or(|user| user == who.uid)
@@ -55,7 +65,7 @@ fn is_here(server: &Server, who: Who<'_>, url: &Url) -> bool {
 }
 
 /// Whether it is no fault of the URL.
-fn is_trouble(refusal: &Refusal) -> bool {
+pub fn is_trouble(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Store(error) => !matches!(error, StoreError::NotFound | StoreError::CannotCreate(_)),
         _ => false,
@@ -63,23 +73,50 @@ fn is_trouble(refusal: &Refusal) -> bool {
 }
 
 fn find(server: &Server, who: Who<'_>, url: &Url) -> Result<Option<Content>, Refusal> {
+    match mailbox(server, who, url)? {
+        Some(mailbox) => in_mailbox(&mailbox, url, false),
+        None => Ok(None),
+    }
+}
+
+/// The mailbox of a URL, if the user may read it and it is the one that is meant.
+///
+/// # Errors
+/// As [`Server::named`]; trouble of the store.
+pub fn mailbox(server: &Server, who: Who<'_>, url: &Url) -> Result<Option<Arc<Mailbox>>, Refusal> {
     let name = server.named(who, &url.mailbox, Rights::READ)?;
     let mailbox = server.store.open_mailbox(&name)?;
-    if url.uid_validity.is_some_and(|validity| validity != mailbox.uid_validity()) {
-        return Ok(None);
-    }
+    Ok(url.uid_validity.is_none_or(|validity| validity == mailbox.uid_validity()).then_some(mailbox))
+}
+
+/// What the URL names in its mailbox; `with_structure`: what [`Content::structure`] is for.
+///
+/// # Errors
+/// Trouble of the store.
+pub fn in_mailbox(mailbox: &Mailbox, url: &Url, with_structure: bool) -> Result<Option<Content>, Refusal> {
     let section = &url.section;
-    let Some(found) = look_up(&mailbox, url.uid, !section.part.is_empty())? else { return Ok(None) };
+    let wants_cached = with_structure || !section.part.is_empty();
+    let Some(found) = look_up(mailbox, url.uid, wants_cached)? else { return Ok(None) };
     let message = mailbox.open_message(url.uid)?;
+    let mut header = None;
     let span = if section.part.is_empty() {
         sections::whole_message(&section.text, found.header_size.into(), message.size)
     } else {
         let bytes = found.cached.as_ref().map_or(&[][..], Cached::structure_bytes);
         let damaged = || StoreError::Damaged("the part table of a message".into());
         let structure = Structure::decode(bytes).ok_or_else(damaged)?;
+        if section.text == SectionText::All {
+            header = sections::of_part(&structure, &section.part, &SectionText::Mime, message.size);
+        }
         sections::of_part(&structure, &section.part, &section.text, message.size)
     };
-    span.map(|span| of_section(section, message.file, span)).transpose()
+    let Some(span) = span else { return Ok(None) };
+    let mut content = of_section(section, message.file, span)?;
+    content.header = header;
+    if with_structure && section.text == SectionText::All {
+        content.structure = found.cached.map(|cached| cached.bodystructure().to_vec());
+    }
+    Ok(Some(content))
 }
 
 /// What is known of a message.
@@ -114,9 +151,9 @@ fn of_section(section: &Section, file: Arc<File>, span: Span) -> Result<Content,
             let header = read(&file, span.cut(Some((0, HEADER_BYTES_MAX))))?;
             let selected = sections::select_fields(&header, names, wanted);
             let all = Span { offset: 0, len: selected.len() as u64 };
-            Ok(Content { source: Source::Bytes(selected), span: all.cut(section.partial) })
+            Ok(Content::new(Source::Bytes(selected), all, section.partial))
         }
-        _ => Ok(Content { source: Source::File(file), span: span.cut(section.partial) }),
+        _ => Ok(Content::new(Source::File(file), span, section.partial)),
     }
 }
 
@@ -128,6 +165,47 @@ fn read(file: &File, span: Span) -> Result<Vec<u8>, Refusal> {
 }
 
 impl Content {
+    fn new(source: Source, whole: Span, partial: Option<(u32, u32)>) -> Content {
+        Content { source, span: whole.cut(partial), whole, partial, header: None, structure: None }
+    }
+
+    /// A literal with the bytes. What is in a file leaves from there.
+    pub fn write(&self, out: &mut Output) {
+        answer::literal_size(out, self.span.len);
+        match &self.source {
+            Source::Bytes(bytes) => out.push(self.span.of(bytes)),
+            Source::File(file) => out.push_file(file.clone(), self.span.offset, self.span.len),
+        }
+    }
+
+    /// The same without transfer encoding, to be written; nothing when that is not known, or there never is one.
+    ///
+    /// # Errors
+    /// The header of the part cannot be read.
+    pub fn decoded(&self) -> Result<Option<Decoded>, Refusal> {
+        let Source::File(file) = &self.source else { return Ok(None) };
+        let encoding = match self.header {
+            None => Some(TransferEncoding::Identity),
+            Some(span) => {
+                let header = read(file, span.cut(Some((0, HEADER_BYTES_MAX))))?;
+                let named = header_field(&header, "Content-Transfer-Encoding").map(unfold);
+                let named = named.as_ref().map_or("".into(), |value| String::from_utf8_lossy(value));
+                TransferEncoding::named(&named)
+            }
+        };
+        Ok(encoding.map(|encoding| Decoded::new(file.clone(), self.whole, encoding, self.partial, false)))
+    }
+
+    /// BODYSTRUCTURE of the message, if it was wanted and the URL names the message or a part.
+    pub fn structure(&self) -> Option<&[u8]> {
+        self.structure.as_deref()
+    }
+
+    /// Whether the bytes are of no file: selected fields of a header.
+    pub fn is_made(&self) -> bool {
+        matches!(self.source, Source::Bytes(_))
+    }
+
     /// How many bytes.
     pub fn size(&self) -> u64 {
         self.span.len

@@ -26,6 +26,7 @@ pub mod status;
 pub mod store;
 pub mod thread;
 pub mod uidbatches;
+pub mod urlauth;
 pub mod xserverinfo;
 
 use crate::cursor::{Cursor, Parsed, SyntaxError};
@@ -106,6 +107,10 @@ pub enum Command {
     CancelUpdate(Vec<Vec<u8>>),
     /// RFC 10022
     UidBatches(uidbatches::UidBatches),
+    /// RFC 4467
+    GenUrlAuth(Vec<urlauth::Rump>),
+    ResetKey(Option<urlauth::ResetKey>),
+    UrlFetch(Vec<urlauth::UrlFetch>),
     Copy(Selected),
     /// RFC 6851
     Move(Selected),
@@ -218,6 +223,9 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"LANGUAGE" => Command::Language(language::arguments(cursor)?),
         b"CANCELUPDATE" => Command::CancelUpdate(tags(cursor)?),
         b"UIDBATCHES" => Command::UidBatches(uidbatches::arguments(cursor)?),
+        b"GENURLAUTH" => Command::GenUrlAuth(urlauth::generate(cursor)?),
+        b"RESETKEY" => Command::ResetKey(urlauth::reset(cursor)?),
+        b"URLFETCH" => Command::UrlFetch(urlauth::fetch(cursor)?),
         b"SETACL" => Command::SetAcl(acl::set(cursor)?),
         b"DELETEACL" => Command::DeleteAcl(acl::of_identifier(cursor)?),
         b"GETACL" => Command::GetAcl(one_mailbox(cursor)?),

@@ -102,6 +102,35 @@ fn moment(cursor: &mut Cursor<'_>) -> Option<i64> {
     Some(if east { local - zone } else { local + zone })
 }
 
+/// `date-time` of RFC 3339 §5.6, `2026-11-29T18:00:00.5+01:00`: seconds since 1970, fractions left out. Nothing when it is none.
+pub fn rfc3339(text: &str) -> Option<i64> {
+    let mut cursor = Cursor::new(text.as_bytes());
+    let cursor = &mut cursor;
+    let year = digits(cursor, 4, 4)?;
+    let month = cursor.take(b'-').then(|| digits(cursor, 2, 2))??;
+    let date = cursor.take(b'-').then(|| digits(cursor, 2, 2))??;
+    let day = days(year, month, date)?;
+    (cursor.take(b'T') || cursor.take(b't')).then_some(())?;
+    let hour = digits(cursor, 2, 2).filter(|hour| *hour < 24)?;
+    let minute = cursor.take(b':').then(|| digits(cursor, 2, 2))?.filter(|minute| *minute < 60)?;
+    let second = cursor.take(b':').then(|| digits(cursor, 2, 2))?.filter(|second| *second <= 60)?;
+    if cursor.take(b'.') && cursor.take_while(|byte| byte.is_ascii_digit()).is_empty() {
+        return None;
+    }
+    let is_utc = cursor.take(b'Z') || cursor.take(b'z');
+    let east = !is_utc && cursor.take(b'+');
+    let mut zone = 0;
+    if !is_utc {
+        (east || cursor.take(b'-')).then_some(())?;
+        let hours = digits(cursor, 2, 2).filter(|hours| *hours < 24)?;
+        let minutes = cursor.take(b':').then(|| digits(cursor, 2, 2))?.filter(|minutes| *minutes < 60)?;
+        zone = (hours * 60 + minutes) * 60;
+    }
+    cursor.is_at_end().then_some(())?;
+    let local = day * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+    Some(if east { local - zone } else { local + zone })
+}
+
 fn digits(cursor: &mut Cursor<'_>, least: usize, most: usize) -> Option<i64> {
     let digits = cursor.take_while(|byte| byte.is_ascii_digit());
     if !(least..=most).contains(&digits.len()) {
@@ -122,6 +151,29 @@ mod tests {
         assert_eq!(internal_date(837_571_465_999_999_999), b"17-Jul-1996 02:44:25 +0000");
         assert_eq!(internal_date(951_782_400_000_000_000), b"29-Feb-2000 00:00:00 +0000");
         assert_eq!(day(-1), -1);
+    }
+
+    #[test]
+    fn moments_of_rfc_3339_are_read() {
+        for (text, moment) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("1985-04-12T23:20:50.52Z", 482_196_050),
+            ("1996-12-19T16:39:57-08:00", 851_042_397),
+            ("1996-12-20t01:39:57+01:00", 851_042_397),
+            ("1937-01-01T12:00:27.87+00:20", -1_041_337_173),
+        ] {
+            assert_eq!(rfc3339(text), Some(moment), "{text}");
+        }
+        for bad in ["", "1985-04-12", "1985-04-12T23:20:50", "1985-02-30T00:00:00Z", "1985-04-12T23:20:50.Z"]
+        {
+            assert_eq!(rfc3339(bad), None, "{bad}");
+        }
+        for bad in
+            ["1985-04-12T23:20:50Z ", "85-04-12T23:20:50Z", "1985-04-12T24:20:50Z", "1985-04-12 23:20:50Z"]
+        {
+            assert_eq!(rfc3339(bad), None, "{bad}");
+        }
+        assert_eq!(rfc3339("1985-04-12T23:20:50+0100"), None);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 //! `imapurl = "imap://" iserver "/" imessagepart`, `imessagepart = imailbox-ref iuid [isection] [ipartial]`, or the same without
 //! the server: `/INBOX;UIDVALIDITY=785799047/;UID=113330/;SECTION=1.5.9/;PARTIAL=0.1024`. URLs of mailboxes and searches are
 //! none of these, nor are those that lack a mailbox.
+//!
+//! Behind an absolute one may stand who may use it until when, and what proves it (RFC 4467 §3): `iurlauth = [";EXPIRE="
+//! date-time] ";URLAUTH=" access [":" mechanism ":" token]`, for [`Authorized`] only.
 
 use std::fmt::Write as _;
 
 use crate::command::fetch::{self, Section};
 use crate::cursor::{Cursor, decimal};
+use crate::date::rfc3339;
 
 /// Bytes of a URL: more than the longest name has, percent-encoded.
 pub const URL_BYTES_MAX: usize = 16 * 1024;
@@ -24,6 +28,93 @@ pub struct Url {
     /// The whole message when the URL names none; `partial` is that of the URL, from the first byte, to the end when it names
     /// no length.
     pub section: Section,
+}
+
+/// A URL with an authorization in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Authorized<'u> {
+    /// Its server is there, and names a user.
+    pub url: Url,
+    /// Seconds since 1970.
+    pub expire: Option<i64>,
+    pub access: Access,
+    /// What the token is made of: all before the mechanism.
+    pub rump: &'u [u8],
+    /// Nothing: it is to be authorized.
+    pub verifier: Option<Verifier>,
+}
+
+/// Who may use a URL (RFC 4467 §3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Who submits messages on behalf of this user.
+    Submit(String),
+    /// This user.
+    User(String),
+    /// Who is logged in as a user.
+    AuthUser,
+    Anonymous,
+}
+
+/// `":" uauth-mechanism ":" enc-urlauth`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verifier {
+    /// In upper case.
+    pub mechanism: String,
+    /// Hexadecimal digits in lower case, 32 or more.
+    pub token: String,
+}
+
+impl<'u> Authorized<'u> {
+    /// Reads a URL; nothing when it is no absolute URL of a message with a user and an authorization.
+    pub fn read(bytes: &'u [u8]) -> Option<Authorized<'u>> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= URL_BYTES_MAX)?;
+        let (before, authorization) = text.rsplit_once(';')?;
+        let (plain, expire) =
+            match before.rsplit_once(';').map(|(plain, last)| (plain, strip(last, "EXPIRE="))) {
+                Some((plain, Some(moment))) => (plain, Some(rfc3339(moment)?)),
+                _ => (before, None),
+            };
+        let authorization = strip(authorization, "URLAUTH=")?;
+        let (access, verifier) = match authorization.split_once(':') {
+            None => (authorization, None),
+            Some((access, verifier)) => (access, Some(Verifier::read(verifier)?)),
+        };
+        let rump = &bytes[..text.len() - authorization.len() + access.len()];
+        let access = Access::read(access)?;
+        let url = Url::read(plain.as_bytes()).filter(|url| url.user().is_some())?;
+        Some(Authorized { url, expire, access, rump, verifier })
+    }
+}
+
+impl Access {
+    fn read(text: &str) -> Option<Access> {
+        if text.eq_ignore_ascii_case("anonymous") {
+            return Some(Access::Anonymous);
+        }
+        if text.eq_ignore_ascii_case("authuser") {
+            return Some(Access::AuthUser);
+        }
+        if let Some(user) = strip(text, "user+") {
+            return decoded(user, b"&=").map(Access::User);
+        }
+        strip(text, "submit+").and_then(|user| decoded(user, b"&=")).map(Access::Submit)
+    }
+}
+
+impl Verifier {
+    fn read(text: &str) -> Option<Verifier> {
+        let (mechanism, token) = text.split_once(':')?;
+        let is_mechanism = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        let is_good = !mechanism.is_empty()
+            && mechanism.bytes().all(is_mechanism)
+            && token.len() >= 32
+            && token.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_good.then(|| Verifier {
+            mechanism: mechanism.to_ascii_uppercase(),
+            token: token.to_ascii_lowercase(),
+        })
+    }
 }
 
 /// `iserver = [iuserinfo "@"] host [ ":" port ]`
@@ -64,6 +155,13 @@ impl Url {
         }
         let is_whole = parameters.rest.is_none() && !parameters.slash;
         is_whole.then_some(Url { server, mailbox, uid_validity, uid, section })
+    }
+}
+
+impl Url {
+    /// The user in whose place it is to be used.
+    pub fn user(&self) -> Option<&str> {
+        self.server.as_ref()?.user.as_deref()
     }
 }
 
@@ -266,6 +364,62 @@ mod tests {
     }
 
     #[test]
+    fn an_authorization_is_told_from_the_url() {
+        let rump = "imap://joe@example.com/INBOX/;uid=20/;section=1.2;EXPIRE=1996-12-19T16:39:57-08:00;urlauth=submit+f%2Bd";
+        let full = format!("{rump}:internal:91354A473744909de610943775f92038");
+        let read = Authorized::read(full.as_bytes()).unwrap();
+        assert_eq!((read.rump, read.expire), (rump.as_bytes(), Some(851_042_397)));
+        assert_eq!((read.access, read.url.user()), (Access::Submit("f+d".into()), Some("joe")));
+        assert_eq!((read.url.section.part, read.url.uid), (vec![1, 2], 20));
+        let verifier = read.verifier.unwrap();
+        assert_eq!(
+            (verifier.mechanism.as_str(), verifier.token.as_str()),
+            ("INTERNAL", "91354a473744909de610943775f92038")
+        );
+        let read = Authorized::read(rump.as_bytes()).unwrap();
+        assert_eq!((read.rump, read.verifier), (rump.as_bytes(), None));
+        for (text, access) in [
+            ("anonymous", Access::Anonymous),
+            ("AuthUser", Access::AuthUser),
+            ("user+joe", Access::User("joe".into())),
+        ] {
+            let text = format!("imap://joe@x/INBOX;UIDVALIDITY=7/;UID=20/;PARTIAL=0.9;URLAUTH={text}");
+            assert_eq!(Authorized::read(text.as_bytes()).map(|read| read.access), Some(access), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_authorized_url_is_refused() {
+        let token = "91354a473744909de610943775f92038";
+        for bad in [
+            "".to_owned(),
+            "imap://joe@x/INBOX/;UID=20".into(),
+            "/INBOX/;UID=20;URLAUTH=anonymous".into(),
+            "imap://x/INBOX/;UID=20;URLAUTH=anonymous".into(),
+            "imap://;AUTH=*@x/INBOX/;UID=20;URLAUTH=anonymous".into(),
+            "imap://joe@x/INBOX/;UID=20/;URLAUTH=anonymous".into(),
+            "imap://joe@x/INBOX/;UID=20;URLAUTH=".into(),
+            "imap://joe@x/INBOX/;UID=20;URLAUTH=everybody".into(),
+            "imap://joe@x/INBOX/;UID=20;URLAUTH=user+".into(),
+            "imap://joe@x/INBOX/;UID=20;URLAUTH=submit".into(),
+            "imap://joe@x/INBOX/;UID=20;URLAUTH=anonymous;EXPIRE=1996-12-19T16:39:57Z".into(),
+            "imap://joe@x/INBOX/;UID=20;EXPIRE=tomorrow;URLAUTH=anonymous".into(),
+            "imap://joe@x/INBOX/;UID=20;EXPIRE=;URLAUTH=anonymous".into(),
+            "imap://joe@x/INBOX;URLAUTH=anonymous".into(),
+            "imap://joe@x/;URLAUTH=anonymous".into(),
+            "imap://joe@x/INBOX?TEXT;URLAUTH=anonymous".into(),
+            format!("imap://joe@x/INBOX/;UID=20;URLAUTH=anonymous:{token}"),
+            format!("imap://joe@x/INBOX/;UID=20;URLAUTH=anonymous::{token}"),
+            format!("imap://joe@x/INBOX/;UID=20;URLAUTH=anonymous:INTERNAL:{}", &token[1..]),
+            format!("imap://joe@x/INBOX/;UID=20;URLAUTH=anonymous:INTERNAL:{token}x"),
+            format!("imap://joe@x/INBOX/;UID=20;URLAUTH=anonymous:IN_TERNAL:{token}"),
+            format!("imap://joe@x/INBOX/;UID=20;URLAUTH=anonymous:INTERNAL:{token}:"),
+        ] {
+            assert_eq!(Authorized::read(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn a_response_code_is_not_ended_by_a_url() {
         assert_eq!(in_response_code(b"/a b]\r\n\xff/;UID=1"), "/a%20b%5D%0D%0A%FF/;UID=1");
     }
@@ -314,8 +468,9 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..60),
             text in "(imap://)?[a-z@:;/\\[\\]]{0,10}/[a-z%0-9;=/\\PC]{0,10}(/;(UID|SECTION|PARTIAL)=[0-9.%A-Z\\[\\]<>(]{0,8}){0,3}",
         ) {
-            let _ = Url::read(&bytes);
+            let _ = (Url::read(&bytes), Authorized::read(&bytes));
             let _ = read(&text);
+            let _ = Authorized::read(format!("{text};EXPIRE=1996-12-19T16:39:57Z;URLAUTH={text}").as_bytes());
             prop_assert!(in_response_code(&bytes).bytes().all(|byte| (0x21..=0x7e).contains(&byte) && byte != b']'));
         }
     }

@@ -55,6 +55,7 @@ mod tree;
 mod tree_lock;
 mod uid_set;
 mod unexpunge;
+mod url_keys;
 mod usage;
 mod verify;
 mod verify_store;

@@ -1,4 +1,4 @@
-//! CONTEXT=SEARCH: results that are kept up to date (RFC 5267 §4).
+//! CONTEXT=SEARCH, CONTEXT=SORT: results that are kept up to date (RFC 5267 §4).
 
 use super::*;
 
@@ -112,7 +112,8 @@ fn what_is_not_kept_up_to_date_is_said_and_the_rest_is_done() {
         "UID SEARCH RETURN (UPDATE COUNT) 1:3",
         "UID SEARCH RETURN (UPDATE COUNT) NOT $",
         "UID SEARCH RETURN (UPDATE COUNT) UID $",
-        "UID SORT RETURN (UPDATE COUNT) (DATE) UTF-8 ALL",
+        "SORT RETURN (UPDATE COUNT) (DATE) UTF-8 ALL",
+        "UID SORT RETURN (UPDATE COUNT) (DATE) UTF-8 1:3",
     ] {
         let told = tagged(&mut imap, "F1", command);
         assert!(told[0].starts_with("* NO [NOUPDATE \"F1\"] "), "{command}: {told:?}");
@@ -150,4 +151,111 @@ fn many_changes_are_told_in_whole() {
         .flat_map(|one| one.trim_end_matches(')').split(',').map(str::to_owned))
         .collect();
     assert_eq!(removed, odd);
+}
+
+/// What a client makes of the updates of a sorted result (RFC 5267 §4.3.2 to §4.3.4).
+fn apply(order: &mut Vec<u32>, tag: &str, told: &[String]) {
+    for line in told {
+        let Some(rest) = line.strip_prefix(&format!("* ESEARCH (TAG \"{tag}\") UID ")) else { continue };
+        let (word, pairs) = rest.strip_suffix(')').unwrap().split_once(" (").unwrap();
+        let mut words = pairs.split(' ');
+        while let (Some(place), Some(set)) = (words.next(), words.next()) {
+            let place: usize = place.parse().unwrap();
+            let uids: Vec<u32> = set.split(',').map(|uid| uid.parse().unwrap()).collect();
+            assert!(place > 0 && uids.is_sorted(), "{line}");
+            for (count, uid) in uids.iter().enumerate() {
+                match word {
+                    "ADDTO" => order.insert(place - 1 + count, *uid),
+                    "REMOVEFROM" => assert_eq!(order.remove(place - 1), *uid, "{line}"),
+                    _ => panic!("{line}"),
+                }
+            }
+        }
+    }
+}
+
+/// The result of a SORT, as it is now.
+fn sorted(imap: &mut Imap, command: &str) -> Vec<u32> {
+    let line = imap.ok(command).into_iter().find(|line| line.starts_with("* SORT")).unwrap();
+    line["* SORT".len()..].split_ascii_whitespace().map(|uid| uid.parse().unwrap()).collect()
+}
+
+fn titled(subject: &str) -> String {
+    format!("From: a@b\r\nSubject: {subject}\r\n\r\nx\r\n")
+}
+
+#[test]
+fn a_sorted_result_is_told_with_its_places() {
+    let (instance, mut imap) = mailbox_of(0);
+    assert!(is_offered(&mut imap, "CONTEXT=SORT"));
+    let mut other = another(&instance);
+    for subject in ["m", "c", "x"] {
+        assert!(other.append("INBOX", "", &titled(subject)).starts_with("OK"));
+    }
+    imap.ok("NOOP");
+    let told = tagged(&mut imap, "S01", "UID SORT RETURN (UPDATE ALL) (SUBJECT) UTF-8 UNDELETED");
+    assert_eq!(told, ["* ESEARCH (TAG \"S01\") UID ALL 2,1,3"]);
+    let told = tagged(&mut imap, "S02", "UID SORT RETURN (UPDATE COUNT) (REVERSE SUBJECT) UTF-8 FLAGGED");
+    assert_eq!(told, ["* ESEARCH (TAG \"S02\") UID COUNT 0"]);
+    for subject in ["d", "z", "d", "a"] {
+        assert!(other.append("INBOX", "", &titled(subject)).starts_with("OK"));
+    }
+    let told = imap.ok("NOOP");
+    assert_eq!(told.last().unwrap(), "* ESEARCH (TAG \"S01\") UID ADDTO (1 7 3 4,6 7 5)");
+    imap.ok("UID STORE 1:4 +FLAGS.SILENT (\\Flagged)");
+    // What leaves one may come to another.
+    let told = imap.ok("UID STORE 4:6 +FLAGS.SILENT (\\Deleted)");
+    let updates: Vec<&String> = told.iter().filter(|one| one.contains("S01")).collect();
+    assert_eq!(updates, ["* ESEARCH (TAG \"S01\") UID REMOVEFROM (3 4,6 5 5)"]);
+    // An expunged one is told before its EXPUNGE.
+    other.ok("NOOP");
+    other.ok("UID STORE 1 +FLAGS.SILENT (\\Deleted)");
+    other.ok("UID EXPUNGE 1,4:6");
+    let told = imap.ok("NOOP");
+    assert_eq!(
+        told[..2],
+        ["* ESEARCH (TAG \"S01\") UID REMOVEFROM (3 1)", "* ESEARCH (TAG \"S02\") UID REMOVEFROM (2 1,4)",]
+    );
+    assert!(told[2].ends_with(" EXPUNGE"), "{told:?}");
+    imap.ok("CANCELUPDATE \"S01\" \"S02\"");
+    assert!(imap.ok("UID STORE 7 +FLAGS.SILENT (\\Deleted \\Flagged)").is_empty());
+}
+
+/// Whatever happens: who applies the updates has what the same SORT answers.
+#[test]
+fn the_updates_of_a_sorted_result_add_up() {
+    let (instance, mut imap) = mailbox_of(0);
+    let mut other = another(&instance);
+    let mut seed = 7u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let criteria = "(REVERSE SUBJECT SIZE) UTF-8 UNSEEN";
+    tagged(&mut imap, "T01", &format!("UID SORT RETURN (UPDATE COUNT) {criteria}"));
+    let mut order = Vec::new();
+    for round in 0..40 {
+        for _ in 0..random(6) {
+            let subject = format!("{}{}", char::from(b'a' + random(5) as u8), "y".repeat(random(3) as usize));
+            assert!(other.append("INBOX", "", &titled(&subject)).starts_with("OK"));
+        }
+        other.ok("NOOP");
+        let exists = other.exists("INBOX");
+        if exists > 0 {
+            for _ in 0..random(4) {
+                let number = 1 + random(exists.into());
+                let sign = if random(2) == 0 { '+' } else { '-' };
+                other.ok(&format!("STORE {number} {sign}FLAGS.SILENT (\\Seen)"));
+            }
+            if round % 5 == 4 {
+                other.ok(&format!("STORE {} +FLAGS.SILENT (\\Deleted)", 1 + random(exists.into())));
+                other.ok("EXPUNGE");
+            }
+        }
+        let told = imap.ok("NOOP");
+        apply(&mut order, "T01", &told);
+        let expected = sorted(&mut imap, &format!("UID SORT {criteria}"));
+        assert_eq!(order, expected, "round {round}: {told:?}");
+    }
+    assert!(order.len() > 10, "{order:?}");
 }

@@ -1,4 +1,4 @@
-//! UPDATE of SEARCH, and CANCELUPDATE (RFC 5267 §4.3).
+//! UPDATE of SEARCH and SORT, and CANCELUPDATE (RFC 5267 §4.3).
 
 use connection::Output;
 use imap_wire::Returned;
@@ -31,7 +31,7 @@ pub fn check(
         let text = if is_possible {
             "Too many contexts"
         } else {
-            "Only UID SEARCH without numbers, within MESSAGELIMIT, is kept up to date"
+            "Only UID SEARCH and UID SORT without numbers, within MESSAGELIMIT, are kept up to date"
         };
         answer::tagged(out, b"*", "NO", &code, text);
     }

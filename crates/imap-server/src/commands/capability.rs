@@ -20,7 +20,9 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     );
     names.push_str(" MOVE SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE LIST-EXTENDED LIST-STATUS");
     names.push_str(" MULTIAPPEND ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC OBJECTID SAVEDATE");
-    names.push_str(" PREVIEW BINARY REPLACE UNAUTHENTICATE UTF8=ACCEPT UIDONLY UIDBATCHES CONTEXT=SEARCH");
+    names.push_str(
+        " PREVIEW BINARY REPLACE UNAUTHENTICATE UTF8=ACCEPT UIDONLY UIDBATCHES CONTEXT=SEARCH CONTEXT=SORT",
+    );
     names.push_str(" MULTISEARCH LANGUAGE"); // RFC 7377, RFC 5255
     names.push_str(" CATENATE URL-PARTIAL"); // RFC 4469, RFC 5550 §5.7.1
     names.push_str(" ACL RIGHTS=texk LIST-MYRIGHTS"); // RFC 4314 §5.1.1, RFC 8440
@@ -41,6 +43,8 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
         (None, None) => {}
     }
     if state.user().is_some() {
+        // RFC 4467, RFC 5524; not before, for clients that look for mechanisms by the letters AUTH= only.
+        names.push_str(" URLAUTH URLAUTH=BINARY");
         if compress::is_offered(&settings, io) {
             names.push_str(" COMPRESS=DEFLATE"); // RFC 4978
         }

@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::sequences::{self, Walk};
 use crate::vanished;
 use crate::view::{Told, View};
-use decoded::Decoded;
+pub use decoded::Decoded;
 use source::Source;
 
 /// Messages that get \Seen in one change of the store.

@@ -11,6 +11,7 @@ use super::search::Search;
 use super::sort::Sort;
 use super::store::StoreFlags;
 use super::thread::Thread;
+use super::urlauth::Fetching;
 use super::{Done, News};
 use crate::answer;
 use crate::refusal::Refusal;
@@ -36,6 +37,7 @@ pub enum Running {
     List(List),
     Lsub(Lsub),
     Notify(Setting),
+    UrlFetch(Fetching),
     /// SELECT with QRESYNC: what the client has missed, then the code of the tagged response.
     Resync(Fetch, Done),
 }
@@ -58,6 +60,10 @@ impl Running {
             },
             (Running::ESearch(search), state) => match state.user() {
                 Some(user) => search.step(server, user, out),
+                None => Err(super::not_now(state)),
+            },
+            (Running::UrlFetch(fetching), state) => match state.user() {
+                Some(user) => Ok(fetching.step(server, user, out)),
                 None => Err(super::not_now(state)),
             },
             (Running::Lsub(lsub), state) => Ok(lsub.step(state.naming(), out)),
@@ -122,6 +128,8 @@ impl Running {
             }
             Running::Resync(_, done) => done,
             Running::Notify(setting) => setting.end().1, // the session takes what is watched
+            Running::UrlFetch(Fetching { trouble: Some(trouble), .. }) => return Err(trouble),
+            Running::UrlFetch(_) => Done::new("URLFETCH completed").with(News::all()),
             Running::List(_) => Done::new("LIST completed").with(News::all()),
         })
     }

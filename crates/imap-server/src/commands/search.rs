@@ -43,12 +43,7 @@ impl Search {
         most: Option<u32>,
     ) -> Result<Search, Refusal> {
         let gathered = asked.returned.map(|returned| {
-            let context = returned.update.then(|| Context {
-                tag: tag.into(),
-                key: asked.key.clone(),
-                results: UidSet::new(),
-                seen: view.flags_announced(),
-            });
+            let context = returned.update.then(|| Context::new(tag, &asked.key, view));
             let mut gathered = Gathered::new(returned, asked.uid, tag);
             gathered.context = context;
             gathered

@@ -108,6 +108,7 @@ fn open(
     code(out, b"HIGHESTMODSEQ ", view.highest_of(status.highest_modseq), b"Highest modseq"); // RFC 7162 §3.1.2.1
     let id = format!("MAILBOXID ({})", answer::mailbox_id(view.mailbox.id()));
     answer::tagged(out, b"*", "OK", &id, "Mailbox id"); // RFC 8474 §4.2
+    answer::tagged(out, b"*", "OK", super::urlauth::MECHANISMS, "Mechanisms of URLs");
     Ok(view)
 }
 

@@ -4,7 +4,7 @@
 //! message found a number or a text of at most [`column::KEY_BYTES_MAX`] is kept per criterion, in slices as SEARCH has them;
 //! they are sorted at once, and written as the client takes them.
 
-mod column;
+pub mod column;
 
 use connection::Output;
 use imap_wire::{Criterion, SortKey};
@@ -14,6 +14,7 @@ use crate::answer;
 use crate::commands::Progress;
 use crate::commands::search::esearch::Gathered;
 use crate::commands::search::matching::{Flow, Matching};
+use crate::context::{Context, SORTED_MAX, Sorted};
 use crate::refusal::Refusal;
 use crate::view::View;
 use column::Column;
@@ -43,8 +44,15 @@ impl Sort {
     /// # Errors
     /// As [`Matching::whole`].
     pub fn new(asked: imap_wire::Sort, view: &View, tag: &[u8], most: Option<u32>) -> Result<Sort, Refusal> {
+        let gathered = asked.returned.map(|returned| {
+            let mut gathered = Gathered::new(returned, asked.uid, tag);
+            gathered.context = returned.update.then(|| Context {
+                sorted: Some(Sorted { criteria: asked.criteria.clone(), uids: Vec::new() }),
+                ..Context::new(tag, &asked.key, view)
+            });
+            gathered
+        });
         let matching = Matching::whole(asked.charset, asked.key, view, most)?;
-        let gathered = asked.returned.map(|returned| Gathered::new(returned, asked.uid, tag));
         let columns = asked.criteria.iter().map(|criterion| Column::new(criterion.key)).collect();
         let (rows, stage) = (Vec::new(), Stage::Finding);
         Ok(Sort { uid: asked.uid, matching, criteria: asked.criteria, columns, rows, stage, gathered })
@@ -70,6 +78,7 @@ impl Sort {
                     }
                 })?;
                 if found == Progress::Done {
+                    self.bound_context(out);
                     self.rows =
                         column::sorted(&self.criteria, &std::mem::take(&mut self.columns), &self.rows);
                     self.stage = Stage::Telling(0);
@@ -94,6 +103,17 @@ impl Sort {
             return Err(Refusal::Limit("Too much text to sort by; sort fewer messages"));
         }
         Ok(progress)
+    }
+
+    /// A result that is too long is not kept up to date (RFC 5267 §4.3.1).
+    fn bound_context(&mut self, out: &mut Output) {
+        let Some(gathered) = &mut self.gathered else { return };
+        if self.rows.len() > SORTED_MAX {
+            if let Some(context) = gathered.context.take() {
+                let code = format!("NOUPDATE \"{}\"", String::from_utf8_lossy(&context.tag));
+                answer::tagged(out, b"*", "NO", &code, "Too many messages to be kept in order");
+            }
+        }
     }
 
     /// With RETURN: the rows in their order, then the response.

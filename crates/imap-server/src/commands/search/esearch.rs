@@ -112,7 +112,7 @@ impl Gathered {
             append(&mut self.all, number);
         }
         if let Some(context) = &mut self.context {
-            context.results.push(record.uid);
+            context.found(record.uid);
         }
         if self.saves_all() {
             append(&mut self.saved, record.uid);
@@ -142,7 +142,7 @@ impl Gathered {
             if let Some(page) = self.returned.partial {
                 self.turn_to(page, view);
             }
-            view.contexts.extend(self.context.take());
+            view.contexts.extend(self.context.take().map(Context::begun));
             if self.returned.save {
                 let mut saved = std::mem::take(&mut self.saved);
                 saved.extend(self.ends().map(|one| one.uid..=one.uid));

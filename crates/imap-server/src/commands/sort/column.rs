@@ -46,16 +46,22 @@ impl Column {
         Ok(())
     }
 
+    /// Of a message that is gone.
+    pub fn push_nothing(&mut self) {
+        if is_text(self.key) { self.ends.push(self.texts.len()) } else { self.numbers.push(0) }
+    }
+
     fn text(&self, row: usize) -> &[u8] {
         let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.texts[start..self.ends[row]]
     }
 
-    fn compare(&self, one: usize, other: usize) -> Ordering {
+    /// A row of this against a row of another column of the same key.
+    fn compare(&self, one: usize, of: &Column, other: usize) -> Ordering {
         if is_text(self.key) {
-            self.text(one).cmp(self.text(other))
+            self.text(one).cmp(of.text(other))
         } else {
-            self.numbers[one].cmp(&self.numbers[other])
+            self.numbers[one].cmp(&of.numbers[other])
         }
     }
 
@@ -83,15 +89,22 @@ pub fn sorted(criteria: &[Criterion], columns: &[Column], rows: &[u32]) -> Vec<u
     order.sort_unstable_by(|one, other| {
         one.0
             .cmp(&other.0)
-            .then_with(|| compare(criteria, columns, one.1 as usize, other.1 as usize))
+            .then_with(|| compare(criteria, columns, one.1 as usize, columns, other.1 as usize))
             .then(one.1.cmp(&other.1))
     });
     order.into_iter().map(|(_, row)| rows[row as usize]).collect()
 }
 
-fn compare(criteria: &[Criterion], columns: &[Column], one: usize, other: usize) -> Ordering {
-    for (criterion, column) in criteria.iter().zip(columns) {
-        let order = column.compare(one, other);
+/// A row of some columns against a row of others, which are of the same criteria.
+pub fn compare(
+    criteria: &[Criterion],
+    columns: &[Column],
+    one: usize,
+    others: &[Column],
+    other: usize,
+) -> Ordering {
+    for (criterion, (column, of)) in criteria.iter().zip(columns.iter().zip(others)) {
+        let order = column.compare(one, of, other);
         if order.is_ne() {
             return if criterion.reverse { order.reverse() } else { order };
         }
