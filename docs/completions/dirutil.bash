@@ -19,6 +19,9 @@ _dirutil() {
             dirutil,add)
                 cmd="dirutil__subcmd__add"
                 ;;
+            dirutil,app-password)
+                cmd="dirutil__subcmd__app__subcmd__password"
+                ;;
             dirutil,change)
                 cmd="dirutil__subcmd__change"
                 ;;
@@ -43,6 +46,9 @@ _dirutil() {
             dirutil,password)
                 cmd="dirutil__subcmd__password"
                 ;;
+            dirutil,second-factor)
+                cmd="dirutil__subcmd__second__subcmd__factor"
+                ;;
             dirutil,show)
                 cmd="dirutil__subcmd__show"
                 ;;
@@ -64,8 +70,35 @@ _dirutil() {
             dirutil__subcmd__add__subcmd__help,user)
                 cmd="dirutil__subcmd__add__subcmd__help__subcmd__user"
                 ;;
+            dirutil__subcmd__app__subcmd__password,add)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__add"
+                ;;
+            dirutil__subcmd__app__subcmd__password,help)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__help"
+                ;;
+            dirutil__subcmd__app__subcmd__password,list)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__list"
+                ;;
+            dirutil__subcmd__app__subcmd__password,remove)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__remove"
+                ;;
+            dirutil__subcmd__app__subcmd__password__subcmd__help,add)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__add"
+                ;;
+            dirutil__subcmd__app__subcmd__password__subcmd__help,help)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__help"
+                ;;
+            dirutil__subcmd__app__subcmd__password__subcmd__help,list)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__list"
+                ;;
+            dirutil__subcmd__app__subcmd__password__subcmd__help,remove)
+                cmd="dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__remove"
+                ;;
             dirutil__subcmd__help,add)
                 cmd="dirutil__subcmd__help__subcmd__add"
+                ;;
+            dirutil__subcmd__help,app-password)
+                cmd="dirutil__subcmd__help__subcmd__app__subcmd__password"
                 ;;
             dirutil__subcmd__help,change)
                 cmd="dirutil__subcmd__help__subcmd__change"
@@ -91,6 +124,9 @@ _dirutil() {
             dirutil__subcmd__help,password)
                 cmd="dirutil__subcmd__help__subcmd__password"
                 ;;
+            dirutil__subcmd__help,second-factor)
+                cmd="dirutil__subcmd__help__subcmd__second__subcmd__factor"
+                ;;
             dirutil__subcmd__help,show)
                 cmd="dirutil__subcmd__help__subcmd__show"
                 ;;
@@ -100,6 +136,15 @@ _dirutil() {
             dirutil__subcmd__help__subcmd__add,user)
                 cmd="dirutil__subcmd__help__subcmd__add__subcmd__user"
                 ;;
+            dirutil__subcmd__help__subcmd__app__subcmd__password,add)
+                cmd="dirutil__subcmd__help__subcmd__app__subcmd__password__subcmd__add"
+                ;;
+            dirutil__subcmd__help__subcmd__app__subcmd__password,list)
+                cmd="dirutil__subcmd__help__subcmd__app__subcmd__password__subcmd__list"
+                ;;
+            dirutil__subcmd__help__subcmd__app__subcmd__password,remove)
+                cmd="dirutil__subcmd__help__subcmd__app__subcmd__password__subcmd__remove"
+                ;;
             *)
                 ;;
         esac
@@ -107,7 +152,7 @@ _dirutil() {
 
     case "${cmd}" in
         dirutil)
-            opts="-h -V --instance --help --version add change password delete list check export import show help"
+            opts="-h -V --instance --help --version add change password app-password second-factor delete list check export import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -250,6 +295,164 @@ _dirutil() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        dirutil__subcmd__app__subcmd__password)
+            opts="-h --instance --help add list remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__add)
+            opts="-h --label --services --networks --days --instance --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --services)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --networks)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__help)
+            opts="add list remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__help__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__list)
+            opts="-h --instance --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__app__subcmd__password__subcmd__remove)
+            opts="-h --instance --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         dirutil__subcmd__change)
             opts="-h --set --add --remove --force --instance --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -335,7 +538,7 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__help)
-            opts="add change password delete list check export import show help"
+            opts="add change password app-password second-factor delete list check export import show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -377,6 +580,62 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__help__subcmd__add__subcmd__user)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__help__subcmd__app__subcmd__password)
+            opts="add list remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__help__subcmd__app__subcmd__password__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__help__subcmd__app__subcmd__password__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__help__subcmd__app__subcmd__password__subcmd__remove)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -502,6 +761,20 @@ _dirutil() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        dirutil__subcmd__help__subcmd__second__subcmd__factor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         dirutil__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -554,6 +827,24 @@ _dirutil() {
             ;;
         dirutil__subcmd__password)
             opts="-h --password-stdin --instance --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__second__subcmd__factor)
+            opts="-h --instance --help on off"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

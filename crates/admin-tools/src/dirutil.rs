@@ -1,8 +1,10 @@
 //! dirutil: users and groups of the embedded directory.
 
+mod app_password;
 mod changes;
 pub(crate) mod checks;
 mod listing;
+mod second_factor;
 mod transfer;
 
 use std::ffi::OsString;
@@ -60,6 +62,16 @@ enum Job {
         /// Read it from standard input
         #[arg(long)]
         password_stdin: bool,
+    },
+    /// Passwords for one program of a user each, which can be taken back one by one
+    #[command(subcommand)]
+    AppPassword(app_password::Job),
+    /// The second factor of a user's web mail: a code of an authenticator app. Other services want an app password then
+    SecondFactor {
+        /// uid
+        who: String,
+        #[arg(value_enum)]
+        switch: second_factor::Switch,
     },
     /// Remove a user or group; mailboxes stay (see mboxutil -d)
     Delete {
@@ -180,6 +192,11 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             let wanted = changes::Wanted { set: &set, add: &[], remove: &[], force: false };
             changes::change(&place, who, &wanted, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{who} {secret}").map_err(broken) }
+        }
+        Job::AppPassword(job) => app_password::run(&place, job, out, err),
+        Job::SecondFactor { who, switch } => {
+            let factors = directory::SecondFactors::new(&site.instance);
+            second_factor::run(&place, &factors, &who, switch, out, err)
         }
         Job::Delete { who, force } => changes::delete(&place, one(&who)?, force),
         Job::List => listing::list(&file, out),

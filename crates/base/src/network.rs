@@ -37,6 +37,15 @@ impl Network {
     }
 }
 
+/// As it is parsed, with the bits when they are not all.
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = if self.address.is_ipv4() { 32 } else { 128 };
+        write!(f, "{}", self.address)?;
+        if self.bits < width { write!(f, "/{}", self.bits) } else { Ok(()) }
+    }
+}
+
 /// The network of an address, of so many leading bits; an IPv4 address that comes mapped into IPv6 is IPv4.
 pub fn prefix(address: IpAddr, bits_4: u32, bits_6: u32) -> IpAddr {
     match address.to_canonical() {

@@ -225,6 +225,10 @@ impl Authentication {
 
 fn verdict(method: &'static str, log_in: LogIn, authzid: &str, authcid: &str) -> Verdict {
     let (authzid, authcid) = (authzid.to_owned(), authcid.to_owned());
+    let is_limited = matches!(&log_in, LogIn::Accepted(entry) if entry.limited && !entry.is_named(&authzid));
+    if is_limited && !authzid.is_empty() {
+        return Verdict { log_in: LogIn::Refused, authzid, authcid, method, why: log_line::LIMITED };
+    }
     Verdict { log_in, authzid, authcid, method, why: log_line::WRONG }
 }
 

@@ -6,8 +6,13 @@
 //! changed ([`Directory::edition`]), and a log-in ends with the password that it was for, or with the user. Whether the
 //! user may still log in is read again every minute. A wrong password is remembered for a few seconds, so that a program
 //! that repeats it costs nothing.
+//!
+//! Passwords for one program ([`crate::app_passwords`]) are looked for first, since that takes microseconds; what the cache
+//! knows of them is the entry only, so what they admit is looked at each time. A user with a second factor logs in to web
+//! mail alone with the password itself; elsewhere it is refused, as a wrong one is.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +23,7 @@ use sasl::scram::{Hash, Verifier};
 use server_config::Config;
 use server_config::parameters::service;
 
+use crate::app_passwords::{self, Given};
 use crate::{Directory, Entry, Found, Mechanisms, Result, Service, by_login, password};
 
 /// How old the status of a user may be.
@@ -109,26 +115,54 @@ impl Authenticator {
     }
 
     /// The answer that needs neither the directory nor a hash: the password is remembered as right.
-    pub fn remembered(&self, service: Service, login: &str, password: &str) -> Option<LogIn> {
+    pub fn remembered(&self, service: Service, login: &str, password: &str, peer: IpAddr) -> Option<LogIn> {
         let name = login.to_lowercase();
+        if let Some(given) = Given::from(password) {
+            let name = of_program(&name, &given);
+            if let Recall::Right(entry, true) = self.recall(&name, &self.mac(&name, password)?) {
+                return by_program(&entry, service, &given, peer);
+            }
+        }
         match self.recall(&name, &self.mac(&name, password)?) {
-            Recall::Right(entry, true) if entry.may_use(service) => Some(LogIn::Accepted(entry)),
-            Recall::Right(_, true) => Some(LogIn::Disallowed),
+            Recall::Right(entry, true) => Some(by_password(entry, service)),
             _ => None,
         }
     }
 
     /// Checks a password. `login` is a uid or an address. Slow: sessions ask [`crate::LogIns`].
-    pub fn log_in(&self, service: Service, login: &str, password: &str) -> LogIn {
-        let checked = match self.entry_of(login, password) {
-            Ok(checked) => checked,
-            Err(why) => return LogIn::Unavailable(why.to_string()),
-        };
-        match checked {
-            None => LogIn::Refused,
-            Some(entry) if entry.may_use(service) => LogIn::Accepted(entry),
-            Some(_) => LogIn::Disallowed,
+    pub fn log_in(&self, service: Service, login: &str, password: &str, peer: IpAddr) -> LogIn {
+        if let Some(given) = Given::from(password) {
+            match self.entry_for_program(login, password, &given) {
+                Ok(Some(entry)) => {
+                    if let Some(log_in) = by_program(&entry, service, &given, peer) {
+                        return log_in;
+                    }
+                }
+                Ok(None) => {}
+                Err(why) => return LogIn::Unavailable(why.to_string()),
+            }
         }
+        match self.entry_of(login, password) {
+            Ok(None) => LogIn::Refused,
+            Ok(Some(entry)) => by_password(entry, service),
+            Err(why) => LogIn::Unavailable(why.to_string()),
+        }
+    }
+
+    /// The user, as fresh as for another password. It is remembered when the password is one of the user's.
+    fn entry_for_program(&self, login: &str, password: &str, given: &Given) -> Result<Option<Arc<Entry>>> {
+        let name = login.to_lowercase();
+        let key = of_program(&name, given);
+        let mac = self.mac(&key, password);
+        if let Some(Recall::Right(entry, true)) = mac.map(|mac| self.recall(&key, &mac)) {
+            return Ok(Some(entry));
+        }
+        let Found::One(entry) = by_login(self.directory.as_ref(), &name)? else { return Ok(None) };
+        let edition = self.directory.edition(&entry);
+        if let Some(mac) = mac.filter(|_| entry.app_passwords.iter().any(|one| one.is(given))) {
+            self.remember(key, entry.clone(), edition, mac, true);
+        }
+        Ok(Some(entry))
     }
 
     /// Who wants to log in by SCRAM, and what the proof is checked with. Who is not there, or has no such keys, gets some
@@ -269,6 +303,34 @@ impl Authenticator {
     }
 }
 
+/// The name under which the cache has it; no login has a NUL.
+fn of_program(login: &str, given: &Given) -> String {
+    format!("{login}\0{}", given.id())
+}
+
+/// What comes of a password for one program; nothing when it is none of the user's. One that is not for this service, not
+/// from there, or over, is refused like a wrong one.
+fn by_program(entry: &Arc<Entry>, service: Service, given: &Given, peer: IpAddr) -> Option<LogIn> {
+    let known = entry.app_passwords.iter().find(|known| known.is(given))?;
+    if !known.admits(service, peer, app_passwords::today()) {
+        return Some(LogIn::Refused);
+    }
+    if !entry.may_use(service) {
+        return Some(LogIn::Disallowed);
+    }
+    let mut limited = Entry::clone(entry);
+    limited.limited = true;
+    Some(LogIn::Accepted(Arc::new(limited)))
+}
+
+/// What comes of the user's own password, which is right.
+fn by_password(entry: Arc<Entry>, service: Service) -> LogIn {
+    if !entry.password_opens(service) {
+        return LogIn::Refused;
+    }
+    if entry.may_use(service) { LogIn::Accepted(entry) } else { LogIn::Disallowed }
+}
+
 enum Recall {
     /// And whether the status is fresh.
     Right(Arc<Entry>, bool),
@@ -301,6 +363,8 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     use crate::DirectoryError;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -361,17 +425,17 @@ mod tests {
     #[test]
     fn a_second_log_in_asks_nobody() {
         let (directory, who) = counting(900, 10);
-        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")));
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe", HERE)));
         assert!(
-            accepted(who.log_in(Service::Pop, "JOE", "joe"))
-                || who.log_in(Service::Pop, "joe", "joe").is_in()
+            accepted(who.log_in(Service::Pop, "JOE", "joe", HERE))
+                || who.log_in(Service::Pop, "joe", "joe", HERE).is_in()
         );
         let asked = directory.searches.load(Ordering::Relaxed);
-        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")));
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe", HERE)));
         assert_eq!(directory.searches.load(Ordering::Relaxed), asked);
         let (directory, off) = counting(0, 10);
-        off.log_in(Service::Imap, "joe", "joe");
-        off.log_in(Service::Imap, "joe", "joe");
+        off.log_in(Service::Imap, "joe", "joe", HERE);
+        off.log_in(Service::Imap, "joe", "joe", HERE);
         assert_eq!(directory.searches.load(Ordering::Relaxed), 2, "a time of 0 is off");
     }
 
@@ -387,13 +451,13 @@ mod tests {
         let (directory, who) = counting(900, 2);
         for _ in 0..3 {
             for user in ["a", "b", "c"] {
-                assert!(accepted(who.log_in(Service::Imap, user, user)));
+                assert!(accepted(who.log_in(Service::Imap, user, user, HERE)));
             }
         }
         assert_eq!(directory.searches.load(Ordering::Relaxed), 9);
         let before = directory.searches.load(Ordering::Relaxed);
         for user in ["c", "b", "c", "b"] {
-            who.log_in(Service::Imap, user, user);
+            who.log_in(Service::Imap, user, user, HERE);
         }
         assert_eq!(directory.searches.load(Ordering::Relaxed), before, "b and c are the two");
     }
@@ -413,7 +477,7 @@ mod tests {
         carol("userPassword: {CLEAR}first");
         let directory = Arc::new(crate::Embedded::open(&path, server_log::Log::discard()).unwrap());
         let who = Authenticator::with_cache(directory, Duration::from_secs(900), 10);
-        let log_in = |password: &str| who.log_in(Service::Imap, "carol", password);
+        let log_in = |password: &str| who.log_in(Service::Imap, "carol", password, HERE);
         let waited_for = |condition: &dyn Fn() -> bool| {
             let give_up = Instant::now() + Duration::from_secs(20);
             while !condition() {
@@ -421,7 +485,7 @@ mod tests {
                 std::thread::yield_now();
             }
         };
-        assert!(accepted(log_in("first")) && accepted(who.log_in(Service::Pop, "dave", "dave")));
+        assert!(accepted(log_in("first")) && accepted(who.log_in(Service::Pop, "dave", "dave", HERE)));
         assert!(matches!(log_in("second"), LogIn::Refused));
         carol("userPassword: {CLEAR}second");
         waited_for(&|| matches!(log_in("first"), LogIn::Refused));
@@ -438,23 +502,23 @@ mod tests {
     #[test]
     fn another_password_asks_and_a_repeated_wrong_one_does_not() {
         let (directory, who) = counting(900, 10);
-        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")));
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe", HERE)));
         for _ in 0..5 {
-            assert!(matches!(who.log_in(Service::Imap, "joe", "guess"), LogIn::Refused));
+            assert!(matches!(who.log_in(Service::Imap, "joe", "guess", HERE), LogIn::Refused));
         }
         assert_eq!(directory.checks.load(Ordering::Relaxed), 2);
-        assert!(accepted(who.log_in(Service::Imap, "joe", "joe")), "the right one is still known");
+        assert!(accepted(who.log_in(Service::Imap, "joe", "joe", HERE)), "the right one is still known");
         assert_eq!(directory.checks.load(Ordering::Relaxed), 2);
     }
 
     #[test]
     fn unknown_users_cost_a_check_and_a_directory_that_is_down_is_no_refusal() {
         let (directory, who) = counting(900, 10);
-        assert!(matches!(who.log_in(Service::Imap, "nobody", "x"), LogIn::Refused));
+        assert!(matches!(who.log_in(Service::Imap, "nobody", "x", HERE), LogIn::Refused));
         assert_eq!(directory.checks.load(Ordering::Relaxed), 1);
-        assert!(matches!(who.log_in(Service::Imap, "barred", "barred"), LogIn::Disallowed));
-        assert!(accepted(who.log_in(Service::Pop, "barred", "barred")));
+        assert!(matches!(who.log_in(Service::Imap, "barred", "barred", HERE), LogIn::Disallowed));
+        assert!(accepted(who.log_in(Service::Pop, "barred", "barred", HERE)));
         directory.down.store(true, Ordering::Relaxed);
-        assert!(matches!(who.log_in(Service::Imap, "joe", "joe"), LogIn::Unavailable(_)));
+        assert!(matches!(who.log_in(Service::Imap, "joe", "joe", HERE), LogIn::Unavailable(_)));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::{AppPassword, app_passwords, second_factor};
+
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -19,13 +21,23 @@ pub enum Service {
 }
 
 impl Service {
-    fn named(name: &str) -> Option<Service> {
+    /// The service of this name, in any case.
+    pub fn named(name: &str) -> Option<Service> {
         match name.trim().to_ascii_lowercase().as_str() {
             "pop" | "pop3" => Some(Service::Pop),
             "imap" | "imap4" => Some(Service::Imap),
             "smtp" => Some(Service::Smtp),
             "http" => Some(Service::Http),
             _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Pop => "pop",
+            Service::Imap => "imap",
+            Service::Smtp => "smtp",
+            Service::Http => "http",
         }
     }
 }
@@ -63,6 +75,12 @@ pub struct Entry {
     /// Of a group: the addresses of its members, those named by dn included.
     pub members: Vec<String>,
     pub language: Option<String>,
+    /// `mailAppPassword`: those that can be read, [`crate::app_passwords::COUNT_MAX`] at most.
+    pub app_passwords: Vec<AppPassword>,
+    /// `mailTotpSecret`, sealed: the password alone opens nothing, see [`crate::second_factor`].
+    pub second_factor: Option<String>,
+    /// This is of a log-in by a password for one program: it acts for nobody else and changes no credentials.
+    pub limited: bool,
     /// Everything, by lower-case name, subtypes included (`mailautoreplytext;lang-ja`); passwords left out.
     pub attributes: BTreeMap<String, Vec<String>>,
 }
@@ -117,16 +135,25 @@ impl Entry {
             members,
             language: first("preferredlanguage"),
             uid,
-            attributes: attributes
-                .into_iter()
-                .filter(|(name, _)| !crate::embedded::PASSWORDS.contains(&name.as_str()))
+            app_passwords: all(app_passwords::ATTRIBUTE)
+                .iter()
+                .filter_map(|value| AppPassword::parse(value))
+                .take(app_passwords::COUNT_MAX)
                 .collect(),
+            second_factor: first(second_factor::ATTRIBUTE),
+            limited: false,
+            attributes: attributes.into_iter().filter(|(name, _)| !is_secret(name)).collect(),
         })
     }
 
     /// Whether the user may use the service.
     pub fn may_use(&self, service: Service) -> bool {
         self.active && !self.disallowed.contains(&service)
+    }
+
+    /// Whether the password itself logs in: with a second factor only to web mail, which asks for the code, too.
+    pub fn password_opens(&self, service: Service) -> bool {
+        self.second_factor.is_none() || service == Service::Http
     }
 
     /// `mailAccessDomain`: from where the user may use what (S136).
@@ -168,6 +195,12 @@ impl Entry {
     pub fn has_address(&self, address: &str) -> bool {
         self.addresses().any(|own| base::idn::same(own, address))
     }
+}
+
+/// Whether an attribute (in lower case) is one of credentials, which only this crate looks at.
+pub fn is_secret(name: &str) -> bool {
+    crate::embedded::PASSWORDS.contains(&name)
+        || [app_passwords::ATTRIBUTE, second_factor::ATTRIBUTE].contains(&name)
 }
 
 /// The address of `joe@example.org%Joe User`, as the original writes members whose name it knows.

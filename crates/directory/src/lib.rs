@@ -5,6 +5,7 @@
 //! day it is outgrown. [`LogIns`] is what sessions ask, without waiting; [`Authenticator`] behind it holds the cache of
 //! log-ins.
 
+pub mod app_passwords;
 pub mod authentication;
 pub mod authenticator;
 mod bounded;
@@ -28,6 +29,7 @@ pub mod password;
 pub mod preferences;
 mod recipient;
 pub mod schema;
+pub mod second_factor;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use server_config::parameters::{local, service_smtp_modules};
 use server_config::{Config, Instance};
 use server_log::Log;
 
+pub use app_passwords::AppPassword;
 pub use authentication::{Authentication, Progress, Verdict};
 pub use authenticator::{Authenticator, LogIn};
 pub use change::{ChangeError, Edit};
@@ -49,6 +52,7 @@ pub use log_line::{BadLogIn, GoodLogIn, LogInPutOff};
 pub use mechanisms::{Choice, Mechanisms, Safety};
 pub use memberships::Memberships;
 pub use recipient::{Fallback, Question, recipient};
+pub use second_factor::{Code, SecondFactors};
 
 /// What was found under an address or uid.
 #[derive(Clone, Debug)]

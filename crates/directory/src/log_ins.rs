@@ -20,7 +20,7 @@ use server_config::{Config, Instance};
 
 use crate::authenticator::Subject;
 use crate::guesses::{Guesses, Limits, Turn, Who};
-use crate::{Authenticator, Entry, LogIn, Mechanisms, Service};
+use crate::{Authenticator, Code, Entry, LogIn, Mechanisms, SecondFactors, Service};
 
 /// How long a session should wait for its answer before it gives up: longer than anything here takes.
 pub const ANSWER_MAX: Duration = Duration::from_secs(120);
@@ -112,6 +112,7 @@ impl Job {
 struct Request {
     service: Service,
     login: String,
+    peer: IpAddr,
     job: Job,
     who: Who,
     /// Known where it is.
@@ -187,15 +188,17 @@ impl LogIns {
         let now = Instant::now();
         let who = shared.guesses().who(asked.peer, &asked.login, asked.password.reveal());
         let remembered =
-            shared.authenticator.remembered(asked.service, &asked.login, asked.password.reveal());
+            shared.authenticator.remembered(asked.service, &asked.login, asked.password.reveal(), asked.peer);
         if let Some(log_in) = remembered {
-            shared.guesses().succeeded(&who, now);
+            if !awaits_code(&log_in, asked.service) {
+                shared.guesses().succeeded(&who, now);
+            }
             return Answer::Now(log_in);
         }
         let answer = Slot::default();
         let pending = Pending(answer.clone());
         let job = Job::Password { password: asked.password, answer };
-        match self.enter(asked.service, asked.login, job, who, Box::new(tell)) {
+        match self.enter(asked.service, asked.login, asked.peer, job, who, Box::new(tell)) {
             Ok(()) => Answer::Later(pending),
             Err(refusal) => Answer::Now(refusal),
         }
@@ -216,7 +219,8 @@ impl LogIns {
         let who = self.0.guesses().who(peer, login, &said);
         let answer = Slot::default();
         let pending = Pending(answer.clone());
-        match self.enter(service, login.to_owned(), Job::Keys { hash, answer }, who, Box::new(tell)) {
+        let job = Job::Keys { hash, answer };
+        match self.enter(service, login.to_owned(), peer, job, who, Box::new(tell)) {
             Ok(()) => Answer::Later(pending),
             Err(refusal) => Answer::Now(Err(refusal)),
         }
@@ -238,7 +242,38 @@ impl LogIns {
         let entry: Option<&Arc<Entry>> = proving.subject.entry.as_ref().filter(|_| proving.subject.has_keys);
         let Some(entry) = entry else { return LogIn::Refused };
         self.0.guesses().succeeded(&proving.who, Instant::now());
+        if !entry.password_opens(service) {
+            return LogIn::Refused;
+        }
         if entry.may_use(service) { LogIn::Accepted(entry.clone()) } else { LogIn::Disallowed }
+    }
+
+    /// Looks at the code of somebody whose password was right and who has a second factor. Wrong ones count as wrong
+    /// passwords do, and with the code only the log-in counts as one that succeeded. It reads and makes a file.
+    pub fn check_code(
+        &self,
+        factors: &SecondFactors,
+        entry: &Arc<Entry>,
+        login: &str,
+        code: &str,
+        peer: IpAddr,
+    ) -> LogIn {
+        let now = Instant::now();
+        let who = self.0.guesses().who(peer, login, &format!("code {code}"));
+        if self.0.guesses().arrive(&who, now) != Turn::Now {
+            return LogIn::TooManyGuesses;
+        }
+        match factors.check(entry, code) {
+            Ok(Code::Right) => {
+                self.0.guesses().succeeded(&who, now);
+                LogIn::Accepted(entry.clone())
+            }
+            Ok(Code::Wrong | Code::Used) => {
+                self.0.guesses().failed(&who, now);
+                LogIn::Refused
+            }
+            Err(why) => LogIn::Unavailable(why),
+        }
     }
 
     /// Puts a request into the line, or says why not.
@@ -246,6 +281,7 @@ impl LogIns {
         &self,
         service: Service,
         login: String,
+        peer: IpAddr,
         job: Job,
         who: Who,
         tell: Box<dyn FnOnce() + Send>,
@@ -258,7 +294,7 @@ impl LogIns {
         if turn == Turn::Never {
             return Err(LogIn::TooManyGuesses);
         }
-        let request = Request { service, login, job, who, known, has_turn: turn != Turn::Now, tell };
+        let request = Request { service, login, peer, job, who, known, has_turn: turn != Turn::Now, tell };
         let mut line = shared.line();
         if !line.has_room(&who, known, shared.line_max) || !self.has_thread(&mut line) {
             return Err(LogIn::Busy);
@@ -283,6 +319,11 @@ impl LogIns {
         }
         line.threads > 0
     }
+}
+
+/// Whether the password is right and a code is to follow.
+fn awaits_code(log_in: &LogIn, service: Service) -> bool {
+    matches!(log_in, LogIn::Accepted(entry) if service == Service::Http && entry.second_factor.is_some() && !entry.limited)
 }
 
 impl Drop for LogIns {
@@ -342,13 +383,13 @@ impl Shared {
                 Turn::Never => return self.refuse(request, LogIn::TooManyGuesses),
             }
         }
-        let Request { service, login, job, has_turn, tell, .. } = request;
+        let Request { service, login, peer, job, has_turn, tell, .. } = request;
         let panicked = || LogIn::Unavailable("the check of a password panicked".into());
         match job {
             Job::Password { password, answer } => {
-                let check = || self.authenticator.log_in(service, &login, password.reveal());
+                let check = || self.authenticator.log_in(service, &login, password.reveal(), peer);
                 let log_in = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| panicked());
-                self.count(&who, &log_in);
+                self.count(&who, &log_in, service);
                 self.answer(&who, &answer, log_in, tell);
             }
             Job::Keys { hash, answer } => {
@@ -363,9 +404,10 @@ impl Shared {
         }
     }
 
-    fn count(&self, who: &Who, log_in: &LogIn) {
+    fn count(&self, who: &Who, log_in: &LogIn, service: Service) {
         let now = Instant::now();
         match log_in {
+            _ if awaits_code(log_in, service) => {}
             LogIn::Accepted(_) | LogIn::Disallowed => self.guesses().succeeded(who, now),
             LogIn::Refused => self.guesses().failed(who, now),
             LogIn::Unavailable(_) | LogIn::Busy | LogIn::TooManyGuesses => {}

@@ -4,6 +4,7 @@
 use base::access::Filters;
 use base::access::filter::Form;
 
+use crate::AppPassword;
 use crate::ldif::Record;
 
 /// Of people, groups and containers in general (RFC 4519, RFC 2798, RFC 4524), beside the mail system's own.
@@ -81,6 +82,8 @@ const MAIL: &[&str] = &[
     "mailAdminRole",
     "mailAllowedServiceAccess",
     "mailAlternateAddress",
+    "mailAppPassword",
+    "mailTotpSecret",
     "mailAutoReplyMode",
     "mailAutoReplyText",
     "mailDeliveryOption",
@@ -191,6 +194,9 @@ pub fn admit(attribute: &str, value: &[u8]) -> Result<(), String> {
     }
     if name == "mailAccessDomain" {
         Filters::parse(&text, Form::Whole).map_err(|why| format!("{name}: {}", base::escape(&why)))?;
+    }
+    if name == "mailAppPassword" && AppPassword::parse(&text).is_none() {
+        return Err("mailAppPassword: it cannot be read; dirutil app-password makes one".into());
     }
     if DATES.contains(&name) && !is_date(text.trim()) {
         let text = base::escape(&text);

@@ -95,6 +95,10 @@ impl Instance {
     pub fn scram_secret(&self) -> PathBuf {
         self.store_dir().join("scram.secret")
     }
+    /// What secrets of second factors are sealed with (`crates/directory/src/second_factor.rs`).
+    pub fn totp_key(&self) -> PathBuf {
+        self.store_dir().join("totp.key")
+    }
     /// The keys that sign mail: `<domain>/<selector>.key`.
     pub fn dkim_dir(&self) -> PathBuf {
         self.config_dir().join("dkim")

@@ -1,4 +1,4 @@
-//! dirutil list and show: what the file holds, without passwords.
+//! dirutil list and show: what the file holds, without credentials.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -10,7 +10,7 @@ use super::{find, values};
 use crate::site::broken;
 
 /// Attributes whose values are not shown.
-const SECRET: [&str; 2] = ["userPassword", "authPassword"];
+const SECRET: [&str; 4] = ["userPassword", "authPassword", "mailAppPassword", "mailTotpSecret"];
 
 pub fn list(file: &Path, out: &mut dyn Write) -> Result<(), String> {
     for record in edit::read(file)? {

@@ -37,6 +37,9 @@ pub const WANTED: &[&str] = &[
     "nsmsgDisallowAccess",
     "mailAccessDomain",
     "nswmExtendedUserPrefs",
+    // of log-ins
+    "mailAppPassword",
+    "mailTotpSecret",
     "multiLineDescription",
     // who native and program delivery run as
     "uidNumber",

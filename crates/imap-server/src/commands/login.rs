@@ -188,7 +188,8 @@ pub fn admit(
     first_limits(server, &uid, entry)?;
     let line = GoodLogIn { peer, uid: &uid, encrypted: io.tls.is_active(), session, method, by };
     server.log.notice(Category::Account, format_args!("{line}"));
-    let is_admin = server.settings().is_admin(&uid);
+    // A password for one program opens its user's mail and nobody else's.
+    let is_admin = server.settings().is_admin(&uid) && !entry.limited;
     Ok(User { uid, is_admin, proxied_by: by.map(str::to_owned), enabled: Enabled::default() })
 }
 
