@@ -15,7 +15,7 @@ pub struct Target {
     pub seeds: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "imap command", run: imap_command, seeds: IMAP },
     Target { name: "imap URL", run: imap_url, seeds: URLS },
     Target {
@@ -29,6 +29,20 @@ pub const TARGETS: [Target; 15] = [
         seeds: &["INBOX/&ZeVnLIqe-", "&-a&AOQ-b", "a&2D3eAA-"],
     },
     Target { name: "message", run: message, seeds: MESSAGES },
+    Target { name: "html", run: html, seeds: HTML },
+    Target {
+        name: "css",
+        run: css,
+        seeds: &[
+            "p, #x > a:hover { color: rgb(1,2,3) !important } @media screen { b { font: 1px 'a' } }",
+            "a{b:url(c)}",
+        ],
+    },
+    Target {
+        name: "text as html",
+        run: text_as_html,
+        seeds: &["> a \r\n>> b\r\n-- \r\nhttp://a.b/(c) d@e.f", "a \n b"],
+    },
     Target { name: "surrogate", run: surrogate, seeds: MESSAGES },
     Target { name: "addresses", run: addresses, seeds: ADDRESSES },
     Target {
@@ -90,6 +104,10 @@ const MESSAGES: &[&str] = &[
     "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nTo: a@b\r\n\r\nx\r\n--b--\r\n",
     "Content-Type: multipart/digest; boundary=\"b b\"\r\n\r\n--b b\r\n\r\nA: b\r\n\r\n--b b\r\nContent-Type: text/html\r\n\r\n<p>",
 ];
+const HTML: &[&str] = &[
+    "<p style=\"color:red\">a<b>c</p>d<table><td>e<a href='http://f'>g<svg><style>h</style></svg><img src=cid:i>",
+    "<!doctype html><html><head><style>p { color: red }</style></head><body bgcolor=red><!--a--><pre>\n\nb</pre><select><option>c",
+];
 const ADDRESSES: &[&str] =
     &["A \"B\\\"\" (c(d)) <@r,@s:l . o@[1.2] . e>, \"x\".y@z, G: a@b, <c>;, d@e <f@g>, h i j"];
 const SMTP: &[&str] = &[
@@ -130,6 +148,33 @@ fn modified_utf7(input: &[u8]) {
     if let Some(name) = imap_wire::utf7::decode(input) {
         let again = imap_wire::utf7::encode(&name);
         assert_eq!(imap_wire::utf7::decode(again.as_bytes()).as_ref(), Some(&name), "{again}");
+    }
+}
+
+/// Cleaning what was cleaned changes nothing.
+fn html(input: &[u8]) {
+    let input = String::from_utf8_lossy(input);
+    let once = html_clean::clean(&input, &mut |_| None);
+    let page = format!("<style>{}</style>{}", once.sheet(), once.body());
+    let twice = html_clean::clean(&page, &mut |_| None);
+    assert_eq!((once.body(), once.sheet()), (twice.body(), twice.sheet()));
+    html_clean::to_text(&input);
+}
+
+fn css(input: &[u8]) {
+    let input = String::from_utf8_lossy(input);
+    let clean = html_clean::clean(&format!("<style>{input}</style>"), &mut |_| None);
+    for bad in ["url(", "@import", "position", "expression", "<"] {
+        assert!(!clean.sheet().contains(bad), "{bad} in {}", clean.sheet());
+    }
+}
+
+fn text_as_html(input: &[u8]) {
+    let input = String::from_utf8_lossy(input);
+    for format in [html_clean::Format::Fixed, html_clean::Format::Flowed { delete_space: false }] {
+        let html = html_clean::from_text(&input, format);
+        let again = html_clean::clean(html.body(), &mut |_| None);
+        assert!(html.is_cut() || again.is_cut() || html.body() == again.body());
     }
 }
 

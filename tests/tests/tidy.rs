@@ -14,7 +14,7 @@ use black_box::{program, run};
 const FLOORS: [&[&str]; 8] = [
     &["os"],
     &["base"],
-    &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config", "srs"],
+    &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config", "srs", "html-clean"],
     &["server-log", "connection", "mailbox-list", "commit-journal", "text-index"],
     &[
         "message-store",
