@@ -1,7 +1,19 @@
 // Compose. The seam with the rest: the application opens it through import('./compose/compose.ts').
 
-import type { Client, Id } from '../jmap.ts';
+import { h, loadStyle } from '../dom.ts';
+import type { Client, GetResponse, Id, SetResponse } from '../jmap.ts';
+import { preferences } from '../preferences.ts';
 import type { Store } from '../store.ts';
+import { toast } from '../ui/toast.ts';
+import { formatAddress } from './address.ts';
+import { type Draft, toEmail } from './message.ts';
+import { SendError, type Sent, callBack, send } from './outbox.ts';
+import type { Kind } from './recipients.ts';
+import { openRedirect } from './redirect.ts';
+import { forgetWindow, lostWindows, noteWindow } from './reopen.ts';
+import { type Identity, type Start, start } from './start.ts';
+import { say } from './texts.ts';
+import { ComposeWindow } from './window.ts';
 
 /** What compose is given by the application. */
 export interface ComposeContext {
@@ -10,14 +22,149 @@ export interface ComposeContext {
 }
 
 export interface ComposeRequest {
-    kind: 'new' | 'reply' | 'replyAll' | 'forward' | 'draft';
+    kind: Kind;
     /** The message that is answered, forwarded, or the draft that is continued. */
     emailId?: Id;
+    /** Several, to be forwarded as attachments. */
+    emailIds?: Id[];
     /** Addresses, for a new message (mailto links, "write to"). */
     to?: string[];
+    cc?: string[];
     subject?: string;
     body?: string;
 }
 
+const windows = new Set<ComposeWindow>();
+let dock: HTMLElement | undefined;
+
 /** Opens a window for a message over the application. Several may be open. */
-export async function openCompose(_context: ComposeContext, _request: ComposeRequest): Promise<void> {}
+export async function openCompose(context: ComposeContext, request: ComposeRequest): Promise<void> {
+    await ready();
+    const identities = await identitiesOf(context);
+    if (request.kind === 'redirect') return openRedirect(context, request.emailId ?? '', identities, (role) => mailbox(context, role));
+    const open = [...windows].find((one) => request.kind === 'draft' && one.keeper.id === request.emailId);
+    if (open) return open.setShape('normal');
+    openWindow(context, identities, await start(context, request, identities));
+}
+
+/** Opens again what was being written in a tab that was killed. To be called once the application stands. */
+export async function reopen(context: ComposeContext): Promise<void> {
+    const lost = await lostWindows(context.client.accountId);
+    for (const draftId of lost) await openCompose(context, { kind: 'draft', emailId: draftId }).catch(() => undefined);
+    if (lost.length > 0 && windows.size > 0) toast({ text: say('reopened', { count: windows.size }) });
+}
+
+async function ready(): Promise<void> {
+    await Promise.all([say.load(), loadStyle('compose')]);
+}
+
+async function identitiesOf({ client }: ComposeContext): Promise<Identity[]> {
+    const { list } = await client.call<GetResponse<Identity>>('Identity/get', { ids: null });
+    return list;
+}
+
+function openWindow(context: ComposeContext, identities: readonly Identity[], begun: Start): ComposeWindow {
+    const { client } = context;
+    const opened: ComposeWindow = new ComposeWindow(
+        context,
+        {
+            identities,
+            draftsId: () => mailbox(context, 'drafts'),
+            send: (from) => sendFrom(context, identities, from),
+            stored: (from, id) => noteWindow(from, client.accountId, id),
+            closed: (from) => {
+                windows.delete(from);
+                forgetWindow(from);
+                arrange();
+            },
+        },
+        begun,
+    );
+    if (!dock?.isConnected) {
+        dock = h('div', { class: 'compose-dock' });
+        document.body.append(dock);
+    }
+    for (const other of windows) if (!other.isMinimised) other.setShape('minimised');
+    windows.add(opened);
+    dock.append(opened.element);
+    if (begun.draftId) noteWindow(opened, client.accountId, begun.draftId);
+    arrange();
+    return opened;
+}
+
+function arrange(): void {
+    document.documentElement.classList.toggle('composing', windows.size > 0);
+    if (windows.size === 0) dock?.remove();
+}
+
+addEventListener('beforeunload', (event) => {
+    if ([...windows].some((one) => one.keeper.isDirty)) event.preventDefault();
+});
+// A tab that goes into the background may never come back.
+document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'hidden') for (const one of windows) void one.keeper.save().catch(() => undefined);
+});
+
+// ---------------------------------------------------------------- mailboxes
+
+/** The mailbox for drafts or for what was sent: the one of the preferences, else of that role, else a new one. */
+export async function mailbox({ client, store }: ComposeContext, role: 'drafts' | 'sent'): Promise<Id> {
+    const path = role === 'drafts' ? preferences().draftFolder : preferences().sentFolder;
+    const wanted = [...store.mailboxes.values()].find(
+        (one) =>
+            path !== '' &&
+            store
+                .path(one.id)
+                .map(({ name }) => name)
+                .join('/') === path,
+    );
+    const found = wanted ?? store.byRole(role);
+    if (found) return found.id;
+    const name = path || (role === 'drafts' ? 'Drafts' : 'Sent');
+    const { created, notCreated } = await client.call<SetResponse<{ id: Id }>>('Mailbox/set', { create: { made: { name, parentId: null, role } } });
+    const id = created?.['made']?.id;
+    if (!id) throw new SendError('message', say('errorReason', { reason: notCreated?.['made']?.description ?? name }));
+    void store.load();
+    return id;
+}
+
+// ---------------------------------------------------------------- sending
+
+async function sendFrom(context: ComposeContext, identities: readonly Identity[], from: ComposeWindow): Promise<void> {
+    const { client, store } = context;
+    const draft = from.draft();
+    const identity = from.identity;
+    if (!identity) throw new SendError('from', say('errorFrom'));
+    const [draftsId, sentId] = await Promise.all([mailbox(context, 'drafts'), mailbox(context, 'sent')]);
+    const email = toEmail(await withVCard(client, draft), identity, draftsId, true);
+    const to = [...draft.to, ...draft.cc, ...draft.bcc, ...(identity.bcc ?? [])];
+    const sent = await send(client, { email, identityId: identity.id, from: identity.email, to, draftsId, sentId, hold: preferences().undoSend });
+    await from.keeper.discard();
+    for (const { id, keyword } of draft.answers) void store.change([id], { keywords: { [keyword]: true } }).catch(() => undefined);
+    told(context, identities, draft, sent, draftsId, sentId);
+}
+
+/** The visiting card of the preferences as one more file. */
+async function withVCard(client: Client, draft: Draft): Promise<Draft> {
+    const { vCard } = preferences();
+    if (!draft.vCard || vCard === '') return draft;
+    const file = new Blob([vCard.replace(/\r?\n/g, '\r\n')], { type: 'text/vcard' });
+    const { blobId, size } = await client.upload(file);
+    return { ...draft, attached: [...draft.attached, { blobId, size, name: 'contact.vcf', type: 'text/vcard', cid: null }] };
+}
+
+/** Says that it is on its way, and, while the server holds it, offers to call it back. */
+function told(context: ComposeContext, identities: readonly Identity[], draft: Draft, sent: Sent, draftsId: Id, sentId: Id): void {
+    const first = draft.to[0] ?? draft.cc[0] ?? draft.bcc[0];
+    const text = sent.held > 0 ? say('sending', { name: first ? (first.name ?? formatAddress(first)) : '' }) : say('sent');
+    const undo = async (): Promise<void> => {
+        const back = await callBack(context.client, sent, draftsId, sentId).catch(() => false);
+        if (!back) {
+            toast({ text: say('tooLate'), kind: 'error' });
+            return;
+        }
+        for (const { id, keyword } of draft.answers) void context.store.change([id], { keywords: { [keyword]: false } }).catch(() => undefined);
+        openWindow(context, identities, { draft, draftId: sent.emailId, focus: 'body' });
+    };
+    toast({ text, name: 'sending', seconds: sent.held || 5, ...(sent.held > 0 ? { action: { label: say('undoSend'), run: () => void undo() } } : {}) });
+}

@@ -1,0 +1,92 @@
+// Redirecting: the message itself goes to others as it is, with fields in front that say who passed it on (RFC 5322, section 3.6.6).
+import { h } from '../dom.ts';
+import { type Id, JmapError, type GetResponse, type SetResponse } from '../jmap.ts';
+import type { Email } from '../types.ts';
+import { button } from '../ui/button.ts';
+import { openDialog } from '../ui/dialog.ts';
+import { toast } from '../ui/toast.ts';
+import { t } from '../texts.ts';
+import type { Address } from './address.ts';
+import type { ComposeContext } from './compose.ts';
+import { SendError, send } from './outbox.ts';
+import type { Identity } from './start.ts';
+import { Suggestions } from './suggest.ts';
+import { say } from './texts.ts';
+import { TokenField } from './tokens.ts';
+
+type Where = (role: 'drafts' | 'sent') => Promise<Id>;
+
+export async function openRedirect(context: ComposeContext, emailId: Id, identities: readonly Identity[], where: Where): Promise<void> {
+    const [identity] = identities;
+    const live = h('div', { class: 'visually-hidden', role: 'status' });
+    const field = new TokenField(say('to'), {
+        changed: () => undefined,
+        announce: (text) => (live.textContent = text),
+        suggestions: new Suggestions(context.client),
+    });
+    const error = h('p', { class: 'field-error', role: 'alert' });
+    const go = async (): Promise<void> => {
+        field.commit();
+        error.textContent = '';
+        if (field.wrong.length > 0) return field.fail(say('notAnAddress', { text: field.wrong.join(', ') }));
+        if (field.addresses.length === 0) return field.fail(say('errorNoRecipients'));
+        if (!identity) return;
+        submit.disabled = true;
+        try {
+            await redirect(context, emailId, identity, field.addresses, where);
+            dialog.close();
+            toast({ text: say('redirected') });
+        } catch (problem) {
+            const text = problem instanceof SendError ? problem.message : say('errorSend');
+            if (problem instanceof SendError && problem.field === 'to') field.refuse(problem.refused, text);
+            else error.textContent = text;
+        } finally {
+            submit.disabled = false;
+        }
+    };
+    const submit = button({ label: say('redirect'), kind: 'primary', onclick: () => void go() });
+    const dialog = openDialog({
+        title: say('redirectTitle'),
+        size: 'medium',
+        class: 'redirect',
+        body: [h('p', { class: 'field-hint' }, say('redirectHint')), field.element, error, live],
+        actions: [button({ label: t('cancel'), kind: 'secondary', onclick: () => dialog.close() }), submit],
+    });
+    field.input.focus();
+}
+
+async function redirect(context: ComposeContext, emailId: Id, identity: Identity, to: readonly Address[], where: Where): Promise<void> {
+    const { client } = context;
+    const { list } = await client.call<GetResponse<Pick<Email, 'id' | 'blobId'>>>('Email/get', { ids: [emailId], properties: ['id', 'blobId'] });
+    const blobId = list[0]?.blobId;
+    if (!blobId) throw new JmapError('method', 'notFound');
+    const bytes = await (await client.fetch(client.downloadUrl(blobId, 'message.eml', 'application/octet-stream'), {})).arrayBuffer();
+    const upload = await client.upload(new Blob([resentFields(identity, to), bytes], { type: 'message/rfc822' }));
+    const [draftsId, sentId] = await Promise.all([where('drafts'), where('sent')]);
+    const imported = await client.call<SetResponse<{ id: Id }>>('Email/import', {
+        emails: { copy: { blobId: upload.blobId, mailboxIds: { [draftsId]: true }, keywords: { $seen: true } } },
+    });
+    const id = imported.created?.['copy']?.id;
+    if (!id) throw new SendError('message', say('errorSend'));
+    try {
+        await send(client, { email: id, identityId: identity.id, from: identity.email, to, draftsId, sentId, hold: 0 });
+    } catch (error) {
+        await client.call('Email/set', { destroy: [id] }).catch(() => undefined);
+        throw error;
+    }
+    void context.store.change([emailId], { keywords: { $forwarded: true } }).catch(() => undefined);
+}
+
+/** Addresses without names: nothing here has to be encoded. */
+export function resentFields(identity: Pick<Identity, 'email'>, to: readonly Address[], now = new Date()): string {
+    const date = now.toUTCString().replace('GMT', '+0000');
+    const id = Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join('');
+    const domain = identity.email.slice(identity.email.lastIndexOf('@') + 1);
+    return [
+        `Resent-From: <${identity.email}>`,
+        `Resent-To: ${to.map(({ email }) => `<${email}>`).join(',\r\n ')}`,
+        `Resent-Date: ${date}`,
+        `Resent-Message-ID: <${id}@${domain}>`,
+        '',
+    ].join('\r\n');
+}
