@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 8] = [
         "dispatcher",
         "dns",
     ],
-    &["spf", "dkim", "dmarc", "mta-sts", "tls-report"],
+    &["spf", "dkim", "dmarc", "mta-sts", "tls-report", "jmap"],
     &["smtp-server", "mta", "imap-server", "pop3-server", "store-maintenance"],
     &["admin-tools"],
 ];

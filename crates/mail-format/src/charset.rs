@@ -33,6 +33,11 @@ pub fn decode_charset(bytes: &[u8], charset: &str) -> String {
     encoding.decode_without_bom_handling(bytes).0.into_owned()
 }
 
+/// Whether there is a character set of this name.
+pub fn is_known(charset: &str) -> bool {
+    Encoding::for_label(charset.trim().as_bytes()).is_some()
+}
+
 /// The bytes behind a Content-Transfer-Encoding.
 pub fn decode_transfer<'p>(part: &'p [u8], transfer_encoding: &str) -> std::borrow::Cow<'p, [u8]> {
     match TransferEncoding::named(transfer_encoding) {

@@ -152,6 +152,12 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
+/// Days since 1970 of a day; nothing when there is no such one.
+pub fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_one = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    is_one.then(|| days_since_1970(year, month, day))
+}
+
 /// Days of the proleptic Gregorian calendar.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -162,7 +168,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Year, month and day of so many days since 1970.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);

@@ -19,6 +19,7 @@ pub mod seven_bit;
 pub mod structure;
 pub mod subject;
 pub mod surrogate;
+pub mod thread;
 pub mod transfer;
 pub mod words;
 
@@ -36,5 +37,6 @@ pub use seven_bit::{is_text, seven_bit, without_binary};
 pub use structure::{Part, PartKind, Structure, scan};
 pub use subject::{BaseSubject, base_subject};
 pub use surrogate::{has_utf8_header, surrogate};
+pub use thread::thread_id;
 pub use transfer::{Decoder, TransferEncoding};
 pub use words::{decode_words, encode_words};

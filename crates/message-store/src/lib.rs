@@ -41,6 +41,7 @@ mod restore;
 mod resync;
 mod ring;
 mod salvage;
+pub mod search;
 mod second_copy;
 mod seen;
 mod settings;

@@ -4,10 +4,8 @@
 //! gathered first (`esearch.rs`).
 
 pub(super) mod esearch;
-mod hints;
 pub(crate) mod matching;
 pub(crate) mod message;
-mod scan;
 
 use connection::Output;
 use message_store::UidSet;

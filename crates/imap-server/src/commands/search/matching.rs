@@ -6,10 +6,9 @@
 
 use imap_wire::{Charset, SearchKey, SequenceSet};
 use message_store::Flags;
+use message_store::search::{Hints, Needle, Scan, Told, Within};
 
-use super::hints::{Hints, Told};
 use super::message::Message;
-use super::scan::{Needle, Scan, Within};
 use crate::answer;
 use crate::commands::Progress;
 use crate::flags;

@@ -6,10 +6,10 @@ use imap_wire::date;
 use mail_format::Structure;
 use mail_format::date::date_and_zone;
 use mail_format::searchable::{HEADER_BYTES_MAX, Stage};
+use message_store::search::{Needle, Scan};
 use message_store::{Cached, MessageFile, Reader, Record, StoreError};
 
 use super::matching::Test;
-use super::scan::{Needle, Scan};
 use crate::refusal::Refusal;
 use crate::view::View;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use message_store::{Answer, Bits, Mailbox, Query, TextIndex, TextScope, TextSegment};
+use crate::{Answer, Bits, Mailbox, Query, TextIndex, TextScope, TextSegment};
 
 use super::scan::{Needle, Scan, Within};
 

@@ -1,4 +1,4 @@
-//! What a SEARCH asks of the content of one message, found out in one pass for all of its keys (RFC 3501 §6.4.4).
+//! What a search asks of the content of one message, found out in one pass for all of its texts (RFC 3501 §6.4.4).
 //!
 //! The texts are those of [`mail_format::searchable`], each read and decoded once however many texts are looked for. A scan
 //! goes step by step and can be left in between: it holds a worker no longer than others do.
@@ -8,9 +8,8 @@ use std::os::unix::fs::FileExt;
 
 use mail_format::Structure;
 use mail_format::searchable::{Stage, Text, Walk};
-use message_store::MessageFile;
 
-use crate::sections::Span;
+use crate::MessageFile;
 
 /// What a step costs beside the bytes it reads.
 const STEP_COST: u64 = 256;
@@ -169,9 +168,9 @@ fn look(facts: &mut [Option<bool>], text: &str, needles: &[Needle], matters: imp
 }
 
 fn bytes(message: &MessageFile, start: u64, end: u64) -> io::Result<Vec<u8>> {
-    let span = Span::between(start, end, message.size);
-    let mut bytes = vec![0; usize::try_from(span.len).unwrap_or(0)];
-    message.file.read_exact_at(&mut bytes, span.offset)?;
+    let end = end.min(message.size);
+    let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
+    message.file.read_exact_at(&mut bytes, start.min(end))?;
     Ok(bytes)
 }
 

@@ -1,0 +1,67 @@
+//! Texts by which emails are sorted, read once from their headers: From, To and base subject.
+
+use mail_format::{base_subject, casemap, decode_words, header_field, unfold};
+
+use super::Inner;
+use crate::email::addresses;
+
+/// Bytes of a text that are compared.
+const TEXT_BYTES_MAX: usize = 128;
+
+/// What a text is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    From,
+    To,
+    Subject,
+}
+
+/// By email; empty as long as nobody asked for a sort by it.
+#[derive(Default)]
+pub struct Columns {
+    texts: [Vec<Option<Box<[u8]>>>; 3],
+}
+
+impl Columns {
+    pub fn text(&self, column: Column, email: u32) -> &[u8] {
+        let text = self.texts[column as usize].get(email as usize).and_then(Option::as_ref);
+        text.map_or(&[], |text| text)
+    }
+}
+
+impl Inner {
+    /// Reads the texts that are missing, of emails that are there.
+    pub fn fill_column(&mut self, column: Column) {
+        let known = self.columns.texts[column as usize].len();
+        if known < self.emails.len() {
+            self.columns.texts[column as usize].resize(self.emails.len(), None);
+        }
+        for number in 0..self.emails.len() {
+            if self.columns.texts[column as usize][number].is_none() {
+                let text = self.column_text(column, number);
+                self.columns.texts[column as usize][number] = text;
+            }
+        }
+    }
+
+    fn column_text(&self, column: Column, number: usize) -> Option<Box<[u8]>> {
+        let email = &self.emails[number];
+        let (_, slot, view, row) = self.rows(email).next()?;
+        let header = crate::email::message::header(view.mailbox.as_ref()?, slot, row.uid).ok()??;
+        let text = match column {
+            Column::From => first_address(&header, "From"),
+            Column::To => first_address(&header, "To"),
+            Column::Subject => {
+                let subject = header_field(&header, "Subject").map(|value| decode_words(&unfold(value)));
+                base_subject(&subject.unwrap_or_default()).text
+            }
+        };
+        Some(casemap(&text, TEXT_BYTES_MAX).into())
+    }
+}
+
+/// The name of the first address, or the address itself (RFC 8621 §4.4.2).
+fn first_address(header: &[u8], name: &str) -> String {
+    let first = header_field(header, name).and_then(|value| addresses::addresses(value).into_iter().next());
+    first.map_or_else(String::new, |one| one.name.filter(|name| !name.is_empty()).unwrap_or(one.email))
+}

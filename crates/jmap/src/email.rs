@@ -1,0 +1,14 @@
+//! Emails: reading what they consist of, finding them, making them.
+
+pub mod addresses;
+pub mod bodies;
+pub mod body_part;
+pub mod content;
+pub mod filter;
+pub mod headers;
+pub mod keywords;
+pub mod looking;
+pub mod message;
+pub mod parts;
+pub mod properties;
+pub mod sort;

@@ -1,0 +1,206 @@
+//! Finding the emails that a filter lets pass: first by what is in memory, then by the index of words, then by the messages.
+
+use mail_format::Structure;
+use mail_format::searchable::Stage;
+use message_store::MessageFile;
+use message_store::StoreError;
+use message_store::search::{Hints, Scan, Told};
+
+use super::bodies::Bodies;
+use super::body_part::BodyPart;
+use super::filter::{Asked, Facts};
+use super::message;
+use crate::account::{Email, Inner, NONE};
+use crate::error::Result;
+
+/// Finds out about emails one after the other.
+pub struct Looking<'a> {
+    account: &'a Inner,
+    asked: &'a Asked,
+    scan: Scan,
+    /// Of the mailbox that was looked into last.
+    hints: Option<(u16, Hints)>,
+    has_attachment: Option<bool>,
+}
+
+struct Known<'a> {
+    scan: &'a Scan,
+    has_attachment: Option<bool>,
+}
+
+impl Facts for Known<'_> {
+    fn text(&self, needle: usize) -> Option<bool> {
+        self.scan.fact(needle)
+    }
+
+    fn has_attachment(&self) -> Option<bool> {
+        self.has_attachment
+    }
+}
+
+impl<'a> Looking<'a> {
+    pub fn new(account: &'a Inner, asked: &'a Asked) -> Looking<'a> {
+        let scan = Scan::new(&asked.needles);
+        Looking { account, asked, scan, hints: None, has_attachment: None }
+    }
+
+    /// All emails that pass, in no order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn all(&mut self) -> Result<Vec<u32>> {
+        let mailboxes: Vec<u16> = match self.asked.filter.only_in() {
+            Some(mailbox) => vec![mailbox],
+            None => self.account.mailboxes().map(|(number, _)| number).collect(),
+        };
+        let mut found = Vec::new();
+        for number in mailboxes {
+            self.in_mailbox(number, &mut found)?;
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// In the order of the UIDs, so that segments of the index are asked once.
+    fn in_mailbox(&mut self, number: u16, found: &mut Vec<u32>) -> Result<()> {
+        let account = self.account;
+        let Some(view) = account.mailbox(number) else { return Ok(()) };
+        for (_, row) in view.messages() {
+            if self.is_skipped(number, row.uid) {
+                continue;
+            }
+            let Some(email) = account.email(row.email) else { continue };
+            // What is in several mailboxes is looked at in one.
+            let is_elsewhere = account.rows(email).next().is_none_or(|(first, ..)| first != number);
+            if is_elsewhere && self.asked.filter.only_in().is_none() {
+                continue;
+            }
+            if self.passes(row.email, Some(number))? {
+                found.push(row.email);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_skipped(&mut self, number: u16, uid: u32) -> bool {
+        let hints = self.hints.as_mut().filter(|(of, _)| *of == number);
+        hints.is_some_and(|(_, hints)| hints.skip_from(uid).is_some())
+    }
+
+    /// Whether one email passes; `mailbox` is where it is looked at, if that matters.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn passes(&mut self, number: u32, mailbox: Option<u16>) -> Result<bool> {
+        if number == NONE {
+            return Ok(false);
+        }
+        let account = self.account;
+        let Some(email) = account.email(number).filter(|email| account.is_there(email)) else {
+            return Ok(false);
+        };
+        self.has_attachment = email.has_attachment;
+        if !self.asked.needles.is_empty() {
+            self.scan.begin(&self.asked.needles);
+        }
+        let mut is_asked = false;
+        loop {
+            let known = Known { scan: &self.scan, has_attachment: self.has_attachment };
+            if let Some(passes) = self.asked.filter.passes(account, email, &known) {
+                return Ok(passes);
+            }
+            let of_mailbox = |(number, ..): &(u16, _, _, _)| mailbox.is_none_or(|wanted| *number == wanted);
+            let place = account.rows(email).find(of_mailbox).or_else(|| account.rows(email).next());
+            let Some((number, slot, view, row)) = place else { return Ok(false) };
+            let Some(store_mailbox) = &view.mailbox else { return Ok(false) };
+            if !is_asked {
+                is_asked = self.ask_index(number, store_mailbox, row.uid);
+                continue;
+            }
+            if !self.learn(email, store_mailbox, slot, row.uid)? {
+                return Ok(false); // it went away meanwhile
+            }
+        }
+    }
+
+    /// Asks the index of words; whether all is known that it knows.
+    fn ask_index(&mut self, number: u16, mailbox: &message_store::Mailbox, uid: u32) -> bool {
+        if self.asked.needles.is_empty() {
+            return true;
+        }
+        if self.hints.as_ref().is_none_or(|(of, _)| *of != number) {
+            self.hints = Some((number, Hints::new(&self.asked.needles, self.asked.filter.needed())));
+        }
+        match &mut self.hints {
+            Some((_, hints)) => hints.tell(mailbox, uid, &mut self.scan) == Told::All,
+            None => true,
+        }
+    }
+
+    /// Takes a step in the message; false when it is gone.
+    fn learn(
+        &mut self,
+        email: &Email,
+        mailbox: &std::sync::Arc<message_store::Mailbox>,
+        slot: u32,
+        uid: u32,
+    ) -> Result<bool> {
+        let is_open = (0..self.asked.needles.len()).any(|needle| self.scan.fact(needle).is_none());
+        if !is_open {
+            self.has_attachment = Some(has_attachment(self.account, email)?);
+            return Ok(true);
+        }
+        match self.scan.stage() {
+            Stage::Header => match message::header(mailbox, slot, uid)? {
+                Some(header) => self.scan.header(&header, &self.asked.needles),
+                None => return Ok(false),
+            },
+            Stage::Structure => match mailbox.cached(slot) {
+                Ok(cached) => match Structure::decode(cached.structure_bytes()) {
+                    Some(structure) => self.scan.structure(structure),
+                    None => self.scan.give_up(),
+                },
+                Err(StoreError::NotFound) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            },
+            Stage::Part(..) | Stage::Body(..) | Stage::Over => match file(mailbox, uid)? {
+                Some(file) => drop(self.scan.step(&file, &self.asked.needles)?),
+                None => return Ok(false),
+            },
+        }
+        Ok(true)
+    }
+}
+
+fn file(mailbox: &message_store::Mailbox, uid: u32) -> Result<Option<MessageFile>> {
+    match mailbox.open_message(uid) {
+        Ok(file) => Ok(Some(file)),
+        Err(StoreError::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an email has something to be downloaded. Of a message of one text, which most are, the cache tells it.
+///
+/// # Errors
+/// The store's.
+pub fn has_attachment(account: &Inner, email: &Email) -> Result<bool> {
+    if let Some(has) = email.has_attachment {
+        return Ok(has);
+    }
+    for (_, slot, view, _) in account.rows(email) {
+        let Some(Ok(cached)) = view.mailbox.as_ref().map(|mailbox| mailbox.cached(slot)) else { continue };
+        let structure = cached.bodystructure().to_ascii_lowercase();
+        let is_text =
+            structure.starts_with(b"(\"text\" \"plain\"") || structure.starts_with(b"(\"text\" \"html\"");
+        let word = b"\"attachment\"";
+        if is_text && !structure.windows(word.len()).any(|part| part == word) {
+            return Ok(false);
+        }
+        break;
+    }
+    let Some(message) = message::open(account, email)? else { return Ok(false) };
+    let tree = BodyPart::tree(&message);
+    Ok(Bodies::of(&tree).has_attachment())
+}

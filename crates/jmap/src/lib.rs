@@ -1,0 +1,205 @@
+//! JMAP (RFC 8620) for mail (RFC 8621): what a JMAP client asks, answered from the store.
+//!
+//! No HTTP here: [`Jmap`] is given bodies of requests and blobs, and gives back the same. Everything that a client can make grow
+//! has a limit, which the session object tells ([`limits`]).
+//!
+//! What makes queries fast is in [`account`]: the records of a user's mailboxes as emails, kept in memory within bounds and
+//! brought up to date from what changed.
+
+#![allow(dead_code)] // what is not there yet uses it
+
+mod account;
+mod arguments;
+mod blob;
+mod email;
+mod error;
+pub mod ids;
+mod json;
+pub mod limits;
+mod methods;
+mod pointer;
+mod problem;
+mod request;
+mod session_object;
+mod state;
+mod uploads;
+mod watch;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use directory::{Directory, Entry, Memberships};
+use message_store::Store;
+use serde_json::Value;
+use server_config::parameters::local;
+use server_config::{Config, Instance};
+use server_log::Log;
+
+pub use blob::{Blob, BlobContent};
+pub use email::parts::{InlinePart, MessageParts, ShownText};
+pub use problem::Problem;
+pub use uploads::Upload;
+pub use watch::Watch;
+
+/// What a process has that JMAP needs.
+pub struct Parts {
+    pub store: Store,
+    pub directory: Arc<dyn Directory>,
+    pub config: Arc<Config>,
+    pub instance: Instance,
+    pub log: Log,
+}
+
+/// Who asks, as the log-in found out.
+#[derive(Clone)]
+pub struct Who {
+    pub uid: String,
+    pub entry: Arc<Entry>,
+    pub peer: IpAddr,
+    /// Of the session, for the log.
+    pub session: String,
+}
+
+/// One for a process.
+pub struct Jmap {
+    pub(crate) store: Store,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) memberships: Memberships,
+    pub(crate) log: Log,
+    pub(crate) accounts: account::Accounts,
+    pub(crate) uploads: uploads::Uploads,
+    /// The name in Message-ID fields that are made here.
+    pub(crate) host_name: String,
+    /// Requests and uploads under way, by uid.
+    busy: Arc<Mutex<HashMap<String, Busy>>>,
+}
+
+#[derive(Default)]
+struct Busy {
+    requests: usize,
+    uploads: usize,
+}
+
+/// One of the things that a user may have so many of at once.
+#[derive(Clone, Copy)]
+pub(crate) enum At {
+    Request,
+    Upload,
+}
+
+/// Counts as under way until it is dropped.
+pub(crate) struct Turn {
+    busy: Arc<Mutex<HashMap<String, Busy>>>,
+    uid: String,
+    at: At,
+}
+
+impl Jmap {
+    /// # Errors
+    /// The folder for uploads cannot be made.
+    pub fn new(parts: &Parts) -> Result<Jmap, String> {
+        let set = parts.config.get(&local::TMP_DIR);
+        let folder: PathBuf =
+            if set.is_empty() { parts.instance.tmp_dir() } else { parts.instance.root().join(set) };
+        let uploads = uploads::Uploads::open(folder.join("jmap"))
+            .map_err(|why| format!("{}: {why}", folder.display()))?;
+        Ok(Jmap {
+            store: parts.store.clone(),
+            directory: Arc::clone(&parts.directory),
+            memberships: Memberships::default(),
+            log: parts.log.clone(),
+            accounts: account::Accounts::default(),
+            uploads,
+            host_name: parts.config.get(&local::HOST_NAME).to_string(),
+            busy: Arc::default(),
+        })
+    }
+
+    /// The session object (RFC 8620 §2).
+    pub fn session(&self, who: &Who) -> Value {
+        session_object::session(self, who)
+    }
+
+    /// Runs the method calls of a request, in order (RFC 8620 §3.3).
+    ///
+    /// # Errors
+    /// The request as a whole is refused (RFC 8620 §3.6.1).
+    pub fn request(&self, who: &Who, body: &[u8]) -> Result<Vec<u8>, Problem> {
+        let _turn = self.turn(who, At::Request)?;
+        request::run(self, who, body)
+    }
+
+    /// Begins an upload (RFC 8620 §6.1).
+    ///
+    /// # Errors
+    /// `404`: the account is not the user's; limits.
+    pub fn upload(&self, who: &Who, account: &str, media_type: &str) -> Result<Upload, Problem> {
+        self.own_account(who, account)?;
+        let turn = self.turn(who, At::Upload)?;
+        self.uploads.begin(&who.uid, media_type, turn)
+    }
+
+    /// The bytes of a blob (RFC 8620 §6.2).
+    ///
+    /// # Errors
+    /// `404` when there is none, or the user may not read it.
+    pub fn download(&self, who: &Who, account: &str, blob: &str) -> Result<Blob, Problem> {
+        self.own_account(who, account)?;
+        blob::open(self, who, blob)
+            .map_err(|error| Problem::internal(&error.to_string()))?
+            .ok_or_else(Problem::not_found)
+    }
+
+    /// `StateChange` of the types named, of all when none is (RFC 8620 §7.1).
+    pub fn states(&self, who: &Who, types: &[&str]) -> Value {
+        watch::states(self, who, types)
+    }
+
+    /// Calls `wake`, from a thread of the store, when something of the account may have changed, until it is dropped.
+    pub fn watch(&self, who: &Who, wake: impl Fn() + Send + Sync + 'static) -> Watch {
+        watch::watch(self, who, wake)
+    }
+
+    /// What is shown of a message: its HTML or text, and the parts that the HTML refers to.
+    ///
+    /// # Errors
+    /// `404` when there is no such email.
+    pub fn message_parts(&self, who: &Who, account: &str, email: &str) -> Result<MessageParts, Problem> {
+        self.own_account(who, account)?;
+        email::parts::of(self, who, email)
+    }
+
+    fn own_account(&self, who: &Who, account: &str) -> Result<(), Problem> {
+        if account == who.uid { Ok(()) } else { Err(Problem::not_found()) }
+    }
+
+    fn turn(&self, who: &Who, at: At) -> Result<Turn, Problem> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_user = busy.entry(who.uid.clone()).or_default();
+        let (count, most, name) = match at {
+            At::Request => (&mut of_user.requests, limits::MAX_CONCURRENT_REQUESTS, "maxConcurrentRequests"),
+            At::Upload => (&mut of_user.uploads, limits::MAX_CONCURRENT_UPLOAD, "maxConcurrentUpload"),
+        };
+        if *count >= most {
+            return Err(Problem::limit(name));
+        }
+        *count += 1;
+        Ok(Turn { busy: Arc::clone(&self.busy), uid: who.uid.clone(), at })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(of_user) = busy.get_mut(&self.uid) else { return };
+        match self.at {
+            At::Request => of_user.requests = of_user.requests.saturating_sub(1),
+            At::Upload => of_user.uploads = of_user.uploads.saturating_sub(1),
+        }
+        if of_user.requests == 0 && of_user.uploads == 0 {
+            busy.remove(&self.uid);
+        }
+    }
+}

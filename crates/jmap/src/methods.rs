@@ -1,0 +1,48 @@
+//! Which method is where, and which capability a client must name to use it (RFC 8620 §3.3).
+
+mod core;
+pub mod email;
+pub mod mailbox;
+
+use serde_json::{Map, Value};
+
+use crate::arguments::Arguments;
+use crate::error::{MethodError, Result};
+use crate::request::{Call, Responses};
+use crate::session_object::{CORE, MAIL};
+
+/// Runs one method call.
+pub fn run(
+    call: &mut Call<'_>,
+    using: &[String],
+    name: &str,
+    arguments: Map<String, Value>,
+) -> Result<Responses> {
+    let mut arguments = Arguments(arguments);
+    let capability = capability(name).filter(|needed| using.iter().any(|used| used == needed));
+    if capability.is_none() {
+        return Err(unknown());
+    }
+    let arguments = &mut arguments;
+    let value = match name {
+        "Core/echo" => core::echo(arguments),
+        "Mailbox/get" => mailbox::get::run(call, arguments)?,
+        "Email/get" => email::get::run(call, arguments)?,
+        "Email/query" => email::query::run(call, arguments)?,
+        _ => return Err(unknown()),
+    };
+    Ok(vec![(name.to_owned(), value)])
+}
+
+/// The capability of the type that a method is about.
+fn capability(name: &str) -> Option<&'static str> {
+    match name.split_once('/')?.0 {
+        "Core" | "Blob" => Some(CORE),
+        "Mailbox" | "Thread" | "Email" | "SearchSnippet" => Some(MAIL),
+        _ => None,
+    }
+}
+
+fn unknown() -> MethodError {
+    MethodError::new("unknownMethod", "")
+}

@@ -1,0 +1,232 @@
+//! A request: its method calls in order, with references to earlier results and to what was created (RFC 8620 §3.3, §3.7).
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{MethodError, Result};
+use crate::problem::Problem;
+use crate::{Jmap, Who, json, limits, methods, pointer, session_object};
+
+/// One method call while it runs.
+pub struct Call<'a> {
+    pub jmap: &'a Jmap,
+    pub who: &'a Who,
+    /// Real ids by creation id, for the whole request.
+    pub created: &'a mut HashMap<String, String>,
+    /// Bytes that the request may still be answered with.
+    pub room: &'a mut usize,
+}
+
+impl Call<'_> {
+    /// The id that a client means: `#x` is what was created as `x` (RFC 8620 §5.3).
+    pub fn real_id<'i>(&'i self, id: &'i str) -> Option<&'i str> {
+        match id.strip_prefix('#') {
+            Some(creation) => self.created.get(creation).map(String::as_str),
+            None => Some(id),
+        }
+    }
+
+    /// Something was created.
+    pub fn note_created(&mut self, creation: &str, id: &str) {
+        if self.created.len() < limits::CREATED_IDS_MAX {
+            self.created.insert(creation.to_owned(), id.to_owned());
+        }
+    }
+
+    /// Counts what is answered.
+    ///
+    /// # Errors
+    /// `requestTooLarge` when it is more than one request may be answered with.
+    pub fn spend(&mut self, bytes: usize) -> Result<()> {
+        match self.room.checked_sub(bytes) {
+            Some(left) => {
+                *self.room = left;
+                Ok(())
+            }
+            None => Err(MethodError::new("requestTooLarge", "The response would be too large; ask for less")),
+        }
+    }
+}
+
+/// Responses of one method call: name and arguments.
+pub type Responses = Vec<(String, Value)>;
+
+pub fn run(jmap: &Jmap, who: &Who, body: &[u8]) -> std::result::Result<Vec<u8>, Problem> {
+    if body.len() > limits::MAX_SIZE_REQUEST {
+        return Err(Problem::limit("maxSizeRequest"));
+    }
+    let request = Request::read(json::read(body).map_err(|why| Problem::not_json(&why))?)?;
+    let tells_created = request.created.is_some();
+    let mut created = request.created.unwrap_or_default();
+    let mut room = limits::RESPONSE_BYTES_MAX;
+    let mut responses: Vec<Value> = Vec::new();
+    for (name, arguments, id) in request.calls {
+        let mut call = Call { jmap, who, created: &mut created, room: &mut room };
+        let answered = resolve(arguments, &responses)
+            .and_then(|arguments| methods::run(&mut call, &request.using, &name, arguments));
+        match answered {
+            Ok(several) => {
+                responses.extend(several.into_iter().map(|(name, value)| json!([name, value, id])));
+            }
+            Err(error) => responses.push(json!(["error", error.to_json(), id])),
+        }
+    }
+    let mut response = json!({
+        "methodResponses": responses,
+        "sessionState": session_object::state(jmap, who),
+    });
+    if tells_created {
+        response["createdIds"] = json!(created);
+    }
+    serde_json::to_vec(&response).map_err(|error| Problem::internal(&error.to_string()))
+}
+
+struct Request {
+    using: Vec<String>,
+    calls: Vec<(String, Map<String, Value>, String)>,
+    created: Option<HashMap<String, String>>,
+}
+
+impl Request {
+    fn read(value: Value) -> std::result::Result<Request, Problem> {
+        let Value::Object(mut map) = value else {
+            return Err(Problem::not_request("The request is no object"));
+        };
+        let using = map.remove("using").and_then(strings);
+        let using = using.ok_or_else(|| Problem::not_request("using is no list of strings"))?;
+        if let Some(unknown) =
+            using.iter().find(|name| !session_object::CAPABILITIES.contains(&name.as_str()))
+        {
+            return Err(Problem::unknown_capability(unknown));
+        }
+        let Some(Value::Array(calls)) = map.remove("methodCalls") else {
+            return Err(Problem::not_request("methodCalls is no list"));
+        };
+        if calls.len() > limits::MAX_CALLS_IN_REQUEST {
+            return Err(Problem::limit("maxCallsInRequest"));
+        }
+        let calls: Option<Vec<_>> = calls.into_iter().map(call).collect();
+        let calls =
+            calls.ok_or_else(|| Problem::not_request("A method call is not [name, arguments, id]"))?;
+        let created = match map.remove("createdIds") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(ids)) if ids.len() <= limits::CREATED_IDS_MAX => {
+                let pair = |(name, id): (String, Value)| Some((name, id.as_str()?.to_owned()));
+                let ids: Option<HashMap<_, _>> = ids.into_iter().map(pair).collect();
+                Some(ids.ok_or_else(|| Problem::not_request("createdIds has something that is no id"))?)
+            }
+            Some(_) => return Err(Problem::not_request("createdIds is no map of ids")),
+        };
+        Ok(Request { using, calls, created })
+    }
+}
+
+fn strings(value: Value) -> Option<Vec<String>> {
+    let Value::Array(items) = value else { return None };
+    items.into_iter().map(|item| if let Value::String(text) = item { Some(text) } else { None }).collect()
+}
+
+fn call(value: Value) -> Option<(String, Map<String, Value>, String)> {
+    let Value::Array(items) = value else { return None };
+    let [name, arguments, id] = <[Value; 3]>::try_from(items).ok()?;
+    match (name, arguments, id) {
+        (Value::String(name), Value::Object(arguments), Value::String(id)) => Some((name, arguments, id)),
+        _ => None,
+    }
+}
+
+/// Puts the results of earlier calls in place of references to them (RFC 8620 §3.7).
+fn resolve(arguments: Map<String, Value>, responses: &[Value]) -> Result<Map<String, Value>> {
+    if !arguments.keys().any(|name| name.starts_with('#')) {
+        return Ok(arguments);
+    }
+    let mut resolved = Map::new();
+    for (name, value) in arguments {
+        let (name, value) = match name.strip_prefix('#') {
+            Some(plain) => (plain.to_owned(), referenced(&value, responses)?),
+            None => (name, value),
+        };
+        if resolved.insert(name, value).is_some() {
+            return Err(MethodError::invalid_arguments("An argument stands there and is referred to, too"));
+        }
+    }
+    Ok(resolved)
+}
+
+fn referenced(reference: &Value, responses: &[Value]) -> Result<Value> {
+    let text = |name: &str| {
+        let text = reference.get(name).and_then(Value::as_str);
+        text.ok_or_else(|| MethodError::invalid_arguments(format!("A result reference has no {name}")))
+    };
+    let (of, name, path) = (text("resultOf")?, text("name")?, text("path")?);
+    let failed = |why: &str| MethodError::new("invalidResultReference", why);
+    let response = responses.iter().find(|response| response[2] == of);
+    let response = response.ok_or_else(|| failed("No earlier call has this id"))?;
+    if response[0] != name {
+        return Err(failed("The response has another name"));
+    }
+    pointer::evaluate(&response[1], path).ok_or_else(|| failed("The path leads nowhere"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(value: Value) -> Map<String, Value> {
+        if let Value::Object(map) = value { map } else { Map::new() }
+    }
+
+    /// The example of RFC 8620 §3.7.
+    #[test]
+    fn references_are_resolved_by_the_first_response_of_the_call() {
+        let responses = [
+            json!(["Foo/changes", { "created": ["f1", "f4"] }, "t0"]),
+            json!(["Foo/other", { "created": ["no"] }, "t0"]),
+        ];
+        let ask = |reference: Value| {
+            resolve(arguments(json!({ "accountId": "A1", "#ids": reference })), &responses)
+        };
+        let good = ask(json!({ "resultOf": "t0", "name": "Foo/changes", "path": "/created" })).unwrap();
+        assert_eq!(Value::Object(good), json!({ "accountId": "A1", "ids": ["f1", "f4"] }));
+        for (reference, kind) in [
+            (
+                json!({ "resultOf": "t1", "name": "Foo/changes", "path": "/created" }),
+                "invalidResultReference",
+            ),
+            (json!({ "resultOf": "t0", "name": "Foo/other", "path": "/created" }), "invalidResultReference"),
+            (json!({ "resultOf": "t0", "name": "Foo/changes", "path": "/x" }), "invalidResultReference"),
+            (json!({ "resultOf": "t0", "name": "Foo/changes" }), "invalidArguments"),
+            (json!("t0"), "invalidArguments"),
+        ] {
+            assert_eq!(ask(reference.clone()).unwrap_err().kind, kind, "{reference}");
+        }
+        let both =
+            json!({ "ids": [], "#ids": { "resultOf": "t0", "name": "Foo/changes", "path": "/created" } });
+        assert_eq!(resolve(arguments(both), &responses).unwrap_err().kind, "invalidArguments");
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_as_the_standard_says() {
+        let kind = |value: Value| Request::read(value).err().map(|problem| problem.kind);
+        let not_request = Some("urn:ietf:params:jmap:error:notRequest");
+        for wrong in [
+            json!([]),
+            json!({ "methodCalls": [] }),
+            json!({ "using": [] }),
+            json!({ "using": ["urn:ietf:params:jmap:core", 1], "methodCalls": [] }),
+            json!({ "using": [], "methodCalls": [["Core/echo", {}]] }),
+            json!({ "using": [], "methodCalls": [["Core/echo", [], "a"]] }),
+            json!({ "using": [], "methodCalls": [["Core/echo", {}, 1]] }),
+            json!({ "using": [], "methodCalls": [], "createdIds": { "a": 1 } }),
+        ] {
+            assert_eq!(kind(wrong.clone()), not_request, "{wrong}");
+        }
+        let unknown = json!({ "using": ["urn:x"], "methodCalls": [] });
+        assert_eq!(kind(unknown), Some("urn:ietf:params:jmap:error:unknownCapability"));
+        let many = vec![json!(["Core/echo", {}, "a"]); limits::MAX_CALLS_IN_REQUEST + 1];
+        let problem = Request::read(json!({ "using": [], "methodCalls": many })).err().unwrap();
+        assert_eq!(problem.limit, Some("maxCallsInRequest"));
+        assert_eq!(kind(json!({ "using": [], "methodCalls": [] })), None);
+    }
+}

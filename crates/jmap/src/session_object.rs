@@ -1,0 +1,58 @@
+//! The session object: who the user is, what there is and within which limits (RFC 8620 §2, RFC 8621 §1.3).
+
+use serde_json::{Value, json};
+
+use crate::{Jmap, Who, limits};
+
+pub const CORE: &str = "urn:ietf:params:jmap:core";
+pub const MAIL: &str = "urn:ietf:params:jmap:mail";
+
+/// What `using` may name.
+pub const CAPABILITIES: [&str; 2] = [CORE, MAIL];
+
+/// Sorting by text is by i;unicode-casemap (RFC 5051), which is the only one (RFC 8620 §2, collationAlgorithms).
+pub const COLLATION: &str = "i;unicode-casemap";
+
+pub fn session(jmap: &Jmap, who: &Who) -> Value {
+    let core = json!({
+        "maxSizeUpload": limits::MAX_SIZE_UPLOAD,
+        "maxConcurrentUpload": limits::MAX_CONCURRENT_UPLOAD,
+        "maxSizeRequest": limits::MAX_SIZE_REQUEST,
+        "maxConcurrentRequests": limits::MAX_CONCURRENT_REQUESTS,
+        "maxCallsInRequest": limits::MAX_CALLS_IN_REQUEST,
+        "maxObjectsInGet": limits::MAX_OBJECTS_IN_GET,
+        "maxObjectsInSet": limits::MAX_OBJECTS_IN_SET,
+        "collationAlgorithms": [COLLATION],
+    });
+    let mail = json!({
+        "maxMailboxesPerEmail": limits::MAX_MAILBOXES_PER_EMAIL,
+        "maxMailboxDepth": limits::MAX_MAILBOX_DEPTH,
+        "maxSizeMailboxName": limits::MAX_SIZE_MAILBOX_NAME,
+        "maxSizeAttachmentsPerEmail": limits::MAX_SIZE_ATTACHMENTS,
+        "emailQuerySortOptions": crate::email::sort::OPTIONS,
+        "mayCreateTopLevelMailbox": true,
+    });
+    let uid = &who.uid;
+    json!({
+        "capabilities": { CORE: core, MAIL: {} },
+        "accounts": { uid.as_str(): {
+            "name": who.entry.mail,
+            "isPersonal": true,
+            "isReadOnly": false,
+            "accountCapabilities": { CORE: {}, MAIL: mail },
+        } },
+        "primaryAccounts": { CORE: uid, MAIL: uid },
+        "username": uid,
+        "apiUrl": "/jmap/api",
+        "downloadUrl": "/jmap/download/{accountId}/{blobId}/{name}?type={type}",
+        "uploadUrl": "/jmap/upload/{accountId}",
+        "eventSourceUrl": "/jmap/events?types={types}&closeafter={closeafter}&ping={ping}",
+        "state": state(jmap, who),
+    })
+}
+
+/// Changes when the session object does (RFC 8620 §2).
+pub fn state(_jmap: &Jmap, who: &Who) -> String {
+    let text = format!("{}\0{}\0{}", env!("CARGO_PKG_VERSION"), who.uid, who.entry.mail);
+    format!("{:08x}", base::crc32(text.as_bytes()))
+}
