@@ -23,7 +23,7 @@ _msg__setup() {
 
     case "${cmd}" in
         msg__setup)
-            opts="-h -V --instance --domain --hostname --admin --user --listen --passwords-file --server-user --profile --smtp-port --submission-port --submissions-port --imap-port --imaps-port --pop-port --pops-port --help --version"
+            opts="-h -V --instance --domain --hostname --admin --user --listen --passwords-file --server-user --profile --smtp-port --submission-port --submissions-port --imap-port --imaps-port --pop-port --pops-port --http-port --https-port --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -90,6 +90,14 @@ _msg__setup() {
                     return 0
                     ;;
                 --pops-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --http-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --https-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::{Imap, Pop, Smtp};
+use crate::{Http, Imap, Pop, Smtp};
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +26,8 @@ pub const IMAP: u16 = 2143;
 pub const IMAPS: u16 = 2993;
 pub const POP: u16 = 2110;
 pub const POPS: u16 = 2995;
+pub const HTTP: u16 = 2080;
+pub const HTTPS: u16 = 2443;
 
 /// Bytes of the queue's journal.
 const JOURNAL_BYTES: u64 = 2 << 20;
@@ -165,6 +167,8 @@ impl Setup {
             ("--imaps-port", IMAPS),
             ("--pop-port", POP),
             ("--pops-port", POPS),
+            ("--http-port", HTTP),
+            ("--https-port", HTTPS),
         ] {
             setup.args([flag, &port.to_string()]);
         }
@@ -214,6 +218,8 @@ pub struct Instance {
 /// Service name and program, in starting order.
 pub const DAEMONS: [(&str, &str); 4] =
     [("store", "stored"), ("smtp", "smtpd"), ("imap", "imapd"), ("pop", "popd")];
+/// Started by the tests that need it.
+pub const WEB: (&str, &str) = ("http", "mshttpd");
 
 impl Instance {
     /// A running instance with alice and bob.
@@ -238,6 +244,13 @@ impl Instance {
             if self.pid(service).is_none() {
                 self.start_one(service);
             }
+        }
+    }
+
+    /// Starts the store and the web mail, and no other daemon.
+    pub fn start_web(&mut self) {
+        for service in ["store", WEB.0] {
+            self.start_one(service);
         }
     }
 
@@ -282,7 +295,7 @@ impl Instance {
     }
 
     fn spawn(&self, service: &str, errors: Stdio) -> Child {
-        let (_, name) = DAEMONS.iter().find(|(known, _)| *known == service).unwrap();
+        let (_, name) = DAEMONS.iter().chain([&WEB]).find(|(known, _)| *known == service).unwrap();
         let mut command = match self.file_limit {
             None => Command::new(program(name)),
             Some(most) => {
@@ -372,6 +385,16 @@ impl Instance {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
+    }
+
+    /// An HTTP client without encryption.
+    pub fn http(&self) -> Http {
+        Http::open(self.connect(HTTP))
+    }
+
+    /// An HTTP client under TLS.
+    pub fn https(&self) -> Http {
+        Http::tls(self.connect(HTTPS), &self.path("config/certs/ca.pem"))
     }
 
     /// An SMTP client on port 25's stand-in, greeted.
@@ -472,7 +495,7 @@ impl Instance {
     /// The tails of all logs, for failure messages.
     pub fn logs(&self) -> String {
         let mut text = String::new();
-        for (service, _) in DAEMONS {
+        for (service, _) in DAEMONS.into_iter().chain([WEB]) {
             if let Ok(log) = fs::read_to_string(self.root.join("log").join(service).join(service)) {
                 let from = log.len().saturating_sub(2000);
                 text.push_str(&format!("--- {service}\n{}\n", log.get(from..).unwrap_or(&log)));

@@ -14,7 +14,17 @@ use black_box::{program, run};
 const FLOORS: [&[&str]; 8] = [
     &["os"],
     &["base"],
-    &["mail-format", "smtp-wire", "imap-wire", "pop3-wire", "sasl", "server-config", "srs", "html-clean"],
+    &[
+        "mail-format",
+        "smtp-wire",
+        "imap-wire",
+        "pop3-wire",
+        "http-wire",
+        "sasl",
+        "server-config",
+        "srs",
+        "html-clean",
+    ],
     &["server-log", "connection", "mailbox-list", "commit-journal", "text-index"],
     &[
         "message-store",
@@ -27,7 +37,7 @@ const FLOORS: [&[&str]; 8] = [
         "dns",
     ],
     &["spf", "dkim", "dmarc", "mta-sts", "tls-report", "jmap"],
-    &["smtp-server", "mta", "imap-server", "pop3-server", "store-maintenance"],
+    &["smtp-server", "mta", "imap-server", "pop3-server", "http-server", "store-maintenance"],
     &["admin-tools"],
 ];
 

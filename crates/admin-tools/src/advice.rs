@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use server_config::parameters::{service, service_imap, service_pop, service_smtp};
+use server_config::parameters::{service, service_http, service_imap, service_pop, service_smtp};
 use server_config::{Config, Instance};
 
 /// Above so many control files the throttle no longer protects delivery (S53).
@@ -23,7 +23,8 @@ pub fn on_parameters(config: &Config, processors: usize) -> Vec<String> {
     if config.get(&service::LDAP_MEM_CACHE) {
         lines.push(format!("{} is set, and nothing uses it: leave it off", service::LDAP_MEM_CACHE.name));
     }
-    for parameter in [&service_imap::NUM_PROCESSES, &service_pop::NUM_PROCESSES] {
+    for parameter in [&service_imap::NUM_PROCESSES, &service_pop::NUM_PROCESSES, &service_http::NUM_PROCESSES]
+    {
         let count = config.get(parameter);
         if usize::try_from(count).is_ok_and(|count| count > processors) {
             lines.push(format!(

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use connection::Tls;
 use directory::{Directory, Embedded, Found, LocalDomains, ldap};
-use server_config::parameters::{local, milters, service_imap, service_pop, service_smtp};
+use server_config::parameters::{local, milters, service_http, service_imap, service_pop, service_smtp};
 use server_config::{Config, ConfigError, Instance};
 use server_log::Log;
 
@@ -144,10 +144,14 @@ fn tls_listeners(config: &Config) -> Vec<&'static str> {
     let pop = config.get(&service_pop::ENABLE)
         && config.get(&service_pop::ENABLE_SSL_PORT)
         && config.get(&service_pop::SSL_PORT) != 0;
+    let http = config.get(&service_http::ENABLE)
+        && config.get(&service_http::ENABLE_SSL_PORT)
+        && config.get(&service_http::SSL_PORT) != 0;
     let all = [
         (smtp, service_smtp::SUBMISSIONS_PORT.name),
         (imap, service_imap::ENABLE_SSL_PORT.name),
         (pop, service_pop::ENABLE_SSL_PORT.name),
+        (http, service_http::ENABLE_SSL_PORT.name),
     ];
     all.into_iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name).collect()
 }
@@ -167,6 +171,11 @@ fn shared_ports(config: &Config) -> Vec<String> {
             [&service_imap::PORT, &service_imap::SSL_PORT],
         ),
         (&service_pop::ENABLE, &service_pop::ENABLE_SSL_PORT, [&service_pop::PORT, &service_pop::SSL_PORT]),
+        (
+            &service_http::ENABLE,
+            &service_http::ENABLE_SSL_PORT,
+            [&service_http::PORT, &service_http::SSL_PORT],
+        ),
     ] {
         if config.get(on) {
             listening.push((ports[0].name, config.get(ports[0])));

@@ -68,6 +68,12 @@ struct Arguments {
     /// 0: off
     #[arg(long, value_name = "PORT", default_value_t = 995)]
     pops_port: u16,
+    /// The web mail, without encryption: people sign in there on this host only. 0: off
+    #[arg(long, value_name = "PORT", default_value_t = 80)]
+    http_port: u16,
+    /// 0: off
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    https_port: u16,
 }
 
 /// The command line, for the generated documents.
@@ -184,6 +190,9 @@ fn parameters(arguments: &Arguments) -> Result<String, String> {
     own("service.pop.port", arguments.pop_port.to_string());
     own("service.pop.enablesslport", yes_no(arguments.pops_port != 0));
     own("service.pop.sslport", arguments.pops_port.to_string());
+    own("service.http.port", arguments.http_port.to_string());
+    own("service.http.enablesslport", yes_no(arguments.https_port != 0));
+    own("service.http.sslport", arguments.https_port.to_string());
     own("store.admins", arguments.admin.clone());
     if let Some(user) = &arguments.server_user {
         own("local.serveruid", user.clone());

@@ -375,12 +375,19 @@ impl Connection {
     /// Does what the session wants next.
     fn apply(&mut self, next: Next, aside: bool) -> Flow {
         self.events_left = self.events_left.saturating_sub(1);
-        if self.io.user.is_none() && self.tap_tried {
-            // Nobody is logged in any more; who comes next has a record of their own.
+        if (self.io.user.is_none() || self.io.is_other_user) && self.tap_tried {
+            // Nobody is logged in any more, or somebody else; who comes next has a record of their own.
             (self.tap, self.tap_tried) = (None, false);
         }
+        self.io.is_other_user = false;
         if self.io.user.is_some() && !self.tap_tried {
             self.open_tap();
+        }
+        if !self.io.record.is_empty() {
+            let said = std::mem::take(&mut self.io.record);
+            if let Some(tap) = &mut self.tap {
+                tap.received(&said);
+            }
         }
         let (phase, want) = match next {
             Next::Same if aside => (self.phase, self.want),

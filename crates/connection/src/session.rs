@@ -176,6 +176,11 @@ pub struct Io {
     pub user: Option<String>,
     /// While true, input lines go to telemetry as `<masked>` (credentials).
     pub mask_input: bool,
+    /// While true, input does not go to telemetry by itself: the session says what does ([`Io::record`]).
+    pub records_itself: bool,
+    pub(crate) record: Vec<u8>,
+    /// Another user than before: they have a record of their own.
+    pub(crate) is_other_user: bool,
     consumed: usize,
     waker: Waker,
 }
@@ -207,6 +212,9 @@ impl Io {
             more_input: false,
             user: None,
             mask_input: false,
+            records_itself: false,
+            record: Vec::new(),
+            is_other_user: false,
             consumed: 0,
             waker,
         }
@@ -240,7 +248,13 @@ impl Io {
 
     /// Names the user of this session: from now on telemetry is written if the administrator asked for it (S105).
     pub fn set_user(&mut self, uid: &str) {
+        self.is_other_user |= self.user.as_deref().is_some_and(|user| user != uid);
         self.user = Some(uid.to_owned());
         self.channel_bindings = None; // an idle session keeps nothing that it has no more use for
+    }
+
+    /// For sessions that set [`Io::records_itself`]: what telemetry is to show as received, if it is written.
+    pub fn record(&mut self, bytes: &[u8]) {
+        self.record.extend_from_slice(bytes);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVersion,
+    AlpnError, SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVersion,
 };
 
 /// Why a certificate cannot be used.
@@ -31,6 +31,8 @@ impl std::error::Error for TlsError {}
 /// The context that new TLS connections get.
 pub struct Tls {
     files: Option<(PathBuf, PathBuf)>,
+    /// The protocol that clients may ask for by its name (ALPN, RFC 7301); who asks for others only is refused.
+    protocol: Option<&'static str>,
     context: RwLock<Option<SslContext>>,
 }
 
@@ -40,7 +42,18 @@ impl Tls {
     /// # Errors
     /// A file cannot be read, or the key does not belong to the certificate.
     pub fn open(files: Option<(PathBuf, PathBuf)>) -> Result<Tls, TlsError> {
-        let tls = Tls { files, context: RwLock::new(None) };
+        Tls::open_for(files, None)
+    }
+
+    /// As [`Tls::open`], for a protocol with a name in ALPN.
+    ///
+    /// # Errors
+    /// As [`Tls::open`].
+    pub fn open_for(
+        files: Option<(PathBuf, PathBuf)>,
+        protocol: Option<&'static str>,
+    ) -> Result<Tls, TlsError> {
+        let tls = Tls { files, protocol, context: RwLock::new(None) };
         tls.reload()?;
         Ok(tls)
     }
@@ -51,7 +64,7 @@ impl Tls {
     /// As [`Tls::open`]; what was used before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let Some((certificate, key)) = &self.files else { return Ok(()) };
-        let context = build(certificate, key)?;
+        let context = build(certificate, key, self.protocol)?;
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = Some(context);
         Ok(())
     }
@@ -62,7 +75,7 @@ impl Tls {
     }
 }
 
-fn build(certificate: &Path, key: &Path) -> Result<SslContext, TlsError> {
+fn build(certificate: &Path, key: &Path, protocol: Option<&'static str>) -> Result<SslContext, TlsError> {
     let at = |file: &Path| {
         let file = file.to_owned();
         move |error: ErrorStack| TlsError { file, reason: reason(&error) }
@@ -93,7 +106,25 @@ fn build(certificate: &Path, key: &Path) -> Result<SslContext, TlsError> {
     builder.set_session_id_context(b"mailboat").map_err(at(certificate))?;
     builder.set_read_ahead(true); // one system call a record instead of two
     builder.set_num_tickets(1).map_err(at(certificate))?;
+    if let Some(protocol) = protocol {
+        builder.set_alpn_select_callback(move |_, offered| {
+            chosen(offered, protocol).ok_or(AlpnError::ALERT_FATAL)
+        });
+    }
     Ok(builder.build())
+}
+
+/// The protocol in a client's list: names, each behind its length (RFC 7301 §3.1).
+fn chosen<'a>(offered: &'a [u8], protocol: &str) -> Option<&'a [u8]> {
+    let mut rest = offered;
+    while let Some((&length, behind)) = rest.split_first() {
+        let name = behind.get(..usize::from(length))?;
+        if name == protocol.as_bytes() {
+            return Some(name);
+        }
+        rest = &behind[name.len()..];
+    }
+    None
 }
 
 /// The library would say "system lib" and not why.
@@ -131,6 +162,14 @@ mod tests {
         std::fs::remove_dir(&crt).unwrap();
         std::fs::write(&crt, "nonsense").unwrap();
         assert!(open().contains("server.crt: there is no PEM text"), "{}", open());
+    }
+
+    #[test]
+    fn a_protocol_is_found_in_the_clients_list() {
+        assert_eq!(chosen(b"\x02h2\x08http/1.1", "http/1.1"), Some(&b"http/1.1"[..]));
+        for other in [&b"\x02h2"[..], b"", b"\x09http/1.1", b"\x08http/1.0", b"\xff"] {
+            assert_eq!(chosen(other, "http/1.1"), None);
+        }
     }
 
     #[test]

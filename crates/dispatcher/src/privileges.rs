@@ -106,6 +106,9 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     if service == "smtp" {
         write.extend([instance.queue_dir(), instance.mta_sts_dir(), instance.tls_reports_dir()]);
     }
+    if service == "http" {
+        write.push(instance.scratch_dir(config));
+    }
     let socket = config.get(&service_smtp_modules::LMTP_SOCKET);
     if service == "smtp" && !socket.is_empty() {
         write.extend(instance.root().join(socket).parent().map(Path::to_owned));
@@ -124,7 +127,7 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
             std::env::current_exe().ok().into_iter().chain(LOADERS.iter().map(PathBuf::from)).collect()
         }
     };
-    let connect = (service != "smtp").then(|| ports_of_others(config));
+    let connect = (service != "smtp").then(|| ports_of_others(config, service));
     let bind = if service == "smtp" { vec![0] } else { Vec::new() }; // 0: a source address for a connection
     Reach { read, write, execute, bind, connect }
 }
@@ -144,8 +147,9 @@ fn partitions<'a>(instance: &'a Instance, config: &'a Config) -> impl Iterator<I
     names.map(|name| instance.root().join(config.get_in(&store::PARTITION_PATH, &name)))
 }
 
-/// Where daemons that send no mail connect to: the servers of the directory and, for names of clients, of DNS.
-fn ports_of_others(config: &Config) -> Vec<u16> {
+/// Where daemons that send no mail connect to: the servers of the directory and, for names of clients, of DNS. The web mail
+/// also fetches pictures that messages name, when a user wants to see them.
+fn ports_of_others(config: &Config, service: &str) -> Vec<u16> {
     let mut ports = vec![53, 389, 636, config.get(&local::UG_LDAP_PORT), config.get(&directory::LDAP_PORT)];
     let hosts = [config.get(&local::UG_LDAP_HOST), config.get(&directory::LDAP_HOST)];
     ports.extend(hosts.iter().flatten().filter_map(|host| host.rsplit_once(':')?.1.parse::<u16>().ok()));
@@ -155,6 +159,9 @@ fn ports_of_others(config: &Config) -> Vec<u16> {
         config.get(&service_smtp_modules::EXTERNAL_MX),
     ];
     ports.extend(servers.iter().flatten().map(std::net::SocketAddr::port));
+    if service == "http" {
+        ports.extend([80, 443]);
+    }
     ports.sort_unstable();
     ports.dedup();
     ports

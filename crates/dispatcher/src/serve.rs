@@ -211,7 +211,7 @@ impl Server {
         if let Ok(files) = os::process::raise_file_limit() {
             bound_sessions(&mut settings, files, &log);
         }
-        let tls = Tls::open(settings.certificate.clone())
+        let tls = Tls::open_for(settings.certificate.clone(), settings.alpn)
             .map_err(|error| StartError(format!("certificate {error}")))?;
         if settings.certificate.is_none() && settings.listeners.iter().any(|l| l.tls == TlsMode::Implicit) {
             return Err(StartError("a listener with TLS needs a certificate: there is no config/certs/server.crt, and local.encryption.certificate names none".to_owned()));

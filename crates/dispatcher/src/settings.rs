@@ -80,6 +80,8 @@ pub struct Settings {
     pub fixed_threads: bool,
     /// Certificate chain and private key, both PEM files.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The protocol's name in ALPN (RFC 7301), if clients say one.
+    pub alpn: Option<&'static str>,
     /// Folder with one folder per user whose sessions are to be recorded (S105).
     pub telemetry_root: Option<PathBuf>,
     /// Folder of the pid file.

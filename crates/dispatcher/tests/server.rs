@@ -167,6 +167,7 @@ fn set_up(change: impl FnOnce(&mut Settings)) -> Setup {
         crowd: CrowdLimits::default(),
         too_many: "too many\r\n",
         accept_delay: None,
+        alpn: None,
         stall_timeout: Duration::from_secs(30),
         proxies: Vec::new(),
         drain_timeout: Duration::from_secs(5),

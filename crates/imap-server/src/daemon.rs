@@ -58,6 +58,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
         too_many: "* BYE Too many connections from your network\r\n",
         accept_delay: None,
+        alpn: None,
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
     })

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Config;
-use crate::parameters::encryption;
+use crate::parameters::{encryption, local};
 
 /// One installed instance: its root folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,11 @@ impl Instance {
     /// The Unix socket by which daemons of this host submit mail for their users.
     pub fn submission_socket(&self) -> PathBuf {
         self.run_dir().join("submission")
+    }
+    /// Where scratch files go: `local.tmpdir`, else `tmp` (S131).
+    pub fn scratch_dir(&self, config: &Config) -> PathBuf {
+        let set = config.get(&local::TMP_DIR);
+        if set.is_empty() { self.tmp_dir() } else { self.root.join(set) }
     }
 }
 

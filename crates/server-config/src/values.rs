@@ -96,6 +96,30 @@ impl Value for Switch {
     }
 }
 
+/// How far a session is bound to an address (S118).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    None,
+    /// To the network of a customer or a small site: IPv4 /24, IPv6 /64.
+    Subnet,
+    Address,
+}
+
+/// `yes`, `no` or `subnet`.
+pub struct IpSecurity;
+impl Value for IpSecurity {
+    type Out = Binding;
+    const KIND: &'static str = "yes, no or subnet";
+    fn parse(text: &str, range: (i64, i64)) -> Result<Binding, String> {
+        if text.trim().eq_ignore_ascii_case("subnet") {
+            return Ok(Binding::Subnet);
+        }
+        let bound =
+            Switch::parse(text, range).map_err(|_| format!("'{text}' is none of yes, no and subnet"))?;
+        Ok(if bound { Binding::Address } else { Binding::None })
+    }
+}
+
 /// Any text; the empty text means unset.
 pub struct Text;
 impl Value for Text {

@@ -80,6 +80,7 @@ pub fn listening(
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
         too_many: "421 4.7.0 Too many connections from your network, try again later\r\n",
         accept_delay: Some(Arc::new(delay)),
+        alpn: None,
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
     })

@@ -47,7 +47,7 @@ impl Connection {
         let masked = self.io.mask_input;
         let line = self.input.slice(start, end);
         let next = self.session.on_event(Event::Line { line, bare_lf }, &mut self.io);
-        if let Some(tap) = &mut self.tap {
+        if let Some(tap) = self.tap.as_mut().filter(|_| !self.io.records_itself) {
             tap.received(if masked || self.io.mask_input { MASKED } else { line });
         }
         self.apply(next, false)
@@ -62,7 +62,7 @@ impl Connection {
         let masked = self.io.mask_input;
         let bytes = self.input.slice(start, end);
         let next = self.session.on_event(Event::Content { bytes, last: left == 0 }, &mut self.io);
-        if let Some(tap) = &mut self.tap {
+        if let Some(tap) = self.tap.as_mut().filter(|_| !self.io.records_itself) {
             tap.received(if masked || self.io.mask_input { MASKED } else { bytes });
         }
         self.apply(next, false)
@@ -75,7 +75,7 @@ impl Connection {
         let masked = self.io.mask_input;
         let next = self.session.on_event(Event::Stream(bytes), &mut self.io);
         let used = self.io.taken().min(bytes.len());
-        if let Some(tap) = &mut self.tap {
+        if let Some(tap) = self.tap.as_mut().filter(|_| !self.io.records_itself) {
             tap.received(if masked || self.io.mask_input { MASKED } else { &bytes[..used] });
         }
         self.input.take(used);

@@ -2,7 +2,7 @@
 
 parameters! {
     HOST_NAME: HostName = "local.hostname", "", 0, 0, false, Restart, Status::Active, "all daemons", "The name of this host; unset asks the system.";
-    TMP_DIR: Text = "local.tmpdir", "", 0, 0, false, Restart, Status::NotYet("web mail"), "mshttpd", "Scratch files; unset is tmp in the instance.";
+    TMP_DIR: Text = "local.tmpdir", "", 0, 0, false, Restart, Status::Active, "mshttpd", "Where web mail keeps attachments until they are sent, and other scratch files; unset is tmp in the instance. What is there may be deleted while mshttpd does not run.";
     LAST_CONFIG_FETCH: Text = "local.lastconfigfetch", "", 0, 0, false, Restart, Status::Active, "configutil, setconf, getconf", "When a configuration utility last ran, in seconds since 1970.";
     DIRECTORY_LDIF: Text = "local.directory.ldif", "", 0, 0, false, Restart, Status::Active, "all daemons", "The file of the embedded directory; unset is config/directory.ldif. Ours.";
     SENDMAIL_PORT: OptionalPort = "local.service.sendmail.port", "", 1, 65535, false, Now, Status::Active, "sendmail", "Where sendmail submits; unset is service.smtp.port, then smtp/tcp of services(5), then 25.";

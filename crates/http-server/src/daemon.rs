@@ -1,0 +1,90 @@
+//! mshttpd: from the configuration to a running service.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::{Authenticator, LogIns};
+use dispatcher::daemon::{self, Program, Site};
+use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
+use message_store::{Store, StoreLog, StoreSettings};
+use server_config::parameters::{service, service_http};
+
+use crate::session::{Desk, HttpService};
+use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
+use crate::web_sessions::WebSessions;
+
+const PROGRAM: Program = Program {
+    service: "http",
+    name: "mshttpd",
+    about: "serves the web mail, and mailboxes to JMAP clients",
+    before: None,
+};
+/// How long a client may leave its answers unread.
+const STALL_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long requests may go on after SIGTERM.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs mshttpd from its arguments to its end.
+pub fn main() -> ExitCode {
+    daemon::main(PROGRAM, listening, service)
+}
+
+/// How it listens: `service.http.port`, and with TLS from the first byte `service.http.sslport`.
+fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
+    let config = site.config.now();
+    let ssl_port =
+        if config.get(&service_http::ENABLE_SSL_PORT) { config.get(&service_http::SSL_PORT) } else { 0 };
+    let mut listeners = Vec::new();
+    let ports = [
+        (config.get(&service_http::PORT), TlsMode::Plain, ROLE_PLAIN),
+        (ssl_port, TlsMode::Implicit, ROLE_TLS),
+    ];
+    for (port, tls, role) in ports {
+        for address in site.sockets(port)? {
+            listeners.push(Listener { address, tls, role });
+        }
+    }
+    let count = |value: i64| usize::try_from(value).unwrap_or(1);
+    Ok(dispatcher::Settings {
+        service: PROGRAM.service,
+        program: PROGRAM.name,
+        listeners,
+        local: Vec::new(),
+        max_threads: count(config.get(&service_http::MAX_THREADS)),
+        max_sessions: Some(count(config.get(&service_http::MAX_SESSIONS))),
+        processes: count(config.get(&service_http::NUM_PROCESSES)),
+        thread_name: PROGRAM.service,
+        fixed_threads: false,
+        certificate: site.certificate(),
+        alpn: Some("http/1.1"),
+        telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
+        run_dir: site.instance.run_dir(),
+        crowd: CrowdLimits::from_config(&config),
+        proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
+        too_many: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        accept_delay: None,
+        stall_timeout: STALL_TIMEOUT,
+        drain_timeout: DRAIN_TIMEOUT,
+    })
+}
+
+/// Opens store and directory.
+fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
+    let config = site.config.now();
+    let store = Store::open(StoreSettings::from_config(&config, &site.instance), StoreLog::to(&site.log))
+        .map_err(|why| format!("store: {why}"))?;
+    store.begin_own_journal();
+    let directory =
+        directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
+    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?;
+    let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
+    let sessions =
+        WebSessions::open(&site.instance.run_dir()).map_err(|why| format!("run/web-sessions: {why}"))?;
+    let settings = Settings::from_config(&config);
+    sessions.sweep(settings.session_timeout);
+    let desk = Desk::new(store, log_ins, clients, sessions, site.log.clone());
+    let reread = site.clone();
+    let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
+    Ok(Arc::new(HttpService::new(desk, settings, Box::new(reload))))
+}

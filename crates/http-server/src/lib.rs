@@ -1,0 +1,24 @@
+//! HTTP sessions: the web mail, JMAP, and what belongs to both (RFC 9110, RFC 9112).
+//!
+//! `router.rs` is the table of all addresses; each has its function in `routes/` or a module of its own. A function is given
+//! a whole [`Request`] and gives a [`Response`]; it knows no connection.
+
+pub mod aside;
+pub mod assets;
+pub mod client;
+pub mod daemon;
+pub mod request;
+pub mod response;
+pub mod router;
+pub mod routes;
+pub mod session;
+pub mod settings;
+pub mod sign_in;
+pub mod visitor;
+pub mod web_sessions;
+
+pub use request::Request;
+pub use response::{Body, Policy, Response};
+pub use session::{Desk, HttpService};
+pub use settings::Settings;
+pub use visitor::Visitor;

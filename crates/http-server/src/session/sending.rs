@@ -1,0 +1,112 @@
+//! From a response to bytes: its head, and its body in pieces as the client takes them.
+
+use std::io::Read;
+
+use connection::{Io, Next};
+use http_wire::response::{self, Length};
+use http_wire::{Framing, Method};
+use server_log::Category;
+
+use super::{Exchange, Sending, Session, State};
+use crate::Response;
+use crate::client::Client;
+use crate::response::Body;
+
+/// What is read of a body at once.
+const PIECE: usize = 32 * 1024;
+
+impl Session {
+    /// The answer to a request that was read whole.
+    pub(super) fn answer(&mut self, exchange: &Exchange, response: Response, io: &mut Io) -> Next {
+        self.answer_as(exchange, response, exchange.keep_alive, io)
+    }
+
+    /// The answer to a request whose body was not read; what comes next on the connection could be that body.
+    pub(super) fn answer_early(&mut self, exchange: &Exchange, response: Response, io: &mut Io) -> Next {
+        let has_none = exchange.request.head.framing == Framing::None;
+        if has_none && !self.reader.is_idle() {
+            self.reader.body();
+        }
+        self.answer_as(exchange, response, exchange.keep_alive && has_none, io)
+    }
+
+    fn answer_as(&mut self, exchange: &Exchange, response: Response, keep_alive: bool, io: &mut Io) -> Next {
+        let head = &exchange.request.head;
+        self.desk.log.information(
+            Category::Protocol,
+            format_args!(
+                "request: [{}] {} {} {} {} (session {})",
+                exchange.request.client.ip,
+                exchange.request.visitor.as_ref().map_or("-", |visitor| &visitor.uid),
+                head.method.name(),
+                head.target.path,
+                response.status,
+                io.number
+            ),
+        );
+        let is_head = head.method == Method::Head;
+        self.push(Some(exchange.request.client), response, is_head, keep_alive, io)
+    }
+
+    /// Queues a response. `is_head`: the body is not sent.
+    pub(super) fn push(
+        &mut self,
+        client: Option<Client>,
+        response: Response,
+        is_head: bool,
+        keep_alive: bool,
+        io: &mut Io,
+    ) -> Next {
+        let keep_alive = keep_alive && !self.draining;
+        let fields = response.all_fields(client, &self.settings);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let length = match response.status {
+            204 | 304 => Length::None,
+            _ => Length::Known(response.body.length()),
+        };
+        io.output.push(&response::head(response.status, &fields, length, keep_alive));
+        if is_head || length == Length::None {
+            return self.idle(keep_alive, io);
+        }
+        match response.body {
+            Body::Empty => {}
+            Body::Static(bytes) => io.output.push(bytes),
+            Body::Bytes(bytes) => io.output.push(&bytes),
+            Body::File(file, from, length) => io.output.push_file(file, from, length),
+            Body::Reader(reader, left) => {
+                self.state = State::Sending(Box::new(Sending { reader, left, keep_alive }));
+                return self.go_on(io);
+            }
+        }
+        self.idle(keep_alive, io)
+    }
+
+    /// More of a body that is read as it is sent.
+    pub(super) fn go_on(&mut self, io: &mut Io) -> Next {
+        let State::Sending(sending) = &mut self.state else { return self.idle(false, io) };
+        let mut piece = [0; PIECE];
+        while sending.left > 0 && !io.output.is_full() {
+            let want = usize::try_from(sending.left).unwrap_or(PIECE).min(PIECE);
+            match sending.reader.read(&mut piece[..want]) {
+                Ok(count) if count > 0 => {
+                    io.output.push(&piece[..count]);
+                    sending.left -= count as u64;
+                }
+                ended => {
+                    // The client was told a length: only the end of the connection says that it is not whole.
+                    let why = ended.err().map_or_else(|| "it ended early".to_owned(), |why| why.to_string());
+                    self.desk.log.error(
+                        Category::Store,
+                        format_args!("a body cannot be read to its end: {why} (session {})", io.number),
+                    );
+                    return self.idle(false, io);
+                }
+            }
+        }
+        if sending.left > 0 {
+            return Next::Resume;
+        }
+        let keep_alive = sending.keep_alive;
+        self.idle(keep_alive, io)
+    }
+}

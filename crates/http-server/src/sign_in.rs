@@ -1,0 +1,238 @@
+//! Signing in: a name and a password, said by the page (`POST /auth/sign-in`) or with the request itself (RFC 7617), and what
+//! comes of it.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use connection::Io;
+use directory::{BadLogIn, Found, GoodLogIn, Kind, LogIn, LogInPutOff, Verdict, log_line};
+use http_wire::cookie;
+use sasl::Secret;
+use serde_json::Value;
+use server_log::Category;
+
+use crate::request::Request;
+use crate::routes::auth::{about, cookie_name};
+use crate::session::Desk;
+use crate::settings::service_of;
+use crate::{Response, Visitor};
+
+/// The pause after the first failure of a connection; it doubles with each.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
+/// Bytes of a name or a password.
+const WORD_BYTES_MAX: usize = 1024;
+
+/// A name and a password.
+pub struct Said {
+    pub login: String,
+    pub password: Secret,
+}
+
+/// `{"user": "...", "password": "..."}`
+pub fn said_in_body(body: &[u8]) -> Option<Said> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let word = |name| value.get(name).and_then(Value::as_str).filter(|word| word.len() <= WORD_BYTES_MAX);
+    let login = word("user").map(str::trim).filter(|login| !login.is_empty())?;
+    Some(Said { login: login.to_owned(), password: Secret::new(word("password")?.to_owned()) })
+}
+
+/// `Authorization: Basic ...`
+pub fn said_in_field(value: &str) -> Option<Said> {
+    let (scheme, rest) = value.split_once(' ')?;
+    let bytes = STANDARD.decode(rest.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (login, password) = text.split_once(':')?;
+    let fits = !login.is_empty() && login.len() <= WORD_BYTES_MAX && password.len() <= WORD_BYTES_MAX;
+    fits.then(|| Said { login: login.to_owned(), password: Secret::new(password.to_owned()) })
+}
+
+/// What comes of a check.
+pub enum Concluded {
+    In(Visitor),
+    /// Answered when the pause is over; no thread waits for it.
+    Refused(Response, Duration),
+}
+
+/// By what name and password were found to be.
+pub fn concluded(
+    desk: &Desk,
+    verdict: Verdict,
+    failures: u32,
+    is_page: bool,
+    request: &Request,
+    io: &Io,
+) -> Concluded {
+    let Verdict { log_in, authcid, method, .. } = verdict;
+    let now = |response| Concluded::Refused(response, Duration::ZERO);
+    match log_in {
+        LogIn::Accepted(entry) if entry.kind == Kind::User => {
+            let Some(uid) = entry.uid.clone() else { return now(refused(is_page)) };
+            let service = service_of(request.client.is_secure);
+            if let Err(no) = desk.clients.admits_user(entry.access_domains(), service, request.client.ip) {
+                bad(desk, &uid, &no.to_string(), io);
+                return now(if no.for_now { unavailable() } else { not_allowed() }); // S136
+            }
+            let line = GoodLogIn {
+                peer: request.client.ip,
+                uid: &uid,
+                encrypted: request.client.is_secure,
+                session: io.number,
+                method,
+                by: None,
+            };
+            if is_page || io.user.as_deref() != Some(&uid) {
+                desk.log.notice(Category::Account, format_args!("{line}"));
+            }
+            Concluded::In(Visitor { uid, entry, session: None, cookie: String::new() })
+        }
+        LogIn::Accepted(_) | LogIn::Refused => {
+            bad(desk, &authcid, log_line::WRONG, io);
+            note_refusal(desk, &authcid, request);
+            let pause = PAUSE_FIRST.saturating_mul(1 << failures.min(8)).min(PAUSE_MAX);
+            Concluded::Refused(refused(is_page), pause)
+        }
+        LogIn::Disallowed => {
+            bad(desk, &authcid, log_line::NOT_ALLOWED, io);
+            now(not_allowed()) // S109
+        }
+        LogIn::Unavailable(why) => {
+            desk.log.error(Category::Account, format_args!("{why}"));
+            now(unavailable())
+        }
+        LogIn::Busy => {
+            put_off(desk, &authcid, log_line::TOO_MANY_WAIT, io);
+            now(later("too many sign-ins at the moment, try again later"))
+        }
+        LogIn::TooManyGuesses => {
+            put_off(desk, &authcid, log_line::TOO_MANY_WRONG, io);
+            now(later("too many wrong passwords, try again later"))
+        }
+    }
+}
+
+/// Begins the session of the page that signed in.
+pub fn begin(desk: &Desk, visitor: Visitor, request: &Request) -> Response {
+    let settings = &request.settings;
+    let (ip, agent) = (request.client.ip, request.head.field("user-agent").unwrap_or_default());
+    let directory = desk.log_ins.authenticator().directory();
+    let passwords = match directory.stored_passwords(Some(&visitor.entry)) {
+        Ok(passwords) => passwords,
+        Err(why) => {
+            desk.log.error(Category::Account, format_args!("{why}"));
+            return unavailable();
+        }
+    };
+    let begun = desk.sessions.begin(
+        &visitor.uid,
+        ip,
+        agent,
+        &passwords,
+        settings.user_sessions,
+        settings.session_timeout,
+    );
+    let (value, session) = match begun {
+        Ok(begun) => begun,
+        Err(why) => {
+            desk.log.error(Category::Account, format_args!("no session for {}: {why}", visitor.uid));
+            return unavailable();
+        }
+    };
+    if let Err(why) = desk.sessions.note(&visitor.uid, "signed-in", ip, agent) {
+        desk.log.warning(Category::Account, format_args!("{}: {why}", visitor.uid));
+    }
+    let timeout = i64::try_from(settings.session_timeout.as_secs()).unwrap_or(i64::MAX);
+    let expires = session.used.saturating_add(timeout);
+    let visitor = Visitor { session: Some(session), ..visitor };
+    let is_secure = request.client.is_secure;
+    let set = cookie::set(cookie_name(is_secure), &value, is_secure);
+    Response::json(200, &about(&visitor, expires)).with("Set-Cookie", set)
+}
+
+fn bad(desk: &Desk, login: &str, why: &str, io: &Io) {
+    let line = BadLogIn { peer: io.peer.ip(), login, why, session: io.number };
+    desk.log.notice(Category::Account, format_args!("{line}"));
+}
+
+fn put_off(desk: &Desk, login: &str, why: &str, io: &Io) {
+    let line = LogInPutOff(BadLogIn { peer: io.peer.ip(), login, why, session: io.number });
+    desk.log.notice(Category::Account, format_args!("{line}"));
+}
+
+/// Shown to the owner of the account, if there is one.
+fn note_refusal(desk: &Desk, login: &str, request: &Request) {
+    let directory = desk.log_ins.authenticator().directory();
+    if let Ok(Found::One(entry)) = directory::by_login(directory.as_ref(), login) {
+        let agent = request.head.field("user-agent").unwrap_or_default();
+        if let Some(uid) = &entry.uid {
+            let _ = desk.sessions.note(uid, "refused", request.client.ip, agent);
+        }
+    }
+}
+
+fn refused(is_page: bool) -> Response {
+    let response = Response::problem(401, "refused", "wrong user name or password");
+    if is_page { response } else { challenge(response) }
+}
+
+/// A browser must not ask for a password by itself: only who said one already hears of Basic.
+pub fn challenge(response: Response) -> Response {
+    response.with("WWW-Authenticate", "Basic realm=\"Mailboat\", charset=\"UTF-8\"")
+}
+
+/// Nobody has signed in.
+pub fn wanted() -> Response {
+    Response::problem(401, "sign-in", "sign in first")
+}
+
+fn not_allowed() -> Response {
+    Response::problem(403, "not-allowed", "this account may not use the web mail, or not from here")
+}
+
+/// Neither password nor session can be looked at.
+pub fn unavailable() -> Response {
+    Response::problem(503, "unavailable", "passwords cannot be checked now, try again later")
+        .with("Retry-After", "10")
+}
+
+fn later(why: &str) -> Response {
+    Response::problem(429, "later", why).with("Retry-After", "10")
+}
+
+/// The connection is not safe for passwords and sessions.
+pub fn unsafe_connection() -> Response {
+    Response::problem(403, "encryption", "encryption is required first: come with https")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_and_password_are_found_or_nothing() {
+        let body = |text: &str| {
+            said_in_body(text.as_bytes()).map(|said| (said.login, said.password.reveal().to_owned()))
+        };
+        assert_eq!(body(r#"{"user":" joe ","password":"a b"}"#), Some(("joe".into(), "a b".into())));
+        for wrong in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            r#"{"user":"joe"}"#,
+            r#"{"user":1,"password":"x"}"#,
+            r#"{"user":"","password":"x"}"#,
+        ] {
+            assert_eq!(body(wrong), None, "{wrong}");
+        }
+        let field =
+            |text: &str| said_in_field(text).map(|said| (said.login, said.password.reveal().to_owned()));
+        assert_eq!(field("Basic am9lOmE6Yg=="), Some(("joe".into(), "a:b".into())));
+        for wrong in
+            ["", "Basic", "Basic !!", "Bearer am9lOmE6Yg==", "Basic am9l", "Basic OmE=", "Basic /w=="]
+        {
+            assert_eq!(field(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Sign-ins: how they begin and end, and who may use them.
+
+use black_box::instance::wait_for;
+use black_box::{Instance, Setup};
+
+use super::requests::web;
+
+fn status(instance: &Instance, session: &str) -> u16 {
+    instance.http().get("/auth/session", session).status
+}
+
+/// W10: what the browser has is of one sign-in, and worth nothing after its end.
+#[test]
+fn a_sign_in_begins_anew_each_time_and_ends_for_good() {
+    let instance = web();
+    let mut http = instance.http();
+    let response = http.try_sign_in("alice", "alice-secret", "");
+    let set = response.field("set-cookie");
+    assert!(
+        set.starts_with("mailboat=") && set.contains("HttpOnly") && set.contains("SameSite=Strict"),
+        "{set}"
+    );
+    let first = http.sign_in("alice", "alice-secret");
+    let second = http.sign_in("alice@example.test", "alice-secret");
+    assert_ne!(first, second);
+    let about = http.get("/auth/session", &first).json();
+    assert_eq!((about["uid"].as_str(), about["email"].as_str()), (Some("alice"), Some("alice@example.test")));
+    assert_eq!(http.ask("POST", "/auth/sign-out", &first, b"").status, 204);
+    assert_eq!((status(&instance, &first), status(&instance, &second)), (401, 200));
+    assert_eq!(http.ask("POST", "/auth/sign-out", &first, b"").status, 401, "replayed");
+    let chosen =
+        "Cookie: mailboat=0123456789abcdef0123456789abcdef.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n";
+    let given = http.try_sign_in("bob", "bob-secret", chosen).cookie();
+    assert!(!chosen.contains(&given), "an id that somebody else chose was taken");
+}
+
+/// With TLS the cookie is one that only this host can set.
+#[test]
+fn the_cookie_of_an_encrypted_connection_goes_over_no_other() {
+    let instance = web();
+    let mut https = instance.https();
+    let response = https.try_sign_in("alice", "alice-secret", "");
+    let set = response.field("set-cookie").to_owned();
+    assert!(
+        set.starts_with("__Host-mailboat=") && set.contains("; Secure") && set.contains("; Path=/"),
+        "{set}"
+    );
+    let session = format!("Cookie: {}\r\n", response.cookie());
+    assert_eq!(https.get("/auth/session", &session).status, 200);
+    assert_eq!(status(&instance, &session), 401);
+    assert_eq!(status(&instance, &session.replace("__Host-", "")), 200, "it is the same store of sessions");
+}
+
+#[test]
+fn a_sign_in_outlives_the_daemon_and_is_known_to_all_processes() {
+    let mut instance = Setup::default().set("service.http.numprocesses", "2").create();
+    instance.start_web();
+    let session = instance.http().sign_in("alice", "alice-secret");
+    for _ in 0..20 {
+        assert_eq!(status(&instance, &session), 200);
+    }
+    instance.stop("http");
+    instance.start_one("http");
+    assert_eq!(status(&instance, &session), 200);
+    assert_eq!(instance.http().ask("POST", "/auth/sign-out", &session, b"").status, 204);
+    for _ in 0..20 {
+        assert_eq!(status(&instance, &session), 401, "one process has not heard of the end");
+    }
+}
+
+/// S118: an address that is not the sign-in's; yes, no and subnet.
+#[test]
+fn a_session_is_bound_to_its_address_as_ipsecurity_says() {
+    let proxied = |from: &str| format!("X-Forwarded-For: {from}\r\nX-Forwarded-Proto: https\r\n");
+    for (value, same_network, elsewhere) in [("yes", 401, 401), ("subnet", 200, 401), ("no", 200, 200)] {
+        let mut instance = Setup::default()
+            .set("service.http.ipsecurity", value)
+            .set("service.http.trustedproxies", "127.0.0.0/8")
+            .create();
+        instance.start_web();
+        let mut http = instance.http();
+        let response = http.try_sign_in("alice", "alice-secret", &proxied("192.0.2.1"));
+        let cookie = format!("Cookie: {}\r\n", response.cookie());
+        let mut from = |from: &str| http.get("/auth/session", &format!("{cookie}{}", proxied(from))).status;
+        assert_eq!(from("192.0.2.1"), 200);
+        assert_eq!((from("192.0.2.77"), from("198.51.100.1")), (same_network, elsewhere), "{value}");
+        assert_eq!(from("192.0.2.1"), 200, "the owner is not signed out by that");
+        if value == "yes" {
+            assert!(instance.log("http").contains("session of another address: [198.51.100.1] alice"));
+        }
+    }
+}
+
+/// W9: a page of another site can do nothing, not even sign somebody in or out.
+#[test]
+fn pages_of_other_sites_are_refused() {
+    let instance = web();
+    let mut http = instance.http();
+    let session = http.sign_in("alice", "alice-secret");
+    let cookie = session.lines().next().map(|line| format!("{line}\r\n")).unwrap();
+    assert_eq!(http.ask("POST", "/auth/sign-out", &cookie, b"").status, 403, "without its token");
+    let other = http.sign_in("alice", "alice-secret");
+    let stolen = format!("{cookie}{}\r\n", other.lines().nth(1).unwrap());
+    assert_eq!(http.ask("POST", "/auth/sign-out", &stolen, b"").status, 403, "with another session's token");
+    for foreign in [
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Origin: http://evil.example\r\n",
+        "Origin: null\r\n",
+        "Origin: http://localhost:1\r\n",
+    ] {
+        let fields = format!("{session}{foreign}");
+        assert_eq!(http.ask("POST", "/auth/sign-out", &fields, b"").status, 403, "{foreign}");
+        assert_eq!(http.get("/auth/session", &fields).status, 403, "{foreign}");
+        let mut another = instance.http();
+        assert_eq!(another.try_sign_in("alice", "alice-secret", foreign).status, 403, "{foreign}");
+        assert_eq!(instance.http().get("/", foreign).status, 200, "a link to the page may stand anywhere");
+    }
+    let own = "Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost\r\n";
+    assert_eq!(http.ask("POST", "/auth/sign-out", &format!("{session}{own}"), b"").status, 204);
+}
+
+/// The user sees the sign-ins and ends them, one or all others; nobody else's.
+#[test]
+fn sign_ins_are_listed_and_revoked_by_their_owner() {
+    let instance = web();
+    let mut http = instance.http();
+    let alice: Vec<String> = (0..3).map(|_| http.sign_in("alice", "alice-secret")).collect();
+    let bob = http.sign_in("bob", "bob-secret");
+    let list = http.get("/auth/sessions", &alice[0]).json();
+    let list = list["sessions"].as_array().unwrap();
+    assert_eq!(list.len(), 3);
+    assert_eq!(list.iter().filter(|one| one["current"] == true).count(), 1);
+    let other = list.iter().find(|one| one["current"] == false).unwrap();
+    let body = format!(r#"{{"id":{}}}"#, other["id"]);
+    assert_eq!(http.post_json("/auth/sessions/revoke", &bob, &body).status, 404);
+    assert_eq!(http.post_json("/auth/sessions/revoke", &alice[0], &body).status, 200);
+    let left = alice[1..].iter().filter(|one| status(&instance, one) == 200).count();
+    assert_eq!(left, 1);
+    assert_eq!(http.post_json("/auth/sessions/revoke", &alice[0], r#"{"id":"others"}"#).json()["ended"], 1);
+    assert_eq!((status(&instance, &alice[0]), status(&instance, &bob)), (200, 200));
+    let activity = http.get("/auth/activity", &alice[0]).json();
+    let deeds: Vec<&str> =
+        activity["activity"].as_array().unwrap().iter().map(|deed| deed["what"].as_str().unwrap()).collect();
+    assert_eq!(deeds, ["revoked", "revoked", "signed-in", "signed-in", "signed-in"]);
+}
+
+/// Another password ends every sign-in, wherever it was changed.
+#[test]
+fn another_password_ends_the_sign_ins() {
+    let instance = web();
+    let mut http = instance.http();
+    let session = http.sign_in("alice", "alice-secret");
+    let made = black_box::run(instance.tool("dirutil").args(["password", "alice"]));
+    let password = made.split_whitespace().last().unwrap();
+    wait_for("the end of the session", || (status(&instance, &session) == 401).then_some(()));
+    http.sign_in("alice", password);
+}
+
+/// S109, and W18 in small: who may not, who guesses.
+#[test]
+fn who_may_not_use_the_web_mail_is_told_so_and_guessers_wait() {
+    let instance = web();
+    black_box::run(instance.tool("dirutil").args(["change", "bob", "--set", "nsmsgDisallowAccess=http"]));
+    let refused = wait_for("the directory's new entry", || {
+        let response = instance.http().try_sign_in("bob", "bob-secret", "");
+        (response.status != 200).then_some(response)
+    });
+    assert_eq!((refused.status, refused.json()["type"].as_str()), (403, Some("not-allowed")));
+    let begun = std::time::Instant::now();
+    let wrong = instance.http().try_sign_in("alice", "wrong", "");
+    assert_eq!((wrong.status, wrong.json()["type"].as_str()), (401, Some("refused")));
+    let nobody = instance.http().try_sign_in("nobody", "wrong", "");
+    assert_eq!(nobody.body, wrong.body, "who exists is not told");
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(2), "each is answered late");
+    assert!(wrong.field("set-cookie").is_empty() && wrong.field("www-authenticate").is_empty());
+    let log = instance.log("http");
+    assert!(log.contains("badlogin: [") && log.contains("alice wrong user name or password"), "{log}");
+}
