@@ -13,6 +13,8 @@ mod condstore;
 mod context;
 #[path = "imap_extensions/esearch.rs"]
 mod esearch;
+#[path = "imap_extensions/fuzzy.rs"]
+mod fuzzy;
 #[path = "imap_extensions/language.rs"]
 mod language;
 #[path = "imap_extensions/list.rs"]

@@ -40,7 +40,7 @@ mod running;
 use std::sync::Arc;
 
 use connection::{Io, Next, TlsState};
-use imap_wire::{Command, FetchItem, Returned};
+use imap_wire::{Command, FetchItem, Returned, SortKey};
 use message_store::Rights;
 
 use crate::message_limit::Cut;
@@ -423,7 +423,9 @@ pub fn run(
             if let Some(returned) = &mut asked.returned {
                 let is_whole = most.is_none_or(|most| view.exists() <= most);
                 let is_possible = asked.uid && !asked.key.has_sets() && is_whole;
-                cancelupdate::check(returned, tag, is_possible, view, &mut io.output)?;
+                // How well a message matches is not known of it later.
+                let by_score = asked.criteria.iter().any(|one| one.key == SortKey::Relevancy);
+                cancelupdate::check(returned, tag, is_possible && !by_score, view, &mut io.output)?;
             }
             let sort = sort::Sort::new(asked, view, tag, most).inspect_err(|refusal| {
                 if saves && !refusal.is_bad() {

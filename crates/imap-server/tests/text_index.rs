@@ -102,7 +102,7 @@ fn messages(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Vec<u8>>
     proptest::collection::vec(one, count)
 }
 
-const QUERIES: [&str; 24] = [
+const QUERIES: [&str; 31] = [
     "TEXT alpha",
     "BODY alpha",
     "BODY lphab",
@@ -127,6 +127,13 @@ const QUERIES: [&str; 24] = [
     "TEXT preamble",
     "TEXT 29",
     "TEXT ...",
+    "FUZZY TEXT alpah",
+    "RETURN (RELEVANCY ALL) FUZZY BODY alphb",
+    "RETURN (RELEVANCY ALL) FUZZY TEXT \"foo alpha\"",
+    "RETURN (RELEVANCY ALL) FUZZY SUBJECT bta",
+    "RETURN (RELEVANCY ALL) FUZZY (OR BODY exampel.com TEXT 2026-11-28) BODY e",
+    "RETURN (RELEVANCY ALL) NOT FUZZY BODY betta",
+    "BODY foo FUZZY TEXT preambel",
 ];
 
 /// The answers to all queries, and to those that ask for words of these.

@@ -90,7 +90,9 @@ pub use seen::{SeenBy, SeenChange, Table as SeenTable, Visitor};
 pub use settings::{StoreSettings, Wait};
 pub use source::{InMemory, Source};
 pub use store::{Listed, Store};
-pub use text_index::{Answer, Bits, Query, Scope as TextScope, TextIndex, TextSegment};
+pub use text_index::{
+    Answer, Bits, Close, Like, Query, Scope as TextScope, TextIndex, TextSegment, Words as TextWords,
+};
 pub use text_indexing::TextsIndexed;
 pub use uid_set::UidSet;
 pub use verify::{Depth, Fault, Pace, Verified};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-pub use text_index::{Answer, Bits, Query, Scope};
-use text_index::{Owner, Segment};
+pub use text_index::{Answer, Bits, Close, Like, Query, Scope, Words};
+use text_index::{Damaged, Owner, Segment};
 
 use crate::layout::TEXT_INDEX;
 use crate::mailbox::Mailbox;
@@ -138,6 +138,19 @@ impl TextSegment {
 
     /// What it says to a question; nothing when it cannot be believed, and is not there from now on.
     pub fn ask(&self, mailbox: &Mailbox, query: &Query) -> Option<Answer> {
+        self.believed(mailbox, |segment| query.ask(segment))
+    }
+
+    /// The same about a word that messages may have in another form.
+    pub fn ask_like(&self, mailbox: &Mailbox, like: &Like, scope: Scope) -> Option<Close> {
+        self.believed(mailbox, |segment| like.ask(segment, scope))
+    }
+
+    fn believed<T>(
+        &self,
+        mailbox: &Mailbox,
+        ask: impl FnOnce(&Segment) -> std::result::Result<T, Damaged>,
+    ) -> Option<T> {
         self.opened.get_or_init(|| match open(mailbox, self.span, &self.path) {
             Ok(opened) => Some(opened),
             Err(why) => {
@@ -145,7 +158,7 @@ impl TextSegment {
                 None
             }
         });
-        match query.ask(self.segment()?) {
+        match ask(self.segment()?) {
             Ok(answer) => Some(answer),
             Err(damaged) => {
                 if self.broken.set(()).is_ok() {

@@ -8,6 +8,7 @@
 mod bits;
 mod builder;
 mod entry;
+mod like;
 mod merge;
 mod numbers;
 mod query;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use bits::Bits;
 pub use builder::Builder;
+pub use like::{Close, Like};
 pub use merge::{Merged, Pace, merge};
 pub use query::{Answer, Query, Scope};
 pub use segment::{Damaged, Segment};

@@ -12,7 +12,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn sides(self) -> &'static [Side] {
+    pub(crate) fn sides(self) -> &'static [Side] {
         match self {
             Scope::Header => &[Side::Header],
             Scope::Body => &[Side::Body],

@@ -28,6 +28,7 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     names.push_str(" ACL RIGHTS=texk LIST-MYRIGHTS"); // RFC 4314 §5.1.1, RFC 8440
     names.push_str(" QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE QUOTASET"); // RFC 9208 §3
     names.push_str(" SORT SORT=DISPLAY ESORT PARTIAL"); // RFC 5256, RFC 5957, RFC 5267, RFC 9394
+    names.push_str(" SEARCH=FUZZY"); // RFC 6203
     names.push_str(" THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS");
     names.push_str(" METADATA METADATA-SERVER LIST-METADATA NOTIFY"); // RFC 5464, RFC 9590, RFC 5465
     if !settings.pages.is_empty() {

@@ -162,7 +162,7 @@ impl ESearch {
         if !now.is_searched {
             let gathered = &mut now.gathered;
             let progress = now.matching.slice(&now.view, |message| {
-                gathered.found(message.number(true), &message.record);
+                gathered.found(message.number(true), &message.record, message.score);
                 Ok(if gathered.is_enough() { Flow::Pause } else { Flow::On })
             })?;
             now.is_searched = progress == Progress::Done || gathered.is_enough();
@@ -201,7 +201,8 @@ impl ESearch {
             Err(StoreError::NotFound) => return Ok(()), // it was deleted in between
             view => view?,
         };
-        let matching = Matching::new(self.asked.charset, self.asked.key.clone(), &view)?;
+        let mut matching = Matching::new(self.asked.charset, self.asked.key.clone(), &view)?;
+        matching.wants_scores = self.asked.returned.is_some_and(|returned| returned.relevancy);
         self.messages += matching.messages(&view);
         if let Some(most) = server.settings().messages_max.filter(|most| self.messages > u64::from(*most)) {
             return Err(Refusal::MessageLimit { most, lowest: None }); // a UID would not say of which mailbox

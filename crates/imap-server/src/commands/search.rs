@@ -1,4 +1,4 @@
-//! SEARCH, UID SEARCH: which messages match (RFC 3501 §6.4.4), with the keys of RFC 5032, RFC 7162, RFC 8474, RFC 8514 and RFC 9738.
+//! SEARCH, UID SEARCH: which messages match (RFC 3501 §6.4.4), with the keys of RFC 5032, RFC 6203, RFC 7162, RFC 8474, RFC 8514 and RFC 9738.
 //!
 //! `matching.rs` finds them. Numbers are written as they are found, so a result costs no memory; with RETURN they are
 //! gathered first (`esearch.rs`).
@@ -46,7 +46,8 @@ impl Search {
             gathered.context = context;
             gathered
         });
-        let (matching, cut) = Matching::bounded(asked.charset, asked.key, view, most)?;
+        let (mut matching, cut) = Matching::bounded(asked.charset, asked.key, view, most)?;
+        matching.wants_scores = asked.returned.is_some_and(|returned| returned.relevancy);
         Ok(Search { uid: asked.uid, matching, begun: false, gathered, cut })
     }
 
@@ -114,7 +115,7 @@ impl Search {
         let Some(gathered) = &mut self.gathered else { return Ok(Progress::Done) };
         if !gathered.is_enough() {
             let result = self.matching.slice(view, |message| {
-                gathered.found(message.number(gathered.uid), &message.record);
+                gathered.found(message.number(gathered.uid), &message.record, message.score);
                 Ok(if gathered.is_enough() { Flow::Pause } else { Flow::On })
             });
             match result {

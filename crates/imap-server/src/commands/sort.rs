@@ -32,6 +32,19 @@ pub struct Sort {
     rows: Vec<u32>,
     stage: Stage,
     gathered: Option<Gathered>,
+    /// How well each row matches, if that is to be told; in the order in which they were found.
+    scores: Option<Scores>,
+}
+
+/// Sequence numbers, ascending, and their scores.
+#[derive(Default)]
+struct Scores(Vec<(u32, u8)>);
+
+impl Scores {
+    fn of(&self, sequence: u32) -> u8 {
+        let place = self.0.binary_search_by_key(&sequence, |(sequence, _)| *sequence);
+        place.map_or(0, |place| self.0[place].1)
+    }
 }
 
 enum Stage {
@@ -52,10 +65,22 @@ impl Sort {
             });
             gathered
         });
-        let matching = Matching::whole(asked.charset, asked.key, view, most)?;
+        let mut matching = Matching::whole(asked.charset, asked.key, view, most)?;
+        let scores = asked.returned.filter(|returned| returned.relevancy).map(|_| Scores::default());
+        matching.wants_scores |= scores.is_some();
+        matching.wants_scores |= asked.criteria.iter().any(|one| one.key == SortKey::Relevancy);
         let columns = asked.criteria.iter().map(|criterion| Column::new(criterion.key)).collect();
         let (rows, stage) = (Vec::new(), Stage::Finding);
-        Ok(Sort { uid: asked.uid, matching, criteria: asked.criteria, columns, rows, stage, gathered })
+        Ok(Sort {
+            uid: asked.uid,
+            matching,
+            criteria: asked.criteria,
+            columns,
+            rows,
+            stage,
+            gathered,
+            scores,
+        })
     }
 
     /// Whether the criteria have a modification sequence, which turns CONDSTORE on (RFC 7162 §3.1).
@@ -91,12 +116,15 @@ impl Sort {
     }
 
     fn find(&mut self, view: &View) -> Result<Progress, Refusal> {
-        let (rows, columns) = (&mut self.rows, &mut self.columns);
+        let (rows, columns, scores) = (&mut self.rows, &mut self.columns, &mut self.scores);
         let progress = self.matching.slice(view, |message| {
             for column in columns.iter_mut() {
                 column.push(message)?;
             }
             rows.push(message.sequence);
+            if let Some(scores) = scores {
+                scores.0.push((message.sequence, message.score));
+            }
             Ok(Flow::On)
         })?;
         if columns.iter().map(Column::text_bytes).sum::<usize>() > TEXT_BYTES_MAX {
@@ -121,7 +149,8 @@ impl Sort {
         let Some(gathered) = &mut self.gathered else { return Ok(Progress::Done) };
         for sequence in std::mem::take(&mut self.rows) {
             if let Some((_, record)) = view.record(sequence) {
-                gathered.found(if self.uid { record.uid } else { sequence }, &record);
+                let score = self.scores.as_ref().map_or(0, |scores| scores.of(sequence));
+                gathered.found(if self.uid { record.uid } else { sequence }, &record, score);
             }
         }
         gathered.tell(view, self.matching.asks_for_modseq(), out)
@@ -156,5 +185,5 @@ impl Sort {
 
 /// Whether a key is a text.
 fn is_text(key: SortKey) -> bool {
-    !matches!(key, SortKey::Arrival | SortKey::Date | SortKey::Size)
+    !matches!(key, SortKey::Arrival | SortKey::Date | SortKey::Relevancy | SortKey::Size)
 }

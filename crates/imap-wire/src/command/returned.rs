@@ -19,6 +19,8 @@ pub struct Returned {
     pub save: bool,
     /// Changes of the result are told from now on (RFC 5267 §4.3).
     pub update: bool,
+    /// How well each of them matches (RFC 6203 §4).
+    pub relevancy: bool,
     /// A page of them, instead of all (RFC 9394 §3.1).
     pub partial: Option<Partial>,
 }
@@ -26,7 +28,7 @@ pub struct Returned {
 impl Returned {
     /// Whether anything is answered: SAVE alone is silent (RFC 5182 §2.1).
     pub fn is_told(&self) -> bool {
-        self.min || self.max || self.all || self.count || self.partial.is_some()
+        self.min || self.max || self.all || self.count || self.relevancy || self.partial.is_some()
     }
 }
 
@@ -70,13 +72,15 @@ fn one(cursor: &mut Cursor<'_>, returned: &mut Returned) -> Parsed<()> {
         &mut returned.save
     } else if cursor.keyword(b"UPDATE") {
         &mut returned.update
+    } else if cursor.keyword(b"RELEVANCY") {
+        &mut returned.relevancy
     } else if cursor.keyword(b"CONTEXT") {
         return Ok(()); // RFC 5267 §4.2: a hint that may be ignored
     } else if returned.partial.is_none() && cursor.keyword(b"PARTIAL") {
         returned.partial = Some(partial::partial(cursor)?);
         return Ok(());
     } else {
-        return cursor.error("MIN, MAX, ALL, COUNT, SAVE, CONTEXT, UPDATE or one PARTIAL");
+        return cursor.error("MIN, MAX, ALL, COUNT, RELEVANCY, SAVE, CONTEXT, UPDATE or one PARTIAL");
     };
     *wanted = true;
     Ok(())

@@ -1,5 +1,5 @@
 //! `search = "SEARCH" [search-return-opts] [SP "CHARSET" SP astring] 1*(SP search-key)` (RFC 3501 §6.4.4), with the keys of
-//! RFC 5032, RFC 7162, RFC 8474, RFC 8514 and RFC 9738.
+//! RFC 5032, RFC 6203, RFC 7162, RFC 8474, RFC 8514 and RFC 9738.
 
 use crate::command::returned::{self, Returned};
 use crate::cursor::{Cursor, Parsed};
@@ -71,6 +71,8 @@ pub enum Key {
     Header(String, String),
     Body(String),
     Text(String),
+    /// RFC 6203 §3
+    Fuzzy(Box<Key>),
     Not(Box<Key>),
     Or(Box<Key>, Box<Key>),
     And(Vec<Key>),
@@ -82,9 +84,20 @@ impl Key {
         match self {
             Key::Set(_) => true,
             Key::UidSet(set) => set.0.iter().any(|(bound, _)| *bound == Bound::Saved),
-            Key::Not(key) => key.has_sets(),
+            Key::Not(key) | Key::Fuzzy(key) => key.has_sets(),
             Key::Or(one, other) => one.has_sets() || other.has_sets(),
             Key::And(keys) => keys.iter().any(Key::has_sets),
+            _ => false,
+        }
+    }
+
+    /// Whether any of it is to be matched fuzzily, so that there is a relevancy (RFC 6203 §4).
+    pub fn has_fuzzy(&self) -> bool {
+        match self {
+            Key::Fuzzy(_) => true,
+            Key::Not(key) => key.has_fuzzy(),
+            Key::Or(one, other) => one.has_fuzzy() || other.has_fuzzy(),
+            Key::And(keys) => keys.iter().any(Key::has_fuzzy),
             _ => false,
         }
     }
@@ -93,7 +106,7 @@ impl Key {
     pub fn has_numbers(&self) -> bool {
         match self {
             Key::Set(set) => set.0.iter().all(|(bound, _)| *bound != Bound::Saved),
-            Key::Not(key) => key.has_numbers(),
+            Key::Not(key) | Key::Fuzzy(key) => key.has_numbers(),
             Key::Or(one, other) => one.has_numbers() || other.has_numbers(),
             Key::And(keys) => keys.iter().any(Key::has_numbers),
             _ => false,
@@ -103,6 +116,7 @@ impl Key {
 
 pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
     cursor.space()?;
+    let start = cursor.clone();
     let returned = returned::option(cursor)?;
     let names_charset = cursor.keyword(b"CHARSET");
     let charset = if names_charset {
@@ -112,6 +126,9 @@ pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Search> {
         Charset::Known
     };
     let key = Reader { charset, depth: 0, keys: 0 }.all_of(cursor, true)?;
+    if returned.is_some_and(|returned| returned.relevancy) && !key.has_fuzzy() {
+        return start.error("RELEVANCY with FUZZY"); // RFC 6203 §4
+    }
     Ok(Search { uid, charset, names_charset, returned, key })
 }
 
@@ -243,6 +260,7 @@ impl Reader {
                 1 => nothing(),
                 uid => uids(1, uid - 1),
             },
+            b"FUZZY" => Key::Fuzzy(self.inner(cursor)?),
             b"NOT" => Key::Not(self.inner(cursor)?),
             b"OR" => Key::Or(self.inner(cursor)?, self.inner(cursor)?),
             _ => return start.error("a search key"),

@@ -14,18 +14,21 @@ pub enum SortKey {
     DisplayFrom,
     DisplayTo,
     From,
+    /// RFC 6203 §6
+    Relevancy,
     Size,
     Subject,
     To,
 }
 
-const KEYS: [(&[u8], SortKey); 9] = [
+const KEYS: [(&[u8], SortKey); 10] = [
     (b"ARRIVAL", SortKey::Arrival),
     (b"CC", SortKey::Cc),
     (b"DATE", SortKey::Date),
     (b"DISPLAYFROM", SortKey::DisplayFrom),
     (b"DISPLAYTO", SortKey::DisplayTo),
     (b"FROM", SortKey::From),
+    (b"RELEVANCY", SortKey::Relevancy),
     (b"SIZE", SortKey::Size),
     (b"SUBJECT", SortKey::Subject),
     (b"TO", SortKey::To),
@@ -53,10 +56,16 @@ pub struct Sort {
 
 pub(super) fn arguments(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Sort> {
     cursor.space()?;
+    let start = cursor.clone();
     let returned = returned::option(cursor)?;
     let criteria = criteria(cursor)?;
     cursor.space()?;
     let (charset, key) = search::criteria(cursor)?;
+    let wants_relevancy = criteria.iter().any(|criterion| criterion.key == SortKey::Relevancy)
+        || returned.is_some_and(|returned| returned.relevancy);
+    if wants_relevancy && !key.has_fuzzy() {
+        return start.error("RELEVANCY with FUZZY"); // RFC 6203 §6
+    }
     Ok(Sort { uid, returned, criteria, charset, key })
 }
 
@@ -103,6 +112,8 @@ mod tests {
             read(" RETURN (MIN PARTIAL 1:3) (SIZE REVERSE SIZE DISPLAYTO) us-ascii ALL UNSEEN").unwrap();
         assert_eq!(sort.criteria, [criterion(SortKey::Size, false), criterion(SortKey::DisplayTo, false)]);
         assert!(sort.returned.unwrap().partial.is_some());
+        let sort = read(" RETURN (RELEVANCY ALL) (REVERSE RELEVANCY) UTF-8 NOT FUZZY (TEXT x)").unwrap();
+        assert_eq!(sort.criteria, [criterion(SortKey::Relevancy, true)]);
         assert_eq!(read(" (CC) X-UNKNOWN ALL").unwrap().charset, Charset::Unknown);
     }
 
@@ -122,6 +133,9 @@ mod tests {
             " DATE UTF-8 ALL",
             " RETURN (DATE) UTF-8 ALL",
             " (DATE) RETURN () UTF-8 ALL",
+            " (RELEVANCY) UTF-8 SUBJECT x",
+            " RETURN (RELEVANCY) (DATE) UTF-8 SUBJECT x",
+            " (RELEVANCY) UTF-8 FUZZY",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -170,7 +170,7 @@ impl Reader<'_> {
     }
 
     fn needle(&mut self, within: Within, text: &str) -> Result<Filter> {
-        let needle = Needle { within, text: mail_format::fold(text) };
+        let needle = Needle { within, text: mail_format::fold(text), like: None };
         if let Some(known) = self.needles.iter().position(|known| *known == needle) {
             return Ok(Filter::Text(known));
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Answer, Bits, Mailbox, Query, TextIndex, TextScope, TextSegment};
+use crate::{Answer, Bits, Close, Like, Mailbox, Query, TextIndex, TextScope, TextSegment};
 
 use super::scan::{Needle, Scan, Within};
 
@@ -15,13 +15,46 @@ const SKIP_MIN: u32 = 8;
 /// Questions about each needle, and the answers of the segment that the search has come to.
 pub struct Hints {
     /// By needle; nothing for one that words do not tell.
-    queries: Vec<Option<Query>>,
+    queries: Vec<Option<Question>>,
     /// Whether a hit of the query is one of the needle: not for fields, of which words do not tell one from another.
     is_whole: Vec<bool>,
     /// Needles that every hit has.
     needed: Vec<usize>,
     index: Index,
     segment: Option<Asked>,
+}
+
+enum Question {
+    Exact(Query),
+    Like(Like, TextScope),
+}
+
+enum Reply {
+    Exact(Answer),
+    Like(Close),
+}
+
+impl Question {
+    fn ask(&self, segment: &TextSegment, mailbox: &Mailbox) -> Option<Reply> {
+        match self {
+            Question::Exact(query) => segment.ask(mailbox, query).map(Reply::Exact),
+            Question::Like(like, scope) => segment.ask_like(mailbox, like, *scope).map(Reply::Like),
+        }
+    }
+}
+
+impl Reply {
+    /// Messages that are hits, or may be.
+    fn possible(&self) -> Bits {
+        match self {
+            Reply::Exact(answer) => {
+                let mut possible = answer.yes.clone();
+                possible.add(&answer.maybe);
+                possible
+            }
+            Reply::Like(close) => close.possible(),
+        }
+    }
 }
 
 enum Index {
@@ -34,7 +67,7 @@ enum Index {
 struct Asked {
     segment: Arc<TextSegment>,
     /// By needle.
-    answers: Vec<Option<Answer>>,
+    answers: Vec<Option<Reply>>,
     /// All questions were answered, as far as they can be.
     is_complete: bool,
     /// It cannot be believed.
@@ -57,12 +90,16 @@ pub enum Told {
 
 impl Hints {
     pub fn new(needles: &[Needle], needed: Vec<usize>) -> Hints {
-        let query = |needle: &Needle| match &needle.within {
-            Within::Field(_) => Query::new(&needle.text, TextScope::Header),
-            Within::Message => Query::new(&needle.text, TextScope::Both),
-            Within::Body => Query::new(&needle.text, TextScope::Body),
+        let scope = |needle: &Needle| match &needle.within {
+            Within::Field(_) => TextScope::Header,
+            Within::Message => TextScope::Both,
+            Within::Body => TextScope::Body,
         };
-        let queries: Vec<Option<Query>> = needles.iter().map(query).collect();
+        let query = |needle: &Needle| match &needle.like {
+            Some(like) => Some(Question::Like(like.clone(), scope(needle))),
+            None => Query::new(&needle.text, scope(needle)).map(Question::Exact),
+        };
+        let queries: Vec<Option<Question>> = needles.iter().map(query).collect();
         let is_whole = needles.iter().map(|needle| !matches!(needle.within, Within::Field(_))).collect();
         let index = if queries.iter().all(Option::is_none) { Index::None } else { Index::Unknown };
         Hints { queries, is_whole, needed, index, segment: None }
@@ -92,11 +129,21 @@ impl Hints {
         let Some(place) = asked.place_of(uid) else { return Told::All };
         for (needle, answer) in asked.answers.iter().enumerate() {
             let Some(answer) = answer else { continue };
-            let is_hit = answer.yes.has(place);
-            if is_hit && self.is_whole[needle] {
-                scan.learn(needle, true);
-            } else if !is_hit && !answer.maybe.has(place) {
-                scan.learn(needle, false);
+            match answer {
+                Reply::Exact(answer) => {
+                    let is_hit = answer.yes.has(place);
+                    if is_hit && self.is_whole[needle] {
+                        scan.learn(needle, true);
+                    } else if !is_hit && !answer.maybe.has(place) {
+                        scan.learn(needle, false);
+                    }
+                }
+                Reply::Like(close) => match close.closeness(place) {
+                    Some(closeness) if closeness == 0 || self.is_whole[needle] => {
+                        scan.learn_closest(needle, closeness);
+                    }
+                    _ => {}
+                },
             }
         }
         Told::All
@@ -140,13 +187,13 @@ impl Asked {
     }
 
     /// The next question.
-    fn ask(&mut self, mailbox: &Mailbox, queries: &[Option<Query>], needed: &[usize]) {
+    fn ask(&mut self, mailbox: &Mailbox, queries: &[Option<Question>], needed: &[usize]) {
         while let Some(query) = queries.get(self.answers.len()) {
             let Some(query) = query else {
                 self.answers.push(None);
                 continue;
             };
-            match self.segment.ask(mailbox, query) {
+            match query.ask(&self.segment, mailbox) {
                 Some(answer) => self.answers.push(Some(answer)),
                 None => self.is_broken = true,
             }
@@ -162,8 +209,7 @@ impl Asked {
     fn candidates(&self, needed: &[usize]) -> Option<Bits> {
         let mut all: Option<Bits> = None;
         for answer in needed.iter().filter_map(|needle| self.answers.get(*needle)?.as_ref()) {
-            let mut possible = answer.yes.clone();
-            possible.add(&answer.maybe);
+            let possible = answer.possible();
             match &mut all {
                 Some(all) => all.keep(&possible),
                 None => all = Some(possible),

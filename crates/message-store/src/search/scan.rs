@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use mail_format::Structure;
 use mail_format::searchable::{Stage, Text, Walk};
 
-use crate::MessageFile;
+use crate::{Like, MessageFile, TextWords};
 
 /// What a step costs beside the bytes it reads.
 const STEP_COST: u64 = 256;
@@ -32,6 +32,8 @@ pub enum Within {
 pub struct Needle {
     pub within: Within,
     pub text: String,
+    /// It is a word that may be in another form.
+    pub like: Option<Like>,
 }
 
 impl Needle {
@@ -42,16 +44,28 @@ impl Needle {
 
 /// What is known of one message.
 pub struct Scan {
-    /// By needle.
-    facts: Vec<Option<bool>>,
+    facts: Facts,
     walk: Walk,
+    /// How close words are matters, not only that they are close.
+    pub wants_closest: bool,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Facts {
+    /// By needle.
+    known: Vec<Option<bool>>,
+    /// By needle: how close the closest word is that was met, for one that may be in another form.
+    closest: Vec<u8>,
     /// The end of what was looked at already of a body, as long as a needle.
     tail: String,
+    /// Cuts bodies into words.
+    words: TextWords,
 }
 
 impl Scan {
     pub fn new(needles: &[Needle]) -> Scan {
-        let mut scan = Scan { facts: Vec::new(), walk: Walk::new(true), tail: String::new() };
+        let mut scan = Scan { facts: Facts::default(), walk: Walk::new(true), wants_closest: false };
         scan.begin(needles);
         scan
     }
@@ -59,19 +73,41 @@ impl Scan {
     /// Of another message; nothing is known of it.
     pub fn begin(&mut self, needles: &[Needle]) {
         let empty = |needle: &Needle| needle.is_in_content() && needle.text.is_empty();
-        self.facts.clear();
-        self.facts.extend(needles.iter().map(|needle| empty(needle).then_some(true)));
+        let facts = &mut self.facts;
+        facts.known.clear();
+        facts.known.extend(needles.iter().map(|needle| empty(needle).then_some(true)));
+        facts.closest.clear();
+        facts.closest.resize(needles.len(), 0);
+        facts.words = TextWords::default();
         self.walk = Walk::new(needles.iter().any(|needle| needle.within != Within::Body));
     }
 
     /// Whether a needle is in the message, if that is known.
     pub fn fact(&self, needle: usize) -> Option<bool> {
-        self.facts.get(needle).copied().flatten()
+        self.facts.known.get(needle).copied().flatten()
+    }
+
+    /// How close the closest word is to one that may be in another form, once that is known.
+    pub fn closest(&self, needle: usize) -> u8 {
+        self.facts.closest.get(needle).copied().unwrap_or(0)
+    }
+
+    /// Whether [`Scan::closest`] is known of all of them.
+    pub fn is_closest_known(&self, needles: &[Needle]) -> bool {
+        needles.iter().zip(&self.facts.known).all(|(needle, known)| needle.like.is_none() || known.is_some())
+    }
+
+    /// Somebody else knows how close the closest word is.
+    pub fn learn_closest(&mut self, needle: usize, closest: u8) {
+        if let Some(known) = self.facts.known.get_mut(needle).filter(|known| known.is_none()) {
+            *known = Some(closest > 0);
+            self.facts.closest[needle] = closest;
+        }
     }
 
     /// Somebody else knows.
     pub fn learn(&mut self, needle: usize, fact: bool) {
-        if let Some(known) = self.facts.get_mut(needle) {
+        if let Some(known) = self.facts.known.get_mut(needle) {
             known.get_or_insert(fact);
         }
     }
@@ -82,19 +118,20 @@ impl Scan {
 
     /// Nothing more is to be found.
     pub fn give_up(&mut self) {
-        for fact in &mut self.facts {
-            *fact = Some(fact.unwrap_or(false));
+        let facts = &mut self.facts;
+        for (fact, closest) in facts.known.iter_mut().zip(&facts.closest) {
+            *fact = Some(fact.unwrap_or(*closest > 0));
         }
         self.walk.stop();
     }
 
     /// The header of the message is this.
     pub fn header(&mut self, header: &[u8], needles: &[Needle]) {
-        let (facts, tail) = (&mut self.facts, &mut self.tail);
-        self.walk.header(header, &mut |text| take(facts, tail, needles, text));
-        for (fact, needle) in self.facts.iter_mut().zip(needles) {
+        let (facts, closest) = (&mut self.facts, self.wants_closest);
+        self.walk.header(header, &mut |text| facts.take(needles, text, closest));
+        for ((fact, closest), needle) in facts.known.iter_mut().zip(&facts.closest).zip(needles) {
             if !needle.is_in_content() {
-                *fact = Some(fact.unwrap_or(false));
+                *fact = Some(fact.unwrap_or(*closest > 0));
             }
         }
     }
@@ -109,60 +146,119 @@ impl Scan {
     /// # Errors
     /// The file cannot be read.
     pub fn step(&mut self, message: &MessageFile, needles: &[Needle]) -> io::Result<u64> {
-        let (facts, tail) = (&mut self.facts, &mut self.tail);
+        let (facts, closest) = (&mut self.facts, self.wants_closest);
         let read = self
             .walk
-            .step(&|start, end| bytes(message, start, end), &mut |text| take(facts, tail, needles, text))?;
+            .step(&|start, end| bytes(message, start, end), &mut |text| facts.take(needles, text, closest))?;
         if self.walk.is_over() {
+            self.facts.end_body(needles, self.wants_closest);
             self.give_up();
         }
-        let open = self.facts.iter().filter(|fact| fact.is_none()).count() as u64;
+        let open = self.facts.known.iter().filter(|fact| fact.is_none()).count() as u64;
         Ok(STEP_COST.saturating_add(read).saturating_add(read.saturating_mul(open) / TEXTS_PER_READ))
     }
 }
 
-/// Looks for needles in a text; whether any is not found yet.
-fn take(facts: &mut [Option<bool>], tail: &mut String, needles: &[Needle], text: Text<'_>) -> bool {
-    match text {
-        Text::Header { name, value } => {
-            look(facts, value, needles, |needle| match &needle.within {
-                Within::Field(field) => field.eq_ignore_ascii_case(name),
-                _ => false,
-            });
-            let field = format!("{name}: {value}");
-            look(facts, &field, needles, |needle| needle.within == Within::Message);
-        }
-        Text::Addresses { name, value } => {
-            look(facts, value, needles, |needle| match &needle.within {
-                Within::Field(field) => field.eq_ignore_ascii_case(name),
-                _ => false,
-            });
-        }
-        Text::InnerHeader { name, value } => {
-            look(facts, &format!("{name}: {value}"), needles, Needle::is_in_content);
-        }
-        Text::Body { piece, is_first } => {
-            if is_first {
-                tail.clear();
+impl Facts {
+    /// Looks for needles in a text; whether any is not found yet.
+    fn take(&mut self, needles: &[Needle], text: Text<'_>, wants_closest: bool) -> bool {
+        let is_of = |needle: &Needle, name: &str| match &needle.within {
+            Within::Field(field) => field.eq_ignore_ascii_case(name),
+            _ => false,
+        };
+        match text {
+            Text::Header { name, value } => {
+                let field = format!("{name}: {value}");
+                self.whole(value, needles, wants_closest, |needle| is_of(needle, name));
+                self.whole(&field, needles, wants_closest, |needle| needle.within == Within::Message);
             }
-            // Pieces overlap by the length of the longest needle.
-            tail.push_str(piece);
-            look(facts, tail, needles, Needle::is_in_content);
-            let longest = needles.iter().map(|needle| needle.text.len()).max().unwrap_or(0);
-            let from = (tail.len().saturating_sub(longest)..=tail.len())
-                .find(|from| tail.is_char_boundary(*from))
-                .unwrap_or(tail.len());
-            tail.drain(..from);
+            Text::Addresses { name, value } => {
+                self.whole(value, needles, wants_closest, |needle| is_of(needle, name));
+            }
+            Text::InnerHeader { name, value } => {
+                self.end_body(needles, wants_closest);
+                self.whole(&format!("{name}: {value}"), needles, wants_closest, Needle::is_in_content);
+            }
+            Text::Body { piece, is_first } => {
+                if is_first {
+                    self.end_body(needles, wants_closest);
+                    self.tail.clear();
+                }
+                self.words_of(piece, needles, wants_closest, false, Needle::is_in_content);
+                self.body(piece, needles);
+            }
+        }
+        self.known.iter().any(Option::is_none)
+    }
+
+    /// The words of the last body are all told.
+    fn end_body(&mut self, needles: &[Needle], wants_closest: bool) {
+        self.words_of("", needles, wants_closest, true, Needle::is_in_content);
+    }
+
+    /// Looks in a text that is no piece of one.
+    fn whole(
+        &mut self,
+        text: &str,
+        needles: &[Needle],
+        wants_closest: bool,
+        matters: impl Fn(&Needle) -> bool,
+    ) {
+        self.look(text, needles, &matters);
+        self.words_of(text, needles, wants_closest, true, matters);
+    }
+
+    /// Pieces overlap by the length of the longest needle.
+    fn body(&mut self, piece: &str, needles: &[Needle]) {
+        let mut tail = std::mem::take(&mut self.tail);
+        tail.push_str(piece);
+        self.look(&tail, needles, &Needle::is_in_content);
+        let longest = needles.iter().map(|needle| needle.text.len()).max().unwrap_or(0);
+        let from = (tail.len().saturating_sub(longest)..=tail.len())
+            .find(|from| tail.is_char_boundary(*from))
+            .unwrap_or(tail.len());
+        tail.drain(..from);
+        self.tail = tail;
+    }
+
+    /// Looks for the needles that are not found yet and that matter here.
+    fn look(&mut self, text: &str, needles: &[Needle], matters: &impl Fn(&Needle) -> bool) {
+        for (fact, needle) in self.known.iter_mut().zip(needles) {
+            let is_open = fact.is_none() && needle.like.is_none();
+            if is_open && matters(needle) && text.contains(&needle.text) {
+                *fact = Some(true);
+            }
         }
     }
-    facts.iter().any(Option::is_none)
-}
 
-/// Looks for the needles that are not found yet and that matter here.
-fn look(facts: &mut [Option<bool>], text: &str, needles: &[Needle], matters: impl Fn(&Needle) -> bool) {
-    for (fact, needle) in facts.iter_mut().zip(needles) {
-        if fact.is_none() && matters(needle) && text.contains(&needle.text) {
-            *fact = Some(true);
+    /// The same for words that may be in another form: the best one counts, the first one when that is enough.
+    fn words_of(
+        &mut self,
+        text: &str,
+        needles: &[Needle],
+        wants_closest: bool,
+        is_end: bool,
+        matters: impl Fn(&Needle) -> bool,
+    ) {
+        let is_asked = |needle: &Needle| needle.like.is_some() && matters(needle);
+        if !needles.iter().any(is_asked) {
+            return;
+        }
+        let (known, closest) = (&mut self.known, &mut self.closest);
+        let mut take = |word: &str| {
+            for ((fact, closest), needle) in known.iter_mut().zip(closest.iter_mut()).zip(needles) {
+                let Some(like) = needle.like.as_ref().filter(|_| fact.is_none() && matters(needle)) else {
+                    continue;
+                };
+                *closest = (*closest).max(like.closeness(word));
+                if *closest == 100 || (*closest > 0 && !wants_closest) {
+                    *fact = Some(true);
+                }
+            }
+        };
+        self.words.push(text, &mut take);
+        if is_end {
+            self.words.end(&mut take);
         }
     }
 }
@@ -191,13 +287,13 @@ mod tests {
     }
 
     fn needle(within: Within, text: &str) -> Needle {
-        Needle { within, text: mail_format::fold(text) }
+        Needle { within, text: mail_format::fold(text), like: None }
     }
 
     /// All facts about a message, and the number of steps.
     fn scan(message: &[u8], needles: &[Needle]) -> (Vec<bool>, usize) {
         let (file, mut scan, mut steps) = (file_of(message), Scan::new(needles), 0);
-        while scan.facts.iter().any(Option::is_none) {
+        while scan.facts.known.iter().any(Option::is_none) {
             match scan.stage() {
                 Stage::Header => {
                     scan.header(&message[..mail_format::header::header_length(message)], needles)
@@ -207,7 +303,7 @@ mod tests {
             }
             steps += 1;
         }
-        (scan.facts.into_iter().flatten().collect(), steps)
+        (scan.facts.known.into_iter().flatten().collect(), steps)
     }
 
     fn body_has(message: &[u8], text: &str) -> bool {

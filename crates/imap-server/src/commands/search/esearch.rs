@@ -15,8 +15,16 @@ use crate::sequences::{append, cut};
 use crate::view::View;
 
 /// What a command without RETURN means, when it is answered as if it had one (RFC 4731 §3.1).
-pub const ALL: Returned =
-    Returned { min: false, max: false, all: true, count: false, save: false, update: false, partial: None };
+pub const ALL: Returned = Returned {
+    min: false,
+    max: false,
+    all: true,
+    count: false,
+    save: false,
+    update: false,
+    relevancy: false,
+    partial: None,
+};
 
 /// One message that was found.
 #[derive(Clone, Copy)]
@@ -41,6 +49,10 @@ pub struct Gathered {
     count: u64,
     /// What ALL or PARTIAL says: sequence numbers or UIDs, in the order of the result.
     all: Vec<RangeInclusive<u32>>,
+    /// How well each message matches, in the order of the result; of the page, with PARTIAL (RFC 6203 §4).
+    scores: Vec<u8>,
+    /// Those that are written; nothing: the list is not begun.
+    scores_told: Option<usize>,
     /// UIDs that `$` will be.
     saved: Vec<RangeInclusive<u32>>,
     /// With UPDATE: what is to be kept up to date.
@@ -62,6 +74,8 @@ impl Gathered {
             page_modseq: None,
             count: 0,
             all: Vec::new(),
+            scores: Vec::new(),
+            scores_told: None,
             saved: Vec::new(),
             context: None,
             told: None,
@@ -87,7 +101,7 @@ impl Gathered {
 
     /// The beginning of the result is all that was asked for.
     pub fn is_enough(&self) -> bool {
-        let Returned { min, max, all, count, partial, .. } = self.returned;
+        let Returned { min, max, all, count, relevancy, partial, .. } = self.returned;
         let page_is_whole = match partial {
             Some(page) => !page.from_end && self.count >= u64::from(*page.places().end()),
             None => true,
@@ -97,12 +111,13 @@ impl Gathered {
             && !max
             && !all
             && !count
+            && (!relevancy || partial.is_some())
             && page_is_whole
             && self.first.is_some()
     }
 
     /// Takes in a message, in the order of the result.
-    pub fn found(&mut self, number: u32, record: &Record) {
+    pub fn found(&mut self, number: u32, record: &Record, score: u8) {
         let one = One { number, uid: record.uid, modseq: record.modseq };
         self.first.get_or_insert(one);
         self.last = Some(one);
@@ -110,6 +125,9 @@ impl Gathered {
         self.count += 1;
         if self.returned.all || self.returned.partial.is_some() {
             append(&mut self.all, number);
+        }
+        if self.returned.relevancy {
+            self.scores.push(score);
         }
         if let Some(context) = &mut self.context {
             context.found(record.uid);
@@ -166,20 +184,45 @@ impl Gathered {
             answer::range(out, range);
             self.told = self.told.map(|told| told + 1);
         }
-        if self.returned.partial.is_some() {
-            out.push(if self.all.is_empty() { b"NIL)" } else { b")" });
+        if self.scores_told.is_none() {
+            if self.returned.partial.is_some() {
+                out.push(if self.all.is_empty() { b"NIL)" } else { b")" });
+            }
+            if with_modseq && self.count > 0 {
+                out.push(b" MODSEQ ");
+                answer::digits(out, self.modseq());
+            }
+            self.scores_told = Some(0);
         }
-        if with_modseq && self.count > 0 {
-            out.push(b" MODSEQ ");
-            answer::digits(out, self.modseq());
+        if self.returned.relevancy && self.tell_scores(out) == Progress::More {
+            return Ok(Progress::More);
         }
         out.push(b"\r\n");
         Ok(Progress::Done)
     }
 
+    /// ` RELEVANCY (4 99 42)`
+    fn tell_scores(&mut self, out: &mut Output) -> Progress {
+        let told = self.scores_told.unwrap_or(0);
+        for (place, score) in self.scores.iter().enumerate().skip(told) {
+            if out.is_full() {
+                self.scores_told = Some(place);
+                return Progress::More;
+            }
+            out.push(if place == 0 { b" RELEVANCY (" } else { b" " });
+            answer::digits(out, (*score).into());
+        }
+        self.scores_told = Some(self.scores.len());
+        out.push(if self.scores.is_empty() { b" RELEVANCY ()" } else { b")" });
+        Progress::Done
+    }
+
     /// Leaves of what was found the page that was asked for.
     fn turn_to(&mut self, page: Partial, view: &View) {
         self.all = cut(&self.all, page.of(self.count));
+        let places = page.of(self.count);
+        let place = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(self.scores.len());
+        self.scores = self.scores[place(places.start)..place(places.end)].to_vec();
         for number in self.all.iter().cloned().flatten() {
             let sequence = if self.uid { view.sequence_from_uid(number) } else { number };
             let Some((_, record)) = view.record(sequence) else { continue };

@@ -5,8 +5,8 @@
 //! those of content are asked together.
 
 use imap_wire::{Charset, SearchKey, SequenceSet};
-use message_store::Flags;
 use message_store::search::{Hints, Needle, Scan, Told, Within};
+use message_store::{Flags, Like};
 
 use super::message::Message;
 use crate::answer;
@@ -21,6 +21,8 @@ use crate::view::View;
 const SLICE_TESTS: usize = 40_000;
 /// Texts that one command may look for.
 const TEXTS_MAX: usize = 100;
+/// Words of them that may be in another form: each is compared with every word.
+const LIKES_MAX: usize = 16;
 /// Bytes of messages read before others have their turn.
 const SLICE_BYTES: u64 = 1024 * 1024;
 
@@ -45,6 +47,8 @@ pub(super) enum Test {
     Smaller(u32),
     /// The needle of this number.
     Content(usize),
+    /// All of these needles, each a word that may be in another form.
+    Like(Vec<usize>),
     Not(Box<Test>),
     Or(Box<Test>, Box<Test>),
     And(Vec<Test>),
@@ -89,6 +93,8 @@ pub struct Matching {
     walk: Walk,
     /// The highest modification sequence found, if the criteria have one (RFC 7162 §3.1.5).
     modseq: Option<u64>,
+    /// Whether it matters how well a message matches.
+    pub wants_scores: bool,
 }
 
 impl Matching {
@@ -159,14 +165,16 @@ impl Matching {
             return Err(Refusal::BadCharset);
         }
         let keywords = view.mailbox.keywords();
-        let mut resolver = Resolver { view, keywords: &keywords, needles: Vec::new(), keys: 0 };
+        let mut resolver =
+            Resolver { view, keywords: &keywords, needles: Vec::new(), keys: 0, is_fuzzy: false, likes: 0 };
         let test = resolver.resolve(key)?;
         let Resolver { needles, keys, .. } = resolver;
         let slice = (SLICE_TESTS / keys.max(1)).max(1);
         let modseq = asks_for_modseq(&test).then_some(0);
         let (scan, hints) = (Scan::new(&needles), Hints::new(&needles, needed(&test)));
         let walk = Walk::new(places);
-        Ok(Matching { test, slice, needles, scan, is_asked: false, hints, walk, modseq })
+        let (is_asked, wants_scores) = (false, false);
+        Ok(Matching { test, slice, needles, scan, is_asked, hints, walk, modseq, wants_scores })
     }
 
     /// Whether the criteria have a modification sequence, which turns CONDSTORE on (RFC 7162 §3.1).
@@ -192,6 +200,7 @@ impl Matching {
         mut found: impl FnMut(&mut Message<'_>) -> Result<Flow, Refusal>,
     ) -> Result<Progress, Refusal> {
         let mut read = 0;
+        self.scan.wants_closest = self.wants_scores;
         for _ in 0..self.slice {
             let Some(sequence) = self.walk.peek() else { return Ok(Progress::Done) };
             if read >= SLICE_BYTES {
@@ -204,8 +213,10 @@ impl Matching {
                 }
                 let mut message = Message::new(view, sequence, slot, record);
                 let passes = loop {
-                    if let Some(passes) = message.passes(&self.test, &self.scan)? {
-                        break passes;
+                    match message.passes(&self.test, &self.scan)? {
+                        Some(true) if self.wants_scores && !self.scan.is_closest_known(&self.needles) => {}
+                        Some(passes) => break passes,
+                        None => {}
                     }
                     if read + message.read >= SLICE_BYTES {
                         return Ok(Progress::More); // the scan goes on where it is
@@ -219,6 +230,10 @@ impl Matching {
                     }
                     message.learn(&mut self.scan, &self.needles)?;
                 };
+                if passes && self.wants_scores {
+                    let score = message.relevancy(&self.test, &self.scan)?;
+                    message.score = score.and_then(|score| u8::try_from(score).ok()).unwrap_or(100);
+                }
                 self.scan.begin(&self.needles);
                 self.is_asked = false;
                 if passes {
@@ -242,6 +257,9 @@ struct Resolver<'a> {
     keywords: &'a [String],
     needles: Vec<Needle>,
     keys: usize,
+    /// Within FUZZY.
+    is_fuzzy: bool,
+    likes: usize,
 }
 
 impl Resolver<'_> {
@@ -276,6 +294,12 @@ impl Resolver<'_> {
             SearchKey::Header(name, text) => self.content(Within::Field(name), &text)?,
             SearchKey::Body(text) => self.content(Within::Body, &text)?,
             SearchKey::Text(text) => self.content(Within::Message, &text)?,
+            SearchKey::Fuzzy(key) => {
+                let is_fuzzy = std::mem::replace(&mut self.is_fuzzy, true);
+                let test = self.resolve(*key);
+                self.is_fuzzy = is_fuzzy;
+                test?
+            }
             SearchKey::Not(key) => Test::Not(Box::new(self.resolve(*key)?)),
             SearchKey::Or(one, other) => {
                 let (one, other) = (self.resolve(*one)?, self.resolve(*other)?);
@@ -300,15 +324,34 @@ impl Resolver<'_> {
     }
 
     fn content(&mut self, within: Within, text: &str) -> Result<Test, Refusal> {
-        let needle = Needle { within, text: mail_format::fold(text) };
+        let text = mail_format::fold(text);
+        let likes = if self.is_fuzzy { Like::words_of(&text) } else { Vec::new() };
+        if likes.is_empty() {
+            return self.needle(Needle { within, text, like: None }).map(Test::Content);
+        }
+        let mut needles = Vec::with_capacity(likes.len());
+        for like in likes {
+            let text = like.word().to_owned();
+            needles.push(self.needle(Needle { within: within.clone(), text, like: Some(like) })?);
+        }
+        Ok(Test::Like(needles))
+    }
+
+    fn needle(&mut self, needle: Needle) -> Result<usize, Refusal> {
         if let Some(known) = self.needles.iter().position(|known| *known == needle) {
-            return Ok(Test::Content(known));
+            return Ok(known);
         }
         if self.needles.len() == TEXTS_MAX {
             return Err(Refusal::Limit("Too many texts in one search; look for at most 100"));
         }
+        if needle.like.is_some() {
+            if self.likes == LIKES_MAX {
+                return Err(Refusal::Limit("Too many fuzzy words in one search; look for at most 16"));
+            }
+            self.likes += 1;
+        }
         self.needles.push(needle);
-        Ok(Test::Content(self.needles.len() - 1))
+        Ok(self.needles.len() - 1)
     }
 }
 
@@ -317,7 +360,7 @@ fn cost(test: &Test) -> u8 {
     match test {
         Test::Received(..) | Test::Sent(..) | Test::Saved(..) | Test::Guid(_) => 1,
         Test::ArrivedUntil(_) | Test::ArrivedFrom(_) => 1,
-        Test::Content(_) => 2,
+        Test::Content(_) | Test::Like(_) => 2,
         Test::Not(inner) => cost(inner),
         Test::Or(one, other) => cost(one).max(cost(other)),
         Test::And(tests) => tests.iter().map(cost).max().unwrap_or(0),
@@ -338,6 +381,7 @@ fn narrowed(test: &Test, places: Vec<std::ops::RangeInclusive<u32>>) -> Vec<std:
 fn needed(test: &Test) -> Vec<usize> {
     match test {
         Test::Content(needle) => vec![*needle],
+        Test::Like(needles) => needles.clone(),
         Test::And(tests) => tests.iter().flat_map(needed).collect(),
         _ => Vec::new(),
     }

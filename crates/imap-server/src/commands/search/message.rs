@@ -26,11 +26,23 @@ pub struct Message<'a> {
     written_day: Option<Option<i64>>,
     /// Bytes read so far.
     pub read: u64,
+    /// How well it matches, from 1 to 100, when that was wanted (RFC 6203 §4).
+    pub score: u8,
 }
 
 impl<'a> Message<'a> {
     pub fn new(view: &'a View, sequence: u32, slot: u32, record: Record) -> Message<'a> {
-        Message { view, sequence, slot, record, place: None, header: None, written_day: None, read: 0 }
+        Message {
+            view,
+            sequence,
+            slot,
+            record,
+            place: None,
+            header: None,
+            written_day: None,
+            read: 0,
+            score: 100,
+        }
     }
 
     /// What it is answered as: its UID or its sequence number.
@@ -74,6 +86,15 @@ impl<'a> Message<'a> {
             Test::Guid(guid) => self.cold()?.is_some_and(|cold| cold.guid == *guid),
             Test::Nothing => false,
             Test::Content(needle) => return Ok(scan.fact(*needle)),
+            Test::Like(needles) => {
+                if needles.iter().any(|needle| scan.fact(*needle) == Some(false)) {
+                    return Ok(Some(false));
+                }
+                if needles.iter().any(|needle| scan.fact(*needle).is_none()) {
+                    return Ok(None);
+                }
+                true
+            }
             Test::Not(test) => return Ok(self.passes(test, scan)?.map(|passes| !passes)),
             Test::Or(one, other) => match self.passes(one, scan)? {
                 Some(true) => true,
@@ -98,6 +119,30 @@ impl<'a> Message<'a> {
                 true
             }
         }))
+    }
+
+    /// How well it passes: what its fuzzy keys say, on average; of those in OR the best one. Nothing when no key says anything.
+    pub(super) fn relevancy(&mut self, test: &Test, scan: &Scan) -> Result<Option<u32>, Refusal> {
+        Ok(match test {
+            Test::Like(needles) => mean(needles.iter().map(|needle| scan.closest(*needle).into())),
+            Test::And(tests) => {
+                let mut all = Vec::new();
+                for test in tests {
+                    all.extend(self.relevancy(test, scan)?);
+                }
+                mean(all.into_iter())
+            }
+            Test::Or(one, other) => {
+                let mut best = None;
+                for test in [one, other] {
+                    if self.passes(test, scan)? == Some(true) {
+                        best = best.max(self.relevancy(test, scan)?);
+                    }
+                }
+                best
+            }
+            _ => None,
+        })
     }
 
     /// Takes the scan a step further.
@@ -207,4 +252,10 @@ impl<'a> Message<'a> {
         let structure = Structure::decode(cached.structure_bytes());
         Ok(Some(structure.ok_or_else(|| StoreError::Damaged("the part table of a message".into()))?))
     }
+}
+
+/// Rounded down, and 1 at least.
+fn mean(values: impl Iterator<Item = u32>) -> Option<u32> {
+    let (count, sum) = values.fold((0u32, 0u32), |(count, sum), value| (count + 1, sum + value));
+    sum.checked_div(count).map(|mean| mean.max(1))
 }

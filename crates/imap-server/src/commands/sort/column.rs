@@ -37,6 +37,7 @@ impl Column {
             SortKey::Size => self.numbers.push(message.record.size.into()),
             SortKey::Arrival => self.numbers.push(message.arrival()?),
             SortKey::Date => self.numbers.push(message.sent()?),
+            SortKey::Relevancy => self.numbers.push(-i64::from(message.score)), // the best first (RFC 6203 §6)
             key => {
                 let text = message.header()?.map(|header| text_of(key, header)).unwrap_or_default();
                 self.texts.extend_from_slice(&casemap(&text, KEY_BYTES_MAX));
@@ -123,7 +124,7 @@ fn text_of(key: SortKey, header: &[u8]) -> String {
         SortKey::Subject => header_field(header, "Subject")
             .map(|value| base_subject(&decode_words(value)).text)
             .unwrap_or_default(),
-        SortKey::Arrival | SortKey::Date | SortKey::Size => String::new(), // numbers
+        SortKey::Arrival | SortKey::Date | SortKey::Relevancy | SortKey::Size => String::new(), // numbers
     }
 }
 
