@@ -3,11 +3,14 @@
 //! No call waits: what asks the directory or hashes is done by the threads of [`LogIns`], and the session's waker is used
 //! when there is more to say ([`Progress::Wait`], then [`Authentication::look`]).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use connection::{ChannelBindings, Io};
 use sasl::scram::Doubt;
-use sasl::{Exchange, Mechanism, Secret, Step};
+use sasl::{Claim, Exchange, Mechanism, Secret, Step};
 
-use crate::log_ins::{Candidate, Proving};
+use crate::log_ins::{Candidate, Claimed, Proving};
+use crate::tokens::Issuer;
 use crate::{Answer, Asked, LogIn, LogIns, Pending, Safety, Service, log_line};
 
 /// What comes next.
@@ -56,6 +59,16 @@ enum Waiting {
     Keys {
         authcid: String,
         pending: Pending<Candidate>,
+    },
+    Claim {
+        /// As the client says it.
+        user: String,
+        pending: Pending<Claimed>,
+    },
+    /// For whatever the client says to the news that its token is not good (RFC 7628 §3.2.3).
+    Regret {
+        user: String,
+        why: &'static str,
     },
     /// For the client's proof.
     Proof {
@@ -107,6 +120,9 @@ impl Authentication {
     /// The client's next line, without its CRLF.
     pub fn respond(&mut self, log_ins: &LogIns, line: &[u8], io: &Io) -> Progress {
         let Some(exchange) = &mut self.exchange else { return Progress::Syntax };
+        if let Waiting::Regret { user, why } = &self.waiting {
+            return refused(self.method, user, why);
+        }
         if let Waiting::Proof { authcid, proving } = &self.waiting {
             if line != b"*" && !log_ins.may_prove(proving) {
                 return done(self.method, LogIn::TooManyGuesses, "", authcid);
@@ -128,7 +144,12 @@ impl Authentication {
                 let authcid = authcid.clone();
                 Some(self.go_on(log_ins, authcid, candidate, io))
             }
-            Waiting::Line | Waiting::Proof { .. } | Waiting::Proved { .. } => None,
+            Waiting::Claim { user, pending } => {
+                let claimed = pending.take()?;
+                let user = user.clone();
+                Some(self.claimed(log_ins, user, claimed))
+            }
+            Waiting::Line | Waiting::Regret { .. } | Waiting::Proof { .. } | Waiting::Proved { .. } => None,
         }
     }
 
@@ -137,6 +158,7 @@ impl Authentication {
         let (authzid, authcid) = match &self.waiting {
             Waiting::Password { authzid, authcid, .. } => (authzid.clone(), authcid.clone()),
             Waiting::Keys { authcid, .. } => (String::new(), authcid.clone()),
+            Waiting::Claim { user, .. } => (String::new(), user.clone()),
             _ => (String::new(), String::new()),
         };
         let log_in = LogIn::Unavailable("no password could be checked in time".into());
@@ -161,6 +183,21 @@ impl Authentication {
                     Answer::Now(candidate) => self.go_on(log_ins, authcid, candidate, io),
                     Answer::Later(pending) => {
                         self.waiting = Waiting::Keys { authcid, pending };
+                        Progress::Wait
+                    }
+                }
+            }
+            Step::Claimed(claim) => {
+                let user = match &claim {
+                    Claim::Token { user, .. } => user.clone(),
+                    Claim::Digest { authcid, .. } => authcid.clone(),
+                    Claim::Anonymous { trace } => format!("anonymous {trace}").trim().to_owned(),
+                };
+                let (waker, peer) = (io.waker(), io.peer.ip());
+                match log_ins.ask_about(self.service, claim, peer, move || waker.wake()) {
+                    Answer::Now(claimed) => self.claimed(log_ins, user, claimed),
+                    Answer::Later(pending) => {
+                        self.waiting = Waiting::Claim { user, pending };
                         Progress::Wait
                     }
                 }
@@ -208,6 +245,21 @@ impl Authentication {
         progress
     }
 
+    /// A token that is not good is told before it is refused, so that the client can get another.
+    fn claimed(&mut self, log_ins: &LogIns, user: String, (log_in, why): Claimed) -> Progress {
+        let is_token =
+            [Mechanism::OAuthBearer, Mechanism::XOAuth2].iter().any(|one| one.name() == self.method);
+        match log_in {
+            LogIn::Refused if is_token => {
+                let told = log_ins.mechanisms().issuer().map(Issuer::refusal).unwrap_or_default();
+                self.waiting = Waiting::Regret { user, why };
+                Progress::Challenge(STANDARD.encode(told))
+            }
+            LogIn::Refused => refused(self.method, &user, why),
+            log_in => done(self.method, log_in, "", &user),
+        }
+    }
+
     fn unproved(&self, log_ins: &LogIns, authcid: &str, doubt: Doubt) -> Progress {
         let Waiting::Proof { proving, .. } = &self.waiting else { return Progress::Syntax };
         log_ins.disproved(proving);
@@ -230,6 +282,12 @@ fn verdict(method: &'static str, log_in: LogIn, authzid: &str, authcid: &str) ->
         return Verdict { log_in: LogIn::Refused, authzid, authcid, method, why: log_line::LIMITED };
     }
     Verdict { log_in, authzid, authcid, method, why: log_line::WRONG }
+}
+
+fn refused(method: &'static str, user: &str, why: &'static str) -> Progress {
+    let mut verdict = verdict(method, LogIn::Refused, "", user);
+    verdict.why = why;
+    Progress::Done(verdict)
 }
 
 fn done(method: &'static str, log_in: LogIn, authzid: &str, authcid: &str) -> Progress {

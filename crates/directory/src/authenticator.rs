@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
+use sasl::Claim;
 use sasl::scram::{Hash, Verifier};
 use server_config::Config;
 use server_config::parameters::service;
 
 use crate::app_passwords::{self, Given};
-use crate::{Directory, Entry, Found, Mechanisms, Result, Service, by_login, password};
+use crate::tokens::NoToken;
+use crate::{Directory, Entry, Found, Mechanisms, Result, Service, by_login, log_line, password};
 
 /// How old the status of a user may be.
 const STATUS_AGE_MAX: Duration = Duration::from_secs(60);
@@ -181,6 +183,74 @@ impl Authenticator {
         let named = entry.as_ref().and_then(|entry| entry.uid.as_deref()).unwrap_or(login);
         let made_up = mechanisms.made_up(hash, named);
         Ok(Subject { has_keys: keys.is_some(), verifier: keys.unwrap_or(made_up), entry })
+    }
+
+    /// What comes of a claim that is no password, and why not, for the log. Slow: sessions ask [`crate::LogIns`].
+    pub(crate) fn believe(
+        &self,
+        mechanisms: &Mechanisms,
+        service: Service,
+        claim: &Claim,
+    ) -> (LogIn, &'static str) {
+        let (login, limited) = match claim {
+            Claim::Token { user, token } => {
+                let Some(issuer) = mechanisms.issuer() else { return (LogIn::Refused, log_line::WRONG) };
+                let login = match issuer.login_of(token.reveal(), base::clock::unix_seconds()) {
+                    Ok(login) => login,
+                    Err(NoToken::Bad(why)) => return (LogIn::Refused, why),
+                    Err(NoToken::Keys(why)) => return (LogIn::Unavailable(why), ""),
+                };
+                let is_user = |entry: &Entry| user.is_empty() || entry.is_named(user);
+                return self.admitted(service, &login, false, is_user, log_line::OTHER_TOKEN);
+            }
+            Claim::Digest { authcid, challenge, digest } => {
+                let right = |entry: Option<&Entry>| -> Result<bool> {
+                    let stored = self.directory.stored_passwords(entry)?;
+                    Ok(password::is_digest_of(&stored, challenge, digest) && entry.is_some())
+                };
+                let found = by_login(self.directory.as_ref(), authcid);
+                let entry = match &found {
+                    Ok(Found::One(entry)) => Some(entry.as_ref()),
+                    Ok(_) => None,
+                    Err(why) => return (LogIn::Unavailable(why.to_string()), ""),
+                };
+                return match right(entry) {
+                    Err(why) => (LogIn::Unavailable(why.to_string()), ""),
+                    Ok(false) => (LogIn::Refused, log_line::WRONG),
+                    Ok(true) => {
+                        let open = |entry: &Entry| entry.password_opens(service);
+                        self.admitted(service, authcid, false, open, log_line::WRONG)
+                    }
+                };
+            }
+            Claim::Anonymous { .. } => match mechanisms.anonymous() {
+                Some(uid) => (uid, true),
+                None => return (LogIn::Refused, log_line::WRONG),
+            },
+        };
+        self.admitted(service, login, limited, |_| true, log_line::WRONG)
+    }
+
+    /// Somebody who is believed to be `login`, if there is such a user who is `fit`.
+    fn admitted(
+        &self,
+        service: Service,
+        login: &str,
+        limited: bool,
+        fit: impl Fn(&Entry) -> bool,
+        why: &'static str,
+    ) -> (LogIn, &'static str) {
+        match by_login(self.directory.as_ref(), login) {
+            Err(why) => (LogIn::Unavailable(why.to_string()), ""),
+            Ok(Found::One(entry)) if !fit(&entry) => (LogIn::Refused, why),
+            Ok(Found::One(entry)) if !entry.may_use(service) => (LogIn::Disallowed, ""),
+            Ok(Found::One(entry)) => {
+                let mut entry = Entry::clone(&entry);
+                entry.limited = limited;
+                (LogIn::Accepted(Arc::new(entry)), "")
+            }
+            Ok(_) => (LogIn::Refused, log_line::NO_SUCH_ACCOUNT),
+        }
     }
 
     fn entry_of(&self, login: &str, password: &str) -> Result<Option<Arc<Entry>>> {

@@ -30,6 +30,7 @@ pub mod preferences;
 mod recipient;
 pub mod schema;
 pub mod second_factor;
+pub mod tokens;
 
 use std::fmt;
 use std::sync::Arc;

@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sasl::Secret;
 use sasl::scram::Hash;
+use sasl::{Claim, Secret};
 use server_config::parameters::service;
 use server_config::{Config, Instance};
 
 use crate::authenticator::Subject;
 use crate::guesses::{Guesses, Limits, Turn, Who};
-use crate::{Authenticator, Code, Entry, LogIn, Mechanisms, SecondFactors, Service};
+use crate::{Authenticator, Code, Entry, LogIn, Mechanisms, SecondFactors, Service, log_line};
 
 /// How long a session should wait for its answer before it gives up: longer than anything here takes.
 pub const ANSWER_MAX: Duration = Duration::from_secs(120);
@@ -78,6 +78,9 @@ pub struct Pending<T = LogIn>(Slot<T>);
 /// Who wants to prove something, while it is under way; or why nobody may just now.
 pub(crate) type Candidate = Result<Box<Proving>, LogIn>;
 
+/// What came of a claim, and why somebody is refused, for the log.
+pub(crate) type Claimed = (LogIn, &'static str);
+
 /// Somebody whose proof is waited for.
 pub(crate) struct Proving {
     pub subject: Subject,
@@ -97,6 +100,7 @@ impl<T> Pending<T> {
 enum Job {
     Password { password: Secret, answer: Slot<LogIn> },
     Keys { hash: Hash, answer: Slot<Candidate> },
+    Claim { claim: Claim, answer: Slot<Claimed> },
 }
 
 impl Job {
@@ -105,6 +109,7 @@ impl Job {
         match self {
             Job::Password { answer, .. } => Arc::strong_count(answer) == 1,
             Job::Keys { answer, .. } => Arc::strong_count(answer) == 1,
+            Job::Claim { answer, .. } => Arc::strong_count(answer) == 1,
         }
     }
 }
@@ -223,6 +228,29 @@ impl LogIns {
         match self.enter(service, login.to_owned(), peer, job, who, Box::new(tell)) {
             Ok(()) => Answer::Later(pending),
             Err(refusal) => Answer::Now(Err(refusal)),
+        }
+    }
+
+    /// Looks, without waiting, at what is no password. It takes a turn, as a password would.
+    pub(crate) fn ask_about(
+        &self,
+        service: Service,
+        claim: Claim,
+        peer: IpAddr,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> Answer<Claimed> {
+        let (login, said) = match &claim {
+            // Whose it is only the token itself says for sure.
+            Claim::Token { user, token } => (user.clone(), token.reveal().to_owned()),
+            Claim::Digest { authcid, digest, .. } => (authcid.clone(), digest.clone()),
+            Claim::Anonymous { .. } => ("anonymous".to_owned(), String::new()),
+        };
+        let who = self.0.guesses().who(peer, &login, &said);
+        let answer = Slot::default();
+        let pending = Pending(answer.clone());
+        match self.enter(service, login, peer, Job::Claim { claim, answer }, who, Box::new(tell)) {
+            Ok(()) => Answer::Later(pending),
+            Err(refusal) => Answer::Now((refusal, log_line::WRONG)),
         }
     }
 
@@ -392,6 +420,12 @@ impl Shared {
                 self.count(&who, &log_in, service);
                 self.answer(&who, &answer, log_in, tell);
             }
+            Job::Claim { claim, answer } => {
+                let look = || self.authenticator.believe(&self.mechanisms, service, &claim);
+                let claimed = catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| (panicked(), ""));
+                self.count(&who, &claimed.0, service);
+                self.answer(&who, &answer, claimed, tell);
+            }
             Job::Keys { hash, answer } => {
                 let look = || self.authenticator.scram_keys(&self.mechanisms, &login, hash);
                 let candidate = match catch_unwind(AssertUnwindSafe(look)) {
@@ -418,6 +452,9 @@ impl Shared {
         match request.job {
             Job::Password { answer, .. } => self.answer(&request.who, &answer, refusal, request.tell),
             Job::Keys { answer, .. } => self.answer(&request.who, &answer, Err(refusal), request.tell),
+            Job::Claim { answer, .. } => {
+                self.answer(&request.who, &answer, (refusal, log_line::WRONG), request.tell);
+            }
         }
     }
 

@@ -27,6 +27,9 @@ pub const NO_DEPUTY: &str = "not an administrator, but wants to act as another u
 pub const DEPUTY_FROM_ELSEWHERE: &str = "may not act as another user from there (store.adminnetworks)";
 pub const NOBODY_TO_ACT_FOR: &str = "wants to act as a user who does not exist";
 pub const DEPUTY_FOR_ADMIN: &str = "may not act as another administrator";
+/// By a token.
+pub const OTHER_TOKEN: &str = "the token is another user's";
+pub const NO_SUCH_ACCOUNT: &str = "there is no such account here";
 /// By a password for one program.
 pub const LIMITED: &str = "an app password acts for nobody else";
 /// Why a log-in failed that had the right password (S109).

@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use sasl::Mechanism;
 use sasl::scram::{Hash, Verifier};
@@ -16,6 +17,7 @@ use server_config::parameters::service;
 use server_config::{Config, Instance};
 
 use crate::LocalDomains;
+use crate::tokens::Issuer;
 
 const SECRET_BYTES: usize = 32;
 
@@ -25,6 +27,10 @@ pub struct Mechanisms {
     /// Best first. What is bound to TLS is offered under TLS only.
     offered: Vec<Mechanism>,
     made_up: MadeUp,
+    /// Whose tokens are believed.
+    issuer: Option<Arc<Issuer>>,
+    /// The uid of the account that ANONYMOUS opens.
+    anonymous: Option<String>,
 }
 
 /// Of what keys are made up.
@@ -45,7 +51,12 @@ impl std::fmt::Debug for MadeUp {
 impl Default for Mechanisms {
     fn default() -> Mechanisms {
         let made_up = MadeUp { secret: Vec::new(), iterations: 4096, default_domain: String::new() };
-        Mechanisms { offered: vec![Mechanism::Plain, Mechanism::Login], made_up }
+        Mechanisms {
+            offered: vec![Mechanism::Plain, Mechanism::Login],
+            made_up,
+            issuer: None,
+            anonymous: None,
+        }
     }
 }
 
@@ -53,7 +64,8 @@ impl Mechanisms {
     /// `service.saslmechanisms`.
     ///
     /// # Errors
-    /// SCRAM is offered and its secret can be neither read nor made; one line.
+    /// A mechanism is offered that lacks what it needs: SCRAM's secret, which can be neither read nor made, the issuer of
+    /// tokens, the account of ANONYMOUS; one line.
     pub fn from_config(config: &Config, instance: &Instance) -> Result<Mechanisms, String> {
         let names = config.get(&service::SASL_MECHANISMS);
         let is_named = |name: &str| names.iter().any(|named| named == name);
@@ -65,7 +77,18 @@ impl Mechanisms {
         let secret = if scram { secret(&instance.scram_secret())? } else { Vec::new() };
         let iterations = u32::try_from(config.get(&service::SCRAM_ITERATIONS)).unwrap_or(u32::MAX);
         let default_domain = LocalDomains::from_config(config).default_domain().to_owned();
-        Ok(Mechanisms { offered, made_up: MadeUp { secret, iterations, default_domain } })
+        let issuer = Issuer::from_config(config, instance)?.map(Arc::new);
+        let anonymous = Some(config.get(&service::ANONYMOUS_USER)).filter(|uid| !uid.is_empty());
+        for mechanism in &offered {
+            let lacks = match mechanism {
+                Mechanism::OAuthBearer | Mechanism::XOAuth2 if issuer.is_none() => "service.oauthissuer",
+                Mechanism::Anonymous if anonymous.is_none() => "service.anonymoususer",
+                _ => continue,
+            };
+            return Err(format!("service.saslmechanisms has {}, and {lacks} is not set", mechanism.name()));
+        }
+        let made_up = MadeUp { secret, iterations, default_domain };
+        Ok(Mechanisms { offered, made_up, issuer, anonymous })
     }
 
     /// Those that a client may use on a connection.
@@ -80,6 +103,14 @@ impl Mechanisms {
             Some(mechanism) if safety.admits(mechanism) => Choice::Offered(mechanism),
             Some(_) => Choice::Unsafe,
         }
+    }
+
+    pub(crate) fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_deref()
+    }
+
+    pub(crate) fn anonymous(&self) -> Option<&str> {
+        self.anonymous.as_deref()
     }
 
     /// Keys of nobody's password, for a login. Who can say the name in two ways, with the default domain and without, gets
@@ -108,6 +139,11 @@ impl Safety {
     fn admits(self, mechanism: Mechanism) -> bool {
         match mechanism {
             Mechanism::Plain | Mechanism::Login => self.says_password,
+            // A token in clear is as good as a password to who listens; a digest lets them guess at leisure.
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 | Mechanism::CramMd5 => {
+                self.says_password || self.encrypted
+            }
+            Mechanism::Anonymous => true,
             Mechanism::Scram { plus, .. } => (self.says_password || self.encrypted) && (self.bound || !plus),
         }
     }

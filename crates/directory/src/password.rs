@@ -13,6 +13,8 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
 use sasl::scram::{Hash, ITERATIONS_MIN, Verifier};
 use server_config::Config;
 use server_config::parameters::service;
@@ -120,6 +122,26 @@ pub fn verify(stored: &str, given: &str) -> bool {
         "CLEAR" | "CLEARTEXT" | "PLAIN" => equal(text.as_bytes(), given.as_bytes()),
         _ => false,
     }
+}
+
+/// Whether `digest` (lower-case hexadecimal) is CRAM-MD5's of the challenge with a password that is stored in clear
+/// (RFC 2195 §2). Without one it takes as long.
+pub fn is_digest_of(stored: &[String], challenge: &str, digest: &str) -> bool {
+    let clear = stored.iter().find_map(|stored| {
+        let (scheme, text) = parts(stored)?;
+        let is_clear =
+            ["CLEAR", "CLEARTEXT", "PLAIN"].iter().any(|name| scheme.trim().eq_ignore_ascii_case(name));
+        is_clear.then_some(text)
+    });
+    let mac = || -> Result<Vec<u8>, openssl::error::ErrorStack> {
+        let key = PKey::hmac(clear.unwrap_or("nobody").as_bytes())?;
+        let mut signer = Signer::new(MessageDigest::md5(), &key)?;
+        signer.update(challenge.as_bytes())?;
+        signer.sign_to_vec()
+    };
+    let Ok(mac) = mac() else { return false };
+    let expected: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    equal(expected.as_bytes(), digest.as_bytes()) && clear.is_some()
 }
 
 /// Takes as long as the verification of `usual`, or else of an Argon2id of ours.
@@ -269,6 +291,17 @@ mod tests {
             assert!(!verify(&stored, "Secret"), "{stored}");
             assert!(!verify(&stored, ""), "{stored}");
         }
+    }
+
+    /// The example of RFC 2195 §3.
+    #[test]
+    fn a_digest_is_of_a_password_in_clear() {
+        let (challenge, digest) =
+            ("<1896.697170952@postoffice.reston.mci.net>", "b913a602c7eda7a495b4e6e7334d3890");
+        let stored = ["{SSHA}x".to_owned(), "{CLEAR}tanstaaftanstaaf".to_owned()];
+        assert!(is_digest_of(&stored, challenge, digest));
+        assert!(!is_digest_of(&stored[..1], challenge, digest) && !is_digest_of(&[], challenge, digest));
+        assert!(!is_digest_of(&stored, "<1897.x>", digest));
     }
 
     /// The same entry serves PLAIN and SCRAM, in either form.

@@ -24,6 +24,8 @@ pub enum Step {
     Credentials { authzid: String, authcid: String, password: Secret },
     /// What is stored of `authcid`'s password is wanted, for [`Exchange::verify_with`].
     Verifier { authcid: String, hash: Hash },
+    /// What is to be looked at as it is; there is nothing more to say.
+    Claimed(Claim),
     /// Whoever this is knows the password; the client has seen that we do too.
     Proved { authzid: String, authcid: String },
     /// Whoever this is does not.
@@ -34,7 +36,25 @@ pub enum Step {
     Syntax,
 }
 
+/// What a client says that is no password.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// A bearer token. `user` is whom the client wants to be, as far as it says so.
+    Token { user: String, token: Secret },
+    /// CRAM-MD5: the digest, in hexadecimal, of our challenge with the password of `authcid`.
+    Digest { authcid: String, challenge: String, digest: String },
+    /// Nobody in particular; who it is by its own word.
+    Anonymous { trace: String },
+}
+
 enum Waiting {
+    Token {
+        old: bool,
+    },
+    Digest {
+        challenge: String,
+    },
+    Anonymous,
     Plain,
     User,
     Password {
@@ -73,10 +93,25 @@ impl Exchange {
         initial: Option<&[u8]>,
         bindings: Option<Bindings<'_>>,
     ) -> (Exchange, Step) {
-        let (waiting, challenge) = match mechanism {
-            Mechanism::Plain => (Waiting::Plain, ""),
-            Mechanism::Login => (Waiting::User, "Username:"),
-            Mechanism::Scram { hash, plus } => (Waiting::ScramFirst { hash, plus }, ""),
+        let mut challenge = String::new();
+        let waiting = match mechanism {
+            Mechanism::Plain => Waiting::Plain,
+            Mechanism::Login => {
+                challenge.push_str("Username:");
+                Waiting::User
+            }
+            Mechanism::Scram { hash, plus } => Waiting::ScramFirst { hash, plus },
+            Mechanism::OAuthBearer => Waiting::Token { old: false },
+            Mechanism::XOAuth2 => Waiting::Token { old: true },
+            Mechanism::Anonymous => Waiting::Anonymous,
+            Mechanism::CramMd5 => match (initial, unique()) {
+                (None, Some(text)) => {
+                    challenge.clone_from(&text);
+                    Waiting::Digest { challenge: text }
+                }
+                // RFC 4954 §4: the server speaks first, so there is no initial response.
+                _ => return (Exchange { waiting: Waiting::Over }, Step::Syntax),
+            },
         };
         let mut exchange = Exchange { waiting };
         let step = match initial {
@@ -124,6 +159,12 @@ impl Exchange {
     fn take(&mut self, response: Vec<u8>, bindings: Option<Bindings<'_>>) -> Step {
         match std::mem::replace(&mut self.waiting, Waiting::Over) {
             Waiting::Plain => plain(&response).unwrap_or(Step::Syntax),
+            Waiting::Token { old } => token(&response, old).map_or(Step::Syntax, Step::Claimed),
+            Waiting::Digest { challenge } => digest(&response, challenge).map_or(Step::Syntax, Step::Claimed),
+            Waiting::Anonymous => match field(&response) {
+                Some(trace) => Step::Claimed(Claim::Anonymous { trace }),
+                None => Step::Syntax,
+            },
             Waiting::User => match field(&response) {
                 Some(user) if !user.is_empty() => {
                     self.waiting = Waiting::Password { user };
@@ -184,6 +225,67 @@ fn plain(response: &[u8]) -> Option<Step> {
     })
 }
 
+/// OAUTHBEARER: a GS2 header, then `key=value` each behind a %x01 (RFC 7628 §3.1). XOAUTH2 has `user=` and no header.
+fn token(response: &[u8], old: bool) -> Option<Claim> {
+    let text = std::str::from_utf8(response).ok()?.strip_suffix("\u{1}\u{1}")?;
+    let mut parts = text.split('\u{1}');
+    let mut user = String::new();
+    if !old {
+        let header = parts.next()?;
+        let rest = header.strip_prefix("n,").or_else(|| header.strip_prefix("y,"))?;
+        let name = rest.strip_suffix(',')?; // `a=name`, or nothing
+        if !name.is_empty() {
+            user = gs2_name(name.strip_prefix("a=")?)?;
+        }
+    }
+    let mut bearer = None;
+    for part in parts {
+        match part.split_once('=')? {
+            ("auth", value) => {
+                let (kind, token) = value.split_once(' ')?;
+                bearer = Some(token.trim()).filter(|_| kind.eq_ignore_ascii_case("bearer"));
+            }
+            ("user", value) if old => value.clone_into(&mut user),
+            _ => {} // host and port: the connection tells
+        }
+    }
+    let token = bearer.filter(|token| !token.is_empty() && token.is_ascii())?;
+    (user.len() <= FIELD_BYTES_MAX).then(|| Claim::Token { user, token: Secret::new(token.to_owned()) })
+}
+
+/// `=2C` is a comma and `=3D` an equals sign (RFC 5801 §4).
+fn gs2_name(text: &str) -> Option<String> {
+    let plain = text.replace("=2C", ",");
+    let mut name = String::new();
+    let mut rest = plain.as_str();
+    while let Some((front, behind)) = rest.split_once('=') {
+        name.push_str(front);
+        name.push('=');
+        rest = behind.strip_prefix("3D")?;
+    }
+    name.push_str(rest);
+    (!name.is_empty()).then_some(name)
+}
+
+/// The user's name, a blank, and the digest in lower-case hexadecimal (RFC 2195 §2). A name may have blanks.
+fn digest(response: &[u8], challenge: String) -> Option<Claim> {
+    let text = field(response)?;
+    let (authcid, digest) = text.rsplit_once(' ')?;
+    let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_digest && !authcid.is_empty()).then(|| Claim::Digest {
+        authcid: authcid.to_owned(),
+        challenge,
+        digest: digest.to_ascii_lowercase(),
+    })
+}
+
+/// A challenge in the form of a Message-ID (RFC 2195 §2) that nobody can foresee.
+fn unique() -> Option<String> {
+    let mut bytes = [0u8; 16];
+    openssl::rand::rand_bytes(&mut bytes).ok()?;
+    Some(format!("<{:032x}@mailboat.invalid>", u128::from_be_bytes(bytes)))
+}
+
 fn field(bytes: &[u8]) -> Option<String> {
     if bytes.len() > FIELD_BYTES_MAX || bytes.contains(&0) {
         return None;
@@ -223,6 +325,64 @@ mod tests {
             credentials("Ursel", "Kurt", "xipj3plmq")
         );
         assert_eq!(exchange.respond(&encoded("\0a\0b"), None), Step::Syntax, "it is over");
+    }
+
+    #[test]
+    fn tokens_come_in_two_forms() {
+        let claim = |user: &str, token: &str| {
+            Step::Claimed(Claim::Token { user: user.into(), token: Secret::new(token.into()) })
+        };
+        // RFC 7628 §4.1
+        let text = "n,a=user@example.com,\u{1}host=server.example.com\u{1}port=143\u{1}auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\u{1}\u{1}";
+        let (_, step) = start(Mechanism::OAuthBearer, Some(&encoded(text)));
+        assert_eq!(step, claim("user@example.com", "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="));
+        let (mut exchange, step) = start(Mechanism::OAuthBearer, None);
+        assert_eq!(step, Step::Challenge(String::new()));
+        assert_eq!(
+            exchange.respond(&encoded("n,,\u{1}auth=bearer x.y.z\u{1}\u{1}"), None),
+            claim("", "x.y.z")
+        );
+        let (_, step) =
+            start(Mechanism::OAuthBearer, Some(&encoded("n,a=a=2Cb=3Dc,\u{1}auth=Bearer x\u{1}\u{1}")));
+        assert_eq!(step, claim("a,b=c", "x"));
+        let (_, step) =
+            start(Mechanism::XOAuth2, Some(&encoded("user=joe@x.test\u{1}auth=Bearer x\u{1}\u{1}")));
+        assert_eq!(step, claim("joe@x.test", "x"));
+        for text in [
+            "",
+            "\u{1}\u{1}",
+            "n,a=joe,\u{1}auth=Bearer x\u{1}",
+            "n,a=joe,\u{1}\u{1}",
+            "p=tls-unique,,\u{1}auth=Bearer x\u{1}\u{1}",
+            "n,joe,\u{1}auth=Bearer x\u{1}\u{1}",
+            "n,a=j=oe,\u{1}auth=Bearer x\u{1}\u{1}",
+            "n,,\u{1}auth=Basic x\u{1}\u{1}",
+            "n,,\u{1}auth=Bearer \u{1}\u{1}",
+            "n,,\u{1}auth\u{1}\u{1}",
+        ] {
+            assert_eq!(start(Mechanism::OAuthBearer, Some(&encoded(text))).1, Step::Syntax, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_of_a_challenge_of_ours() {
+        let (mut exchange, step) = start(Mechanism::CramMd5, None);
+        let Step::Challenge(first) = step else { panic!("{step:?}") };
+        let first = String::from_utf8(BASE64.decode(first).unwrap()).unwrap();
+        let digest = "b913a602c7eda7a495b4e6e7334d3890";
+        let claim = Claim::Digest { authcid: "tim".into(), challenge: first.clone(), digest: digest.into() };
+        assert_eq!(exchange.respond(&encoded(&format!("tim {digest}")), None), Step::Claimed(claim));
+        let Step::Challenge(second) = start(Mechanism::CramMd5, None).1 else { panic!() };
+        assert_ne!(second, BASE64.encode(first), "each its own");
+        assert_eq!(start(Mechanism::CramMd5, Some(b"dGlt")).1, Step::Syntax, "the server speaks first");
+        for text in
+            ["tim", "tim b913", " b913a602c7eda7a495b4e6e7334d3890", "tim z913a602c7eda7a495b4e6e7334d3890"]
+        {
+            let (mut exchange, _) = start(Mechanism::CramMd5, None);
+            assert_eq!(exchange.respond(&encoded(text), None), Step::Syntax, "{text}");
+        }
+        let (_, step) = start(Mechanism::Anonymous, Some(&encoded("sirhc")));
+        assert_eq!(step, Step::Claimed(Claim::Anonymous { trace: "sirhc".into() }));
     }
 
     #[test]

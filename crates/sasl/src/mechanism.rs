@@ -9,19 +9,31 @@ pub enum Mechanism {
     Scram { hash: Hash, plus: bool },
     /// RFC 4616.
     Plain,
+    /// RFC 7628: a bearer token.
+    OAuthBearer,
+    /// The same in the older form that clients of large providers say.
+    XOAuth2,
+    /// RFC 2195: a digest of a challenge with the password, which must be stored in clear.
+    CramMd5,
+    /// RFC 4505.
+    Anonymous,
     /// `draft-murchison-sasl-login`: user name and password, asked for one after the other.
     Login,
 }
 
 impl Mechanism {
     /// All of them, best first.
-    pub const ALL: [Mechanism; 6] = [
+    pub const ALL: [Mechanism; 10] = [
         Mechanism::Scram { hash: Hash::Sha256, plus: true },
         Mechanism::Scram { hash: Hash::Sha256, plus: false },
         Mechanism::Scram { hash: Hash::Sha1, plus: true },
         Mechanism::Scram { hash: Hash::Sha1, plus: false },
+        Mechanism::OAuthBearer,
+        Mechanism::XOAuth2,
         Mechanism::Plain,
         Mechanism::Login,
+        Mechanism::CramMd5,
+        Mechanism::Anonymous,
     ];
 
     /// The mechanism of this name, in any case.
@@ -37,6 +49,10 @@ impl Mechanism {
             Mechanism::Scram { hash: Hash::Sha1, plus: false } => "SCRAM-SHA-1",
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::CramMd5 => "CRAM-MD5",
+            Mechanism::Anonymous => "ANONYMOUS",
         }
     }
 

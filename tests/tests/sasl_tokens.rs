@@ -1,0 +1,195 @@
+//! Log-ins that say no password: bearer tokens of an issuer, CRAM-MD5, ANONYMOUS; by clients of others.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use black_box::instance::{IMAP, IMAPS, POP, POPS, SMTP, SUBMISSIONS, wait_for};
+use black_box::{Instance, Setup, Wire, run};
+use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
+use serde_json::{Value, json};
+
+/// An issuer of tokens, whose key set is in the instance.
+struct Issuer(PKey<Private>);
+
+impl Issuer {
+    fn new(instance: &Instance) -> Issuer {
+        let key = PKey::generate_ed25519().unwrap();
+        let x = URL_SAFE_NO_PAD.encode(key.raw_public_key().unwrap());
+        let set = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k", "use": "sig", "x": x }] });
+        fs::write(instance.path("config/oauth-keys.json"), set.to_string()).unwrap();
+        Issuer(key)
+    }
+
+    fn token(&self, email: &str, more: Value) -> String {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let mut claims =
+            json!({ "iss": "https://id.example", "aud": "mail", "exp": now + 600, "email": email });
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&json!({ "alg": "EdDSA", "kid": "k" })), part(&claims));
+        let signature = Signer::new_without_digest(&self.0).unwrap().sign_oneshot_to_vec(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.unwrap()))
+    }
+}
+
+fn with_tokens(mechanism: &str) -> (Instance, Issuer) {
+    let mut instance = Setup::default()
+        .set("service.saslmechanisms", &format!("{mechanism} PLAIN"))
+        .set("service.oauthissuer", "https://id.example")
+        .set("service.oauthaudience", "mail")
+        .create();
+    let issuer = Issuer::new(&instance);
+    instance.start_all();
+    (instance, issuer)
+}
+
+/// curl, over TLS, by a token and nothing else.
+fn curl(instance: &Instance, port: u16, user: &str, token: &str) -> Output {
+    let scheme = match port {
+        IMAPS => "imaps",
+        POPS => "pop3s",
+        _ => "smtps",
+    };
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "30", "--cacert"])
+        .arg(instance.path("config/certs/ca.pem"))
+        .args(["--user", user, "--oauth2-bearer", token])
+        .args(["--connect-to", &format!("localhost:{port}:{}", instance.at(port))])
+        .arg(format!("{scheme}://localhost:{port}/"));
+    if port == SUBMISSIONS {
+        curl.args([
+            "--mail-from",
+            &format!("{user}@example.test"),
+            "--mail-rcpt",
+            "bob@example.test",
+            "--upload-file",
+            "-",
+        ]);
+    }
+    let mut child = curl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let message = format!("From: {user}@example.test\r\nSubject: x\r\n\r\nText.\r\n");
+    let _ = child.stdin.take().unwrap().write_all(message.as_bytes()); // it may not get that far
+    child.wait_with_output().unwrap()
+}
+
+fn curl_in_all_three_services(mechanism: &str) {
+    let (instance, issuer) = with_tokens(mechanism);
+    let address = "alice@example.test";
+    let good = issuer.token(address, json!({}));
+    let over = issuer.token(address, json!({ "exp": 1_000_000_000 }));
+    let of_bob = issuer.token("bob@example.test", json!({}));
+    for port in [IMAPS, POPS, SUBMISSIONS] {
+        let output = curl(&instance, port, "alice", &good);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{port} {mechanism}: {text}; {}", instance.logs());
+        for bad in [&over, &of_bob, &format!("{good}x")] {
+            let output = curl(&instance, port, "alice", bad);
+            assert_eq!(output.status.code(), Some(67), "{port} {mechanism}: the log-in is refused");
+        }
+    }
+    for service in ["imap", "pop", "smtp"] {
+        let log = instance.log(service);
+        assert!(log.contains(&format!(" {mechanism}")), "{log}");
+        // With XOAUTH2 curl hangs up at the challenge that says what is wrong, before there is a refusal.
+        let told = log.contains("the token is over") && log.contains("the token is another user's");
+        assert!(told || mechanism == "XOAUTH2", "{log}");
+        assert!(!log.contains(&good) && !log.contains(&over), "no token in a log");
+    }
+}
+
+#[test]
+fn curl_logs_in_by_oauthbearer() {
+    curl_in_all_three_services("OAUTHBEARER");
+}
+
+#[test]
+fn curl_logs_in_by_xoauth2() {
+    curl_in_all_three_services("XOAUTH2");
+}
+
+/// RFC 7628 §3.2.2: what is wrong comes as a challenge, the client says %x01, then it is refused.
+#[test]
+fn a_client_whose_token_is_not_good_is_told_where_to_get_another() {
+    let (instance, issuer) = with_tokens("OAUTHBEARER");
+    let over = issuer.token("alice@x.test", json!({ "exp": 1_000_000_000 }));
+    let mut wire = Wire::plain(instance.connect(IMAP));
+    wire.line();
+    let initial = STANDARD.encode(format!("n,a=alice,\u{1}auth=Bearer {over}\u{1}\u{1}"));
+    wire.send(format!("a AUTHENTICATE OAUTHBEARER {initial}\r\n").as_bytes());
+    let line = wire.line();
+    let told = STANDARD.decode(line.strip_prefix("+ ").unwrap()).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["status"], "invalid_token");
+    assert_eq!(told["openid-configuration"], "https://id.example/.well-known/openid-configuration");
+    wire.send(b"AQ==\r\n");
+    assert!(wire.line().starts_with("a NO [AUTHENTICATIONFAILED]"));
+    // The connection is as good as before.
+    let good = issuer.token("alice@example.test", json!({}));
+    let initial = STANDARD.encode(format!("n,a=alice,\u{1}auth=Bearer {good}\u{1}\u{1}"));
+    wire.send(format!("b AUTHENTICATE OAUTHBEARER {initial}\r\n").as_bytes());
+    wait_for("the log-in", || wire.line().starts_with("b OK").then_some(()));
+}
+
+/// A second AUTH is refused (S190), and none is offered without what it needs.
+#[test]
+fn what_a_mechanism_needs_must_be_there() {
+    let mut instance = Setup::default().set("service.saslmechanisms", "OAUTHBEARER PLAIN").create();
+    instance.start_one("store");
+    let output = instance.refused_start("imap");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("service.oauthissuer is not set") && said.lines().count() == 1, "{said}");
+    instance.set("service.oauthissuer", "https://id.example");
+    let said = String::from_utf8(instance.refused_start("imap").stderr).unwrap();
+    assert!(said.contains("service.oauthaudience"), "{said}");
+}
+
+fn gsasl(instance: &Instance, protocol: &str, port: u16, mechanism: &str, secret: &str) -> bool {
+    let output = Command::new("gsasl")
+        .args([protocol, "--connect", &instance.at(port).to_string(), "-m", mechanism, "--no-starttls"])
+        .args(["-a", "alice", "-p", secret, "--anonymous-token", "somebody", "--quiet"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    output.status.success()
+}
+
+#[test]
+fn gnu_sasl_logs_in_by_cram_md5_and_as_nobody_in_particular() {
+    let mut instance = Setup::default()
+        .set("service.saslmechanisms", "PLAIN CRAM-MD5 ANONYMOUS")
+        .set("service.anonymoususer", "bob")
+        .create();
+    run(instance.tool("dirutil").args(["change", "alice", "--set", "userPassword={CLEAR}alice-secret"]));
+    instance.start_all();
+    for (protocol, port) in [("--imap", IMAP), ("--smtp", SMTP)] {
+        assert!(
+            gsasl(&instance, protocol, port, "CRAM-MD5", "alice-secret"),
+            "{protocol}: {}",
+            instance.logs()
+        );
+        assert!(!gsasl(&instance, protocol, port, "CRAM-MD5", "wrong"), "{protocol}");
+    }
+    assert!(gsasl(&instance, "--imap", IMAP, "ANONYMOUS", ""));
+    let mut wire = Wire::plain(instance.connect(POP));
+    wire.line();
+    wire.send(b"AUTH ANONYMOUS\r\n");
+    assert_eq!(wire.line(), "+ ");
+    wire.send(b"c29tZWJvZHk=\r\n");
+    assert!(wire.line().starts_with("+OK"));
+    assert!(instance.log("pop").contains("bob"), "whose account it opens");
+    // Not offered unless it is switched on.
+    let instance = Instance::start();
+    for mechanism in ["CRAM-MD5", "ANONYMOUS", "OAUTHBEARER"] {
+        let mut wire = Wire::plain(instance.connect(IMAP));
+        wire.line();
+        wire.send(format!("a AUTHENTICATE {mechanism}\r\n").as_bytes());
+        assert!(wire.line().starts_with("a NO"), "{mechanism}");
+    }
+}
