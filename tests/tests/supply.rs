@@ -19,8 +19,21 @@ const BANNED: [&str; 9] =
     ["rustls", "ring", "aws-lc-rs", "async-std", "smol", "hyper", "reqwest", "openssl-src", "chrono"];
 
 /// What comes in several versions, since its users have not moved together.
-const SEVERAL: [&str; 9] =
-    ["cpufeatures", "getrandom", "r-efi", "rand", "rand_core", "syn", "windows-sys", "hashbrown", "bitflags"];
+const SEVERAL: [&str; 13] = [
+    "cpufeatures",
+    "getrandom",
+    "r-efi",
+    "rand",
+    "rand_core",
+    "syn",
+    "windows-sys",
+    "hashbrown",
+    "bitflags",
+    "phf",
+    "phf_generator",
+    "phf_macros",
+    "phf_shared",
+];
 
 fn foreign() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))

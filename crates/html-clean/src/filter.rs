@@ -11,7 +11,7 @@ use crate::style;
 use crate::tree::{DOCUMENT, Kind, Node, Place};
 
 /// Bytes that may be written.
-const OUTPUT_BYTES_MAX: usize = 8 << 20;
+const OUTPUT_BYTES_MAX: usize = 4 << 20;
 
 /// What is written of a document.
 #[derive(Default, PartialEq, Eq)]

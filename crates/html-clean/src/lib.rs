@@ -65,30 +65,87 @@ impl CleanHtml {
     }
 }
 
+/// A text of a message, already decoded.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    Html(&'a str),
+    Text(&'a str, Format),
+}
+
 /// Cleans what a message holds as text/html, already decoded to text. `rewrite` is asked once for each address of an image; what it
 /// gives must be a path on the own host of characters that need no escape, or it counts as None.
 pub fn clean<'a>(html: &str, rewrite: &'a mut Rewrite<'a>) -> CleanHtml {
+    clean_parts(&[Part::Html(html)], rewrite)
+}
+
+/// The same for a message that has several texts, one below the other.
+pub fn clean_parts<'a>(parts: &[Part<'_>], rewrite: &'a mut Rewrite<'a>) -> CleanHtml {
+    if let [Part::Text(text, format)] = parts {
+        return from_text(text, *format);
+    }
     let mut images = Images::new(rewrite);
-    let parsed = parse::parse(html);
-    let (mut written, is_full) = filter::write(&parsed.nodes, &mut images);
-    let mut is_cut = parsed.is_cut || is_full;
+    let mut is_cut = false;
+    let each: Vec<Written> = parts.iter().map(|part| written(part, &mut images, &mut is_cut)).collect();
+    let joined = join(each);
     images.again = true;
-    let mut rests = false;
+    match rested(joined, &mut images) {
+        Some(Written { body, sheet }) => {
+            CleanHtml { body, sheet, blocked: images.blocked, has_colours: images.has_colours, is_cut }
+        }
+        None => from_text(&parts.iter().map(as_text).collect::<Vec<_>>().join("\n\n"), Format::Fixed),
+    }
+}
+
+fn written(part: &Part<'_>, images: &mut Images<'_>, is_cut: &mut bool) -> Written {
+    match part {
+        Part::Html(html) => {
+            let parsed = parse::parse(html);
+            let (written, is_full) = filter::write(&parsed.nodes, images);
+            *is_cut |= parsed.is_cut || is_full;
+            written
+        }
+        Part::Text(text, format) => {
+            let clean = from_text(text, *format);
+            *is_cut |= clean.is_cut;
+            Written { body: clean.body, sheet: String::new() }
+        }
+    }
+}
+
+fn as_text(part: &Part<'_>) -> String {
+    match part {
+        Part::Html(html) => to_text(html),
+        Part::Text(text, _) => (*text).to_owned(),
+    }
+}
+
+/// One document of several: what is in the body of each, in a block of its own.
+fn join(mut each: Vec<Written>) -> Written {
+    if each.len() == 1 {
+        return each.remove(0);
+    }
+    let mut all = Written { body: "<body>".to_owned(), sheet: String::new() };
+    for one in each {
+        // In an attribute no `>` is written as itself.
+        let inner = one.body.split_once('>').map_or("", |(_, inner)| inner.trim_end_matches("</body>"));
+        all.body.push_str(&format!("<div class=\"part\">{inner}</div>"));
+        all.sheet.push_str(&one.sheet);
+    }
+    all.body.push_str("</body>");
+    all
+}
+
+/// What is written when reading it again changes nothing any more. None: it never was so.
+fn rested(mut written: Written, images: &mut Images<'_>) -> Option<Written> {
     for _ in 0..READINGS_MAX {
         let again = parse::parse(&page(&written));
-        is_cut |= again.is_cut;
-        let (next, _) = filter::write(&again.nodes, &mut images);
-        rests = next == written;
-        if rests {
-            break;
+        let (next, is_full) = filter::write(&again.nodes, images);
+        if next == written && !again.is_cut && !is_full {
+            return Some(written);
         }
         written = next;
     }
-    if !rests {
-        return from_text(&to_text(html), Format::Fixed);
-    }
-    let Written { body, sheet } = written;
-    CleanHtml { body, sheet, blocked: images.blocked, has_colours: images.has_colours, is_cut }
+    None
 }
 
 /// A whole document, as a browser is given it.

@@ -13,7 +13,7 @@ use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
 use crate::tree::{Node, Place, Tree};
 
 /// Bytes of HTML that are read of a message.
-pub const INPUT_BYTES_MAX: usize = 4 << 20;
+pub const INPUT_BYTES_MAX: usize = 6 << 20;
 /// Nodes of a document.
 pub const NODES_MAX: usize = 200_000;
 /// Elements that are open at once. Browsers have such a limit too (Chromium's is 512).

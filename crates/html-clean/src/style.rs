@@ -402,11 +402,8 @@ fn string(text: &str, written: &mut String) {
 fn selectors(input: &mut Parser<'_>) -> Result<String, Refused> {
     let mut known = Vec::new();
     let mut one = Some(String::new());
-    loop {
-        let token = match input.next_including_whitespace() {
-            Ok(token) => token.clone(),
-            Err(_) => break,
-        };
+    while let Ok(token) = input.next_including_whitespace() {
+        let token = token.clone();
         if matches!(token, Token::Comma) {
             known.extend(one.replace(String::new()));
             continue;

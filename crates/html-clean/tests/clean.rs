@@ -1,7 +1,7 @@
 //! What is written of messages, what is left out, and that the result rests.
 #![allow(clippy::unwrap_used)]
 
-use html_clean::{CleanHtml, Format, Source, clean, from_text, to_text};
+use html_clean::{CleanHtml, Format, Part, Source, clean, clean_parts, from_text, to_text};
 use proptest::prelude::*;
 
 /// No image is shown.
@@ -155,6 +155,23 @@ fn style_sheets_are_written_from_the_list() {
     ] {
         assert_eq!(sheet(css), left, "{css}");
     }
+}
+
+#[test]
+fn several_texts_stand_below_each_other() {
+    let parts = [
+        Part::Html("<style>p{color:red}</style><body bgcolor=red><div><b>a"),
+        Part::Text("> b\nhttp://c.test", Format::Fixed),
+        Part::Html("</div></div></body><p>d"),
+    ];
+    let clean = clean_parts(&parts, &mut |_| None);
+    assert_eq!(
+        clean.body(),
+        "<body><div class=\"part\"><div><b>a</b></div></div><div class=\"part\"><blockquote class=\"quote\"><div class=\"lines\">b</div>\
+         </blockquote><div class=\"lines\"><a href=\"http://c.test\" target=\"_blank\" rel=\"noopener noreferrer nofollow\" \
+         title=\"http://c.test\">http://c.test</a></div></div><div class=\"part\"><p>d</p></div></body>"
+    );
+    assert_eq!(clean.sheet(), "p{color:red;}");
 }
 
 #[test]
