@@ -191,7 +191,10 @@ async function runTests() {
             write: true,
             minify: false,
             platform: 'node',
+            target: 'node20',
             format: 'esm',
+            // What modules look at when they are loaded; what they do later, the tests give them.
+            banner: { js: "globalThis.navigator ??= { platform: '', languages: ['en'] }; globalThis.addEventListener ??= () => {}; globalThis.localStorage ??= { getItem: () => null, setItem: () => {}, removeItem: () => {} };" },
             define: { STYLE_URLS: '{}' },
         });
         const files = readdirSync(directory).map((name) => join(directory, name));

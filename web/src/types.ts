@@ -136,3 +136,10 @@ export interface Quota {
     scope: 'account' | 'domain' | 'global';
     name: string;
 }
+
+export interface QuotaState {
+    used: number;
+    limit: number;
+    share: number;
+    level: 'fine' | 'warn' | 'high' | 'full';
+}

@@ -118,3 +118,5 @@ function place(menu: HTMLElement, at: Element | { x: number; y: number }): void 
     menu.style.left = `${left}px`;
     menu.style.top = `${top}px`;
 }
+
+export const closeMenu = (): void => close?.();
