@@ -4,7 +4,10 @@ import { parseAddresses } from '../src/compose/address.ts';
 import { type Kind, type Source, addressedAs, listAddress, recipients, subjectFor, thread } from '../src/compose/recipients.ts';
 
 const list = (text: string): Source['to'] => parseAddresses(text).addresses;
-const source = (fields: Partial<Record<'from' | 'replyTo' | 'to' | 'cc' | 'followupTo', string>> & Partial<Pick<Source, 'listPost' | 'messageId' | 'inReplyTo' | 'references'>>): Source => ({
+const source = (
+    fields: Partial<Record<'from' | 'replyTo' | 'to' | 'cc' | 'followupTo', string>> &
+        Partial<Pick<Source, 'listPost' | 'messageId' | 'inReplyTo' | 'references'>>,
+): Source => ({
     from: list(fields.from ?? ''),
     replyTo: list(fields.replyTo ?? ''),
     to: list(fields.to ?? ''),
@@ -34,7 +37,10 @@ test('a reply to what one wrote goes on to those it went to', () => {
 });
 
 test('reply all leaves out own addresses and doubles', () => {
-    assert.equal(answer('replyAll', source({ from: 'ann@x', to: 'Me <me@X.example>, bob@x, ann@x', cc: 'Bob <BOB@x>, cy@x, alias@x.example' })), 'ann@x bob@x | cy@x');
+    assert.equal(
+        answer('replyAll', source({ from: 'ann@x', to: 'Me <me@X.example>, bob@x, ann@x', cc: 'Bob <BOB@x>, cy@x, alias@x.example' })),
+        'ann@x bob@x | cy@x',
+    );
     assert.equal(answer('replyAll', source({ from: 'ann@x', replyTo: 'office@x', to: 'me@x.example' })), 'office@x | ');
     assert.equal(answer('replyAll', source({ from: 'me@x.example', to: 'me@x.example', cc: 'cy@x' })), 'cy@x | ');
 });
@@ -47,7 +53,10 @@ test('Mail-Followup-To is obeyed by an answer to all, not by one to the author',
 });
 
 test('an answer to the list goes to List-Post', () => {
-    assert.equal(answer('replyList', source({ from: 'ann@x', replyTo: 'ann@x', to: 'list@x', listPost: '<mailto:list@lists.x?subject=y>, <https://lists.x>' })), 'list@lists.x | ');
+    assert.equal(
+        answer('replyList', source({ from: 'ann@x', replyTo: 'ann@x', to: 'list@x', listPost: '<mailto:list@lists.x?subject=y>, <https://lists.x>' })),
+        'list@lists.x | ',
+    );
     assert.equal(listAddress('NO (posting not allowed)'), null);
     assert.equal(listAddress('<mailto:a%2Bb@lists.x>')?.email, 'a+b@lists.x');
     assert.equal(listAddress('<mailto:%0d%0aBcc:eve@x>'), null);
@@ -65,7 +74,8 @@ test('one prefix, however many there were', () => {
         ['Rescue: Hello', 'Re: Rescue: Hello'],
         ['Re: Fwd: Hello', 'Re: Fwd: Hello'],
         ['', 'Re: '],
-    ] as const) assert.equal(subjectFor('replyAll', subject), expected);
+    ] as const)
+        assert.equal(subjectFor('replyAll', subject), expected);
     assert.equal(subjectFor('forward', 'WG: Fw: Hello'), 'Fwd: Hello');
     assert.equal(subjectFor('forward', 'Re: Hello'), 'Fwd: Re: Hello');
     assert.equal(subjectFor('draft', 'Re: Re: Hello'), 'Re: Re: Hello');

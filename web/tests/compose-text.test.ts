@@ -12,7 +12,8 @@ function node(tag: string, attrs: Record<string, string> = {}, ...children: (Nod
     return { nodeType: 1, nodeName: tag.toUpperCase(), nodeValue: null, childNodes: kids, getAttribute: (name) => attrs[name] ?? null };
 }
 const paste = (...children: (NodeLike | string)[]): string => toHtml(clean(node('body', {}, ...children), { looks: 'paste', image: () => null }));
-const mail = (...children: (NodeLike | string)[]): string => toHtml(clean(node('body', {}, ...children), { looks: 'mail', image: (src) => (src.startsWith('cid:') ? src : null) }));
+const mail = (...children: (NodeLike | string)[]): string =>
+    toHtml(clean(node('body', {}, ...children), { looks: 'mail', image: (src) => (src.startsWith('cid:') ? src : null) }));
 
 test('what could run, load or cover does not come through', () => {
     const nasty = [
@@ -34,7 +35,13 @@ test('what could run, load or cover does not come through', () => {
 });
 
 test('style declarations', () => {
-    assert.deepEqual([...readStyle('color: RED !important; font-family: "A B", serif; background: url(x); margin-left: -9px')], [['color', 'RED'], ['font-family', '"A B", serif']]);
+    assert.deepEqual(
+        [...readStyle('color: RED !important; font-family: "A B", serif; background: url(x); margin-left: -9px')],
+        [
+            ['color', 'RED'],
+            ['font-family', '"A B", serif'],
+        ],
+    );
     assert.equal(readStyle('width: expression(alert(1)); color: red').size, 0);
     assert.equal(readStyle('color: var(--x); width: url(x)').size, 0);
     assert.equal(readStyle('color/**/:red').size, 0);
@@ -43,23 +50,60 @@ test('style declarations', () => {
 
 test('addresses of links', () => {
     for (const good of ['https://x.example/', 'http://x', 'mailto:a@x', 'tel:+49', 'HTTPS://X']) assert.equal(safeHref(good), good);
-    for (const bad of ['javascript:x', 'JaVa\nScript:x', ' \u0001javascript:x', 'data:text/html,x', 'vbscript:x', 'file:///x', '//x', 'x', '', 'https://', null]) assert.equal(safeHref(bad), null, String(bad));
+    for (const bad of [
+        'javascript:x',
+        'JaVa\nScript:x',
+        ' \u0001javascript:x',
+        'data:text/html,x',
+        'vbscript:x',
+        'file:///x',
+        '//x',
+        'x',
+        '',
+        'https://',
+        null,
+    ])
+        assert.equal(safeHref(bad), null, String(bad));
 });
 
 test('a paste from Word keeps its meaning and loses its looks', () => {
     const item = (level: number, bullet: string, text: string): NodeLike =>
-        node('p', { class: 'MsoListParagraph', style: `margin-left:36pt;mso-list:l0 level${level} lfo1` }, node('span', { style: 'font-family:Symbol' }, node('span', { style: 'mso-list:Ignore' }, bullet, node('span', {}, '\u00a0\u00a0 '))), text, node('o:p', {}));
+        node(
+            'p',
+            { class: 'MsoListParagraph', style: `margin-left:36pt;mso-list:l0 level${level} lfo1` },
+            node('span', { style: 'font-family:Symbol' }, node('span', { style: 'mso-list:Ignore' }, bullet, node('span', {}, '\u00a0\u00a0 '))),
+            text,
+            node('o:p', {}),
+        );
     assert.equal(
-        paste(node('p', { class: 'MsoNormal', style: 'color:red' }, node('span', { style: 'font-weight:bold' }, 'Plan')), item(1, '·', 'one'), '\n', item(2, 'o', 'inner'), item(1, '·', 'two'), node('p', {}, 'after'), item(1, '1.', 'first'), item(1, '2.', 'second')),
+        paste(
+            node('p', { class: 'MsoNormal', style: 'color:red' }, node('span', { style: 'font-weight:bold' }, 'Plan')),
+            item(1, '·', 'one'),
+            '\n',
+            item(2, 'o', 'inner'),
+            item(1, '·', 'two'),
+            node('p', {}, 'after'),
+            item(1, '1.', 'first'),
+            item(1, '2.', 'second'),
+        ),
         '<p><b>Plan</b></p><ul><li>one<ul><li>inner</li></ul></li><li>two</li></ul><p>after</p><ol><li>first</li><li>second</li></ol>',
     );
 });
 
 test('a paste from Google, from Gmail, from a page', () => {
-    assert.equal(paste(node('b', { style: 'font-weight:normal' }, node('p', {}, node('span', { style: 'font-weight:700;font-style:italic;color:#333' }, 'x')))), '<p><i><b>x</b></i></p>');
-    assert.equal(paste(node('div', {}, node('font', { color: 'red' }, 'a'), node('strong', {}, 'b'), node('a', { href: 'javascript:x' }, 'c'))), '<div>a<b>b</b>c</div>');
+    assert.equal(
+        paste(node('b', { style: 'font-weight:normal' }, node('p', {}, node('span', { style: 'font-weight:700;font-style:italic;color:#333' }, 'x')))),
+        '<p><i><b>x</b></i></p>',
+    );
+    assert.equal(
+        paste(node('div', {}, node('font', { color: 'red' }, 'a'), node('strong', {}, 'b'), node('a', { href: 'javascript:x' }, 'c'))),
+        '<div>a<b>b</b>c</div>',
+    );
     assert.equal(paste(' ', node('span', {}, 'word'), ' '), 'word');
-    assert.equal(paste(node('table', { border: '1', width: '500' }, node('tr', {}, node('td', { colspan: '2', style: 'color:red' }, 'x')))), '<table><tr><td colspan="2">x</td></tr></table>');
+    assert.equal(
+        paste(node('table', { border: '1', width: '500' }, node('tr', {}, node('td', { colspan: '2', style: 'color:red' }, 'x')))),
+        '<table><tr><td colspan="2">x</td></tr></table>',
+    );
 });
 
 test('a deep document is cut off in depth, and keeps its words', () => {
@@ -79,7 +123,10 @@ test('formatted text to plain text', () => {
         element('p', ['para']),
         element('p', ['graph']),
     ];
-    assert.equal(toText(trees), 'Hello world again\n\n* one\n  1. a\n  2. b\n* two\n> quoted\n> > deeper\nhere <https://x.example/> https://y.example\na  b\n  c\n\npara\n\ngraph');
+    assert.equal(
+        toText(trees),
+        'Hello world again\n\n* one\n  1. a\n  2. b\n* two\n> quoted\n> > deeper\nhere <https://x.example/> https://y.example\na  b\n  c\n\npara\n\ngraph',
+    );
 });
 
 test('plain text to formatted text and back', () => {
@@ -96,7 +143,10 @@ test('quoting and signatures', () => {
     assert.equal(signatureText('Ann\n'), '-- \nAnn');
     assert.equal(signatureText('-- \nAnn'), '-- \nAnn');
     assert.equal(signatureText('  \n'), '');
-    assert.equal(toHtml([signatureTree('<b>Ann</b>\n"x"') as Tree]), '<div class="signature"><div>-- </div><div>&lt;b&gt;Ann&lt;/b&gt;</div><div>"x"</div></div>');
+    assert.equal(
+        toHtml([signatureTree('<b>Ann</b>\n"x"') as Tree]),
+        '<div class="signature"><div>-- </div><div>&lt;b&gt;Ann&lt;/b&gt;</div><div>"x"</div></div>',
+    );
     assert.equal(swapSignature('text\n\n-- \nAnn\n', 'Ann', 'Bob'), 'text\n\n-- \nBob\n');
     assert.equal(swapSignature('text\n\n-- \nAnn changed\n', 'Ann W', 'Bob'), 'text\n\n-- \nAnn changed\n');
     assert.equal(swapSignature('text', '', 'Bob'), 'text\n\n-- \nBob');
@@ -113,7 +163,19 @@ test('who speaks of an attachment', () => {
 });
 
 test('the Email object of a draft and of what is sent', () => {
-    const draft = { ...emptyDraft(), to: [{ name: null, email: 'a@x' }], subject: 's', priority: 'high' as const, receipt: true, body: { format: 'rich' as const, trees: [element('div', ['x', element('img', [], { src: 'cid:1' })])] }, attached: [{ blobId: 'B1', name: 'i.png', type: 'image/png', size: 1, cid: '1' }, { blobId: 'B2', name: 'unused.png', type: 'image/png', size: 1, cid: '2' }, { blobId: 'B3', name: 'f.pdf', type: 'application/pdf', size: 1, cid: null }] };
+    const draft = {
+        ...emptyDraft(),
+        to: [{ name: null, email: 'a@x' }],
+        subject: 's',
+        priority: 'high' as const,
+        receipt: true,
+        body: { format: 'rich' as const, trees: [element('div', ['x', element('img', [], { src: 'cid:1' })])] },
+        attached: [
+            { blobId: 'B1', name: 'i.png', type: 'image/png', size: 1, cid: '1' },
+            { blobId: 'B2', name: 'unused.png', type: 'image/png', size: 1, cid: '2' },
+            { blobId: 'B3', name: 'f.pdf', type: 'application/pdf', size: 1, cid: null },
+        ],
+    };
     const sender = { name: 'Me', email: 'me@x', replyTo: [{ name: null, email: 'r@x' }], bcc: [{ name: null, email: 'log@x' }] };
     const sent = toEmail(draft, sender, 'M', true) as Record<string, any>;
     assert.deepEqual(sent['keywords'], { $draft: true, $seen: true });
@@ -125,13 +187,46 @@ test('the Email object of a draft and of what is sent', () => {
     assert.deepEqual(shape(sent['bodyStructure']), ['multipart/mixed', ['multipart/alternative', 'text', ['multipart/related', 'html', 'B1']], 'B3']);
     const stored = toEmail({ ...draft, vCard: true, answers: [{ id: 'E1', keyword: '$answered' }] }, sender, 'M', false) as Record<string, any>;
     assert.equal(stored['bcc'], undefined);
-    const back = fromEmail({ id: 'D', from: null, to: stored['to'], cc: null, bcc: null, subject: 's', inReplyTo: null, references: null, textBody: [], htmlBody: [], attachments: [], 'header:X-Mailboat-Draft:asText': stored['header:X-Mailboat-Draft:asText'], 'header:X-Priority:asText': ' 1 (Highest)' } as DraftEmail);
+    const back = fromEmail({
+        id: 'D',
+        from: null,
+        to: stored['to'],
+        cc: null,
+        bcc: null,
+        subject: 's',
+        inReplyTo: null,
+        references: null,
+        textBody: [],
+        htmlBody: [],
+        attachments: [],
+        'header:X-Mailboat-Draft:asText': stored['header:X-Mailboat-Draft:asText'],
+        'header:X-Priority:asText': ' 1 (Highest)',
+    } as DraftEmail);
     assert.deepEqual([back.vCard, back.priority, back.answers], [true, 'high', [{ id: 'E1', keyword: '$answered' }]]);
 });
 
 test('a draft field that somebody else wrote is not believed', () => {
-    const read = (field: string) => fromEmail({ id: 'D', from: null, to: null, cc: null, bcc: null, subject: null, inReplyTo: null, references: null, textBody: [], htmlBody: [], attachments: [], 'header:X-Mailboat-Draft:asText': field } as DraftEmail);
-    for (const field of ['{', 'null', '[]', '{"answers":[{"id":"../x","keyword":"$answered"},{"id":"E","keyword":"$seen"},null],"vCard":"yes","identityId":7}']) {
+    const read = (field: string) =>
+        fromEmail({
+            id: 'D',
+            from: null,
+            to: null,
+            cc: null,
+            bcc: null,
+            subject: null,
+            inReplyTo: null,
+            references: null,
+            textBody: [],
+            htmlBody: [],
+            attachments: [],
+            'header:X-Mailboat-Draft:asText': field,
+        } as DraftEmail);
+    for (const field of [
+        '{',
+        'null',
+        '[]',
+        '{"answers":[{"id":"../x","keyword":"$answered"},{"id":"E","keyword":"$seen"},null],"vCard":"yes","identityId":7}',
+    ]) {
         const { answers, vCard, identityId } = read(field);
         assert.deepEqual([answers, vCard, identityId], [[], false, null]);
     }
