@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod http {
+    mod jmap;
+    mod limits;
     mod requests;
     mod sign_in;
 }

@@ -4,14 +4,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::{Authenticator, LogIns};
+use directory::{Authenticator, LogIns, SecondFactors};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
+use jmap::{Jmap, Parts};
 use message_store::{Store, StoreLog, StoreSettings};
 use server_config::parameters::{service, service_http};
 
+use crate::aside::Aside;
+use crate::routes::events::Streams;
 use crate::session::{Desk, HttpService};
 use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
+use crate::visitor::Entries;
 use crate::web_sessions::WebSessions;
 
 const PROGRAM: Program = Program {
@@ -77,13 +81,31 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     store.begin_own_journal();
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
+    let jmap = Jmap::new(&Parts {
+        store: store.clone(),
+        directory: directory.clone(),
+        config: config.clone(),
+        instance: site.instance.clone(),
+        log: site.log.clone(),
+    })?;
     let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?;
     let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
     let sessions =
         WebSessions::open(&site.instance.run_dir()).map_err(|why| format!("run/web-sessions: {why}"))?;
     let settings = Settings::from_config(&config);
     sessions.sweep(settings.session_timeout);
-    let desk = Desk::new(store, log_ins, clients, sessions, site.log.clone());
+    let desk = Desk {
+        store,
+        log_ins,
+        clients,
+        sessions,
+        entries: Entries::default(),
+        aside: Aside::default(),
+        jmap,
+        factors: SecondFactors::new(&site.instance),
+        streams: Streams::default(),
+        log: site.log.clone(),
+    };
     let reread = site.clone();
     let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
     Ok(Arc::new(HttpService::new(desk, settings, Box::new(reload))))

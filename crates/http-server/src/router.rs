@@ -10,7 +10,7 @@
 //!   or the form field of [`TOKEN_FIELD`] where the body is a form).
 //! * **Takes**: nothing, a body of some type (in memory, `service.http.maxpostsize` at most), or an upload of any size.
 //! * **Run**: [`Run::Here`] for what asks disk or directory; [`Run::Aside`] for what waits for other hosts (image proxy): it
-//!   is done by threads of its own and holds no worker; [`Run::Upload`] gives a [`Sink`] for the body.
+//!   is done by threads of its own and holds no worker; [`Run::Upload`] gives a [`Sink`] for the body; [`Run::Events`] is push.
 //!
 //! HEAD is answered like GET without the body where GET is. Bodies of responses that are files or readers are sent in
 //! constant memory, with ranges if the function uses [`crate::routes::ranged`]. Fields that every response carries (content
@@ -31,9 +31,12 @@ pub enum Access {
 /// What body a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
+    /// A small one is passed over.
     Nothing,
     /// application/json, in memory.
     Json,
+    /// The same, as large as JMAP says.
+    Jmap,
     /// A form, application/x-www-form-urlencoded or multipart/form-data, in memory.
     Form,
     /// Anything, for [`Run::Upload`].
@@ -66,6 +69,7 @@ pub enum Run {
     /// The body is name and password.
     SignIn,
     Upload(Begin),
+    Events,
 }
 
 /// One address.
@@ -109,6 +113,24 @@ pub static ROUTES: &[Route] = &[
     get("/auth/activity", routes::auth::activity),
     post("/auth/sign-out", Takes::Nothing, routes::auth::sign_out),
     post("/auth/sessions/revoke", Takes::Json, routes::auth::revoke),
+    open("/.well-known/jmap", routes::jmap::well_known),
+    get("/jmap/session", routes::jmap::session),
+    post("/jmap/api", Takes::Jmap, routes::jmap::api),
+    Route {
+        methods: POST,
+        path: "/jmap/upload/{accountId}",
+        access: Access::Visitor,
+        takes: Takes::Upload,
+        run: Run::Upload(routes::jmap::upload),
+    },
+    get("/jmap/download/{accountId}/{blobId}/{name}", routes::jmap::download),
+    Route {
+        methods: &[Method::Get],
+        path: "/jmap/events",
+        access: Access::Visitor,
+        takes: Takes::Nothing,
+        run: Run::Events,
+    },
 ];
 
 /// What a request is for.

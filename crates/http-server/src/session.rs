@@ -13,14 +13,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
-use directory::{Authentication, LogIns, Progress};
+use directory::{Authentication, LogIns, Progress, SecondFactors};
 use dispatcher::Service;
+use http_wire::response::{LAST_CHUNK, Length, chunk};
 use http_wire::{Bad, Reader, Step, response};
+use jmap::Jmap;
 use message_store::Store;
 use server_log::{Category, Log};
 
 use crate::aside::{Aside, Pending};
 use crate::router::{Route, Run, Sink};
+use crate::routes::events::{self, Events, Stream, Streams};
 use crate::sign_in::{self, Concluded};
 use crate::visitor::Entries;
 use crate::web_sessions::WebSessions;
@@ -48,19 +51,10 @@ pub struct Desk {
     pub sessions: WebSessions,
     pub entries: Entries,
     pub aside: Aside,
+    pub jmap: Jmap,
+    pub factors: SecondFactors,
+    pub streams: Streams,
     pub log: Log,
-}
-
-impl Desk {
-    pub fn new(
-        store: Store,
-        log_ins: LogIns,
-        clients: dns::Clients,
-        sessions: WebSessions,
-        log: Log,
-    ) -> Desk {
-        Desk { store, log_ins, clients, sessions, entries: Entries::default(), aside: Aside::default(), log }
-    }
 }
 
 /// The service for the dispatcher.
@@ -126,6 +120,8 @@ pub(crate) enum State {
     /// Others make the response.
     Waiting(Box<(Exchange, Pending)>),
     Sending(Box<Sending>),
+    /// Push; it goes on until the client goes.
+    Events(Box<Stream>),
     Closing,
 }
 
@@ -265,6 +261,7 @@ impl Session {
                 self.answer(&exchange, response, io)
             }
             Run::Aside(answer) => self.run_aside(exchange, answer, io),
+            Run::Events => self.open_events(&exchange, io),
             Run::SignIn => match sign_in::said_in_body(&exchange.request.body) {
                 Some(said) => self.log_in(exchange, said, "WEB", io),
                 None => {
@@ -290,6 +287,40 @@ impl Session {
                 self.answer(&exchange, busy.with("Retry-After", "5"), io)
             }
         }
+    }
+
+    /// Begins a body that does not end by itself. HTTP/1.0 has no chunks to tell its end by.
+    fn open_events(&mut self, exchange: &Exchange, io: &mut Io) -> Next {
+        if !exchange.request.head.is_1_1 {
+            return self.answer(exchange, Response::plain_problem(505, "events need HTTP/1.1"), io);
+        }
+        match events::open(&self.desk, &exchange.request, io.waker()) {
+            Err(refusal) => self.answer(exchange, refusal, io),
+            Ok((stream, events)) => {
+                let head = Response::empty(200)
+                    .with("Content-Type", "text/event-stream; charset=utf-8")
+                    .with("X-Accel-Buffering", "no"); // what some proxies need to hear
+                let fields = head.all_fields(Some(exchange.request.client), &self.settings);
+                let fields: Vec<(&str, &str)> =
+                    fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                io.output.push(&response::head(200, &fields, Length::Chunked, exchange.keep_alive));
+                io.idle_timeout = stream.silence();
+                self.state = State::Events(Box::new(stream));
+                match self.say(events, io) {
+                    Next::Same => Next::Stream, // whatever the client says now ends it
+                    other => other,
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, events: Events, io: &mut Io) -> Next {
+        io.output.push(&chunk(events.text.as_bytes()));
+        if !events.last && !self.draining {
+            return Next::Same;
+        }
+        io.output.push(LAST_CHUNK);
+        self.idle(false, io)
     }
 
     /// Has a password checked; goes on when it is.
@@ -338,7 +369,7 @@ impl Session {
             }
             Concluded::In(visitor) => self.let_in(exchange, visitor, io),
             Concluded::Refused(response, pause) => {
-                self.failures = self.failures.saturating_add(u32::from(response.status == 401));
+                self.failures = self.failures.saturating_add(u32::from(!pause.is_zero()));
                 if pause.is_zero() {
                     return self.refuse(&exchange, response, io);
                 }
@@ -375,6 +406,11 @@ impl Session {
                     Next::Same
                 }
             },
+            State::Events(mut stream) => {
+                let events = stream.look(&self.desk);
+                self.state = State::Events(stream);
+                events.map_or(Next::Same, |events| self.say(events, io))
+            }
             other => {
                 self.state = other;
                 Next::Same
@@ -399,6 +435,11 @@ impl Session {
             }
             (_, State::Idle) if self.reader.is_idle() => Next::Close, // a silent client is not told anything
             (_, State::Sending(_)) => Next::Close,
+            (_, State::Events(stream)) => {
+                let events = stream.silent(&self.desk);
+                self.state = State::Events(stream);
+                self.say(events, io)
+            }
             _ => {
                 let late = Response::plain_problem(408, "the request did not come in time");
                 self.push(None, late, false, false, io)
@@ -432,11 +473,15 @@ impl ConnectionSession for Session {
             Event::Timeout(kind) => self.timeout(kind, io),
             Event::Draining => {
                 self.draining = true;
-                let is_idle = matches!(self.state, State::Idle) && self.reader.is_idle();
-                if is_idle { Next::Close } else { Next::Same }
+                match &self.state {
+                    State::Idle if self.reader.is_idle() => Next::Close,
+                    State::Events(_) => self.say(Events { text: String::new(), last: true }, io),
+                    _ => Next::Same,
+                }
             }
             Event::Closed(_) => Next::Close,
-            Event::Stream(_) | Event::TlsStarted | Event::Garbled => Next::Same, // never asked for
+            Event::Stream(_) => Next::Close, // a client that listens to events has nothing to say
+            Event::TlsStarted | Event::Garbled => Next::Same, // never asked for
         }
     }
 }

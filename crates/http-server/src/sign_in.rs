@@ -66,6 +66,10 @@ pub fn concluded(
 ) -> Concluded {
     let Verdict { log_in, authcid, method, .. } = verdict;
     let now = |response| Concluded::Refused(response, Duration::ZERO);
+    let log_in = match second(desk, log_in, &authcid, is_page, request) {
+        Second::Decided(log_in) => log_in,
+        Second::Wanted => return now(code_wanted()),
+    };
     match log_in {
         LogIn::Accepted(entry) if entry.kind == Kind::User => {
             let Some(uid) = entry.uid.clone() else { return now(refused(is_page)) };
@@ -108,6 +112,38 @@ pub fn concluded(
         LogIn::TooManyGuesses => {
             put_off(desk, &authcid, log_line::TOO_MANY_WRONG, io);
             now(later("too many wrong passwords, try again later"))
+        }
+    }
+}
+
+enum Second {
+    Decided(LogIn),
+    /// The page is to ask for it.
+    Wanted,
+}
+
+/// The second factor of who has one: a code beside the password, at the page only. A password for one program needs none,
+/// and opens no page: what is done there is not for programs.
+fn second(desk: &Desk, log_in: LogIn, login: &str, is_page: bool, request: &Request) -> Second {
+    let entry = match log_in {
+        LogIn::Accepted(entry) => entry,
+        other => return Second::Decided(other),
+    };
+    if entry.limited || entry.second_factor.is_none() {
+        return Second::Decided(if entry.limited && is_page {
+            LogIn::Refused
+        } else {
+            LogIn::Accepted(entry)
+        });
+    }
+    if !is_page {
+        return Second::Decided(LogIn::Refused);
+    }
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    match body.get("code").and_then(Value::as_str).map(str::trim).filter(|code| !code.is_empty()) {
+        None => Second::Wanted,
+        Some(code) => {
+            Second::Decided(desk.log_ins.check_code(&desk.factors, &entry, login, code, request.client.ip))
         }
     }
 }
@@ -174,6 +210,11 @@ fn note_refusal(desk: &Desk, login: &str, request: &Request) {
 fn refused(is_page: bool) -> Response {
     let response = Response::problem(401, "refused", "wrong user name or password");
     if is_page { response } else { challenge(response) }
+}
+
+/// The password is right: that alone opens nothing.
+fn code_wanted() -> Response {
+    Response::problem(401, "code-required", "the code of the second factor is wanted")
 }
 
 /// A browser must not ask for a password by itself: only who said one already hears of Basic.

@@ -17,6 +17,8 @@ use crate::{Request, Response, Settings, Visitor, sign_in};
 
 /// Bytes of a body of a sign-in and the like, from those who have not signed in.
 const STRANGER_BODY_MAX: u64 = 8 * 1024;
+/// Bytes of a body that nobody wants, and that is passed over.
+const SMALL_BODY_MAX: u64 = 1024;
 /// Of what telemetry shows of one body.
 const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Fields whose values are passwords, or as good.
@@ -26,10 +28,13 @@ impl Exchange {
     /// Bytes of body that this request may have; nothing: as many as it likes.
     fn limit(&self, settings: &Settings) -> Option<u64> {
         match self.route.takes {
-            Takes::Nothing => Some(0),
+            Takes::Nothing => Some(SMALL_BODY_MAX),
             Takes::Upload => None,
-            Takes::Json | Takes::Form if self.request.visitor.is_none() => Some(STRANGER_BODY_MAX),
+            Takes::Json | Takes::Form | Takes::Jmap if self.request.visitor.is_none() => {
+                Some(STRANGER_BODY_MAX)
+            }
             Takes::Json | Takes::Form => Some(settings.post_bytes_max),
+            Takes::Jmap => Some(jmap::limits::MAX_SIZE_REQUEST as u64),
         }
     }
 
@@ -102,9 +107,6 @@ impl Session {
                 Err(Err(refusal)) => return self.answer_early(&exchange, refusal, io),
             },
         };
-        if route.access == Access::Open {
-            io.user = None; // what strangers ask is nobody's record
-        }
         match said {
             Some(said) => self.log_in(exchange, said, "BASIC", io),
             None => self.check(exchange, io),
@@ -246,16 +248,30 @@ fn refuse_length(exchange: &Exchange, settings: &Settings) -> Option<Response> {
     let head = &exchange.request.head;
     if let Framing::Length(length) = head.framing {
         if exchange.is_too_long(length, settings) {
-            return Some(Response::plain_problem(413, "the body is too long"));
+            return Some(too_long(exchange));
         }
     }
     let media_type = head.media_type();
     let fits = match exchange.route.takes {
         Takes::Nothing | Takes::Upload => true,
-        Takes::Json => media_type == "application/json",
+        Takes::Json | Takes::Jmap => media_type == "application/json",
         Takes::Form => matches!(&*media_type, "application/x-www-form-urlencoded" | "multipart/form-data"),
     };
     (!fits).then(|| Response::plain_problem(415, "not a body of this type"))
+}
+
+fn too_long(exchange: &Exchange) -> Response {
+    match exchange.route.takes {
+        // RFC 8620 §3.6.1
+        Takes::Jmap => Response::json(
+            400,
+            &serde_json::json!({
+                "type": "urn:ietf:params:jmap:error:limit", "limit": "maxSizeRequest", "status": 400,
+                "detail": "The request is too large",
+            }),
+        ),
+        _ => Response::plain_problem(413, "the body is too long"),
+    }
 }
 
 /// By the body itself: the token of a form.

@@ -1,0 +1,181 @@
+//! Push: `GET /jmap/events?types=..&closeafter=..&ping=..` (RFC 8620 §7.3), server-sent events over a chunked body.
+//!
+//! An open stream is a value of a few hundred bytes and a watch in the store's table. It holds no thread; the store wakes it
+//! when something of the account changed, its own silence when a ping is due.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use connection::Waker;
+use jmap::{Watch, Who};
+use serde_json::Value;
+
+use crate::request::Request;
+use crate::routes::jmap::who;
+use crate::session::Desk;
+use crate::visitor::Visitor;
+use crate::{Response, sign_in};
+
+/// Streams of one user in one process.
+const OF_USER_MAX: usize = 50;
+/// Seconds between pings that a client may ask for; others become the nearest.
+const PING_MIN: u64 = 5;
+const PING_MAX: u64 = 900;
+/// How often a stream without pings looks whether its sign-in still holds.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+
+/// How many streams each user has.
+#[derive(Default)]
+pub struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+
+/// Counts until it is dropped.
+struct Place {
+    table: Arc<Mutex<HashMap<String, usize>>>,
+    uid: String,
+}
+
+impl Streams {
+    fn place(&self, uid: &str) -> Option<Place> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = table.entry(uid.to_owned()).or_default();
+        if *count >= OF_USER_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Place { table: Arc::clone(&self.0), uid: uid.to_owned() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = table.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                table.remove(&self.uid);
+            }
+        }
+    }
+}
+
+/// An open stream.
+pub struct Stream {
+    who: Who,
+    visitor: Arc<Visitor>,
+    session_timeout: Duration,
+    /// Empty: all.
+    types: Vec<String>,
+    /// It ends with the first change.
+    closes: bool,
+    /// Zero: none.
+    ping: Duration,
+    /// The states that the client knows.
+    known: String,
+    _watch: Watch,
+    _place: Place,
+}
+
+/// What is to be sent, and whether the stream goes on.
+pub struct Events {
+    pub text: String,
+    pub last: bool,
+}
+
+/// Opens a stream, with what is to be said at once.
+///
+/// # Errors
+/// The response: the query is wrong, or there are too many.
+pub fn open(desk: &Desk, request: &Request, waker: Waker) -> Result<(Stream, Events), Response> {
+    let visitor = request.visitor.clone().ok_or_else(sign_in::wanted)?;
+    let wrong = |why| Response::plain_problem(400, why);
+    let types = request.query("types").unwrap_or_else(|| "*".to_owned());
+    let types: Vec<String> =
+        types.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let all = types.is_empty() || types.iter().any(|name| name == "*");
+    let closes = match request.query("closeafter").as_deref() {
+        None | Some("" | "no") => false,
+        Some("state") => true,
+        Some(_) => return Err(wrong("closeafter is state or no")),
+    };
+    let ping = match request.query("ping").as_deref() {
+        None | Some("" | "0") => 0,
+        Some(text) => {
+            let seconds: u64 = text.parse().map_err(|_| wrong("ping is a number of seconds"))?;
+            seconds.clamp(PING_MIN, PING_MAX)
+        }
+    };
+    let place = desk.streams.place(&visitor.uid).ok_or_else(|| {
+        Response::plain_problem(429, "too many streams of this user").with("Retry-After", "30")
+    })?;
+    let who = who(&visitor, request);
+    let watch = desk.jmap.watch(&who, move || waker.wake()); // before the states are read: none is missed
+    let mut stream = Stream {
+        who,
+        visitor,
+        session_timeout: request.settings.session_timeout,
+        types: if all { Vec::new() } else { types },
+        closes,
+        ping: Duration::from_secs(ping),
+        known: request.head.field("last-event-id").unwrap_or_default().to_owned(),
+        _watch: watch,
+        _place: place,
+    };
+    let (states, id) = stream.states(desk);
+    // Who closes after a state has read it somewhere else just now; a client that comes back is told what it missed.
+    let told =
+        if stream.closes { !stream.known.is_empty() && stream.known != id } else { stream.known != id };
+    stream.known = id;
+    let text = if told { stream.event(&states) } else { ":\n\n".to_owned() };
+    let last = told && stream.closes;
+    Ok((stream, Events { text, last }))
+}
+
+impl Stream {
+    /// Silence after which [`Stream::silent`] is to be called.
+    pub fn silence(&self) -> Duration {
+        if self.ping.is_zero() { LOOK_EVERY } else { self.ping }
+    }
+
+    /// Something may have changed: nothing to say when it has not.
+    pub fn look(&mut self, desk: &Desk) -> Option<Events> {
+        if !self.holds(desk) {
+            return Some(Events { text: String::new(), last: true });
+        }
+        let (states, id) = self.states(desk);
+        if id == self.known {
+            return None;
+        }
+        self.known = id;
+        Some(Events { text: self.event(&states), last: self.closes })
+    }
+
+    /// Nothing was said for a while.
+    pub fn silent(&self, desk: &Desk) -> Events {
+        let text = if self.ping.is_zero() {
+            String::new()
+        } else {
+            format!("event: ping\ndata: {{\"interval\":{}}}\n\n", self.ping.as_secs())
+        };
+        Events { text, last: !self.holds(desk) }
+    }
+
+    /// Whether the sign-in is still one.
+    fn holds(&self, desk: &Desk) -> bool {
+        self.visitor.session.is_none()
+            || desk.sessions.find(&self.visitor.cookie, self.session_timeout).is_some()
+    }
+
+    /// The states of the types that are wanted, and a name for them.
+    fn states(&self, desk: &Desk) -> (Value, String) {
+        let types: Vec<&str> = self.types.iter().map(String::as_str).collect();
+        let states = desk.jmap.states(&self.who, &types);
+        let digest = openssl::sha::sha256(states.to_string().as_bytes());
+        let id = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+        (states, id)
+    }
+
+    fn event(&self, states: &Value) -> String {
+        format!("event: state\nid: {}\ndata: {states}\n\n", self.known)
+    }
+}

@@ -1,0 +1,215 @@
+//! JMAP over HTTP (RFC 8620 §2, §3, §6): session object, API, uploads and downloads. What they mean is the crate `jmap`'s.
+
+use std::io::{self, Read, Write};
+
+use http_wire::{disposition, negotiate};
+use jmap::{BlobContent, Problem, Who, limits};
+use serde_json::Value;
+use server_log::Category;
+
+use crate::response::Body;
+use crate::router::Sink;
+use crate::routes::ranged;
+use crate::session::Desk;
+use crate::{Request, Response, Visitor, sign_in};
+
+/// Bytes from which a response is compressed.
+const COMPRESS_FROM: usize = 1400;
+/// How hard: fast, since each is made for one client.
+const LEVEL: u8 = 3;
+/// Addresses in the session object.
+const ADDRESSES: [&str; 4] = ["apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl"];
+/// Media types under which a download may run something in a browser that ignores all else we say.
+const ACTIVE: [&str; 7] = ["html", "xml", "svg", "script", "pdf", "flash", "multipart"];
+
+/// Whom JMAP is asked by.
+pub fn who(visitor: &Visitor, request: &Request) -> Who {
+    Who {
+        uid: visitor.uid.clone(),
+        entry: visitor.entry.clone(),
+        peer: request.client.ip,
+        session: visitor.label(),
+    }
+}
+
+fn asker(request: &Request) -> Result<Who, Response> {
+    let visitor = request.visitor.as_deref().ok_or_else(sign_in::wanted)?;
+    Ok(who(visitor, request))
+}
+
+/// A problem of JMAP as a response.
+pub fn problem(problem: &Problem) -> Response {
+    let body = Body::Bytes(problem.to_json().to_string().into_bytes());
+    Response::of(problem.status, "application/problem+json", body)
+}
+
+/// `GET /.well-known/jmap` (RFC 8620 §2.2)
+pub fn well_known(_desk: &Desk, _request: &Request) -> Response {
+    Response::redirect(307, "/jmap/session")
+}
+
+/// `GET /jmap/session`. Programs get whole addresses: not all of them put relative ones together.
+pub fn session(desk: &Desk, request: &Request) -> Response {
+    let Ok(who) = asker(request) else { return sign_in::wanted() };
+    let mut session = desk.jmap.session(&who);
+    let by_cookie = request.visitor.as_ref().is_some_and(|visitor| visitor.session.is_some());
+    if !by_cookie && !request.head.host.is_empty() {
+        let scheme = if request.client.is_secure { "https" } else { "http" };
+        let before = format!("{scheme}://{}", request.head.host);
+        for name in ADDRESSES {
+            if let Some(Value::String(address)) = session.get_mut(name) {
+                address.insert_str(0, &before);
+            }
+        }
+    }
+    compressed(request, "application/json", session.to_string().into_bytes())
+}
+
+/// `POST /jmap/api`
+pub fn api(desk: &Desk, request: &Request) -> Response {
+    let Ok(who) = asker(request) else { return sign_in::wanted() };
+    match desk.jmap.request(&who, &request.body) {
+        Ok(body) => compressed(request, "application/json", body),
+        Err(refusal) => problem(&refusal),
+    }
+}
+
+/// A response in the coding that the client takes. Nothing that is secret beside what the client asked for is in it.
+fn compressed(request: &Request, media_type: &str, body: Vec<u8>) -> Response {
+    let vary = ("Vary", "Accept-Encoding");
+    if body.len() < COMPRESS_FROM || !negotiate::takes_coding(&request.head, "gzip") {
+        return Response::of(200, media_type, Body::Bytes(body)).with(vary.0, vary.1);
+    }
+    let packed = gzip(&body);
+    Response::of(200, media_type, Body::Bytes(packed)).with(vary.0, vary.1).with("Content-Encoding", "gzip")
+}
+
+/// RFC 1952 §2.3.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    packed.extend(miniz_oxide::deflate::compress_to_vec(bytes, LEVEL));
+    packed.extend(base::crc32(bytes).to_le_bytes());
+    packed.extend((bytes.len() as u32).to_le_bytes()); // modulo 2^32, as the format has it
+    packed
+}
+
+/// An upload on its way into `local.tmpdir`.
+struct Uploading(jmap::Upload);
+
+/// `POST /jmap/upload/{accountId}`
+///
+/// # Errors
+/// The response: not the user's account, or limits.
+pub fn upload(desk: &Desk, request: &Request) -> Result<Box<dyn Sink>, Response> {
+    let who = asker(request)?;
+    if let http_wire::Framing::Length(length) = request.head.framing {
+        if length > limits::MAX_SIZE_UPLOAD {
+            return Err(too_large());
+        }
+    }
+    let media_type = Some(request.head.media_type()).filter(|name| is_media_type(name));
+    let media_type = media_type.unwrap_or_else(|| "application/octet-stream".to_owned());
+    let upload = desk.jmap.upload(&who, request.parameter(0), &media_type);
+    Ok(Box::new(Uploading(upload.map_err(|refusal| problem(&refusal))?)))
+}
+
+impl Sink for Uploading {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Response> {
+        self.0.write_all(bytes).map_err(|why| match why.kind() {
+            io::ErrorKind::FileTooLarge => too_large(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Response::plain_problem(507, "there is no room for it now")
+            }
+            _ => Response::plain_problem(500, "it cannot be kept"),
+        })
+    }
+
+    fn finish(self: Box<Self>) -> Response {
+        match self.0.finish() {
+            Ok(value) => Response::json(201, &value),
+            Err(refusal) => problem(&refusal),
+        }
+    }
+}
+
+/// RFC 8620 §3.6.1 has this form; §6.1 leaves the status open.
+fn too_large() -> Response {
+    let value = serde_json::json!({
+        "type": "urn:ietf:params:jmap:error:limit", "limit": "maxSizeUpload", "status": 413,
+        "detail": "The upload is too large, or there is no room for it",
+    });
+    Response::of(413, "application/problem+json", Body::Bytes(value.to_string().into_bytes()))
+}
+
+/// `GET /jmap/download/{accountId}/{blobId}/{name}?type=`: always to be saved, never shown as a page of ours.
+pub fn download(desk: &Desk, request: &Request) -> Response {
+    let Ok(who) = asker(request) else { return sign_in::wanted() };
+    let blob = match desk.jmap.download(&who, request.parameter(0), request.parameter(1)) {
+        Ok(blob) => blob,
+        Err(refusal) => return problem(&refusal),
+    };
+    let wanted = request.query("type").map(|name| name.to_ascii_lowercase());
+    let media_type =
+        wanted.filter(|name| is_media_type(name) && !ACTIVE.iter().any(|active| name.contains(active)));
+    let media_type = media_type.as_deref().unwrap_or("application/octet-stream");
+    let body = match blob.content {
+        BlobContent::File { file, offset } => Body::File(file, offset, blob.size),
+        BlobContent::Decoded(reader) => {
+            let desk_log = desk.log.clone();
+            Body::Reader(Box::new(Told { reader, log: desk_log }), blob.size)
+        }
+    };
+    let response = Response::of(200, media_type, body)
+        .with("Content-Disposition", disposition::attachment(request.parameter(2)));
+    ranged(request, response, request.parameter(1))
+}
+
+/// Says in the log what went wrong: the client only sees that the connection ended.
+struct Told {
+    reader: Box<dyn Read + Send>,
+    log: server_log::Log,
+}
+
+impl Read for Told {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(bytes);
+        if let Err(why) = &read {
+            self.log.error(Category::Store, format_args!("a blob cannot be read: {why}"));
+        }
+        read
+    }
+}
+
+/// `type/subtype` (RFC 6838 §4.2) without parameters.
+fn is_media_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        !name.is_empty() && name.len() <= 127 && name.bytes().all(plain)
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_are_names() {
+        for good in ["text/plain", "image/png", "application/vnd.ms-excel.x+y"] {
+            assert!(is_media_type(good), "{good}");
+        }
+        for bad in ["", "text", "/", "text/", "text/plain; charset=x", "a/b/c", "text/pl\r\nain", "text/<b>"]
+        {
+            assert!(!is_media_type(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_read_again() {
+        let text = b"row ".repeat(1000);
+        let packed = gzip(&text);
+        assert!(packed.len() < text.len() / 10);
+        let body = &packed[10..packed.len() - 8];
+        assert_eq!(miniz_oxide::inflate::decompress_to_vec(body).unwrap(), text);
+    }
+}

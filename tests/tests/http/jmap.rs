@@ -1,0 +1,230 @@
+//! JMAP over HTTP: the session object, the API, uploads, downloads, push (RFC 8620).
+
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use black_box::{Http, Instance, Setup};
+use serde_json::{Value, json};
+
+use super::requests::web;
+
+fn basic(user: &str) -> String {
+    format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:{user}-secret")))
+}
+
+fn with_imap() -> Instance {
+    let mut instance = Setup::default().create();
+    for service in ["store", "imap", "http"] {
+        instance.start_one(service);
+    }
+    instance
+}
+
+fn call(http: &mut Http, session: &str, method: &str, arguments: Value) -> Value {
+    let body = json!({
+        "using": ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"],
+        "methodCalls": [[method, arguments, "0"]],
+    });
+    let response = http.post_json("/jmap/api", session, &body.to_string());
+    assert_eq!(response.status, 200, "{}", response.text());
+    response.json()["methodResponses"][0][1].clone()
+}
+
+/// RFC 8620 section 2.2, and programs of others: a password with the request, no cookie and no token.
+#[test]
+fn a_program_finds_the_api_and_uses_it_with_a_password() {
+    let instance = web();
+    let mut http = instance.http();
+    let found = http.get("/.well-known/jmap", "");
+    assert_eq!((found.status, found.field("location")), (307, "/jmap/session"));
+    assert_eq!(http.get("/jmap/session", "").status, 401);
+    let session = http.get("/jmap/session", &basic("alice")).json();
+    assert_eq!(session["username"], "alice");
+    assert_eq!(session["apiUrl"], "http://localhost/jmap/api");
+    let mailboxes =
+        call(&mut http, &basic("alice"), "Mailbox/get", json!({ "accountId": "alice", "ids": null }));
+    assert!(mailboxes["list"].as_array().unwrap().iter().any(|one| one["role"] == "inbox"), "{mailboxes}");
+    let wrong = format!("Authorization: Basic {}\r\n", STANDARD.encode("alice:wrong"));
+    let refused = instance.http().get("/jmap/session", &wrong);
+    assert_eq!(refused.status, 401);
+    assert!(refused.field("www-authenticate").starts_with("Basic"));
+    assert_eq!(instance.http().get("/jmap/session", "Authorization: Bearer x\r\n").status, 401);
+}
+
+/// The page: by cookie, with the token for what changes something; nobody sees what is another's.
+#[test]
+fn the_page_uses_the_api_with_cookie_and_token_and_sees_its_own_only() {
+    let instance = web();
+    let mut http = instance.http();
+    let alice = http.sign_in("alice", "alice-secret");
+    let cookie = format!("{}\r\n", alice.lines().next().unwrap());
+    assert_eq!(http.get("/jmap/session", &cookie).json()["apiUrl"], "/jmap/api");
+    let body = r#"{"using":["urn:ietf:params:jmap:core"],"methodCalls":[["Core/echo",{"a":1},"0"]]}"#;
+    assert_eq!(instance.http().post_json("/jmap/api", &cookie, body).status, 403, "without its token");
+    assert_eq!(http.post_json("/jmap/api", &alice, body).json()["methodResponses"][0][1]["a"], 1);
+    let other = call(&mut http, &alice, "Mailbox/get", json!({ "accountId": "bob", "ids": null }));
+    assert_eq!(other["type"], "accountNotFound", "{other}");
+    for path in ["/jmap/upload/bob", "/jmap/upload/..%2fbob"] {
+        let mut another = instance.http();
+        assert_eq!(another.ask("POST", path, &alice, b"x").status, 404, "{path}");
+    }
+    for blob in ["x", "../../etc/passwd", "..%2f..%2fconfig%2flocal.conf", "%2e"] {
+        let path = format!("/jmap/download/alice/{blob}/name");
+        assert!(matches!(instance.http().get(&path, &alice).status, 400 | 404), "{path}");
+    }
+    for wrong in ["", "{", "[]", "null", r#"{"using":[]}"#] {
+        assert_eq!(http.post_json("/jmap/api", &alice, wrong).status, 400, "{wrong}");
+    }
+}
+
+/// S131: what is uploaded waits in local.tmpdir, streamed; it comes back whole or in parts, to its owner only.
+#[test]
+fn what_is_uploaded_waits_in_the_scratch_folder_and_comes_back_in_ranges() {
+    let place = tempfile_dir();
+    let mut instance = Setup::default().set("local.tmpdir", place.path().to_str().unwrap()).create();
+    instance.start_web();
+    let mut http = instance.http();
+    let alice = http.sign_in("alice", "alice-secret");
+    let content: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+    let fields = format!("{alice}Content-Type: image/png\r\n");
+    let uploaded = http.ask("POST", "/jmap/upload/alice", &fields, &content);
+    assert_eq!(uploaded.status, 201, "{}", uploaded.text());
+    let uploaded = uploaded.json();
+    assert_eq!((uploaded["size"].as_u64(), uploaded["type"].as_str()), (Some(1_200_000), Some("image/png")));
+    assert!(holds(place.path(), 1_200_000), "it is not in local.tmpdir");
+    assert!(!holds(&instance.path("tmp"), 1_200_000));
+    let path =
+        format!("/jmap/download/alice/{}/x%22%0d.png?type=image/png", uploaded["blobId"].as_str().unwrap());
+    assert_eq!(instance.http().get(&path, &alice).status, 400, "a name with a line end");
+    let path = path.replace("%0d", "");
+    let whole = http.get(&path, &alice);
+    assert_eq!((whole.status, whole.field("content-type"), whole.body == content), (200, "image/png", true));
+    assert_eq!(whole.field("content-disposition"), "attachment; filename=\"x_.png\"");
+    assert!(whole.field("content-security-policy").contains("sandbox"));
+    for (range, status, expected) in [
+        ("bytes=0-9", 206, &content[..10]),
+        ("bytes=1199990-", 206, &content[1_199_990..]),
+        ("bytes=-4", 206, &content[1_199_996..]),
+        ("bytes=0-1,4-5", 200, &content[..]),
+    ] {
+        let part = http.get(&path, &format!("{alice}Range: {range}\r\n"));
+        assert_eq!((part.status, part.body == expected), (status, true), "{range}");
+    }
+    let beyond = http.get(&path, &format!("{alice}Range: bytes=1200000-\r\n"));
+    assert_eq!((beyond.status, beyond.field("content-range")), (416, "bytes */1200000"));
+    assert_eq!(http.ask("HEAD", &path, &alice, b"").field("content-length"), "1200000");
+    let page = path.replace("image/png", "text/html");
+    assert_eq!(http.get(&page, &alice).field("content-type"), "application/octet-stream");
+    let bob = http.sign_in("bob", "bob-secret");
+    for account in ["alice", "bob"] {
+        let stolen = path.replace("/alice/", &format!("/{account}/"));
+        assert_eq!(http.get(&stolen, &bob).status, 404);
+    }
+    instance.stop("http");
+    std::fs::remove_dir_all(place.path().join("jmap")).unwrap();
+    instance.start_one("http");
+    assert_eq!(
+        instance.http().get(&path, &alice).status,
+        404,
+        "what was deleted while it did not run is gone"
+    );
+    let again = instance.http().ask("POST", "/jmap/upload/alice", &fields, b"more");
+    assert_eq!(again.status, 201);
+}
+
+fn tempfile_dir() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Whether a file of so many bytes is anywhere below.
+fn holds(folder: &std::path::Path, bytes: u64) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| {
+        let found = entry.metadata().unwrap();
+        if found.is_dir() { holds(&entry.path(), bytes) } else { found.len() == bytes }
+    })
+}
+
+/// An upload of any size costs no memory, and one that is too large is refused before it is read.
+#[test]
+fn uploads_have_a_limit_and_cost_no_memory() {
+    let instance = web();
+    let mut http = instance.http();
+    let alice = http.sign_in("alice", "alice-secret");
+    http.wire.send(
+        format!("POST /jmap/upload/alice HTTP/1.1\r\nHost: localhost\r\n{alice}Content-Length: 60000000\r\nExpect: 100-continue\r\n\r\n")
+            .as_bytes(),
+    );
+    let refused = http.response();
+    assert_eq!((refused.status, refused.json()["limit"].as_str()), (413, Some("maxSizeUpload")));
+    let memory = |instance: &Instance| {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", instance.pid("http").unwrap())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = memory(&instance);
+    let mut http = instance.http();
+    let content = vec![b'x'; 40_000_000];
+    let uploaded = http.ask("POST", "/jmap/upload/alice", &alice, &content).json();
+    let path = format!("/jmap/download/alice/{}/x", uploaded["blobId"].as_str().unwrap());
+    assert_eq!(http.get(&path, &alice).body.len(), content.len());
+    let grown = memory(&instance).saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KiB more for 40 MB");
+}
+
+/// One event of a stream: the lines up to the empty one.
+fn event(http: &mut Http) -> String {
+    String::from_utf8(http.chunk().expect("an event")).unwrap()
+}
+
+/// RFC 8620 section 7.3, and a second's half from delivery to the page.
+#[test]
+fn an_open_page_hears_of_a_delivery_at_once() {
+    let instance = with_imap();
+    let mut imap = instance.imap("alice");
+    let alice = instance.http().sign_in("alice", "alice-secret");
+    let mut stream = instance.http();
+    stream.send("GET", "/jmap/events?types=*&closeafter=no&ping=0", &alice, b"");
+    let head = stream.head();
+    assert_eq!((head.status, head.field("content-type")), (200, "text/event-stream; charset=utf-8"));
+    let first = event(&mut stream);
+    assert!(first.starts_with("event: state\nid: ") && first.contains("\"Email\""), "{first}");
+    let mut quickest = Duration::MAX;
+    for number in 0..5 {
+        let begun = Instant::now();
+        imap.append("INBOX", "", &format!("Subject: {number}\r\n\r\nx\r\n"));
+        let next = event(&mut stream);
+        quickest = quickest.min(begun.elapsed());
+        assert!(next.contains("\"@type\":\"StateChange\"") && next != first, "{next}");
+    }
+    assert!(quickest < Duration::from_millis(500), "{quickest:?}");
+    let mut reconnected = instance.http();
+    let id = first.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let fields = format!("{alice}Last-Event-ID: {id}\r\n");
+    reconnected.send("GET", "/jmap/events?types=Email&closeafter=state&ping=0", &fields, b"");
+    assert_eq!(reconnected.head().status, 200);
+    assert!(event(&mut reconnected).contains("\"Email\""), "what was missed is told");
+    assert!(reconnected.chunk().is_none(), "and then it ends");
+}
+
+#[test]
+fn a_stream_pings_and_ends_with_its_sign_in() {
+    let instance = with_imap();
+    let mut imap = instance.imap("alice");
+    let mut http = instance.http();
+    let alice = http.sign_in("alice", "alice-secret");
+    let mut stream = instance.http();
+    stream.send("GET", "/jmap/events?types=Email&ping=1", &alice, b"");
+    stream.head();
+    assert!(event(&mut stream).contains("event: state"));
+    assert_eq!(event(&mut stream), "event: ping\ndata: {\"interval\":5}\n\n");
+    assert_eq!(http.ask("POST", "/auth/sign-out", &alice, b"").status, 204);
+    imap.append("INBOX", "", "Subject: x\r\n\r\nx\r\n");
+    assert!(stream.chunk().is_none(), "somebody who has signed out still hears of mail");
+    for query in ["closeafter=never", "ping=x", "ping=-1"] {
+        let alice = http.sign_in("alice", "alice-secret");
+        assert_eq!(http.get(&format!("/jmap/events?{query}"), &alice).status, 400, "{query}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Threads, processes, connections, time: S98 to S106 for HTTP.
+
+use std::fs;
+use std::time::Duration;
+
+use black_box::instance::wait_for;
+use black_box::{Http, Instance, Setup};
+
+use super::requests::web;
+
+fn threads(pid: u32) -> usize {
+    let names = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    names
+        .filter(|task| {
+            fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("http-"))
+        })
+        .count()
+}
+
+fn started(setup: Setup) -> Instance {
+    let mut instance = setup.create();
+    instance.start_web();
+    instance
+}
+
+/// S98, S99, S103.
+#[test]
+fn maxthreads_bounds_the_workers_and_not_the_connections() {
+    let instance = started(Setup::default().set("service.http.maxthreads", "2"));
+    let mut held: Vec<Http> = (0..100).map(|_| instance.http()).collect();
+    let session = held[0].sign_in("alice", "alice-secret");
+    for http in &mut held {
+        assert_eq!(http.get("/auth/session", &session).status, 200);
+    }
+    assert!((1..=2).contains(&threads(instance.pid("http").unwrap())));
+}
+
+/// A wrong password is answered late, and no worker waits for that.
+#[test]
+fn who_waits_holds_no_worker() {
+    let instance = started(Setup::default().set("service.http.maxthreads", "1"));
+    let mut guessers: Vec<Http> = (0..5).map(|_| instance.http()).collect();
+    for guesser in &mut guessers {
+        let fields = "Content-Type: application/json\r\n";
+        guesser.send("POST", "/auth/sign-in", fields, br#"{"user":"alice","password":"wrong"}"#);
+    }
+    let begun = std::time::Instant::now();
+    assert_eq!(instance.http().get("/robots.txt", "").status, 200);
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    for guesser in &mut guessers {
+        assert_eq!(guesser.response().status, 401);
+    }
+}
+
+/// S100.
+#[test]
+fn three_processes_share_the_load() {
+    let instance = started(Setup::default().set("service.http.numprocesses", "3"));
+    for _ in 0..60 {
+        assert_eq!(instance.http().get("/nowhere-else", "").status, 404);
+    }
+    let mut http = instance.http();
+    http.sign_in("alice", "alice-secret");
+    let parent = instance.pid("http").unwrap();
+    let workers = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    let workers: Vec<u32> = workers.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(workers.len(), 3);
+    let busy = workers.iter().filter(|pid| threads(**pid) > 0).count();
+    assert!(busy >= 2, "sixty connections went to {busy} of three processes");
+}
+
+/// S102.
+#[test]
+fn above_maxsessions_a_connection_waits_until_one_ends() {
+    let instance = started(Setup::default().set("service.http.maxsessions", "2"));
+    let mut first = instance.http();
+    let mut second = instance.http();
+    assert_eq!(first.get("/robots.txt", "").status, 200);
+    assert_eq!(second.get("/robots.txt", "").status, 200);
+    let mut third = instance.http();
+    third.send("GET", "/robots.txt", "", b"");
+    third.wire.socket().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert_eq!(third.wire.try_line(), None, "it is served though two are open");
+    third.wire.socket().set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    drop(first);
+    assert_eq!(third.response().status, 200);
+}
+
+/// S104: minutes, thirty at least, and the log says so.
+#[test]
+fn an_idle_timeout_below_the_minimum_is_the_minimum() {
+    let instance = Setup::default().set("service.http.idletimeout", "1").create();
+    let said = black_box::run(instance.tool("configutil").args(["explain", "service.http.idletimeout"]));
+    assert!(said.contains("30"), "{said}");
+}
+
+/// S105, S106: each connection of a user in a file of its own, without what is secret.
+#[test]
+fn telemetry_records_each_connection_without_secrets() {
+    let instance = web();
+    let folder = instance.path("log/http/telemetry/alice");
+    fs::create_dir_all(&folder).unwrap();
+    let session = instance.http().sign_in("alice", "alice-secret");
+    let token = session.lines().nth(1).unwrap().split_once(": ").unwrap().1.to_owned();
+    let cookie = session.lines().next().unwrap().split_once(": ").unwrap().1.to_owned();
+    let mut bob = instance.http();
+    let other = bob.sign_in("bob", "bob-secret");
+    for _ in 0..2 {
+        let mut http = instance.http();
+        let body = r#"{"using":["urn:ietf:params:jmap:core"],"methodCalls":[["Core/echo",{"said":"in-telemetry"},"0"]]}"#;
+        assert_eq!(http.post_json("/jmap/api", &session, body).status, 200);
+        assert_eq!(http.get("/auth/activity", &session).status, 200);
+        assert_eq!(http.get("/auth/sessions", &other).status, 200, "another user on the same connection");
+        http.try_sign_in("alice", "alice-secret", "");
+    }
+    let files: Vec<_> = wait_for("two records", || {
+        let files: Vec<_> = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect();
+        (files.len() >= 2).then_some(files)
+    });
+    assert_eq!(files.len(), 2);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.contains("POST /jmap/api HTTP/1.1") && text.contains("GET /auth/activity HTTP/1.1"),
+            "{text}"
+        );
+        assert!(text.contains("Cookie: <masked>") && text.contains("HTTP/1.1 200 OK"), "{text}");
+        assert!(text.matches("in-telemetry").count() == 2, "what was asked, and what was answered: {text}");
+        for secret in ["alice-secret", &token, &cookie, "Set-Cookie"] {
+            assert!(!text.contains(secret), "{secret} is in the record: {text}");
+        }
+        assert!(!text.contains("/auth/sessions"), "another user's request is in it: {text}");
+    }
+    assert!(!instance.path("log/http/telemetry/bob").exists());
+}
+
+/// S106: a folder that cannot be written disturbs nobody.
+#[test]
+fn telemetry_that_cannot_be_written_does_not_disturb() {
+    let instance = web();
+    let telemetry = instance.path("log/http/telemetry");
+    fs::create_dir_all(&telemetry).unwrap();
+    fs::write(telemetry.join("alice"), "a file where a folder should be").unwrap();
+    let mut http = instance.http();
+    let session = http.sign_in("alice", "alice-secret");
+    assert_eq!(http.get("/auth/session", &session).status, 200);
+}
+
+/// Only who is meant to may come: domainnotallowed by address, mailAccessDomain by user and service.
+#[test]
+fn filters_of_clients_hold_for_the_web_mail() {
+    let instance = started(
+        Setup::default()
+            .set("service.http.domainnotallowed", "ALL: 192.0.2.0/24")
+            .set("service.http.trustedproxies", "127.0.0.0/8"),
+    );
+    let from = |address: &str| format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: https\r\n");
+    assert_eq!(instance.http().get("/", &from("198.51.100.1")).status, 200);
+    assert_eq!(instance.http().get("/", &from("192.0.2.1")).status, 403);
+    let filter = "mailAccessDomain=+http https:198.51.100.0/24";
+    black_box::run(instance.tool("dirutil").args(["change", "bob", "--set", filter, "--force"]));
+    let sign_in = |address: &str| instance.http().try_sign_in("bob", "bob-secret", &from(address)).status;
+    wait_for("the directory's new entry", || (sign_in("203.0.113.1") == 403).then_some(()));
+    assert_eq!(sign_in("198.51.100.1"), 200);
+}
+
+/// A password goes over no connection that others can read: it is refused, and the page leads to where it may be said.
+#[test]
+fn without_encryption_nobody_signs_in_from_elsewhere() {
+    let instance = started(Setup::default().set("service.http.trustedproxies", "127.0.0.0/8"));
+    let from = "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n";
+    let refused = instance.http().try_sign_in("alice", "alice-secret", from);
+    assert_eq!((refused.status, refused.json()["type"].as_str()), (403, Some("encryption")));
+    let strict = started(Setup::default().set("service.http.plaintextmincipher", "128"));
+    assert_eq!(strict.http().try_sign_in("alice", "alice-secret", "").status, 403);
+    let led = strict.http().get("/", "Host: mail.example.org:80\r\n");
+    assert_eq!((led.status, led.field("location")), (307, "https://mail.example.org:2443/"));
+    assert_eq!(strict.https().try_sign_in("alice", "alice-secret", "").status, 200);
+}
+
+/// An idle connection that is kept costs no more than one of IMAP.
+#[test]
+fn connections_that_are_kept_cost_little_memory() {
+    let instance = started(Setup::default().set("service.http.maxsessions", "3000"));
+    let pid = instance.pid("http").unwrap();
+    let resident = || {
+        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    let mut first = instance.http();
+    let session = first.sign_in("alice", "alice-secret");
+    let open = |count: usize| -> Vec<Http> {
+        let one = || {
+            let mut http = instance.http();
+            assert_eq!(http.get("/auth/session", &session).status, 200);
+            http
+        };
+        (0..count).map(|_| one()).collect()
+    };
+    let warm = open(200);
+    let before = resident();
+    let kept = open(1000);
+    let each = resident().saturating_sub(before) / kept.len();
+    println!("{each} bytes for a connection that is kept");
+    assert!(each < 4096, "{each} bytes");
+    drop(warm);
+}
