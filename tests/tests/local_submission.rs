@@ -102,6 +102,21 @@ fn what_is_undone_is_gone_and_what_is_under_way_is_not_touched() {
     assert!(count(&instance, "bob").contains("MESSAGES 1"));
 }
 
+/// Who was killed before the id was known finds it by the ENVID.
+#[test]
+fn what_waits_is_found_by_its_envid_and_by_its_user_alone() {
+    let instance = Instance::start();
+    let id = submit(&instance, "HOLDFOR=3600 ENVID=S+2B1", "bob@example.test");
+    let mut alice = as_user(&instance, "alice");
+    let said = alice.ok("XHELD envid=S+2B1");
+    assert!(said.starts_with("250 2.0.0 held 1") && said.trim_end().ends_with(&id), "{said}");
+    assert!(alice.ask("XHELD envid=S1").starts_with("550 "));
+    assert!(alice.ask("XHELD envid=+ZZ").starts_with("550 "));
+    assert!(as_user(&instance, "bob").ask("XHELD envid=S+2B1").starts_with("550 "));
+    alice.ok(&format!("XUNDO {id}"));
+    assert!(alice.ask("XHELD envid=S+2B1").starts_with("550 "));
+}
+
 /// The message is sent once or not at all, however close the two come.
 #[test]
 fn undo_and_the_end_of_the_hold_agree() {

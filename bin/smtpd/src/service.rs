@@ -3,9 +3,10 @@
 //! Everything is looked at before the ports open: the queue (S82, S83), the store, the directory and its one postmaster
 //! (S54).
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use connection::{Io, Session};
@@ -14,7 +15,7 @@ use dispatcher::Service;
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::privileges;
 use dkim::Signer;
-use mail_queue::{Queue, QueueSettings, State};
+use mail_queue::{Queue, QueueId, QueueSettings, State};
 use message_store::{Store, StoreLog, StoreSettings};
 use mta::Mta;
 use mta::apart::{self, Apart};
@@ -30,7 +31,6 @@ use server_log::{Category, Log};
 use smtp_server::commands::held;
 use smtp_server::lmtp::Outcome;
 use smtp_server::{Accept, Settings, signing};
-use smtp_wire::Held;
 use srs::Srs;
 
 use crate::inspectors::inspectors;
@@ -174,11 +174,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
                 .map(outcome)
                 .collect()
         }),
-        Box::new(move |what, id, uid, domains| match (asked_about.upgrade(), what) {
-            (None, _) => Ok(held::Whereabouts::Gone),
-            (Some(mta), Held::Tell) => mta.whereabouts(id, uid, domains).map(place),
-            (Some(mta), Held::Undo) => mta.undo(id, uid).map(place),
-        }),
+        Box::new(Sent(asked_about)),
         site.log.clone(),
         Box::new(move || {
             let config = reread.read_again()?;
@@ -216,6 +212,29 @@ fn outcome(direct: Direct) -> Outcome {
         Direct::Failed(status, text) => Outcome::Failed { status: status.into(), text },
         Direct::Later(status, text) => Outcome::Later { status: status.into(), text },
         Direct::Queue => Outcome::Queue,
+    }
+}
+
+/// What knows of mail that was accepted, for the accept module: neither knows the other.
+struct Sent(Weak<Mta>);
+
+impl held::Accepted for Sent {
+    fn whereabouts(&self, id: &QueueId, uid: &str, domains: &[String]) -> io::Result<held::Whereabouts> {
+        self.mta()?.whereabouts(id, uid, domains).map(place)
+    }
+
+    fn undo(&self, id: &QueueId, uid: &str) -> io::Result<held::Whereabouts> {
+        self.mta()?.undo(id, uid).map(place)
+    }
+
+    fn waiting(&self, envid: &str, uid: &str) -> io::Result<Option<(QueueId, i64)>> {
+        self.mta()?.waiting(envid, uid)
+    }
+}
+
+impl Sent {
+    fn mta(&self) -> io::Result<Arc<Mta>> {
+        self.0.upgrade().ok_or_else(|| io::Error::other("smtpd stops"))
     }
 }
 

@@ -17,11 +17,14 @@ pub mod ids;
 mod json;
 pub mod limits;
 mod methods;
+mod personal;
 mod pointer;
 mod problem;
 mod request;
 mod session_object;
+mod set_error;
 mod state;
+mod submission;
 mod uploads;
 mod watch;
 
@@ -30,7 +33,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use directory::{Directory, Entry, Memberships};
+use directory::{Directory, Entry, LogIns, Memberships};
 use message_store::Store;
 use serde_json::Value;
 use server_config::parameters::local;
@@ -39,6 +42,7 @@ use server_log::Log;
 
 pub use blob::{Blob, BlobContent};
 pub use email::parts::{InlinePart, MessageParts, ShownText};
+pub use methods::preferences::Preferences;
 pub use problem::Problem;
 pub use uploads::Upload;
 pub use watch::Watch;
@@ -70,6 +74,7 @@ pub struct Jmap {
     pub(crate) log: Log,
     pub(crate) accounts: account::Accounts,
     pub(crate) uploads: uploads::Uploads,
+    pub(crate) personal: personal::Personal,
     /// The name in Message-ID fields that are made here.
     pub(crate) host_name: String,
     /// Requests and uploads under way, by uid.
@@ -112,9 +117,28 @@ impl Jmap {
             log: parts.log.clone(),
             accounts: account::Accounts::default(),
             uploads,
+            personal: personal::Personal::new(parts)?,
             host_name: parts.config.get(&local::HOST_NAME).to_string(),
             busy: Arc::default(),
         })
+    }
+
+    /// Who checks passwords here: those of the process, so that wrong ones and remembered ones count once.
+    #[must_use]
+    pub fn sharing(mut self, log_ins: Arc<LogIns>) -> Jmap {
+        self.personal.log_ins = log_ins;
+        self
+    }
+
+    /// Whether this session has just changed the user's password, which it is told once: its other sessions are to end, and
+    /// itself to go on.
+    pub fn password_was_changed(&self, who: &Who) -> bool {
+        self.personal.took_change(who)
+    }
+
+    /// What the user prefers, for who shows mail without JMAP.
+    pub fn preferences(&self, who: &Who) -> Preferences {
+        methods::preferences::of(&who.entry)
     }
 
     /// The session object (RFC 8620 §2).

@@ -1,8 +1,18 @@
 //! Which method is where, and which capability a client must name to use it (RFC 8620 §3.3).
 
 mod core;
+mod credential;
 pub mod email;
+mod forwarding;
+pub mod identity;
 pub mod mailbox;
+mod personal;
+pub mod preferences;
+mod quota;
+mod recipient;
+mod standard;
+pub mod submission;
+mod vacation;
 
 use serde_json::{Map, Value};
 
@@ -29,7 +39,7 @@ pub fn run(
         "Mailbox/get" => mailbox::get::run(call, arguments)?,
         "Email/get" => email::get::run(call, arguments)?,
         "Email/query" => email::query::run(call, arguments)?,
-        _ => return Err(unknown()),
+        _ => return personal::run(call, name, arguments),
     };
     Ok(vec![(name.to_owned(), value)])
 }
@@ -39,7 +49,7 @@ fn capability(name: &str) -> Option<&'static str> {
     match name.split_once('/')?.0 {
         "Core" | "Blob" => Some(CORE),
         "Mailbox" | "Thread" | "Email" | "SearchSnippet" => Some(MAIL),
-        _ => None,
+        other => personal::capability(other),
     }
 }
 

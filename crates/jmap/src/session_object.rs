@@ -6,9 +6,15 @@ use crate::{Jmap, Who, limits};
 
 pub const CORE: &str = "urn:ietf:params:jmap:core";
 pub const MAIL: &str = "urn:ietf:params:jmap:mail";
+pub const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
+pub const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
+/// RFC 9425 §2.
+pub const QUOTA: &str = "urn:ietf:params:jmap:quota";
+/// Ours: preferences, forwarding, recipients, passwords.
+pub const ACCOUNT: &str = "urn:x-mailboat:jmap:account";
 
 /// What `using` may name.
-pub const CAPABILITIES: [&str; 2] = [CORE, MAIL];
+pub const CAPABILITIES: [&str; 6] = [CORE, MAIL, SUBMISSION, VACATION, QUOTA, ACCOUNT];
 
 /// Sorting by text is by i;unicode-casemap (RFC 5051), which is the only one (RFC 8620 §2, collationAlgorithms).
 pub const COLLATION: &str = "i;unicode-casemap";
@@ -32,16 +38,24 @@ pub fn session(jmap: &Jmap, who: &Who) -> Value {
         "emailQuerySortOptions": crate::email::sort::OPTIONS,
         "mayCreateTopLevelMailbox": true,
     });
+    let submission = json!({
+        "maxDelayedSend": jmap.personal.delayed_max.as_secs(),
+        "submissionExtensions": crate::submission::extensions(&jmap.personal),
+    });
     let uid = &who.uid;
     json!({
-        "capabilities": { CORE: core, MAIL: {} },
+        "capabilities": { CORE: core, MAIL: {}, SUBMISSION: {}, VACATION: {}, QUOTA: {}, ACCOUNT: {} },
         "accounts": { uid.as_str(): {
             "name": who.entry.mail,
             "isPersonal": true,
             "isReadOnly": false,
-            "accountCapabilities": { CORE: {}, MAIL: mail },
+            "accountCapabilities": {
+                CORE: {}, MAIL: mail, SUBMISSION: submission, VACATION: {}, QUOTA: {}, ACCOUNT: {},
+            },
         } },
-        "primaryAccounts": { CORE: uid, MAIL: uid },
+        "primaryAccounts": {
+            CORE: uid, MAIL: uid, SUBMISSION: uid, VACATION: uid, QUOTA: uid, ACCOUNT: uid,
+        },
         "username": uid,
         "apiUrl": "/jmap/api",
         "downloadUrl": "/jmap/download/{accountId}/{blobId}/{name}?type={type}",

@@ -14,9 +14,7 @@ impl SetError {
 
     /// `invalidProperties`, which says which.
     pub fn properties(properties: &[&str], description: &str) -> SetError {
-        SetError(
-            json!({ "type": "invalidProperties", "properties": properties, "description": description }),
-        )
+        SetError(json!({ "type": "invalidProperties", "properties": properties, "description": description }))
     }
 
     pub fn not_found() -> SetError {

@@ -140,6 +140,9 @@ impl IncomingMessage {
             None => self.commit_alone(&envelope)?,
         }
         self.committed = true;
+        if envelope.waits_for_release(base::clock::unix_seconds()) {
+            self.queue.park(&self.id, true);
+        }
         self.queue.committed(&self.id);
         Ok(self.id.clone())
     }

@@ -234,6 +234,11 @@ impl Queue {
         self.shared.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The entries of the control folder that wait for a time of their sender's choice.
+    pub fn waiting_for_their_time(&self) -> Vec<QueueId> {
+        self.parked().iter().cloned().collect()
+    }
+
     pub(crate) fn in_the_making(&self) -> MutexGuard<'_, HashSet<QueueId>> {
         self.shared.making.lock().unwrap_or_else(PoisonError::into_inner)
     }

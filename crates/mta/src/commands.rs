@@ -195,6 +195,23 @@ impl Commands {
         Ok(self.whereabouts_now(id, uid, domains)?.0)
     }
 
+    /// A message of this user that waits, by its ENVID, and until when.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn waiting(&self, envid: &str, uid: &str) -> io::Result<Option<(QueueId, i64)>> {
+        for id in self.queue.waiting_for_their_time() {
+            let Some(entry) = self.queue.load(&id).map_err(other)? else { continue };
+            let of_user =
+                entry.envelope.auth_sender.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(uid));
+            let is_it = of_user && entry.envelope.envid.as_deref() == Some(envid);
+            if let (true, Some(hold)) = (is_it, &entry.envelope.hold) {
+                return Ok(Some((id, hold.until)));
+            }
+        }
+        Ok(None)
+    }
+
     fn whereabouts_now(
         &self,
         id: &QueueId,

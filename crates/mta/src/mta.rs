@@ -106,6 +106,14 @@ impl Mta {
         self.flow.commands.whereabouts(id, uid, domains)
     }
 
+    /// A message of this user that waits, by its ENVID; see [`Commands::waiting`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn waiting(&self, envid: &str, uid: &str) -> io::Result<Option<(QueueId, i64)>> {
+        self.flow.commands.waiting(envid, uid)
+    }
+
     /// Takes back a message that this user sent; see [`Commands::undo`].
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use server_log::Log;
 
 use crate::Settings;
 use crate::commands::etrn::{Flush, Turns};
-use crate::commands::held::AskHeld;
+use crate::commands::held::Accepted;
 use crate::inspection::InspectionLine;
 use crate::lmtp::Deliver;
 use crate::rates::Rates;
@@ -35,7 +35,7 @@ pub struct Desk {
     /// Into mailboxes, for LMTP.
     pub deliver: Deliver,
     /// What becomes of messages that were accepted, for who submits for users of this host.
-    pub held: AskHeld,
+    pub accepted: Box<dyn Accepted>,
     pub log: Log,
 }
 
@@ -47,7 +47,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// `flush` tries what waits for a domain; `deliver` puts a message into mailboxes at once; `held` knows what was accepted.
+    /// `flush` tries what waits for a domain; `deliver` puts a message into mailboxes at once; `accepted` knows what becomes of mail.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         settings: Settings,
@@ -57,7 +57,7 @@ impl Accept {
         flush: Flush,
         has_room: HasRoom,
         deliver: Deliver,
-        held: AskHeld,
+        accepted: Box<dyn Accepted>,
         log: Log,
         reread: Reread,
     ) -> Accept {
@@ -73,7 +73,7 @@ impl Accept {
             has_room,
             rates,
             deliver,
-            held,
+            accepted,
             log,
         });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }

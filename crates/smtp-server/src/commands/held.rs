@@ -1,8 +1,11 @@
 //! XHELD and XUNDO: where a message is that was accepted, and that it be taken back before its time. Ours.
 //!
 //! Only on the socket of this host's daemons, and only for the user whom the session sends as: another's message is not
-//! there. Undo is exact: what is taken back is in the queue no more, durably, when 250 is said, and nobody was sent it;
+//! there. `XHELD envid=<xtext>` finds a message that waits by its ENVID: who was killed before the id was known asks so.
+//! Undo is exact: what is taken back is in the queue no more, durably, when 250 is said, and nobody was sent it;
 //! what an attempt has begun with, or whose time has come, is not touched.
+
+use std::io;
 
 use connection::Io;
 use mail_queue::QueueId;
@@ -34,15 +37,45 @@ pub enum Progress {
     Ended,
 }
 
-/// Asks about a message of the user with this uid; when it is to be undone, does that if it still waits.
-pub type AskHeld = Box<dyn Fn(Held, &QueueId, &str, &[String]) -> std::io::Result<Whereabouts> + Send + Sync>;
+/// What knows of messages that were accepted. All of it is of the user with a uid.
+pub trait Accepted: Send + Sync {
+    /// Where it is; deferred ones are found with the domains that they wait for.
+    ///
+    /// # Errors
+    /// The system's.
+    fn whereabouts(&self, id: &QueueId, uid: &str, domains: &[String]) -> io::Result<Whereabouts>;
+
+    /// Takes it back, if it still waits.
+    ///
+    /// # Errors
+    /// The system's.
+    fn undo(&self, id: &QueueId, uid: &str) -> io::Result<Whereabouts>;
+
+    /// One that waits, by its ENVID as MAIL had it, and until when.
+    ///
+    /// # Errors
+    /// The system's.
+    fn waiting(&self, envid: &str, uid: &str) -> io::Result<Option<(QueueId, i64)>>;
+}
 
 pub fn run(session: &Session, what: Held, id: &str, domains: &[String], io: &Io) -> Reply {
     let uid = session.user.as_ref().and_then(|user| user.uid.as_deref());
     let Some(uid) = uid.filter(|_| session.is_submission_local(io)) else { return replies::unknown() };
     let gone = Reply::new(550, (5, 1, 1), "No such message in the queue");
+    let accepted = session.desk.accepted.as_ref();
+    if let Some(envid) = id.strip_prefix("envid=").filter(|_| what == Held::Tell) {
+        return match accepted.waiting(envid, uid) {
+            Ok(Some((id, until))) => Reply::new(250, (2, 0, 0), format!("held {until} {id}")),
+            Ok(None) => gone,
+            Err(why) => replies::queue_failed(&why.into()),
+        };
+    }
     let Some(id) = QueueId::parse(id) else { return gone };
-    match (session.desk.held)(what, &id, uid, domains) {
+    let found = match what {
+        Held::Tell => accepted.whereabouts(&id, uid, domains),
+        Held::Undo => accepted.undo(&id, uid),
+    };
+    match found {
         Ok(Whereabouts::Undone) => Reply::new(250, (2, 0, 0), "Undone"),
         Ok(Whereabouts::Gone) => gone,
         Ok(_) if what == Held::Undo => Reply::new(554, (5, 5, 1), "Too late, it is on its way"),
