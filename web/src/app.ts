@@ -26,6 +26,9 @@ export type Route =
     | { kind: 'settings'; section?: string | undefined };
 type ListRoute = Exclude<Route, { kind: 'settings' }>;
 
+/** Where compose notes the drafts that are open (compose/reopen.ts): those of a tab that was killed are opened again. */
+const OPEN_DRAFTS = 'mailboat-open-drafts';
+
 export type Action = 'archive' | 'delete' | 'junk' | 'move' | 'copy' | 'toggleRead' | 'markRead' | 'markUnread' | 'star';
 
 export async function startApp(signIn: SignIn): Promise<void> {
@@ -39,6 +42,7 @@ export async function startApp(signIn: SignIn): Promise<void> {
     app.start();
     await preferencesRead;
     void store.loadQuota().catch(() => undefined);
+    if (localStorage.getItem(OPEN_DRAFTS)) void import('./compose/compose.ts').then(({ reopen }) => reopen({ client, store })).catch(() => undefined);
 }
 
 /** Asks for the password in a dialog over whatever the user was doing. */
@@ -480,6 +484,7 @@ export class App {
             { label: t('open'), icon: 'unread', key: 'Enter', run: () => this.openRow(index) },
             { label: t('reply'), icon: 'reply', key: 'r', run: () => void this.compose({ kind: 'reply', emailId: id }) },
             { label: t('forward'), icon: 'forward', key: 'f', run: () => void this.compose({ kind: 'forward', emailId: id }) },
+            { label: t('forwardAttached'), icon: 'attach', run: () => void this.compose({ kind: 'forwardAttached', emailId: id }) },
             'separator',
             { label: t('archive'), icon: 'archive', key: 'e', run: act('archive') },
             { label: t('delete'), icon: 'trash', key: '#', run: act('delete') },

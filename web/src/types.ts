@@ -65,6 +65,9 @@ export interface EmailRow {
     hasAttachment: boolean;
 }
 
+/** Addresses to post to, of a message of a mailing list (RFC 2369). */
+export const LIST_POST = 'header:List-Post:asURLs';
+
 /** What reading needs beside. */
 export interface Email extends EmailRow {
     blobId: Id;
@@ -81,12 +84,13 @@ export interface Email extends EmailRow {
     attachments: BodyPart[];
     bodyValues?: Record<string, { value: string; isTruncated: boolean; isEncodingProblem: boolean }>;
     headers?: EmailHeader[];
+    [LIST_POST]?: string[] | null;
 }
 
 export const ROW_PROPERTIES = ['id', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'preview', 'receivedAt', 'size', 'hasAttachment'] as const;
 export const EMAIL_PROPERTIES = [
     ...ROW_PROPERTIES,
-    'blobId', 'cc', 'bcc', 'replyTo', 'sender', 'sentAt', 'messageId', 'inReplyTo', 'references', 'textBody', 'htmlBody', 'attachments',
+    'blobId', 'cc', 'bcc', 'replyTo', 'sender', 'sentAt', 'messageId', 'inReplyTo', 'references', 'textBody', 'htmlBody', 'attachments', LIST_POST,
 ] as const;
 
 export interface FilterCondition {

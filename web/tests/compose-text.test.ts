@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withoutStyles } from '../src/compose/inert.ts';
 import { type NodeLike, clean, readStyle, safeHref } from '../src/compose/clean.ts';
 import { htmlDocument, isEmpty, emptyDraft, fromEmail, toEmail, type DraftEmail } from '../src/compose/message.ts';
-import { answerText, quoteText, signatureText, signatureTree, speaksOfAttachment, swapSignature, withoutSignature } from '../src/compose/quote.ts';
+import { textTree, answerText, quoteText, signatureText, signatureTree, speaksOfAttachment, swapSignature, withoutSignature } from '../src/compose/quote.ts';
 import { type Tree, element, fromText, toHtml, toText } from '../src/compose/tree.ts';
 
 // ---------------------------------------------------------------- a document to clean, without a browser
@@ -151,6 +152,21 @@ test('quoting and signatures', () => {
     assert.equal(swapSignature('text\n\n-- \nAnn changed\n', 'Ann W', 'Bob'), 'text\n\n-- \nAnn changed\n');
     assert.equal(swapSignature('text', '', 'Bob'), 'text\n\n-- \nBob');
     assert.equal(answerText('', 'Ann wrote:', '> a'), '\n\nAnn wrote:\n> a\n');
+});
+
+test('a signature in plain text is one when the text is formatted', () => {
+    assert.equal(toHtml(textTree('a\n\n-- \nAnn\n> q', 'Ann')), '<div>a</div><div><br></div><div class="signature"><div>-- </div><div>Ann</div></div><blockquote type="cite"><div>q</div></blockquote>');
+    assert.equal(toHtml(textTree('a', 'Ann')), '<div>a</div>');
+});
+
+test('styles and handlers have other names before a document is parsed', () => {
+    assert.equal(withoutStyles('<p title="a>b" STYLE="x" onclick=y/onfocus=z>a style=b</p><style>p{}</style>c'), '<p title="a>b" data-css="x" data-onclick=y/data-onfocus=z>a style=b</p>c');
+    assert.equal(withoutStyles('a<style>never ends'), 'a');
+    const before = performance.now();
+    withoutStyles('<a"'.repeat(150_000));
+    withoutStyles('<style '.repeat(60_000));
+    withoutStyles('<a '.repeat(150_000));
+    assert.ok(performance.now() - before < 5000);
 });
 
 test('who speaks of an attachment', () => {

@@ -44,7 +44,7 @@ export class Attachments {
     ) {
         const id = uniqueId('attachments');
         this.message = h('p', { class: 'field-error', role: 'alert' });
-        this.list = h('ul', { class: 'attachment-list', 'aria-label': say('attachments'), id });
+        this.list = h('ul', { class: 'compose-file-list', 'aria-label': say('attachments'), id });
         this.element = h('div', { class: 'compose-attachments', hidden: true }, this.list, this.message);
     }
 
@@ -152,7 +152,7 @@ export class Attachments {
         this.render();
         this.hooks.announce(say('removed', { name: entry.name }));
         this.hooks.changed();
-        const buttons = this.list.querySelectorAll<HTMLElement>('.attachment-remove');
+        const buttons = this.list.querySelectorAll<HTMLElement>('.compose-file-remove');
         (buttons[Math.min(at, buttons.length - 1)] ?? this.element.closest('.compose')?.querySelector<HTMLElement>('.compose-attach'))?.focus();
     }
 
@@ -174,13 +174,13 @@ export class Attachments {
         const going = entry.attached === null && entry.failed === null;
         return h(
             'li',
-            { class: entry.failed ? 'attachment failed' : 'attachment' },
+            { class: entry.failed ? 'compose-file failed' : 'compose-file' },
             icon(entry.type.startsWith('image/') ? 'image' : 'file'),
             h(
                 'span',
-                { class: 'attachment-text' },
-                h('bdi', { class: 'attachment-name' }, entry.name),
-                h('span', { class: 'attachment-size' }, entry.failed ?? formatSize(entry.size)),
+                { class: 'compose-file-text' },
+                h('bdi', { class: 'compose-file-name' }, entry.name),
+                h('span', { class: 'compose-file-size' }, entry.failed ?? formatSize(entry.size)),
             ),
             going && h('progress', { max: 1, value: entry.size > 0 ? entry.sent / entry.size : 0, 'aria-label': say('uploading', { name: entry.name }) }),
             entry.failed !== null &&
@@ -193,7 +193,7 @@ export class Attachments {
                 'button',
                 {
                     type: 'button',
-                    class: 'button icon attachment-remove',
+                    class: 'button icon compose-file-remove',
                     'aria-label': say(going ? 'cancelUpload' : 'removeAttachment', { name: entry.name }),
                     onclick: () => this.remove(entry),
                 },

@@ -210,11 +210,12 @@ export class Editor {
         const range = this.range();
         const tops = range ? this.topsOf(range) : [];
         const first = tops[0];
-        if (!first) return;
+        if (!first || !range) return;
+        const back = marked(range);
         const wrapper = document.createElement(tag);
         first.before(wrapper);
         wrapper.append(...tops);
-        if (range) this.put(range.startContainer, range.startOffset);
+        back();
     }
 
     /** The outermost blocks that the range touches. */
@@ -530,13 +531,19 @@ function isBlank(element: Element): boolean {
 }
 
 function unwrap(element: HTMLElement): void {
-    const range = document.getSelection()?.rangeCount ? document.getSelection()?.getRangeAt(0).cloneRange() : null;
-    const block = element.matches('blockquote,pre');
-    const inner = block ? lineNodes(element) : Array.from(element.childNodes);
+    const selection = document.getSelection();
+    const back = selection && selection.rangeCount > 0 ? marked(selection.getRangeAt(0)) : () => undefined;
+    const inner = element.matches('blockquote,pre') ? lineNodes(element) : Array.from(element.childNodes);
     element.replaceWith(...inner);
-    if (range?.startContainer.isConnected) {
-        document.getSelection()?.setBaseAndExtent(range.startContainer, range.startOffset, range.endContainer, range.endOffset);
-    }
+    back();
+}
+
+/** Remembers the selection by its nodes: a range follows nodes that are moved to where they were. The answer selects it again. */
+function marked(range: Range): () => void {
+    const { startContainer, startOffset, endContainer, endOffset } = range;
+    return () => {
+        if (startContainer.isConnected && endContainer.isConnected) document.getSelection()?.setBaseAndExtent(startContainer, startOffset, endContainer, endOffset);
+    };
 }
 
 function lineNodes(element: HTMLElement): Node[] {

@@ -13,7 +13,8 @@ let policy: Policy | null = null;
 
 /**
  * `html` as an inert document. Require-trusted-types-for asks for a policy before it lets DOMParser read a string, and the policy for
- * styles would be asked about every style of it, and complain: sheets go before, style attributes are called data-css.
+ * styles and scripts would be asked
+ * about every style and handler of it, and complain: sheets go before, style attributes are called data-css, handlers data-on.
  */
 export function parseInert(html: string): Document {
     const factory = (globalThis as { trustedTypes?: Factory }).trustedTypes;
@@ -25,6 +26,6 @@ export function parseInert(html: string): Document {
 export function withoutStyles(html: string): string {
     return html
         .replace(/<style\b[\s\S]*?(?:<\/style\s*>|$)/gi, '')
-        .replace(/<[a-z](?:"[^"]*"|'[^']*'|[^'"<>])*>/gi, (tag) => tag.replace(/([\s"'/])style(\s*=)/gi, '$1data-css$2'))
+        .replace(/<[a-z](?:"[^"]*"|'[^']*'|[^'"<>])*>/gi, (tag) => tag.replace(/([\s"'/])style(\s*=)/gi, '$1data-css$2').replace(/([\s"'/])on(?=\w+\s*=)/gi, '$1data-on'))
         .replace(/<(?:base|meta|link)\b[^>]*>/gi, '');
 }

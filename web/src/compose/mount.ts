@@ -29,6 +29,7 @@ function node(tree: Tree, shown: Shown): Node {
 /** The address in the message stays in data-src; an image of another host is not fetched while one writes. */
 function source(image: HTMLImageElement, src: string, shown: Shown): void {
     image.dataset['src'] = src;
+    if (!image.hasAttribute('alt')) image.setAttribute('alt', '');
     const here = shown(src);
     if (here) image.src = here;
     else image.classList.add('absent');

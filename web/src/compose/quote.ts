@@ -32,6 +32,16 @@ export function signatureTree(signature: string): Element_ | null {
     return text === '' ? null : element('div', fromText(text), { class: 'signature' });
 }
 
+/** Plain text as formatted text, the signature in it as the one that it is. */
+export function textTree(text: string, signature: string): Tree[] {
+    const own = signatureText(signature);
+    const at = own === '' ? -1 : text.indexOf(own);
+    const tree = signatureTree(signature);
+    if (at < 0 || !tree) return fromText(text);
+    const [before, after] = [text.slice(0, at).replace(/\n$/, ''), text.slice(at + own.length).replace(/^\n/, '')];
+    return [...fromText(before), tree, ...(after === '' ? [] : fromText(after))];
+}
+
 /** Plain text whose signature `before` became `after`; one that the user has changed stays as it is. */
 export function swapSignature(text: string, before: string, after: string): string {
     const old = signatureText(before);

@@ -59,9 +59,9 @@ export class TokenField {
         const box = h('div', { class: 'tokens' }, this.list, this.input);
         this.element = h(
             'div',
-            { class: 'recipients' },
+            { class: 'compose-recipients' },
             h('label', { for: id, class: 'compose-label' }, label),
-            h('div', { class: 'recipients-box' }, box, this.popup, this.error),
+            h('div', { class: 'compose-recipients-box' }, box, this.popup, this.error),
         );
         box.addEventListener('pointerdown', (event) => {
             if (event.target === box || event.target === this.list) {
@@ -288,7 +288,7 @@ export class TokenField {
                 h(
                     'li',
                     { role: 'option', id: `${this.popup.id}-${index}`, 'data-index': index, 'aria-selected': 'false' },
-                    h('span', { class: 'avatar', 'aria-hidden': 'true' }, initial(one)),
+                    h('span', { class: 'suggestion-avatar', 'aria-hidden': 'true' }, initial(one)),
                     h(
                         'span',
                         { class: 'suggestion-text' },

@@ -13,14 +13,14 @@ import { Editor } from './editor.ts';
 import { SIGNS } from './icons.ts';
 import { type Attached, type Draft, fingerprint, isEmpty, toEmail, usedCids } from './message.ts';
 import { SendError } from './outbox.ts';
-import { signatureTree, speaksOfAttachment, swapSignature, signatureText } from './quote.ts';
+import { signatureTree, speaksOfAttachment, swapSignature, signatureText, textTree } from './quote.ts';
 import { type Identity, type Start, rememberFormat, signatureOf } from './start.ts';
 import { Suggestions } from './suggest.ts';
 import { say } from './texts.ts';
 import { TokenField } from './tokens.ts';
 import { Toolbar } from './toolbar.ts';
 import { toNodes } from './mount.ts';
-import { fromText, toText } from './tree.ts';
+import { toText } from './tree.ts';
 
 export interface WindowHooks {
     /** Hands the message in; throws a SendError when it was refused. */
@@ -93,7 +93,7 @@ export class ComposeWindow {
             inline: (file, blob) => this.insertPicture(file, blob),
         });
         const titleId = uniqueId('compose');
-        this.title = h('h2', { id: titleId, class: 'compose-title' });
+        this.title = h('h2', { id: titleId, class: 'compose-title', dir: 'auto' });
         this.status = h('span', { class: 'compose-status' });
         this.live = h('div', { class: 'visually-hidden', role: 'status', 'aria-live': 'polite' });
         this.notice = h('p', { class: 'compose-notice', role: 'alert', hidden: true });
@@ -103,6 +103,7 @@ export class ComposeWindow {
             class: 'compose-subject',
             id: `${titleId}-subject`,
             value: draft.subject,
+            dir: 'auto',
             autocomplete: 'off',
             oninput: () => this.changed(),
         });
@@ -134,7 +135,7 @@ export class ComposeWindow {
 
     private build(titleId: string): void {
         const head = h(
-            'header',
+            'div',
             { class: 'compose-head', ondblclick: (event) => event.target === this.title && this.setShape(this.shape === 'full' ? 'normal' : 'full') },
             this.title,
             this.smallButton,
@@ -159,7 +160,7 @@ export class ComposeWindow {
         const body = h('div', { class: 'compose-body' }, this.toolbar.element, this.editor.root, this.plain);
         const picker = h('input', { type: 'file', multiple: true, hidden: true, onchange: () => this.picked(picker) });
         const foot = h(
-            'footer',
+            'div',
             { class: 'compose-foot' },
             this.sendButton,
             button({ label: say('attach'), icon: 'attach', kind: 'icon', class: 'compose-attach', onclick: () => picker.click() }),
@@ -193,7 +194,7 @@ export class ComposeWindow {
 
     private fromField(draft: Draft): HTMLSelectElement {
         const options = this.hooks.identities.map((identity) =>
-            h('option', { value: identity.id }, identity.name ? `${identity.name} <${identity.email}>` : identity.email),
+            h('option', { value: identity.id }, isolated(identity.name ? `${identity.name} <${identity.email}>` : identity.email)),
         );
         const select = h('select', { id: uniqueId('from'), onchange: () => this.identityChanged() }, options);
         select.value = this.identityBy(draft.identityId)?.id ?? '';
@@ -413,7 +414,7 @@ export class ComposeWindow {
             const loses = JSON.stringify(trees).match(/"tag":"(b|i|u|s|span|img|ul|ol|table|code|pre|h\d)"/) !== null;
             if (loses && !(await confirmDialog({ title: say('toPlainTitle'), text: say('toPlainText'), confirm: say('toPlain') }))) return;
             this.plain.value = toText(trees);
-        } else this.editor.set(fromText(this.plain.value));
+        } else this.editor.set(textTree(this.plain.value, this.signature));
         this.format = format;
         rememberFormat(format);
         this.showFormat();
@@ -607,6 +608,11 @@ export class ComposeWindow {
     get usedPictures(): Set<string> {
         return this.format === 'rich' ? usedCids(this.editor.read()) : new Set();
     }
+}
+
+/** Keeps a text that runs left to right together in one that runs the other way (Unicode, FSI and PDI). */
+function isolated(text: string): string {
+    return `\u2068${text}\u2069`;
 }
 
 function toNodesText(signature: string): string {

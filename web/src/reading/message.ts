@@ -7,7 +7,7 @@ import { longDate, mediumDate, shortDate } from '../i18n.ts';
 import { avatar, displayName, nameMisleads, shortName } from '../people.ts';
 import { preferences } from '../preferences.ts';
 import { t } from '../texts.ts';
-import type { Email, EmailAddress, EmailRow } from '../types.ts';
+import { LIST_POST, type Email, type EmailAddress, type EmailRow } from '../types.ts';
 import { button } from '../ui/button.ts';
 import { openMenu } from '../ui/menu.ts';
 import { attachmentList } from './attachments.ts';
@@ -17,6 +17,8 @@ import { showSource } from './source.ts';
 export class MessageCard {
     readonly element: HTMLElement;
     private isOpen = false;
+    /** Of a mailing list that takes posts. */
+    private isOfList = false;
     private images: boolean;
 
     constructor(
@@ -122,6 +124,7 @@ export class MessageCard {
     }
 
     private drawHead(head: HTMLElement, email: Email | undefined): void {
+        this.isOfList = (email?.[LIST_POST] ?? []).some((url) => /^mailto:/i.test(url));
         const { row } = this;
         const from = row.from?.[0];
         const detailsId = uniqueId('details');
@@ -176,7 +179,10 @@ export class MessageCard {
         return [
             { label: t('reply'), icon: 'reply', key: 'r', run: () => void app.compose({ kind: 'reply', emailId: id }) },
             { label: t('replyAll'), icon: 'replyAll', key: 'a', run: () => void app.compose({ kind: 'replyAll', emailId: id }) },
+            ...(this.isOfList ? [{ label: t('replyList'), icon: 'replyAll' as const, run: () => void app.compose({ kind: 'replyList', emailId: id }) }] : []),
             { label: t('forward'), icon: 'forward', key: 'f', run: () => void app.compose({ kind: 'forward', emailId: id }) },
+            { label: t('forwardAttached'), icon: 'attach', run: () => void app.compose({ kind: 'forwardAttached', emailId: id }) },
+            { label: t('redirect'), icon: 'sent', run: () => void app.compose({ kind: 'redirect', emailId: id }) },
             'separator',
             { label: t('markUnreadFromHere'), icon: 'unread', run: () => void app.markUnread([id]) },
             { label: t('deleteThis'), icon: 'trash', run: () => void app.remove([id]) },

@@ -238,7 +238,7 @@ function sessionGroup(context: SettingsContext, list: Session[], redraw: () => v
                     ),
                 ),
                 one.current
-                    ? h('span', { class: 'badge' }, say('thisSession'))
+                    ? h('span', { class: 'settings-badge' }, say('thisSession'))
                     : button({ label: say('signOutSession'), kind: 'secondary', onclick: () => void revoke(one.id) }),
             ),
         );
