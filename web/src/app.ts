@@ -64,7 +64,8 @@ export class App {
     readonly layout: Layout;
     private route: Route;
     private lastList: ListRoute;
-    private unseenArrivals = 0;
+    /** The message that is about to be shown gets the focus: it was opened by the keyboard. */
+    private focusReading = false;
 
     constructor(
         readonly client: Client,
@@ -83,10 +84,6 @@ export class App {
         this.folders.draw();
         bindKeys(this);
         addEventListener('hashchange', () => this.follow());
-        addEventListener('visibilitychange', () => {
-            if (document.visibilityState === 'visible') this.unseenArrivals = 0;
-            this.drawTitle();
-        });
         watchReachable((online) => this.layout.setOnline(online));
         watchPreferences((changed) => void this.preferencesChanged(changed));
         this.store.on('arrived', (rows) => this.arrived(rows));
@@ -103,7 +100,7 @@ export class App {
     }
 
     get ownAddress(): string {
-        return this.client.session.username.toLowerCase();
+        return (this.client.signIn.email ?? this.client.session.username).toLowerCase();
     }
 
     /** The mailbox whose list is shown; undefined in a search. */
@@ -153,9 +150,11 @@ export class App {
         if (before.kind !== this.route.kind || this.hash({ ...before, email: undefined } as Route) !== this.hash({ ...this.route, email: undefined })) this.folders.draw();
         this.list.show(this.route);
         this.layout.setQuery(this.route.kind === 'search' ? this.route.query : '');
+        this.layout.setReading(this.route.email !== undefined);
         if (this.route.email) void this.reading.show(this.route.email);
         else this.reading.clear();
-        this.layout.setReading(this.route.email !== undefined);
+        if (this.focusReading) this.reading.focus();
+        this.focusReading = false;
         this.list.refreshRows();
         this.drawTitle();
     }
@@ -206,10 +205,12 @@ export class App {
         return open === row.id || (this.list.view.spec.collapse && this.store.row(open)?.threadId === row.threadId);
     }
 
-    openRow(index: number): void {
+    openRow(index: number, options: { focus?: boolean } = {}): void {
         const row = this.list.view.row(index);
         if (!row) return;
         if (row.keywords['$draft'] && this.store.conversation(row).length === 1) return void this.compose({ kind: 'draft', emailId: row.id });
+        this.focusReading = options.focus ?? false;
+        if (this.focusReading && this.reading.email === row.id) this.reading.focus();
         this.open(row.id);
     }
 
@@ -237,12 +238,11 @@ export class App {
         this.store.changed({});
     }
 
-    /** New mail: said once, in the title until the page is looked at. */
+    /** New mail: said once to those who hear the page; the title counts what is unread. */
     private arrived(rows: readonly EmailRow[]): void {
         const inbox = rows.filter((row) => row.mailboxIds[this.inboxId]);
         const [first] = inbox;
         if (!first) return;
-        if (document.visibilityState !== 'visible') this.unseenArrivals += inbox.length;
         this.layout.announce(inbox.length === 1 ? t('newMessageFrom', { name: first.from?.[0]?.name || first.from?.[0]?.email || t('unknownSender'), subject: first.subject?.trim() || t('noSubject') }) : t('newMessages', { count: inbox.length }));
     }
 
@@ -269,7 +269,8 @@ export class App {
     }
 
     async act(action: Action): Promise<void> {
-        const ids = this.messagesOf(await this.rowsMeant().catch(() => []));
+        const rows = await this.rowsMeant().catch(() => []);
+        const ids = this.messagesOf(rows);
         if (ids.length === 0) return;
         switch (action) {
             case 'archive':
@@ -288,7 +289,7 @@ export class App {
             case 'markUnread':
                 return this.markUnread(ids);
             case 'star':
-                return this.toggleStar(ids);
+                return this.toggleStar(rows);
         }
     }
 
@@ -554,7 +555,7 @@ export class App {
 
     async signOut(): Promise<void> {
         try {
-            await this.client.fetch('/auth/sign-out', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }, false);
+            await this.client.fetch('/auth/sign-out', { method: 'POST' }, false);
         } catch (error) {
             if (error instanceof JmapError && error.kind === 'network') return void toast({ kind: 'error', text: this.explain(error) });
         }

@@ -21,6 +21,10 @@ export interface Session {
 export interface SignIn {
     uid: string;
     name: string;
+    /** The user's own address. */
+    email?: string;
+    /** preferredLanguage. */
+    language?: string | null;
     /** Goes into X-Mailboat-Token of every request that changes something. */
     token: string;
     expires?: string;

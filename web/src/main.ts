@@ -36,6 +36,8 @@ async function start(): Promise<void> {
     early?.catch(() => undefined);
     const [signIn] = await Promise.all([session(), setLanguage([...(language ? [language] : []), ...navigator.languages])]);
     const signedIn = signIn ?? (await signInPage());
+    // The directory knows the language of somebody who was not here before.
+    if (!language && signedIn.language) await setLanguage([signedIn.language, ...navigator.languages]);
     localStorage.setItem(HERE_BEFORE, '1');
     const app = await (early ?? loadApp());
     await app.startApp(signedIn);

@@ -137,6 +137,8 @@ export class ListPane {
             if (now >= 0) this.cursor = now;
         }
         if (total !== undefined && this.cursor >= total) this.cursor = total - 1;
+        // With the focus in the list its keys have something to work on.
+        if (this.cursor < 0 && total !== undefined && total > 0 && this.element.contains(document.activeElement)) this.cursor = 0;
         this.grid.setAttribute('aria-rowcount', String(total ?? -1));
         if (this.isPaged) this.paged.draw();
         else this.virtual.setTotal(total ?? 0, shift);

@@ -43,11 +43,11 @@ export function createRow(): HTMLElement {
     const avatar = h('span', { class: 'avatar large', 'aria-hidden': 'true' });
     const parts: Parts = {
         avatar,
-        who: h('span', { class: 'who' }),
+        who: h('span', { class: 'who', dir: 'auto' }),
         count: h('span', { class: 'count' }),
         date: h('span', { class: 'date' }),
-        subject: h('span', { class: 'subject' }),
-        preview: h('span', { class: 'preview' }),
+        subject: h('span', { class: 'subject', dir: 'auto' }),
+        preview: h('span', { class: 'preview', dir: 'auto' }),
         folder: h('span', { class: 'chip' }),
         answered: icon('reply', 'icon mark'),
         forwarded: icon('forward', 'icon mark'),
@@ -101,9 +101,7 @@ export function drawRow(element: HTMLElement, facts: RowFacts): void {
     parts.date.title = longDate(date);
     const subject = row.subject?.trim() || t('noSubject');
     parts.subject.textContent = subject;
-    parts.subject.dir = 'auto';
     parts.preview.textContent = row.preview;
-    parts.preview.dir = 'auto';
     parts.folder.textContent = facts.folder ?? '';
     parts.folder.hidden = !facts.folder;
     parts.answered.toggleAttribute('hidden', !row.keywords['$answered']);

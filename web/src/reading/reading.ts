@@ -108,7 +108,9 @@ export class ReadingPane {
         const chips = first ? Object.keys((rows.find((one) => one.id === id) ?? first).mailboxIds).map((one) => h('span', { class: 'chip' }, this.app.mailboxName(this.app.store.mailboxes.get(one)))) : [];
         const subject = (rows.find((one) => one.id === id) ?? first)?.subject?.trim() || t('noSubject');
         const closed = this.cards.filter((card) => !card.open);
+        const hadFocus = document.activeElement?.closest('.reading-head') !== null && this.scroll.contains(document.activeElement);
         fill(this.scroll, h('header', { class: 'reading-head' }, h('h1', { dir: 'auto', tabindex: '-1' }, subject), chips), this.cards.map((card) => card.element), this.answerBar());
+        if (hadFocus) this.focus();
         const last = this.cards.at(-1);
         for (const card of closed) if (card === last || card.row.id === id || !card.row.keywords['$seen']) void card.show();
         const target = this.cards.find((card) => card.open && (!card.row.keywords['$seen'] || card.row.id === id));

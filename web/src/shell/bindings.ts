@@ -41,8 +41,7 @@ export function bindKeys(app: App): void {
     const open = (): boolean => {
         const active = document.activeElement;
         if (!inMail() || list.cursor < 0 || (active?.closest('button, a, [role=treeitem], [role=separator]') ?? null) !== null) return false;
-        app.openRow(list.cursor);
-        reading.focus();
+        app.openRow(list.cursor, { focus: true });
         return true;
     };
     const escape = (): boolean => {

@@ -89,7 +89,7 @@ export class FolderPane {
             { class: 'folder-line', style: { '--depth': String(depth) } },
             children.length > 0 ? h('span', { class: 'twist', 'aria-hidden': 'true', onclick: (event) => this.twist(event, mailbox.id) }, icon('chevron')) : h('span', { class: 'twist' }),
             icon(folderIcon(mailbox)),
-            h('span', { class: 'folder-name' }, name),
+            h('span', { class: 'folder-name' }, h('bdi', null, name)),
             count > 0 && h('span', { class: mailbox.role === 'drafts' ? 'folder-count plain' : 'folder-count', 'aria-hidden': 'true' }, formatNumber(count)),
             h('span', { class: 'folder-more', 'aria-hidden': 'true', onclick: (event) => this.more(event, mailbox) }, icon('more')),
         );

@@ -33,7 +33,7 @@ export class Layout {
     constructor(private readonly app: App) {
         this.search = h('input', { type: 'search', placeholder: t('searchMail'), 'aria-label': t('searchMail'), autocomplete: 'off', spellcheck: 'false', enterkeyhint: 'search' });
         this.menuButton = button({ label: t('folders'), icon: 'menu', kind: 'icon', class: 'drawer-button', onclick: () => this.toggleDrawer() });
-        const account: HTMLButtonElement = h('button', { type: 'button', class: 'account', 'aria-haspopup': 'menu', 'aria-label': t('accountOf', { name: app.client.signIn.name }), 'data-tip': app.client.session.username, onclick: () => this.openAccount(account) }, avatar({ name: app.client.signIn.name, email: app.client.session.username }, 'small'));
+        const account: HTMLButtonElement = h('button', { type: 'button', class: 'account', 'aria-haspopup': 'menu', 'aria-label': t('accountOf', { name: app.client.signIn.name }), 'data-tip': app.ownAddress, onclick: () => this.openAccount(account) }, avatar({ name: app.client.signIn.name, email: app.ownAddress }, 'small'));
         const top = h(
             'header',
             { class: 'top-bar' },
@@ -263,7 +263,7 @@ export class Layout {
         openMenu(
             anchor,
             [
-                { heading: app.client.session.username },
+                { heading: app.ownAddress },
                 { label: t('settings'), icon: 'settings', run: () => app.go({ kind: 'settings' }) },
                 { label: t('shortcuts'), icon: 'help', key: '?', run: () => openHelp() },
                 'separator',

@@ -31,7 +31,7 @@ export function openDialog(options: DialogOptions): Dialog {
     const element = h(
         'dialog',
         { class: `dialog ${options.size ?? 'small'} ${options.class ?? ''}`.trim(), 'aria-labelledby': titleId },
-        h('header', null, h('h2', { id: titleId }, options.title), closeButton),
+        h('header', null, h('h2', { id: titleId, tabindex: '-1' }, options.title), closeButton),
         h('div', { class: 'dialog-body' }, options.body),
         options.actions ? h('footer', null, options.actions) : null,
     );
@@ -50,7 +50,7 @@ export function openDialog(options: DialogOptions): Dialog {
     document.body.append(element);
     element.showModal();
     const first = element.querySelector<HTMLElement>('[autofocus], .dialog-body input, .dialog-body textarea, footer .primary, footer .danger');
-    first?.focus();
+    (first ?? element.querySelector<HTMLElement>('h2'))?.focus();
     return { element, close: () => element.close() };
 }
 
