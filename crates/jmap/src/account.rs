@@ -79,6 +79,7 @@ pub struct Inner {
     /// Counts the refreshes that found something.
     pub version: u64,
     changes: views::ChangeLog,
+    pub graves: std::collections::VecDeque<refresh::Grave>,
     pub views: Mutex<views::Views>,
 }
 
@@ -183,6 +184,11 @@ impl Inner {
     pub fn email_of(&self, guid: &[u8; 16]) -> Option<(u32, &Email)> {
         let number = *self.numbers.get(guid)?;
         Some((number, self.email(number)?)).filter(|(_, email)| self.is_there(email))
+    }
+
+    /// The number of the email of these bytes, which may be gone.
+    pub fn number_of(&self, guid: &[u8; 16]) -> Option<u32> {
+        self.numbers.get(guid).copied()
     }
 
     /// Numbers of the emails that there are.

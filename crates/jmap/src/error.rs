@@ -8,13 +8,15 @@ use serde_json::{Map, Value, json};
 pub struct MethodError {
     pub kind: &'static str,
     pub description: String,
+    /// For the log, and for nobody else: what of the server's did not work.
+    pub cause: Option<String>,
 }
 
 pub type Result<T> = std::result::Result<T, MethodError>;
 
 impl MethodError {
     pub fn new(kind: &'static str, description: impl Into<String>) -> MethodError {
-        MethodError { kind, description: description.into() }
+        MethodError { kind, description: description.into(), cause: None }
     }
 
     pub fn invalid_arguments(description: impl Into<String>) -> MethodError {
@@ -34,22 +36,21 @@ impl MethodError {
 /// What the store says is nobody's fault who asks: nothing of a system's message is told to a client.
 impl From<StoreError> for MethodError {
     fn from(error: StoreError) -> MethodError {
-        match error {
+        let (kind, description) = match &error {
             StoreError::InUse | StoreError::NotReady(_) => {
-                MethodError::new("serverUnavailable", "The mailbox is in use; try again")
+                ("serverUnavailable", "The mailbox is in use; try again")
             }
-            StoreError::NotFound => {
-                MethodError::new("serverPartialFail", "Something went away meanwhile; synchronise again")
-            }
-            StoreError::NoSpace => MethodError::new("serverUnavailable", "No space is left on the server"),
-            StoreError::OverQuota => MethodError::new("serverFail", "over quota"),
-            StoreError::TooBig(what) => MethodError::new("serverFail", format!("limit reached: {what}")),
+            StoreError::NotFound => ("serverPartialFail", "Something went away meanwhile; synchronise again"),
+            StoreError::NoSpace => ("serverUnavailable", "No space is left on the server"),
+            StoreError::OverQuota => ("serverFail", "It does not fit into the quota"),
+            StoreError::TooBig(what) => ("serverFail", *what),
             StoreError::AlreadyExists
             | StoreError::CannotCreate(_)
             | StoreError::Damaged(_)
             | StoreError::Fenced
-            | StoreError::Io(_) => MethodError::new("serverFail", "The store cannot do it; see the log"),
-        }
+            | StoreError::Io(_) => ("serverFail", "The store cannot do it; see the log"),
+        };
+        MethodError { kind, description: description.to_owned(), cause: Some(error.to_string()) }
     }
 }
 

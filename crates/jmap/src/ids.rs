@@ -67,11 +67,23 @@ impl BlobId {
         }
     }
 
-    /// The blob of a part of this one, which is a message.
+    /// The blob of a part of this one, which is a message. The parts of a message inside follow it in the structure.
     pub fn part(self, place: u32) -> BlobId {
+        let inside = |outer: u32| outer.saturating_add(1).saturating_add(place);
         match self {
-            BlobId::Message(guid) | BlobId::Part(guid, _) => BlobId::Part(guid, place),
-            BlobId::Upload(id) | BlobId::UploadPart(id, _) => BlobId::UploadPart(id, place),
+            BlobId::Message(guid) => BlobId::Part(guid, place),
+            BlobId::Part(guid, outer) => BlobId::Part(guid, inside(outer)),
+            BlobId::Upload(id) => BlobId::UploadPart(id, place),
+            BlobId::UploadPart(id, outer) => BlobId::UploadPart(id, inside(outer)),
+        }
+    }
+
+    /// The message that this is a part of, and which.
+    pub fn outer(self) -> Option<(BlobId, u32)> {
+        match self {
+            BlobId::Part(guid, place) => Some((BlobId::Message(guid), place)),
+            BlobId::UploadPart(id, place) => Some((BlobId::Upload(id), place)),
+            BlobId::Message(_) | BlobId::Upload(_) => None,
         }
     }
 }

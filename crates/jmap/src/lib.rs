@@ -11,6 +11,7 @@
 mod account;
 mod arguments;
 mod blob;
+mod changes;
 mod email;
 mod error;
 pub mod ids;

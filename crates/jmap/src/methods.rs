@@ -1,5 +1,6 @@
 //! Which method is where, and which capability a client must name to use it (RFC 8620 §3.3).
 
+mod blob;
 mod core;
 mod credential;
 pub mod email;
@@ -10,8 +11,10 @@ mod personal;
 pub mod preferences;
 mod quota;
 mod recipient;
+mod snippet;
 mod standard;
 pub mod submission;
+mod thread;
 mod vacation;
 
 use serde_json::{Map, Value};
@@ -38,6 +41,20 @@ pub fn run(
         "Core/echo" => core::echo(arguments),
         "Mailbox/get" => mailbox::get::run(call, arguments)?,
         "Email/get" => email::get::run(call, arguments)?,
+        "Blob/copy" => blob::copy(call, arguments)?,
+        "Mailbox/changes" => mailbox::changes::run(call, arguments)?,
+        "Mailbox/query" => mailbox::query::run(call, arguments)?,
+        "Mailbox/queryChanges" => mailbox::query::changes(call, arguments)?,
+        "Mailbox/set" => mailbox::set::run(call, arguments)?,
+        "Email/set" => email::set::run(call, arguments)?,
+        "Email/copy" => email::copy::run(call, arguments)?,
+        "Email/import" => email::import::run(call, arguments)?,
+        "Email/parse" => email::parse::run(call, arguments)?,
+        "SearchSnippet/get" => snippet::get(call, arguments)?,
+        "Email/changes" => email::changes::run(call, arguments)?,
+        "Email/queryChanges" => email::query_changes::run(call, arguments)?,
+        "Thread/get" => thread::get(call, arguments)?,
+        "Thread/changes" => thread::changes(call, arguments)?,
         "Email/query" => email::query::run(call, arguments)?,
         _ => return personal::run(call, name, arguments),
     };

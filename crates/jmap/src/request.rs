@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
+use server_log::Category;
 
 use crate::error::{MethodError, Result};
 use crate::problem::Problem;
@@ -69,7 +70,14 @@ pub fn run(jmap: &Jmap, who: &Who, body: &[u8]) -> std::result::Result<Vec<u8>, 
             Ok(several) => {
                 responses.extend(several.into_iter().map(|(name, value)| json!([name, value, id])));
             }
-            Err(error) => responses.push(json!(["error", error.to_json(), id])),
+            Err(error) => {
+                if let Some(cause) = &error.cause {
+                    let session = &who.session;
+                    jmap.log
+                        .warning(Category::Store, format_args!("{session}: {name} of {}: {cause}", who.uid));
+                }
+                responses.push(json!(["error", error.to_json(), id]));
+            }
         }
     }
     let mut response = json!({

@@ -1,15 +1,19 @@
 //! States (RFC 8620 §5.1): how far a client knows each mailbox, packed, so that what changed since can be told by any process,
 //! after any restart, and nothing has to be kept for it.
 //!
-//! A state of emails is a point for each mailbox: a modification sequence, and, where an answer of /changes ended within one,
-//! the last UID. A message that existed at a point and does not now, or the other way round, is found by the records
-//! themselves: when it was created, when it was changed last, whether it is expunged. Messages with \Deleted do not exist for
-//! JMAP, and no record tells since when they have it; so a point names them, when they are few, and says so when they are not.
+//! A state of emails is a point for each mailbox: a modification sequence. A message that existed at a point and does not now,
+//! or the other way round, is found by the records themselves: when it was created, when it was changed last, whether it is
+//! expunged. Messages with \Deleted do not exist for JMAP, and no record tells since when they have it; so a point names
+//! them, when they are not too many, and says so when they are.
+//!
+//! Where an answer of /changes had no room for all, its new state says that the changes from one state to another are known of
+//! ids up to one: so what is told piece by piece is the same as what is told at once.
 //!
 //! ```text
-//! version 1
-//! then of each mailbox, ascending by id: the first 8 bytes of its id; modification sequence; UID + 1, or 0 for all;
-//! messages with \Deleted + 1, or 0 for many; their UIDs, each as the difference to the one before
+//! 1 of emails, or 3 of emails on the way: then two states of emails, and the id up to which they are told, 16 bytes
+//! number of points; of each mailbox, ascending by id: the first 8 bytes of its id; modification sequence; messages;
+//! messages with \Deleted + 1, or 0 for too many; their UIDs, each as the difference to the one before
+//! 2 of mailboxes: of each its id, 16 bytes; checksum of what else it is, 4 bytes; modification sequence
 //! ```
 //! Numbers are in groups of seven bits, low ones first, 0x80 on all but the last; all of it in base64url.
 
@@ -20,8 +24,9 @@ use crate::account::{Inner, MailboxView};
 
 const EMAILS: u8 = 1;
 const MAILBOXES: u8 = 2;
-/// Messages with \Deleted that a point names; more are many.
-const DELETED_MAX: usize = 32;
+const ON_THE_WAY: u8 = 3;
+/// Messages with \Deleted that a point names; more are too many.
+const DELETED_MAX: usize = 512;
 /// Bytes of a state that is looked at.
 const STATE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -30,17 +35,10 @@ const STATE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub struct Point {
     pub mailbox: u64,
     pub modseq: u64,
-    /// Of records with this very modseq, those up to this UID; nothing: all of them.
-    pub uid: Option<u32>,
-    /// UIDs of messages with \Deleted; nothing: there were many.
+    /// Messages that JMAP saw.
+    pub messages: u32,
+    /// UIDs of messages with \Deleted; nothing: there were too many.
     pub deleted: Option<Vec<u32>>,
-}
-
-impl Point {
-    /// Whether a change at this place is known.
-    pub fn knows(&self, modseq: u64, uid: u32) -> bool {
-        modseq < self.modseq || modseq == self.modseq && self.uid.is_none_or(|last| uid <= last)
-    }
 }
 
 /// The short form of a mailbox's id.
@@ -66,42 +64,33 @@ impl EmailState {
         self.0.get(place)
     }
 
-    /// Puts another point in place of a mailbox's.
-    pub fn set(&mut self, point: Point) {
-        match self.0.binary_search_by_key(&point.mailbox, |one| one.mailbox) {
-            Ok(place) => self.0[place] = point,
-            Err(place) => self.0.insert(place, point),
-        }
-    }
-
     pub fn encode(&self) -> String {
         let mut bytes = vec![EMAILS];
-        for point in &self.0 {
-            bytes.extend_from_slice(&point.mailbox.to_be_bytes());
-            push(&mut bytes, point.modseq);
-            push(&mut bytes, point.uid.map_or(0, |uid| u64::from(uid) + 1));
-            push(&mut bytes, point.deleted.as_ref().map_or(0, |uids| uids.len() as u64 + 1));
-            let mut before = 0;
-            for uid in point.deleted.iter().flatten() {
-                push(&mut bytes, u64::from(uid.wrapping_sub(before)));
-                before = *uid;
-            }
-        }
+        self.push(&mut bytes);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Nothing when it is no state of ours.
-    pub fn decode(text: &str) -> Option<EmailState> {
-        let bytes = decoded(text, EMAILS)?;
-        let mut reader = Reader(bytes.get(1..)?);
+    fn push(&self, bytes: &mut Vec<u8>) {
+        push(bytes, self.0.len() as u64);
+        for point in &self.0 {
+            bytes.extend_from_slice(&point.mailbox.to_be_bytes());
+            push(bytes, point.modseq);
+            push(bytes, point.messages.into());
+            push(bytes, point.deleted.as_ref().map_or(0, |uids| uids.len() as u64 + 1));
+            let mut before = 0;
+            for uid in point.deleted.iter().flatten() {
+                push(bytes, u64::from(uid.wrapping_sub(before)));
+                before = *uid;
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<EmailState> {
         let mut points: Vec<Point> = Vec::new();
-        while !reader.0.is_empty() {
+        for _ in 0..reader.number()? {
             let mailbox = u64::from_be_bytes(reader.bytes()?);
             let modseq = reader.number()?;
-            let uid = match reader.number()? {
-                0 => None,
-                more => Some(u32::try_from(more - 1).ok()?),
-            };
+            let messages = u32::try_from(reader.number()?).ok()?;
             let deleted = match reader.number()? {
                 0 => None,
                 count => Some(reader.uids(usize::try_from(count - 1).ok()?)?),
@@ -109,9 +98,52 @@ impl EmailState {
             if points.last().is_some_and(|before| before.mailbox >= mailbox) {
                 return None;
             }
-            points.push(Point { mailbox, modseq, uid, deleted });
+            points.push(Point { mailbox, modseq, messages, deleted });
         }
         Some(EmailState(points))
+    }
+}
+
+/// What a client knows of emails, or of threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    All(EmailState),
+    /// What came between two states is known of ids up to this one.
+    Until {
+        from: EmailState,
+        to: EmailState,
+        id: [u8; 16],
+    },
+}
+
+impl Known {
+    pub fn encode(&self) -> String {
+        match self {
+            Known::All(state) => state.encode(),
+            Known::Until { from, to, id } => {
+                let mut bytes = vec![ON_THE_WAY];
+                from.push(&mut bytes);
+                to.push(&mut bytes);
+                bytes.extend_from_slice(id);
+                URL_SAFE_NO_PAD.encode(bytes)
+            }
+        }
+    }
+
+    /// Nothing when it is no state of ours.
+    pub fn decode(text: &str) -> Option<Known> {
+        let bytes = decoded(text)?;
+        let mut reader = Reader(bytes.get(1..)?);
+        let state = EmailState::read(&mut reader)?;
+        let known = match bytes.first()? {
+            &EMAILS => Known::All(state),
+            &ON_THE_WAY => {
+                let to = EmailState::read(&mut reader)?;
+                Known::Until { from: state, to, id: reader.bytes()? }
+            }
+            _ => return None,
+        };
+        reader.0.is_empty().then_some(known)
     }
 }
 
@@ -121,7 +153,7 @@ pub fn point(view: &MailboxView) -> Point {
     Point {
         mailbox: short(view.listed.id),
         modseq: view.highest_modseq,
-        uid: None,
+        messages: view.there,
         deleted: few.then(|| view.deleted.iter().copied().collect()),
     }
 }
@@ -158,6 +190,14 @@ impl MailboxState {
         self.0.get(place)
     }
 
+    /// Puts another point in place of a mailbox's.
+    pub fn set(&mut self, point: MailboxPoint) {
+        match self.0.binary_search_by_key(&point.id, |one| one.id) {
+            Ok(place) => self.0[place] = point,
+            Err(place) => self.0.insert(place, point),
+        }
+    }
+
     pub fn encode(&self) -> String {
         let mut bytes = vec![MAILBOXES];
         for point in &self.0 {
@@ -170,7 +210,7 @@ impl MailboxState {
 
     /// Nothing when it is no state of ours.
     pub fn decode(text: &str) -> Option<MailboxState> {
-        let bytes = decoded(text, MAILBOXES)?;
+        let bytes = decoded(text).filter(|bytes| bytes.first() == Some(&MAILBOXES))?;
         let mut reader = Reader(bytes.get(1..)?);
         let mut points: Vec<MailboxPoint> = Vec::new();
         while !reader.0.is_empty() {
@@ -198,11 +238,11 @@ fn properties(view: &MailboxView) -> u32 {
     base::crc32(text.as_bytes())
 }
 
-fn decoded(text: &str, version: u8) -> Option<Vec<u8>> {
+fn decoded(text: &str) -> Option<Vec<u8>> {
     if text.len() > STATE_BYTES_MAX {
         return None;
     }
-    URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.first() == Some(&version))
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 fn push(bytes: &mut Vec<u8>, mut number: u64) {
@@ -257,40 +297,42 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn points() -> impl Strategy<Value = Vec<Point>> {
-        let deleted = proptest::option::of(proptest::collection::btree_set(1u32.., 0..DELETED_MAX));
-        let one = (any::<u64>(), any::<u64>(), proptest::option::of(any::<u32>()), deleted);
+    fn state() -> impl Strategy<Value = EmailState> {
+        let deleted = proptest::option::of(proptest::collection::btree_set(1u32.., 0..40));
+        let one = (any::<u64>(), any::<u64>(), any::<u32>(), deleted);
         proptest::collection::vec(one, 0..20).prop_map(|all| {
             let mut points: Vec<Point> = all
                 .into_iter()
-                .map(|(mailbox, modseq, uid, deleted)| Point {
+                .map(|(mailbox, modseq, messages, deleted)| Point {
                     mailbox,
                     modseq,
-                    uid,
+                    messages,
                     deleted: deleted.map(|uids| uids.into_iter().collect()),
                 })
                 .collect();
             points.sort_by_key(|point| point.mailbox);
             points.dedup_by_key(|point| point.mailbox);
-            points
+            EmailState(points)
         })
     }
 
     proptest! {
         #[test]
-        fn states_come_back(points in points()) {
-            let state = EmailState(points);
-            let text = state.encode();
-            prop_assert_eq!(EmailState::decode(&text), Some(state));
-            prop_assert_eq!(MailboxState::decode(&text), None);
+        fn states_come_back(from in state(), to in state(), id in any::<[u8; 16]>()) {
+            let all = Known::All(from.clone());
+            prop_assert_eq!(Known::decode(&all.encode()), Some(all.clone()));
+            prop_assert_eq!(MailboxState::decode(&all.encode()), None);
+            let until = Known::Until { from, to, id };
+            prop_assert_eq!(Known::decode(&until.encode()), Some(until.clone()));
+            prop_assert_eq!(Known::decode(&format!("{}AAAA", until.encode())), None);
         }
 
         #[test]
         fn no_state_is_too_strange(text in "[A-Za-z0-9_-]{0,200}") {
-            EmailState::decode(&text);
-            MailboxState::decode(&text);
-            EmailState::decode(&format!("AQ{text}"));
-            MailboxState::decode(&format!("Ag{text}"));
+            for text in [text.clone(), format!("AQ{text}"), format!("Ag{text}"), format!("Aw{text}")] {
+                Known::decode(&text);
+                MailboxState::decode(&text);
+            }
         }
     }
 }

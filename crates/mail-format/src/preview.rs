@@ -152,8 +152,9 @@ fn of_html(html: &str) -> String {
     if preview.is_empty() { squeeze(text_of_html(html, true).chars()) } else { preview }
 }
 
-/// In time that grows with the length only: each byte is passed once, but for the end of an element that is not shown.
-fn text_of_html(html: &str, with_quoted: bool) -> String {
+/// The beginning of the text of HTML, without its tags and what is not shown. In time that grows with the length only: each
+/// byte is passed once, but for the end of an element that is not shown.
+pub fn text_of_html(html: &str, with_quoted: bool) -> String {
     let mut text = String::new();
     let mut quotes = 0u32;
     let mut rest = html;

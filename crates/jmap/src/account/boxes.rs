@@ -19,8 +19,6 @@ pub struct Row {
 }
 
 impl Row {
-    pub const EMPTY: Row = Row { uid: 0, email: NONE, modseq: 0, flags: Flags::EXPUNGED, keywords: 0 };
-
     /// Whether JMAP sees it.
     pub fn is_there(&self) -> bool {
         self.email != NONE && !self.flags.contains(Flags::EXPUNGED) && !self.flags.contains(Flags::DELETED)
@@ -38,6 +36,8 @@ pub struct MailboxView {
     /// Of the index that the slots are of.
     pub generation: u64,
     pub rows: Vec<Row>,
+    /// Messages that JMAP sees.
+    pub there: u32,
     /// All changes up to here are in the rows.
     pub highest_modseq: u64,
     /// Expunges up to here may have left no record.

@@ -14,6 +14,17 @@ const PAGE: usize = 500;
 /// Mailboxes of an account; what is beyond is not seen.
 pub const MAILBOXES_MAX: usize = 20_000;
 
+/// Mailboxes that are deleted and remembered, and emails of each.
+const GRAVES_MAX: usize = 16;
+const GRAVE_EMAILS_MAX: usize = 20_000;
+
+/// What was in a mailbox when it was looked at last.
+pub struct Grave {
+    pub mailbox: u64,
+    pub modseq: u64,
+    pub emails: Vec<[u8; 16]>,
+}
+
 /// A mailbox of the list, and what the user has beside it.
 pub struct ListedFor {
     pub listed: Listed,
@@ -98,6 +109,7 @@ impl Inner {
         let lost: Vec<(u128, u16)> =
             self.box_numbers.iter().filter(|(id, _)| !there.contains(id)).map(|(id, n)| (*id, *n)).collect();
         for (id, number) in lost {
+            self.bury(number);
             self.empty(number, &mut changed);
             self.boxes[usize::from(number)] = None;
             self.box_numbers.remove(&id);
@@ -226,6 +238,9 @@ impl Inner {
                 changed.push(email);
             }
         }
+        if let Some(view) = self.boxes[usize::from(number)].as_mut() {
+            view.there = view.rows.iter().filter(|row| row.is_there()).count() as u32;
+        }
         Ok(())
     }
 
@@ -269,6 +284,21 @@ impl Inner {
         });
         self.numbers.insert(cold.guid, number);
         number
+    }
+
+    /// Remembers what was in a mailbox that is deleted, so that who knew it so can be told what went with it.
+    fn bury(&mut self, number: u16) {
+        let Some(view) = self.boxes[usize::from(number)].as_ref() else { return };
+        let there = view.rows.iter().filter(|row| row.is_there());
+        let emails = there.filter_map(|row| self.email(row.email)).map(|email| email.guid);
+        let emails: Vec<[u8; 16]> = emails.take(GRAVE_EMAILS_MAX).collect();
+        if emails.len() < GRAVE_EMAILS_MAX {
+            let mailbox = crate::state::short(view.listed.id);
+            self.graves.push_back(Grave { mailbox, modseq: view.highest_modseq, emails });
+        }
+        if self.graves.len() > GRAVES_MAX {
+            self.graves.pop_front();
+        }
     }
 
     /// Takes all messages of a mailbox away.
@@ -322,6 +352,7 @@ impl MailboxView {
             sort_order: one.sort_order,
             generation: 0,
             rows: Vec::new(),
+            there: 0,
             highest_modseq: 0,
             forgotten_modseq: 0,
             keywords: Vec::new(),

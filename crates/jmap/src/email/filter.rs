@@ -286,11 +286,6 @@ impl Filter {
         self.any(&|filter| matches!(filter, Filter::AllInThread(_) | Filter::SomeInThread(_)))
     }
 
-    /// Whether something of the message itself is asked for.
-    pub fn needs_content(&self) -> bool {
-        self.any(&|filter| matches!(filter, Filter::HasAttachment(_) | Filter::Text(_)))
-    }
-
     /// The one mailbox outside of which nothing passes, if there is one.
     pub fn only_in(&self) -> Option<u16> {
         match self {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::account::views::{MENDED_MAX, View};
 use crate::account::{Account, Inner};
 use crate::arguments::Arguments;
-use crate::email::filter::{self, Asked};
+use crate::email::filter;
 use crate::email::looking::Looking;
 use crate::email::sort::Sort;
 use crate::error::{MethodError, Result};
@@ -39,11 +39,7 @@ impl Query {
     /// # Errors
     /// The filter cannot be understood; the store's.
     pub fn list<'a>(&self, account: &'a Account) -> Result<(std::sync::RwLockReadGuard<'a, Inner>, View)> {
-        let needs_threads = {
-            let inner = account.read();
-            let asked = filter::read(&inner, self.filter.clone())?;
-            self.collapse || self.sort.needs_threads() || asked.filter.needs_threads()
-        };
+        let needs_threads = self.depends_on_threads(&account.read())?;
         let mut inner = if needs_threads { account.with_threads() } else { account.read() };
         let kept = inner.views.lock().unwrap_or_else(PoisonError::into_inner).take(&self.key);
         if kept.as_ref().is_none_or(|view| view.version != inner.version)
@@ -58,6 +54,15 @@ impl Query {
         let view = self.view(&inner, kept)?;
         inner.views.lock().unwrap_or_else(PoisonError::into_inner).keep(self.key.clone(), view.clone());
         Ok((inner, view))
+    }
+
+    /// Whether what becomes of an email depends on others of its thread.
+    ///
+    /// # Errors
+    /// The filter cannot be understood.
+    pub fn depends_on_threads(&self, account: &Inner) -> Result<bool> {
+        let asked = filter::read(account, self.filter.clone())?;
+        Ok(self.collapse || self.sort.needs_threads() || asked.filter.needs_threads())
     }
 
     fn view(&self, account: &Inner, kept: Option<View>) -> Result<View> {
@@ -201,11 +206,6 @@ impl Window {
             response["limit"] = json!(limits::QUERY_IDS_MAX);
         }
     }
-}
-
-/// Whether one email is in the list that a query would have.
-pub fn asked(account: &Inner, query: &Query) -> Result<Asked> {
-    filter::read(account, query.filter.clone())
 }
 
 #[cfg(test)]
