@@ -7,7 +7,7 @@ use std::time::Duration;
 use openssl::ssl::SslConnector;
 
 /// How long any answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A plain connection or one inside TLS.
 trait Stream: Read + Write + Send {}
@@ -96,6 +96,48 @@ impl Client {
         }
         self.send(b"\r\n")?;
         self.tagged(&tag, "APPEND").map(|_| ())
+    }
+
+    /// The same without waiting for an invitation (RFC 7888, LITERAL+).
+    pub fn imap_append_at_once(
+        &mut self,
+        mailbox: &str,
+        messages: impl Iterator<Item = Vec<u8>>,
+    ) -> Result<()> {
+        self.tag += 1;
+        let tag = format!("a{} ", self.tag);
+        let mut command = format!("{tag}APPEND {mailbox}").into_bytes();
+        for message in messages {
+            command.extend(format!(" {{{}+}}\r\n", message.len()).into_bytes());
+            command.extend(message);
+        }
+        command.extend(b"\r\n");
+        self.send(&command)?;
+        self.tagged(&tag, "APPEND").map(|_| ())
+    }
+
+    /// A command that must end in OK: how many of its lines have `what` in them. Nothing is kept.
+    pub fn imap_count(&mut self, command: &str, what: &str) -> Result<usize> {
+        self.tag += 1;
+        let tag = format!("a{} ", self.tag);
+        self.send(format!("{tag}{command}\r\n").as_bytes())?;
+        let (mut found, mut line) = (0, Vec::new());
+        loop {
+            line.clear();
+            if self.reader.read_until(b'\n', &mut line)? == 0 {
+                return Err(Error::other("the server closed the connection"));
+            }
+            if let Some(end) = line.strip_prefix(tag.as_bytes()) {
+                let end = String::from_utf8_lossy(end);
+                return if end.starts_with("OK") {
+                    Ok(found)
+                } else {
+                    Err(Error::other(format!("{command}: {end}")))
+                };
+            }
+            let begins = &line[..line.len().min(24)];
+            found += usize::from(begins.windows(what.len()).any(|part| part == what.as_bytes()));
+        }
     }
 
     fn tagged(&mut self, tag: &str, command: &str) -> Result<(Vec<String>, usize)> {

@@ -37,6 +37,14 @@ enum Workload {
     IdleSmtp,
     /// Fills one mailbox of `u<clients>` by all clients, then SELECT and FETCH of everything.
     Large,
+    /// A mailbox of very many small messages, for `scripts/bench-scale`.
+    Scale,
+    /// How soon those hear of new mail who wait for it, while `--messages` wait.
+    Wake,
+    /// `--messages` hostile connections of all kinds, while `--clients` are served.
+    Hostile,
+    /// The same by POP.
+    HostilePop,
     /// No server: as many files of this size, each with its own fdatasync, by as many threads.
     Disk,
 }
@@ -80,6 +88,12 @@ pub struct Plan {
     /// With `smtp` and `relay`: of each message.
     #[arg(long, default_value_t = 1)]
     recipients: usize,
+    /// With `hostile`: of how many users the clients are.
+    #[arg(long, default_value_t = 64)]
+    users: usize,
+    /// With `hostile`: only those of this kind, 0 to 5.
+    #[arg(long)]
+    kind: Option<usize>,
     /// With `disk`: the folder.
     #[arg(long)]
     folder: Option<std::path::PathBuf>,
@@ -99,6 +113,10 @@ fn main() -> ExitCode {
         Workload::IdleTls => workloads::idle::idle_tls(&plan),
         Workload::IdleSmtp => workloads::idle::idle_smtp(&plan),
         Workload::Large => workloads::imap::large(&plan),
+        Workload::Scale => workloads::scale::scale(&plan),
+        Workload::Wake => workloads::wake::wake(&plan),
+        Workload::Hostile => workloads::hostile::hostile(&plan, false),
+        Workload::HostilePop => workloads::hostile::hostile(&plan, true),
         Workload::Disk => workloads::disk(&plan),
     };
     match done {

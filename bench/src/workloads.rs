@@ -1,9 +1,12 @@
 //! The workloads. Each checks that the work was really done: counts of messages and bytes.
 
+pub mod hostile;
 pub mod idle;
 pub mod imap;
 pub mod pop;
+pub mod scale;
 pub mod smtp;
+pub mod wake;
 
 use std::io::{Error, Result, Write};
 use std::thread;

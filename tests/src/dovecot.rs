@@ -17,6 +17,7 @@ use crate::{Authority, Imap};
 pub struct Dovecot {
     master: Child,
     pub port: u16,
+    pub pop_port: u16,
     folder: TempDir,
 }
 
@@ -39,17 +40,19 @@ impl Dovecot {
         fs::write(folder.path().join("ca.pem"), certificate.issuer.to_pem().unwrap()).unwrap();
         fs::write(folder.path().join("key.pem"), certificate.key.private_key_to_pem_pkcs8().unwrap())
             .unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let [port, pop_port] = [(); 2]
+            .map(|()| TcpListener::bind("127.0.0.1:0").unwrap())
+            .map(|one| one.local_addr().unwrap().port());
         let configuration = folder.path().join("dovecot.conf");
         let (mail, uid, gid) = (mail.display().to_string(), owner.uid, owner.gid);
         let location = location.replace("{mail}", &mail);
         let text = format!(
-            "base_dir = {root}/run\nstate_dir = {root}/run\nlog_path = {root}/log\nprotocols = imap\nlisten = 127.0.0.1\nssl = yes\nssl_cert = <{root}/cert.pem\nssl_key = <{root}/key.pem\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\nmail_location = {location}\npassdb {{\n driver = static\n args = password=master-secret user=master\n master = yes\n}}\npassdb {{\n driver = static\n args = password=secret\n}}\nuserdb {{\n driver = static\n args = uid={uid} gid={gid} home={mail}/%n\n}}\nservice imap-login {{\n inet_listener imap {{\n  port = {port}\n }}\n inet_listener imaps {{\n  port = 0\n }}\n}}\n{more}\n"
+            "base_dir = {root}/run\nstate_dir = {root}/run\nlog_path = {root}/log\nprotocols = imap pop3\nlisten = 127.0.0.1\nssl = yes\nssl_cert = <{root}/cert.pem\nssl_key = <{root}/key.pem\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\nmail_location = {location}\npassdb {{\n driver = static\n args = password=master-secret user=master\n master = yes\n}}\npassdb {{\n driver = static\n args = password=secret\n}}\nuserdb {{\n driver = static\n args = uid={uid} gid={gid} home={mail}/%n\n}}\nservice imap-login {{\n inet_listener imap {{\n  port = {port}\n }}\n inet_listener imaps {{\n  port = 0\n }}\n}}\nservice pop3-login {{\n inet_listener pop3 {{\n  port = {pop_port}\n }}\n inet_listener pop3s {{\n  port = 0\n }}\n}}\n{more}\n"
         );
         fs::write(&configuration, text).unwrap();
         let mut command = Command::new("/usr/sbin/dovecot");
         command.arg("-F").arg("-c").arg(&configuration).env("TZ", "UTC");
-        Dovecot { master: command.spawn().unwrap(), port, folder }
+        Dovecot { master: command.spawn().unwrap(), port, pop_port, folder }
     }
 
     /// The certificate of who issued its own.

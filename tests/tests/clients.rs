@@ -3,6 +3,8 @@
 
 #[path = "clients/alpine.rs"]
 mod alpine;
+#[path = "clients/same_state.rs"]
+mod same_state;
 #[path = "clients/two_way.rs"]
 mod two_way;
 

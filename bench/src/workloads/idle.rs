@@ -21,7 +21,8 @@ fn hold(plan: &Plan, open: impl Fn(usize) -> Result<Client>) -> Result<()> {
     Ok(())
 }
 
-fn select_and_idle(mut client: Client) -> Result<Client> {
+/// A session that waits for news.
+pub fn select_and_idle(mut client: Client) -> Result<Client> {
     client.imap("SELECT INBOX")?;
     client.send(b"i IDLE\r\n")?;
     if client.line()?.starts_with('+') { Ok(client) } else { Err(Error::other("IDLE was refused")) }

@@ -55,6 +55,15 @@ impl Runs {
         self.runs.iter().flat_map(|run| run.slot..run.slot.saturating_add(run.len))
     }
 
+    /// Sequence numbers and slots from a sequence number on.
+    pub fn from(&self, sequence: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let first = self.runs.partition_point(|run| run.sequence.saturating_add(run.len) <= sequence);
+        self.runs[first..].iter().flat_map(move |run| {
+            let skipped = sequence.saturating_sub(run.sequence);
+            (skipped..run.len).map(|offset| (run.sequence + offset, run.slot + offset))
+        })
+    }
+
     /// Appends slots; they are greater than all that are there.
     pub fn append(&mut self, slot: u32, len: u32) {
         if len == 0 {
@@ -104,6 +113,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_comes_from_a_number_on_goes_over_holes() {
+        let mut runs = Runs::default();
+        runs.append(10, 3);
+        runs.append(20, 2);
+        let all = [(1, 10), (2, 11), (3, 12), (4, 20), (5, 21)];
+        for first in 1..=6 {
+            assert_eq!(runs.from(first).collect::<Vec<_>>(), all[first as usize - 1..]);
+        }
+        assert_eq!(runs.from(0).count(), 5);
+    }
 
     #[test]
     fn a_mailbox_without_holes_is_one_run() {

@@ -4,7 +4,7 @@
 //! there, which a client may always be told (RFC 7162 §3.2.5.1).
 
 use imap_wire::Resync;
-use message_store::{Result, UidSet};
+use message_store::{Flags, Result, UidSet};
 
 use crate::view::View;
 
@@ -19,12 +19,15 @@ pub fn since(view: &View, uids: &UidSet, since: u64) -> Result<UidSet> {
         let sequence = view.sequence_from_uid(uid);
         view.record(sequence).is_some_and(|(_, record)| record.uid == uid)
     };
-    let records = (0..now.slots()).map(|slot| now.record(slot));
     if since >= status.forgotten_modseq {
+        let is_there =
+            |slot: u32| now.glance(slot).is_some_and(|(flags, _)| !flags.contains(Flags::EXPUNGED));
+        let gone = (0..now.slots()).filter(|slot| !is_there(*slot)).map(|slot| now.record(slot));
         let gone =
-            records.filter(|record| record.is_expunged() && record.modseq > since && !in_view(record.uid));
+            gone.filter(|record| record.is_expunged() && record.modseq > since && !in_view(record.uid));
         return Ok(gone.map(|record| record.uid).collect::<UidSet>().common(&uids));
     }
+    let records = (0..now.slots()).map(|slot| now.record(slot));
     let live: UidSet = records.filter(|record| !record.is_expunged()).map(|record| record.uid).collect();
     let known = view.uids_of(1..=view.exists());
     Ok(uids.without(&live).without(&known))

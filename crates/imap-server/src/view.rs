@@ -18,6 +18,7 @@ use crate::apart::Apart;
 use crate::context::Context;
 use crate::refusal::Refusal;
 use crate::runs::Runs;
+use crate::sequences;
 use crate::state::Enabled;
 
 /// What may be announced now (RFC 3501 §7.4.1: no EXPUNGE while FETCH, STORE or SEARCH use sequence numbers).
@@ -327,7 +328,8 @@ impl View {
         self.find_seen(&mut news);
         self.take_in_new(status.recent, &mut news)?;
         self.flags_announced = status.highest_modseq;
-        if allowed == Allowed::All {
+        // Without an expunge to be told later, everything is told: as many are in the view as in the mailbox.
+        if allowed == Allowed::All || self.exists() == status.exists {
             self.expunges_announced = status.highest_modseq;
         }
         news.updates = (!self.contexts.is_empty()).then(Box::default);
@@ -360,6 +362,9 @@ impl View {
     fn find_changes(&mut self, allowed: Allowed, told: &Told, news: &mut Announcement) {
         let mut gone = Vec::new();
         for slot in self.runs.slots() {
+            if self.is_untouched(slot, self.flags_announced) {
+                continue;
+            }
             let record = self.reader.record(slot);
             if told.binary_search(&(slot, record.modseq)).is_ok() {
                 continue;
@@ -376,6 +381,42 @@ impl View {
             }
             news.expunged.extend(self.runs.remove(&gone));
         }
+    }
+
+    /// Whether the record in this slot says, at a glance, that the message is there and has not changed after `since`.
+    fn is_untouched(&self, slot: u32, since: u64) -> bool {
+        let seen = self.reader.glance(slot);
+        seen.is_some_and(|(flags, modseq)| modseq <= since && !flags.contains(Flags::EXPUNGED))
+    }
+
+    /// Those of these sequence numbers whose messages may have changed after `since`, as the user counts, or be gone. All when
+    /// the user counts apart from the mailbox.
+    pub fn touched(&self, sequences: Vec<RangeInclusive<u32>>, since: u64) -> Vec<RangeInclusive<u32>> {
+        if self.apart.is_some() {
+            return sequences;
+        }
+        let mut touched = Vec::new();
+        for range in sequences {
+            let end = *range.end();
+            let slots = self.runs.from(*range.start()).take_while(|(sequence, _)| *sequence <= end);
+            for (sequence, _) in slots.filter(|(_, slot)| !self.is_untouched(*slot, since)) {
+                sequences::append(&mut touched, sequence);
+            }
+        }
+        touched
+    }
+
+    /// The first message without \Seen. New mail is at the end, so they are looked at from the start only as far as needed.
+    pub fn first_unseen(&self) -> Option<u32> {
+        let is_seen = |slot: u32| {
+            let seen = self.reader.glance(slot).filter(|_| self.apart.is_none());
+            seen.is_some_and(|(flags, _)| flags.contains(Flags::SEEN))
+        };
+        let unseen = self.runs.from(1).filter(|(_, slot)| !is_seen(*slot)).find(|(_, slot)| {
+            let flags = self.shown_record(*slot).flags;
+            !flags.contains(Flags::SEEN) && !flags.contains(Flags::EXPUNGED)
+        });
+        unseen.map(|(sequence, _)| sequence)
     }
 
     /// What other sessions of a user did who has \Seen apart.

@@ -22,7 +22,7 @@ use crate::ring::Notice;
 use crate::shared::Shared;
 use crate::tree_lock::tree_of;
 use crate::writer::Writer;
-use crate::{Result, StoreError};
+use crate::{Flags, Result, StoreError};
 
 /// How often, and how long each time, a header is waited for that is being written without its lock being asked for.
 const HEADER_WAITS: u32 = 2000;
@@ -351,6 +351,12 @@ impl Reader {
     /// A slot past the end, or one that cannot be read, is `EXPUNGED | DAMAGED`.
     pub fn record(&self, slot: u32) -> Record {
         if slot < self.slots { self.index.record(slot) } else { Record::DAMAGED }
+    }
+
+    /// Flags and modification sequence in this slot, unverified, or nothing: a quick look before [`Reader::record`]. What was
+    /// changed before the counts of a [`Status`] were read is seen.
+    pub fn glance(&self, slot: u32) -> Option<(Flags, u64)> {
+        self.index.glance(slot).filter(|_| slot < self.slots)
     }
 
     /// The slot of a UID, or the slot where it would be.

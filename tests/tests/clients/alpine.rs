@@ -5,8 +5,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use black_box::Instance;
-use black_box::instance::{IMAP, PATIENCE};
+use black_box::instance::PATIENCE;
+
+use crate::same_state::{Server, both_servers};
 
 struct Terminal {
     child: Child,
@@ -62,16 +63,10 @@ impl Drop for Terminal {
     }
 }
 
-#[test]
-fn alpine_reads_saves_and_expunges() {
-    let instance = Instance::start();
-    instance.send("bob", "for alpine");
-    instance.send("bob", "left there");
-    instance.wait_for_messages("bob", 2);
-    let mut imap = instance.imap("bob");
-    imap.ok("CREATE Kept");
+/// Reads the first of two messages, `for alpine` and `left there`, saves it to Kept, and expunges.
+fn session(server: &Server) {
     let home = tempfile::tempdir().unwrap();
-    let at = format!("{{{}:{IMAP}/notls/user=bob}}", instance.address);
+    let at = format!("{{{}:{}/notls/user={}}}", server.host, server.imap, server.user);
     let rc = home.path().join("pinerc");
     let text = format!(
         "personal-name=Bob\nuser-domain=example.test\ninbox-path={at}INBOX\nlast-version-used=9.99\n\
@@ -80,7 +75,7 @@ fn alpine_reads_saves_and_expunges() {
     );
     std::fs::write(&rc, text).unwrap();
     let mut alpine = Terminal::start(&format!("alpine -p {} -i", rc.display()), home.path());
-    alpine.at("PASSWORD", "bob-secret\r");
+    alpine.at("PASSWORD", &format!("{}\r", server.password));
     alpine.at("Preserve password", "n");
     alpine.at("left there", "\r"); // the index, at the first that is new
     alpine.at("body of for alpine", "s");
@@ -90,5 +85,18 @@ fn alpine_reads_saves_and_expunges() {
     alpine.at("xpunge", "q");
     let status = alpine.child.wait().unwrap();
     assert!(status.success(), "{status}");
-    assert_eq!((imap.exists("INBOX"), imap.exists("Kept")), (1, 1));
+}
+
+#[test]
+fn alpine_reads_saves_and_expunges_as_with_dovecot() {
+    let states = both_servers(|server, imap| {
+        for subject in ["for alpine", "left there"] {
+            let text = format!("From: A <a@b.test>\r\nSubject: {subject}\r\n\r\nbody of {subject}\r\n");
+            assert!(imap.append("INBOX", "", &text).starts_with("OK"));
+        }
+        imap.ok("CREATE Kept");
+        session(server);
+        assert_eq!((imap.exists("INBOX"), imap.exists("Kept")), (1, 1));
+    });
+    assert_eq!(states[0], states[1]);
 }

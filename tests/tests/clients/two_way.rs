@@ -9,6 +9,7 @@ use black_box::instance::IMAP;
 use black_box::{Dovecot, Imap, Instance, Value, run};
 
 use crate::mbsync_from;
+use crate::same_state::both_servers;
 
 /// By mailbox and subject: the flags.
 type State = BTreeMap<(String, String), Vec<String>>;
@@ -161,25 +162,29 @@ fn mbsync_both_ways_ends_as_with_dovecot() {
 }
 
 #[test]
-fn offlineimap_keeps_both_sides_in_step() {
-    let instance = Instance::start();
-    let home = tempfile::tempdir().unwrap();
-    let (rc, mail) = (home.path().join("offlineimaprc"), home.path().join("mail"));
-    let text = format!(
-        "[general]\naccounts = a\nui = basic\nmetadata = {home}/meta\n[Account a]\nlocalrepository = near\n\
-         remoterepository = far\n[Repository near]\ntype = Maildir\nlocalfolders = {mail}\n[Repository far]\n\
-         type = IMAP\nremotehost = {}\nremoteport = {IMAP}\nremoteuser = alice\nremotepass = alice-secret\n\
-         ssl = no\nstarttls = no\n",
-        instance.address,
-        home = home.path().display(),
-        mail = mail.display()
-    );
-    fs::write(&rc, text).unwrap();
-    let mut imap = instance.imap("alice");
-    let (there, here) = run_two_way(&mut imap, &mail, || {
-        run(Command::new("offlineimap").arg("-o").arg("-c").arg(&rc).env("HOME", home.path()));
+fn offlineimap_both_ways_ends_as_with_dovecot() {
+    let states = both_servers(|server, imap| {
+        let home = tempfile::tempdir().unwrap();
+        let (rc, mail) = (home.path().join("offlineimaprc"), home.path().join("mail"));
+        let text = format!(
+            "[general]\naccounts = a\nui = basic\nmetadata = {home}/meta\n[Account a]\nlocalrepository = near\n\
+             remoterepository = far\n[Repository near]\ntype = Maildir\nlocalfolders = {mail}\n[Repository far]\n\
+             type = IMAP\nremotehost = {}\nremoteport = {}\nremoteuser = {}\nremotepass = {}\n\
+             ssl = no\nstarttls = no\n",
+            server.host,
+            server.imap,
+            server.user,
+            server.password,
+            home = home.path().display(),
+            mail = mail.display()
+        );
+        fs::write(&rc, text).unwrap();
+        let (there, here) = run_two_way(imap, &mail, || {
+            run(Command::new("offlineimap").arg("-o").arg("-c").arg(&rc).env("HOME", home.path()));
+        });
+        assert_eq!(there, here);
+        // It expunges nothing because of \\Deleted alone.
+        assert_eq!(there.len(), 24 + 12 - 2 + 1);
     });
-    assert_eq!(there, here);
-    // It expunges nothing because of \Deleted alone.
-    assert_eq!(there.len(), 24 + 12 - 2 + 1);
+    assert_eq!(states[0], states[1]);
 }

@@ -73,6 +73,9 @@ impl Fetch {
             _ => UidSet::new(),
         };
         let mut ranges = sequences::resolve(&asked.set, view, asked.uid)?;
+        if let Some(since) = asked.changed_since {
+            ranges = view.touched(ranges, since);
+        }
         if let Some(page) = asked.partial {
             ranges = page_of(ranges, page, asked.changed_since, view);
         }
@@ -301,7 +304,7 @@ impl Fetch {
     /// What a client that comes back has missed (RFC 7162 §3.2.5.1): flags of those of `uids` that changed after `since`,
     /// and those that are gone.
     pub fn resync(view: &View, uids: &UidSet, since: u64, unchanged_until: u32) -> Result<Fetch, Refusal> {
-        let walk = Walk::new(sequences::of_uids(uids, view));
+        let walk = Walk::new(view.touched(sequences::of_uids(uids, view), since));
         let perhaps_gone = uids.without(&UidSet::from_ranges([0..=unchanged_until]));
         Ok(Fetch {
             uid: true,

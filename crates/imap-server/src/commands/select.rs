@@ -2,7 +2,7 @@
 
 use connection::Output;
 use imap_wire::{Resync, Select};
-use message_store::{Flags, MailboxName, Rights, StoreError};
+use message_store::{MailboxName, Rights, StoreError};
 
 use super::fetch::Fetch;
 use super::list;
@@ -99,7 +99,7 @@ fn open(
         answer::number(out, view.recent_count(), b"RECENT");
     }
     if (status.unseen > 0 || is_apart) && !rev2 && !user.enabled.uid_only() {
-        if let Some(sequence) = first_unseen(&view) {
+        if let Some(sequence) = view.first_unseen() {
             code(out, b"UNSEEN ", u64::from(sequence), b"First unseen message");
         }
     }
@@ -119,13 +119,4 @@ fn code(out: &mut Output, word: &[u8], number: u64, text: &[u8]) {
     out.push(b"] ");
     out.push(text);
     out.push(b"\r\n");
-}
-
-/// New mail is at the end, so the first unseen one is looked for from the start only as far as needed.
-fn first_unseen(view: &View) -> Option<u32> {
-    (1..=view.exists()).find(|&sequence| {
-        view.record(sequence).is_some_and(|(_, record)| {
-            !record.flags.contains(Flags::SEEN) && !record.flags.contains(Flags::EXPUNGED)
-        })
-    })
 }
