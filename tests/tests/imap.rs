@@ -152,6 +152,29 @@ fn idle_hears_of_new_mail_across_processes_within_100_ms() {
     }
 }
 
+/// A keyword that another client made is told before it is used (RFC 3501 section 7.2.6).
+#[test]
+fn a_new_keyword_is_told_before_a_message_has_it() {
+    let instance = Instance::start();
+    let (mut one, mut other) = (instance.imap("alice"), instance.imap("alice"));
+    for _ in 0..2 {
+        assert!(one.append("INBOX", "", "Subject: x\r\n\r\ny\r\n").starts_with("OK"));
+    }
+    for imap in [&mut one, &mut other] {
+        imap.ok("SELECT INBOX");
+    }
+    for (keyword, fetch) in
+        [("$New", "FETCH 2 FLAGS"), ("$Newer", "UID FETCH 1:* (FLAGS)"), ("$Newest", "FETCH 2 BODY[]")]
+    {
+        other.ok(&format!("STORE 2 +FLAGS.SILENT ({keyword})"));
+        let told = one.ok(fetch);
+        let place = |wanted: &dyn Fn(&&String) -> bool| told.iter().position(|line| wanted(&line)).unwrap();
+        let listed = place(&|line| line.starts_with("* FLAGS (") && line.contains(&format!(" {keyword})")));
+        let used = place(&|line| line.starts_with("* 2 FETCH") && line.contains(keyword));
+        assert!(listed < used, "{fetch}: {told:?}");
+    }
+}
+
 /// One client expunges while another fetches by number: no number ever means another message.
 #[test]
 fn numbers_stay_right_while_another_client_expunges() {

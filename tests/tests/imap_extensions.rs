@@ -15,6 +15,8 @@ mod context;
 mod esearch;
 #[path = "imap_extensions/fuzzy.rs"]
 mod fuzzy;
+#[path = "imap_extensions/i18nlevel.rs"]
+mod i18nlevel;
 #[path = "imap_extensions/language.rs"]
 mod language;
 #[path = "imap_extensions/list.rs"]

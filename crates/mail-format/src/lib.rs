@@ -25,14 +25,13 @@ pub mod words;
 
 pub use address::{Item, address_list};
 pub use charset::decode_text;
-pub use collation::casemap;
+pub use collation::{casemap, fold};
 pub use content_type::ContentType;
 pub use date::{date, format_date};
 pub use encode::{EncodedText, encode_text};
 pub use header::{header_field, header_fields, unfold};
 pub use line_ends::LineEnds;
 pub use message_id::message_ids;
-pub use searchable::fold;
 pub use seven_bit::{is_text, seven_bit, without_binary};
 pub use structure::{Part, PartKind, Structure, scan};
 pub use subject::{BaseSubject, base_subject};

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
 
 use os::map::SharedMap;
 
@@ -18,6 +19,9 @@ use crate::{Flags, Result, StoreError};
 
 /// How often a record that does not verify is read again before it is damage: a writer takes less than a microsecond.
 const ATTEMPTS: u32 = 2000;
+/// How long somebody who changes the index is waited for: a writer that has to let others run takes much longer than that.
+const PATIENCE: Duration = Duration::from_secs(2);
+const NAP: Duration = Duration::from_micros(100);
 
 /// One generation of an index.
 pub struct Index {
@@ -101,17 +105,23 @@ impl Index {
 
     /// A record; [`Record::DAMAGED`] when it cannot be read.
     pub fn record(&self, slot: u32) -> Record {
+        if let Some(record) = self.record_once(slot) {
+            return record;
+        }
         let mut bytes = [0; HOT_BYTES];
-        for attempt in 0..ATTEMPTS {
+        let mut patience = Patience::default();
+        loop {
+            let before = self.sequence();
             if !self.map.read(hot_at(slot), &mut bytes) && !self.see_growth(slot) {
                 return Record::DAMAGED;
             }
             if let Some(record) = Record::decode(&bytes) {
                 return record;
             }
-            rest(attempt);
+            if !patience.waits(before, self.sequence()) {
+                return Record::DAMAGED;
+            }
         }
-        Record::DAMAGED
     }
 
     /// Flags and modification sequence in a record, whether it verifies or not: to pass over what is of no interest, at a tenth
@@ -124,17 +134,29 @@ impl Index {
 
     /// A cold record, if it can be read.
     pub fn cold(&self, slot: u32) -> Option<Cold> {
+        if let Some(cold) = self.cold_once(slot) {
+            return Some(cold);
+        }
         let mut bytes = [0; COLD_BYTES];
-        for attempt in 0..ATTEMPTS {
+        let mut patience = Patience::default();
+        loop {
+            let before = self.sequence();
             if !self.map.read(cold_at(slot), &mut bytes) && !self.see_growth(slot) {
                 return None;
             }
             if let Some(cold) = Cold::decode(&bytes) {
                 return Some(cold);
             }
-            rest(attempt);
+            if !patience.waits(before, self.sequence()) {
+                return None;
+            }
         }
-        None
+    }
+
+    /// Odd while somebody writes; another one when somebody has written.
+    fn sequence(&self) -> u64 {
+        fence(Ordering::Acquire);
+        self.map.u64_at(0).map_or(0, |sequence| sequence.load(Ordering::Acquire))
     }
 
     /// A record, without waiting for who may be writing it.
@@ -229,6 +251,35 @@ impl Index {
     }
 }
 
+/// With bytes that do not verify: they are damaged when nobody writes, and still do not verify after many looks. While somebody
+/// writes, or died in the middle, that cannot be said, however often one looks.
+#[derive(Default)]
+struct Patience {
+    /// Looks while nobody wrote.
+    quiet: u32,
+    /// Looks while somebody did.
+    busy: u32,
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// Whether to look again, after a pause; told of [`Index::sequence`] before and after a look.
+    fn waits(&mut self, before: u64, after: u64) -> bool {
+        if before == after && before % 2 == 0 {
+            self.quiet += 1;
+            rest(self.quiet);
+            return self.quiet < ATTEMPTS;
+        }
+        self.busy += 1;
+        if self.busy < ATTEMPTS {
+            rest(self.busy);
+            return true;
+        }
+        std::thread::sleep(NAP);
+        self.since.get_or_insert_with(Instant::now).elapsed() < PATIENCE
+    }
+}
+
 /// Binary search among slots that ascend by UID, some of which cannot be read.
 fn search(uid: u32, slots: u32, read: impl Fn(u32) -> Option<u32>) -> std::result::Result<u32, u32> {
     let (mut low, mut high) = (0, slots);
@@ -252,5 +303,54 @@ fn rest(attempt: u32) {
         std::thread::yield_now();
     } else {
         std::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Flags;
+
+    fn index() -> (tempfile::TempDir, Index) {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::create(&folder.path().join("store.idx"), &Header::default(), 4).unwrap();
+        (folder, index)
+    }
+
+    fn record(uid: u32) -> Record {
+        Record { uid, flags: Flags::SEEN, ..Record::DAMAGED }
+    }
+
+    /// A writer that has to wait in the middle of a record, for longer than any number of looks takes.
+    #[test]
+    fn a_record_under_a_slow_writer_is_no_damage() {
+        let (_folder, index) = index();
+        index.write_record(1, &record(7));
+        index.begin_write();
+        let good = record(8).encode();
+        let mut torn = good;
+        torn[0] ^= 0xff;
+        index.map.write(hot_at(1), &torn);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| index.record(1));
+            std::thread::sleep(Duration::from_millis(300));
+            index.map.write(hot_at(1), &good);
+            index.write_header(&Header::default());
+            assert_eq!(reader.join().unwrap(), record(8));
+        });
+    }
+
+    #[test]
+    fn a_record_that_nobody_writes_is_damaged_at_once() {
+        let (_folder, index) = index();
+        let mut torn = record(8).encode();
+        torn[0] ^= 0xff;
+        index.map.write(hot_at(1), &torn);
+        let start = Instant::now();
+        assert_eq!(index.record(1), Record::DAMAGED);
+        assert!(start.elapsed() < PATIENCE / 2);
+        // Nor is a dead writer waited for without end.
+        index.begin_write();
+        assert_eq!(index.record(1), Record::DAMAGED);
     }
 }

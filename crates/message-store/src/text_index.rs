@@ -18,7 +18,10 @@ use crate::mailbox::Mailbox;
 use crate::record::{Cold, Record};
 use crate::{Result, Severity};
 
-/// A segment's place, as its name says: `first-last-documents`.
+/// Of what segments hold: how words are cut and folded, and how they are written. A segment of another version is waste.
+const VERSION: &str = ".3";
+
+/// A segment's place, as its name says: `first-last-documents`, and the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
     pub first: u32,
@@ -28,11 +31,11 @@ pub(crate) struct Span {
 
 impl Span {
     pub fn name(&self) -> String {
-        format!("{}-{}-{}", self.first, self.last, self.docs)
+        format!("{}-{}-{}{VERSION}", self.first, self.last, self.docs)
     }
 
     fn parse(name: &str) -> Option<Span> {
-        let mut numbers = name.split('-').map(|number| number.parse().ok());
+        let mut numbers = name.strip_suffix(VERSION)?.split('-').map(|number| number.parse().ok());
         let (first, last, docs) = (numbers.next()??, numbers.next()??, numbers.next()??);
         (numbers.next().is_none() && first <= last).then_some(Span { first, last, docs })
     }
@@ -282,12 +285,22 @@ mod tests {
     #[test]
     fn segments_within_others_are_passed_over() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["1-100-90", "1-300-250", "101-300-160", "301-400-7", "new", "9-3-1", "1-2-3-4", "5-6"] {
+        for name in [
+            "1-100-90.3",
+            "1-300-250.3",
+            "101-300-160.3",
+            "301-400-7.3",
+            "new",
+            "9-3-1.3",
+            "1-2-3-4.3",
+            "5-6.3",
+            "401-500-9",
+        ] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let (spans, waste) = spans(folder.path());
         let names: Vec<String> = spans.iter().map(Span::name).collect();
-        assert_eq!(names, ["1-300-250", "301-400-7"]);
-        assert_eq!(waste.len(), 6);
+        assert_eq!(names, ["1-300-250.3", "301-400-7.3"]);
+        assert_eq!(waste.len(), 7);
     }
 }

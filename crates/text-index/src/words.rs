@@ -1,7 +1,7 @@
 //! The words of a folded text.
 //!
 //! A word is the longest run of letters and digits, parts of which may be joined by single `@`, `.`, `-` or `_`: an address,
-//! a host or a date is one word. So every string of that form that a text contains is in one of its words. In scripts that
+//! a host or a date is one word. So every string of that form that a text contains is in one of its words. Marks belong to their letter. In scripts that
 //! put no blanks between words each pair of neighbours is a word, and a letter that stands alone.
 
 /// Longer words are left out; [`Words::left_out`] says so.
@@ -69,7 +69,7 @@ impl Words {
                     let end = at + one.len_utf8();
                     if is_dense(one) {
                         self.dense(one, take);
-                    } else if one.is_alphanumeric() {
+                    } else if one.is_alphanumeric() || is_mark(one) {
                         self.letters(&text[at..end], take);
                     } else {
                         self.end(take);
@@ -148,11 +148,18 @@ impl Words {
     }
 }
 
+/// Marks on letters that are no letters themselves: what folding takes off a letter stays in its word.
+fn is_mark(one: char) -> bool {
+    matches!(one,
+        '\u{300}'..='\u{36f}' | '\u{93c}' | '\u{9bc}' | '\u{a3c}' | '\u{b3c}' | '\u{1ab0}'..='\u{1aff}'
+        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20f0}' | '\u{fe20}'..='\u{fe2f}')
+}
+
 /// Letters of scripts that put no blanks between words: Thai, Lao, Myanmar, Khmer, kana, Han.
 fn is_dense(one: char) -> bool {
     matches!(one,
         '\u{e01}'..='\u{e3a}' | '\u{e40}'..='\u{e4e}' | '\u{e81}'..='\u{ece}' | '\u{1000}'..='\u{103f}'
-        | '\u{1780}'..='\u{17d3}' | '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{3096}' | '\u{309d}'..='\u{309f}'
+        | '\u{1780}'..='\u{17d3}' | '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{3096}' | '\u{3099}' | '\u{309a}' | '\u{309d}'..='\u{309f}'
         | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}'
         | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
 }
@@ -180,6 +187,8 @@ mod tests {
             ),
             ("a--b .c d. e_f '1.5'", &["a", "b", "c", "d", "e_f", "1.5"]),
             ("gr\u{fc}\u{df}e/\u{e9}t\u{e9}", &["gr\u{fc}\u{df}e", "\u{e9}t\u{e9}"]),
+            ("gru\u{308}\u{df}e cafe\u{301}", &["gru\u{308}\u{df}e", "cafe\u{301}"]),
+            ("\u{304b}\u{3099}\u{304e}", &["\u{304b}\u{3099}", "\u{3099}\u{304e}"]),
             (
                 "ab\u{6f22}\u{5b57}\u{5b66}c-\u{6f22}.",
                 &["ab", "\u{6f22}\u{5b57}", "\u{5b57}\u{5b66}", "c", "\u{6f22}"],
@@ -203,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_make_no_difference(text in "[a-c@. -\u{e9}\u{6f22}\u{5b57}]{0,40}", cut in 0usize..40) {
+        fn pieces_make_no_difference(text in "[a-c@. -\u{e9}\u{301}\u{6f22}\u{5b57}\u{3099}]{0,40}", cut in 0usize..40) {
             let at = text.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(text.len());
             prop_assert_eq!(words(&[&text[..at], &text[at..]]), words(&[&text]));
         }
@@ -211,8 +220,8 @@ mod tests {
         /// What makes answers exact: a string that is one word is contained in a text exactly if it is in one of its words.
         #[test]
         fn a_word_that_is_contained_is_contained_in_a_word(
-            text in "[a-b@. \u{e9}\u{6f22}\u{5b57}]{0,30}",
-            part in "[a-b@.\u{e9}\u{6f22}\u{5b57}]{1,4}",
+            text in "[a-b@. \u{e9}\u{301}\u{6f22}\u{5b57}\u{3099}]{0,30}",
+            part in "[a-b@.\u{e9}\u{301}\u{6f22}\u{5b57}\u{3099}]{1,4}",
         ) {
             prop_assume!(words(&[&part]) == [part.clone()]);
             prop_assert_eq!(text.contains(&part), words(&[&text]).iter().any(|word| word.contains(&part)));

@@ -45,7 +45,7 @@ fn a_message_is_put_together_from_texts_and_what_is_there() {
          Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--c\r\n\r\nook";
     let got = whole(&mut imap, 2);
     assert!(got.contains(&format!("{{{}}}", expected.len())), "{got:?}");
-    let row = imap.ok("UID FETCH 2 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[2])").remove(0);
+    let row = imap.ok("UID FETCH 2 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[2])").pop().unwrap();
     assert!(
         row.contains("\\Draft") && row.contains("$a") && row.contains("17-Jul-1996 09:44:25 +0000"),
         "{row}"

@@ -23,7 +23,7 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     names.push_str(
         " PREVIEW BINARY REPLACE UNAUTHENTICATE UTF8=ACCEPT UIDONLY UIDBATCHES CONTEXT=SEARCH CONTEXT=SORT",
     );
-    names.push_str(" MULTISEARCH LANGUAGE"); // RFC 7377, RFC 5255
+    names.push_str(" MULTISEARCH LANGUAGE I18NLEVEL=1"); // RFC 7377, RFC 5255
     names.push_str(" CATENATE URL-PARTIAL"); // RFC 4469, RFC 5550 §5.7.1
     names.push_str(" ACL RIGHTS=texk LIST-MYRIGHTS"); // RFC 4314 §5.1.1, RFC 8440
     names.push_str(" QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE QUOTASET"); // RFC 9208 §3

@@ -130,6 +130,9 @@ impl Fetch {
             if out.is_full() {
                 return Ok(Progress::More);
             }
+            if self.is_at_start() && self.tells_flags() {
+                view.tell_keywords(&self.keywords, out); // before they are used (RFC 3501 §7.2.6)
+            }
             if self.is_at_start() && !self.is_meant(sequence, view) {
                 self.walk.advance();
                 skipped += 1;
@@ -148,6 +151,10 @@ impl Fetch {
             self.walk.advance();
         }
         Ok(Progress::Done)
+    }
+
+    fn tells_flags(&self) -> bool {
+        self.sets_seen || self.items.contains(&FetchItem::Flags)
     }
 
     /// Whether nothing of the present row is written.
