@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use black_box::instance::{IMAP, POP, wait_for};
@@ -29,7 +30,9 @@ fn site(servers: usize, prepare: impl FnOnce(&Instance)) -> Site {
     instance.set("local.ugldapbasedn", BASE);
     instance.set("local.ugldapbinddn", BIND_DN);
     instance.set("local.ugldapbindcred", "file:config/ldap.credential");
-    fs::write(instance.path("config/ldap.credential"), format!("{BIND_SECRET}\n")).unwrap();
+    let file = instance.path("config/ldap.credential");
+    fs::write(&file, format!("{BIND_SECRET}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     Site { instance, servers }
 }
 

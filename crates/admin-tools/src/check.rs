@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use connection::Tls;
+use connection::{Certificates, Tls};
 use directory::{Directory, Embedded, Found, LocalDomains, ldap};
 use server_config::parameters::{local, milters, service_http, service_imap, service_pop, service_smtp};
 use server_config::{Config, ConfigError, Instance};
@@ -50,8 +50,8 @@ pub fn whole(instance: &Instance, config: &Config) -> Findings {
     }
     found.warnings.extend(advice::on_machine(instance));
     reach::judge(instance, config, &mut found);
-    if let Some((chain, key)) = instance.certificate(config)
-        && let Err(why) = Tls::open(Some((chain, key)))
+    if let Some(certificates) = Certificates::from_config(instance, config)
+        && let Err(why) = Tls::open(Some(certificates))
     {
         found.errors.push(format!("certificate {why}"));
     }

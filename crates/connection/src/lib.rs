@@ -4,6 +4,7 @@
 //! does what the returned [`Next`] says. All socket I/O is here; a session only appends to [`Io::output`].
 
 mod channel_binding;
+mod client_certificate;
 mod compression;
 pub mod driver;
 mod input;
@@ -15,7 +16,8 @@ mod tls;
 mod transport;
 
 pub use channel_binding::ChannelBindings;
+pub use client_certificate::ClientCertificate;
 pub use driver::{Admission, Admit, Connection, Environment, Outcome, Scratch};
 pub use output::Output;
 pub use session::{CloseReason, Event, Io, Next, Session, TimeoutKind, TlsState, WakeTarget, Waker};
-pub use tls::{Tls, TlsError};
+pub use tls::{Certificates, Tls, TlsError};

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{ChannelBindings, Output};
+use crate::{ChannelBindings, ClientCertificate, Output};
 
 /// One protocol session: what a server crate implements.
 pub trait Session: Send {
@@ -160,6 +160,8 @@ pub struct Io {
     pub is_compressed: bool,
     /// What a log-in can be bound to, until somebody is logged in.
     pub channel_bindings: Option<Box<ChannelBindings>>,
+    /// Who the client is by its certificate, until somebody is logged in.
+    pub client_certificate: Option<Box<ClientCertificate>>,
     /// Longest line accepted, without its CRLF, in bytes. The session may change it at any time.
     pub line_limit: usize,
     /// Silence after which `Timeout(Idle)` comes. Starts anew with every byte received and every event returned from.
@@ -204,6 +206,7 @@ impl Io {
             tls,
             is_compressed: false,
             channel_bindings: None,
+            client_certificate: None,
             line_limit: 8192,
             idle_timeout: Duration::from_secs(600),
             deadline: None,
@@ -250,6 +253,7 @@ impl Io {
     pub fn set_user(&mut self, uid: &str) {
         self.is_other_user |= self.user.as_deref().is_some_and(|user| user != uid);
         self.user = Some(uid.to_owned());
+        self.client_certificate = None;
         self.channel_bindings = None; // an idle session keeps nothing that it has no more use for
     }
 

@@ -1,23 +1,38 @@
-//! The TLS context of a daemon: one per pair of certificate and key, replaced as a whole when they are read again.
+//! The TLS contexts of a daemon: one for each group of certificates, replaced as a whole when they are read again.
 //!
-//! TLS 1.2 is the oldest that is spoken (RFC 8996). Sessions under way keep the context they began with.
+//! TLS 1.2 is the oldest that is spoken (RFC 8996). Sessions under way keep the context they began with. A context has keys
+//! of its own for session tickets, which never leave the process; it is made anew twice a day, so that what was recorded
+//! can be read by nobody later, whatever becomes of the process then.
+
+mod context;
+mod files;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{
-    AlpnError, SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVersion,
-};
+use openssl::ssl::SslContext;
+
+pub use files::Certificates;
+
+/// How long the keys of session tickets live.
+const TICKETS_FOR: Duration = Duration::from_secs(12 * 60 * 60);
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a certificate cannot be used.
 #[derive(Debug)]
 pub struct TlsError {
     file: PathBuf,
     reason: String,
+}
+
+impl TlsError {
+    fn of(file: &Path, reason: String) -> TlsError {
+        TlsError { file: file.to_owned(), reason }
+    }
 }
 
 impl fmt::Display for TlsError {
@@ -28,20 +43,30 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
+type State = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+/// Of what the present context was made.
+struct Made {
+    at: Instant,
+    looked: Instant,
+    state: State,
+}
+
 /// The context that new TLS connections get.
 pub struct Tls {
-    files: Option<(PathBuf, PathBuf)>,
+    files: Option<Certificates>,
     /// The protocol that clients may ask for by its name (ALPN, RFC 7301); who asks for others only is refused.
     protocol: Option<&'static str>,
     context: RwLock<Option<SslContext>>,
+    made: Mutex<Made>,
 }
 
 impl Tls {
-    /// Reads certificate chain and key. `None`: TLS is not offered.
+    /// Reads certificates and keys. `None`: TLS is not offered.
     ///
     /// # Errors
-    /// A file cannot be read, or the key does not belong to the certificate.
-    pub fn open(files: Option<(PathBuf, PathBuf)>) -> Result<Tls, TlsError> {
+    /// A file cannot be read, the key does not belong to the certificate, or everybody may read it.
+    pub fn open(files: Option<Certificates>) -> Result<Tls, TlsError> {
         Tls::open_for(files, None)
     }
 
@@ -49,11 +74,10 @@ impl Tls {
     ///
     /// # Errors
     /// As [`Tls::open`].
-    pub fn open_for(
-        files: Option<(PathBuf, PathBuf)>,
-        protocol: Option<&'static str>,
-    ) -> Result<Tls, TlsError> {
-        let tls = Tls { files, protocol, context: RwLock::new(None) };
+    pub fn open_for(files: Option<Certificates>, protocol: Option<&'static str>) -> Result<Tls, TlsError> {
+        let now = Instant::now();
+        let made = Mutex::new(Made { at: now, looked: now, state: Vec::new() });
+        let tls = Tls { files, protocol, context: RwLock::new(None), made };
         tls.reload()?;
         Ok(tls)
     }
@@ -63,8 +87,35 @@ impl Tls {
     /// # Errors
     /// As [`Tls::open`]; what was used before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let Some((certificate, key)) = &self.files else { return Ok(()) };
-        let context = build(certificate, key, self.protocol)?;
+        let Some(files) = &self.files else { return Ok(()) };
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        self.build(files, &mut made)
+    }
+
+    /// Reads the files again when one of them has changed, or when the keys of session tickets are old; else it costs
+    /// nothing, or now and then a look at the files. Whether something was read.
+    ///
+    /// # Errors
+    /// As [`Tls::reload`]; it is told once for each change.
+    pub fn look(&self, now: Instant) -> Result<bool, TlsError> {
+        let Some(files) = &self.files else { return Ok(false) };
+        let Ok(mut made) = self.made.try_lock() else { return Ok(false) };
+        if now.saturating_duration_since(made.looked) < LOOK_EVERY {
+            return Ok(false);
+        }
+        made.looked = now;
+        let changed = files.state() != made.state;
+        if changed || now.saturating_duration_since(made.at) >= TICKETS_FOR {
+            self.build(files, &mut made)?;
+        }
+        Ok(changed)
+    }
+
+    fn build(&self, files: &Certificates, made: &mut Made) -> Result<(), TlsError> {
+        let now = Instant::now();
+        // Before they are read: what changes meanwhile is seen at the next look.
+        *made = Made { at: now, looked: now, state: files.state() };
+        let context = context::build(files, self.protocol)?;
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = Some(context);
         Ok(())
     }
@@ -73,63 +124,6 @@ impl Tls {
     pub fn context(&self) -> Option<SslContext> {
         self.context.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn build(certificate: &Path, key: &Path, protocol: Option<&'static str>) -> Result<SslContext, TlsError> {
-    let at = |file: &Path| {
-        let file = file.to_owned();
-        move |error: ErrorStack| TlsError { file, reason: reason(&error) }
-    };
-    for file in [certificate, key] {
-        let mut opened = File::open(file).map_err(|why| unreadable(file, &why))?;
-        opened.read(&mut [0]).map_err(|why| unreadable(file, &why))?; // a folder can be opened
-    }
-    let mut builder = SslContext::builder(SslMethod::tls_server()).map_err(at(certificate))?;
-    builder.set_certificate_chain_file(certificate).map_err(at(certificate))?;
-    builder.set_private_key_file(key, SslFiletype::PEM).map_err(at(key))?;
-    builder.check_private_key().map_err(at(key))?;
-    builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(at(certificate))?;
-    // The write buffer may move and shrink between retries, and an idle connection holds no record buffer.
-    builder.set_mode(
-        SslMode::ENABLE_PARTIAL_WRITE
-            | SslMode::ACCEPT_MOVING_WRITE_BUFFER
-            | SslMode::AUTO_RETRY
-            | SslMode::RELEASE_BUFFERS,
-    );
-    builder.set_options(
-        SslOptions::NO_RENEGOTIATION
-            | SslOptions::NO_COMPRESSION
-            | SslOptions::CIPHER_SERVER_PREFERENCE
-            | SslOptions::IGNORE_UNEXPECTED_EOF,
-    );
-    builder.set_session_cache_mode(SslSessionCacheMode::OFF); // tickets need none
-    builder.set_session_id_context(b"mailboat").map_err(at(certificate))?;
-    builder.set_read_ahead(true); // one system call a record instead of two
-    builder.set_num_tickets(1).map_err(at(certificate))?;
-    if let Some(protocol) = protocol {
-        builder.set_alpn_select_callback(move |_, offered| {
-            chosen(offered, protocol).ok_or(AlpnError::ALERT_FATAL)
-        });
-    }
-    Ok(builder.build())
-}
-
-/// The protocol in a client's list: names, each behind its length (RFC 7301 §3.1).
-fn chosen<'a>(offered: &'a [u8], protocol: &str) -> Option<&'a [u8]> {
-    let mut rest = offered;
-    while let Some((&length, behind)) = rest.split_first() {
-        let name = behind.get(..usize::from(length))?;
-        if name == protocol.as_bytes() {
-            return Some(name);
-        }
-        rest = &behind[name.len()..];
-    }
-    None
-}
-
-/// The library would say "system lib" and not why.
-fn unreadable(file: &Path, why: &io::Error) -> TlsError {
-    TlsError { file: file.to_owned(), reason: why.to_string() }
 }
 
 fn reason(error: &ErrorStack) -> String {
@@ -149,15 +143,19 @@ fn reason(error: &ErrorStack) -> String {
 mod tests {
     use super::*;
 
+    fn pair(chain: &str, key: &str) -> Certificates {
+        (PathBuf::from(chain), PathBuf::from(key)).into()
+    }
+
     #[test]
     fn a_missing_certificate_is_named() {
-        let error = Tls::open(Some(("/nowhere/a.pem".into(), "/nowhere/b.pem".into()))).err().unwrap();
+        let error = Tls::open(Some(pair("/nowhere/a.pem", "/nowhere/b.pem"))).err().unwrap();
         assert_eq!(error.to_string(), "/nowhere/a.pem: No such file or directory (os error 2)");
         let folder = tempfile::tempdir().unwrap();
         let (crt, key) = (folder.path().join("server.crt"), folder.path().join("server.key"));
         std::fs::write(&key, "").unwrap();
         std::fs::create_dir(&crt).unwrap();
-        let open = || Tls::open(Some((crt.clone(), key.clone()))).err().unwrap().to_string();
+        let open = || Tls::open(Some((crt.clone(), key.clone()).into())).err().unwrap().to_string();
         assert!(open().contains("server.crt: Is a directory"), "{}", open());
         std::fs::remove_dir(&crt).unwrap();
         std::fs::write(&crt, "nonsense").unwrap();
@@ -166,9 +164,9 @@ mod tests {
 
     #[test]
     fn a_protocol_is_found_in_the_clients_list() {
-        assert_eq!(chosen(b"\x02h2\x08http/1.1", "http/1.1"), Some(&b"http/1.1"[..]));
+        assert_eq!(context::chosen(b"\x02h2\x08http/1.1", "http/1.1"), Some(&b"http/1.1"[..]));
         for other in [&b"\x02h2"[..], b"", b"\x09http/1.1", b"\x08http/1.0", b"\xff"] {
-            assert_eq!(chosen(other, "http/1.1"), None);
+            assert_eq!(context::chosen(other, "http/1.1"), None);
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use mio::net::TcpStream;
 use openssl::ssl::{ErrorCode, Ssl, SslContext, SslStream};
 
-use crate::{ChannelBindings, TlsState};
+use crate::{ChannelBindings, ClientCertificate, TlsState};
 
 /// Readiness bit: the socket may be read.
 pub const READABLE: u8 = 1;
@@ -65,6 +65,14 @@ impl Transport {
     pub fn channel_bindings(&self) -> Option<Box<ChannelBindings>> {
         match self {
             Transport::Tls(stream) => ChannelBindings::of(stream.ssl()),
+            _ => None,
+        }
+    }
+
+    /// Who the client is by its certificate.
+    pub fn client_certificate(&self) -> Option<Box<ClientCertificate>> {
+        match self {
+            Transport::Tls(stream) => ClientCertificate::of(stream.ssl()),
             _ => None,
         }
     }

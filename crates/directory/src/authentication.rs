@@ -61,6 +61,7 @@ enum Waiting {
         pending: Pending<Candidate>,
     },
     Claim {
+        authzid: String,
         /// As the client says it.
         user: String,
         pending: Pending<Claimed>,
@@ -83,7 +84,8 @@ enum Waiting {
 
 /// What this connection is safe for; `says_password` as the service's settings have it.
 pub fn safety(io: &Io, says_password: bool) -> Safety {
-    Safety { says_password, encrypted: io.tls.is_active(), bound: io.channel_bindings.is_some() }
+    let (bound, certified) = (io.channel_bindings.is_some(), io.client_certificate.is_some());
+    Safety { says_password, encrypted: io.tls.is_active(), bound, certified }
 }
 
 impl Authentication {
@@ -144,10 +146,10 @@ impl Authentication {
                 let authcid = authcid.clone();
                 Some(self.go_on(log_ins, authcid, candidate, io))
             }
-            Waiting::Claim { user, pending } => {
+            Waiting::Claim { authzid, user, pending } => {
                 let claimed = pending.take()?;
-                let user = user.clone();
-                Some(self.claimed(log_ins, user, claimed))
+                let (authzid, user) = (authzid.clone(), user.clone());
+                Some(self.claimed(log_ins, &authzid, user, claimed))
             }
             Waiting::Line | Waiting::Regret { .. } | Waiting::Proof { .. } | Waiting::Proved { .. } => None,
         }
@@ -188,16 +190,23 @@ impl Authentication {
                 }
             }
             Step::Claimed(claim) => {
+                let certificate = io.client_certificate.as_deref();
+                let names = certificate.map(|one| log_ins.mechanisms().names_of(one)).unwrap_or_default();
                 let user = match &claim {
+                    Claim::External { .. } => names.first().cloned().unwrap_or_default(),
                     Claim::Token { user, .. } => user.clone(),
                     Claim::Digest { authcid, .. } => authcid.clone(),
                     Claim::Anonymous { trace } => format!("anonymous {trace}").trim().to_owned(),
                 };
                 let (waker, peer) = (io.waker(), io.peer.ip());
-                match log_ins.ask_about(self.service, claim, peer, move || waker.wake()) {
-                    Answer::Now(claimed) => self.claimed(log_ins, user, claimed),
+                let authzid = match &claim {
+                    Claim::External { authzid } => authzid.clone(),
+                    _ => String::new(),
+                };
+                match log_ins.ask_about(self.service, claim, names, peer, move || waker.wake()) {
+                    Answer::Now(claimed) => self.claimed(log_ins, &authzid, user, claimed),
                     Answer::Later(pending) => {
-                        self.waiting = Waiting::Claim { user, pending };
+                        self.waiting = Waiting::Claim { authzid, user, pending };
                         Progress::Wait
                     }
                 }
@@ -246,7 +255,7 @@ impl Authentication {
     }
 
     /// A token that is not good is told before it is refused, so that the client can get another.
-    fn claimed(&mut self, log_ins: &LogIns, user: String, (log_in, why): Claimed) -> Progress {
+    fn claimed(&mut self, log_ins: &LogIns, authzid: &str, user: String, (log_in, why): Claimed) -> Progress {
         let is_token =
             [Mechanism::OAuthBearer, Mechanism::XOAuth2].iter().any(|one| one.name() == self.method);
         match log_in {
@@ -256,7 +265,7 @@ impl Authentication {
                 Progress::Challenge(STANDARD.encode(told))
             }
             LogIn::Refused => refused(self.method, &user, why),
-            log_in => done(self.method, log_in, "", &user),
+            log_in => done(self.method, log_in, authzid, &user),
         }
     }
 

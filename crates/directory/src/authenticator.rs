@@ -191,6 +191,7 @@ impl Authenticator {
         mechanisms: &Mechanisms,
         service: Service,
         claim: &Claim,
+        names: &[String],
     ) -> (LogIn, &'static str) {
         let (login, limited) = match claim {
             Claim::Token { user, token } => {
@@ -222,6 +223,19 @@ impl Authenticator {
                         self.admitted(service, authcid, false, open, log_line::WRONG)
                     }
                 };
+            }
+            Claim::External { .. } => {
+                let directory = self.directory.as_ref();
+                for name in names {
+                    match by_login(directory, name) {
+                        Err(why) => return (LogIn::Unavailable(why.to_string()), ""),
+                        Ok(Found::One(_)) => {
+                            return self.admitted(service, name, false, |_| true, log_line::WRONG);
+                        }
+                        Ok(_) => {}
+                    }
+                }
+                return (LogIn::Refused, log_line::NO_SUCH_ACCOUNT);
             }
             Claim::Anonymous { .. } => match mechanisms.anonymous() {
                 Some(uid) => (uid, true),

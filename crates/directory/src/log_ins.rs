@@ -100,7 +100,7 @@ impl<T> Pending<T> {
 enum Job {
     Password { password: Secret, answer: Slot<LogIn> },
     Keys { hash: Hash, answer: Slot<Candidate> },
-    Claim { claim: Claim, answer: Slot<Claimed> },
+    Claim { claim: Claim, names: Vec<String>, answer: Slot<Claimed> },
 }
 
 impl Job {
@@ -231,11 +231,12 @@ impl LogIns {
         }
     }
 
-    /// Looks, without waiting, at what is no password. It takes a turn, as a password would.
+    /// Looks, without waiting, at what is no password; `names` are those of the client's certificate. It takes a turn, as a password would.
     pub(crate) fn ask_about(
         &self,
         service: Service,
         claim: Claim,
+        names: Vec<String>,
         peer: IpAddr,
         tell: impl FnOnce() + Send + 'static,
     ) -> Answer<Claimed> {
@@ -243,12 +244,13 @@ impl LogIns {
             // Whose it is only the token itself says for sure.
             Claim::Token { user, token } => (user.clone(), token.reveal().to_owned()),
             Claim::Digest { authcid, digest, .. } => (authcid.clone(), digest.clone()),
+            Claim::External { .. } => (names.first().cloned().unwrap_or_default(), String::new()),
             Claim::Anonymous { .. } => ("anonymous".to_owned(), String::new()),
         };
         let who = self.0.guesses().who(peer, &login, &said);
         let answer = Slot::default();
         let pending = Pending(answer.clone());
-        match self.enter(service, login, peer, Job::Claim { claim, answer }, who, Box::new(tell)) {
+        match self.enter(service, login, peer, Job::Claim { claim, names, answer }, who, Box::new(tell)) {
             Ok(()) => Answer::Later(pending),
             Err(refusal) => Answer::Now((refusal, log_line::WRONG)),
         }
@@ -420,8 +422,8 @@ impl Shared {
                 self.count(&who, &log_in, service);
                 self.answer(&who, &answer, log_in, tell);
             }
-            Job::Claim { claim, answer } => {
-                let look = || self.authenticator.believe(&self.mechanisms, service, &claim);
+            Job::Claim { claim, names, answer } => {
+                let look = || self.authenticator.believe(&self.mechanisms, service, &claim, &names);
                 let claimed = catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| (panicked(), ""));
                 self.count(&who, &claimed.0, service);
                 self.answer(&who, &answer, claimed, tell);

@@ -11,9 +11,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use connection::ClientCertificate;
 use sasl::Mechanism;
 use sasl::scram::{Hash, Verifier};
-use server_config::parameters::service;
+use server_config::parameters::{encryption, service};
 use server_config::{Config, Instance};
 
 use crate::LocalDomains;
@@ -31,6 +32,8 @@ pub struct Mechanisms {
     issuer: Option<Arc<Issuer>>,
     /// The uid of the account that ANONYMOUS opens.
     anonymous: Option<String>,
+    /// What of a client's certificate is the user, in order.
+    certificate_names: Vec<String>,
 }
 
 /// Of what keys are made up.
@@ -56,6 +59,7 @@ impl Default for Mechanisms {
             made_up,
             issuer: None,
             anonymous: None,
+            certificate_names: Vec::new(),
         }
     }
 }
@@ -82,13 +86,17 @@ impl Mechanisms {
         for mechanism in &offered {
             let lacks = match mechanism {
                 Mechanism::OAuthBearer | Mechanism::XOAuth2 if issuer.is_none() => "service.oauthissuer",
+                Mechanism::External if config.get(&encryption::CLIENT_AUTHORITIES).is_empty() => {
+                    "local.encryption.clientauthorities"
+                }
                 Mechanism::Anonymous if anonymous.is_none() => "service.anonymoususer",
                 _ => continue,
             };
             return Err(format!("service.saslmechanisms has {}, and {lacks} is not set", mechanism.name()));
         }
         let made_up = MadeUp { secret, iterations, default_domain };
-        Ok(Mechanisms { offered, made_up, issuer, anonymous })
+        let certificate_names = config.get(&encryption::CLIENT_NAMES);
+        Ok(Mechanisms { offered, made_up, issuer, anonymous, certificate_names })
     }
 
     /// Those that a client may use on a connection.
@@ -113,6 +121,17 @@ impl Mechanisms {
         self.anonymous.as_deref()
     }
 
+    /// Whom a certificate may name: the first of these that is a user's is the user.
+    pub(crate) fn names_of(&self, certificate: &ClientCertificate) -> Vec<String> {
+        let of = |kind: &String| match kind.to_ascii_lowercase().as_str() {
+            "mail" => certificate.mail.clone(),
+            "uid" => certificate.uid.clone(),
+            "cn" => certificate.cn.clone(),
+            _ => Vec::new(),
+        };
+        self.certificate_names.iter().flat_map(of).filter(|name| !name.is_empty()).collect()
+    }
+
     /// Keys of nobody's password, for a login. Who can say the name in two ways, with the default domain and without, gets
     /// the same for both, as users do.
     pub(crate) fn made_up(&self, hash: Hash, login: &str) -> Verifier {
@@ -132,6 +151,8 @@ pub struct Safety {
     pub encrypted: bool,
     /// There are channel bindings.
     pub bound: bool,
+    /// The client has shown a certificate that is believed.
+    pub certified: bool,
 }
 
 impl Safety {
@@ -144,6 +165,7 @@ impl Safety {
                 self.says_password || self.encrypted
             }
             Mechanism::Anonymous => true,
+            Mechanism::External => self.certified,
             Mechanism::Scram { plus, .. } => (self.says_password || self.encrypted) && (self.bound || !plus),
         }
     }
@@ -201,7 +223,7 @@ fn make_secret(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const TLS: Safety = Safety { says_password: true, encrypted: true, bound: true };
+    const TLS: Safety = Safety { says_password: true, encrypted: true, bound: true, certified: false };
 
     fn names(mechanisms: &Mechanisms, safety: Safety) -> Vec<&'static str> {
         mechanisms.on(safety).map(Mechanism::name).collect()

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use connection::Certificates;
 use server_config::parameters::service;
 use server_config::{Config, Effect, Instance, Live, Status, server_user};
 use server_log::{Category, Log, LogSettings};
@@ -85,9 +86,9 @@ impl Site {
         Refreshed::new(&self.instance.run_dir(), self.program.service).waiting(&waiting);
     }
 
-    /// Certificate chain and key: the configured ones, else `config/certs/server.crt` and `.key` when they exist.
-    pub fn certificate(&self) -> Option<(PathBuf, PathBuf)> {
-        self.instance.certificate(&self.config.now())
+    /// The configured certificates, else `config/certs/server.crt` and `.key` when they exist, with those beside them.
+    pub fn certificate(&self) -> Option<Certificates> {
+        Certificates::from_config(&self.instance, &self.config.now())
     }
 
     /// The addresses of `service.listenaddr` (S117): a host name or a number; unset is every address of the host.

@@ -7,6 +7,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use connection::Certificates;
 use os::sandbox::{Enforced, Reach};
 use server_config::parameters::{directory, local, service_smtp, service_smtp_modules, store};
 use server_config::{Config, Instance, server_user};
@@ -87,10 +88,12 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     if service == "store" {
         read.push(instance.queue_dir().join("journal")); // smtpd's changes of mailboxes stand in it
     }
+    read.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
     read.extend(config.get(&local::SANDBOX_READ).iter().map(PathBuf::from));
     read.extend(config.iter().filter_map(|(_, value)| named_path(instance, value)));
-    let certificate = instance.certificate(config);
-    let pair = certificate.into_iter().flat_map(|(chain, key)| [chain, key]);
+    let certificates = Certificates::from_config(instance, config);
+    read.extend(certificates.iter().filter_map(|all| all.more.clone()));
+    let pair = certificates.iter().flat_map(Certificates::files);
     let linked = pair.chain([PathBuf::from("/etc/resolv.conf")]);
     // Their folders, where links lead: a renewed certificate is another file there.
     read.extend(linked.filter_map(|file| file.canonicalize().ok()?.parent().map(Path::to_owned)));

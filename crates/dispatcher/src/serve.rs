@@ -346,9 +346,22 @@ impl Server {
             if self.is_over(now, &mut jobs) {
                 return Ok(());
             }
+            self.look_at_certificates(now);
             self.accept(now, &mut jobs);
             self.look_at_neighbours(now, &mut jobs);
             self.pool.push(&mut jobs);
+        }
+    }
+
+    /// A certificate that was renewed is taken without being told of.
+    fn look_at_certificates(&self, now: Instant) {
+        match self.desk.environment.tls.look(now) {
+            Ok(false) => {}
+            Ok(true) => self.log.notice(Category::Network, format_args!("The certificates were read again")),
+            Err(error) => {
+                let text = format_args!("certificate {error}; the former one stays in use");
+                self.log.error(Category::Network, text);
+            }
         }
     }
 

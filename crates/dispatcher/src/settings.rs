@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::network::Network;
-use connection::{Io, Session};
+use connection::{Certificates, Io, Session};
 
 use crate::CrowdLimits;
 
@@ -79,7 +79,7 @@ pub struct Settings {
     /// All worker threads are started at once and stay (S20).
     pub fixed_threads: bool,
     /// Certificate chain and private key, both PEM files.
-    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub certificate: Option<Certificates>,
     /// The protocol's name in ALPN (RFC 7301), if clients say one.
     pub alpn: Option<&'static str>,
     /// Folder with one folder per user whose sessions are to be recorded (S105).

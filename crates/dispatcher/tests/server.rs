@@ -161,7 +161,7 @@ fn set_up(change: impl FnOnce(&mut Settings)) -> Setup {
         processes: 1,
         thread_name: "echo",
         fixed_threads: false,
-        certificate: Some(certificate(folder.path())),
+        certificate: Some(certificate(folder.path()).into()),
         telemetry_root: None,
         run_dir: folder.path().to_owned(),
         crowd: CrowdLimits::default(),

@@ -43,6 +43,8 @@ pub enum Claim {
     Token { user: String, token: Secret },
     /// CRAM-MD5: the digest, in hexadecimal, of our challenge with the password of `authcid`.
     Digest { authcid: String, challenge: String, digest: String },
+    /// Who the client's certificate names, acting for `authzid` unless it is empty.
+    External { authzid: String },
     /// Nobody in particular; who it is by its own word.
     Anonymous { trace: String },
 }
@@ -55,6 +57,7 @@ enum Waiting {
         challenge: String,
     },
     Anonymous,
+    External,
     Plain,
     User,
     Password {
@@ -104,6 +107,7 @@ impl Exchange {
             Mechanism::OAuthBearer => Waiting::Token { old: false },
             Mechanism::XOAuth2 => Waiting::Token { old: true },
             Mechanism::Anonymous => Waiting::Anonymous,
+            Mechanism::External => Waiting::External,
             Mechanism::CramMd5 => match (initial, unique()) {
                 (None, Some(text)) => {
                     challenge.clone_from(&text);
@@ -161,6 +165,10 @@ impl Exchange {
             Waiting::Plain => plain(&response).unwrap_or(Step::Syntax),
             Waiting::Token { old } => token(&response, old).map_or(Step::Syntax, Step::Claimed),
             Waiting::Digest { challenge } => digest(&response, challenge).map_or(Step::Syntax, Step::Claimed),
+            Waiting::External => match field(&response) {
+                Some(authzid) => Step::Claimed(Claim::External { authzid }),
+                None => Step::Syntax,
+            },
             Waiting::Anonymous => match field(&response) {
                 Some(trace) => Step::Claimed(Claim::Anonymous { trace }),
                 None => Step::Syntax,

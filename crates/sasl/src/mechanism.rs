@@ -9,6 +9,8 @@ pub enum Mechanism {
     Scram { hash: Hash, plus: bool },
     /// RFC 4616.
     Plain,
+    /// RFC 4422 appendix A: who the client is, TLS has shown.
+    External,
     /// RFC 7628: a bearer token.
     OAuthBearer,
     /// The same in the older form that clients of large providers say.
@@ -23,7 +25,8 @@ pub enum Mechanism {
 
 impl Mechanism {
     /// All of them, best first.
-    pub const ALL: [Mechanism; 10] = [
+    pub const ALL: [Mechanism; 11] = [
+        Mechanism::External,
         Mechanism::Scram { hash: Hash::Sha256, plus: true },
         Mechanism::Scram { hash: Hash::Sha256, plus: false },
         Mechanism::Scram { hash: Hash::Sha1, plus: true },
@@ -49,6 +52,7 @@ impl Mechanism {
             Mechanism::Scram { hash: Hash::Sha1, plus: false } => "SCRAM-SHA-1",
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::External => "EXTERNAL",
             Mechanism::OAuthBearer => "OAUTHBEARER",
             Mechanism::XOAuth2 => "XOAUTH2",
             Mechanism::CramMd5 => "CRAM-MD5",

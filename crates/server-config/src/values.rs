@@ -339,7 +339,17 @@ macro_rules! words {
 words!(
     SaslMechanisms,
     "names of SASL mechanisms",
-    ["SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN", "CRAM-MD5", "ANONYMOUS"]
+    [
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-1",
+        "EXTERNAL",
+        "OAUTHBEARER",
+        "XOAUTH2",
+        "PLAIN",
+        "LOGIN",
+        "CRAM-MD5",
+        "ANONYMOUS"
+    ]
 );
 words!(PasswordSchemes, "schemes of stored passwords", ["ARGON2", "SCRAM-SHA-256", "SCRAM-SHA-1"]);
 

@@ -165,6 +165,7 @@ impl Connection {
                 self.read_wait = 0;
                 self.io.tls = self.transport.tls_state();
                 self.io.channel_bindings = self.transport.channel_bindings();
+                self.io.client_certificate = self.transport.client_certificate();
                 self.event(if first { Event::Opened } else { Event::TlsStarted }, false)
             }
             Step::Wait(bit) => {

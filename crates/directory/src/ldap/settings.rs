@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub enum Transport {
     Tls,
 }
 
-/// A password, or the file that holds it (`file:PATH`, read at each connection, so that it can be changed). Never shown.
+/// A password, or where it is: `file:PATH`, `cred:NAME` (systemd), `env:NAME` (a file is read at each connection, so that it can be changed). Never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     Text(String),
@@ -255,8 +256,16 @@ impl fmt::Display for Server {
 
 impl Credential {
     fn parse(text: &str, instance: &Instance) -> Credential {
-        match text.strip_prefix("file:") {
-            Some(path) => Credential::File(instance.root().join(path)),
+        if let Some(path) = text.strip_prefix("file:") {
+            return Credential::File(instance.root().join(path));
+        }
+        if let Some(name) = text.strip_prefix("cred:") {
+            // systemd.exec(5), LoadCredential; without systemd there is no such file, and that is what is told
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
+            return Credential::File(PathBuf::from(folder).join(name));
+        }
+        match text.strip_prefix("env:") {
+            Some(name) => Credential::Text(std::env::var(name).unwrap_or_default()),
             None => Credential::Text(text.to_owned()),
         }
     }
@@ -264,13 +273,21 @@ impl Credential {
     /// The password. A line end behind it in a file does not count.
     ///
     /// # Errors
-    /// The file cannot be read, or it is empty: that would be no bind at all (RFC 4513 §5.1.2).
+    /// The file cannot be read, everybody may read it, or it is empty: that would be no bind at all (RFC 4513 §5.1.2).
     pub fn reveal(&self) -> io::Result<String> {
         match self {
             Credential::Text(text) => Ok(text.clone()),
             Credential::File(path) => {
                 let told = |why: io::Error| io::Error::new(why.kind(), format!("{}: {why}", path.display()));
                 let text = std::fs::read_to_string(path).map_err(told)?;
+                let mode = std::fs::metadata(path).map_err(told)?.permissions().mode() & 0o777;
+                if mode & 0o007 != 0 {
+                    let text = format!(
+                        "{}: its mode is {mode:o}, everybody may use it; chmod 640 it, or less",
+                        path.display()
+                    );
+                    return Err(io::Error::other(text));
+                }
                 let text = text.trim_end_matches(['\r', '\n']);
                 if text.is_empty() {
                     return Err(io::Error::other(format!("{} is empty", path.display())));
@@ -365,6 +382,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cred");
         std::fs::write(&path, "from a file\r\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o644);
+        let open = Credential::File(path.clone()).reveal().unwrap_err().to_string();
+        assert!(open.contains("its mode is 644"), "{open}");
+        mode(0o640);
         assert_eq!(Credential::File(path.clone()).reveal().unwrap(), "from a file");
         std::fs::write(&path, "\n").unwrap();
         assert!(Credential::File(path).reveal().is_err());
