@@ -25,6 +25,7 @@ pub mod stub_https;
 pub mod stub_milter;
 pub mod stub_mta;
 pub mod vigil;
+pub mod web_client;
 pub mod world;
 
 pub use certificates::{Authority, Certificate};
@@ -40,4 +41,5 @@ pub use stub_https::StubHttps;
 pub use stub_milter::StubMilter;
 pub use stub_mta::{Act, Received, Step, StubMta};
 pub use vigil::Vigil;
+pub use web_client::WebClient;
 pub use world::World;

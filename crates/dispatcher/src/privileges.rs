@@ -111,6 +111,12 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     }
     if service == "http" {
         write.push(instance.scratch_dir(config));
+        // Users change their own entries: a new file in the place of the embedded directory's, beside its lock.
+        if config.get(&local::UG_LDAP_HOST).is_empty() && config.get(&directory::LDAP_HOST).is_empty() {
+            let set = config.get(&local::DIRECTORY_LDIF);
+            let file = if set.is_empty() { instance.directory_ldif() } else { instance.root().join(set) };
+            write.extend(file.parent().map(Path::to_owned));
+        }
     }
     let socket = config.get(&service_smtp_modules::LMTP_SOCKET);
     if service == "smtp" && !socket.is_empty() {

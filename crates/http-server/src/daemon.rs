@@ -81,14 +81,16 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     store.begin_own_journal();
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
+    let log_ins = LogIns::new(Authenticator::new(directory.clone(), &config), &config, &site.instance)?;
+    let log_ins = Arc::new(log_ins);
     let jmap = Jmap::new(&Parts {
         store: store.clone(),
-        directory: directory.clone(),
+        directory,
         config: config.clone(),
         instance: site.instance.clone(),
         log: site.log.clone(),
-    })?;
-    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?;
+    })?
+    .sharing(log_ins.clone());
     let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
     let sessions =
         WebSessions::open(&site.instance.run_dir()).map_err(|why| format!("run/web-sessions: {why}"))?;

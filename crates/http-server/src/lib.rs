@@ -7,6 +7,7 @@ pub mod aside;
 pub mod assets;
 pub mod client;
 pub mod daemon;
+pub mod msc;
 pub mod request;
 pub mod response;
 pub mod router;

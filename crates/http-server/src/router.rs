@@ -19,7 +19,7 @@
 use http_wire::{Head, Method};
 
 use crate::session::Desk;
-use crate::{Request, Response, routes};
+use crate::{Request, Response, msc, routes};
 
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub enum Takes {
     Jmap,
     /// A form, application/x-www-form-urlencoded or multipart/form-data, in memory.
     Form,
+    /// A form, or nothing: what scripts send to the addresses of the original (`msc`). Who asks is told by the address alone,
+    /// which no page of others knows, so there is no token.
+    Script,
     /// Anything, for [`Run::Upload`].
     Upload,
 }
@@ -96,6 +99,11 @@ const fn post(path: &'static str, takes: Takes, answer: Answer) -> Route {
     Route { methods: POST, path, access: Access::Visitor, takes, run: Run::Here(answer) }
 }
 
+const fn script(path: &'static str, answer: Answer) -> Route {
+    let methods = &[Method::Get, Method::Head, Method::Post];
+    Route { methods, path, access: Access::Visitor, takes: Takes::Script, run: Run::Here(answer) }
+}
+
 /// See the head of this file.
 pub static ROUTES: &[Route] = &[
     open("/", routes::pages::page),
@@ -113,6 +121,13 @@ pub static ROUTES: &[Route] = &[
     get("/auth/activity", routes::auth::activity),
     post("/auth/sign-out", Takes::Nothing, routes::auth::sign_out),
     post("/auth/sessions/revoke", Takes::Json, routes::auth::revoke),
+    Route { methods: POST, path: "/login.msc", access: Access::Open, takes: Takes::Script, run: Run::SignIn },
+    script("/listfolders.msc", msc::folders::list),
+    script("/mbox.msc", msc::mailbox::list),
+    script("/msg.msc", msc::message::show),
+    script("/cmd.msc", msc::command::run),
+    script("/send.msc", msc::send::run),
+    script("/ldap.msc", msc::people::find),
     open("/.well-known/jmap", routes::jmap::well_known),
     get("/jmap/session", routes::jmap::session),
     post("/jmap/api", Takes::Jmap, routes::jmap::api),

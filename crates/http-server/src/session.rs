@@ -46,7 +46,7 @@ pub type Reread = Box<dyn Fn() -> Option<Settings> + Send + Sync>;
 /// What all sessions share.
 pub struct Desk {
     pub store: Store,
-    pub log_ins: LogIns,
+    pub log_ins: Arc<LogIns>,
     pub clients: dns::Clients,
     pub sessions: WebSessions,
     pub entries: Entries,
@@ -262,7 +262,7 @@ impl Session {
             }
             Run::Aside(answer) => self.run_aside(exchange, answer, io),
             Run::Events => self.open_events(&exchange, io),
-            Run::SignIn => match sign_in::said_in_body(&exchange.request.body) {
+            Run::SignIn => match sign_in::said(&exchange.request) {
                 Some(said) => self.log_in(exchange, said, "WEB", io),
                 None => {
                     let wrong = Response::problem(400, "syntax", "user and password are wanted");

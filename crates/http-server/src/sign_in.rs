@@ -16,7 +16,7 @@ use crate::request::Request;
 use crate::routes::auth::{about, cookie_name};
 use crate::session::Desk;
 use crate::settings::service_of;
-use crate::{Response, Visitor};
+use crate::{Response, Visitor, msc};
 
 /// The pause after the first failure of a connection; it doubles with each.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
@@ -28,6 +28,16 @@ const WORD_BYTES_MAX: usize = 1024;
 pub struct Said {
     pub login: String,
     pub password: Secret,
+}
+
+/// As the page says it, or a script.
+pub fn said(request: &Request) -> Option<Said> {
+    if !msc::is_script(request) {
+        return said_in_body(&request.body);
+    }
+    let word = |name| msc::value(request, name).filter(|word| word.len() <= WORD_BYTES_MAX);
+    let login = word("user").filter(|login| !login.trim().is_empty())?;
+    Some(Said { login: login.trim().to_owned(), password: Secret::new(word("password")?) })
 }
 
 /// `{"user": "...", "password": "..."}`
@@ -151,7 +161,8 @@ fn second(desk: &Desk, log_in: LogIn, login: &str, is_page: bool, request: &Requ
 /// Begins the session of the page that signed in.
 pub fn begin(desk: &Desk, visitor: Visitor, request: &Request) -> Response {
     let settings = &request.settings;
-    let (ip, agent) = (request.client.ip, request.head.field("user-agent").unwrap_or_default());
+    let agent = msc::agent(request);
+    let (ip, agent) = (request.client.ip, agent.as_str());
     let directory = desk.log_ins.authenticator().directory();
     let passwords = match directory.stored_passwords(Some(&visitor.entry)) {
         Ok(passwords) => passwords,
@@ -177,6 +188,10 @@ pub fn begin(desk: &Desk, visitor: Visitor, request: &Request) -> Response {
     };
     if let Err(why) = desk.sessions.note(&visitor.uid, "signed-in", ip, agent) {
         desk.log.warning(Category::Account, format_args!("{}: {why}", visitor.uid));
+    }
+    desk.jmap.prepare(&crate::routes::jmap::who(&visitor, request));
+    if msc::is_script(request) {
+        return msc::signed_in(&value);
     }
     let timeout = i64::try_from(settings.session_timeout.as_secs()).unwrap_or(i64::MAX);
     let expires = session.used.saturating_add(timeout);

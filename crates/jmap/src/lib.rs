@@ -14,6 +14,7 @@ mod blob;
 mod changes;
 mod email;
 mod error;
+mod folders;
 pub mod ids;
 mod json;
 pub mod limits;
@@ -34,7 +35,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use directory::{Directory, Entry, LogIns, Memberships};
+use directory::{Directory, Entry, Found, LogIns, Memberships};
 use message_store::Store;
 use serde_json::Value;
 use server_config::parameters::local;
@@ -43,6 +44,7 @@ use server_log::Log;
 
 pub use blob::{Blob, BlobContent};
 pub use email::parts::{InlinePart, MessageParts, ShownText};
+pub use folders::Folder;
 pub use methods::preferences::Preferences;
 pub use problem::Problem;
 pub use uploads::Upload;
@@ -137,9 +139,17 @@ impl Jmap {
         self.personal.took_change(who)
     }
 
+    /// The user's entry as it is now; as it was at the sign-in, when the directory does not answer.
+    fn fresh(&self, who: &Who) -> Arc<Entry> {
+        match self.directory.by_uid(&who.uid) {
+            Ok(Found::One(entry)) => entry,
+            _ => who.entry.clone(),
+        }
+    }
+
     /// What the user prefers, for who shows mail without JMAP.
     pub fn preferences(&self, who: &Who) -> Preferences {
-        methods::preferences::of(&who.entry)
+        methods::preferences::of(&self.fresh(who))
     }
 
     /// The session object (RFC 8620 §2).

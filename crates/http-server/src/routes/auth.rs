@@ -53,6 +53,7 @@ pub fn sign_out(desk: &Desk, request: &Request) -> Response {
         return unwritten(desk, &visitor.uid, &why);
     }
     note(desk, request, "signed-out");
+    desk.jmap.signed_out(&crate::routes::jmap::who(visitor, request));
     let name = cookie_name(request.client.is_secure);
     Response::empty(204)
         .with("Set-Cookie", cookie::set(name, "", request.client.is_secure))

@@ -68,9 +68,23 @@ pub fn session(desk: &Desk, request: &Request) -> Response {
 /// `POST /jmap/api`
 pub fn api(desk: &Desk, request: &Request) -> Response {
     let Ok(who) = asker(request) else { return sign_in::wanted() };
-    match desk.jmap.request(&who, &request.body) {
+    let answer = desk.jmap.request(&who, &request.body);
+    if desk.jmap.password_was_changed(&who) {
+        password_changed(desk, request);
+    }
+    match answer {
         Ok(body) => compressed(request, "application/json", body),
         Err(refusal) => problem(&refusal),
+    }
+}
+
+/// The other sessions of the user end, this one goes on.
+fn password_changed(desk: &Desk, request: &Request) {
+    let Some(visitor) = request.visitor.as_deref() else { return };
+    desk.entries.forget();
+    let directory = desk.log_ins.authenticator().directory().clone();
+    if let Err(why) = visitor.password_changed(&desk.sessions, directory.as_ref()) {
+        desk.log.warning(Category::Account, format_args!("the sessions of {}: {why}", visitor.uid));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::router::{self, Access, Found, Run, TOKEN_FIELD, Takes};
 use crate::routes::auth::cookie_name;
 use crate::settings::service_of;
 use crate::visitor::{self, NotIn};
-use crate::{Request, Response, Settings, Visitor, sign_in};
+use crate::{Request, Response, Settings, Visitor, msc, sign_in};
 
 /// Bytes of a body of a sign-in and the like, from those who have not signed in.
 const STRANGER_BODY_MAX: u64 = 8 * 1024;
@@ -30,10 +30,10 @@ impl Exchange {
         match self.route.takes {
             Takes::Nothing => Some(SMALL_BODY_MAX),
             Takes::Upload => None,
-            Takes::Json | Takes::Form | Takes::Jmap if self.request.visitor.is_none() => {
+            Takes::Json | Takes::Form | Takes::Script | Takes::Jmap if self.request.visitor.is_none() => {
                 Some(STRANGER_BODY_MAX)
             }
-            Takes::Json | Takes::Form => Some(settings.post_bytes_max),
+            Takes::Json | Takes::Form | Takes::Script => Some(settings.post_bytes_max),
             Takes::Jmap => Some(jmap::limits::MAX_SIZE_REQUEST as u64),
         }
     }
@@ -97,7 +97,7 @@ impl Session {
         }
         let said = match route.access {
             Access::Open => None,
-            Access::Visitor => match self.visitor(&exchange.request) {
+            Access::Visitor => match self.visitor(&exchange.request, route.takes == Takes::Script) {
                 Ok(visitor) => {
                     self.know(&visitor, &recorded, io);
                     exchange.request.visitor = Some(std::sync::Arc::new(visitor));
@@ -163,17 +163,22 @@ impl Session {
     }
 
     /// Who asks: by cookie; else what is to be checked, or why nobody may.
-    fn visitor(&self, request: &Request) -> Result<Visitor, Result<sign_in::Said, Response>> {
-        if let Some(value) = request.head.field("authorization") {
+    fn visitor(&self, request: &Request, by_sid: bool) -> Result<Visitor, Result<sign_in::Said, Response>> {
+        if let Some(value) = request.head.field("authorization").filter(|_| !by_sid) {
             let said = sign_in::said_in_field(value);
             return Err(said.ok_or_else(|| sign_in::challenge(sign_in::wanted())));
         }
         let name = cookie_name(request.client.is_secure);
-        let Some(value) = cookie::value(&request.head, name) else { return Err(Err(sign_in::wanted())) };
+        let sid = if by_sid { request.query("sid") } else { None };
+        let said = if by_sid { sid.as_deref() } else { cookie::value(&request.head, name) };
+        let Some(value) = said else { return Err(Err(sign_in::wanted())) };
         let timeout = self.settings.session_timeout;
         let Some(session) = self.desk.sessions.find(value, timeout) else {
             return Err(Err(sign_in::wanted()));
         };
+        if msc::is_of_script(&session) != by_sid {
+            return Err(Err(sign_in::wanted())); // neither is good for the other's addresses
+        }
         if !client::is_bound(self.settings.binding, session.record.peer, request.client.ip) {
             self.desk.log.warning(
                 server_log::Category::Account,
@@ -228,8 +233,8 @@ fn refuse_connection(exchange: &Exchange) -> Option<Response> {
 fn refuse_token(exchange: &Exchange) -> Option<Response> {
     let request = &exchange.request;
     let session = request.visitor.as_ref()?.session.as_ref()?;
-    if request.head.method.is_safe() || exchange.route.takes == Takes::Form {
-        return None; // a form's token is in its body
+    if request.head.method.is_safe() || matches!(exchange.route.takes, Takes::Form | Takes::Script) {
+        return None; // a form's token is in its body; a script's sid is its own
     }
     let said = request.head.field("x-mailboat-token").unwrap_or_default();
     (!is_same(said, &session.token)).then(no_token)
@@ -255,7 +260,10 @@ fn refuse_length(exchange: &Exchange, settings: &Settings) -> Option<Response> {
     let fits = match exchange.route.takes {
         Takes::Nothing | Takes::Upload => true,
         Takes::Json | Takes::Jmap => media_type == "application/json",
-        Takes::Form => matches!(&*media_type, "application/x-www-form-urlencoded" | "multipart/form-data"),
+        Takes::Script if head.framing == Framing::None || head.framing == Framing::Length(0) => true,
+        Takes::Form | Takes::Script => {
+            matches!(&*media_type, "application/x-www-form-urlencoded" | "multipart/form-data")
+        }
     };
     (!fits).then(|| Response::plain_problem(415, "not a body of this type"))
 }
@@ -295,7 +303,11 @@ pub(super) fn refuse_body(exchange: &Exchange) -> Option<Response> {
 /// A head without its secrets.
 pub(super) fn recorded(head: &[u8]) -> Vec<u8> {
     let mut shown = Vec::with_capacity(head.len());
-    for line in head.split_inclusive(|byte| *byte == b'\n') {
+    for (number, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if let (0, Some(line)) = (number, msc::without_secrets(line)) {
+            shown.extend_from_slice(&line);
+            continue;
+        }
         let name = line.iter().position(|byte| *byte == b':').map_or(&[][..], |at| &line[..at]);
         if SECRET_FIELDS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes())) {
             shown.extend_from_slice(name);
@@ -317,7 +329,10 @@ pub(super) fn recorded_body(exchange: &Exchange) -> Vec<u8> {
         return Vec::new();
     }
     let speaks = body.windows(8).any(|piece| piece.eq_ignore_ascii_case(b"password"));
-    if speaks || matches!(exchange.route.run, Run::SignIn) || exchange.route.takes == Takes::Form {
+    if speaks
+        || matches!(exchange.route.run, Run::SignIn)
+        || matches!(exchange.route.takes, Takes::Form | Takes::Script)
+    {
         return b"<masked>\r\n".to_vec();
     }
     let mut shown = body[..body.len().min(RECORD_BYTES_MAX)].to_vec();

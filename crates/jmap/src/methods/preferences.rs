@@ -45,6 +45,12 @@ pub struct Preferences {
     pub view_size: u64,
 }
 
+/// Whether the user has said which mailbox is for drafts, or for sent mail.
+pub fn names_folder(entry: &Entry, is_drafts: bool) -> bool {
+    let key = if is_drafts { DRAFT_FOLDER } else { SENT_FOLDER };
+    kept::value(entry, key).is_some_and(|value| !value.trim().is_empty())
+}
+
 /// As the entry has it; what is not there, or is none, is as usual.
 pub fn of(entry: &Entry) -> Preferences {
     let value = |key: &str| kept::value(entry, key).filter(|value| !value.trim().is_empty());
@@ -107,7 +113,7 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let wanted = Wanted::read(call, arguments, &standard::state_of(&before))?;
     let (patch, mut done) = wanted.of_singleton();
     if let Some(patch) = patch {
-        match update(call, &before[SINGLETON], patch) {
+        match update(call, &entry, &before[SINGLETON], patch) {
             Ok(()) => drop(done.updated.insert(SINGLETON.into(), Value::Null)),
             Err(why) => drop(done.not_updated.insert(SINGLETON.into(), why.0)),
         }
@@ -122,7 +128,12 @@ fn finish(call: &Call<'_>, wanted: Wanted, done: Done) -> Result<Value> {
 
 /// Checks everything, then writes what is another now, value by value. A crash in between leaves some of them written: each
 /// means something by itself.
-fn update(call: &Call<'_>, before: &Map<String, Value>, patch: &Value) -> std::result::Result<(), SetError> {
+fn update(
+    call: &Call<'_>,
+    former: &Entry,
+    before: &Map<String, Value>,
+    patch: &Value,
+) -> std::result::Result<(), SetError> {
     let after = standard::patched(before, patch)?;
     let mut changes: Vec<(String, Option<String>)> = Vec::new();
     let mut language = None;
@@ -147,6 +158,13 @@ fn update(call: &Call<'_>, before: &Map<String, Value>, patch: &Value) -> std::r
         let tag = entry.language.as_deref().and_then(directory::change::language);
         let tag = tag.filter(|tag| has_subtype(&entry, tag, &key));
         kept::set(directory, &call.who.uid, &key, tag.as_deref(), value.as_deref())?;
+    }
+    // The mailboxes are made, or marked, what the user wants them to be now.
+    if let Ok(entry) = personal::entry(directory, call.who) {
+        let (before, after) = (of(former), of(&entry));
+        if (before.draft_folder, before.sent_folder) != (after.draft_folder, after.sent_folder) {
+            call.jmap.prepare(&crate::Who { entry, ..call.who.clone() });
+        }
     }
     Ok(())
 }
