@@ -3,9 +3,7 @@
 //! After every case that leaves the connection open NOOP is asked, so one response too many or too few is found. A group of
 //! cases ends with a look at all daemons: the same processes, hardly more memory, answering on every port.
 //!
-//! Left out, since what they are about is not offered:
-//! * `{5000+}` when LITERAL- is offered: LITERAL+ is.
-//! * COMPRESS DEFLATE bombs: COMPRESS.
+//! Which row is tested where, those of other files and those that do not apply among them: docs/bad-input.md.
 //!
 //! UNCHANGEDSINCE 0, and what else is wrong with the words of extensions, is in imap_extensions.rs.
 //! Elsewhere: over quota, in quota.rs; an announced literal that never comes, and silence, in crates/imap-server/tests/login.rs, since they take a
@@ -13,6 +11,8 @@
 //! message-store.
 #![allow(clippy::unwrap_used)]
 
+#[path = "bad_input_imap/bombs.rs"]
+mod bombs;
 #[path = "bad_input_imap/flood.rs"]
 mod flood;
 #[path = "bad_input_imap/literals.rs"]

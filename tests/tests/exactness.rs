@@ -180,6 +180,13 @@ fn hard_messages_are_seen_as_dovecot_sees_them() {
 fn searches_sorts_and_threads_of_hard_messages_are_dovecots() {
     let messages = corpus();
     let mut pair = Pair::with(&messages);
+    for (every, flag) in queries::FLAGS {
+        let numbers: Vec<String> =
+            (every..=messages.len()).step_by(every).map(|number| number.to_string()).collect();
+        for imap in [&mut pair.ours, &mut pair.theirs] {
+            imap.ok(&format!("STORE {} +FLAGS.SILENT ({flag})", numbers.join(",")));
+        }
+    }
     let mut found = Vec::new();
     for query in queries::SEARCHES {
         let ours = queries::search(&mut pair.ours, query);

@@ -200,6 +200,18 @@ fn the_files_that_documents_name_exist() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
+/// `docs/bad-input.md`: the tests that it names are there.
+#[test]
+fn the_tests_of_bad_input_exist() {
+    let document = text(&top().join("docs/bad-input.md"));
+    let named: Vec<(&str, &str)> =
+        document.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect();
+    assert!(named.len() > 50, "{} are named", named.len());
+    for (path, test) in named {
+        assert!(text(&top().join(path)).contains(&format!("fn {test}(")), "there is no test {path}::{test}");
+    }
+}
+
 /// `docs/guide-coverage.md`: each row of the checklist once, with a state; a row that is done names tests that exist.
 #[test]
 fn the_coverage_table_is_whole_and_names_real_tests() {

@@ -103,9 +103,12 @@ pub const QUERIES: &[Argued] = &[
     ("mailto", "TO b@b.test", "as the envelope has it"),
     ("address as name", "TO b@b.test", "as the envelope has it"),
     ("broken routes", "TO c@c.test", "as the envelope has it"),
+    ("address as name", "(OR (SUBJECT base) (FROM a@a.test)) NOT (TO b@b.test)", "as the envelope has it"),
     // What is shown as text is searched, and what is not is not; see ITEMS.
     ("broken type in a digest", "BODY one", "a message"),
+    ("broken type in a digest", "CHARSET us-ascii BODY one", "a message"),
     ("empty boundary", "BODY one", "no text but application/octet-stream"),
+    ("empty boundary", "CHARSET us-ascii BODY one", "no text but application/octet-stream"),
     ("empty type", "TEXT x", "text/plain"),
     ("empty encoding", "TEXT x", "text/plain"),
     ("30 messages inside each other", "BODY innermost", "no limit is reached"),
@@ -125,6 +128,12 @@ pub const QUERIES: &[Argued] = &[
         "CHARSET UTF-8 BODY \u{e4}PFEL",
         "read as windows-1252, since it is no UTF-8",
     ),
+    (
+        "latin-1 text without a charset",
+        "CHARSET utf-8 TEXT \u{e4}",
+        "read as windows-1252, since it is no UTF-8",
+    ),
+    ("latin-1 bytes", "CHARSET utf-8 TEXT \u{e4}", "read as windows-1252, since it is no UTF-8"),
     // The fields of a part (Content-Type: text/html, ... base64) are no text that people look for: TEXT finds them in Dovecot,
     // and neither here nor in the index of words. RFC 3501 §6.4.4 says "in the header or body of the message".
     ("alternative in mixed", "TEXT base", "a field of a part"),

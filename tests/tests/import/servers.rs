@@ -254,3 +254,37 @@ fn a_huge_message_takes_no_memory() {
         assert!(size.contains(&format!("RFC822.SIZE {}", message.len() + lines)), "{size}");
     }
 }
+
+/// A unique id is UIDVALIDITY and UID, and both come over: from a Dovecot that has `pop3_uidl_format = %v.%u`, or another
+/// Mailboat, a POP client loads nothing a second time.
+#[test]
+fn unique_ids_of_pop_come_over() {
+    let mut dovecot = Dovecot::start("maildir:{mail}/%n/Maildir", "pop3_uidl_format = %v.%u");
+    fill(&mut dovecot.imap("alice"), "INBOX", 7);
+    let uidl = |stream: std::net::TcpStream, password: &str| {
+        let mut pop = black_box::Pop::open(stream);
+        pop.ok("USER alice");
+        pop.ok(&format!("PASS {password}"));
+        pop.lines("UIDL")
+    };
+    let before = uidl(std::net::TcpStream::connect(("127.0.0.1", dovecot.pop_port)).unwrap(), "secret");
+    let instance = Instance::start();
+    let passwords = password_file(&instance, "master:master-secret\n");
+    let ca = dovecot.authority();
+    let place = format!("imap://%u@localhost:{}", dovecot.port);
+    clean(
+        &instance,
+        &[
+            "--password-file",
+            passwords.to_str().unwrap(),
+            "--admin",
+            "master",
+            "--ca",
+            ca.to_str().unwrap(),
+            "alice",
+            &place,
+        ],
+    );
+    assert!(before.len() >= 6, "{before:?}");
+    assert_eq!(uidl(instance.connect(black_box::instance::POP), "alice-secret"), before);
+}
