@@ -8,7 +8,7 @@ use connection::{Io, TlsState};
 use directory::{Deputies, Safety, authentication};
 use message_store::QuotaPolicy;
 use server_config::Config;
-use server_config::parameters::{general, local, service_imap, store};
+use server_config::parameters::{general, local, service, service_imap, store};
 
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 993;
@@ -58,6 +58,8 @@ pub struct Settings {
     pub quota: QuotaPolicy,
     /// Administrators, who may act for others.
     pub deputies: Deputies,
+    /// `service.anonymoususer`: the account of who logs in as nobody; empty when there is none.
+    pub anonymous_user: String,
     /// Which clients are let in.
     pub clients: Rules,
 }
@@ -105,6 +107,7 @@ impl Settings {
             admin_url: config.get(&service_imap::ADMIN_URL),
             quota: QuotaPolicy::from_config(config),
             deputies: Deputies::from_config(config),
+            anonymous_user: config.get(&service::ANONYMOUS_USER),
             clients: server_config::access::rules(
                 config,
                 &service_imap::DOMAIN_ALLOWED,

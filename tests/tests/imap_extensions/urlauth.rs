@@ -107,6 +107,18 @@ fn a_url_is_for_whom_it_says() {
     assert!(nobody.refused(&format!("URLFETCH \"{url}\"")).starts_with("BAD"));
 }
 
+/// RFC 4467 section 3: the account of ANONYMOUS is no authorized user.
+#[test]
+fn a_url_for_users_is_not_for_the_anonymous_account() {
+    let instance = black_box::Setup::default().set("service.anonymoususer", "bob").start();
+    let (mut alice, mut bob) = (instance.imap("alice"), instance.imap("bob"));
+    assert!(alice.append("INBOX", "", PICTURE).starts_with("OK"));
+    let users = authorized(&mut alice, &url(";URLAUTH=authuser"));
+    let all = authorized(&mut alice, &url(";URLAUTH=anonymous"));
+    assert!(fetched(&mut bob, &users).is_none() && fetched(&mut bob, &all).is_some());
+    assert!(fetched(&mut alice, &users).is_some());
+}
+
 #[test]
 fn a_url_ends_with_its_time_its_key_and_its_makers_rights() {
     let (mut instance, mut alice, mut bob) = alice_and_bob();

@@ -228,7 +228,8 @@ impl Fetching {
     /// Whether the URL is for who is logged in (RFC 4467 §3).
     fn may_use(&self, server: &Server, user: &User, access: &Access) -> Result<bool, Refusal> {
         match access {
-            Access::Anonymous | Access::AuthUser => Ok(true), // nobody is logged in who is no user
+            Access::Anonymous => Ok(true),
+            Access::AuthUser => Ok(!user.uid.eq_ignore_ascii_case(&server.settings().anonymous_user)),
             Access::User(name) => Ok(*name == user.uid),
             Access::Submit(_) if user.proxied_by.is_some() => Ok(false),
             Access::Submit(name) => {
