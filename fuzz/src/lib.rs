@@ -15,7 +15,9 @@ pub struct Target {
     pub seeds: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
+    Target { name: "http requests", run: http_requests, seeds: HTTP },
+    Target { name: "http fields", run: http_fields, seeds: FIELDS },
     Target { name: "imap command", run: imap_command, seeds: IMAP },
     Target { name: "imap URL", run: imap_url, seeds: URLS },
     Target {
@@ -78,6 +80,57 @@ pub const TARGETS: [Target; 18] = [
         seeds: &["", "Mailboat-Envelope: 1\nEnd: 00000000\n"],
     },
 ];
+
+const HTTP: &[&str] = &[
+    "GET /a%20b/c?x=%2B&y HTTP/1.1\r\nHost: h:80\r\nCookie: a=b; c=d\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n5;x=y\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "POST http://h/ HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+    "OPTIONS * HTTP/1.0\r\n\r\n",
+];
+
+const FIELDS: &[&str] = &[
+    "bytes=0-5",
+    "bytes=-5,7-",
+    "for=\"[2001:db8::1]:80\";proto=https, for=192.0.2.1",
+    "192.0.2.1, unknown",
+    "gzip;q=0.5, br;q=0, *",
+    "de-AT, en;q=0.001",
+    "a=1; b=2; a=3",
+    "../\u{202e}x\"\\ .txt",
+];
+
+/// A head, parsed again as it says it is, gives the same; nothing of a body becomes a request.
+fn http_requests(bytes: &[u8]) {
+    let (found, _) = http_wire::reader::requests(bytes);
+    for (head, body) in &found {
+        assert!(head.fields.len() <= http_wire::head::FIELDS_MAX);
+        assert!(body.len() <= bytes.len());
+        assert!(!head.target.segments.iter().any(|segment| segment == ".." || segment.contains('\0')));
+        for name in ["content-length", "transfer-encoding"] {
+            assert!(head.fields.iter().filter(|(have, _)| have == name).count() <= 1);
+        }
+    }
+}
+
+/// The values of fields: nothing that comes out can end a line.
+fn http_fields(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(http_wire::reader::LINE_BYTES_MAX)]); // no line is longer
+    let _ = http_wire::range::parse(&text, 1000);
+    let _ = http_wire::target::form(&text);
+    let shown = http_wire::disposition::attachment(&text);
+    assert!(!shown.bytes().any(|byte| byte < 0x20 || byte == 0x7f), "{shown:?}");
+    let head = http_wire::response::head(200, &[("X", &text)], http_wire::response::Length::None, true);
+    assert_eq!(head.windows(4).filter(|end| *end == b"\r\n\r\n").count(), 1);
+    let value: String = text.chars().filter(|c| !c.is_control()).collect();
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: h\r\nCookie: {value}\r\nAccept-Encoding: {value}\r\nAccept-Language: {value}\r\nForwarded: {value}\r\nX-Forwarded-For: {value}\r\n\r\n"
+    );
+    let Ok(head) = http_wire::head::parse(request.as_bytes()) else { return };
+    let _ = http_wire::cookie::value(&head, "a");
+    let _ = http_wire::negotiate::takes_coding(&head, "br");
+    let _ = http_wire::negotiate::language(&head, &["en", "de"]);
+    let _ = (http_wire::forwarded::addresses(&head), http_wire::forwarded::is_secure(&head));
+}
 
 const IMAP: &[&str] = &[
     "a LOGIN \"u\\\"\" {3+}\r\nabc",

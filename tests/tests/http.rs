@@ -6,4 +6,5 @@ mod http {
     mod limits;
     mod requests;
     mod sign_in;
+    mod strangers;
 }

@@ -106,7 +106,8 @@ fn started_by_root_the_daemons_become_the_servers_user_and_mail_flows() {
     change("daemon", "--set", "mailDeliveryOption=native");
     run(instance.tool("mboxutil").args(["-c", "user/alice/Made by root"]));
     instance.start_all();
-    for service in ["store", "smtp", "imap", "pop"] {
+    instance.start_one("http");
+    for service in ["store", "smtp", "imap", "pop", "http"] {
         let status = status(instance.pid(service).unwrap());
         let all_four = vec![uid.to_string(); 4].join(" ");
         assert_eq!(status["Uid"], all_four, "{service}");
@@ -224,10 +225,9 @@ fn a_low_port_is_bound_before_root_is_given_up() {
 fn a_confined_daemon_can_do_nothing_that_is_not_its_business() {
     let (folder, _listener) = foreign();
     let instance = Setup::default().create();
-    for daemon in ["imapd", "popd", "smtpd"] {
+    for (daemon, service) in [("imapd", "imap"), ("popd", "pop"), ("smtpd", "smtp"), ("mshttpd", "http")] {
         instance.set("local.sandbox", "best-effort");
         let all = tried(&instance, daemon, folder.path());
-        let service = daemon.trim_end_matches('d');
         let fully = instance.log(service).contains("files and ports fully confined");
         for (what, allowed) in &all {
             let expected = match what.as_str() {

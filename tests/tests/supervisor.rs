@@ -42,8 +42,8 @@ fn the_suite_starts_in_order_with_one_line_per_daemon_and_stops_without_orphans(
     let started = suite.script("start-msg", &[]);
     assert!(started.status.success(), "{}", text(&started));
     let lines: Vec<String> = text(&started).lines().map(str::to_owned).collect();
-    assert_eq!(lines.len(), 4, "{lines:?}");
-    for (line, title) in lines.iter().zip(["store", "SMTP", "IMAP", "POP"]) {
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    for (line, title) in lines.iter().zip(["store", "SMTP", "IMAP", "POP", "HTTP"]) {
         let start = format!("{}: Starting {title} daemon ", suite.0.root.display());
         assert!(line.starts_with(&start), "{line}");
         let (dots, pid) = line[start.len()..].split_once(" done: ").unwrap();
@@ -54,13 +54,28 @@ fn the_suite_starts_in_order_with_one_line_per_daemon_and_stops_without_orphans(
     let again = suite.script("start-msg", &[]);
     assert_eq!(again.status.code(), Some(2), "{}", text(&again));
     assert!(text(&again).contains("already running"), "{}", text(&again));
-    let pids: Vec<i32> = ["store", "smtp", "imap", "pop"].iter().map(|service| suite.pid(service)).collect();
+    let pids: Vec<i32> =
+        ["store", "smtp", "imap", "pop", "http"].iter().map(|service| suite.pid(service)).collect();
     let stopped = suite.script("stop-msg", &[]);
     assert!(stopped.status.success(), "{}", text(&stopped));
     let said = text(&stopped);
     assert!(said.lines().all(|line| line.contains(": Stopping ") && line.contains(" done: ")), "{said}");
     assert!(pids.iter().all(|pid| !alive(*pid)));
     assert_eq!(suite.script("status-msg", &[]).status.code(), Some(1));
+}
+
+/// Who upgrades may have another web server on the port of the web mail: mail is not to stop for that.
+#[test]
+fn mail_goes_on_when_the_web_mail_cannot_start() {
+    let suite = Suite(Setup::default().create());
+    let _other = std::net::TcpListener::bind(suite.0.at(black_box::instance::HTTP)).unwrap();
+    let started = suite.script("start-msg", &[]);
+    let said = text(&started);
+    assert_eq!(started.status.code(), Some(1), "{said}");
+    assert!(said.contains("mail goes on without it"), "{said}");
+    for service in ["store", "smtp", "imap", "pop"] {
+        assert!(alive(suite.pid(service)), "{service}: {said}");
+    }
 }
 
 /// S164: a recovery that takes long is waited for and not disturbed, whoever asks meanwhile.

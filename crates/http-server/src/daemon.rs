@@ -106,6 +106,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         jmap,
         factors: SecondFactors::new(&site.instance),
         streams: Streams::default(),
+        load: Arc::default(),
         log: site.log.clone(),
     };
     let reread = site.clone();

@@ -7,6 +7,7 @@ pub mod aside;
 pub mod assets;
 pub mod client;
 pub mod daemon;
+pub mod load;
 pub mod msc;
 pub mod request;
 pub mod response;

@@ -22,6 +22,7 @@ use message_store::Store;
 use server_log::{Category, Log};
 
 use crate::aside::{Aside, Pending};
+use crate::load::{Counted, Load, Room};
 use crate::router::{Route, Run, Sink};
 use crate::routes::events::{self, Events, Stream, Streams};
 use crate::sign_in::{self, Concluded};
@@ -54,6 +55,7 @@ pub struct Desk {
     pub jmap: Jmap,
     pub factors: SecondFactors,
     pub streams: Streams,
+    pub load: Arc<Load>,
     pub log: Log,
 }
 
@@ -96,6 +98,8 @@ pub(crate) struct Exchange {
     /// Of an upload.
     pub sink: Option<Box<dyn Sink>>,
     pub received: u64,
+    /// Of a body in memory.
+    pub room: Room,
     pub keep_alive: bool,
     pub expects_continue: bool,
 }
@@ -139,11 +143,13 @@ pub struct Session {
     /// Somebody has signed in here.
     pub(crate) is_known: bool,
     draining: bool,
+    _counted: Counted,
 }
 
 impl Session {
     pub fn new(settings: Arc<Settings>, desk: Arc<Desk>, io: &Io) -> Session {
         Session {
+            _counted: desk.load.connection(),
             settings,
             desk,
             state: State::Idle,
@@ -223,13 +229,14 @@ impl Session {
         let State::Receiving(exchange) = &mut self.state else { return Next::Close };
         exchange.received = exchange.received.saturating_add(bytes.len() as u64);
         match &mut exchange.sink {
-            None => exchange.request.body.extend_from_slice(bytes),
+            None if exchange.room.take(bytes.len() as u64) => exchange.request.body.extend_from_slice(bytes),
+            None => {
+                let refusal = Response::plain_problem(503, "too much at the moment, try again later");
+                return self.break_off(refusal.with("Retry-After", "5"), io);
+            }
             Some(sink) => {
                 if let Err(refusal) = sink.write(bytes) {
-                    let State::Receiving(exchange) = std::mem::replace(&mut self.state, State::Idle) else {
-                        return Next::Close;
-                    };
-                    return self.answer_early(&exchange, refusal, io);
+                    return self.break_off(refusal, io);
                 }
             }
         }
@@ -238,6 +245,14 @@ impl Session {
         }
         let step = self.reader.content_read();
         self.step(step, io)
+    }
+
+    /// The rest of the body is not wanted.
+    fn break_off(&mut self, refusal: Response, io: &mut Io) -> Next {
+        let State::Receiving(exchange) = std::mem::replace(&mut self.state, State::Idle) else {
+            return Next::Close;
+        };
+        self.answer_early(&exchange, refusal, io)
     }
 
     /// The request is whole.

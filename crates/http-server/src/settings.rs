@@ -31,6 +31,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     pub user_sessions: usize,
     pub post_bytes_max: u64,
+    /// Connections of a process.
+    pub connections_max: usize,
     /// The port that a browser is sent to that came without TLS; zero: none.
     pub ssl_port: u16,
     /// Which clients are let in.
@@ -49,6 +51,7 @@ impl Settings {
             binding: config.get(&service_http::IP_SECURITY),
             trusted_proxies: config.get(&service_http::TRUSTED_PROXIES),
             user_sessions: usize::try_from(config.get(&service_http::USER_SESSIONS)).unwrap_or(1),
+            connections_max: usize::try_from(config.get(&service_http::MAX_SESSIONS)).unwrap_or(1),
             post_bytes_max: count(config.get(&service_http::MAX_POST_SIZE)),
             ssl_port: if config.get(&service_http::ENABLE_SSL_PORT) { ssl_port } else { 0 },
             clients: server_config::access::rules(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use directory::{Directory, Entry, Found, Kind, Service};
 
+use crate::session::Desk;
 use crate::web_sessions::{WebSession, WebSessions};
 
 /// How old what the directory said of a user may be.
@@ -33,10 +34,20 @@ impl Visitor {
     ///
     /// # Errors
     /// The system's, or the directory does not answer; the sessions end by themselves then, this one too.
-    pub fn password_changed(&self, sessions: &WebSessions, directory: &dyn Directory) -> std::io::Result<()> {
-        let Some(session) = &self.session else { return sessions.end_others(&self.uid, None).map(|_| ()) };
+    pub fn password_changed(&self, desk: &Desk) -> std::io::Result<()> {
+        let changed = self.end_other_sessions(desk);
+        desk.entries.forget();
+        desk.streams.look_again(&self.uid);
+        changed
+    }
+
+    fn end_other_sessions(&self, desk: &Desk) -> std::io::Result<()> {
+        let Some(session) = &self.session else {
+            return desk.sessions.end_others(&self.uid, None).map(|_| ());
+        };
+        let directory = desk.log_ins.authenticator().directory();
         let passwords = directory.stored_passwords(Some(&self.entry)).map_err(std::io::Error::other)?;
-        sessions.password_changed(&self.cookie, session, &passwords)
+        desk.sessions.password_changed(&self.cookie, session, &passwords)
     }
 }
 

@@ -220,9 +220,17 @@ fn a_stream_pings_and_ends_with_its_sign_in() {
     stream.head();
     assert!(event(&mut stream).contains("event: state"));
     assert_eq!(event(&mut stream), "event: ping\ndata: {\"interval\":5}\n\n");
+    let other = http.sign_in("alice", "alice-secret");
+    let mut others = instance.http();
+    others.send("GET", "/jmap/events?types=Email", &other, b"");
+    others.head();
+    assert!(others.chunk().is_some());
+    let begun = Instant::now();
     assert_eq!(http.ask("POST", "/auth/sign-out", &alice, b"").status, 204);
-    imap.append("INBOX", "", "Subject: x\r\n\r\nx\r\n");
     assert!(stream.chunk().is_none(), "somebody who has signed out still hears of mail");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    imap.append("INBOX", "", "Subject: x\r\n\r\nx\r\n");
+    assert!(event(&mut others).contains("StateChange"), "another sign-in's stream goes on");
     for query in ["closeafter=never", "ping=x", "ping=-1"] {
         let alice = http.sign_in("alice", "alice-secret");
         assert_eq!(http.get(&format!("/jmap/events?{query}"), &alice).status, 400, "{query}");

@@ -205,3 +205,99 @@ fn connections_that_are_kept_cost_little_memory() {
     assert!(each < 4096, "{each} bytes");
     drop(warm);
 }
+
+/// Push: an open page holds no thread, and costs 30 KiB at most.
+#[test]
+fn an_open_page_costs_little_memory_and_no_thread() {
+    let users: Vec<String> = (0..20).map(|number| format!("user{number}")).collect();
+    let names: Vec<&str> = users.iter().map(String::as_str).collect();
+    let instance = started(
+        Setup::default()
+            .users(&names)
+            .set("service.http.maxsessions", "3000")
+            .set("service.http.maxthreads", "4"),
+    );
+    let pid = instance.pid("http").unwrap();
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    };
+    let sessions: Vec<String> =
+        users.iter().map(|user| instance.http().sign_in(user, &format!("{user}-secret"))).collect();
+    let open = |of_each: usize| -> Vec<Http> {
+        let one = |session: &String| {
+            let mut http = instance.http();
+            http.send("GET", "/jmap/events?types=*&ping=60", session, b"");
+            assert_eq!(http.head().status, 200);
+            assert!(http.chunk().is_some());
+            http
+        };
+        (0..of_each).flat_map(|_| sessions.iter()).map(one).collect()
+    };
+    let _warm = open(5);
+    let before = resident();
+    let pages = open(30);
+    let each = resident().saturating_sub(before) / pages.len();
+    println!("{each} bytes for an open page");
+    assert!(each < 30 * 1024, "{each} bytes");
+    assert!(threads(pid) <= 4);
+    let mut all = Vec::new();
+    for _ in 0..16 {
+        let mut http = instance.http();
+        http.send("GET", "/jmap/events?types=*&ping=60", &sessions[0], b"");
+        let head = http.head();
+        all.push((http, head.status));
+    }
+    assert!(all.iter().any(|(_, status)| *status == 429), "one user may have any number of streams");
+}
+
+/// Browsers keep connections that they do not use; when others would have to wait for them, they are not kept.
+#[test]
+fn connections_are_not_kept_when_others_would_wait() {
+    let instance = started(Setup::default().set("service.http.maxsessions", "100"));
+    let mut first = instance.http();
+    assert_eq!(first.get("/robots.txt", "").field("connection"), "");
+    let mut held: Vec<Http> = (0..90).map(|_| instance.http()).collect();
+    let mut last = held.pop().unwrap(); // accepted behind all others
+    assert_eq!(last.get("/robots.txt", "").field("connection"), "close");
+    assert!(last.wire.is_closed());
+    drop(held);
+    wait_for("room", || (instance.http().get("/robots.txt", "").field("connection") == "").then_some(()));
+}
+
+/// SIGTERM: open pages are told, and nobody is waited for.
+#[test]
+fn the_daemon_ends_though_pages_are_open() {
+    let mut instance = web();
+    let session = instance.http().sign_in("alice", "alice-secret");
+    let mut page = instance.http();
+    page.send("GET", "/jmap/events?types=*", &session, b"");
+    assert_eq!(page.head().status, 200);
+    assert!(page.chunk().is_some());
+    let mut kept = instance.http();
+    assert_eq!(kept.get("/auth/session", &session).status, 200);
+    let begun = std::time::Instant::now();
+    instance.stop("http");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(page.chunk().is_none(), "the stream was cut, not ended");
+    assert!(kept.wire.is_closed());
+}
+
+/// A proxy that speaks the PROXY protocol: the client is the one it names.
+#[test]
+fn the_proxy_protocol_names_the_client() {
+    let instance = started(
+        Setup::default()
+            .set("local.service.http.proxynetworks", "127.0.0.0/8")
+            .set("service.http.plaintextmincipher", "0"),
+    );
+    let mut http = instance.http();
+    http.wire.send(b"PROXY TCP4 192.0.2.1 192.0.2.25 40000 80\r\n");
+    let session = http.sign_in("alice", "alice-secret");
+    let list = http.get("/auth/sessions", &session).json();
+    assert_eq!(list["sessions"][0]["address"], "192.0.2.1");
+    let mut other = instance.http();
+    other.wire.send(b"PROXY TCP4 192.0.2.2 192.0.2.25 40000 80\r\n");
+    assert_eq!(other.get("/auth/session", &session).status, 401);
+}

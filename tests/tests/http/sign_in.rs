@@ -177,3 +177,95 @@ fn who_may_not_use_the_web_mail_is_told_so_and_guessers_wait() {
     let log = instance.log("http");
     assert!(log.contains("badlogin: [") && log.contains("alice wrong user name or password"), "{log}");
 }
+
+/// W10: who may not any more is out, whatever was signed in before.
+#[test]
+fn a_user_who_is_kept_out_or_gone_is_signed_out() {
+    let instance = web();
+    let mut http = instance.http();
+    let (alice, bob) = (http.sign_in("alice", "alice-secret"), http.sign_in("bob", "bob-secret"));
+    black_box::run(instance.tool("dirutil").args(["change", "bob", "--set", "nsmsgDisallowAccess=http"]));
+    wait_for("the end of bob's session", || (status(&instance, &bob) == 401).then_some(()));
+    black_box::run(instance.tool("dirutil").args(["delete", "alice"]));
+    wait_for("the end of alice's session", || (status(&instance, &alice) == 401).then_some(()));
+    black_box::run(instance.tool("dirutil").args(["change", "bob", "--remove", "nsmsgDisallowAccess"]));
+    let back = || instance.http().try_sign_in("bob", "bob-secret", "").status == 200;
+    wait_for("the directory's new entry", || back().then_some(()));
+    assert_eq!(status(&instance, &bob), 401, "a session that was ended holds again");
+}
+
+/// A user's sign-ins are so many at most; another ends that which was not used for longest.
+#[test]
+fn sign_ins_of_a_user_have_a_limit() {
+    let mut instance = Setup::default().set("service.http.usersessions", "3").create();
+    instance.start_web();
+    let mut http = instance.http();
+    let all: Vec<String> = (0..5).map(|_| http.sign_in("alice", "alice-secret")).collect();
+    assert_eq!(all.iter().filter(|one| status(&instance, one) == 200).count(), 3);
+}
+
+/// It ends when nothing was asked for sessiontimeout.
+#[test]
+fn a_sign_in_ends_after_its_time_without_a_request() {
+    let mut instance = Setup::default().set("service.http.sessiontimeout", "10").create();
+    instance.start_web();
+    let session = instance.http().sign_in("alice", "alice-secret");
+    let other = instance.http().sign_in("alice", "alice-secret");
+    let expires = instance.http().get("/auth/session", &session).json()["expires"].as_i64().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!((expires - now as i64 - 600).abs() < 60, "{expires}");
+    for (minutes, expected) in [(9, 200), (18, 200), (29, 401)] {
+        instance.stop("http");
+        instance.set_environment("MAILBOAT_CLOCK_OFFSET", &format!("{}", minutes * 60));
+        instance.start_one("http");
+        assert_eq!(status(&instance, &session), expected, "after {minutes} minutes, each time asked for");
+    }
+    assert_eq!(status(&instance, &other), 401);
+}
+
+/// The second factor: the password alone opens nothing, a code is good once, programs need a password of their own.
+#[test]
+fn who_has_a_second_factor_needs_its_code() {
+    let instance = web();
+    let made = black_box::run(instance.tool("dirutil").args(["second-factor", "alice", "on"]));
+    let wanted = wait_for("the directory's new entry", || {
+        let response = instance.http().try_sign_in("alice", "alice-secret", "");
+        (response.status == 401).then_some(response)
+    });
+    assert_eq!(wanted.json()["type"], "code-required");
+    assert!(wanted.field("set-cookie").is_empty());
+    let with = |code: &str| {
+        let body =
+            serde_json::json!({ "user": "alice", "password": "alice-secret", "code": code }).to_string();
+        instance.http().post_json("/auth/sign-in", "", &body)
+    };
+    assert_eq!(with("000000").json()["type"], "refused");
+    let secret = made.split("secret=").nth(1).unwrap().split(['&', '\n', ' ']).next().unwrap();
+    let code = totp(secret);
+    let right = with(&code);
+    assert_eq!(right.status, 200, "{}", right.text());
+    assert_eq!(with(&code).status, 401, "a code was good twice");
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "alice:alice-secret");
+    let program = instance.http().get("/jmap/session", &format!("Authorization: Basic {basic}\r\n"));
+    assert_eq!(program.status, 401);
+}
+
+/// RFC 6238 with SHA-1, six digits, thirty seconds.
+fn totp(secret: &str) -> String {
+    let (mut bits, mut buffer, mut key) = (0u32, 0u64, Vec::new());
+    for letter in secret.bytes().filter(|byte| *byte != b'=') {
+        let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|one| *one == letter).unwrap() as u64;
+        (buffer, bits) = (buffer << 5 | value, bits + 5);
+        if bits >= 8 {
+            bits -= 8;
+            key.push((buffer >> bits) as u8);
+        }
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let key = openssl::pkey::PKey::hmac(&key).unwrap();
+    let mut signer = openssl::sign::Signer::new(openssl::hash::MessageDigest::sha1(), &key).unwrap();
+    let mac = signer.sign_oneshot_to_vec(&(now / 30).to_be_bytes()).unwrap();
+    let at = usize::from(mac[19] & 15);
+    let number = u32::from_be_bytes(mac[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}

@@ -52,6 +52,7 @@ pub fn sign_out(desk: &Desk, request: &Request) -> Response {
     if let Err(why) = desk.sessions.end(&visitor.uid, &session.id) {
         return unwritten(desk, &visitor.uid, &why);
     }
+    desk.streams.look_again(&visitor.uid);
     note(desk, request, "signed-out");
     desk.jmap.signed_out(&crate::routes::jmap::who(visitor, request));
     let name = cookie_name(request.client.is_secure);
@@ -93,6 +94,7 @@ pub fn revoke(desk: &Desk, request: &Request) -> Response {
     match ended {
         Ok(0) if id != "others" => Response::plain_problem(404, "there is no such session"),
         Ok(count) => {
+            desk.streams.look_again(&visitor.uid);
             note(desk, request, "revoked");
             Response::json(200, &json!({ "ended": count }))
         }

@@ -4,6 +4,7 @@
 //! when something of the account changed, its own silence when a ping is due.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,34 +26,49 @@ const PING_MAX: u64 = 900;
 /// How often a stream without pings looks whether its sign-in still holds.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 
-/// How many streams each user has.
+/// Streams by user, each with a number.
+type Table = HashMap<String, Vec<(u64, Waker)>>;
+
+/// The streams of a process.
 #[derive(Default)]
-pub struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+pub struct Streams(Arc<Mutex<Table>>);
 
 /// Counts until it is dropped.
 struct Place {
-    table: Arc<Mutex<HashMap<String, usize>>>,
+    table: Arc<Mutex<Table>>,
     uid: String,
+    number: u64,
 }
 
 impl Streams {
-    fn place(&self, uid: &str) -> Option<Place> {
+    fn place(&self, uid: &str, waker: Waker) -> Option<Place> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = table.entry(uid.to_owned()).or_default();
-        if *count >= OF_USER_MAX {
+        let of_user = table.entry(uid.to_owned()).or_default();
+        if of_user.len() >= OF_USER_MAX {
             return None;
         }
-        *count += 1;
-        Some(Place { table: Arc::clone(&self.0), uid: uid.to_owned() })
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        of_user.push((number, waker));
+        Some(Place { table: Arc::clone(&self.0), uid: uid.to_owned(), number })
+    }
+
+    /// A sign-in of the user has ended: their streams look whether it was theirs. Those of other processes do so at their
+    /// next event or ping.
+    pub fn look_again(&self, uid: &str) {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, waker) in table.get(uid).into_iter().flatten() {
+            waker.wake();
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = table.get_mut(&self.uid) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(of_user) = table.get_mut(&self.uid) {
+            of_user.retain(|(number, _)| *number != self.number);
+            if of_user.is_empty() {
                 table.remove(&self.uid);
             }
         }
@@ -105,7 +121,7 @@ pub fn open(desk: &Desk, request: &Request, waker: Waker) -> Result<(Stream, Eve
             seconds.clamp(PING_MIN, PING_MAX)
         }
     };
-    let place = desk.streams.place(&visitor.uid).ok_or_else(|| {
+    let place = desk.streams.place(&visitor.uid, waker.clone()).ok_or_else(|| {
         Response::plain_problem(429, "too many streams of this user").with("Retry-After", "30")
     })?;
     let who = who(&visitor, request);

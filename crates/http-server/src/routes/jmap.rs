@@ -81,9 +81,7 @@ pub fn api(desk: &Desk, request: &Request) -> Response {
 /// The other sessions of the user end, this one goes on.
 fn password_changed(desk: &Desk, request: &Request) {
     let Some(visitor) = request.visitor.as_deref() else { return };
-    desk.entries.forget();
-    let directory = desk.log_ins.authenticator().directory().clone();
-    if let Err(why) = visitor.password_changed(&desk.sessions, directory.as_ref()) {
+    if let Err(why) = visitor.password_changed(desk) {
         desk.log.warning(Category::Account, format_args!("the sessions of {}: {why}", visitor.uid));
     }
 }

@@ -90,8 +90,16 @@ impl Session {
             settings: self.settings.clone(),
             number: io.number,
         };
-        let mut exchange =
-            Box::new(Exchange { route, request, sink: None, received: 0, keep_alive, expects_continue });
+        let room = self.desk.load.room();
+        let mut exchange = Box::new(Exchange {
+            route,
+            request,
+            sink: None,
+            received: 0,
+            room,
+            keep_alive,
+            expects_continue,
+        });
         if let Some(refusal) = refuse_origin(&exchange, origin).or_else(|| refuse_connection(&exchange)) {
             return self.answer_early(&exchange, refusal, io);
         }

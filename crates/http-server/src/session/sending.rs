@@ -57,7 +57,8 @@ impl Session {
         keep_alive: bool,
         io: &mut Io,
     ) -> Next {
-        let keep_alive = keep_alive && !self.draining;
+        let keep_alive =
+            keep_alive && !self.draining && !self.desk.load.is_crowded(self.settings.connections_max);
         let fields = response.all_fields(client, &self.settings);
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let length = match response.status {
