@@ -444,7 +444,7 @@ export class App {
         const undo = async (): Promise<void> => {
             try {
                 await (await doing)();
-                toast({ text: t('undone') });
+                toast({ text: t('undone'), name: 'done' });
             } catch (error) {
                 toast({ kind: 'error', text: this.explain(error) });
             }

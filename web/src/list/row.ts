@@ -76,7 +76,8 @@ export function drawLoading(element: HTMLElement): void {
     element.className = 'row loading';
     element.setAttribute('aria-label', t('loading'));
     element.removeAttribute('aria-selected');
-    for (const part of [parts.who, parts.count, parts.date, parts.subject, parts.preview, parts.folder, parts.avatar]) part.textContent = '';
+    for (const part of [parts.who, parts.count, parts.date, parts.subject, parts.preview, parts.folder]) part.textContent = '';
+    parts.avatar.dataset['initials'] = '';
 }
 
 export function drawRow(element: HTMLElement, facts: RowFacts): void {
@@ -91,7 +92,7 @@ export function drawRow(element: HTMLElement, facts: RowFacts): void {
     element.setAttribute('aria-selected', String(facts.selected));
     element.dataset['id'] = row.id;
     parts.avatar.className = `avatar large hue-${hue(face)}`;
-    parts.avatar.textContent = initials(face);
+    parts.avatar.dataset['initials'] = initials(face);
     const who = facts.outgoing ? outgoingNames(row.to) : incomingNames(members, row);
     parts.who.textContent = who;
     parts.who.title = face?.email ?? '';

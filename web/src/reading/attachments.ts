@@ -27,7 +27,7 @@ export function attachmentList(app: App, email: Email): HTMLElement | null {
     return h(
         'section',
         { class: 'attachments', 'aria-label': t('attachments') },
-        h('header', null, h('h3', null, icon('attach'), t('attachmentCount', { count: parts.length }), h('span', { class: 'soft' }, formatSize(total))), parts.length > 1 && button({ label: t('downloadAll'), icon: 'download', onclick: () => void downloadAll(app, email, parts) })),
+        h('header', null, h('h2', null, icon('attach'), t('attachmentCount', { count: parts.length }), h('span', { class: 'soft' }, formatSize(total))), parts.length > 1 && button({ label: t('downloadAll'), icon: 'download', onclick: () => void downloadAll(app, email, parts) })),
         h('ul', null, parts.map((_, index) => h('li', null, card(app, parts, index)))),
     );
 }

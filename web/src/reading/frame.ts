@@ -10,8 +10,8 @@ const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
 export interface FrameOptions {
     url: string;
     title: string;
-    /** Called once it is there: how many images of other hosts were left out. */
-    loaded: (blockedImages: number) => void;
+    /** Called once it is there: how many images of other hosts were left out, and whether they may be asked for. */
+    loaded: (blockedImages: number, canShow: boolean) => void;
     /** The address of the link under the pointer or with the focus; empty: none. */
     link: (address: string, misleading: boolean) => void;
 }
@@ -22,15 +22,10 @@ export function messageFrame(options: FrameOptions): HTMLIFrameElement {
         const page = frame.contentDocument;
         if (!page?.body) return;
         adopt(frame, page, options);
-        options.loaded(blockedImages(page));
+        const { blocked, images } = page.documentElement.dataset; // the server says what it left out
+        options.loaded(Number(blocked ?? 0), images !== 'off');
     });
     return frame;
-}
-
-/** What the server left out for want of leave: it marks each such element, and says the number on the root. */
-function blockedImages(page: Document): number {
-    const said = Number(page.documentElement.dataset['blocked'] ?? page.body.dataset['blocked'] ?? NaN);
-    return Number.isNaN(said) ? page.querySelectorAll('[data-blocked-src], [data-blocked]').length : said;
 }
 
 function adopt(frame: HTMLIFrameElement, page: Document, options: FrameOptions): void {
@@ -74,7 +69,8 @@ export function isMisleading(link: { textContent: string | null; href: string })
  * written. The style goes in through the object model: the message's own policy allows no other.
  */
 function themed(page: Document): void {
-    const styled = page.querySelector('[bgcolor], font[color], [style*="color" i], [style*="background" i], style') !== null;
+    const said = page.documentElement.dataset['colours'];
+    const styled = said === undefined ? page.querySelector('[bgcolor], font[color], [style*="color" i], [style*="background" i], style') !== null : said === 'true';
     const root = getComputedStyle(document.documentElement);
     page.documentElement.style.colorScheme = styled ? 'light' : root.colorScheme;
     page.documentElement.style.background = styled ? root.getPropertyValue('--paper') : 'transparent';
@@ -82,6 +78,7 @@ function themed(page: Document): void {
         page.body.style.color ||= '#17212b';
         page.body.style.padding = '12px';
     } else {
+        page.body.style.padding = '0';
         page.body.style.color = root.getPropertyValue('--text');
         const accent = root.getPropertyValue('--accent');
         for (const link of page.links) link.style.color = accent;

@@ -87,9 +87,10 @@ export class MessageCard {
         const frame = messageFrame({
             url: this.app.client.messageUrl(this.row.id, this.images),
             title: t('messageBody', { subject: this.row.subject ?? '' }),
-            loaded: (blocked) => {
+            loaded: (blocked, canShow) => {
                 waiting.remove();
                 bar.hidden = this.images || blocked === 0;
+                for (const one of bar.querySelectorAll('button')) one.hidden = !canShow;
                 this.changed();
             },
             link: (address, misleading) => {
@@ -137,7 +138,7 @@ export class MessageCard {
                 class: 'recipients',
                 'aria-expanded': 'false',
                 'aria-controls': detailsId,
-                'aria-label': t('showDetails'),
+                'aria-label': `${this.recipients(email)}, ${t('showDetails')}`,
                 onclick: (event) => {
                     event.stopPropagation();
                     details.hidden = !details.hidden;

@@ -75,36 +75,42 @@ export class FolderPane {
         if (hadFocus) stop?.focus();
     }
 
-    private item(node: FolderNode): HTMLElement {
+    /** A folder, and those in it: a flat list whose order and levels are the tree. */
+    private item(node: FolderNode): HTMLElement[] {
         const { mailbox, depth, children } = node;
         const open = !this.collapsed.has(mailbox.id);
         const current = this.app.currentMailbox === mailbox.id;
         const name = this.app.mailboxName(mailbox);
-        const hidden = open ? 0 : unreadBelow(children);
-        const shown = mailbox.role === 'drafts' ? mailbox.totalEmails : mailbox.role === 'sent' || mailbox.role === 'trash' ? 0 : mailbox.unreadEmails;
-        const count = shown + hidden;
-        const label = count === 0 ? name : mailbox.role === 'drafts' ? `${name}, ${t('messages', { count })}` : `${name}, ${t('unreadCount', { count })}`;
+        const isDrafts = mailbox.role === 'drafts';
+        const shown = isDrafts ? mailbox.totalEmails : mailbox.role === 'sent' || mailbox.role === 'trash' ? 0 : mailbox.unreadEmails;
+        const count = shown + (open ? 0 : unreadBelow(children));
+        const label = count === 0 ? name : `${name}, ${isDrafts ? t('messages', { count }) : t('unreadCount', { count })}`;
         const line = h(
             'div',
-            { class: 'folder-line', style: { '--depth': String(depth) } },
+            {
+                class: `folder-line${current ? ' current' : ''}${count > 0 && !isDrafts ? ' unread' : ''}`,
+                style: { '--depth': String(depth) },
+                role: 'treeitem',
+                tabindex: '-1',
+                'data-mailbox': mailbox.id,
+                'aria-level': depth + 1,
+                'aria-label': label,
+                'aria-current': current ? 'page' : undefined,
+                'aria-selected': String(current),
+                'aria-expanded': children.length > 0 ? String(open) : undefined,
+            },
             children.length > 0 ? h('span', { class: 'twist', 'aria-hidden': 'true', onclick: (event) => this.twist(event, mailbox.id) }, icon('chevron')) : h('span', { class: 'twist' }),
             icon(folderIcon(mailbox)),
             h('span', { class: 'folder-name' }, h('bdi', null, name)),
-            count > 0 && h('span', { class: mailbox.role === 'drafts' ? 'folder-count plain' : 'folder-count', 'aria-hidden': 'true' }, formatNumber(count)),
+            count > 0 && h('span', { class: isDrafts ? 'folder-count plain' : 'folder-count', 'aria-hidden': 'true', 'data-count': formatNumber(count) }),
             h('span', { class: 'folder-more', 'aria-hidden': 'true', onclick: (event) => this.more(event, mailbox) }, icon('more')),
-        );
-        const element = h(
-            'div',
-            { class: `folder${current ? ' current' : ''}${count > 0 && mailbox.role !== 'drafts' ? ' unread' : ''}`, role: 'treeitem', tabindex: '-1', 'data-mailbox': mailbox.id, 'aria-level': depth + 1, 'aria-label': label, 'aria-current': current ? 'page' : undefined, 'aria-selected': String(current), 'aria-expanded': children.length > 0 ? String(open) : undefined },
-            line,
         );
         line.addEventListener('click', () => {
             this.focused = mailbox.id;
             this.app.go({ kind: 'mailbox', mailbox: mailbox.id });
         });
         this.dropTarget(line, mailbox);
-        if (open && children.length > 0) element.append(h('div', { role: 'group' }, children.map((child) => this.item(child))));
-        return element;
+        return open ? [line, ...children.flatMap((child) => this.item(child))] : [line];
     }
 
     private dropTarget(line: HTMLElement, mailbox: Mailbox): void {
@@ -167,7 +173,7 @@ export class FolderPane {
         else if (event.key === 'Enter' || event.key === ' ') this.app.go({ kind: 'mailbox', mailbox: mailbox.id });
         else if (event.key === 'F2') void this.rename(mailbox);
         else if (event.key === 'Delete') void this.remove(mailbox);
-        else if (event.key === 'ContextMenu' || (event.key === 'F10' && event.shiftKey)) openMenu(items[at]?.querySelector('.folder-line') ?? this.element, this.items(mailbox), { label: mailbox.name });
+        else if (event.key === 'ContextMenu' || (event.key === 'F10' && event.shiftKey)) openMenu(items[at] ?? this.element, this.items(mailbox), { label: mailbox.name });
         else return;
         event.preventDefault();
         event.stopPropagation();

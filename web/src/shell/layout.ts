@@ -23,7 +23,7 @@ export class Layout {
     private readonly offline = h('div', { class: 'offline-bar', role: 'status', hidden: true }, icon('offline'), h('span', null, t('offline')));
     private readonly live = h('div', { class: 'visually-hidden', 'aria-live': 'polite' });
     private readonly side: HTMLElement;
-    private readonly settings = h('div', { class: 'settings-pane', hidden: true });
+    private readonly settings = h('main', { class: 'settings-pane', hidden: true });
     private readonly quota = h('div', { class: 'quota', hidden: true });
     private readonly main: HTMLElement;
     private readonly scrim: HTMLElement;

@@ -31,9 +31,9 @@ export function openDialog(options: DialogOptions): Dialog {
     const element = h(
         'dialog',
         { class: `dialog ${options.size ?? 'small'} ${options.class ?? ''}`.trim(), 'aria-labelledby': titleId },
-        h('header', null, h('h2', { id: titleId, tabindex: '-1' }, options.title), closeButton),
+        h('div', { class: 'dialog-head' }, h('h2', { id: titleId, tabindex: '-1' }, options.title), closeButton),
         h('div', { class: 'dialog-body' }, options.body),
-        options.actions ? h('footer', null, options.actions) : null,
+        options.actions ? h('div', { class: 'dialog-foot' }, options.actions) : null,
     );
     element.addEventListener('cancel', (event) => {
         if (!dismissible) event.preventDefault();
@@ -48,8 +48,11 @@ export function openDialog(options: DialogOptions): Dialog {
         options.onclose?.();
     });
     document.body.append(element);
+    const body = element.querySelector<HTMLElement>('.dialog-body');
+    // What can be scrolled must be reached by the keyboard.
+    if (body && !body.querySelector('a[href], button, input, select, textarea, [tabindex]')) body.tabIndex = 0;
     element.showModal();
-    const first = element.querySelector<HTMLElement>('[autofocus], .dialog-body input, .dialog-body textarea, footer .primary, footer .danger');
+    const first = element.querySelector<HTMLElement>('[autofocus], .dialog-body input, .dialog-body textarea, .dialog-foot .primary, .dialog-foot .danger');
     (first ?? element.querySelector<HTMLElement>('h2'))?.focus();
     return { element, close: () => element.close() };
 }
