@@ -20,6 +20,9 @@ pub fn since(view: &View, uids: &UidSet, since: u64) -> Result<UidSet> {
         view.record(sequence).is_some_and(|(_, record)| record.uid == uid)
     };
     if since >= status.forgotten_modseq {
+        if status.exists == now.slots() {
+            return Ok(UidSet::new()); // no record is of an expunged message
+        }
         let is_there =
             |slot: u32| now.glance(slot).is_some_and(|(flags, _)| !flags.contains(Flags::EXPUNGED));
         let gone = (0..now.slots()).filter(|slot| !is_there(*slot)).map(|slot| now.record(slot));
