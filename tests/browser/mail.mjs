@@ -102,6 +102,11 @@ export function multipart(subject, parts, { subtype = 'mixed', fields = {} } = {
 
 /** Sends messages from outside to a user by port 25; each is bytes. Returns when all were answered with 250. */
 export async function send(user, ...messages) {
+  await sendAs('stranger@example.org', user, ...messages);
+}
+
+/** The same with a return path of one's own. */
+export async function sendAs(from, user, ...messages) {
   const wire = await Wire.open(world.smtp);
   const say = async (line, wanted) => {
     if (line !== null) wire.write(`${line}\r\n`);
@@ -113,7 +118,7 @@ export async function send(user, ...messages) {
   await say(null, '220');
   await say('EHLO client.example.org', '250');
   for (const message of messages) {
-    await say('MAIL FROM:<stranger@example.org> BODY=8BITMIME', '250');
+    await say(`MAIL FROM:<${from}> BODY=8BITMIME`, '250');
     await say(`RCPT TO:<${address(user)}>`, '250');
     await say('DATA', '354');
     wire.write(stuffed(message));

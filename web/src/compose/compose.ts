@@ -2,7 +2,7 @@
 
 import { h, loadStyle } from '../dom.ts';
 import type { Client, GetResponse, Id, SetResponse } from '../jmap.ts';
-import { preferences } from '../preferences.ts';
+import { DEFAULTS, preferences } from '../preferences.ts';
 import type { Store } from '../store.ts';
 import { toast } from '../ui/toast.ts';
 import { formatAddress } from './address.ts';
@@ -41,7 +41,7 @@ let dock: HTMLElement | undefined;
 export async function openCompose(context: ComposeContext, request: ComposeRequest): Promise<void> {
     await ready();
     const identities = await identitiesOf(context);
-    if (request.kind === 'redirect') return openRedirect(context, request.emailId ?? '', identities, (role) => mailbox(context, role));
+    if (request.kind === 'redirect') return openRedirect(context, request.emailId ?? '', identities);
     const open = [...windows].find((one) => request.kind === 'draft' && one.keeper.id === request.emailId);
     if (open) return open.setShape('normal');
     openWindow(context, identities, await start(context, request, identities));
@@ -107,25 +107,40 @@ document.addEventListener('visibilitychange', () => {
 
 // ---------------------------------------------------------------- mailboxes
 
-/** The mailbox for drafts or for what was sent: the one of the preferences, else of that role, else a new one. */
-export async function mailbox({ client, store }: ComposeContext, role: 'drafts' | 'sent'): Promise<Id> {
-    const path = role === 'drafts' ? preferences().draftFolder : preferences().sentFolder;
-    const wanted = [...store.mailboxes.values()].find(
-        (one) =>
-            path !== '' &&
-            store
-                .path(one.id)
-                .map(({ name }) => name)
-                .join('/') === path,
-    );
-    const found = wanted ?? store.byRole(role);
-    if (found) return found.id;
-    const name = path || (role === 'drafts' ? 'Drafts' : 'Sent');
-    const { created, notCreated } = await client.call<SetResponse<{ id: Id }>>('Mailbox/set', { create: { made: { name, parentId: null, role } } });
-    const id = created?.['made']?.id;
-    if (!id) throw new SendError('message', say('errorReason', { reason: notCreated?.['made']?.description ?? name }));
-    void store.load();
-    return id;
+/** The mailbox for drafts or for what was sent: the one of the preferences, which is made when there is none; else that of the role. */
+export async function mailbox(context: ComposeContext, role: 'drafts' | 'sent'): Promise<Id> {
+    const { store } = context;
+    const usual = role === 'drafts' ? DEFAULTS.draftFolder : DEFAULTS.sentFolder;
+    const path = (role === 'drafts' ? preferences().draftFolder : preferences().sentFolder) || usual;
+    const names = (id: Id): string =>
+        store
+            .path(id)
+            .map(({ name }) => name)
+            .join('/');
+    const wanted = [...store.mailboxes.keys()].find((id) => names(id) === path);
+    if (wanted) return wanted;
+    const ofRole = store.byRole(role);
+    // A name of one's own is meant; the usual one is whichever mailbox has the role.
+    if (ofRole && path === usual) return ofRole.id;
+    return makeMailbox(context, path.split('/'), ofRole ? null : role);
+}
+
+async function makeMailbox({ client, store }: ComposeContext, names: readonly string[], role: 'drafts' | 'sent' | null): Promise<Id> {
+    let parentId: Id | null = null;
+    for (const [at, name] of names.entries()) {
+        const known = [...store.mailboxes.values()].find((one) => one.parentId === parentId && one.name === name);
+        if (known) {
+            parentId = known.id;
+            continue;
+        }
+        const made: Record<string, unknown> = { name, parentId, ...(at === names.length - 1 && role ? { role } : {}) };
+        const response: SetResponse<{ id: Id }> = await client.call<SetResponse<{ id: Id }>>('Mailbox/set', { create: { made } });
+        const id: Id | undefined = response.created?.['made']?.id;
+        if (!id) throw new SendError('message', say('errorReason', { reason: response.notCreated?.['made']?.description ?? name }));
+        parentId = id;
+    }
+    await store.load();
+    return parentId ?? '';
 }
 
 // ---------------------------------------------------------------- sending

@@ -1,6 +1,6 @@
 // Redirecting: the message itself goes to others as it is, with fields in front that say who passed it on (RFC 5322, section 3.6.6).
 import { h } from '../dom.ts';
-import { type Id, JmapError, type GetResponse, type SetResponse } from '../jmap.ts';
+import { type Id, JmapError, type GetResponse } from '../jmap.ts';
 import type { Email } from '../types.ts';
 import { button } from '../ui/button.ts';
 import { openDialog } from '../ui/dialog.ts';
@@ -8,15 +8,13 @@ import { toast } from '../ui/toast.ts';
 import { t } from '../texts.ts';
 import type { Address } from './address.ts';
 import type { ComposeContext } from './compose.ts';
-import { SendError, send } from './outbox.ts';
+import { SendError, submitBlob } from './outbox.ts';
 import type { Identity } from './start.ts';
 import { Suggestions } from './suggest.ts';
 import { say } from './texts.ts';
 import { TokenField } from './tokens.ts';
 
-type Where = (role: 'drafts' | 'sent') => Promise<Id>;
-
-export async function openRedirect(context: ComposeContext, emailId: Id, identities: readonly Identity[], where: Where): Promise<void> {
+export async function openRedirect(context: ComposeContext, emailId: Id, identities: readonly Identity[]): Promise<void> {
     const [identity] = identities;
     const live = h('div', { class: 'visually-hidden', role: 'status' });
     const field = new TokenField(say('to'), {
@@ -33,7 +31,7 @@ export async function openRedirect(context: ComposeContext, emailId: Id, identit
         if (!identity) return;
         submit.disabled = true;
         try {
-            await redirect(context, emailId, identity, field.addresses, where);
+            await redirect(context, emailId, identity, field.addresses);
             dialog.close();
             toast({ text: say('redirected') });
         } catch (problem) {
@@ -55,25 +53,15 @@ export async function openRedirect(context: ComposeContext, emailId: Id, identit
     field.input.focus();
 }
 
-async function redirect(context: ComposeContext, emailId: Id, identity: Identity, to: readonly Address[], where: Where): Promise<void> {
+/** The copy is handed in without being stored: the message is in the mailbox already. */
+async function redirect(context: ComposeContext, emailId: Id, identity: Identity, to: readonly Address[]): Promise<void> {
     const { client } = context;
     const { list } = await client.call<GetResponse<Pick<Email, 'id' | 'blobId'>>>('Email/get', { ids: [emailId], properties: ['id', 'blobId'] });
     const blobId = list[0]?.blobId;
     if (!blobId) throw new JmapError('method', 'notFound');
-    const bytes = await (await client.fetch(client.downloadUrl(blobId, 'message.eml', 'application/octet-stream'), {})).arrayBuffer();
+    const bytes = await (await client.fetch(client.downloadUrl(blobId, 'message.eml'), {})).arrayBuffer();
     const upload = await client.upload(new Blob([resentFields(identity, to), bytes], { type: 'message/rfc822' }));
-    const [draftsId, sentId] = await Promise.all([where('drafts'), where('sent')]);
-    const imported = await client.call<SetResponse<{ id: Id }>>('Email/import', {
-        emails: { copy: { blobId: upload.blobId, mailboxIds: { [draftsId]: true }, keywords: { $seen: true } } },
-    });
-    const id = imported.created?.['copy']?.id;
-    if (!id) throw new SendError('message', say('errorSend'));
-    try {
-        await send(client, { email: id, identityId: identity.id, from: identity.email, to, draftsId, sentId, hold: 0 });
-    } catch (error) {
-        await client.call('Email/set', { destroy: [id] }).catch(() => undefined);
-        throw error;
-    }
+    await submitBlob(client, upload.blobId, identity, to);
     void context.store.change([emailId], { keywords: { $forwarded: true } }).catch(() => undefined);
 }
 

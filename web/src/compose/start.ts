@@ -234,8 +234,15 @@ function quotedTree(email: SourceEmail, html: string | null): { trees: Tree[]; i
     if (html === null) return { trees: fromText(withoutSignature(textOf(email))), images: [] };
     const trees = fromHtml(html);
     const used = usedCids(trees);
-    const images = [...attachedOf(email.attachments), ...attachedOf(email.htmlBody)].filter((file) => file.cid !== null && used.has(file.cid));
+    const images = filesOf(email).filter((file) => file.cid !== null && used.has(file.cid));
     return { trees, images };
+}
+
+/** What a message carries beside its text: attachments, and images that JMAP counts among the parts to be shown. */
+function filesOf(email: SourceEmail): Attached[] {
+    const shown = email.htmlBody.filter(({ type }) => !type.startsWith('text/'));
+    const seen = new Set<Id>();
+    return attachedOf([...email.attachments, ...shown]).filter(({ blobId }) => !seen.has(blobId) && seen.add(blobId));
 }
 
 function attribution(email: SourceEmail): string {
@@ -258,7 +265,7 @@ function startForward(email: SourceEmail, identities: readonly Identity[]): Star
         ? { format: 'plain', text: forwardText(signature, say('forwarded'), head, textOf(email)) }
         : { format: 'rich', trees: forwardTree(signature, say('forwarded'), head, trees) };
     const used = usedCids(trees);
-    const files = attachedOf(email.attachments).map((file) => (file.cid !== null && !used.has(file.cid) ? { ...file, cid: null } : file));
+    const files = filesOf(email).map((file) => (file.cid !== null && !used.has(file.cid) ? { ...file, cid: null } : file));
     return {
         draft: {
             ...emptyDraft(),

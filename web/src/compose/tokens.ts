@@ -169,7 +169,7 @@ export class TokenField {
                 class: 'token-remove',
                 tabindex: '-1',
                 'aria-label': say('removeToken', { name: token.name ?? token.email }),
-                onclick: () => this.remove(index, false),
+                onclick: () => this.remove(index, true),
             },
             icon('close'),
         );

@@ -402,7 +402,7 @@ export class ListPane {
     focus(): void {
         if (this.isPaged) this.paged.focus();
         else this.grid.focus({ preventScroll: true });
-        if (this.cursor < 0 && (this.view.total ?? 0) > 0) this.setCursor(0);
+        if (this.cursor < 0 && (this.view?.total ?? 0) > 0) this.setCursor(0);
     }
 
     openRow(index: number): void {

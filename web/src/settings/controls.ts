@@ -11,7 +11,7 @@ export function group(title: string, hint: string | null, ...children: Child[]):
     const element = h(
         'section',
         { class: 'settings-group', 'aria-labelledby': id },
-        h('h3', { id }, title),
+        h('h2', { id }, title),
         hint !== null && h('p', { class: 'settings-hint' }, hint),
     );
     append(element, children);

@@ -279,7 +279,7 @@ function activityGroup(list: Deed[]): HTMLElement {
         );
     const table = h(
         'div',
-        { class: 'settings-table', tabindex: '0', role: 'region', 'aria-label': say('activity') },
+        { class: 'settings-table', tabindex: '0', role: 'group', 'aria-label': say('activity') },
         h(
             'table',
             null,

@@ -67,7 +67,7 @@ export async function openSettings(context: SettingsContext, container: HTMLElem
                         },
                         icon('back', 'icon flip'),
                     ),
-                    h('h1', null, say('settings')),
+                    h('p', { class: 'settings-title' }, say('settings')),
                 ),
                 h(
                     'ul',
@@ -87,7 +87,7 @@ function link(name: Name, current: boolean): HTMLElement {
 }
 
 async function draw(context: SettingsContext, main: HTMLElement, name: Name, redraw: () => void): Promise<void> {
-    const title = h('h2', { tabindex: '-1' }, say(PAGES[name].title));
+    const title = h('h1', { tabindex: '-1' }, say(PAGES[name].title));
     const head = h(
         'header',
         { class: 'settings-head' },

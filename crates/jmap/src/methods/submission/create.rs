@@ -118,10 +118,12 @@ fn invalid(properties: &[&str], why: &str) -> SetError {
     SetError::new("invalidEmail", why).with("properties", json!(properties))
 }
 
-/// From and Sender are the user's own addresses.
+/// From and Sender are the user's own addresses; or, of what others wrote and the user passes on as it is, the first Resent-From
+/// (RFC 5322 §3.6.6: the fields of whoever sends again stand in front, those of the author stay).
 fn check_from<R: std::io::Read>(content: &Content<R>, entry: &directory::Entry) -> Result<()> {
-    let from = content.people("From");
-    let sender = content.people("Sender");
+    let again: Vec<Person> = content.people("Resent-From").into_iter().take(1).collect();
+    let from = if again.is_empty() { content.people("From") } else { again };
+    let sender = content.people(if content.has("Resent-From") { "Resent-Sender" } else { "Sender" });
     if from.is_empty() {
         return Err(invalid(&["from"], "It has no author"));
     }

@@ -1,0 +1,203 @@
+// Settings: each is shown at once, is in the directory, and does what it says.
+import { assert, assertNoSidewaysScroll, address, axe, deliver, freshUser, html, Imap, password, screenshot, sendAs, signIn, test, world } from './harness.mjs';
+
+async function settings(page, section) {
+  await page.evaluate((to) => (location.hash = `#/settings/${to}`), section);
+  await page.locator('.settings-page h1').waitFor();
+  await page.locator('.settings-page .spinner').waitFor({ state: 'detached' });
+}
+
+const saved = (page) => page.locator('.toast', { hasText: /Saved|Gespeichert|حُفظ/ }).last().waitFor();
+
+/** Messages of the mailbox of somebody, once there are so many. */
+async function arrived(user, count) {
+  const imap = await Imap.open(user);
+  try {
+    for (let round = 0; round < 150; round++) {
+      const lines = await imap.command('EXAMINE INBOX');
+      if (Number(/\* (\d+) EXISTS/.exec(lines.join('\n'))?.[1]) >= count) return (await imap.command('FETCH 1:* (BODY.PEEK[])')).join('\n');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    throw new Error(`${user} has not got ${count} messages`);
+  } finally {
+    imap.close();
+  }
+}
+
+test('theme, density and language are kept, and hold after a reload', async ({ page }) => {
+  const user = freshUser();
+  await signIn(page, user);
+  await settings(page, 'general');
+  await page.getByRole('radio', { name: 'Dark' }).check({ force: true });
+  await saved(page);
+  await page.getByRole('radio', { name: 'Compact' }).check({ force: true });
+  await saved(page);
+  await page.getByLabel('Language', { exact: true }).selectOption('ar');
+  await page.locator('html[dir=rtl][lang=ar]').waitFor();
+  await page.getByRole('heading', { name: 'عام' }).waitFor();
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await page.locator('html[data-theme=dark][data-density=compact]').waitFor();
+});
+
+test('the list in pages has as many rows as the directory says', async ({ page }) => {
+  const user = freshUser();
+  await deliver(user, ...Array.from({ length: 30 }, (_, at) => html(`Row ${at}`, '<p>x')));
+  await signIn(page, user);
+  await settings(page, 'general');
+  await page.getByRole('radio', { name: 'Pages' }).check({ force: true });
+  await saved(page);
+  await page.getByLabel('Messages per page').selectOption('25');
+  await saved(page);
+  await page.getByRole('button', { name: 'Back to mail' }).click();
+  await page.getByText('Row 29').first().waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('table tbody tr').length === 25);
+});
+
+test('signature: written in the settings, under the next message', async ({ page }) => {
+  const user = freshUser();
+  await signIn(page, user);
+  await settings(page, 'identities');
+  await page.getByLabel('Add the signature to messages').setChecked(true, { force: true });
+  await saved(page);
+  await page.getByRole('textbox', { name: 'Signature' }).fill('Joe & <i>Co</i>\nBerlin');
+  await page.getByRole('button', { name: 'Save', exact: true }).first().click();
+  await saved(page);
+  await page.reload();
+  await settings(page, 'identities');
+  assert.equal(await page.getByRole('textbox', { name: 'Signature' }).inputValue(), 'Joe & <i>Co</i>\nBerlin');
+  await page.getByRole('button', { name: 'New message' }).first().click();
+  assert.match(await page.locator('.editor .signature').innerText(), /Joe & <i>Co<\/i>\nBerlin/);
+  assert.equal(await page.locator('.editor .signature i').count(), 0);
+});
+
+test('an identity is changed, made and deleted', async ({ page }) => {
+  const user = freshUser();
+  await signIn(page, user);
+  await settings(page, 'identities');
+  await page.getByRole('button', { name: 'Add an identity' }).click();
+  const dialog = page.locator('dialog');
+  await dialog.getByLabel('Name', { exact: true }).fill('Help Desk');
+  await dialog.getByLabel('Answers go to').fill('not an address');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.getByText(/Not an address/).waitFor();
+  await dialog.getByLabel('Answers go to').fill('desk@example.org');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.settings-card', { hasText: 'Help Desk' }).waitFor();
+  await page.locator('.settings-card', { hasText: 'Help Desk' }).getByRole('button', { name: 'Delete' }).click();
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await page.locator('.settings-card', { hasText: 'Help Desk' }).waitFor({ state: 'detached' });
+});
+
+test('the visiting card keeps what its form does not know', async ({ page }) => {
+  const user = freshUser();
+  await signIn(page, user);
+  await settings(page, 'identities');
+  await page.getByText('The card as text (vCard)').first().click();
+  const source = page.locator('.settings-details textarea');
+  await source.fill('BEGIN:VCARD\nVERSION:3.0\nFN:Joe\nNOTE:stays\nEND:VCARD');
+  const save = page.locator('.settings-group').last().getByRole('button', { name: 'Save' });
+  await save.click();
+  await saved(page);
+  await page.getByLabel('Organisation').fill('Harbour; Office');
+  await save.click();
+  await page.waitForFunction(() => document.querySelector('.settings-details textarea')?.value.includes('ORG:Harbour\\; Office'));
+  assert.match(await source.inputValue(), /NOTE:stays/);
+});
+
+test('vacation: a reply goes out with the text of the user, and its dates are kept', async ({ page }) => {
+  const [user, sender] = [freshUser(), freshUser()];
+  await signIn(page, user);
+  await settings(page, 'vacation');
+  await page.getByLabel('Reply automatically').setChecked(true, { force: true });
+  await page.getByLabel('First day').fill('2020-01-02');
+  await page.getByLabel('Last day').fill('2020-01-01');
+  await page.getByLabel('Text', { exact: true }).fill('I am on the island.');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('The last day is before the first.').waitFor();
+  await page.getByLabel('Last day').fill('2099-12-31');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Replies are going out now.').waitFor();
+  await page.reload();
+  await settings(page, 'vacation');
+  assert.deepEqual([await page.getByLabel('First day').inputValue(), await page.getByLabel('Last day').inputValue()], ['2020-01-02', '2099-12-31']);
+  await sendAs(address(sender), user, html('Are you there?', '<p>x', { From: address(sender), To: address(user) }));
+  assert.match(await arrived(sender, 1), /I am on the island\./);
+});
+
+test('forwarding needs the password, and then works', async ({ page }) => {
+  const [user, other] = [freshUser(), freshUser()];
+  await signIn(page, user);
+  await settings(page, 'forwarding');
+  await page.getByText('Nothing is forwarded.').waitFor();
+  await page.getByLabel('Forward to').fill(address(other));
+  await page.getByRole('button', { name: 'Add' }).click();
+  const dialog = page.locator('dialog');
+  await dialog.getByLabel('Password').fill('wrong');
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await dialog.getByText('The password is wrong.').waitFor();
+  await dialog.getByLabel('Password').fill(password(user));
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await page.locator('.settings-card', { hasText: address(other) }).waitFor();
+  await deliver(user, html('Passed on', '<p>x'));
+  assert.match(await arrived(other, 1), /Passed on/);
+});
+
+test('the password is changed with the old one, and other sessions end', async ({ page, context }) => {
+  const user = freshUser();
+  await signIn(page, user);
+  await settings(page, 'security');
+  const fill = async (old, fresh, again) => {
+    await page.getByLabel('Present password').fill(old);
+    await page.getByLabel('New password', { exact: true }).fill(fresh);
+    await page.getByLabel('New password again').fill(again);
+    await page.getByRole('button', { name: 'Change password' }).click();
+  };
+  await fill(password(user), 'short', 'short');
+  await page.getByText('It has to have at least 8 characters.').waitFor();
+  await fill(password(user), 'a long new password', 'another new password');
+  await page.getByText('That is not the same password.').waitFor();
+  await fill('not the old one', 'a long new password', 'a long new password');
+  await page.getByText('The password is wrong.').waitFor();
+  await fill(password(user), 'a long new password', 'a long new password');
+  await page.locator('.toast', { hasText: 'Password changed' }).waitFor();
+  const signs = (secret) => context.request.post(`${world.url}/auth/sign-in`, { data: { user: address(user), password: secret }, headers: { Origin: world.url } });
+  assert.equal((await signs(password(user))).status(), 401);
+  assert.equal((await signs('a long new password')).status(), 200);
+});
+
+test('sessions are listed, and one that is signed out is out', async ({ page, context }) => {
+  const user = freshUser();
+  const other = await context.browser().newContext({ baseURL: world.url });
+  const elsewhere = await other.newPage();
+  await signIn(elsewhere, user);
+  await signIn(page, user);
+  await settings(page, 'security');
+  const group = page.locator('.settings-group', { hasText: 'Where you are signed in' });
+  await group.getByText('This one').waitFor();
+  assert.equal(await group.locator('.settings-card').count(), 2);
+  await group.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await page.waitForFunction(() => [...document.querySelectorAll('.settings-group')].find((one) => one.textContent.includes('Where you are signed in'))?.querySelectorAll('.settings-card').length === 1);
+  assert.equal((await elsewhere.request.get('/auth/session')).status(), 401);
+  await page.getByRole('cell', { name: 'Signed in' }).first().waitFor();
+  await other.close();
+});
+
+for (const [name, options] of [
+  ['light', {}],
+  ['dark', { theme: 'dark' }],
+  ['phone', { viewport: 'phone', touch: true }],
+  ['right to left', { locale: 'ar', viewport: 'phone', theme: 'dark' }],
+]) {
+  test(`settings are accessible and fit: ${name}`, { ...options, timeout: 90_000 }, async ({ page }) => {
+    const user = freshUser();
+    await signIn(page, user);
+    for (const section of ['general', 'mail', 'identities', 'vacation', 'forwarding', 'security', 'keyboard']) {
+      await settings(page, section);
+      await page.waitForFunction(() => document.querySelectorAll('.settings-group').length > 0);
+      await axe(page);
+      await assertNoSidewaysScroll(page);
+      await screenshot(page, `settings-${section}-${name.replaceAll(' ', '-')}`);
+    }
+  });
+}
