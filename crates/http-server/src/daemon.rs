@@ -7,11 +7,13 @@ use std::time::Duration;
 use directory::{Authenticator, LogIns, SecondFactors};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
+use dns::Resolver;
 use jmap::{Jmap, Parts};
 use message_store::{Store, StoreLog, StoreSettings};
 use server_config::parameters::{service, service_http};
 
 use crate::aside::Aside;
+use crate::image_proxy::ImageProxy;
 use crate::routes::events::Streams;
 use crate::session::{Desk, HttpService};
 use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
@@ -104,6 +106,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         entries: Entries::default(),
         aside: Aside::default(),
         jmap,
+        images: images(site)?,
         factors: SecondFactors::new(&site.instance),
         streams: Streams::default(),
         load: Arc::default(),
@@ -112,4 +115,17 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let reread = site.clone();
     let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
     Ok(Arc::new(HttpService::new(desk, settings, Box::new(reload))))
+}
+
+/// The image proxy, if it is on.
+fn images(site: &Site) -> Result<Option<ImageProxy>, String> {
+    let config = site.config.now();
+    if !config.get(&service_http::IMAGE_PROXY) {
+        return Ok(None);
+    }
+    let resolver = Resolver::new(dns::Settings::from_config(&config), site.log.clone());
+    let admitted = config.get(&service_http::IMAGE_PROXY_NETWORKS);
+    ImageProxy::open(&site.instance.run_dir(), resolver, admitted)
+        .map(Some)
+        .map_err(|why| format!("run/image-proxy.key: {why}"))
 }

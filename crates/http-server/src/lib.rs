@@ -5,10 +5,14 @@
 
 pub mod aside;
 pub mod assets;
+pub mod attachment;
 pub mod client;
 pub mod daemon;
+pub mod frame;
+pub mod image_proxy;
 pub mod load;
 pub mod msc;
+pub mod raster;
 pub mod request;
 pub mod response;
 pub mod router;

@@ -19,7 +19,7 @@
 use http_wire::{Head, Method};
 
 use crate::session::Desk;
-use crate::{Request, Response, msc, routes};
+use crate::{Request, Response, frame, image_proxy, msc, routes};
 
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +139,8 @@ pub static ROUTES: &[Route] = &[
         run: Run::Upload(routes::jmap::upload),
     },
     get("/jmap/download/{accountId}/{blobId}/{name}", routes::jmap::download),
+    get("/message/{accountId}/{emailId}", frame::message),
+    Route { run: Run::Aside(image_proxy::image), ..get("/image/{code}/{url}", image_proxy::image) },
     Route {
         methods: &[Method::Get],
         path: "/jmap/events",

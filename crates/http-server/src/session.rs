@@ -22,6 +22,7 @@ use message_store::Store;
 use server_log::{Category, Log};
 
 use crate::aside::{Aside, Pending};
+use crate::image_proxy::ImageProxy;
 use crate::load::{Counted, Load, Room};
 use crate::router::{Route, Run, Sink};
 use crate::routes::events::{self, Events, Stream, Streams};
@@ -53,6 +54,8 @@ pub struct Desk {
     pub entries: Entries,
     pub aside: Aside,
     pub jmap: Jmap,
+    /// Nothing: images of other hosts are not shown.
+    pub images: Option<ImageProxy>,
     pub factors: SecondFactors,
     pub streams: Streams,
     pub load: Arc<Load>,

@@ -11,7 +11,7 @@ use crate::response::Body;
 use crate::router::Sink;
 use crate::routes::ranged;
 use crate::session::Desk;
-use crate::{Request, Response, Visitor, sign_in};
+use crate::{Request, Response, Visitor, attachment, sign_in};
 
 /// Bytes from which a response is compressed.
 const COMPRESS_FROM: usize = 1400;
@@ -19,8 +19,6 @@ const COMPRESS_FROM: usize = 1400;
 const LEVEL: u8 = 3;
 /// Addresses in the session object.
 const ADDRESSES: [&str; 4] = ["apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl"];
-/// Media types under which a download may run something in a browser that ignores all else we say.
-const ACTIVE: [&str; 7] = ["html", "xml", "svg", "script", "pdf", "flash", "multipart"];
 
 /// Whom JMAP is asked by.
 pub fn who(visitor: &Visitor, request: &Request) -> Who {
@@ -160,10 +158,10 @@ pub fn download(desk: &Desk, request: &Request) -> Response {
         Ok(blob) => blob,
         Err(refusal) => return problem(&refusal),
     };
-    let wanted = request.query("type").map(|name| name.to_ascii_lowercase());
-    let media_type =
-        wanted.filter(|name| is_media_type(name) && !ACTIVE.iter().any(|active| name.contains(active)));
-    let media_type = media_type.as_deref().unwrap_or("application/octet-stream");
+    let Ok((begin, blob)) = attachment::peek(blob) else {
+        return Response::plain_problem(500, "it cannot be read");
+    };
+    let media_type = attachment::media_type(&request.query("type").unwrap_or_default(), &begin);
     let body = match blob.content {
         BlobContent::File { file, offset } => Body::File(file, offset, blob.size),
         BlobContent::Decoded(reader) => {

@@ -1,0 +1,198 @@
+//! Images of other hosts, fetched for a reader who wants to see them: the sender learns neither the reader's address nor their
+//! browser, nor more than that the mail is read.
+//!
+//! Only addresses that this host made are fetched (a message authentication code over user and URL), only from port 80 and
+//! 443 of addresses of the Internet, and the address that was looked at is the one connected to; each redirection begins
+//! anew. Nothing is sent but the request: no cookie, no referrer. What comes back is passed on if it is a raster image by its
+//! own bytes, under that type. Fetching is done aside (`aside.rs`): it holds no worker.
+
+mod address;
+mod answer;
+
+use std::fs;
+use std::io::{self, BufReader, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use base::network::Network;
+use base::timed_stream::TimedStream;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dns::Resolver;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
+use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+
+use address::{Host, Url};
+use answer::Answer;
+
+use crate::response::Cache;
+use crate::session::Desk;
+use crate::{Body, Request, Response, raster};
+
+/// From the first look-up to the last byte, redirections included.
+const TIME_MAX: Duration = Duration::from_secs(15);
+const REDIRECTS_MAX: usize = 4;
+/// Addresses of a host that are tried.
+const ADDRESSES_MAX: usize = 2;
+/// How long a browser keeps an image.
+const KEPT_SECONDS: u32 = 24 * 3600;
+/// Bytes of the code in an address.
+const CODE_BYTES: usize = 16;
+
+/// See the module.
+pub struct ImageProxy {
+    key: Vec<u8>,
+    resolver: Resolver,
+    /// Internal networks that may be asked all the same.
+    admitted: Vec<Network>,
+}
+
+impl ImageProxy {
+    /// `run_dir` keeps the key, so that all processes have the same and a page outlives a restart.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(run_dir: &Path, resolver: Resolver, admitted: Vec<Network>) -> io::Result<ImageProxy> {
+        Ok(ImageProxy { key: key(&run_dir.join("image-proxy.key"))?, resolver, admitted })
+    }
+
+    /// The address on this host from which a user is given the image at `url`. None: such a URL is not fetched.
+    pub fn address(&self, uid: &str, url: &str) -> Option<String> {
+        Url::parse(url)?;
+        let name = URL_SAFE_NO_PAD.encode(url);
+        let own = format!("/image/{}/{name}", self.code(uid, url)?);
+        (own.len() <= address::URL_BYTES_MAX).then_some(own)
+    }
+
+    fn code(&self, uid: &str, url: &str) -> Option<String> {
+        let made = PKey::hmac(&self.key).and_then(|key| {
+            let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
+            signer.update(uid.as_bytes())?;
+            signer.update(&[0])?;
+            signer.update(url.as_bytes())?;
+            signer.sign_to_vec()
+        });
+        made.ok().map(|code| code[..CODE_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The image, by its own type.
+    fn fetch(&self, url: Url) -> Result<(&'static str, Vec<u8>), &'static str> {
+        let until = Instant::now() + TIME_MAX;
+        let mut url = url;
+        for _ in 0..=REDIRECTS_MAX {
+            match self.get(&url, until)? {
+                Answer::Redirect(location) => {
+                    url = url.follow(&location).ok_or("it leads where nothing is fetched")?
+                }
+                Answer::Body(bytes) => {
+                    let kind = raster::kind(&bytes).ok_or("it is no image")?;
+                    return if raster::is_bomb(&bytes) {
+                        Err("it has too many pixels")
+                    } else {
+                        Ok((kind, bytes))
+                    };
+                }
+            }
+        }
+        Err("it leads on and on")
+    }
+
+    fn get(&self, url: &Url, until: Instant) -> Result<Answer, &'static str> {
+        let addresses = match &url.host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => self.resolver.addresses(name).map_err(|_| "its host is not known")?,
+        };
+        let mut last = "its host has no address of the Internet";
+        for address in addresses.into_iter().filter(|address| self.admits(*address)).take(ADDRESSES_MAX) {
+            match get_from(url, SocketAddr::new(address.to_canonical(), url.port), until) {
+                Ok(answer) => return Ok(answer),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
+    fn admits(&self, address: IpAddr) -> bool {
+        address::is_outside(address)
+            || self.admitted.iter().any(|network| network.contains(address.to_canonical()))
+    }
+}
+
+/// `GET /image/{code}/{url}`
+pub fn image(desk: &Desk, request: &Request) -> Response {
+    let (Some(proxy), Some(visitor)) = (&desk.images, &request.visitor) else { return none() };
+    let bytes = URL_SAFE_NO_PAD.decode(request.parameter(1)).unwrap_or_default();
+    let Ok(text) = String::from_utf8(bytes) else { return none() };
+    let code = proxy.code(&visitor.uid, &text).unwrap_or_default();
+    let given = request.parameter(0);
+    if code.len() != given.len() || !openssl::memcmp::eq(code.as_bytes(), given.as_bytes()) {
+        return none();
+    }
+    let Some(url) = Url::parse(&text) else { return none() };
+    match proxy.fetch(url) {
+        Ok((kind, bytes)) => Response::of(200, kind, Body::Bytes(bytes)).cache(Cache::Private(KEPT_SECONDS)),
+        Err(why) => Response::plain_problem(502, why),
+    }
+}
+
+fn none() -> Response {
+    Response::plain_problem(404, "there is no such image")
+}
+
+fn get_from(url: &Url, address: SocketAddr, until: Instant) -> Result<Answer, &'static str> {
+    let left = until
+        .checked_duration_since(Instant::now())
+        .filter(|left| !left.is_zero())
+        .ok_or("it takes too long")?;
+    let tcp = os::net::connect(address, None, left).map_err(|_| "its host does not answer")?;
+    let stream = TimedStream { tcp, until };
+    if !url.is_tls {
+        return ask(url, stream);
+    }
+    let connector = SslConnector::builder(SslMethod::tls_client())
+        .and_then(|mut builder| {
+            builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map(|()| builder.build())
+        })
+        .map_err(|_| "TLS is not there")?;
+    let name = match &url.host {
+        Host::Name(name) => name.clone(),
+        Host::Address(address) => address.to_string(),
+    };
+    ask(url, connector.connect(&name, stream).map_err(|_| "its host cannot prove who it is")?)
+}
+
+fn ask(url: &Url, mut stream: impl io::Read + Write) -> Result<Answer, &'static str> {
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Mailboat\r\nAccept: image/avif,image/webp,image/png,image/jpeg,image/gif\r\n\
+         Accept-Encoding: identity\r\nConnection: close\r\n\r\n",
+        url.target,
+        url.host_field()
+    );
+    stream.write_all(request.as_bytes()).map_err(|_| "its host does not answer")?;
+    answer::read(&mut BufReader::new(stream))
+}
+
+/// The key in a file that all processes share; made by whoever comes first.
+fn key(path: &Path) -> io::Result<Vec<u8>> {
+    if let Ok(bytes) = fs::read(path) {
+        if bytes.len() == 32 {
+            return Ok(bytes);
+        }
+        fs::remove_file(path)?; // cut off by a crash
+    }
+    let mut bytes = vec![0; 32];
+    openssl::rand::rand_bytes(&mut bytes).map_err(io::Error::other)?;
+    let new = path.with_extension(format!("new.{}", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(&bytes)?;
+    let linked = fs::hard_link(&new, path);
+    fs::remove_file(&new)?;
+    match linked {
+        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
+        _ => fs::read(path),
+    }
+}
