@@ -4,8 +4,8 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use black_box::instance::{IMAP, POP, SUBMISSION};
-use black_box::{Imap, Instance, Pop, Setup, Smtp, Wire};
+use black_box::instance::{IMAP, POP, SUBMISSION, wait_for};
+use black_box::{Imap, Instance, Pop, Setup, Smtp, Wire, run};
 
 /// `AUTH PLAIN` of a user `g<number>` with a wrong password.
 fn auth(number: usize) -> Vec<u8> {
@@ -183,4 +183,35 @@ fn who_finds_the_line_full_is_told_to_come_later() {
         ]
     );
     assert!(begin.elapsed() >= Duration::from_secs(3));
+}
+
+/// `etc/fail2ban`: fail2ban itself, on the logs of all daemons. Names that are made to look like an address or like an end of
+/// the line move nothing, and who had the right password is no guesser.
+#[test]
+fn fail2ban_finds_who_guesses_and_nobody_else() {
+    let instance = Setup::default().create();
+    run(instance.tool("dirutil").args(["change", "bob", "--set", "nsmsgDisallowAccess=imap"]));
+    let mut instance = instance;
+    instance.start_all();
+    let names = ["alice", "nobody", "[192.0.2.9]", "x service not allowed (session 1)"];
+    for name in names {
+        let mut imap = Imap::open(instance.connect(IMAP));
+        assert!(imap.command(&format!("LOGIN \"{name}\" wrong")).1.starts_with("NO"));
+    }
+    for (user, password) in [("bob", "bob-secret"), ("alice", "alice-secret")] {
+        let mut imap = Imap::open(instance.connect(IMAP));
+        imap.command(&format!("LOGIN {user} {password}"));
+    }
+    wait_for("the last log-in", || instance.log("imap").contains("login: [127.0.0.1] alice").then_some(()));
+    assert!(instance.log("imap").contains("bob service not allowed"));
+    let log = instance.path("imap.log");
+    std::fs::write(&log, instance.log("imap")).unwrap();
+    let filter = black_box::instance::top().join("etc/fail2ban/mailboat.conf");
+    let output = std::process::Command::new("fail2ban-regex")
+        .args([log, filter])
+        .arg("--print-all-matched")
+        .output()
+        .expect("fail2ban-regex of the Debian package fail2ban (scripts/packages)");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(&format!("Failregex: {} total", names.len())), "{text}");
 }

@@ -234,6 +234,36 @@ fn a_remembered_log_in_searches_once() {
     assert_eq!(of_alice(&site), 1, "the second log-in was remembered");
 }
 
+/// S129: who comes by PROXYAUTH, or by an authorization identity, is looked up each time, however often it was; only the
+/// administrator's own log-in is remembered. So a multiplexor's log-ins have little of the cache.
+#[test]
+fn a_log_in_by_proxy_searches_for_its_user_each_time() {
+    let mut site = site(1, |instance| instance.set("store.admins", "admin"));
+    site.instance.start_one("store");
+    site.instance.start_one("imap");
+    let of = |site: &Site, user: &str| {
+        let wanted = format!("(uid={user})");
+        site.servers[0].searches().iter().filter(|line| line.contains(&wanted)).count()
+    };
+    let by_proxy = |site: &Site| {
+        let mut imap = Imap::open(site.instance.connect(IMAP));
+        assert!(imap.command("LOGIN admin admin-secret").1.starts_with("OK"));
+        assert!(imap.command("PROXYAUTH alice").1.starts_with("OK"));
+    };
+    for time in 1..=4 {
+        by_proxy(&site);
+        wait_for("the search for alice", || (of(&site, "alice") >= time).then_some(()));
+        assert_eq!(of(&site, "alice"), time, "one look-up for each");
+    }
+    assert_eq!(of(&site, "admin"), 1, "the administrator is remembered");
+    for _ in 0..4 {
+        assert!(log_in_imap(&site.instance, "alice", "alice-secret").contains("OK"));
+    }
+    assert!(log_in_imap(&site.instance, "bob", "bob-secret").contains("OK"));
+    wait_for("bob's search", || (of(&site, "bob") == 1).then_some(()));
+    assert_eq!(of(&site, "alice"), 5, "her own log-ins cost one look-up in all");
+}
+
 /// S96: the cache of the original's LDAP library is not there, whatever its switches say.
 #[test]
 fn the_switches_of_the_ldap_librarys_cache_change_nothing() {
