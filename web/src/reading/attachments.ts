@@ -42,7 +42,7 @@ function card(app: App, parts: readonly BodyPart[], index: number): HTMLElement 
     return h(
         'div',
         { class: 'file' },
-        shows ? h('button', { type: 'button', class: 'file-main', 'aria-label': t('preview', { name }), onclick: () => preview(app, parts, index) }, words) : h('a', { class: 'file-main', href: url, download: name }, words),
+        shows ? h('button', { type: 'button', class: 'file-main', 'data-tip': t('preview', { name }), onclick: () => preview(app, parts, index) }, words) : h('a', { class: 'file-main', href: url, download: name }, words),
         h('a', { class: 'button icon', href: url, download: name, 'aria-label': t('downloadThis', { name }), 'data-tip': t('download') }, icon('download')),
     );
 }
