@@ -128,9 +128,23 @@ pub fn email_id(guid: &[u8; 16]) -> String {
     format!("M{:032x}", u128::from_be_bytes(*guid))
 }
 
+/// The id of a conversation (RFC 8474 §5.2), which JMAP says alike.
+pub fn thread_id(id: &[u8; 16]) -> String {
+    format!("T{:032x}", u128::from_be_bytes(*id))
+}
+
 /// The inverse of [`email_id`].
 pub fn guid_of(email_id: &str) -> Option<[u8; 16]> {
-    let hex = email_id.strip_prefix('M').filter(|hex| hex.len() == 32)?;
+    object_id_of(email_id, 'M')
+}
+
+/// The inverse of [`thread_id`].
+pub fn thread_of(thread_id: &str) -> Option<[u8; 16]> {
+    object_id_of(thread_id, 'T')
+}
+
+fn object_id_of(id: &str, kind: char) -> Option<[u8; 16]> {
+    let hex = id.strip_prefix(kind).filter(|hex| hex.len() == 32)?;
     let is_ours = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     u128::from_str_radix(hex, 16).ok().filter(|_| is_ours).map(u128::to_be_bytes)
 }

@@ -35,7 +35,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use directory::{Directory, Entry, Found, LogIns, Memberships};
+use directory::{Directory, Entry, Found, LogIns};
 use message_store::Store;
 use serde_json::Value;
 use server_config::parameters::local;
@@ -73,7 +73,6 @@ pub struct Who {
 pub struct Jmap {
     pub(crate) store: Store,
     pub(crate) directory: Arc<dyn Directory>,
-    pub(crate) memberships: Memberships,
     pub(crate) log: Log,
     pub(crate) accounts: account::Accounts,
     pub(crate) uploads: uploads::Uploads,
@@ -116,7 +115,6 @@ impl Jmap {
         Ok(Jmap {
             store: parts.store.clone(),
             directory: Arc::clone(&parts.directory),
-            memberships: Memberships::default(),
             log: parts.log.clone(),
             accounts: account::Accounts::default(),
             uploads,

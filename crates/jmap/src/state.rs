@@ -135,9 +135,9 @@ impl Known {
         let bytes = decoded(text)?;
         let mut reader = Reader(bytes.get(1..)?);
         let state = EmailState::read(&mut reader)?;
-        let known = match bytes.first()? {
-            &EMAILS => Known::All(state),
-            &ON_THE_WAY => {
+        let known = match *bytes.first()? {
+            EMAILS => Known::All(state),
+            ON_THE_WAY => {
                 let to = EmailState::read(&mut reader)?;
                 Known::Until { from: state, to, id: reader.bytes()? }
             }

@@ -32,7 +32,8 @@ fn a_message_keeps_its_id_in_another_mailbox() {
     assert!(imap.append("INBOX", "", &MESSAGE.replace("noon", "nine")).starts_with("OK"));
     let rows = imap.ok("FETCH 1 (EMAILID THREADID)");
     let id = id_in(&rows[0], "EMAILID");
-    assert_eq!(rows, [format!("* 1 FETCH (EMAILID ({id}) THREADID NIL)")]);
+    let thread = id_in(&rows[0], "THREADID");
+    assert_eq!(rows, [format!("* 1 FETCH (EMAILID ({id}) THREADID ({thread}))")]);
     imap.ok("CREATE Copies");
     imap.ok("COPY 1 Copies");
     imap.ok("NOOP");
@@ -40,9 +41,29 @@ fn a_message_keeps_its_id_in_another_mailbox() {
     assert_eq!(imap.ok(&format!("SEARCH EMAILID {id}")), ["* SEARCH 1"]);
     assert_eq!(imap.ok("SEARCH EMAILID M-nobody"), ["* SEARCH"]);
     assert_eq!(imap.ok("SEARCH THREADID T1"), ["* SEARCH"]);
+    assert!(imap.ok(&format!("SEARCH THREADID {thread}"))[0].starts_with("* SEARCH 1"));
     all_bad(&mut imap, &["SEARCH EMAILID", "SEARCH EMAILID a.b", "SEARCH THREADID ()", "FETCH 1 EMAILIDS"]);
     imap.ok("SELECT Copies");
     assert_eq!(id_in(&imap.ok("FETCH 1 EMAILID")[0], "EMAILID"), id);
+}
+
+/// RFC 8474 section 5.2: what answers another is of its conversation, whichever comes first; it never changes.
+#[test]
+fn a_conversation_has_one_id() {
+    let (_instance, mut imap) = mailbox_of(1);
+    for (id, header) in
+        [("c@x", "References: <a@x> <b@x>\r\n"), ("a@x", ""), ("b@x", "In-Reply-To: <a@x>\r\n"), ("d@x", "")]
+    {
+        let message = format!("Message-ID: <{id}>\r\n{header}Subject: x\r\n\r\n{id}\r\n");
+        assert!(imap.append("INBOX", "", &message).starts_with("OK"));
+    }
+    imap.ok("NOOP");
+    let ids: Vec<String> =
+        (2..=5).map(|n| id_in(&imap.ok(&format!("FETCH {n} THREADID"))[0], "THREADID")).collect();
+    assert_eq!((&ids[0], &ids[0]), (&ids[1], &ids[2]));
+    assert_ne!(ids[0], ids[3]);
+    assert_eq!(imap.ok(&format!("SEARCH THREADID {}", ids[0])), ["* SEARCH 2 3 4"]);
+    assert_eq!(imap.ok(&format!("SEARCH OR THREADID {} THREADID {}", ids[3], ids[0])), ["* SEARCH 2 3 4 5"]);
 }
 
 #[test]

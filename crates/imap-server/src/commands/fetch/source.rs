@@ -146,7 +146,10 @@ impl<'a> Source<'a> {
             FetchItem::EmailId => {
                 out.push(format!("EMAILID ({})", answer::email_id(&self.guid)).as_bytes());
             }
-            FetchItem::ThreadId => out.push(b"THREADID NIL"), // RFC 8474 §5.2: threads are not formed
+            FetchItem::ThreadId => {
+                let id = answer::thread_id(&self.thread_id()?);
+                out.push(format!("THREADID ({id})").as_bytes());
+            }
             FetchItem::SaveDate => {
                 out.push(b"SAVEDATE \"");
                 out.push(&imap_wire::date::internal_date(self.save_date_ns));
@@ -154,6 +157,16 @@ impl<'a> Source<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The conversation that the message is part of, by its header alone (RFC 8474 §5.2).
+    fn thread_id(&self) -> Result<[u8; 16], Refusal> {
+        if let Some(header) = self.cached.as_ref().and_then(Cached::header) {
+            return Ok(mail_format::thread_id(header, &self.guid));
+        }
+        let size = self.file.as_ref().map_or(0, |message| message.size);
+        let header = Span { offset: 0, len: size.min(self.header_size.into()) };
+        Ok(mail_format::thread_id(&self.read(header.cut(Some((0, HEADER_BYTES_MAX))))?, &self.guid))
     }
 
     fn section(&self, section: &Section, out: &mut Output) -> Result<(), Refusal> {
@@ -252,13 +265,13 @@ impl<'a> Source<'a> {
 }
 
 fn needs_more_than_record(item: &FetchItem) -> bool {
-    use FetchItem::{Flags, ModSeq, Size, ThreadId, Uid};
-    !matches!(item, Uid | Flags | Size | ModSeq | ThreadId)
+    use FetchItem::{Flags, ModSeq, Size, Uid};
+    !matches!(item, Uid | Flags | Size | ModSeq)
 }
 
 fn needs_cold(item: &FetchItem) -> bool {
     match item {
-        FetchItem::InternalDate | FetchItem::EmailId | FetchItem::SaveDate => true,
+        FetchItem::InternalDate | FetchItem::EmailId | FetchItem::ThreadId | FetchItem::SaveDate => true,
         FetchItem::Section(section) => section.text != SectionText::All,
         _ => false,
     }
@@ -273,10 +286,12 @@ fn needs_structure(item: &FetchItem) -> bool {
 }
 
 fn needs_cache(item: &FetchItem) -> bool {
-    matches!(item, FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure) || needs_structure(item)
+    use FetchItem::{Body, BodyStructure, Envelope, ThreadId};
+    matches!(item, Envelope | Body | BodyStructure | ThreadId) || needs_structure(item)
 }
 
 fn needs_file(item: &FetchItem) -> bool {
-    use FetchItem::{Binary, BinarySize, Preview, Section};
-    matches!(item, Section(_) | Binary(_) | BinarySize(_) | Preview)
+    use FetchItem::{Binary, BinarySize, Preview, Section, ThreadId};
+    // The cache has no header that is very long.
+    matches!(item, Section(_) | Binary(_) | BinarySize(_) | Preview | ThreadId)
 }

@@ -42,6 +42,8 @@ pub(super) enum Test {
     ArrivedFrom(i64),
     ModSeq(u64),
     Guid([u8; 16]),
+    /// By the header of the message alone.
+    Thread([u8; 16]),
     Nothing,
     Larger(u32),
     Smaller(u32),
@@ -288,7 +290,7 @@ impl Resolver<'_> {
             SearchKey::Younger(seconds) => Test::ArrivedFrom(ago(seconds)),
             SearchKey::ModSeq(modseq) => Test::ModSeq(modseq),
             SearchKey::EmailId(id) => answer::guid_of(&id).map_or(Test::Nothing, Test::Guid),
-            SearchKey::ThreadId(_) => Test::Nothing, // RFC 8474 §5.2: no message has one
+            SearchKey::ThreadId(id) => answer::thread_of(&id).map_or(Test::Nothing, Test::Thread),
             SearchKey::Larger(size) => Test::Larger(size),
             SearchKey::Smaller(size) => Test::Smaller(size),
             SearchKey::Header(name, text) => self.content(Within::Field(name), &text)?,

@@ -84,6 +84,10 @@ impl<'a> Message<'a> {
             }
             Test::ModSeq(modseq) => record.modseq >= *modseq && !record.is_expunged(),
             Test::Guid(guid) => self.cold()?.is_some_and(|cold| cold.guid == *guid),
+            Test::Thread(id) => {
+                let guid = self.cold()?.map_or([0; 16], |cold| cold.guid);
+                self.header()?.is_some_and(|header| mail_format::thread_id(header, &guid) == *id)
+            }
             Test::Nothing => false,
             Test::Content(needle) => return Ok(scan.fact(*needle)),
             Test::Like(needles) => {
