@@ -13,6 +13,7 @@
 mod boxes;
 pub mod columns;
 mod counts;
+mod parallel;
 mod places;
 pub mod refresh;
 pub mod threads;

@@ -32,7 +32,6 @@ mod watch;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use directory::{Directory, Entry, Found, LogIns};
@@ -107,9 +106,7 @@ impl Jmap {
     /// # Errors
     /// The folder for uploads cannot be made.
     pub fn new(parts: &Parts) -> Result<Jmap, String> {
-        let set = parts.config.get(&local::TMP_DIR);
-        let folder: PathBuf =
-            if set.is_empty() { parts.instance.tmp_dir() } else { parts.instance.root().join(set) };
+        let folder = parts.instance.scratch_dir(&parts.config);
         let uploads = uploads::Uploads::open(folder.join("jmap"))
             .map_err(|why| format!("{}: {why}", folder.display()))?;
         Ok(Jmap {

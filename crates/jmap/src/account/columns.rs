@@ -3,6 +3,7 @@
 use mail_format::{base_subject, casemap, decode_words, header_field, unfold};
 
 use super::Inner;
+use super::parallel::in_parallel;
 use crate::email::addresses;
 
 /// Bytes of a text that are compared.
@@ -36,11 +37,11 @@ impl Inner {
         if known < self.emails.len() {
             self.columns.texts[column as usize].resize(self.emails.len(), None);
         }
-        for number in 0..self.emails.len() {
-            if self.columns.texts[column as usize][number].is_none() {
-                let text = self.column_text(column, number);
-                self.columns.texts[column as usize][number] = text;
-            }
+        let texts = &self.columns.texts[column as usize];
+        let missing: Vec<usize> = (0..texts.len()).filter(|number| texts[*number].is_none()).collect();
+        let found = in_parallel(missing.len(), |place| self.column_text(column, missing[place]));
+        for (number, text) in missing.into_iter().zip(found) {
+            self.columns.texts[column as usize][number] = text;
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::parallel::in_parallel;
 use super::{Email, Inner, NONE};
 
 /// All threads of an account.
@@ -48,9 +49,10 @@ impl Inner {
         if self.threads.is_some() {
             return;
         }
+        let ids = in_parallel(self.emails.len(), |number| self.thread_id(&self.emails[number]));
         self.threads = Some(Threads::default());
-        for number in 0..self.emails.len() as u32 {
-            self.find_thread(number);
+        for (number, id) in (0..).zip(ids) {
+            self.put_into_thread(number, id);
         }
     }
 
@@ -66,7 +68,12 @@ impl Inner {
         if email.thread != NONE {
             return;
         }
-        let Some(id) = self.thread_id(email) else { return };
+        let id = self.thread_id(email);
+        self.put_into_thread(number, id);
+    }
+
+    fn put_into_thread(&mut self, number: u32, id: Option<[u8; 16]>) {
+        let Some(id) = id else { return };
         if let Some(threads) = self.threads.as_mut() {
             let thread = threads.add(id, number);
             self.emails[number as usize].thread = thread;
