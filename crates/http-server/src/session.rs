@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
-use directory::{Authentication, LogIns, Progress, SecondFactors};
+use directory::{Authentication, Choice, LogIns, Progress, Safety, SecondFactors, authentication};
 use dispatcher::Service;
 use http_wire::response::{LAST_CHUNK, Length, chunk};
 use http_wire::{Bad, Reader, Step, response};
@@ -350,24 +350,40 @@ impl Session {
         io: &mut Io,
     ) -> Next {
         io.user = None; // nobody is recorded as somebody else
-        let (authentication, progress) = Authentication::by_password(
-            &self.desk.log_ins,
-            directory::Service::Http,
-            method,
-            said.login,
-            said.password,
-            io,
-        );
+        let (log_ins, service) = (&self.desk.log_ins, directory::Service::Http);
+        let (authentication, progress) =
+            Authentication::by_password(log_ins, service, method, said.login, said.password, io);
+        self.proceed(exchange, authentication, progress, io)
+    }
+
+    /// The same with a token of an issuer (RFC 6750), as OAUTHBEARER has it, if that is offered.
+    pub(crate) fn log_in_by_token(&mut self, exchange: Box<Exchange>, token: &str, io: &mut Io) -> Next {
+        io.user = None;
+        let safety = authentication::safety(io, exchange.request.client.says_password);
+        let safety = Safety { encrypted: safety.encrypted || exchange.request.client.is_secure, ..safety };
+        let mechanism = match self.desk.log_ins.mechanisms().named("OAUTHBEARER", safety) {
+            Choice::Offered(mechanism) => mechanism,
+            _ => return self.answer_early(&exchange, sign_in::challenge(sign_in::wanted()), io),
+        };
+        let initial = sign_in::token_response(token);
+        let (log_ins, service) = (&self.desk.log_ins, directory::Service::Http);
+        let (authentication, progress) =
+            Authentication::begin(log_ins, service, mechanism, Some(initial.as_bytes()), io);
         self.proceed(exchange, authentication, progress, io)
     }
 
     fn proceed(
         &mut self,
         exchange: Box<Exchange>,
-        authentication: Authentication,
+        mut authentication: Authentication,
         progress: Progress,
         io: &mut Io,
     ) -> Next {
+        // A token that is not good is told by a challenge, which wants an empty answer (RFC 7628 §3.2.3).
+        let progress = match progress {
+            Progress::Challenge(_) => authentication.respond(&self.desk.log_ins, b"AQ==", io),
+            progress => progress,
+        };
         let verdict = match progress {
             Progress::Wait => {
                 self.state = State::LoggingIn(Box::new((*exchange, authentication)));

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connection::Io;
 use directory::{BadLogIn, Found, GoodLogIn, Kind, LogIn, LogInPutOff, Verdict, log_line};
-use http_wire::cookie;
+use http_wire::{Head, cookie};
 use sasl::Secret;
 use serde_json::Value;
 use server_log::Category;
@@ -56,6 +56,19 @@ pub fn said_in_field(value: &str) -> Option<Said> {
     let (login, password) = text.split_once(':')?;
     let fits = !login.is_empty() && login.len() <= WORD_BYTES_MAX && password.len() <= WORD_BYTES_MAX;
     fits.then(|| Said { login: login.to_owned(), password: Secret::new(password.to_owned()) })
+}
+
+/// `Authorization: Bearer ...` (RFC 6750 §2.1)
+pub fn token_in_field(head: &Head) -> Option<&str> {
+    let (scheme, token) = head.field("authorization")?.split_once(' ')?;
+    let token = token.trim();
+    let is_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(is_one)).then_some(token)
+}
+
+/// The same in the words of OAUTHBEARER (RFC 7628 §3.1), for whomever the token is of.
+pub fn token_response(token: &str) -> String {
+    STANDARD.encode(format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}"))
 }
 
 /// What comes of a check.
@@ -234,7 +247,8 @@ fn code_wanted() -> Response {
 
 /// A browser must not ask for a password by itself: only who said one already hears of Basic.
 pub fn challenge(response: Response) -> Response {
-    response.with("WWW-Authenticate", "Basic realm=\"Mailboat\", charset=\"UTF-8\"")
+    let basic = "Basic realm=\"Mailboat\", charset=\"UTF-8\"";
+    response.with("WWW-Authenticate", basic).with("WWW-Authenticate", "Bearer realm=\"Mailboat\"")
 }
 
 /// Nobody has signed in.
@@ -281,6 +295,14 @@ mod tests {
             r#"{"user":"","password":"x"}"#,
         ] {
             assert_eq!(body(wrong), None, "{wrong}");
+        }
+        let token = |value: &str| {
+            let text = format!("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: {value}\r\n\r\n");
+            token_in_field(&http_wire::head::parse(text.as_bytes()).unwrap()).map(str::to_owned)
+        };
+        assert_eq!(token("bearer a.b-c_d=").as_deref(), Some("a.b-c_d="));
+        for wrong in ["Bearer", "Bearer a b", "Bearer a,b", "Basic a", "Bearer a\u{e4}"] {
+            assert_eq!(token(wrong), None, "{wrong}");
         }
         let field =
             |text: &str| said_in_field(text).map(|said| (said.login, said.password.reveal().to_owned()));

@@ -236,3 +236,47 @@ fn a_stream_pings_and_ends_with_its_sign_in() {
         assert_eq!(http.get(&format!("/jmap/events?{query}"), &alice).status, 400, "{query}");
     }
 }
+
+/// RFC 6750: a token of the site's issuer lets a program in, as its user; one that is over or of somebody else does not.
+#[test]
+fn a_program_comes_with_a_token() {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let mut instance = Setup::default()
+        .set("service.saslmechanisms", "OAUTHBEARER PLAIN")
+        .set("service.oauthissuer", "https://id.example")
+        .set("service.oauthaudience", "mail")
+        .create();
+    let key = openssl::pkey::PKey::generate_ed25519().unwrap();
+    let x = URL_SAFE_NO_PAD.encode(key.raw_public_key().unwrap());
+    let set = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k", "use": "sig", "x": x }] });
+    std::fs::write(instance.path("config/oauth-keys.json"), set.to_string()).unwrap();
+    instance.start_web();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = |email: &str, audience: &str, until: u64| {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let claims = json!({ "iss": "https://id.example", "aud": audience, "exp": until, "email": email });
+        let signed = format!("{}.{}", part(json!({ "alg": "EdDSA", "kid": "k" })), part(claims));
+        let mut signer = openssl::sign::Signer::new_without_digest(&key).unwrap();
+        let signature = signer.sign_oneshot_to_vec(signed.as_bytes()).unwrap();
+        format!("Authorization: Bearer {signed}.{}\r\n", URL_SAFE_NO_PAD.encode(signature))
+    };
+    let good = token("alice@example.test", "mail", now + 600);
+    let mut http = instance.http();
+    let session = http.get("/jmap/session", &good);
+    assert_eq!(
+        (session.status, session.json()["username"].as_str()),
+        (200, Some("alice")),
+        "{}",
+        session.text()
+    );
+    let mailboxes = call(&mut http, &good, "Mailbox/get", json!({ "accountId": "alice", "ids": null }));
+    assert!(!mailboxes["list"].as_array().unwrap().is_empty());
+    for wrong in [
+        token("alice@example.test", "mail", 1_000_000_000),
+        token("alice@example.test", "shop", now + 600),
+        token("nobody@example.test", "mail", now + 600),
+        good.replace("\r\n", "A\r\n"),
+    ] {
+        assert_eq!(instance.http().get("/jmap/session", &wrong).status, 401, "{wrong}");
+    }
+}

@@ -263,7 +263,7 @@ fn connections_are_not_kept_when_others_would_wait() {
     assert_eq!(last.get("/robots.txt", "").field("connection"), "close");
     assert!(last.wire.is_closed());
     drop(held);
-    wait_for("room", || (instance.http().get("/robots.txt", "").field("connection") == "").then_some(()));
+    wait_for("room", || instance.http().get("/robots.txt", "").field("connection").is_empty().then_some(()));
 }
 
 /// SIGTERM: open pages are told, and nobody is waited for.

@@ -185,3 +185,39 @@ fn a_body_is_asked_for_when_it_is_wanted() {
     assert_eq!(http.response().status, 401, "without asking for it");
     assert!(http.wire.is_closed());
 }
+
+/// RFC 7301: with TLS, http/1.1 is spoken; who knows other protocols only is told so in the handshake.
+#[test]
+fn the_protocol_is_agreed_upon_in_the_handshake() {
+    let instance = web();
+    let shake = |offered: &[u8]| {
+        let mut connector =
+            openssl::ssl::SslConnector::builder(openssl::ssl::SslMethod::tls_client()).unwrap();
+        connector.set_ca_file(instance.path("config/certs/ca.pem")).unwrap();
+        if !offered.is_empty() {
+            connector.set_alpn_protos(offered).unwrap();
+        }
+        let stream = connector.build().connect("localhost", instance.connect(black_box::instance::HTTPS));
+        stream.map(|stream| stream.ssl().selected_alpn_protocol().map(<[u8]>::to_vec)).map_err(|_| ())
+    };
+    assert_eq!(shake(b"\x02h2\x08http/1.1"), Ok(Some(b"http/1.1".to_vec())));
+    assert_eq!(shake(b""), Ok(None));
+    assert_eq!(shake(b"\x02h2"), Err(()));
+}
+
+/// HTTP/1.0, and a client that ends its side at once, get a whole answer.
+#[test]
+fn simple_clients_are_answered() {
+    let instance = web();
+    let mut http = instance.http();
+    http.wire.send(b"GET /robots.txt HTTP/1.0\r\n\r\n");
+    http.wire.socket().shutdown(std::net::Shutdown::Write).unwrap();
+    let response = http.response();
+    assert_eq!((response.status, response.field("connection")), (200, "close"));
+    assert!(http.wire.is_closed());
+    let mut http = instance.http();
+    for piece in b"\r\nGET /robots.txt HTTP/1.1\r\nHost: localhost\r\n\r\n".chunks(1) {
+        http.wire.send(piece);
+    }
+    assert_eq!(http.response().status, 200, "byte by byte");
+}

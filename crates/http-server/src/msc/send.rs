@@ -203,7 +203,7 @@ mod tests {
         };
         assert_eq!(
             one("a@b.c, Jö <d@e.f>").unwrap(),
-            ["a@b.c", "=?utf-8?Q?J=C3=B6?= <d@e.f>"].map(str::to_owned)
+            ["a@b.c", "=?utf-8?B?SsO2?= <d@e.f>"].map(str::to_owned)
         );
         assert_eq!(one("\"A, \\\"B\\\"\" <a@b.c>").unwrap(), ["\"A, \\\"B\\\"\" <a@b.c>"]);
         for wrong in ["", "nobody", "a@", "a@b.c, x y", "\"a b\"@c.d", "a@b.c\r\nBcc: d@e.f", "all: a@b.c;"] {

@@ -112,7 +112,14 @@ impl Session {
                     None
                 }
                 Err(Ok(said)) => Some(said),
-                Err(Err(refusal)) => return self.answer_early(&exchange, refusal, io),
+                Err(Err(refusal)) => {
+                    let head = &exchange.request.head;
+                    let token = sign_in::token_in_field(head).filter(|_| route.takes != Takes::Script);
+                    return match token.map(str::to_owned) {
+                        Some(token) => self.log_in_by_token(exchange, &token, io),
+                        None => self.answer_early(&exchange, refusal, io),
+                    };
+                }
             },
         };
         match said {
