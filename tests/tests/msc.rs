@@ -143,3 +143,37 @@ fn a_session_of_a_script_is_good_for_its_addresses_only() {
     assert!(shown.contains("/listfolders.msc?<masked>"), "{shown}");
     assert!(!shown.contains(&id) && !logs.contains(&id) && !shown.contains("alice-secret"), "{shown}");
 }
+
+#[test]
+fn a_script_changes_mailboxes_and_messages() {
+    let instance = web(Setup::default().create());
+    let mut http = instance.http();
+    let sid = sid(&mut http, "", "user=alice&password=alice-secret");
+    instance.imap("alice").append("INBOX", "", "Subject: mine\r\n\r\nx\r\n");
+    let command = |http: &mut Http, query: &str| http.get(&format!("/cmd.msc?sid={sid}&{query}"), "");
+    let does = |http: &mut Http, query: &str| {
+        let answer = command(http, query);
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+    };
+    let count = |mailbox: &str| instance.imap("alice").exists(mailbox);
+    does(&mut http, "mbox=work&cmd=create");
+    does(&mut http, "mbox=work%2Fdeep&cmd=create");
+    does(&mut http, "mbox=work%2Fdeep&new=work%2Fflat&cmd=rename");
+    let text = http.get(&format!("/mbox.msc?sid={sid}&mbox=INBOX"), "").text();
+    let uid = text.lines().find(|line| line.contains("mine")).unwrap().split('"').nth(1).unwrap().to_owned();
+    does(&mut http, &format!("cmd=flag&flag=seen&uid={uid}"));
+    let text = http.get(&format!("/mbox.msc?sid={sid}&mbox=INBOX"), "").text();
+    assert_eq!(number(&text, "seen"), 1, "{text}");
+    does(&mut http, &format!("cmd=copy&tobox=work&uid={uid}"));
+    assert_eq!((count("INBOX"), count("work")), (1, 1));
+    does(&mut http, &format!("cmd=move&tobox=work%2Fflat&uid={uid}"));
+    assert_eq!((count("INBOX"), count("work"), count("work/flat")), (0, 0, 1));
+    does(&mut http, &format!("cmd=delete&uid={uid}"));
+    assert_eq!((count("work/flat"), count("Trash")), (0, 1));
+    does(&mut http, &format!("cmd=delete&uid={uid}"));
+    assert_eq!(count("Trash"), 0, "for good");
+    does(&mut http, "mbox=work%2Fflat&cmd=delete");
+    assert_eq!(command(&mut http, "mbox=work%2Fflat&cmd=delete").status, 404);
+    assert_eq!(command(&mut http, &format!("cmd=flag&flag=purple&uid={uid}")).status, 400);
+    assert_eq!(command(&mut http, "cmd=create&mbox=nowhere%2Fdeep").status, 404);
+}

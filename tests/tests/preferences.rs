@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,7 +41,9 @@ fn ldap(setup: Setup) -> Site {
     ] {
         instance.set(name, value);
     }
-    fs::write(instance.path("config/ldap.credential"), format!("{BIND_SECRET}\n")).unwrap();
+    let credential = instance.path("config/ldap.credential");
+    fs::write(&credential, format!("{BIND_SECRET}\n")).unwrap();
+    fs::set_permissions(&credential, fs::Permissions::from_mode(0o600)).unwrap();
     start(instance, Some(slapd))
 }
 

@@ -146,6 +146,7 @@ fn the_rules_of_submission_hold() {
         .setup()
         .set("local.service.smtp.smtp-accept.maxfuturerelease", "100")
         .set("local.service.smtp.smtp-accept.maxrecipients", "3")
+        .set("service.http.maxmessagesize", "2000")
         .create();
     instance.start_all();
     instance.start_one("http");
@@ -155,6 +156,9 @@ fn the_rules_of_submission_hold() {
     assert_eq!(submission["maxDelayedSend"], 100);
     let email = draft(&instance, &mut alice, "rules");
     assert_eq!(submit(&mut alice, &email, "101")["notCreated"]["s"]["type"], "invalidProperties");
+    let large = draft(&instance, &mut alice, &"long".repeat(600));
+    let refused = submit(&mut alice, &large, "")["notCreated"]["s"].clone();
+    assert_eq!((&refused["type"], &refused["maxSize"]), (&json!("tooLarge"), &json!(2000)), "{refused}");
     let identity = alice.identity();
     let mut to = |rcpt: Value| {
         let object = json!({ "identityId": identity, "emailId": email, "envelope": {
@@ -179,4 +183,51 @@ fn the_rules_of_submission_hold() {
         (waits(&mut WebClient::sign_in(&instance, "alice")) == "queued").then_some(())
     });
     assert_eq!(instance.imap("bob").exists("INBOX"), 0, "nobody of a message that was refused got it");
+}
+
+/// RFC 8621 §7.5: the Email/set behind a success, and none behind a failure.
+#[test]
+fn a_draft_becomes_a_sent_message_when_it_is_sent() {
+    let instance = start(Instance::start());
+    let mut alice = WebClient::sign_in(&instance, "alice");
+    let mailboxes = alice.call("Mailbox/get", json!({ "ids": null }))["list"].clone();
+    let of_role = |role: &str| {
+        let found = mailboxes.as_array().unwrap().iter().find(|one| one["role"] == role).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let (drafts, sent) = (of_role("drafts"), of_role("sent"));
+    let email = draft(&instance, &mut alice, "moves");
+    let identity = alice.identity();
+    let mut send = |alice: &mut WebClient, rcpt: &str, more: Value| {
+        let mut arguments = json!({ "create": { "s": { "identityId": identity, "emailId": email, "envelope": {
+            "mailFrom": { "email": "alice@example.test", "parameters": { "HOLDFOR": "3600" } }, "rcptTo": [{ "email": rcpt }] } } } });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        alice.responses("EmailSubmission/set", arguments)
+    };
+    let moved = json!({ "onSuccessUpdateEmail": { "#s": {
+        format!("mailboxIds/{drafts}"): null, format!("mailboxIds/{sent}"): true, "keywords/$draft": null } } });
+    let failed = send(&mut alice, "nobody@example.test", moved.clone());
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!((instance.imap("alice").exists("Drafts"), instance.imap("alice").exists("Sent")), (1, 0));
+    let done = send(&mut alice, "bob@example.test", moved);
+    assert_eq!((done.len(), done[1].0.as_str()), (2, "Email/set"), "{done:?}");
+    assert_eq!(done[1].1["updated"].get(&email), Some(&Value::Null), "{done:?}");
+    assert_eq!((instance.imap("alice").exists("Drafts"), instance.imap("alice").exists("Sent")), (0, 1));
+    // The email goes, and what was submitted is sent all the same.
+    let submission = done[0].1["created"]["s"]["id"].as_str().unwrap().to_owned();
+    let gone = alice.responses(
+        "EmailSubmission/set",
+        json!({ "destroy": [submission], "onSuccessDestroyEmail": [submission] }),
+    );
+    assert_eq!(gone[1].1["destroyed"], json!([email]), "{gone:?}");
+    assert_eq!(instance.imap("alice").exists("Sent"), 0);
+    let listed = run(instance.tool("mailq").args(["--json"]));
+    let id = listed
+        .split("\"queue_id\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .unwrap_or_else(|| panic!("{listed}"))
+        .to_owned();
+    run(instance.tool("msg-queue").args(["release", &id]));
+    instance.wait_for_messages("bob", 1);
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use directory::password::Schemes;
 use directory::{Answer, Asked, Authenticator, Directory, Entry, Found, LogIn, LogIns, Service};
 use sasl::Secret;
-use server_config::parameters::{local, service_smtp};
+use server_config::Config;
+use server_config::parameters::{local, service_http, service_smtp};
 
 use crate::error::{MethodError, Result};
 use crate::{Parts, Who};
@@ -60,7 +61,7 @@ impl Personal {
             socket: instance.submission_socket(),
             host: if host.is_empty() { "localhost".to_owned() } else { host },
             delayed_max: config.get(&service_smtp::MAX_FUTURE_RELEASE),
-            size_max: number(config.get(&service_smtp::MAX_MESSAGE_SIZE)),
+            size_max: size_max(config),
             recipients_max: number(config.get(&service_smtp::MAX_RECIPIENTS)),
         })
     }
@@ -107,6 +108,16 @@ impl Personal {
             Some(LogIn::Busy) | None => Err(Unconfirmed::Unavailable("too many others log in".into())),
         }
     }
+}
+
+/// Of a message that is sent: what smtpd takes, or less.
+fn size_max(config: &Config) -> u64 {
+    let bytes = |value: i64| u64::try_from(value).ok().filter(|bytes| *bytes > 0).unwrap_or(u64::MAX);
+    let of_smtpd = match config.get(&service_smtp::ALLOW_SIZE) {
+        true => bytes(config.get(&service_smtp::MAX_MESSAGE_SIZE)),
+        false => u64::MAX,
+    };
+    of_smtpd.min(bytes(config.get(&service_http::HTTP_MAX_MESSAGE)))
 }
 
 /// The user's entry as it is now.
