@@ -20,7 +20,7 @@ pub mod threads;
 pub mod views;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use message_store::Flags;
 
@@ -63,7 +63,7 @@ pub struct Email {
     pub thread: u32,
     pub places: Places,
     /// hasAttachment, once it was found out.
-    pub has_attachment: Option<bool>,
+    pub has_attachment: OnceLock<bool>,
 }
 
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Bringing an account up to date.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use message_store::{Annotations, Flags, Listed, Mailbox, MailboxName, Record, Rights, Store, StoreError};
 
@@ -280,7 +280,7 @@ impl Inner {
             size: cold.size,
             thread: NONE,
             places: Places::default(),
-            has_attachment: None,
+            has_attachment: OnceLock::new(),
         });
         self.numbers.insert(cold.guid, number);
         number

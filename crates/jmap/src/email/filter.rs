@@ -425,7 +425,7 @@ mod tests {
             size: 100,
             thread: crate::account::NONE,
             places: crate::account::Places::default(),
-            has_attachment: None,
+            has_attachment: std::sync::OnceLock::new(),
         };
         let passes =
             |value: Value| read(&account, Some(value)).unwrap().filter.passes(&account, &email, &facts);

@@ -100,7 +100,7 @@ impl<'a> Looking<'a> {
         let Some(email) = account.email(number).filter(|email| account.is_there(email)) else {
             return Ok(false);
         };
-        self.has_attachment = email.has_attachment;
+        self.has_attachment = email.has_attachment.get().copied();
         if !self.asked.needles.is_empty() {
             self.scan.begin(&self.asked.needles);
         }
@@ -186,9 +186,14 @@ fn file(mailbox: &message_store::Mailbox, uid: u32) -> Result<Option<MessageFile
 /// # Errors
 /// The store's.
 pub fn has_attachment(account: &Inner, email: &Email) -> Result<bool> {
-    if let Some(has) = email.has_attachment {
-        return Ok(has);
+    if let Some(has) = email.has_attachment.get() {
+        return Ok(*has);
     }
+    let has = look_for_attachment(account, email)?;
+    Ok(*email.has_attachment.get_or_init(|| has))
+}
+
+fn look_for_attachment(account: &Inner, email: &Email) -> Result<bool> {
     for (_, slot, view, _) in account.rows(email) {
         let Some(Ok(cached)) = view.mailbox.as_ref().map(|mailbox| mailbox.cached(slot)) else { continue };
         let structure = cached.bodystructure().to_ascii_lowercase();
