@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -22,9 +22,13 @@ const RUN_MAX: Duration = Duration::from_secs(300);
 /// What the packages need; `scripts/packages` installs it.
 const PROGRAMS: [&str; 3] = ["chromium", "node", "npm"];
 
+/// One browser at a time: more of them would only wait for each other.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Runs the files of tests whose name contains `wanted` (all when empty); the users are there for tests to take. Prints what
 /// node says at the end; the test fails when one of them does.
 pub fn run_browser_tests(instance: &Instance, wanted: &str, users: &[String], url: Option<&str>) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let modules = installed();
     let world = format!(
         r#"{{"url":{},"address":"{}","smtp":{SMTP},"submission":{SUBMISSION},"imap":{IMAP},"users":[{}],"modules":"{}","artefacts":"{}"}}"#,

@@ -6,7 +6,7 @@ use black_box::instance::{HTTP, WEB};
 use black_box::{Instance, Setup};
 
 /// Users for tests to take, one each.
-const USERS: usize = 20;
+const USERS: usize = 80;
 
 fn users() -> Vec<String> {
     (1..=USERS).map(|number| format!("user{number}")).collect()
@@ -28,9 +28,27 @@ fn the_browser_harness_counts_and_sets_what_it_says() {
     run_browser_tests(&instance, "harness", &users(), Some(&url));
 }
 
-/// W1 to W7, W15, W16, W19.
+/// W1 to W8, W15, W16, W19.
 #[test]
 fn hostile_mail_runs_nothing_connects_nowhere_and_stays_in_its_frame() {
     let (instance, url) = served();
     run_browser_tests(&instance, "lab", &users(), Some(&url));
+}
+
+#[test]
+fn journeys_through_folders_lists_and_messages() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "mail-", &users(), Some(&url));
+}
+
+#[test]
+fn journeys_of_writing_and_sending() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "compose", &users(), Some(&url));
+}
+
+#[test]
+fn journeys_through_the_settings() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "settings", &users(), Some(&url));
 }
