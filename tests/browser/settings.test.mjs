@@ -50,7 +50,7 @@ test('the list in pages has as many rows as the directory says', async ({ page }
   await page.getByLabel('Messages per page').selectOption('25');
   await saved(page);
   await page.getByRole('button', { name: 'Back to mail' }).click();
-  await page.getByText('Row 29').first().waitFor();
+  await page.locator('tbody tr', { hasText: 'Row 29' }).waitFor();
   await page.waitForFunction(() => document.querySelectorAll('table tbody tr').length === 25);
 });
 

@@ -5,7 +5,7 @@ import type { ComposeRequest } from './compose/compose.ts';
 import { formatMessage, language, setLanguage } from './i18n.ts';
 import { Client, firstSetError, JmapError, watchReachable, type Id, type SetResponse, type SignIn } from './jmap.ts';
 import { ListPane } from './list/list.ts';
-import { forgetPreferences, loadPreferences, preferences, setPreferences, showAppearance, watchPreferences, type Preferences } from './preferences.ts';
+import { forgetPreferences, loadPreferences, preferences, preferencesWritten, setPreferences, showAppearance, watchPreferences, type Preferences } from './preferences.ts';
 import { ReadingPane } from './reading/reading.ts';
 import { bindKeys } from './shell/bindings.ts';
 import { FolderPane } from './shell/folders.ts';
@@ -546,7 +546,10 @@ export class App {
             const wanted = [...(preferences().language ? [preferences().language as string] : []), ...navigator.languages];
             const before = language();
             await setLanguage(wanted);
-            if (language() !== before) return void location.reload();
+            if (language() !== before) {
+                await preferencesWritten();
+                return void location.reload();
+            }
         }
         if ('listMode' in changed || 'conversations' in changed || 'viewSize' in changed) this.list.reload();
         if ('readingPane' in changed) this.layout.setPane();

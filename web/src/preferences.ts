@@ -95,8 +95,21 @@ export async function loadPreferences(client: Client): Promise<void> {
     if (entries.length > 0) apply(Object.fromEntries(entries) as Partial<Preferences>);
 }
 
+let writing: Promise<unknown> = Promise.resolve();
+
+/** Resolves when nothing is on its way to the server: to be awaited before the page goes. */
+export async function preferencesWritten(): Promise<void> {
+    await writing.catch(() => undefined);
+}
+
 /** Shows the changes at once and writes them; takes them back, and throws, when the server refuses. */
-export async function setPreferences(client: Client, changes: Partial<Preferences>): Promise<void> {
+export function setPreferences(client: Client, changes: Partial<Preferences>): Promise<void> {
+    const written = write(client, changes);
+    writing = Promise.allSettled([writing, written]);
+    return written;
+}
+
+async function write(client: Client, changes: Partial<Preferences>): Promise<void> {
     const before = Object.fromEntries(Object.keys(changes).map((key) => [key, current[key as keyof Preferences]])) as Partial<Preferences>;
     apply(changes);
     try {

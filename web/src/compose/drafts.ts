@@ -45,9 +45,11 @@ export class DraftKeeper {
 
     /** Something may have changed. */
     touch(): void {
-        if (this.stopped || !this.isDirty) return;
+        if (this.stopped) return;
         const now = performance.now();
         if (this.firstChange === 0) {
+            // To compare costs as much as the text is long: once for each version, not for each key.
+            if (!this.isDirty) return;
             this.firstChange = now;
             this.hooks.state('dirty', null);
         }
@@ -59,7 +61,11 @@ export class DraftKeeper {
     async save(): Promise<void> {
         clearTimeout(this.timer);
         while (this.saving) await this.saving.catch(() => undefined);
-        if (this.stopped || !this.isDirty) return;
+        if (this.stopped) return;
+        if (!this.isDirty) {
+            this.firstChange = 0;
+            return;
+        }
         this.saving = this.write();
         try {
             await this.saving;
