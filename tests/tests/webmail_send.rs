@@ -198,7 +198,7 @@ fn a_draft_becomes_a_sent_message_when_it_is_sent() {
     let (drafts, sent) = (of_role("drafts"), of_role("sent"));
     let email = draft(&instance, &mut alice, "moves");
     let identity = alice.identity();
-    let mut send = |alice: &mut WebClient, rcpt: &str, more: Value| {
+    let send = |alice: &mut WebClient, rcpt: &str, more: Value| {
         let mut arguments = json!({ "create": { "s": { "identityId": identity, "emailId": email, "envelope": {
             "mailFrom": { "email": "alice@example.test", "parameters": { "HOLDFOR": "3600" } }, "rcptTo": [{ "email": rcpt }] } } } });
         arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
