@@ -67,7 +67,7 @@ impl Jmap {
                 return changes;
             }
             assert!(Instant::now() < end, "nothing changed");
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50)); // paced: asked again, as a client would
         }
     }
 }

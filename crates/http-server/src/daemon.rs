@@ -11,6 +11,7 @@ use dns::Resolver;
 use jmap::{Jmap, Parts};
 use message_store::{Store, StoreLog, StoreSettings};
 use server_config::parameters::{service, service_http};
+use server_log::Category;
 
 use crate::aside::Aside;
 use crate::image_proxy::ImageProxy;
@@ -97,7 +98,12 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let sessions =
         WebSessions::open(&site.instance.run_dir()).map_err(|why| format!("run/web-sessions: {why}"))?;
     let settings = Settings::from_config(&config);
-    sessions.sweep(settings.session_timeout);
+    let (swept, timeout) = (sessions.clone(), settings.session_timeout);
+    // Beside the service: a site may have a million folders. What is over is none in any case.
+    let sweeping = std::thread::Builder::new().name("sweep".into()).spawn(move || swept.sweep(timeout));
+    if let Err(why) = sweeping {
+        site.log.warning(Category::General, format_args!("run/web-sessions is not swept: {why}"));
+    }
     let desk = Desk {
         store,
         log_ins,

@@ -69,6 +69,7 @@ pub struct WebSession {
 }
 
 /// See the module.
+#[derive(Clone)]
 pub struct WebSessions {
     root: PathBuf,
 }
