@@ -267,7 +267,7 @@ test('paged mode is a table, as long as the preference says', async ({ page }) =
   await page.getByRole('heading', { name: 'Number 0' }).waitFor();
 });
 
-test('what cannot be reached is said, and what can again', async ({ page, context }) => {
+test('what cannot be reached is said, and what can again', { allowErrors: /ERR_INTERNET_DISCONNECTED/ }, async ({ page, context }) => {
   const user = freshUser();
   await deliver(user, text('Before'));
   await openMail(page, user);
