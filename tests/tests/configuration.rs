@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -366,6 +367,7 @@ fn check_looks_at_the_directory_and_the_certificate() {
         }
         let said = check();
         fs::write(&path, good).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         said
     };
     let (good, said) = replaced("config/certs/server.key", b"");

@@ -16,7 +16,7 @@ use crate::request::Request;
 use crate::routes::auth::{about, cookie_name};
 use crate::session::Desk;
 use crate::settings::service_of;
-use crate::{Response, Visitor, msc};
+use crate::{Response, Visitor, msc, visitor};
 
 /// The pause after the first failure of a connection; it doubles with each.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
@@ -177,7 +177,7 @@ pub fn begin(desk: &Desk, visitor: Visitor, request: &Request) -> Response {
     let agent = msc::agent(request);
     let (ip, agent) = (request.client.ip, agent.as_str());
     let directory = desk.log_ins.authenticator().directory();
-    let passwords = match directory.stored_passwords(Some(&visitor.entry)) {
+    let passwords = match visitor::credentials(directory.as_ref(), &visitor.entry) {
         Ok(passwords) => passwords,
         Err(why) => {
             desk.log.error(Category::Account, format_args!("{why}"));

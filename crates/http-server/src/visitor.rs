@@ -46,7 +46,7 @@ impl Visitor {
             return desk.sessions.end_others(&self.uid, None).map(|_| ());
         };
         let directory = desk.log_ins.authenticator().directory();
-        let passwords = directory.stored_passwords(Some(&self.entry)).map_err(std::io::Error::other)?;
+        let passwords = credentials(directory.as_ref(), &self.entry).map_err(std::io::Error::other)?;
         desk.sessions.password_changed(&self.cookie, session, &passwords)
     }
 }
@@ -113,6 +113,16 @@ pub fn of_session(
     Ok(Visitor { uid, entry, session: Some(session), cookie: cookie.to_owned() })
 }
 
+/// What a sign-in is good for: another password ends it, and so does a second factor that came, went or is another.
+///
+/// # Errors
+/// As the directory's.
+pub fn credentials(directory: &dyn Directory, entry: &Entry) -> directory::Result<Vec<String>> {
+    let mut all = directory.stored_passwords(Some(entry))?;
+    all.extend(entry.second_factor.clone());
+    Ok(all)
+}
+
 fn look_up(
     cookie: &str,
     session: &WebSession,
@@ -123,7 +133,7 @@ fn look_up(
     let Found::One(entry) = directory.by_uid(&session.record.uid).map_err(unavailable)? else {
         return Ok(None);
     };
-    let passwords = directory.stored_passwords(Some(&entry)).map_err(unavailable)?;
+    let passwords = credentials(directory, &entry).map_err(unavailable)?;
     let holds = entry.kind == Kind::User
         && entry.may_use(Service::Http)
         && sessions.has_password(cookie, session, &passwords);

@@ -39,6 +39,8 @@ pub struct Personal {
 /// Why a password does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unconfirmed {
+    /// This is a log-in by a password for one program, or of no one in particular: it changes nothing that a password guards.
+    Limited,
     Wrong,
     TooManyGuesses,
     Unavailable(String),
@@ -81,6 +83,9 @@ impl Personal {
     /// Whether this is the user's password. Wrong ones count with those of log-ins: a session that was stolen is no way to
     /// guess faster.
     pub fn confirm(&self, who: &Who, password: &str) -> std::result::Result<(), Unconfirmed> {
+        if who.entry.limited {
+            return Err(Unconfirmed::Limited);
+        }
         let asked = Asked {
             service: Service::Http,
             login: who.uid.clone(),

@@ -227,6 +227,8 @@ fn a_sign_in_ends_after_its_time_without_a_request() {
 #[test]
 fn who_has_a_second_factor_needs_its_code() {
     let instance = web();
+    let before = instance.http().sign_in("alice", "alice-secret");
+    assert_eq!(status(&instance, &before), 200);
     let made = black_box::run(instance.tool("dirutil").args(["second-factor", "alice", "on"]));
     let wanted = wait_for("the directory's new entry", || {
         let response = instance.http().try_sign_in("alice", "alice-secret", "");
@@ -245,9 +247,55 @@ fn who_has_a_second_factor_needs_its_code() {
     let right = with(&code);
     assert_eq!(right.status, 200, "{}", right.text());
     assert_eq!(with(&code).status, 401, "a code was good twice");
+    let gone = || (status(&instance, &before) == 401).then_some(());
+    wait_for("the end of what was signed in without a code", gone);
     let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "alice:alice-secret");
     let program = instance.http().get("/jmap/session", &format!("Authorization: Basic {basic}\r\n"));
     assert_eq!(program.status, 401);
+}
+
+/// A password for one program is for mail: it changes no credentials, sends no mail elsewhere, even with the user's own password
+/// in the request, and neither sees nor ends who is signed in.
+#[test]
+fn an_app_password_changes_nothing_that_a_password_guards() {
+    let instance = web();
+    let made =
+        black_box::run(instance.tool("dirutil").args(["app-password", "add", "alice", "--label", "Phone"]));
+    let password = made.trim().split_once(' ').unwrap().1.to_owned();
+    let basic =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("alice:{password}"));
+    let fields = format!("Authorization: Basic {basic}\r\n");
+    wait_for("mshttpd to know it", || {
+        (instance.http().get("/jmap/session", &fields).status == 200).then_some(())
+    });
+    let page = instance.http().sign_in("alice", "alice-secret");
+    for (method, path) in
+        [("GET", "/auth/sessions"), ("GET", "/auth/activity"), ("POST", "/auth/sessions/revoke")]
+    {
+        let body = if method == "POST" { r#"{"id":"others"}"# } else { "" };
+        let fields = format!("{fields}Content-Type: application/json\r\n");
+        assert_eq!(instance.http().ask(method, path, &fields, body.as_bytes()).status, 403, "{path}");
+    }
+    assert_eq!(status(&instance, &page), 200, "nobody was signed out");
+    let ask = |fields: &str| {
+        let body = serde_json::json!({
+            "using": ["urn:ietf:params:jmap:core", "urn:x-mailboat:jmap:account"],
+            "methodCalls": [
+                ["Credential/set", { "accountId": "alice", "oldPassword": "alice-secret", "newPassword": "another-1" }, "0"],
+                ["Forwarding/set", { "accountId": "alice", "password": "alice-secret",
+                    "update": { "singleton": { "addresses": ["evil@evil.example"] } } }, "1"],
+            ]
+        });
+        let response = instance.http().post_json("/jmap/api", fields, &body.to_string());
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()["methodResponses"].clone()
+    };
+    let said = ask(&fields);
+    assert_eq!(said[0][0], "error", "{said}");
+    assert_eq!(said[0][1]["type"], "forbidden", "{said}");
+    assert_eq!(said[1][1]["notUpdated"]["singleton"]["type"], "forbidden", "{said}");
+    let said = ask(&page);
+    assert_eq!(said[0][0], "Credential/set", "by the page it can be changed: {said}");
 }
 
 /// RFC 6238 with SHA-1, six digits, thirty seconds.

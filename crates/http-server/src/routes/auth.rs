@@ -64,6 +64,9 @@ pub fn sign_out(desk: &Desk, request: &Request) -> Response {
 /// `GET /auth/sessions`
 pub fn sessions(desk: &Desk, request: &Request) -> Response {
     let Some(visitor) = request.visitor.as_deref() else { return no_session() };
+    if visitor.entry.limited {
+        return limited();
+    }
     let current = visitor.session.as_ref().map(|session| session.id.as_str());
     let shown = |session: WebSession| {
         json!({
@@ -82,6 +85,9 @@ pub fn sessions(desk: &Desk, request: &Request) -> Response {
 /// `POST /auth/sessions/revoke`: `{"id": "..."}`, or `{"id": "others"}`.
 pub fn revoke(desk: &Desk, request: &Request) -> Response {
     let Some(visitor) = request.visitor.as_deref() else { return no_session() };
+    if visitor.entry.limited {
+        return limited();
+    }
     let current = visitor.session.as_ref().map(|session| session.id.as_str());
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let Some(id) = body.get("id").and_then(Value::as_str) else {
@@ -105,6 +111,9 @@ pub fn revoke(desk: &Desk, request: &Request) -> Response {
 /// `GET /auth/activity`
 pub fn activity(desk: &Desk, request: &Request) -> Response {
     let Some(visitor) = request.visitor.as_deref() else { return no_session() };
+    if visitor.entry.limited {
+        return limited();
+    }
     let deeds: Vec<Value> = desk
         .sessions
         .deeds(&visitor.uid)
@@ -113,6 +122,11 @@ pub fn activity(desk: &Desk, request: &Request) -> Response {
         .map(|deed| json!({ "at": deed.at, "what": deed.what, "address": deed.peer, "agent": deed.agent }))
         .collect();
     Response::json(200, &json!({ "activity": deeds }))
+}
+
+/// A password for one program is for mail.
+fn limited() -> Response {
+    Response::problem(403, "not-allowed", "not by an app password: sign in to the web mail")
 }
 
 fn note(desk: &Desk, request: &Request, what: &str) {

@@ -48,6 +48,9 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
 
 fn unconfirmed(why: Unconfirmed) -> MethodError {
     match why {
+        Unconfirmed::Limited => {
+            MethodError::new("forbidden", "Not by an app password: sign in to the web mail")
+        }
         Unconfirmed::Wrong => MethodError::new("wrongPassword", "The present password is another one"),
         Unconfirmed::TooManyGuesses => {
             MethodError::new("rateLimit", "Too many wrong passwords; try again later")

@@ -267,6 +267,9 @@ impl From<crate::personal::Unconfirmed> for SetError {
     fn from(why: crate::personal::Unconfirmed) -> SetError {
         use crate::personal::Unconfirmed;
         match why {
+            Unconfirmed::Limited => {
+                SetError::new("forbidden", "Not by an app password: sign in to the web mail")
+            }
             Unconfirmed::Wrong => SetError::new("wrongPassword", "The password is wrong"),
             Unconfirmed::TooManyGuesses => {
                 SetError::new("rateLimit", "Too many wrong passwords; try again later")
