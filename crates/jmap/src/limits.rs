@@ -6,6 +6,8 @@ pub const MAX_SIZE_UPLOAD: u64 = 50_000_000;
 pub const MAX_CONCURRENT_UPLOAD: usize = 8;
 /// Bytes of a request's body.
 pub const MAX_SIZE_REQUEST: usize = 10_000_000;
+/// Bytes that its values may take in memory.
+pub const REQUEST_MEMORY_MAX: usize = 64 * 1024 * 1024;
 /// Requests of one user at once, in one process.
 pub const MAX_CONCURRENT_REQUESTS: usize = 16;
 pub const MAX_CALLS_IN_REQUEST: usize = 64;
@@ -22,7 +24,7 @@ pub const FILTER_DEPTH_MAX: usize = 20;
 pub const FILTER_TEXTS_MAX: usize = 50;
 /// Comparators of one sort.
 pub const COMPARATORS_MAX: usize = 8;
-/// Bytes of what one request answers, after which no more objects are fetched.
+/// Bytes of what one request answers and of what its result references copy, after which no more is fetched.
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Ids of one answer of /changes.
 pub const CHANGES_MAX: usize = 5000;

@@ -38,7 +38,7 @@ pub fn run(
     }
     let arguments = &mut arguments;
     let value = match name {
-        "Core/echo" => core::echo(arguments),
+        "Core/echo" => core::echo(call, arguments)?,
         "Mailbox/get" => mailbox::get::run(call, arguments)?,
         "Email/get" => email::get::run(call, arguments)?,
         "Blob/copy" => blob::copy(call, arguments)?,

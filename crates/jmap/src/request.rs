@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use server_log::Category;
 
 use crate::error::{MethodError, Result};
+use crate::json::Unread;
+use crate::pointer::Unresolved;
 use crate::problem::Problem;
 use crate::{Jmap, Who, json, limits, methods, pointer, session_object};
 
@@ -40,14 +42,13 @@ impl Call<'_> {
     /// # Errors
     /// `requestTooLarge` when it is more than one request may be answered with.
     pub fn spend(&mut self, bytes: usize) -> Result<()> {
-        match self.room.checked_sub(bytes) {
-            Some(left) => {
-                *self.room = left;
-                Ok(())
-            }
-            None => Err(MethodError::new("requestTooLarge", "The response would be too large; ask for less")),
-        }
+        *self.room = self.room.checked_sub(bytes).ok_or_else(too_large)?;
+        Ok(())
     }
+}
+
+fn too_large() -> MethodError {
+    MethodError::new("requestTooLarge", "The response would be too large; ask for less")
 }
 
 /// Responses of one method call: name and arguments.
@@ -57,15 +58,19 @@ pub fn run(jmap: &Jmap, who: &Who, body: &[u8]) -> std::result::Result<Vec<u8>, 
     if body.len() > limits::MAX_SIZE_REQUEST {
         return Err(Problem::limit("maxSizeRequest"));
     }
-    let request = Request::read(json::read(body).map_err(|why| Problem::not_json(&why))?)?;
+    let request = Request::read(json::read(body, limits::REQUEST_MEMORY_MAX).map_err(|why| match why {
+        Unread::Wrong(why) => Problem::not_json(&why),
+        Unread::TooLarge => Problem::limit("maxSizeRequest"),
+    })?)?;
     let tells_created = request.created.is_some();
     let mut created = request.created.unwrap_or_default();
     let mut room = limits::RESPONSE_BYTES_MAX;
     let mut responses: Vec<Value> = Vec::new();
     for (name, arguments, id) in request.calls {
+        let resolved = resolve(arguments, &responses, &mut room);
         let mut call = Call { jmap, who, created: &mut created, room: &mut room };
-        let answered = resolve(arguments, &responses)
-            .and_then(|arguments| methods::run(&mut call, &request.using, &name, arguments));
+        let answered =
+            resolved.and_then(|arguments| methods::run(&mut call, &request.using, &name, arguments));
         match answered {
             Ok(several) => {
                 responses.extend(several.into_iter().map(|(name, value)| json!([name, value, id])));
@@ -144,15 +149,20 @@ fn call(value: Value) -> Option<(String, Map<String, Value>, String)> {
     }
 }
 
-/// Puts the results of earlier calls in place of references to them (RFC 8620 §3.7).
-fn resolve(arguments: Map<String, Value>, responses: &[Value]) -> Result<Map<String, Value>> {
+/// Puts the results of earlier calls in place of references to them (RFC 8620 §3.7); they are counted as what is answered,
+/// since a method may answer with its arguments.
+fn resolve(
+    arguments: Map<String, Value>,
+    responses: &[Value],
+    room: &mut usize,
+) -> Result<Map<String, Value>> {
     if !arguments.keys().any(|name| name.starts_with('#')) {
         return Ok(arguments);
     }
     let mut resolved = Map::new();
     for (name, value) in arguments {
         let (name, value) = match name.strip_prefix('#') {
-            Some(plain) => (plain.to_owned(), referenced(&value, responses)?),
+            Some(plain) => (plain.to_owned(), referenced(&value, responses, room)?),
             None => (name, value),
         };
         if resolved.insert(name, value).is_some() {
@@ -162,7 +172,7 @@ fn resolve(arguments: Map<String, Value>, responses: &[Value]) -> Result<Map<Str
     Ok(resolved)
 }
 
-fn referenced(reference: &Value, responses: &[Value]) -> Result<Value> {
+fn referenced(reference: &Value, responses: &[Value], room: &mut usize) -> Result<Value> {
     let text = |name: &str| {
         let text = reference.get(name).and_then(Value::as_str);
         text.ok_or_else(|| MethodError::invalid_arguments(format!("A result reference has no {name}")))
@@ -174,7 +184,10 @@ fn referenced(reference: &Value, responses: &[Value]) -> Result<Value> {
     if response[0] != name {
         return Err(failed("The response has another name"));
     }
-    pointer::evaluate(&response[1], path).ok_or_else(|| failed("The path leads nowhere"))
+    pointer::evaluate(&response[1], path, room).map_err(|why| match why {
+        Unresolved::Nowhere => failed("The path leads nowhere"),
+        Unresolved::TooLarge => too_large(),
+    })
 }
 
 #[cfg(test)]
@@ -193,7 +206,7 @@ mod tests {
             json!(["Foo/other", { "created": ["no"] }, "t0"]),
         ];
         let ask = |reference: Value| {
-            resolve(arguments(json!({ "accountId": "A1", "#ids": reference })), &responses)
+            resolve(arguments(json!({ "accountId": "A1", "#ids": reference })), &responses, &mut 10_000)
         };
         let good = ask(json!({ "resultOf": "t0", "name": "Foo/changes", "path": "/created" })).unwrap();
         assert_eq!(Value::Object(good), json!({ "accountId": "A1", "ids": ["f1", "f4"] }));
@@ -211,7 +224,7 @@ mod tests {
         }
         let both =
             json!({ "ids": [], "#ids": { "resultOf": "t0", "name": "Foo/changes", "path": "/created" } });
-        assert_eq!(resolve(arguments(both), &responses).unwrap_err().kind, "invalidArguments");
+        assert_eq!(resolve(arguments(both), &responses, &mut 10_000).unwrap_err().kind, "invalidArguments");
     }
 
     #[test]
