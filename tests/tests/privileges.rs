@@ -198,6 +198,39 @@ fn smtpd_ends_with_the_process_that_runs_its_programs() {
     assert!(instance.log("smtp").contains("the process for deliveries apart has ended"));
 }
 
+/// Worker processes give up by themselves what their parent had to keep: to start programs.
+#[test]
+fn each_of_several_processes_is_confined() {
+    assert!(is_root(), "the tests of privileges need root");
+    let mut instance = Setup::default()
+        .server_user(USER)
+        .set("local.sandbox", "require")
+        .set("service.imap.numprocesses", "2")
+        .create();
+    instance.start_one("store");
+    instance.start_one("imap");
+    let parent = instance.pid("imap").unwrap().to_string();
+    let workers = wait_for("two workers that serve", || {
+        let all =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let workers: Vec<u32> = all.filter(|pid: &u32| status(*pid).get("PPid") == Some(&parent)).collect();
+        let confined =
+            instance.log("imap").matches("files and ports fully confined, system calls limited").count();
+        (workers.len() == 2 && confined == 3).then_some(workers)
+    });
+    for worker in workers {
+        let status = status(worker);
+        assert_eq!(
+            (status["Seccomp"].as_str(), status["Seccomp_filters"].as_str()),
+            ("2", "2"),
+            "its own, too"
+        );
+        assert_eq!(status["CapEff"], "0000000000000000");
+    }
+    assert!(!instance.log("imap").contains("not limited"));
+    instance.imap("alice").ok("SELECT INBOX");
+}
+
 /// A port below 1024 is bound before root is given up.
 #[test]
 fn a_low_port_is_bound_before_root_is_given_up() {

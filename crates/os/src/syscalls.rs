@@ -207,7 +207,8 @@ const OLDER: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[libc::c_long] = &[];
 
-/// For who starts programs.
+/// For who starts programs. These give up rights themselves, by the calls that only take away: a worker process begins with
+/// its parent's list.
 const PROGRAMS: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_wait4,
@@ -216,6 +217,11 @@ const PROGRAMS: &[libc::c_long] = &[
     libc::SYS_setpgid,
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_send_signal,
+    libc::SYS_capset,
+    libc::SYS_landlock_create_ruleset,
+    libc::SYS_landlock_add_rule,
+    libc::SYS_landlock_restrict_self,
+    libc::SYS_seccomp,
 ];
 
 /// The families of sockets that may be made. Netlink is how the C library asks which addresses this host has before it
