@@ -117,6 +117,38 @@ fn what_waits_is_found_by_its_envid_and_by_its_user_alone() {
     assert!(alice.ask("XHELD envid=S+2B1").starts_with("550 "));
 }
 
+/// The client that gave it may be gone: as long as smtpd is taking it, "there is none" would have it sent twice.
+#[test]
+fn what_is_being_taken_is_not_said_to_be_missing() {
+    let instance = Instance::start();
+    let begin = || {
+        let mut smtp = as_user(&instance, "alice");
+        smtp.ok("MAIL FROM:<alice@example.test> HOLDFOR=3600 ENVID=S9");
+        smtp.ok("RCPT TO:<bob@example.test>");
+        smtp
+    };
+    let mut asking = as_user(&instance, "alice");
+    let mut first = begin();
+    assert!(asking.ask("XHELD envid=S9").starts_with("451 "), "it may come");
+    assert!(asking.ask("XHELD envid=S8").starts_with("550 "));
+    assert!(as_user(&instance, "bob").ask("XHELD envid=S9").starts_with("550 "));
+    first.ok("RSET");
+    assert!(asking.ask("XHELD envid=S9").starts_with("550 "), "that one ended");
+    let mut broken = begin();
+    broken.ok("DATA");
+    assert!(asking.ask("XHELD envid=S9").starts_with("451 "));
+    drop(broken);
+    black_box::instance::wait_for("smtpd to see that the client is gone", || {
+        asking.ask("XHELD envid=S9").starts_with("550 ").then_some(())
+    });
+    let mut whole = begin();
+    whole.ok("DATA");
+    let id = whole.ok("Subject: once\r\n\r\nbody\r\n.").split(' ').nth(2).unwrap().to_owned();
+    // The connection is open still, the transaction is not.
+    let said = asking.ok("XHELD envid=S9");
+    assert!(said.starts_with("250 2.0.0 held 1") && said.trim_end().ends_with(&id), "{said}");
+}
+
 /// The message is sent once or not at all, however close the two come.
 #[test]
 fn undo_and_the_end_of_the_hold_agree() {

@@ -10,7 +10,7 @@ use server_log::Log;
 
 use crate::Settings;
 use crate::commands::etrn::{Flush, Turns};
-use crate::commands::held::Accepted;
+use crate::commands::held::{Accepted, UnderWayList};
 use crate::inspection::InspectionLine;
 use crate::lmtp::Deliver;
 use crate::rates::Rates;
@@ -36,6 +36,8 @@ pub struct Desk {
     pub deliver: Deliver,
     /// What becomes of messages that were accepted, for who submits for users of this host.
     pub accepted: Box<dyn Accepted>,
+    /// What they are giving just now.
+    pub under_way: UnderWayList,
     pub log: Log,
 }
 
@@ -74,6 +76,7 @@ impl Accept {
             rates,
             deliver,
             accepted,
+            under_way: UnderWayList::default(),
             log,
         });
         Accept { desk, settings: RwLock::new(Arc::new(settings)), reread }

@@ -13,6 +13,7 @@ use smtp_wire::{Address, Ending, Reply};
 
 use crate::accept::Desk;
 use crate::commands;
+use crate::commands::held::UnderWay;
 use crate::filtering::Filtering;
 use crate::listening::{
     ROLE_LMTP, ROLE_LMTP_LOCAL, ROLE_SUBMISSION, ROLE_SUBMISSION_LOCAL, ROLE_SUBMISSIONS, service_of,
@@ -56,6 +57,8 @@ pub struct Session {
     pub(crate) is_xclient_host: bool,
     /// The client's name, or that it has none, as XCLIENT told it.
     pub(crate) known_name: Option<Box<Option<String>>>,
+    /// The message under way, as XHELD asks for it.
+    pub(crate) under_way: Option<Box<UnderWay>>,
     /// The filters of this session, from the first MAIL on.
     pub(crate) filtering: Option<Box<Filtering>>,
     /// Log-ins that failed.
@@ -114,6 +117,7 @@ impl Session {
             one_message: None,
             verbose: false,
             mechanism: None,
+            under_way: None,
             filtering: None,
             is_xclient_host,
             known_name: None,
@@ -178,10 +182,15 @@ impl Session {
             || self.settings.domains.contains(domain)
     }
 
+    /// The uid of who logged in.
+    pub(crate) fn uid(&self) -> Option<&str> {
+        self.user.as_ref().and_then(|user| user.uid.as_deref())
+    }
+
     /// Counts what comes; why it may not pass now.
     pub(crate) fn keeps_rate(&self, what: What, io: &Io) -> Option<Reply> {
         let limits = &self.settings.rates;
-        let uid = self.user.as_ref().and_then(|user| user.uid.as_deref());
+        let uid = self.uid();
         let (origin, limits) = match uid {
             Some(uid) => (Origin::User(uid.to_lowercase()), limits.user),
             None if self.may_relay || self.is_lmtp(io) => return None,
@@ -254,6 +263,9 @@ impl Session {
     }
 
     fn next(&mut self, io: &mut Io) -> Next {
+        if !matches!(self.state, State::InTransaction { .. }) {
+            self.under_way = None; // it is in the queue, or will never be
+        }
         let in_auth = matches!(self.state, State::Authenticating { .. });
         io.line_limit = if in_auth { AUTH_BYTES_MAX } else { COMMAND_BYTES_MAX };
         io.mask_input = in_auth;
@@ -279,6 +291,7 @@ impl Session {
     fn close(&mut self, io: &Io) -> Next {
         self.tell_untold_refusals(io);
         self.state = State::Closing; // a message under way is dropped here, its file with it
+        self.under_way = None;
         Next::Close
     }
 

@@ -2,10 +2,13 @@
 //!
 //! Only on the socket of this host's daemons, and only for the user whom the session sends as: another's message is not
 //! there. `XHELD envid=<xtext>` finds a message that waits by its ENVID: who was killed before the id was known asks so.
+//! While a session is about to take one with this ENVID, whose client may have gone, the answer is 451: nobody knows yet.
 //! Undo is exact: what is taken back is in the queue no more, durably, when 250 is said, and nobody was sent it;
 //! what an attempt has begun with, or whose time has come, is not touched.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use connection::Io;
 use mail_queue::QueueId;
@@ -58,12 +61,54 @@ pub trait Accepted: Send + Sync {
     fn waiting(&self, envid: &str, uid: &str) -> io::Result<Option<(QueueId, i64)>>;
 }
 
+/// The messages that sessions are about to take, by uid in lower case and ENVID, from MAIL to their commit or their end. Of this
+/// process: there is one smtpd. Not more than there are connections.
+#[derive(Clone, Default)]
+pub struct UnderWayList(Arc<Mutex<HashMap<(String, String), usize>>>);
+
+impl UnderWayList {
+    /// Until what is given is dropped, behind the commit. Nothing for a session without a user.
+    pub fn enter(&self, uid: Option<&str>, envid: &str) -> Option<Box<UnderWay>> {
+        let key = (uid?.to_lowercase(), envid.to_owned());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default() += 1;
+        Some(Box::new(UnderWay { list: self.clone(), key }))
+    }
+
+    pub fn has(&self, uid: &str, envid: &str) -> bool {
+        let key = (uid.to_lowercase(), envid.to_owned());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
+    }
+}
+
+/// See [`UnderWayList`].
+pub struct UnderWay {
+    list: UnderWayList,
+    key: (String, String),
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut list = self.list.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = list.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                list.remove(&self.key);
+            }
+        }
+    }
+}
+
 pub fn run(session: &Session, what: Held, id: &str, domains: &[String], io: &Io) -> Reply {
-    let uid = session.user.as_ref().and_then(|user| user.uid.as_deref());
-    let Some(uid) = uid.filter(|_| session.is_submission_local(io)) else { return replies::unknown() };
+    let Some(uid) = session.uid().filter(|_| session.is_submission_local(io)) else {
+        return replies::unknown();
+    };
     let gone = Reply::new(550, (5, 1, 1), "No such message in the queue");
     let accepted = session.desk.accepted.as_ref();
     if let Some(envid) = id.strip_prefix("envid=").filter(|_| what == Held::Tell) {
+        // First this, then the queue: what is committed in between is found there.
+        if session.desk.under_way.has(uid, envid) {
+            return Reply::new(451, (4, 3, 0), "It is being taken just now, ask again");
+        }
         return match accepted.waiting(envid, uid) {
             Ok(Some((id, until))) => Reply::new(250, (2, 0, 0), format!("held {until} {id}")),
             Ok(None) => gone,

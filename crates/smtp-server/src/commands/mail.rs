@@ -18,6 +18,10 @@ pub fn run(session: &mut Session, sender: Option<Address>, parameters: MailParam
     if let Some(refusal) = refusal(session, sender.as_ref(), &parameters, io) {
         return refusal;
     }
+    session.under_way = match &parameters.envid {
+        Some(envid) if session.is_submission_local(io) => session.desk.under_way.enter(session.uid(), envid),
+        _ => None,
+    };
     let now = base::clock::unix_seconds();
     let transaction = Transaction {
         sender,
