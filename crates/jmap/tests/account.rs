@@ -75,6 +75,11 @@ impl Site {
         }
     }
 
+    /// What is remembered of joe's sending.
+    fn record(&self) -> std::path::PathBuf {
+        self.folder.path().join("store/webmail").join(base::hashdir::path("joe")).join("joe.sent")
+    }
+
     fn who(&self) -> Who {
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Who { uid: "joe".into(), entry: self.entry(), peer, session: "test".into() }
@@ -376,6 +381,8 @@ type Answers = Arc<Mutex<Vec<(&'static str, String)>>>;
 struct Smtpd {
     said: Arc<Mutex<Vec<String>>>,
     answers: Answers,
+    /// What happens, once, before it answers the end of data.
+    before_end: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
 }
 
 impl Smtpd {
@@ -383,7 +390,8 @@ impl Smtpd {
         let listener = UnixListener::bind(site.folder.path().join("run/submission")).unwrap();
         let said: Arc<Mutex<Vec<String>>> = Arc::default();
         let answers: Answers = Arc::default();
-        let smtpd = Smtpd { said: said.clone(), answers: answers.clone() };
+        let smtpd = Smtpd { said: said.clone(), answers: answers.clone(), before_end: Arc::default() };
+        let before_end = smtpd.before_end.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut reader = BufReader::new(stream.unwrap());
@@ -400,6 +408,9 @@ impl Smtpd {
                         continue;
                     }
                     in_data = line == "DATA";
+                    if let Some(act) = before_end.lock().unwrap().take_if(|_| line == ".") {
+                        act();
+                    }
                     let scripted = answers
                         .lock()
                         .unwrap()
@@ -569,6 +580,12 @@ fn an_attempt_that_was_interrupted_is_not_repeated_blindly() {
     let failed = create(&site, &site.jmap, held("3600"));
     assert_eq!(failed["notCreated"]["s"]["type"], "serverUnavailable", "{failed}");
     assert_eq!(site.call("EmailSubmission/get", json!({ "ids": null }))["list"], json!([]), "it is none yet");
+    // It is at it still: nothing is known, and nothing sent.
+    smtpd.answer("XHELD envid=", "451 4.3.0 being taken");
+    smtpd.said();
+    let failed = create(&site, &site.jmap, held("3600"));
+    assert_eq!(failed["notCreated"]["s"]["type"], "serverUnavailable", "{failed}");
+    assert_eq!(smtpd.count("DATA"), 0, "not again");
     // It had it: another process finds it, and sends nothing.
     let until = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3000;
     smtpd.answer("XHELD envid=", &format!("250 2.0.0 held {until} Q7"));
@@ -589,6 +606,32 @@ fn an_attempt_that_was_interrupted_is_not_repeated_blindly() {
     assert_eq!(create(&site, &site.jmap, held("0"))["notCreated"]["s"]["type"], "forbiddenToSend");
     smtpd.answer(".", "250 2.0.0 Q9 accepted");
     assert_eq!(create(&site, &site.jmap, held("0"))["created"]["s"]["undoStatus"], "final");
+}
+
+/// smtpd has it, and then the disk is at fault: "nothing was sent" would have the user send it twice.
+#[test]
+fn what_smtpd_has_taken_is_a_success_even_if_it_cannot_be_written_down() {
+    let site = Site::new();
+    let smtpd = Smtpd::start(&site);
+    let email = site.add(MESSAGE);
+    smtpd.answer(".", &in_an_hour());
+    let record = site.record();
+    let (place, aside) = (record.clone(), record.with_extension("aside"));
+    *smtpd.before_end.lock().unwrap() = Some(Box::new(move || {
+        std::fs::rename(&place, &aside).unwrap();
+        std::fs::create_dir(&place).unwrap(); // cannot be read, by root neither
+    }));
+    let done = create(&site, &site.jmap, json!({ "emailId": email }));
+    let made = &done["created"]["s"];
+    assert_eq!(made["undoStatus"], "pending", "{done}");
+    // The disk is mended: the record has it still as what was being sent, and smtpd is asked.
+    std::fs::remove_dir(&record).unwrap();
+    std::fs::rename(record.with_extension("aside"), &record).unwrap();
+    let until = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3000;
+    smtpd.answer("XHELD envid=", &format!("250 2.0.0 held {until} Q1"));
+    let again = create(&site, &site.jmap, json!({ "emailId": email }));
+    assert_eq!(again["created"]["s"]["id"], made["id"], "{again}");
+    assert_eq!(smtpd.count("DATA"), 1, "not again");
 }
 
 #[test]

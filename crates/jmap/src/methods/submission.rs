@@ -234,7 +234,8 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Responses> 
         }
     }
     drop(turn);
-    let after = state(&open(call)?.record);
+    // What was done is told, also when the record cannot be read any more: by the old state the client asks what is new.
+    let after = open(call).map_or_else(|_| before.clone(), |open| state(&open.record));
     let account = wanted.account.clone();
     let mut responses = vec![("EmailSubmission/set".to_owned(), wanted.answer(done, &after))];
     responses.extend(implicit(call, &account, &emails, &on_update, &on_destroy));

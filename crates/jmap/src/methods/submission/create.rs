@@ -261,31 +261,55 @@ fn send(call: &Call<'_>, new: Submission, content: Content<Box<dyn Read + Send>>
     let addresses = || new.envelope.rcpt_to.iter().chain([&new.envelope.mail_from]);
     let is_utf8 = content.is_utf8() || addresses().any(|one| !one.email.is_ascii());
     let done = session.send(&new.envelope, &new.id, is_utf8, &mut content.submitted());
-    let mut open = OpenRecord::take(&personal.folder, uid).map_err(noted)?;
     match done {
         Ok(accepted) => {
             tell(call, &new, &accepted);
-            let number = open.record.next();
-            if let Some(one) = open.record.find(&new.id) {
-                settle(one, accepted);
-                (one.changed, one.created) = (number, number);
-            }
-            open.record.know(everybody);
-            let made = open.record.find(&new.id).cloned();
             // smtpd has it: whatever happens here, the client hears of a success.
-            if let Err(why) = open.save() {
+            let made = note(call, &new, &accepted, everybody).unwrap_or_else(|why| {
                 noted(why);
-            }
-            Ok(made.unwrap_or(new))
+                None
+            });
+            Ok(made.unwrap_or_else(|| {
+                let mut made = new;
+                settle(&mut made, accepted);
+                made
+            }))
         }
         Err(why) => {
+            // One that smtpd may have stays, and so does one that cannot be taken out: the next attempt asks smtpd.
             if !matches!(why, Trouble::Unknown(_)) {
-                open.record.submissions.retain(|one| one.id != new.id);
+                if let Err(why) = forget(call, &new.id) {
+                    noted(why);
+                }
             }
-            open.save().map_err(noted)?;
             Err(refused(call, why))
         }
     }
+}
+
+/// Writes down what smtpd has taken. The submission, unless it was destroyed meanwhile.
+fn note(
+    call: &Call<'_>,
+    new: &Submission,
+    accepted: &Accepted,
+    people: Vec<Person>,
+) -> std::io::Result<Option<Submission>> {
+    let mut open = OpenRecord::take(&call.jmap.personal.folder, &call.who.uid)?;
+    let number = open.record.next();
+    if let Some(one) = open.record.find(&new.id) {
+        settle(one, accepted.clone());
+        (one.changed, one.created) = (number, number);
+    }
+    open.record.know(people);
+    let made = open.record.find(&new.id).cloned();
+    open.save()?;
+    Ok(made)
+}
+
+fn forget(call: &Call<'_>, id: &str) -> std::io::Result<()> {
+    let mut open = OpenRecord::take(&call.jmap.personal.folder, &call.who.uid)?;
+    open.record.submissions.retain(|one| one.id != id);
+    open.save()
 }
 
 fn settle(one: &mut Submission, accepted: Accepted) {
@@ -353,6 +377,11 @@ fn refused(call: &Call<'_>, why: Trouble) -> SetError {
                 .error(Category::General, format_args!("smtpd was given mail of {}: {why}", call.who.uid));
             SetError::new("serverUnavailable", "The mail server broke off; try again")
         }
+        // Of XHELD: an earlier attempt is not over, only its client is.
+        Trouble::Refused { at: At::Session, code, .. } if code / 100 == 4 => SetError::new(
+            "serverUnavailable",
+            "An earlier attempt to send this is not over yet; try again in a moment",
+        ),
         Trouble::Recipients(list) => {
             let too_many = list.iter().all(|(_, code, text)| *code == 452 && text.starts_with("4.5.3"));
             if too_many {
