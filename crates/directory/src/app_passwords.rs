@@ -173,6 +173,12 @@ fn day_text(days: i64) -> String {
     format!("{year:04}{month:02}{day:02}")
 }
 
+/// `2026-11-29` of days since 1970.
+pub fn date(days: i64) -> String {
+    let text = day_text(days);
+    format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..])
+}
+
 /// Days since 1970 of `20261129`; nothing of what is no day.
 fn day_number(text: &str) -> Option<i64> {
     if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {

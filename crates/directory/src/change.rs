@@ -10,7 +10,8 @@ use std::fmt;
 use crate::ldif::Record;
 
 /// Attributes that users may change of their own entries.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
+    "mailAppPassword",
     "nswmExtendedUserPrefs",
     "mailForwardingAddress",
     "mailDeliveryOption",

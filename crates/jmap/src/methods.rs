@@ -1,5 +1,6 @@
 //! Which method is where, and which capability a client must name to use it (RFC 8620 §3.3).
 
+mod app_password;
 mod blob;
 mod core;
 mod credential;

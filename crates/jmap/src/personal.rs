@@ -75,6 +75,11 @@ impl Personal {
         changed.insert((who.uid.clone(), who.session.clone()));
     }
 
+    /// What was remembered of the user's log-ins is no more.
+    pub fn forget(&self, uid: &str) {
+        self.log_ins.authenticator().flush(Some(uid));
+    }
+
     pub fn took_change(&self, who: &Who) -> bool {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         changed.remove(&(who.uid.clone(), who.session.clone()))

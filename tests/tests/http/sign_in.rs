@@ -1,7 +1,7 @@
 //! Sign-ins: how they begin and end, and who may use them.
 
-use black_box::instance::wait_for;
-use black_box::{Instance, Setup};
+use black_box::instance::{IMAP, wait_for};
+use black_box::{Imap, Instance, Setup};
 
 use super::requests::web;
 
@@ -296,6 +296,48 @@ fn an_app_password_changes_nothing_that_a_password_guards() {
     assert_eq!(said[1][1]["notUpdated"]["singleton"]["type"], "forbidden", "{said}");
     let said = ask(&page);
     assert_eq!(said[0][0], "Credential/set", "by the page it can be changed: {said}");
+}
+
+/// Made and taken back by their user in the web mail; another program logs in by one meanwhile.
+#[test]
+fn app_passwords_are_made_shown_once_and_taken_back() {
+    let mut instance = Instance::start();
+    instance.start_one("http");
+    let page = instance.http().sign_in("alice", "alice-secret");
+    let ask = |fields: &str, method: &str, mut arguments: serde_json::Value| {
+        arguments["accountId"] = "alice".into();
+        let body = serde_json::json!({
+            "using": ["urn:ietf:params:jmap:core", "urn:x-mailboat:jmap:account"],
+            "methodCalls": [[method, arguments, "0"]]
+        });
+        let response = instance.http().post_json("/jmap/api", fields, &body.to_string());
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()["methodResponses"][0][1].clone()
+    };
+    let new = serde_json::json!({ "label": "Phone", "services": ["imap"], "days": 30 });
+    let refused =
+        ask(&page, "AppPassword/set", serde_json::json!({ "password": "wrong", "create": { "n": new } }));
+    assert_eq!(refused["notCreated"]["n"]["type"], "wrongPassword", "{refused}");
+    let made = ask(
+        &page,
+        "AppPassword/set",
+        serde_json::json!({ "password": "alice-secret", "create": { "n": new } }),
+    );
+    let (id, password) = (made["created"]["n"]["id"].clone(), made["created"]["n"]["password"].clone());
+    let password = password.as_str().unwrap_or_else(|| panic!("{made}"));
+    let list = ask(&page, "AppPassword/get", serde_json::json!({ "ids": null }))["list"].clone();
+    assert_eq!((&list[0]["id"], &list[0]["label"]), (&id, &"Phone".into()), "{list}");
+    assert_eq!(list[0]["services"], serde_json::json!(["imap"]));
+    assert!(!list.to_string().contains(password), "it is shown once");
+    let imap = || {
+        let mut imap = Imap::open(instance.connect(IMAP));
+        imap.command(&format!("LOGIN alice {password}")).1.starts_with("OK")
+    };
+    wait_for("imapd to know it", || imap().then_some(()));
+    let gone = ask(&page, "AppPassword/set", serde_json::json!({ "destroy": [id, "nosuch"] }));
+    assert_eq!(gone["destroyed"], serde_json::json!([id]), "{gone}");
+    assert_eq!(gone["notDestroyed"]["nosuch"]["type"], "notFound");
+    wait_for("imapd to refuse it", || (!imap()).then_some(()));
 }
 
 /// RFC 6238 with SHA-1, six digits, thirty seconds.

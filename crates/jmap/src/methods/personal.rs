@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{credential, forwarding, identity, preferences, quota, recipient, submission, vacation};
+use super::{
+    app_password, credential, forwarding, identity, preferences, quota, recipient, submission, vacation,
+};
 use crate::arguments::Arguments;
 use crate::error::{MethodError, Result};
 use crate::request::{Call, Responses};
@@ -15,6 +17,8 @@ pub fn run(call: &mut Call<'_>, name: &str, arguments: &mut Arguments) -> Result
         "Forwarding/get" => forwarding::get(call, arguments)?,
         "Forwarding/set" => forwarding::set(call, arguments)?,
         "Credential/set" => credential::set(call, arguments)?,
+        "AppPassword/get" => app_password::get(call, arguments)?,
+        "AppPassword/set" => app_password::set(call, arguments)?,
         "Recipient/query" => recipient::query(call, arguments)?,
         "VacationResponse/get" => vacation::get(call, arguments)?,
         "VacationResponse/set" => vacation::set(call, arguments)?,
@@ -41,7 +45,7 @@ pub fn capability(kind: &str) -> Option<&'static str> {
         "Identity" | "EmailSubmission" => Some(SUBMISSION),
         "VacationResponse" => Some(VACATION),
         "Quota" => Some(QUOTA),
-        "Preferences" | "Forwarding" | "Credential" | "Recipient" => Some(ACCOUNT),
+        "Preferences" | "Forwarding" | "Credential" | "AppPassword" | "Recipient" => Some(ACCOUNT),
         _ => None,
     }
 }
