@@ -56,6 +56,12 @@ impl From<StoreError> for MethodError {
 
 impl From<std::io::Error> for MethodError {
     fn from(error: std::io::Error) -> MethodError {
+        if error.kind() == std::io::ErrorKind::TimedOut {
+            return MethodError::new(
+                "serverUnavailable",
+                "Another request of this account is at work; try again",
+            );
+        }
         StoreError::from(error).into()
     }
 }

@@ -6,8 +6,6 @@
 //! What makes queries fast is in [`account`]: the records of a user's mailboxes as emails, kept in memory within bounds and
 //! brought up to date from what changed.
 
-#![allow(dead_code)] // what is not there yet uses it
-
 mod account;
 mod arguments;
 mod blob;

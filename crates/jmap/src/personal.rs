@@ -10,13 +10,14 @@ use directory::password::Schemes;
 use directory::{Answer, Asked, Authenticator, Directory, Entry, Found, LogIn, LogIns, Service};
 use sasl::Secret;
 use server_config::Config;
-use server_config::parameters::{local, service_http, service_smtp};
+use server_config::parameters::{service_http, service_smtp};
 
 use crate::error::{MethodError, Result};
+use crate::submission::client::Conversations;
 use crate::{Parts, Who};
 
-/// How long the check of a password is waited for.
-const CHECK_MAX: Duration = Duration::from_secs(60);
+/// How long the check of a password is waited for, by a worker.
+const CHECK_MAX: Duration = Duration::from_secs(5);
 
 /// See the head of this file.
 pub struct Personal {
@@ -26,9 +27,8 @@ pub struct Personal {
     pub schemes: Schemes,
     /// One file for each user who has sent something ([`crate::submission::record`]).
     pub folder: PathBuf,
-    /// Where smtpd takes mail of users.
-    pub socket: PathBuf,
-    pub host: String,
+    /// With smtpd, where it takes mail of users.
+    pub smtpd: Conversations,
     /// How far ahead mail may be sent.
     pub delayed_max: Duration,
     /// Bytes of a message that is sent.
@@ -42,6 +42,8 @@ pub enum Unconfirmed {
     /// This is a log-in by a password for one program, or of no one in particular: it changes nothing that a password guards.
     Limited,
     Wrong,
+    /// The request has asked already: one of many asks would keep a worker for long.
+    AskedAlready,
     TooManyGuesses,
     Unavailable(String),
 }
@@ -54,14 +56,13 @@ impl Personal {
         let authenticator = Authenticator::new(Arc::clone(&parts.directory), config);
         let log_ins = LogIns::new(authenticator, config, instance)?;
         let number = |value: i64| u64::try_from(value).unwrap_or(0);
-        let host: String = config.get(&local::HOST_NAME);
+        let workers = usize::try_from(config.get(&service_http::MAX_THREADS)).unwrap_or(1);
         Ok(Personal {
             changed: Mutex::default(),
             log_ins: Arc::new(log_ins),
             schemes: Schemes::from_config(config),
             folder: instance.store_dir().join("webmail"),
-            socket: instance.submission_socket(),
-            host: if host.is_empty() { "localhost".to_owned() } else { host },
+            smtpd: Conversations::new(instance.submission_socket(), workers),
             delayed_max: config.get(&service_smtp::MAX_FUTURE_RELEASE),
             size_max: size_max(config),
             recipients_max: number(config.get(&service_smtp::MAX_RECIPIENTS)),

@@ -7,6 +7,7 @@ use server_log::Category;
 
 use crate::error::{MethodError, Result};
 use crate::json::Unread;
+use crate::personal::Unconfirmed;
 use crate::pointer::Unresolved;
 use crate::problem::Problem;
 use crate::{Jmap, Who, json, limits, methods, pointer, session_object};
@@ -19,6 +20,8 @@ pub struct Call<'a> {
     pub created: &'a mut HashMap<String, String>,
     /// Bytes that the request may still be answered with.
     pub room: &'a mut usize,
+    /// Whether the request has had a password checked.
+    pub has_confirmed: &'a mut bool,
 }
 
 impl Call<'_> {
@@ -35,6 +38,17 @@ impl Call<'_> {
         if self.created.len() < limits::CREATED_IDS_MAX {
             self.created.insert(creation.to_owned(), id.to_owned());
         }
+    }
+
+    /// Whether this is the user's password ([`crate::personal::Personal::confirm`]); once in a request.
+    ///
+    /// # Errors
+    /// See [`Unconfirmed`].
+    pub fn confirm(&mut self, password: &str) -> std::result::Result<(), Unconfirmed> {
+        if std::mem::replace(self.has_confirmed, true) {
+            return Err(Unconfirmed::AskedAlready);
+        }
+        self.jmap.personal.confirm(self.who, password)
     }
 
     /// Counts what is answered.
@@ -64,11 +78,12 @@ pub fn run(jmap: &Jmap, who: &Who, body: &[u8]) -> std::result::Result<Vec<u8>, 
     })?)?;
     let tells_created = request.created.is_some();
     let mut created = request.created.unwrap_or_default();
-    let mut room = limits::RESPONSE_BYTES_MAX;
+    let (mut room, mut has_confirmed) = (limits::RESPONSE_BYTES_MAX, false);
     let mut responses: Vec<Value> = Vec::new();
     for (name, arguments, id) in request.calls {
         let resolved = resolve(arguments, &responses, &mut room);
-        let mut call = Call { jmap, who, created: &mut created, room: &mut room };
+        let mut call =
+            Call { jmap, who, created: &mut created, room: &mut room, has_confirmed: &mut has_confirmed };
         let answered =
             resolved.and_then(|arguments| methods::run(&mut call, &request.using, &name, arguments));
         match answered {

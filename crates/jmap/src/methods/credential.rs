@@ -29,8 +29,8 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     if new == old || new.eq_ignore_ascii_case(&call.who.uid) || call.who.entry.has_address(&new) {
         return bad("It is the old password, or the name of the account");
     }
+    call.confirm(&old).map_err(unconfirmed)?;
     let personal = &call.jmap.personal;
-    personal.confirm(call.who, &old).map_err(unconfirmed)?;
     let entry = personal::entry(call.jmap.directory.as_ref(), call.who)?;
     match call.jmap.directory.change_password(&entry, &old, &new, &personal.schemes) {
         Ok(()) => {}
@@ -52,6 +52,7 @@ fn unconfirmed(why: Unconfirmed) -> MethodError {
             MethodError::new("forbidden", "Not by an app password: sign in to the web mail")
         }
         Unconfirmed::Wrong => MethodError::new("wrongPassword", "The present password is another one"),
+        Unconfirmed::AskedAlready => MethodError::new("rateLimit", "A request confirms a password once"),
         Unconfirmed::TooManyGuesses => {
             MethodError::new("rateLimit", "Too many wrong passwords; try again later")
         }

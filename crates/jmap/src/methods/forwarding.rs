@@ -45,7 +45,7 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
 }
 
 fn update(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     before: &Map<String, Value>,
     patch: &Value,
     password: &str,
@@ -56,7 +56,7 @@ fn update(
     }
     let addresses = addresses(call, &after)?;
     let keep = standard::flag(&after, "keepCopy")? || addresses.is_empty();
-    call.jmap.personal.confirm(call.who, password)?;
+    call.confirm(password)?;
     preferences::changing(call.jmap.directory.as_ref(), &call.who.uid, |entry| {
         let options = options(entry, keep, !addresses.is_empty());
         Ok(vec![

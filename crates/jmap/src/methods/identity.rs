@@ -28,7 +28,6 @@ const ADDRESSES_MAX: usize = 20;
 
 /// An identity as what it is needed for.
 pub struct Identity {
-    pub name: String,
     pub email: String,
 }
 
@@ -36,8 +35,7 @@ pub struct Identity {
 pub fn find(entry: &Entry, id: &str) -> Option<Identity> {
     let objects = objects(entry);
     let object = objects.get(id)?;
-    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(Identity { name: text("name"), email: text("email") })
+    Some(Identity { email: object.get("email").and_then(Value::as_str).unwrap_or_default().to_owned() })
 }
 
 /// The id of an address's own identity.

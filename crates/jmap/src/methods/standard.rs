@@ -271,6 +271,7 @@ impl From<crate::personal::Unconfirmed> for SetError {
                 SetError::new("forbidden", "Not by an app password: sign in to the web mail")
             }
             Unconfirmed::Wrong => SetError::new("wrongPassword", "The password is wrong"),
+            Unconfirmed::AskedAlready => SetError::new("rateLimit", "A request confirms a password once"),
             Unconfirmed::TooManyGuesses => {
                 SetError::new("rateLimit", "Too many wrong passwords; try again later")
             }

@@ -114,7 +114,7 @@ fn delivery_status(call: &Call<'_>, conversation: &mut Option<Conversation>, one
     };
     let personal = &call.jmap.personal;
     if conversation.is_none() {
-        *conversation = Conversation::open(&personal.socket, &call.who.uid).ok();
+        *conversation = personal.smtpd.open(&call.who.uid).ok();
     }
     let domains = one.envelope.domains();
     let place = conversation.as_mut().and_then(|session| session.place(id, &domains).ok());
@@ -298,7 +298,11 @@ fn update(call: &Call<'_>, id: &str, patch: &Value) -> std::result::Result<Strin
     let (Status::Pending, Some(queue_id)) = (one.status, one.queue_id.clone()) else { return Err(cannot()) };
     let was_canceling = std::mem::replace(&mut one.canceling, true);
     open.keep().map_err(|why| failed(&why))?;
-    let asked = Conversation::open(&call.jmap.personal.socket, &call.who.uid)
+    let asked = call
+        .jmap
+        .personal
+        .smtpd
+        .open(&call.who.uid)
         .and_then(|mut session| Ok((session.undo(&queue_id)?, session.place(&queue_id, &[])?)));
     let (undone, place) = asked.map_err(|why| {
         call.jmap

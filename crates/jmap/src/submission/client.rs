@@ -3,7 +3,9 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use smtp_wire::xtext;
@@ -28,6 +30,8 @@ pub enum Trouble {
     Unknown(String),
     /// Refused: at MAIL or DATA, with the reply.
     Refused { at: At, code: u16, text: String },
+    /// This process talks to smtpd as often as it may.
+    Busy,
     /// Refused for these recipients; nothing was sent to the others either.
     Recipients(Vec<(String, u16, String)>),
 }
@@ -58,9 +62,44 @@ pub enum Place {
     Gone,
 }
 
+/// The conversations of a process. Each takes a worker for as long as smtpd is slow, and the others are there for those who
+/// read mail.
+pub struct Conversations {
+    socket: PathBuf,
+    most: usize,
+    open: Arc<AtomicUsize>,
+}
+
+/// One of the conversations that there may be, until it is dropped.
+struct Turn(Arc<AtomicUsize>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Conversations {
+    /// With smtpd on this socket, in a process of so many workers: fewer than half of them, but one.
+    pub fn new(socket: PathBuf, workers: usize) -> Conversations {
+        Conversations { socket, most: (workers.saturating_sub(1) / 2).max(1), open: Arc::default() }
+    }
+
+    /// # Errors
+    /// [`Trouble::Busy`], at once; smtpd does not answer, or does not know the user.
+    pub fn open(&self, uid: &str) -> Result<Conversation, Trouble> {
+        let turn = Turn(Arc::clone(&self.open));
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
+            return Err(Trouble::Busy);
+        }
+        Conversation::open(&self.socket, uid, turn)
+    }
+}
+
 /// One session, as one user.
 pub struct Conversation {
     stream: BufReader<UnixStream>,
+    _turn: Turn,
 }
 
 struct Reply {
@@ -83,12 +122,10 @@ fn broken(why: &io::Error) -> Trouble {
 }
 
 impl Conversation {
-    /// # Errors
-    /// smtpd does not answer, or does not know the user.
-    pub fn open(socket: &Path, uid: &str) -> Result<Conversation, Trouble> {
+    fn open(socket: &Path, uid: &str, turn: Turn) -> Result<Conversation, Trouble> {
         let stream = UnixStream::connect(socket).map_err(|why| broken(&why))?;
         stream.set_write_timeout(Some(REPLY_TIMEOUT)).map_err(|why| broken(&why))?;
-        let mut session = Conversation { stream: BufReader::new(stream) };
+        let mut session = Conversation { stream: BufReader::new(stream), _turn: turn };
         session.timeout(REPLY_TIMEOUT)?;
         session.expect(None)?;
         session.expect(Some(&format!("XCLIENT LOGIN={}", xtext::encode(uid.as_bytes()))))?;
@@ -305,4 +342,29 @@ fn accepted(answer: Reply) -> Result<Accepted, Trouble> {
     let until =
         text.split_once("held until ").and_then(|(_, until)| crate::personal::second_of(until.trim()));
     Ok(Accepted { id, until })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversations_never_take_half_of_the_workers() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for (workers, most) in [(1, 1), (2, 1), (4, 1), (5, 2), (250, 124)] {
+            let all = Conversations::new(socket.clone(), workers);
+            all.open.store(most, Ordering::Relaxed);
+            assert_eq!(all.open("joe").err(), Some(Trouble::Busy), "{workers}");
+            assert_eq!(all.open.load(Ordering::Relaxed), most, "who is refused does not count");
+        }
+        let all = Conversations::new(folder.path().join("nobody"), 1);
+        for _ in 0..3 {
+            assert!(
+                matches!(all.open("joe").err(), Some(Trouble::Broken(_))),
+                "one that is over does not count"
+            );
+        }
+    }
 }

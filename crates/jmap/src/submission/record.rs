@@ -7,11 +7,14 @@
 //! It is replaced as a whole, durably, under the lock of a file beside it. One that is damaged is put aside: what is lost with
 //! it is what can be shown of former submissions, and no mail.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use os::lock::{Mode, OfdLock};
 use serde::{Deserialize, Serialize};
 
 use super::Envelope;
@@ -23,6 +26,8 @@ const SUBMISSIONS_MAX: usize = 200;
 const DESTROYED_MAX: usize = 500;
 /// People who were written to.
 const PEOPLE_MAX: usize = 1000;
+/// How long a lock of a user's is waited for: who waits is a worker, of which there are so many.
+const LOCK_WAIT: Duration = Duration::from_secs(4);
 /// Of one message.
 const PEOPLE_OF_ONE_MAX: usize = 50;
 /// Recipients of one submission that are remembered.
@@ -140,14 +145,14 @@ impl Record {
 /// The record of a user, which nobody else changes meanwhile.
 pub struct OpenRecord {
     path: PathBuf,
-    _lock: File,
+    _lock: OfdLock,
     pub record: Record,
     before: Record,
 }
 
 impl OpenRecord {
     /// # Errors
-    /// The system's.
+    /// `TimedOut` when another one has it for seconds; the system's.
     pub fn take(folder: &Path, uid: &str) -> io::Result<OpenRecord> {
         let path = place(folder, uid)?;
         let lock = locked(&path.with_extension("lock"))?;
@@ -182,16 +187,14 @@ impl OpenRecord {
 /// Only one request of a user sends at a time, in whatever process: who has this knows that nobody else is about to.
 ///
 /// # Errors
-/// The system's.
-pub fn sending(folder: &Path, uid: &str) -> io::Result<File> {
+/// `TimedOut` when another one has it for seconds; the system's.
+pub fn sending(folder: &Path, uid: &str) -> io::Result<OfdLock> {
     locked(&place(folder, uid)?.with_extension("sending"))
 }
 
-fn locked(path: &Path) -> io::Result<File> {
-    let file = base::replace::lock_file(path)?;
-    #[allow(clippy::incompatible_msrv)]
-    file.lock()?;
-    Ok(file)
+fn locked(path: &Path) -> io::Result<OfdLock> {
+    let file = Arc::new(base::replace::lock_file(path)?);
+    OfdLock::acquire(&file, 0, Mode::Exclusive, LOCK_WAIT)
 }
 
 /// The file of a user; its folder is there.

@@ -249,7 +249,7 @@ fn send(call: &Call<'_>, new: Submission, content: Content<Box<dyn Read + Send>>
         call.jmap.log.error(Category::General, format_args!("what {uid} sends is not written down: {why}"));
         SetError::new("serverFail", "It cannot be written down; nothing was sent")
     };
-    let mut session = Conversation::open(&personal.socket, uid).map_err(|why| refused(call, why))?;
+    let mut session = personal.smtpd.open(uid).map_err(|why| refused(call, why))?;
     let mut open = OpenRecord::take(&personal.folder, uid).map_err(noted)?;
     if let Some(former) = former(&mut open, &mut session, &new.email).map_err(|why| refused(call, why))? {
         open.save().map_err(noted)?;
@@ -362,6 +362,10 @@ fn tell(call: &Call<'_>, new: &Submission, accepted: &Accepted) {
 fn refused(call: &Call<'_>, why: Trouble) -> SetError {
     let personal = &call.jmap.personal;
     match why {
+        Trouble::Busy => SetError::new(
+            "serverUnavailable",
+            "Too many others send mail just now; nothing was sent. Try again",
+        ),
         Trouble::Broken(why) => {
             call.jmap
                 .log
