@@ -129,7 +129,10 @@ fn http_fields(bytes: &[u8]) {
     let _ = http_wire::cookie::value(&head, "a");
     let _ = http_wire::negotiate::takes_coding(&head, "br");
     let _ = http_wire::negotiate::language(&head, &["en", "de"]);
-    let _ = (http_wire::forwarded::addresses(&head), http_wire::forwarded::is_secure(&head));
+    for fields in [http_wire::forwarded::Fields::XForwarded, http_wire::forwarded::Fields::Forwarded] {
+        let _ = http_wire::forwarded::addresses(&head, fields);
+        let _ = http_wire::forwarded::is_secure(&head, fields);
+    }
 }
 
 const IMAP: &[&str] = &[

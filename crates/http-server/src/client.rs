@@ -30,7 +30,7 @@ pub fn of(head: &Head, peer: IpAddr, tls: &TlsState, settings: &Settings) -> Cli
     let (mut ip, mut is_secure) = (peer, bits.is_some());
     let by_proxy = is_trusted(peer);
     if by_proxy {
-        for hop in forwarded::addresses(head) {
+        for hop in forwarded::addresses(head, settings.proxy_fields) {
             // Who comes behind something unreadable is not known; the proxy that said so is.
             let Some(hop) = hop else { break };
             ip = hop;
@@ -38,7 +38,7 @@ pub fn of(head: &Head, peer: IpAddr, tls: &TlsState, settings: &Settings) -> Cli
                 break;
             }
         }
-        is_secure = forwarded::is_secure(head).unwrap_or(is_secure);
+        is_secure = forwarded::is_secure(head, settings.proxy_fields).unwrap_or(is_secure);
     }
     let ip = ip.to_canonical();
     let says_password = match settings.plaintext_min_cipher {
@@ -131,6 +131,26 @@ mod tests {
             "10.0.0.2"
         );
         assert_eq!(of("", "10.0.0.1", &trusting).0, "10.0.0.1");
+    }
+
+    /// A proxy writes one kind of fields, and hands on what the client wrote into the other.
+    #[test]
+    fn the_fields_that_the_proxy_does_not_write_are_not_looked_at() {
+        let of = |fields: &str, more: &str| {
+            let settings = settings(&format!("service.http.trustedproxies = 10.0.0.0/8\n{more}"));
+            let client = of(&head(fields), "10.0.0.1".parse().unwrap(), &TlsState::Unavailable, &settings);
+            (client.ip.to_string(), client.is_secure, client.says_password)
+        };
+        let forged = "Forwarded: for=10.1.2.3;proto=https, for=127.0.0.1;proto=https\r\n";
+        let said = format!("{forged}X-Forwarded-For: 192.0.2.77\r\nX-Forwarded-Proto: http\r\n");
+        assert_eq!(of(&said, ""), ("192.0.2.77".into(), false, false));
+        assert_eq!(of(forged, ""), ("10.0.0.1".into(), false, false));
+        let by_forwarded = "service.http.proxyheader = forwarded\n";
+        let said = "Forwarded: for=6.6.6.6;proto=https, for=192.0.2.77;proto=http\r\n\
+                    X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Proto: https\r\n";
+        assert_eq!(of(said, by_forwarded), ("192.0.2.77".into(), false, false));
+        let said = "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Proto: https\r\n";
+        assert_eq!(of(said, by_forwarded), ("10.0.0.1".into(), false, false));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use base::access::{Rules, Service};
 use base::network::Network;
+use http_wire::forwarded;
 use server_config::Config;
 use server_config::parameters::service_http;
-use server_config::values::Binding;
+use server_config::values::{Binding, ProxyFields};
 
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 443;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub strict_transport: Duration,
     pub binding: Binding,
     pub trusted_proxies: Vec<Network>,
+    /// What they write.
+    pub proxy_fields: forwarded::Fields,
     pub user_sessions: usize,
     pub post_bytes_max: u64,
     /// Connections of a process.
@@ -50,6 +53,10 @@ impl Settings {
             strict_transport: config.get(&service_http::STRICT_TRANSPORT),
             binding: config.get(&service_http::IP_SECURITY),
             trusted_proxies: config.get(&service_http::TRUSTED_PROXIES),
+            proxy_fields: match config.get(&service_http::PROXY_HEADER) {
+                ProxyFields::XForwarded => forwarded::Fields::XForwarded,
+                ProxyFields::Forwarded => forwarded::Fields::Forwarded,
+            },
             user_sessions: usize::try_from(config.get(&service_http::USER_SESSIONS)).unwrap_or(1),
             connections_max: usize::try_from(config.get(&service_http::MAX_SESSIONS)).unwrap_or(1),
             post_bytes_max: count(config.get(&service_http::MAX_POST_SIZE)),

@@ -120,6 +120,29 @@ impl Value for IpSecurity {
     }
 }
 
+/// The fields in which a proxy says whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyFields {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`
+    XForwarded,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+}
+
+/// `x-forwarded` or `forwarded`.
+pub struct ProxyHeader;
+impl Value for ProxyHeader {
+    type Out = ProxyFields;
+    const KIND: &'static str = "x-forwarded or forwarded";
+    fn parse(text: &str, _: (i64, i64)) -> Result<ProxyFields, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "x-forwarded" => Ok(ProxyFields::XForwarded),
+            "forwarded" => Ok(ProxyFields::Forwarded),
+            _ => Err(format!("'{text}' is neither x-forwarded nor forwarded")),
+        }
+    }
+}
+
 /// Any text; the empty text means unset.
 pub struct Text;
 impl Value for Text {

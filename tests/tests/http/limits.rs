@@ -157,6 +157,8 @@ fn filters_of_clients_hold_for_the_web_mail() {
     let from = |address: &str| format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: https\r\n");
     assert_eq!(instance.http().get("/", &from("198.51.100.1")).status, 200);
     assert_eq!(instance.http().get("/", &from("192.0.2.1")).status, 403);
+    let forged = format!("Forwarded: for=198.51.100.1;proto=https\r\n{}", from("192.0.2.1"));
+    assert_eq!(instance.http().get("/", &forged).status, 403, "a client's word, which the proxy handed on");
     let filter = "mailAccessDomain=+http https:198.51.100.0/24";
     black_box::run(instance.tool("dirutil").args(["change", "bob", "--set", filter, "--force"]));
     let sign_in = |address: &str| instance.http().try_sign_in("bob", "bob-secret", &from(address)).status;
