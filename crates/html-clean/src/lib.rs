@@ -2,7 +2,7 @@
 //!
 //! [`clean`] parses HTML as browsers do, writes what the lists of `elements.rs` and `style.rs` allow, and reads the result again
 //! until reading changes nothing: `clean(clean(x)) = clean(x)`, so a browser sees the tree that was looked at. What does not
-//! come to rest becomes text. Time and memory are bounded by `parse.rs`. A [`CleanHtml`] cannot be changed: nothing is
+//! come to rest becomes text, and so does what takes too long with all its parts. Time and memory are bounded by `parse.rs`. A [`CleanHtml`] cannot be changed: nothing is
 //! done to HTML after it was cleaned.
 //!
 //! Not a defence by itself: who shows it sends a Content-Security-Policy with `sandbox` as well.
@@ -24,6 +24,7 @@ pub use text::{Format, from_text};
 
 use filter::Written;
 use images::Images;
+use parse::Deadline;
 
 /// Readings until a document must have come to rest.
 const READINGS_MAX: usize = 8;
@@ -85,21 +86,27 @@ pub fn clean_parts<'a>(parts: &[Part<'_>], rewrite: &'a mut Rewrite<'a>) -> Clea
     }
     let mut images = Images::new(rewrite);
     let mut is_cut = false;
-    let each: Vec<Written> = parts.iter().map(|part| written(part, &mut images, &mut is_cut)).collect();
+    let deadline = Deadline::start();
+    let each: Vec<Written> =
+        parts.iter().map(|part| written(part, &mut images, &mut is_cut, deadline)).collect();
     let joined = join(each);
     images.again = true;
-    match rested(joined, &mut images) {
+    match rested(joined, &mut images, deadline) {
         Some(Written { body, sheet }) => {
             CleanHtml { body, sheet, blocked: images.blocked, has_colours: images.has_colours, is_cut }
+        }
+        None if deadline.is_over() => {
+            let text = parts.iter().map(bare).collect::<Vec<_>>().join("\n\n");
+            CleanHtml { is_cut: true, ..from_text(&text, Format::Fixed) }
         }
         None => from_text(&parts.iter().map(as_text).collect::<Vec<_>>().join("\n\n"), Format::Fixed),
     }
 }
 
-fn written(part: &Part<'_>, images: &mut Images<'_>, is_cut: &mut bool) -> Written {
+fn written(part: &Part<'_>, images: &mut Images<'_>, is_cut: &mut bool, deadline: Deadline) -> Written {
     match part {
         Part::Html(html) => {
-            let parsed = parse::parse(html);
+            let parsed = parse::parse(html, deadline);
             let (written, is_full) = filter::write(&parsed.nodes, images);
             *is_cut |= parsed.is_cut || is_full;
             written
@@ -115,6 +122,14 @@ fn written(part: &Part<'_>, images: &mut Images<'_>, is_cut: &mut bool) -> Writt
 fn as_text(part: &Part<'_>) -> String {
     match part {
         Part::Html(html) => to_text(html),
+        Part::Text(text, _) => (*text).to_owned(),
+    }
+}
+
+/// The text of a part for which there is no time.
+fn bare(part: &Part<'_>) -> String {
+    match part {
+        Part::Html(html) => plain::without_tags(html),
         Part::Text(text, _) => (*text).to_owned(),
     }
 }
@@ -136,9 +151,12 @@ fn join(mut each: Vec<Written>) -> Written {
 }
 
 /// What is written when reading it again changes nothing any more. None: it never was so.
-fn rested(mut written: Written, images: &mut Images<'_>) -> Option<Written> {
+fn rested(mut written: Written, images: &mut Images<'_>, deadline: Deadline) -> Option<Written> {
     for _ in 0..READINGS_MAX {
-        let again = parse::parse(&page(&written));
+        if deadline.is_over() {
+            return None;
+        }
+        let again = parse::parse(&page(&written), deadline);
         let (next, is_full) = filter::write(&again.nodes, images);
         if next == written && !again.is_cut && !is_full {
             return Some(written);

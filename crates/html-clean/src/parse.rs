@@ -22,8 +22,23 @@ const DEPTH_MAX: usize = 256;
 const TAGS_BETWEEN: usize = 64;
 /// Bytes given to the parser at once, between two looks at the clock.
 const STEP_BYTES: usize = 16 << 10;
-/// What no message needs: the backstop for what takes longer than its size says, such as one tag with a million attributes.
-const TIME_MAX: Duration = Duration::from_secs(4);
+/// What no message needs, for all its parts and readings: the backstop for what takes longer than its size says, such as one
+/// tag with a million attributes, or elements that the parser opens again and again.
+const TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The end of the time that a message has.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub fn start() -> Deadline {
+        Deadline(Instant::now().checked_add(TIME_MAX))
+    }
+
+    pub fn is_over(self) -> bool {
+        self.0.is_none_or(|end| Instant::now() >= end)
+    }
+}
 
 /// A parsed document.
 pub struct Parsed {
@@ -32,8 +47,8 @@ pub struct Parsed {
     pub is_cut: bool,
 }
 
-/// Parses what a message holds as text/html.
-pub fn parse(html: &str) -> Parsed {
+/// Parses what a message holds as text/html, for as long as there is time.
+pub fn parse(html: &str, deadline: Deadline) -> Parsed {
     let (html, mut is_cut) = truncated(html);
     let options = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
     let guard = Guard {
@@ -44,10 +59,9 @@ pub fn parse(html: &str) -> Parsed {
     };
     let tokenizer = Tokenizer::new(guard, TokenizerOpts::default());
     let input = BufferQueue::default();
-    let started = Instant::now();
     let mut rest = html;
     while !rest.is_empty() {
-        if tokenizer.sink.is_full.get() || started.elapsed() > TIME_MAX {
+        if tokenizer.sink.is_full.get() || deadline.is_over() {
             is_cut = true;
             break;
         }

@@ -3,7 +3,7 @@
 use html5ever::ns;
 
 use crate::elements::{Fate, fate};
-use crate::parse::parse;
+use crate::parse::{Deadline, parse};
 use crate::tree::{DOCUMENT, Kind, Node, Place};
 
 /// Bytes of text that are written.
@@ -23,9 +23,39 @@ enum Step {
     Address(String, usize),
 }
 
+/// What is left of HTML without what stands in angle brackets, in time of its length alone: for messages that take too long to
+/// be read as they should be.
+pub fn without_tags(html: &str) -> String {
+    let mut text = String::with_capacity(html.len() / 2);
+    let mut rest = html;
+    while let Some((before, behind)) = rest.split_once('<') {
+        text.push_str(before);
+        let Some((tag, behind)) = behind.split_once('>') else { return with_characters(&text) };
+        let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).take(16).collect();
+        rest = behind;
+        if matches!(name.to_ascii_lowercase().as_str(), "style" | "script") {
+            // The end of either is the next end tag of any kind: neither holds one that counts.
+            rest = behind
+                .split_once("</")
+                .map_or("", |(_, end)| end.split_once('>').map_or("", |(_, rest)| rest));
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    text.push_str(rest);
+    with_characters(&text)
+}
+
+/// The references that stand for what HTML itself is made of; a text is written with no others that matter.
+fn with_characters(text: &str) -> String {
+    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&nbsp;", " ");
+    plain.replace("&amp;", "&").trim().to_owned()
+}
+
 /// The text of a message's HTML: blocks as lines, paragraphs apart, quotations with `>`, links with their address.
 pub fn to_text(html: &str) -> String {
-    let nodes = parse(html).nodes;
+    let nodes = parse(html, Deadline::start()).nodes;
     let mut writer = Writer {
         nodes: &nodes,
         text: String::new(),

@@ -46,6 +46,10 @@ enum Images {
 pub fn message(desk: &Desk, request: &Request) -> Response {
     let Some(visitor) = request.visitor.as_deref() else { return sign_in::wanted() };
     let who = who(visitor, request);
+    let turn = match desk.jmap.begin(&who) {
+        Ok(turn) => turn,
+        Err(refusal) => return problem(&refusal),
+    };
     let parts = match desk.jmap.message_parts(&who, request.parameter(0), request.parameter(1)) {
         Ok(parts) => parts,
         Err(refusal) => return problem(&refusal),
@@ -67,6 +71,7 @@ pub fn message(desk: &Desk, request: &Request) -> Response {
     let page = page(&parts, &clean, images, is_dark);
     Response::of(200, "text/html; charset=utf-8", Body::Bytes(page.into_bytes()))
         .policy(Policy::Frame(POLICY.to_owned()))
+        .in_turn(turn)
 }
 
 fn part(text: &ShownText) -> Part<'_> {

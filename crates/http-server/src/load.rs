@@ -1,10 +1,15 @@
-//! How much a process has on its hands: connections, and bodies of requests in memory.
+//! How much a process has on its hands: connections, and bodies of requests and answers in memory.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of request bodies that all connections of a process have in memory together.
+/// Bytes of bodies that all connections of a process have in memory together.
 const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of answers that one user may leave unread: one of the largest, and others beside it.
+const UNSENT_OF_USER_MAX: u64 = 96 * 1024 * 1024;
+/// A user with so many bytes unread is not asked to be worked for.
+const BEHIND: u64 = 32 * 1024 * 1024;
 /// Below so many connections every one is kept.
 const SMALL: usize = 100;
 
@@ -13,6 +18,8 @@ const SMALL: usize = 100;
 pub struct Load {
     connections: AtomicUsize,
     body_bytes: AtomicU64,
+    /// Bytes of answers that were not sent yet, by uid.
+    unsent: Mutex<HashMap<String, u64>>,
 }
 
 /// A connection; it counts until it is dropped.
@@ -24,6 +31,13 @@ pub struct Counted(Arc<Load>);
 pub struct Room {
     load: Arc<Load>,
     bytes: u64,
+}
+
+/// What an answer takes in memory, until it is dropped.
+#[derive(Debug)]
+pub struct Unsent {
+    room: Room,
+    uid: String,
 }
 
 impl Load {
@@ -39,6 +53,27 @@ impl Load {
 
     pub fn room(self: &Arc<Load>) -> Room {
         Room { load: self.clone(), bytes: 0 }
+    }
+
+    /// None: the process or the user has too much unsent for so many bytes more.
+    pub fn unsent(self: &Arc<Load>, uid: &str, bytes: u64) -> Option<Unsent> {
+        let mut room = self.room();
+        if !room.take(bytes) {
+            return None;
+        }
+        let mut all = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_user = all.get(uid).copied().unwrap_or(0).saturating_add(bytes);
+        if of_user > UNSENT_OF_USER_MAX {
+            return None;
+        }
+        all.insert(uid.to_owned(), of_user);
+        Some(Unsent { room, uid: uid.to_owned() })
+    }
+
+    /// Whether the user leaves answers unread, so that another one may find no room.
+    pub fn is_behind(&self, uid: &str) -> bool {
+        let all = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(uid).is_some_and(|bytes| *bytes >= BEHIND)
     }
 }
 
@@ -63,7 +98,20 @@ impl Drop for Room {
     }
 }
 
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        let mut all = self.room.load.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = all.get(&self.uid).copied().unwrap_or(0).saturating_sub(self.room.bytes);
+        if left == 0 {
+            all.remove(&self.uid);
+        } else {
+            all.insert(self.uid.clone(), left);
+        }
+    }
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -78,5 +126,21 @@ mod tests {
         assert!(one.take(BODY_BYTES_MAX) && !other.take(1));
         drop(one);
         assert!(other.take(1));
+    }
+
+    #[test]
+    fn answers_that_are_not_read_leave_no_room_for_more() {
+        const MIB: u64 = 1024 * 1024;
+        let load = Arc::new(Load::default());
+        let one = load.unsent("joe", 64 * MIB).unwrap();
+        assert!(load.is_behind("joe") && !load.is_behind("amy"));
+        assert!(load.unsent("joe", 33 * MIB).is_none(), "of one user");
+        let others: Vec<Unsent> =
+            ["a", "b", "c"].iter().map(|uid| load.unsent(uid, 64 * MIB).unwrap()).collect();
+        assert!(load.unsent("amy", MIB).is_none() && !load.room().take(1), "of all");
+        drop(one);
+        assert!(!load.is_behind("joe") && load.unsent("amy", 64 * MIB).is_some());
+        drop(others);
+        assert!(load.unsent.lock().unwrap().is_empty());
     }
 }

@@ -79,12 +79,21 @@ pub struct Response {
     pub body: Body,
     pub policy: Policy,
     pub cache: Cache,
+    /// Of the request, until the answer is sent.
+    pub turn: Option<Box<jmap::Turn>>,
 }
 
 impl Response {
     /// Without a body.
     pub fn empty(status: u16) -> Response {
-        Response { status, fields: Vec::new(), body: Body::Empty, policy: Policy::Data, cache: Cache::Never }
+        Response {
+            status,
+            fields: Vec::new(),
+            body: Body::Empty,
+            policy: Policy::Data,
+            cache: Cache::Never,
+            turn: None,
+        }
     }
 
     /// With a body of this media type.
@@ -126,6 +135,13 @@ impl Response {
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Response {
         self.cache = cache;
+        self
+    }
+
+    /// The request counts as under way until this is sent.
+    #[must_use]
+    pub fn in_turn(mut self, turn: jmap::Turn) -> Response {
+        self.turn = Some(Box::new(turn));
         self
     }
 

@@ -80,21 +80,22 @@ pub struct Jmap {
     busy: Arc<Mutex<HashMap<String, Busy>>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Busy {
     requests: usize,
     uploads: usize,
 }
 
 /// One of the things that a user may have so many of at once.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum At {
     Request,
     Upload,
 }
 
-/// Counts as under way until it is dropped.
-pub(crate) struct Turn {
+/// Counts as under way until it is dropped: by who asks when the answer was sent.
+#[derive(Debug)]
+pub struct Turn {
     busy: Arc<Mutex<HashMap<String, Busy>>>,
     uid: String,
     at: At,
@@ -155,7 +156,23 @@ impl Jmap {
     /// # Errors
     /// The request as a whole is refused (RFC 8620 §3.6.1).
     pub fn request(&self, who: &Who, body: &[u8]) -> Result<Vec<u8>, Problem> {
-        let _turn = self.turn(who, At::Request)?;
+        let turn = self.begin(who)?;
+        self.request_in(&turn, who, body)
+    }
+
+    /// Begins what counts as one of the user's requests.
+    ///
+    /// # Errors
+    /// `maxConcurrentRequests`: so many are under way.
+    pub fn begin(&self, who: &Who) -> Result<Turn, Problem> {
+        self.turn(who, At::Request)
+    }
+
+    /// The same as [`Jmap::request`] in a turn that has begun and that goes on for as long as the answer is in memory.
+    ///
+    /// # Errors
+    /// The request as a whole is refused (RFC 8620 §3.6.1).
+    pub fn request_in(&self, _turn: &Turn, who: &Who, body: &[u8]) -> Result<Vec<u8>, Problem> {
         request::run(self, who, body)
     }
 

@@ -303,3 +303,29 @@ fn the_proxy_protocol_names_the_client() {
     other.wire.send(b"PROXY TCP4 192.0.2.2 192.0.2.25 40000 80\r\n");
     assert_eq!(other.get("/auth/session", &session).status, 401);
 }
+
+/// Answers that nobody reads are counted, and who has too many of them gets no more until they are read.
+#[test]
+fn answers_that_are_not_read_leave_no_room_for_more_of_the_same_user() {
+    let instance = web();
+    let session = instance.http().sign_in("alice", "alice-secret");
+    let other = instance.http().sign_in("bob", "bob-secret");
+    let echo = |text: &str| {
+        let using = r#"{"using":["urn:ietf:params:jmap:core"],"methodCalls":[["Core/echo",{"said":""#;
+        format!("{using}{text}\"}},\"0\"]]}}")
+    };
+    let (large, small) = (echo(&"x".repeat(9_000_000)), echo("x"));
+    let fields = format!("Content-Type: application/json\r\n{session}");
+    let mut deaf: Vec<Http> = (0..4).map(|_| instance.http()).collect();
+    for http in &mut deaf {
+        http.send("POST", "/jmap/api", &fields, large.as_bytes());
+    }
+    let ask = |session: &str| instance.http().post_json("/jmap/api", session, &small).status;
+    wait_for("no room", || (ask(&session) == 503).then_some(()));
+    assert_eq!(ask(&other), 200, "another user's answers are their own");
+    for http in &mut deaf {
+        let answer = http.response();
+        assert!(answer.status == 200 && answer.body.len() > 9_000_000, "whole");
+    }
+    wait_for("room again", || (ask(&session) == 200).then_some(()));
+}

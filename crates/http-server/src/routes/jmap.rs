@@ -66,14 +66,26 @@ pub fn session(desk: &Desk, request: &Request) -> Response {
 /// `POST /jmap/api`
 pub fn api(desk: &Desk, request: &Request) -> Response {
     let Ok(who) = asker(request) else { return sign_in::wanted() };
-    let answer = desk.jmap.request(&who, &request.body);
+    if desk.load.is_behind(&who.uid) {
+        return unread(); // before anything is done, not behind it
+    }
+    let turn = match desk.jmap.begin(&who) {
+        Ok(turn) => turn,
+        Err(refusal) => return problem(&refusal),
+    };
+    let answer = desk.jmap.request_in(&turn, &who, &request.body);
     if desk.jmap.password_was_changed(&who) {
         password_changed(desk, request);
     }
     match answer {
-        Ok(body) => compressed(request, "application/json", body),
+        Ok(body) => compressed(request, "application/json", body).in_turn(turn),
         Err(refusal) => problem(&refusal),
     }
+}
+
+/// Answers that the client was given and does not read are all that there is room for.
+pub fn unread() -> Response {
+    Response::plain_problem(503, "read the answers that you have first").with("Retry-After", "5")
 }
 
 /// The other sessions of the user end, this one goes on.

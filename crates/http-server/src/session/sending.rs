@@ -1,6 +1,6 @@
 //! From a response to bytes: its head, and its body in pieces as the client takes them.
 
-use std::io::Read;
+use std::io::{self, Cursor, Read};
 
 use connection::{Io, Next};
 use http_wire::response::{self, Length};
@@ -10,10 +10,27 @@ use server_log::Category;
 use super::{Exchange, Sending, Session, State};
 use crate::Response;
 use crate::client::Client;
+use crate::load::Unsent;
 use crate::response::Body;
+use crate::routes::jmap::unread;
 
 /// What is read of a body at once.
 const PIECE: usize = 32 * 1024;
+/// Bytes of a body that are queued whole: what the queue of any connection may hold.
+const QUEUED_MAX: usize = 64 * 1024;
+
+/// A body in memory. It counts until it is sent, and so does its request.
+struct Held {
+    bytes: Cursor<Vec<u8>>,
+    _unsent: Unsent,
+    _turn: Option<Box<jmap::Turn>>,
+}
+
+impl Read for Held {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read(piece)
+    }
+}
 
 impl Session {
     /// The answer to a request that was read whole.
@@ -31,6 +48,7 @@ impl Session {
     }
 
     fn answer_as(&mut self, exchange: &Exchange, response: Response, keep_alive: bool, io: &mut Io) -> Next {
+        let response = self.held(exchange, response);
         let head = &exchange.request.head;
         self.desk.log.information(
             Category::Protocol,
@@ -46,6 +64,19 @@ impl Session {
         );
         let is_head = head.method == Method::Head;
         self.push(Some(exchange.request.client), response, is_head, keep_alive, io)
+    }
+
+    /// The response with a body that counts while it is in memory; a refusal when there is too much of that.
+    fn held(&self, exchange: &Exchange, mut response: Response) -> Response {
+        let bytes = match std::mem::replace(&mut response.body, Body::Empty) {
+            Body::Bytes(bytes) if bytes.len() > QUEUED_MAX => bytes,
+            body => return Response { body, ..response },
+        };
+        let length = bytes.len() as u64;
+        let uid = exchange.request.visitor.as_ref().map_or("", |visitor| &visitor.uid);
+        let Some(unsent) = self.desk.load.unsent(uid, length) else { return unread() };
+        let held = Held { bytes: Cursor::new(bytes), _unsent: unsent, _turn: response.turn.take() };
+        Response { body: Body::Reader(Box::new(held), length), ..response }
     }
 
     /// Queues a response. `is_head`: the body is not sent.
