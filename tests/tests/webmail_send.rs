@@ -131,7 +131,12 @@ fn a_server_that_is_down_is_told_and_nothing_is_lost_or_doubled() {
     let refused = submit(&mut alice, &email, "");
     assert_eq!(refused["notCreated"]["s"]["type"], "serverUnavailable", "{refused}");
     instance.start_one("smtp");
-    id(&submit(&mut alice, &email, ""));
+    let sent = id(&submit(&mut alice, &email, ""));
+    // Its answer was lost: the browser asks again, and another process answers.
+    instance.kill("http");
+    instance.start_one("http");
+    let mut alice = alice.again(&instance);
+    assert_eq!(id(&submit(&mut alice, &email, "")), sent);
     instance.wait_for_messages("bob", 1);
     instance.wait_for_empty_queue();
     assert_eq!(instance.imap("bob").exists("INBOX"), 1);

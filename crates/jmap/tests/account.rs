@@ -377,12 +377,14 @@ fn a_quota_is_told_when_there_is_one() {
 
 type Answers = Arc<Mutex<Vec<(&'static str, String)>>>;
 
+type Act = Box<dyn FnOnce() + Send>;
+
 /// What smtpd was told, and what it says to lines that begin so; 250 otherwise.
 struct Smtpd {
     said: Arc<Mutex<Vec<String>>>,
     answers: Answers,
     /// What happens, once, before it answers the end of data.
-    before_end: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    before_end: Arc<Mutex<Option<Act>>>,
 }
 
 impl Smtpd {
@@ -594,18 +596,37 @@ fn an_attempt_that_was_interrupted_is_not_repeated_blindly() {
     let made = create(&site, &another, held("3600"));
     assert_eq!(made["created"]["s"]["undoStatus"], "pending", "{made}");
     assert_eq!(smtpd.count("DATA"), 0, "not again");
-    // It had it not, and its time has not come: it is sent now.
-    let failed = create(&site, &site.jmap, held("3600"));
+    // The answer to that was lost: asked for again, it is the same, and it goes once.
+    let again = create(&site, &site.jmap, held("3600"));
+    assert_eq!(again["created"]["s"]["id"], made["created"]["s"]["id"], "{again}");
+    assert_eq!(smtpd.count("DATA"), 0, "not again");
+    // It had another not, and its time has not come: it is sent now.
+    let failed = create(&site, &site.jmap, held("3601"));
     assert_eq!(failed["notCreated"]["s"]["type"], "serverUnavailable");
     smtpd.answer("XHELD envid=", "550 5.1.1 none");
     smtpd.answer(".", &in_an_hour());
-    assert_eq!(create(&site, &site.jmap, held("3600"))["created"]["s"]["undoStatus"], "pending");
+    assert_eq!(create(&site, &site.jmap, held("3601"))["created"]["s"]["undoStatus"], "pending");
     // Nobody can know: it is said, and the next attempt is the user's decision.
     smtpd.answer(".", "");
     assert_eq!(create(&site, &site.jmap, held("0"))["notCreated"]["s"]["type"], "serverUnavailable");
     assert_eq!(create(&site, &site.jmap, held("0"))["notCreated"]["s"]["type"], "forbiddenToSend");
     smtpd.answer(".", "250 2.0.0 Q9 accepted");
-    assert_eq!(create(&site, &site.jmap, held("0"))["created"]["s"]["undoStatus"], "final");
+    let sent = create(&site, &site.jmap, held("0"));
+    assert_eq!(sent["created"]["s"]["undoStatus"], "final");
+    // It went just now; to others, or once taken back, it goes again.
+    smtpd.said();
+    assert_eq!(create(&site, &site.jmap, held("0"))["created"]["s"]["id"], sent["created"]["s"]["id"]);
+    assert_eq!(smtpd.count("DATA"), 0);
+    let id = made["created"]["s"]["id"].as_str().unwrap();
+    site.call("EmailSubmission/set", json!({ "update": { id: { "undoStatus": "canceled" } } }));
+    let mut others = held("0");
+    others["envelope"]["rcptTo"][0]["email"] = json!("bob@example.com");
+    for object in [held("3600"), others] {
+        let known = [&sent, &made].map(|one| one["created"]["s"]["id"].clone());
+        let new = create(&site, &site.jmap, object)["created"]["s"]["id"].clone();
+        assert!(new.is_string() && !known.contains(&new), "{new}");
+    }
+    assert_eq!(smtpd.count("DATA"), 2);
 }
 
 /// smtpd has it, and then the disk is at fault: "nothing was sent" would have the user send it twice.

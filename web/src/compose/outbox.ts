@@ -1,13 +1,40 @@
 // Sending: the message is created, handed in, and moved to Sent in one request. The seconds in which it can be called back are the
 // server's (a queue entry that is held, RFC 4865 and RFC 8621 section 7): closing the page changes nothing.
-import { CAPABILITIES, type Client, type Id, JmapError, type SetError, type SetResponse } from '../jmap.ts';
+import { CAPABILITIES, type Client, type Id, JmapError, type QueryResponse, type SetError, type SetResponse } from '../jmap.ts';
 import { type Address, sameKey } from './address.ts';
 import { say } from './texts.ts';
 import { formatSize } from '../i18n.ts';
 
+/**
+ * An attempt to send one content. Its outcome may stay unknown, when the answer is lost or the server breaks off: who presses Send again
+ * means the same message then. By the same email the server knows that, and sends it once.
+ */
+export interface Attempt {
+    /** What is sent, see fingerprint(): another content is another attempt. */
+    readonly print: string;
+    /** Without angle brackets: by it the email is found whose id was not heard. */
+    readonly messageId: string;
+    /** The email that was made for it. */
+    emailId: Id | null;
+    /** It was begun, and how it ended is not known. */
+    isOpen: boolean;
+}
+
+/** The attempt that this goes on with, or a new one. */
+export function attemptAt(print: string, from: string, former: Attempt | null): Attempt {
+    if (former?.isOpen && former.print === print) return former;
+    return { print, messageId: newMessageId(from), emailId: null, isOpen: false };
+}
+
+export function newMessageId(from: string): string {
+    const id = Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join('');
+    return `${id}@${from.slice(from.lastIndexOf('@') + 1)}`;
+}
+
 export interface Sending {
-    /** The Email object to create, or the id of one that is stored. */
-    email: Record<string, unknown> | Id;
+    /** The Email object to create. */
+    email: Record<string, unknown>;
+    attempt: Attempt;
     identityId: Id;
     from: string;
     to: readonly Address[];
@@ -30,6 +57,8 @@ export class SendError extends Error {
         message: string,
         /** Recipients that were refused. */
         readonly refused: readonly string[] = [],
+        /** The server said no: nothing was sent. Otherwise nobody knows. */
+        readonly isRefusal = true,
     ) {
         super(message);
     }
@@ -42,24 +71,44 @@ export function holdFor(client: Client, wanted: number): number {
 }
 
 export async function send(client: Client, sending: Sending): Promise<Sent> {
+    const { attempt } = sending;
     const held = holdFor(client, sending.hold);
-    const isNew = typeof sending.email !== 'string';
+    if (attempt.isOpen) attempt.emailId ??= await request(() => madeBefore(client, sending));
+    attempt.isOpen = true;
     const batch = client.batch();
-    const created = isNew ? batch.call<SetResponse<{ id: Id }>>('Email/set', { create: { message: sending.email } }) : null;
+    const email = { ...sending.email, messageId: [attempt.messageId] };
+    const created = attempt.emailId === null ? batch.call<SetResponse<{ id: Id }>>('Email/set', { create: { message: email } }) : null;
     const submitted = batch.call<SetResponse<{ id: Id }>>('EmailSubmission/set', {
-        create: { submission: { identityId: sending.identityId, emailId: isNew ? '#message' : sending.email, envelope: envelope(sending, held) } },
+        create: { submission: { identityId: sending.identityId, emailId: attempt.emailId ?? '#message', envelope: envelope(sending, held) } },
         onSuccessUpdateEmail: { '#submission': { [`mailboxIds/${sending.draftsId}`]: null, [`mailboxIds/${sending.sentId}`]: true, 'keywords/$draft': null } },
     });
-    await request(() => batch.send());
-    const emailId = created ? createdId(await answer(created.result), 'message') : String(sending.email);
     try {
+        await request(() => batch.send());
+        if (created) attempt.emailId = createdId(await answer(created.result), 'message');
+        const emailId = attempt.emailId ?? '';
         const submissionId = createdId(await answer(submitted.result), 'submission');
+        attempt.isOpen = false;
         return { emailId, submissionId, held };
     } catch (error) {
-        // The draft is there still: a second copy of it would be one too many.
-        if (isNew) await client.call('Email/set', { destroy: [emailId] }).catch(() => undefined);
+        // Of an email that was there before, nobody knows whether it went: it stays, and is looked for again.
+        if (error instanceof SendError && error.isRefusal && created === null) attempt.emailId = null;
+        else if (error instanceof SendError && error.isRefusal) await giveUp(client, attempt);
         throw error;
     }
+}
+
+/** It was not sent, and the draft is there still: a second copy of it would be one too many. */
+async function giveUp(client: Client, attempt: Attempt): Promise<void> {
+    attempt.isOpen = false;
+    if (attempt.emailId === null) return;
+    await client.call('Email/set', { destroy: [attempt.emailId] }).catch(() => undefined);
+}
+
+/** The email of an attempt whose answer was lost; null when it was not made. */
+async function madeBefore(client: Client, { attempt, draftsId, sentId }: Sending): Promise<Id | null> {
+    const of = (inMailbox: Id): unknown => ({ inMailbox, header: ['Message-ID', attempt.messageId] });
+    const { ids } = await client.call<QueryResponse>('Email/query', { filter: { operator: 'OR', conditions: [of(draftsId), of(sentId)] }, limit: 1 });
+    return ids[0] ?? null;
 }
 
 /** Hands in an upload as it is, at once; `blobId` in place of `emailId` is an extension of our server. */
@@ -74,9 +123,9 @@ function envelope({ from, to }: Pick<Sending, 'from' | 'to'>, held: number): unk
     return { mailFrom: { email: from, ...(held > 0 ? { parameters: { HOLDFOR: String(held) } } : {}) }, rcptTo };
 }
 
-async function request(run: () => Promise<void>): Promise<void> {
+async function request<T>(run: () => Promise<T>): Promise<T> {
     try {
-        await run();
+        return await run();
     } catch (error) {
         throw explained(error);
     }
@@ -129,16 +178,22 @@ export function refusal(error: Refusal): SendError {
         case 'forbiddenToSend':
             return new SendError('message', error.description ? say('errorReason', { reason: error.description }) : say('errorForbidden'));
         default:
-            return new SendError('message', error.description ? say('errorReason', { reason: error.description }) : say('errorSend'));
+            return new SendError(
+                'message',
+                error.description ? say('errorReason', { reason: error.description }) : say('errorSend'),
+                [],
+                !error.type.startsWith('server'), // serverUnavailable, serverFail, serverPartialFail
+            );
     }
 }
 
 function explained(error: unknown): Error {
     if (error instanceof SendError) return error;
     if (!(error instanceof JmapError)) return error as Error;
-    return error.kind === 'network'
-        ? new SendError('message', say('errorNetwork'))
-        : refusal({ type: error.type, ...(error.detail ? { description: error.detail } : {}) });
+    if (error.kind === 'network') return new SendError('message', say('errorNetwork'), [], false);
+    const { field, message, refused, isRefusal } = refusal({ type: error.type, ...(error.detail ? { description: error.detail } : {}) });
+    // A request that failed as a whole may have been done: a proxy says so, too.
+    return new SendError(field, message, refused, isRefusal && error.kind === 'method');
 }
 
 /** Calls a message back; false when it has gone out already. It is a draft again then. */

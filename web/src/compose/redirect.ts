@@ -8,7 +8,7 @@ import { toast } from '../ui/toast.ts';
 import { t } from '../texts.ts';
 import type { Address } from './address.ts';
 import type { ComposeContext } from './compose.ts';
-import { SendError, submitBlob } from './outbox.ts';
+import { SendError, newMessageId, submitBlob } from './outbox.ts';
 import type { Identity } from './start.ts';
 import { Suggestions } from './suggest.ts';
 import { say } from './texts.ts';
@@ -68,13 +68,11 @@ async function redirect(context: ComposeContext, emailId: Id, identity: Identity
 /** Addresses without names: nothing here has to be encoded. */
 export function resentFields(identity: Pick<Identity, 'email'>, to: readonly Address[], now = new Date()): string {
     const date = now.toUTCString().replace('GMT', '+0000');
-    const id = Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join('');
-    const domain = identity.email.slice(identity.email.lastIndexOf('@') + 1);
     return [
         `Resent-From: <${identity.email}>`,
         `Resent-To: ${to.map(({ email }) => `<${email}>`).join(',\r\n ')}`,
         `Resent-Date: ${date}`,
-        `Resent-Message-ID: <${id}@${domain}>`,
+        `Resent-Message-ID: <${newMessageId(identity.email)}>`,
         '',
     ].join('\r\n');
 }

@@ -12,7 +12,7 @@ import { DraftKeeper, type SaveState } from './drafts.ts';
 import { Editor } from './editor.ts';
 import { SIGNS } from './icons.ts';
 import { type Attached, type Draft, fingerprint, isEmpty, toEmail, usedCids } from './message.ts';
-import { SendError } from './outbox.ts';
+import { type Attempt, SendError } from './outbox.ts';
 import { signatureTree, speaksOfAttachment, swapSignature, signatureText, textTree } from './quote.ts';
 import { type Identity, type Start, rememberFormat, signatureOf } from './start.ts';
 import { Suggestions } from './suggest.ts';
@@ -41,6 +41,8 @@ const MANY = 20;
 export class ComposeWindow {
     readonly element: HTMLElement;
     readonly keeper: DraftKeeper;
+    /** The last one to send it. */
+    attempt: Attempt | null = null;
     private readonly title: HTMLElement;
     private readonly status: HTMLElement;
     private readonly live: HTMLElement;

@@ -68,6 +68,14 @@ pub struct Submission {
     pub created: u64,
 }
 
+impl Submission {
+    /// Whether this is its envelope, as far as it is remembered.
+    pub fn is_for(&self, envelope: &Envelope) -> bool {
+        let kept = &envelope.rcpt_to[..envelope.rcpt_to.len().min(RECIPIENTS_KEPT)];
+        self.envelope.mail_from == envelope.mail_from && self.envelope.rcpt_to == kept
+    }
+}
+
 /// Somebody who was written to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {

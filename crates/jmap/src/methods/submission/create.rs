@@ -17,12 +17,15 @@ use crate::session_object::MAIL;
 use crate::set_error::SetError;
 use crate::submission::client::{Accepted, At, Conversation, Trouble};
 use crate::submission::content::{Content, Person, parameters};
-use crate::submission::record::{OpenRecord, Status, Submission};
+use crate::submission::record::{OpenRecord, Record, Status, Submission};
 use crate::submission::{Address, Envelope};
 
 type Result<T> = std::result::Result<T, SetError>;
 
 const PROPERTIES: [&str; 5] = ["identityId", "emailId", "blobId", "envelope", "sendAt"];
+
+/// For so long after a message went, the same one to the same people is the client's second attempt at it.
+const AGAIN_SECONDS: i64 = 600;
 
 /// What is to be sent.
 struct Message {
@@ -251,6 +254,9 @@ fn send(call: &Call<'_>, new: Submission, content: Content<Box<dyn Read + Send>>
     };
     let mut session = personal.smtpd.open(uid).map_err(|why| refused(call, why))?;
     let mut open = OpenRecord::take(&personal.folder, uid).map_err(noted)?;
+    if let Some(former) = again(&open.record, &new) {
+        return Ok(former.clone());
+    }
     if let Some(former) = former(&mut open, &mut session, &new.email).map_err(|why| refused(call, why))? {
         open.save().map_err(noted)?;
         return former;
@@ -317,6 +323,19 @@ fn settle(one: &mut Submission, accepted: Accepted) {
     one.send_at = accepted.until.unwrap_or(now);
     one.status = if one.send_at > now { Status::Pending } else { Status::Final };
     one.queue_id = Some(accepted.id);
+}
+
+/// What the client asks for a second time because it did not hear the answer to the first: the same email to the same people in the
+/// same way, which waits or went just now.
+fn again<'a>(record: &'a Record, new: &Submission) -> Option<&'a Submission> {
+    let now = base::clock::unix_seconds();
+    let is_recent = |one: &Submission| match one.status {
+        Status::Pending => true,
+        Status::Final => one.send_at > now - AGAIN_SECONDS,
+        Status::Sending | Status::Canceled => false,
+    };
+    let is_it = |one: &&Submission| !new.email.is_empty() && one.email == new.email && is_recent(one);
+    record.submissions.iter().rev().find(|one| is_it(one) && one.is_for(&new.envelope))
 }
 
 /// An attempt to send the same email that was interrupted. Nothing when there was none, or smtpd did not get it.
