@@ -1,5 +1,8 @@
 //! Which emails a query is about (RFC 8621 §4.4.1).
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use message_store::search::{Needle, Within};
 use serde_json::{Map, Value};
 
@@ -39,8 +42,37 @@ pub struct Asked {
     pub needles: Vec<Needle>,
 }
 
+/// By thread, and whether all of its emails are to have the keyword.
+type OfKeyword = HashMap<(u32, bool), bool>;
+
+/// Which large threads have which keywords, found out once for a query.
+#[derive(Default)]
+pub struct ThreadAnswers(RefCell<HashMap<String, OfKeyword>>);
+
+/// Emails of a thread from which on its answer is remembered; of smaller ones it is quicker found out again, and the memory
+/// of answers stays small.
+const LARGE_THREAD: usize = 64;
+
+impl ThreadAnswers {
+    /// [`Inner::thread_has`], of one state of the account.
+    pub fn has(&self, account: &Inner, email: &Email, keyword: &str, all: bool) -> bool {
+        let emails = account.threads.as_ref().map_or(0, |threads| threads.emails(email.thread).len());
+        if emails < LARGE_THREAD {
+            return account.thread_has(email, keyword, all);
+        }
+        let key = (email.thread, all);
+        if let Some(has) = self.0.borrow().get(keyword).and_then(|threads| threads.get(&key)) {
+            return *has;
+        }
+        let has = account.thread_has(email, keyword, all);
+        self.0.borrow_mut().entry(keyword.to_owned()).or_default().insert(key, has);
+        has
+    }
+}
+
 /// What is known of an email's content.
 pub trait Facts {
+    fn threads(&self) -> &ThreadAnswers;
     fn text(&self, needle: usize) -> Option<bool>;
     fn has_attachment(&self) -> Option<bool>;
 }
@@ -265,8 +297,8 @@ impl Filter {
             Filter::MinSize(size) => u64::from(email.size) >= *size,
             Filter::MaxSize(size) => u64::from(email.size) < *size,
             Filter::Keyword(keyword) => account.has_keyword(email, keyword),
-            Filter::AllInThread(keyword) => account.thread_has(email, keyword, true),
-            Filter::SomeInThread(keyword) => account.thread_has(email, keyword, false),
+            Filter::AllInThread(keyword) => facts.threads().has(account, email, keyword, true),
+            Filter::SomeInThread(keyword) => facts.threads().has(account, email, keyword, false),
             Filter::HasAttachment(wanted) => return facts.has_attachment().map(|has| has == *wanted),
             Filter::Text(needle) => return facts.text(*needle),
         })
@@ -379,9 +411,13 @@ mod tests {
         }
     }
 
-    struct Nothing;
+    #[derive(Default)]
+    struct Nothing(ThreadAnswers);
 
     impl Facts for Nothing {
+        fn threads(&self) -> &ThreadAnswers {
+            &self.0
+        }
         fn text(&self, _: usize) -> Option<bool> {
             None
         }
@@ -417,7 +453,7 @@ mod tests {
 
     #[test]
     fn what_is_known_decides_before_what_is_not() {
-        let (account, facts) = (Inner::default(), Nothing);
+        let (account, facts) = (Inner::default(), Nothing::default());
         let email = Email {
             guid: [0; 16],
             received_ns: 1_500_000_000,

@@ -8,7 +8,7 @@ use message_store::search::{Hints, Scan, Told};
 
 use super::bodies::Bodies;
 use super::body_part::BodyPart;
-use super::filter::{Asked, Facts};
+use super::filter::{Asked, Facts, ThreadAnswers};
 use super::message;
 use crate::account::{Email, Inner, NONE};
 use crate::error::Result;
@@ -21,14 +21,20 @@ pub struct Looking<'a> {
     /// Of the mailbox that was looked into last.
     hints: Option<(u16, Hints)>,
     has_attachment: Option<bool>,
+    threads: ThreadAnswers,
 }
 
 struct Known<'a> {
+    threads: &'a ThreadAnswers,
     scan: &'a Scan,
     has_attachment: Option<bool>,
 }
 
 impl Facts for Known<'_> {
+    fn threads(&self) -> &ThreadAnswers {
+        self.threads
+    }
+
     fn text(&self, needle: usize) -> Option<bool> {
         self.scan.fact(needle)
     }
@@ -41,7 +47,7 @@ impl Facts for Known<'_> {
 impl<'a> Looking<'a> {
     pub fn new(account: &'a Inner, asked: &'a Asked) -> Looking<'a> {
         let scan = Scan::new(&asked.needles);
-        Looking { account, asked, scan, hints: None, has_attachment: None }
+        Looking { account, asked, scan, hints: None, has_attachment: None, threads: ThreadAnswers::default() }
     }
 
     /// All emails that pass, in no order.
@@ -106,7 +112,8 @@ impl<'a> Looking<'a> {
         }
         let mut is_asked = false;
         loop {
-            let known = Known { scan: &self.scan, has_attachment: self.has_attachment };
+            let known =
+                Known { threads: &self.threads, scan: &self.scan, has_attachment: self.has_attachment };
             if let Some(passes) = self.asked.filter.passes(account, email, &known) {
                 return Ok(passes);
             }
@@ -205,7 +212,7 @@ fn look_for_attachment(account: &Inner, email: &Email) -> Result<bool> {
         }
         break;
     }
-    let Some(message) = message::open(account, email)? else { return Ok(false) };
+    let Some(message) = message::Copies::of(account, email).open()? else { return Ok(false) };
     let tree = BodyPart::tree(&message);
     Ok(Bodies::of(&tree).has_attachment())
 }

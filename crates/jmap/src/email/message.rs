@@ -96,31 +96,41 @@ impl Message {
     }
 }
 
-/// Reads an email's message; nothing when it is gone.
-///
-/// # Errors
-/// The store's.
-pub fn open(account: &Inner, email: &Email) -> Result<Option<Message>> {
-    for (_, slot, view, row) in account.rows(email) {
-        let Some(mailbox) = &view.mailbox else { continue };
-        let Some(map) = map(mailbox, row.uid)? else { continue };
-        let known = mailbox.cached(slot).ok().and_then(|cached| Structure::decode(cached.structure_bytes()));
-        let structure = known.unwrap_or_else(|| mail_format::scan(&map));
-        return Ok(Some(Message { bytes: Bytes::Map(map), structure }));
-    }
-    Ok(None)
-}
+/// Where an email's messages are, with the slot and the UID of each: what is read of them, is read without holding the account.
+pub struct Copies(Vec<(Arc<Mailbox>, u32, u32)>);
 
-/// The header of an email; nothing when the message is gone.
-///
-/// # Errors
-/// The store's.
-pub fn header_of(account: &Inner, email: &Email) -> Result<Option<Vec<u8>>> {
-    for (_, slot, view, row) in account.rows(email) {
-        let Some(mailbox) = &view.mailbox else { continue };
-        if let Some(header) = header(mailbox, slot, row.uid)? {
-            return Ok(Some(header));
-        }
+impl Copies {
+    pub fn of(account: &Inner, email: &Email) -> Copies {
+        let rows = account.rows(email);
+        let here = rows.filter_map(|(_, slot, view, row)| Some((view.mailbox.clone()?, slot, row.uid)));
+        Copies(here.collect())
     }
-    Ok(None)
+
+    /// Reads the message; nothing when it is gone.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open(&self) -> Result<Option<Message>> {
+        for (mailbox, slot, uid) in &self.0 {
+            let Some(map) = map(mailbox, *uid)? else { continue };
+            let cached = mailbox.cached(*slot).ok();
+            let known = cached.and_then(|cached| Structure::decode(cached.structure_bytes()));
+            let structure = known.unwrap_or_else(|| mail_format::scan(&map));
+            return Ok(Some(Message { bytes: Bytes::Map(map), structure }));
+        }
+        Ok(None)
+    }
+
+    /// The header; nothing when the message is gone.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn header(&self) -> Result<Option<Vec<u8>>> {
+        for (mailbox, slot, uid) in &self.0 {
+            if let Some(header) = header(mailbox, *slot, *uid)? {
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
+    }
 }

@@ -49,9 +49,12 @@ pub fn of(jmap: &Jmap, who: &Who, email: &str) -> Result<MessageParts, Problem> 
     let internal = |error: crate::error::MethodError| Problem::internal(&error.to_string());
     let guid = ids::email_of(email).ok_or_else(Problem::not_found)?;
     let account = jmap.accounts.of(jmap, who).map_err(internal)?;
-    let account = account.read();
-    let (_, email) = account.email_of(&guid).ok_or_else(Problem::not_found)?;
-    let message = message::open(&account, email).map_err(internal)?.ok_or_else(Problem::not_found)?;
+    let copies = {
+        let account = account.read();
+        let (_, email) = account.email_of(&guid).ok_or_else(Problem::not_found)?;
+        message::Copies::of(&account, email)
+    };
+    let message = copies.open().map_err(internal)?.ok_or_else(Problem::not_found)?;
     let tree = BodyPart::tree(&message);
     let bodies = Bodies::of(&tree);
     let mut parts = MessageParts {

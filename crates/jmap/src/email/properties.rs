@@ -9,7 +9,7 @@ use super::content::BodyValue;
 use super::headers::{self, Field};
 use super::keywords::Keywords;
 use super::message::{self, Message};
-use crate::account::{Email, Inner};
+use crate::account::{Account, Email, Inner};
 use crate::arguments::Arguments;
 use crate::error::{MethodError, Result};
 use crate::ids::{self, BlobId};
@@ -87,8 +87,9 @@ pub struct Wanted {
 }
 
 /// The object a message becomes: of an email, or of a blob that is parsed.
-pub enum Subject<'a> {
-    Email(&'a Inner, &'a Email),
+pub enum Subject {
+    /// By its guid, with what is known of it without its message.
+    Email([u8; 16], Map<String, Value>),
     /// The message, and the blob that it is.
     Parsed(BlobId),
 }
@@ -137,14 +138,20 @@ impl Wanted {
     ///
     /// # Errors
     /// The store's; the answer is too large.
-    pub fn of_email(&self, call: &mut Call<'_>, account: &Inner, email: &Email) -> Result<Option<Value>> {
-        let subject = Subject::Email(account, email);
+    pub fn of_email(&self, call: &mut Call<'_>, account: &Account, guid: [u8; 16]) -> Result<Option<Value>> {
+        let (subject, copies) = {
+            let account = account.read();
+            let Some((_, email)) = account.email_of(&guid) else { return Ok(None) };
+            let known = self.names.iter().filter(|(name, _)| METADATA.contains(&name.as_str()));
+            let known = known.map(|(name, _)| (name.clone(), metadata(&account, email, name))).collect();
+            (Subject::Email(guid, known), message::Copies::of(&account, email))
+        };
         if self.needs_message() {
-            let Some(message) = message::open(account, email)? else { return Ok(None) };
+            let Some(message) = copies.open()? else { return Ok(None) };
             return self.object(call, &subject, message.header(), Some(&message)).map(Some);
         }
         let header = match self.needs_header() {
-            true => match message::header_of(account, email)? {
+            true => match copies.header()? {
                 Some(header) => header,
                 None => return Ok(None),
             },
@@ -164,13 +171,13 @@ impl Wanted {
     fn object(
         &self,
         call: &mut Call<'_>,
-        subject: &Subject<'_>,
+        subject: &Subject,
         header: &[u8],
         message: Option<&Message>,
     ) -> Result<Value> {
         let mut map = Map::new();
-        if let Subject::Email(_, email) = subject {
-            map.insert("id".into(), json!(ids::email(&email.guid)));
+        if let Subject::Email(guid, _) = subject {
+            map.insert("id".into(), json!(ids::email(guid)));
         }
         let tree = message.filter(|_| self.needs_message()).map(BodyPart::tree);
         let bodies = tree.as_ref().map(Bodies::of);
@@ -249,10 +256,10 @@ impl Wanted {
     }
 }
 
-impl Subject<'_> {
+impl Subject {
     fn blob(&self) -> BlobId {
         match self {
-            Subject::Email(_, email) => BlobId::Message(email.guid),
+            Subject::Email(guid, _) => BlobId::Message(*guid),
             Subject::Parsed(blob) => *blob,
         }
     }
@@ -260,7 +267,7 @@ impl Subject<'_> {
     fn metadata(&self, name: &str, header: &[u8], message: Option<&Message>) -> Value {
         match (self, name) {
             (_, "blobId") => json!(self.blob().to_string()),
-            (Subject::Email(account, email), name) => metadata(account, email, name),
+            (Subject::Email(_, known), name) => known.get(name).cloned().unwrap_or(Value::Null),
             (Subject::Parsed(_), "size") => json!(message.map(|message| message.bytes.len())),
             (Subject::Parsed(_), "threadId") => {
                 let id = mail_format::thread_id(header, &[0; 16]);

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use super::filter::ThreadAnswers;
 use super::keywords;
 use crate::account::columns::Column;
 use crate::account::{Email, Inner};
@@ -110,10 +111,10 @@ impl Sort {
 
     /// The order of two emails; never equal for two different ones. What is the same in all comparators is in the order, or
     /// the reverse, in which it came.
-    pub fn compare(&self, account: &Inner, one: u32, other: u32) -> Ordering {
+    pub fn compare(&self, account: &Inner, threads: &ThreadAnswers, one: u32, other: u32) -> Ordering {
         let (Some(a), Some(b)) = (account.email(one), account.email(other)) else { return one.cmp(&other) };
         for (property, is_ascending) in &self.0 {
-            let order = property.compare(account, (one, a), (other, b));
+            let order = property.compare(account, threads, (one, a), (other, b));
             if order.is_ne() {
                 return if *is_ascending { order } else { order.reverse() };
             }
@@ -139,12 +140,19 @@ impl Sort {
             emails.iter_mut().zip(keys).for_each(|(place, (_, _, number))| *place = number);
             return;
         }
-        emails.sort_unstable_by(|one, other| self.compare(account, *one, *other));
+        let threads = ThreadAnswers::default();
+        emails.sort_unstable_by(|one, other| self.compare(account, &threads, *one, *other));
     }
 }
 
 impl Property {
-    fn compare(&self, account: &Inner, (one, a): (u32, &Email), (other, b): (u32, &Email)) -> Ordering {
+    fn compare(
+        &self,
+        account: &Inner,
+        threads: &ThreadAnswers,
+        (one, a): (u32, &Email),
+        (other, b): (u32, &Email),
+    ) -> Ordering {
         let second = |email: &Email| email.received_ns.div_euclid(1_000_000_000);
         match self {
             Property::Received => second(a).cmp(&second(b)),
@@ -157,10 +165,10 @@ impl Property {
                 account.has_keyword(a, keyword).cmp(&account.has_keyword(b, keyword))
             }
             Property::AllInThread(keyword) => {
-                account.thread_has(a, keyword, true).cmp(&account.thread_has(b, keyword, true))
+                threads.has(account, a, keyword, true).cmp(&threads.has(account, b, keyword, true))
             }
             Property::SomeInThread(keyword) => {
-                account.thread_has(a, keyword, false).cmp(&account.thread_has(b, keyword, false))
+                threads.has(account, a, keyword, false).cmp(&threads.has(account, b, keyword, false))
             }
         }
     }

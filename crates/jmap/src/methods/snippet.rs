@@ -27,8 +27,7 @@ pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let filter = arguments.take("filter");
     let asked = required_ids(arguments, "emailIds")?;
     let account = call.jmap.accounts.of(call.jmap, call.who)?;
-    let account = account.read();
-    let needles = filter::read(&account, filter)?.needles;
+    let needles = filter::read(&account.read(), filter)?.needles;
     let of = |wanted: &dyn Fn(&Within) -> bool| -> Vec<String> {
         needles.iter().filter(|needle| wanted(&needle.within)).map(|needle| needle.text.clone()).collect()
     };
@@ -40,11 +39,12 @@ pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let in_body = of(&|within| matches!(within, Within::Message | Within::Body));
     let (mut list, mut not_found) = (Vec::new(), Vec::new());
     for id in asked {
-        let email = ids::email_of(&id).and_then(|guid| account.email_of(&guid));
-        let opened = match email {
-            Some((_, email)) => message::open(&account, email)?,
-            None => None,
+        let copies = {
+            let account = account.read();
+            let email = ids::email_of(&id).and_then(|guid| account.email_of(&guid));
+            email.map(|(_, email)| message::Copies::of(&account, email))
         };
+        let opened = copies.map(|copies| copies.open()).transpose()?.flatten();
         let Some(message) = opened else {
             not_found.push(id);
             continue;

@@ -200,6 +200,15 @@ pub fn sending(folder: &Path, uid: &str) -> io::Result<OfdLock> {
     locked(&place(folder, uid)?.with_extension("sending"))
 }
 
+/// Only one request of a user takes emails out of mailboxes at a time, in whatever process: what it sees meanwhile of the mailboxes
+/// that an email is in, no other request changes.
+///
+/// # Errors
+/// `TimedOut` when another one has it for seconds; the system's.
+pub fn removing(folder: &Path, uid: &str) -> io::Result<OfdLock> {
+    locked(&place(folder, uid)?.with_extension("removing"))
+}
+
 fn locked(path: &Path) -> io::Result<OfdLock> {
     let file = Arc::new(base::replace::lock_file(path)?);
     OfdLock::acquire(&file, 0, Mode::Exclusive, LOCK_WAIT)

@@ -20,10 +20,12 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
         return Err(too_many());
     }
     let account = call.jmap.accounts.of(call.jmap, call.who)?;
-    let account = account.read();
+    // What changes while the emails are read is told with the next state again.
+    let state = EmailState::of(&account.read()).encode();
     let asked = match asked {
         Some(ids) => ids,
         None => {
+            let account = account.read();
             let all: Vec<u32> = account.all().take(limits::MAX_OBJECTS_IN_GET + 1).collect();
             if all.len() > limits::MAX_OBJECTS_IN_GET {
                 return Err(too_many());
@@ -40,9 +42,8 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
         if !done.insert(id.clone()) {
             continue;
         }
-        let email = ids::email_of(&id).and_then(|guid| account.email_of(&guid));
-        let object = match email {
-            Some((_, email)) => wanted.of_email(call, &account, email)?,
+        let object = match ids::email_of(&id) {
+            Some(guid) => wanted.of_email(call, &account, guid)?,
             None => None,
         };
         match object {
@@ -50,7 +51,6 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
             None => not_found.push(id),
         }
     }
-    let state = EmailState::of(&account).encode();
     Ok(json!({ "accountId": account_id, "state": state, "list": list, "notFound": not_found }))
 }
 

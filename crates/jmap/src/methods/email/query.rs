@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::account::views::{MENDED_MAX, View};
 use crate::account::{Account, Inner};
 use crate::arguments::Arguments;
-use crate::email::filter;
+use crate::email::filter::{self, ThreadAnswers};
 use crate::email::looking::Looking;
 use crate::email::sort::Sort;
 use crate::error::{MethodError, Result};
@@ -97,10 +97,11 @@ impl Query {
         drop(view.collapsed);
         let mut all = Arc::try_unwrap(view.all).unwrap_or_else(|shared| (*shared).clone());
         all.retain(|number| changed.binary_search(number).is_err());
-        let mut looking = Looking::new(account, &asked);
+        let (mut looking, threads) = (Looking::new(account, &asked), ThreadAnswers::default());
         for number in changed {
             if looking.passes(number, None)? {
-                let place = all.partition_point(|one| self.sort.compare(account, *one, number).is_lt());
+                let place =
+                    all.partition_point(|one| self.sort.compare(account, &threads, *one, number).is_lt());
                 all.insert(place, number);
             }
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use message_store::{FlagChange, Flags, How, Mailbox, Rights, UidSet, Within};
 use serde_json::{Map, Value, json};
 
-use crate::account::{Email, Inner};
+use crate::account::{Account, Email, Inner};
 use crate::arguments::Arguments;
 use crate::email::arrival::{self, Destination};
 use crate::email::keywords::{self, Keywords};
@@ -21,6 +21,7 @@ use crate::pointer::unescape;
 use crate::request::Call;
 use crate::set_error::SetError;
 use crate::state::EmailState;
+use crate::submission::record::removing;
 use crate::{ids, limits};
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
@@ -152,10 +153,8 @@ fn update_all(
             }
         }
     }
-    for (wish, emails) in groups {
-        account.refresh(call.jmap, call.who)?;
-        let plan = Plan::new(&account.read(), &emails);
-        match plan.carry_out(&wish, &account.read()) {
+    for (wish, mut emails) in groups {
+        match fulfil(call, &account, &wish, &mut emails, outcome) {
             Ok(()) => {
                 outcome.updated.extend(emails.into_iter().map(|(id, _)| (id, Value::Null)));
             }
@@ -165,6 +164,43 @@ fn update_all(
         }
     }
     Ok(())
+}
+
+/// Does what is asked of some emails. What cannot be done by now is taken from them: two requests, each of which takes an email out
+/// of one of its two mailboxes, must not leave it in none.
+fn fulfil(
+    call: &Call<'_>,
+    account: &Account,
+    wish: &Wish,
+    emails: &mut Vec<(String, [u8; 16])>,
+    outcome: &mut Outcome,
+) -> SetResult<()> {
+    let removing = || removing(&call.jmap.personal.folder, &call.who.uid);
+    let turn = (!wish.out_of.is_empty()).then(removing).transpose();
+    let _turn = turn.map_err(|why| failed(why.into()))?;
+    account.refresh(call.jmap, call.who).map_err(failed)?;
+    let plan = {
+        let account = account.read();
+        emails.retain(|(id, guid)| match stays(&account, guid, wish) {
+            Ok(()) => true,
+            Err(why) => {
+                outcome.not_updated.insert(id.clone(), why.0);
+                false
+            }
+        });
+        Plan::new(&account, emails, &wish.into)?
+    };
+    plan.carry_out(wish)
+}
+
+/// Whether an email is there, and in a mailbox afterwards.
+fn stays(account: &Inner, guid: &[u8; 16], wish: &Wish) -> SetResult<()> {
+    let (_, email) = account.email_of(guid).ok_or_else(SetError::not_found)?;
+    let is_left = account.rows(email).any(|(number, ..)| !wish.out_of.contains(&number));
+    if is_left || !wish.into.is_empty() {
+        return Ok(());
+    }
+    Err(SetError::properties(&["mailboxIds"], "An email is in one mailbox at least"))
 }
 
 /// Reads a patch against what the email is (RFC 8620 §5.3).
@@ -270,15 +306,17 @@ fn may(account: &Inner, email: &Email, wish: &Wish) -> SetResult<()> {
     if may { Ok(()) } else { Err(SetError::forbidden("The mailbox's access control list does not allow it")) }
 }
 
-/// Where the messages of some emails are.
+/// Where the messages of some emails are, apart from the account: nobody waits for it while the store is at work.
 struct Plan {
+    mailboxes: BTreeMap<u16, Arc<Mailbox>>,
     places: BTreeMap<u16, UidSet>,
     /// One message of each email, to be copied or moved from.
     sources: BTreeMap<u16, UidSet>,
 }
 
 impl Plan {
-    fn new(account: &Inner, emails: &[(String, [u8; 16])]) -> Plan {
+    /// With the mailboxes that they are to go into.
+    fn new(account: &Inner, emails: &[(String, [u8; 16])], into: &[u16]) -> SetResult<Plan> {
         let (mut places, mut sources): (HashMap<u16, Vec<u32>>, HashMap<u16, Vec<u32>>) = Default::default();
         for (_, guid) in emails {
             let Some((_, email)) = account.email_of(guid) else { continue };
@@ -294,17 +332,21 @@ impl Plan {
                 .map(|(number, uids)| (number, UidSet::from_ranges(uids.into_iter().map(|uid| uid..=uid))))
                 .collect()
         };
-        Plan { places: sets(places), sources: sets(sources) }
+        let mailbox = |number: &u16| {
+            let found = account.mailbox(*number).and_then(|view| view.mailbox.clone());
+            found.map(|mailbox| (*number, mailbox)).ok_or_else(SetError::not_found)
+        };
+        let mailboxes = places.keys().chain(into).map(mailbox).collect::<SetResult<_>>()?;
+        Ok(Plan { mailboxes, places: sets(places), sources: sets(sources) })
     }
 
-    fn carry_out(mut self, wish: &Wish, account: &Inner) -> SetResult<()> {
-        let mailbox = |number: u16| -> SetResult<Arc<Mailbox>> {
-            account.mailbox(number).and_then(|view| view.mailbox.clone()).ok_or_else(SetError::not_found)
-        };
+    fn carry_out(mut self, wish: &Wish) -> SetResult<()> {
+        let mailboxes = std::mem::take(&mut self.mailboxes);
+        let mailbox = |number: u16| mailboxes.get(&number).ok_or_else(SetError::not_found);
         for (number, uids) in &self.places {
             let mailbox = mailbox(*number)?;
-            change(&mailbox, uids, How::Remove, &wish.remove)?;
-            change(&mailbox, uids, How::Add, &wish.add)?;
+            change(mailbox, uids, How::Remove, &wish.remove)?;
+            change(mailbox, uids, How::Add, &wish.add)?;
         }
         for (nth, into) in wish.into.iter().enumerate() {
             let target = mailbox(*into)?;
@@ -313,9 +355,9 @@ impl Plan {
                 let source = mailbox(*number)?;
                 // What leaves where it is copied from is moved: one step for both.
                 if is_last && wish.out_of.contains(number) && self.places.get(number) == Some(uids) {
-                    source.move_to(uids, &target)?;
+                    source.move_to(uids, target)?;
                 } else {
-                    source.copy_to(uids, &target)?;
+                    source.copy_to(uids, target)?;
                 }
             }
         }
@@ -385,10 +427,12 @@ pub fn destroy_all(call: &mut Call<'_>, destroy: Vec<String>, outcome: &mut Outc
             }
         }
     }
-    let inner = account.read();
-    let plan = Plan::new(&inner, &emails);
-    let wish = Wish { out_of: plan.places.keys().copied().collect(), ..Wish::default() };
-    match plan.carry_out(&wish, &inner) {
+    let plan = Plan::new(&account.read(), &emails, &[]);
+    let carried_out = plan.and_then(|plan| {
+        let wish = Wish { out_of: plan.places.keys().copied().collect(), ..Wish::default() };
+        plan.carry_out(&wish)
+    });
+    match carried_out {
         Ok(()) => outcome.destroyed.extend(emails.into_iter().map(|(id, _)| id)),
         Err(error) => outcome.not_destroyed.extend(emails.into_iter().map(|(id, _)| (id, error.0.clone()))),
     }
