@@ -5,15 +5,15 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use mail_format::{Decoder, TransferEncoding};
+use mail_format::{Decoder, PartKind, TransferEncoding};
 use message_store::StoreError;
 
 use crate::account::Inner;
 use crate::email::body_part::{decoded_size, encoding};
 use crate::email::message::Message;
-use crate::error::Result;
+use crate::error::{MethodError, Result};
 use crate::ids::BlobId;
-use crate::{Jmap, Who};
+use crate::{Jmap, Who, limits};
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
@@ -60,41 +60,113 @@ impl Blob {
     }
 }
 
+/// What one request may still read of messages and parts, and the message that it opened last: many of its ids may be of
+/// parts of one.
+pub struct Work {
+    left: u64,
+    last: Option<(BlobId, Arc<File>, Arc<Message>)>,
+}
+
+impl Default for Work {
+    fn default() -> Work {
+        Work { left: limits::WORK_BYTES_MAX, last: None }
+    }
+}
+
+impl Work {
+    /// # Errors
+    /// `requestTooLarge`
+    fn spend(&mut self, bytes: u64) -> Result<()> {
+        let too_large = || MethodError::new("requestTooLarge", "It reads too much of messages; ask for less");
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
+        Ok(())
+    }
+
+    /// A whole message; nothing when there is none, or it is another user's.
+    fn whole(&mut self, jmap: &Jmap, who: &Who, id: BlobId) -> Result<Option<(Arc<File>, Arc<Message>)>> {
+        if let Some((_, file, message)) = self.last.as_ref().filter(|(last, _, _)| *last == id) {
+            return Ok(Some((file.clone(), message.clone())));
+        }
+        let Some(file) = whole_file(jmap, who, id)? else { return Ok(None) };
+        self.spend(file.metadata()?.len())?;
+        let message = Arc::new(Message::of_file(&file)?);
+        self.last = Some((id, file.clone(), message.clone()));
+        Ok(Some((file, message)))
+    }
+
+    /// The blob of this id, if the user may read it.
+    ///
+    /// # Errors
+    /// The store's; `requestTooLarge`.
+    pub fn open(&mut self, jmap: &Jmap, who: &Who, id: &str) -> Result<Option<Blob>> {
+        let Some((outer, place)) = BlobId::parse(id).and_then(BlobId::outer) else {
+            return open(jmap, who, id);
+        };
+        let Some((file, message)) = self.whole(jmap, who, outer)? else { return Ok(None) };
+        self.spend(message.part_body(place as usize).len() as u64)?;
+        Ok(part(file, &message, place))
+    }
+
+    /// A message that is parsed, or attached: the blob of this id as one.
+    ///
+    /// # Errors
+    /// The store's; `requestTooLarge`.
+    pub fn message(
+        &mut self,
+        jmap: &Jmap,
+        who: &Who,
+        id: &str,
+        bytes_max: u64,
+    ) -> Result<Option<Arc<Message>>> {
+        let Some(blob_id) = BlobId::parse(id) else { return Ok(None) };
+        if blob_id.outer().is_none() {
+            return Ok(self.whole(jmap, who, blob_id)?.map(|(_, message)| message));
+        }
+        let Some(blob) = self.open(jmap, who, id)? else { return Ok(None) };
+        self.spend(blob.size)?;
+        Ok(blob.read(bytes_max)?.map(|bytes| Arc::new(Message::of_bytes(bytes))))
+    }
+
+    /// Whether it is a whole message, or a part that stands in its message as one, so that its parts have blobs.
+    ///
+    /// # Errors
+    /// The store's; `requestTooLarge`.
+    pub fn is_message(&mut self, jmap: &Jmap, who: &Who, id: BlobId) -> Result<bool> {
+        let Some((outer, place)) = id.outer() else { return Ok(true) };
+        let whole = self.whole(jmap, who, outer)?;
+        let part = whole.as_ref().and_then(|(_, outer)| outer.structure.parts.get(place as usize));
+        Ok(part.is_some_and(|part| part.kind == PartKind::Message))
+    }
+}
+
+/// The file of a message, or of what was uploaded.
+fn whole_file(jmap: &Jmap, who: &Who, id: BlobId) -> Result<Option<Arc<File>>> {
+    match id {
+        BlobId::Upload(number) | BlobId::UploadPart(number, _) => Ok(jmap.uploads.find(&who.uid, number)?),
+        BlobId::Message(guid) | BlobId::Part(guid, _) => {
+            let account = jmap.accounts.of(jmap, who)?;
+            let account = account.read();
+            message_file(&account, &guid)
+        }
+    }
+}
+
 /// The blob of this id, if the user may read it.
 ///
 /// # Errors
 /// The store's.
 pub fn open(jmap: &Jmap, who: &Who, id: &str) -> Result<Option<Blob>> {
     let Some(id) = BlobId::parse(id) else { return Ok(None) };
-    let file = match id {
-        BlobId::Upload(number) | BlobId::UploadPart(number, _) => jmap.uploads.find(&who.uid, number)?,
-        BlobId::Message(guid) | BlobId::Part(guid, _) => {
-            let account = jmap.accounts.of(jmap, who)?;
-            let account = account.read();
-            message_file(&account, &guid)?
-        }
-    };
-    let Some(file) = file else { return Ok(None) };
+    let Some(file) = whole_file(jmap, who, id)? else { return Ok(None) };
     match id {
         BlobId::Message(_) | BlobId::Upload(_) => {
             let size = file.metadata()?.len();
             Ok(Some(Blob { size, content: BlobContent::File { file, offset: 0 } }))
         }
-        BlobId::Part(_, place) | BlobId::UploadPart(_, place) => part(file, place),
-    }
-}
-
-/// A message that is parsed, or attached: the blob of this id as one.
-///
-/// # Errors
-/// The store's.
-pub fn message(jmap: &Jmap, who: &Who, id: &str, bytes_max: u64) -> Result<Option<Message>> {
-    let Some(blob) = open(jmap, who, id)? else { return Ok(None) };
-    match &blob.content {
-        BlobContent::File { file, offset: 0 } if file.metadata()?.len() == blob.size => {
-            Ok(Some(Message::of_file(file)?))
+        BlobId::Part(_, place) | BlobId::UploadPart(_, place) => {
+            let message = Message::of_file(&file)?;
+            Ok(part(file, &message, place))
         }
-        _ => Ok(blob.read(bytes_max)?.map(Message::of_bytes)),
     }
 }
 
@@ -115,13 +187,12 @@ pub fn message_file(account: &Inner, guid: &[u8; 16]) -> Result<Option<Arc<File>
     Ok(None)
 }
 
-fn part(file: Arc<File>, place: u32) -> Result<Option<Blob>> {
-    let message = Message::of_file(&file)?;
+fn part(file: Arc<File>, message: &Message, place: u32) -> Option<Blob> {
     let place = place as usize;
-    let Some(part) = message.structure.parts.get(place) else { return Ok(None) };
+    let part = message.structure.parts.get(place)?;
     let offset = u64::from(part.body_start);
     let end = u64::from(part.body_end).min(message.bytes.len() as u64);
-    let size = decoded_size(&message, place);
+    let size = decoded_size(message, place);
     let content = match encoding(message.part_header(place)) {
         None | Some(TransferEncoding::Identity) => BlobContent::File { file, offset },
         Some(encoding) => BlobContent::Decoded(Box::new(Decoding {
@@ -131,7 +202,7 @@ fn part(file: Arc<File>, place: u32) -> Result<Option<Blob>> {
             at: 0,
         })),
     };
-    Ok(Some(Blob { size, content }))
+    Some(Blob { size, content })
 }
 
 struct FileReader {

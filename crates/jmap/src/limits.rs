@@ -26,6 +26,8 @@ pub const FILTER_TEXTS_MAX: usize = 50;
 pub const COMPARATORS_MAX: usize = 8;
 /// Bytes of what one request answers and of what its result references copy, after which no more is fetched.
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of messages and parts that one request has parsed, imported or attached by their blobs.
+pub const WORK_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Ids of one answer of /changes.
 pub const CHANGES_MAX: usize = 5000;
 /// Creation ids that one request may bring along or make.

@@ -1,10 +1,12 @@
 //! A request: its method calls in order, with references to earlier results and to what was created (RFC 8620 §3.3, §3.7).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 use server_log::Category;
 
+use crate::blob::Work;
 use crate::error::{MethodError, Result};
 use crate::json::Unread;
 use crate::personal::Unconfirmed;
@@ -20,6 +22,8 @@ pub struct Call<'a> {
     pub created: &'a mut HashMap<String, String>,
     /// Bytes that the request may still be answered with.
     pub room: &'a mut usize,
+    /// What it may still read.
+    pub work: &'a RefCell<Work>,
     /// Whether the request has had a password checked.
     pub has_confirmed: &'a mut bool,
 }
@@ -79,11 +83,18 @@ pub fn run(jmap: &Jmap, who: &Who, body: &[u8]) -> std::result::Result<Vec<u8>, 
     let tells_created = request.created.is_some();
     let mut created = request.created.unwrap_or_default();
     let (mut room, mut has_confirmed) = (limits::RESPONSE_BYTES_MAX, false);
+    let work = RefCell::default();
     let mut responses: Vec<Value> = Vec::new();
     for (name, arguments, id) in request.calls {
         let resolved = resolve(arguments, &responses, &mut room);
-        let mut call =
-            Call { jmap, who, created: &mut created, room: &mut room, has_confirmed: &mut has_confirmed };
+        let mut call = Call {
+            jmap,
+            who,
+            created: &mut created,
+            room: &mut room,
+            work: &work,
+            has_confirmed: &mut has_confirmed,
+        };
         let answered =
             resolved.and_then(|arguments| methods::run(&mut call, &request.using, &name, arguments));
         match answered {

@@ -53,3 +53,26 @@ fn a_request_of_many_small_values_is_refused() {
     let problem = site.jmap.request(&Site::who("joe"), body.as_bytes()).unwrap_err();
     assert_eq!((problem.status, problem.limit), (400, Some("maxSizeRequest")));
 }
+
+/// Parts of one large message, each of them named by every call: it is read once, and there is an end to it.
+#[test]
+fn reading_parts_of_large_messages_has_an_end() {
+    let site = Site::new();
+    let inner = "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nx\r\n".repeat(100);
+    let large = format!(
+        "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: large\r\n\r\n{}\r\n",
+        "x".repeat(10 << 20)
+    );
+    let outer = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{inner}{large}--b--\r\n");
+    let blob = site.upload(outer.as_bytes());
+    let parse = |ids: Vec<String>| json!(["Email/parse", { "accountId": "joe", "blobIds": ids, "properties": ["subject"] }, "p"]);
+    let small: Vec<String> = (0..100).map(|n| format!("{blob}_{}", 1 + 2 * n)).collect();
+    let response = site.request(json!(vec![parse(small); 20]));
+    for one in response["methodResponses"].as_array().unwrap() {
+        assert_eq!(one[1]["parsed"].as_object().map(serde_json::Map::len), Some(100), "it was read for each");
+    }
+    let response = site.request(json!(vec![parse(vec![format!("{blob}_201")]); 64]));
+    let all = response["methodResponses"].as_array().unwrap();
+    assert_eq!(all[0][1]["parsed"][format!("{blob}_201")]["subject"], "large");
+    assert_eq!(all[63][1]["type"], "requestTooLarge");
+}

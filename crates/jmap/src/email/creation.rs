@@ -1,5 +1,6 @@
 //! An Email object as a client sends it to be created, checked, as the parts of the message that it becomes (RFC 8621 §4.6).
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail_format::content_type::ContentType;
@@ -8,11 +9,12 @@ use serde_json::{Map, Value, json};
 use super::header_writer::{self, Line};
 use super::headers::{Field, Form};
 use super::writer::{Body, Part};
+use crate::blob::Work;
 use crate::ids;
 use crate::limits;
 use crate::request::Call;
 use crate::set_error::SetError;
-use crate::{Jmap, Who, blob};
+use crate::{Jmap, Who};
 
 type Result<T> = std::result::Result<T, SetError>;
 
@@ -44,6 +46,7 @@ const ORDER: [&str; 12] = [
 struct Reader<'a> {
     jmap: &'a Jmap,
     who: &'a Who,
+    work: &'a RefCell<Work>,
     values: Map<String, Value>,
     parts: usize,
     attached: u64,
@@ -66,7 +69,8 @@ pub fn read(call: &Call<'_>, mut object: Map<String, Value>, now: i64) -> Result
         Some(_) => return Err(wrong("bodyValues", "It is no map")),
     };
     let (jmap, who) = (call.jmap, call.who);
-    let mut reader = Reader { jmap, who, values, parts: 0, attached: 0, missing: BTreeSet::new() };
+    let mut reader =
+        Reader { jmap, who, work: call.work, values, parts: 0, attached: 0, missing: BTreeSet::new() };
     let structure = object.remove("bodyStructure").filter(|value| !value.is_null());
     let flat = ["textBody", "htmlBody", "attachments"].map(|name| (name, object.remove(name)));
     let flat = flat.map(|(name, value)| (name, value.filter(|value| !value.is_null())));
@@ -300,8 +304,8 @@ impl Reader<'_> {
     }
 
     fn blob(&mut self, id: &str, charset: Option<String>, media_type: &str) -> Result<Body> {
-        let found = blob::open(self.jmap, self.who, id);
-        let found = found.map_err(|error| SetError::new("serverFail", &error.description))?;
+        let found = self.work.borrow_mut().open(self.jmap, self.who, id);
+        let found = found.map_err(|error| SetError::new(error.kind, &error.description))?;
         let charset = charset.filter(|_| media_type.starts_with("text/"));
         let Some(blob) = found else {
             self.missing.insert(id.to_owned());

@@ -17,8 +17,8 @@ use std::time::Duration;
 use os::lock::{Mode, OfdLock};
 use serde::{Deserialize, Serialize};
 
-use super::Envelope;
 use super::content::Person;
+use super::{Address, Envelope};
 
 /// Submissions that are remembered.
 const SUBMISSIONS_MAX: usize = 200;
@@ -32,7 +32,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(4);
 const PEOPLE_OF_ONE_MAX: usize = 50;
 /// Recipients of one submission that are remembered.
 const RECIPIENTS_KEPT: usize = 1000;
-const BYTES_MAX: u64 = 8 << 20;
+/// Bytes of all recipients that are remembered; beyond it only a few of each submission are, the oldest first.
+const RECIPIENT_BYTES_MAX: usize = 4 << 20;
+const RECIPIENTS_FEW: usize = 5;
 const NAME_CHARACTERS_MAX: usize = 100;
 
 /// How far a submission is (RFC 8621 §7, undoStatus).
@@ -121,6 +123,24 @@ impl Record {
             let id = self.submissions[place].id.clone();
             self.destroy(&id);
         }
+        self.forget_recipients();
+    }
+
+    /// Keeps the record small: who else a submission went to is only shown, those that are over are cut first.
+    fn forget_recipients(&mut self) {
+        let bytes = |one: &Submission| one.envelope.rcpt_to.iter().map(recipient_bytes).sum::<usize>();
+        let mut all: usize = self.submissions.iter().map(bytes).sum();
+        let over = |one: &Submission| matches!(one.status, Status::Final | Status::Canceled);
+        for is_over in [true, false] {
+            for one in self.submissions.iter_mut().filter(|one| over(one) == is_over) {
+                if all <= RECIPIENT_BYTES_MAX {
+                    return;
+                }
+                all -= bytes(one);
+                one.envelope.rcpt_to.truncate(RECIPIENTS_FEW);
+                all += bytes(one);
+            }
+        }
     }
 
     /// Whether there was one.
@@ -148,6 +168,12 @@ impl Record {
         let beyond = self.people.len().saturating_sub(PEOPLE_MAX);
         self.people.drain(..beyond);
     }
+}
+
+fn recipient_bytes(address: &Address) -> usize {
+    let parameter =
+        |(name, value): &(String, Option<String>)| name.len() + value.as_ref().map_or(0, String::len);
+    address.email.len() + address.parameters.iter().map(parameter).sum::<usize>()
 }
 
 /// The record of a user, which nobody else changes meanwhile.
@@ -234,13 +260,11 @@ fn escaped(uid: &str) -> String {
 }
 
 fn read(path: &Path) -> io::Result<Record> {
-    match fs::metadata(path) {
+    // However large it is, it was written here: refusing it would forget what waits.
+    let text = match fs::read(path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
-        Err(why) => return Err(why),
-        Ok(meta) if meta.len() > BYTES_MAX => return set_aside(path),
-        Ok(_) => {}
-    }
-    let text = fs::read(path)?;
+        read => read?,
+    };
     match decode(&text) {
         Some(record) => Ok(record),
         None => set_aside(path),
@@ -265,7 +289,6 @@ fn set_aside(path: &Path) -> io::Result<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::submission::Address;
 
     fn submission(id: &str, status: Status) -> Submission {
         let address = Address { email: "a@x.test".into(), parameters: Vec::new() };
@@ -317,5 +340,36 @@ mod tests {
         record.know([Person { name: String::new(), email: "P20@x.test".into() }]);
         assert_eq!(record.people.len(), PEOPLE_MAX);
         assert_eq!(record.people.last().unwrap().name, "P20", "the name that was known stays");
+    }
+
+    /// What waits can still be taken back when much was sent to many.
+    #[test]
+    fn many_recipients_do_not_make_it_too_large_to_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let many = |n: usize, status: Status| {
+            let mut one = submission(&format!("S{n}"), status);
+            let email = |r: usize| format!("{}{r}@{}.test", "a".repeat(60), "d".repeat(180));
+            one.envelope.rcpt_to =
+                (0..1000).map(|r| Address { email: email(r), parameters: Vec::new() }).collect();
+            one
+        };
+        for n in 0..60 {
+            let mut open = OpenRecord::take(folder.path(), "bob").unwrap();
+            assert_eq!(open.record.submissions.len(), n);
+            open.record.push(many(n, if n % 4 == 0 { Status::Final } else { Status::Pending }));
+            open.save().unwrap();
+        }
+        let path = place(folder.path(), "bob").unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 8 << 20);
+        let open = OpenRecord::take(folder.path(), "bob").unwrap();
+        assert_eq!((open.record.submissions.len(), open.record.number), (60, 60));
+        let kept = |n: usize| open.record.submissions[n].envelope.rcpt_to.len();
+        assert_eq!((kept(0), kept(1), kept(59)), (RECIPIENTS_FEW, RECIPIENTS_FEW, 1000));
+        drop(open);
+        // One of a former version, which was larger.
+        let mut open = OpenRecord::take(folder.path(), "amy").unwrap();
+        open.record.submissions = (0..60).map(|n| many(n, Status::Pending)).collect();
+        open.save().unwrap();
+        assert_eq!(OpenRecord::take(folder.path(), "amy").unwrap().record.submissions.len(), 60);
     }
 }

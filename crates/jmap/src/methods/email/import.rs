@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 
 use super::set::state;
 use crate::arguments::Arguments;
-use crate::blob;
 use crate::email::arrival::Destination;
 use crate::email::creation;
 use crate::error::{MethodError, Result};
@@ -55,8 +54,8 @@ fn import(call: &mut Call<'_>, object: Value) -> std::result::Result<Value, SetE
     if let Some(unknown) = object.keys().find(|name| !creation::METADATA.contains(&name.as_str())) {
         return Err(SetError::properties(&[unknown], "It cannot be set"));
     }
-    let message = blob::message(call.jmap, call.who, &blob_id, limits::MAX_SIZE_MESSAGE).map_err(failed)?;
-    let message = message.ok_or_else(no_blob)?;
+    let message = call.work.borrow_mut().message(call.jmap, call.who, &blob_id, limits::MAX_SIZE_MESSAGE);
+    let message = message.map_err(failed)?.ok_or_else(no_blob)?;
     let header = message.header();
     if header_fields(header).next().is_none() || message.bytes.contains(&0) {
         return Err(SetError::new("invalidEmail", "It is no message"));

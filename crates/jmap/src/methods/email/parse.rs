@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use mail_format::{PartKind, header_fields};
+use mail_format::header_fields;
 use serde_json::{Map, Value, json};
 
 use super::get::required_ids;
@@ -10,8 +10,8 @@ use crate::arguments::Arguments;
 use crate::email::properties::Wanted;
 use crate::error::Result;
 use crate::ids::BlobId;
+use crate::limits;
 use crate::request::Call;
-use crate::{blob, limits};
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let account_id = arguments.account(call.who)?;
@@ -23,14 +23,16 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
         if !done.insert(id.clone()) {
             continue;
         }
-        let found = blob::open(call.jmap, call.who, &id)?;
-        let (Some(blob), Some(found)) = (BlobId::parse(&id), found) else {
-            not_found.push(id);
-            continue;
+        let blob = match BlobId::parse(&id) {
+            Some(blob) if call.work.borrow_mut().open(call.jmap, call.who, &id)?.is_some() => blob,
+            _ => {
+                not_found.push(id);
+                continue;
+            }
         };
-        drop(found);
-        let message = match is_message(call, blob)? {
-            true => blob::message(call.jmap, call.who, &id, limits::MAX_SIZE_MESSAGE)?,
+        let is_message = call.work.borrow_mut().is_message(call.jmap, call.who, blob)?;
+        let message = match is_message {
+            true => call.work.borrow_mut().message(call.jmap, call.who, &id, limits::MAX_SIZE_MESSAGE)?,
             false => None,
         };
         match message.filter(|message| header_fields(message.header()).next().is_some()) {
@@ -45,12 +47,4 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
         "notParsable": or_null(not_parsable),
         "notFound": or_null(not_found),
     }))
-}
-
-/// Whether a part is a message that stands in the outer one as it is, so that its parts have blobs.
-fn is_message(call: &Call<'_>, blob: BlobId) -> Result<bool> {
-    let Some((outer, place)) = blob.outer() else { return Ok(true) };
-    let outer = blob::message(call.jmap, call.who, &outer.to_string(), u64::MAX)?;
-    let part = outer.as_ref().and_then(|outer| outer.structure.parts.get(place as usize));
-    Ok(part.is_some_and(|part| part.kind == PartKind::Message))
 }
