@@ -13,6 +13,9 @@ use crate::web_sessions::{WebSession, WebSessions};
 const ENTRY_TTL: Duration = Duration::from_secs(10);
 /// Entries that are kept.
 const ENTRIES_MAX: usize = 20_000;
+/// How long a request waits for a sign-in to be written anew whose owner is changing the password, before it ends it.
+const CHANGE_WAIT: Duration = Duration::from_secs(1);
+const CHANGE_STEP: Duration = Duration::from_millis(50);
 
 /// Somebody who may ask.
 pub struct Visitor {
@@ -97,20 +100,74 @@ pub fn of_session(
     directory: &dyn Directory,
     entries: &Entries,
 ) -> Result<Visitor, NotIn> {
-    let uid = session.record.uid.clone();
-    let entry = match entries.recent(&session.id) {
-        Some(entry) => entry,
-        None => {
-            let Some(entry) = look_up(cookie, &session, sessions, directory)? else {
-                let _ = sessions.end(&uid, &session.id);
-                return Err(NotIn::SignIn);
-            };
-            entries.keep(&session.id, &entry);
-            entry
-        }
-    };
+    let entry = entry_of(cookie, &session, sessions, directory, entries)?;
     sessions.touch(&session);
+    let uid = session.record.uid.clone();
     Ok(Visitor { uid, entry, session: Some(session), cookie: cookie.to_owned() })
+}
+
+/// The same for who only listens: it is no use of the session, which ends as if nobody had asked.
+///
+/// # Errors
+/// As [`of_session`].
+pub fn entry_of(
+    cookie: &str,
+    session: &WebSession,
+    sessions: &WebSessions,
+    directory: &dyn Directory,
+    entries: &Entries,
+) -> Result<Arc<Entry>, NotIn> {
+    if let Some(entry) = entries.recent(&session.id) {
+        return Ok(entry);
+    }
+    let mut session = session.clone();
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Some(entry) = look_up(cookie, &session, sessions, directory)? {
+            entries.keep(&session.id, &entry);
+            return Ok(entry);
+        }
+        // The owner may have changed the password just now, in another request of this very session.
+        let Some(now) = sessions.again(&session) else { return Err(NotIn::SignIn) };
+        if now.record == session.record && waited >= CHANGE_WAIT {
+            let _ = sessions.end_unchanged(&session);
+            return Err(NotIn::SignIn);
+        }
+        session = now;
+        std::thread::sleep(CHANGE_STEP);
+        waited += CHANGE_STEP;
+    }
+}
+
+/// What is stored of the credentials of somebody who said them with a request, for [`listens_on`].
+///
+/// # Errors
+/// As the directory's.
+pub fn mark(directory: &dyn Directory, entry: &Entry) -> directory::Result<[u8; 32]> {
+    let mut all = credentials(directory, entry)?;
+    all.sort_unstable();
+    Ok(openssl::sha::sha256(all.join("\n").as_bytes()))
+}
+
+/// Whether who said a password with a request is still there, still let in, still with the same password. While the directory
+/// does not answer nobody has lost a right.
+pub fn listens_on(uid: &str, before: &[u8; 32], directory: &dyn Directory, entries: &Entries) -> bool {
+    let key = format!("{uid} {}", before[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    if entries.recent(&key).is_some() {
+        return true;
+    }
+    let entry = match directory.by_uid(uid) {
+        Ok(Found::One(entry)) => entry,
+        Ok(_) => return false,
+        Err(_) => return true,
+    };
+    let holds = entry.kind == Kind::User
+        && entry.may_use(Service::Http)
+        && mark(directory, &entry).map_or(true, |now| now == *before);
+    if holds {
+        entries.keep(&key, &entry);
+    }
+    holds
 }
 
 /// What a sign-in is good for: another password ends it, and so does a second factor that came, went or is another.

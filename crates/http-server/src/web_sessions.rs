@@ -171,7 +171,31 @@ impl WebSessions {
         if !is_id {
             return Ok(false);
         }
-        remove(&self.root.join(user_key(uid)), id)
+        let folder = self.root.join(user_key(uid));
+        if !folder.join(id).exists() {
+            return Ok(false); // and no folder is made for nobody
+        }
+        let _lock = lock(&folder)?; // or who writes it anew could bring it back
+        remove(&folder, id)
+    }
+
+    /// The session with its record as it is now. None: it has ended.
+    pub fn again(&self, session: &WebSession) -> Option<WebSession> {
+        let (record, used) = read(&self.root.join(user_key(&session.record.uid)).join(&session.id))?;
+        Some(WebSession { record, used, ..session.clone() })
+    }
+
+    /// Ends a session that was found to be good no more, unless its record was written anew meanwhile.
+    ///
+    /// # Errors
+    /// As [`WebSessions::end`].
+    pub fn end_unchanged(&self, session: &WebSession) -> io::Result<bool> {
+        let folder = self.root.join(user_key(&session.record.uid));
+        let _lock = lock(&folder)?;
+        match self.again(session) {
+            Some(now) if now.record == session.record => remove(&folder, &session.id),
+            _ => Ok(false),
+        }
     }
 
     /// Ends every session of the user but `kept`; how many. For a changed password, too.
@@ -187,7 +211,8 @@ impl WebSessions {
         Ok(ended)
     }
 
-    /// The user's password is another, and this session's owner changed it: the others end, this one goes on.
+    /// The user's password is another, and this session's owner changed it: the others end, this one goes on, unless it was
+    /// ended meanwhile.
     ///
     /// # Errors
     /// The system's.
@@ -198,11 +223,15 @@ impl WebSessions {
         passwords: &[String],
     ) -> io::Result<()> {
         let uid = &session.record.uid;
-        self.end_others(uid, Some(&session.id))?;
-        let Some(cookie) = Cookie::parse(cookie) else { return Ok(()) };
+        let Some(cookie) = Cookie::parse(cookie) else { return self.end_others(uid, None).map(|_| ()) };
         let record = Record { password: password_mark(cookie.secret, passwords)?, ..session.record.clone() };
         let folder = self.root.join(user_key(uid));
-        write_new(&folder, &session.id, &record.encode())
+        let lock = lock(&folder)?;
+        if self.again(session).is_some() {
+            write_new(&folder, &session.id, &record.encode())?;
+        }
+        drop(lock);
+        self.end_others(uid, Some(&session.id)).map(|_| ())
     }
 
     /// Removes what is over; called now and then.

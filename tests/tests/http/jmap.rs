@@ -282,3 +282,22 @@ fn a_program_comes_with_a_token() {
         assert_eq!(instance.http().get("/jmap/session", &wrong).status, 401, "{wrong}");
     }
 }
+
+/// A stream ends with the right to it: another password, of a sign-in and of who says it with the request.
+#[test]
+fn event_streams_end_with_the_password_they_were_opened_by() {
+    let instance = web();
+    let basic = basic("alice");
+    let cookie = instance.http().sign_in("alice", "alice-secret");
+    let mut streams: Vec<Http> = (0..2).map(|_| instance.http()).collect();
+    for (stream, fields) in streams.iter_mut().zip([cookie, basic]) {
+        stream.send("GET", "/jmap/events?types=*&closeafter=no&ping=5", &fields, b"");
+        assert_eq!(stream.head().status, 200);
+        assert!(stream.chunk().is_some());
+    }
+    black_box::run(instance.tool("dirutil").args(["password", "alice"]));
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let ended = (0..12).any(|_| stream.chunk().is_none());
+        assert!(ended, "stream {number} goes on for a minute");
+    }
+}

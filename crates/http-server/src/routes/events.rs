@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::request::Request;
 use crate::routes::jmap::who;
 use crate::session::Desk;
-use crate::visitor::Visitor;
+use crate::visitor::{self, NotIn, Visitor};
 use crate::{Response, sign_in};
 
 /// Streams of one user in one process.
@@ -80,6 +80,8 @@ pub struct Stream {
     who: Who,
     visitor: Arc<Visitor>,
     session_timeout: Duration,
+    /// What was stored of the password of who said it with the request.
+    mark: Option<[u8; 32]>,
     /// Empty: all.
     types: Vec<String>,
     /// It ends with the first change.
@@ -124,12 +126,20 @@ pub fn open(desk: &Desk, request: &Request, waker: Waker) -> Result<(Stream, Eve
     let place = desk.streams.place(&visitor.uid, waker.clone()).ok_or_else(|| {
         Response::plain_problem(429, "too many streams of this user").with("Retry-After", "30")
     })?;
+    let mark = match visitor.session {
+        Some(_) => None,
+        None => {
+            let directory = desk.log_ins.authenticator().directory();
+            Some(visitor::mark(directory.as_ref(), &visitor.entry).map_err(|_| sign_in::unavailable())?)
+        }
+    };
     let who = who(&visitor, request);
     let watch = desk.jmap.watch(&who, move || waker.wake()); // before the states are read: none is missed
     let mut stream = Stream {
         who,
         visitor,
         session_timeout: request.settings.session_timeout,
+        mark,
         types: if all { Vec::new() } else { types },
         closes,
         ping: Duration::from_secs(ping),
@@ -176,10 +186,16 @@ impl Stream {
         Events { text, last: !self.holds(desk) }
     }
 
-    /// Whether the sign-in is still one.
+    /// Whether who listens could still ask: as at a request, but that listening is no use of the session.
     fn holds(&self, desk: &Desk) -> bool {
-        self.visitor.session.is_none()
-            || desk.sessions.find(&self.visitor.cookie, self.session_timeout).is_some()
+        let directory = desk.log_ins.authenticator().directory().clone();
+        let (visitor, entries) = (&self.visitor, &desk.entries);
+        if let Some(mark) = &self.mark {
+            return visitor::listens_on(&visitor.uid, mark, directory.as_ref(), entries);
+        }
+        let Some(session) = desk.sessions.find(&visitor.cookie, self.session_timeout) else { return false };
+        let found = visitor::entry_of(&visitor.cookie, &session, &desk.sessions, directory.as_ref(), entries);
+        !matches!(found, Err(NotIn::SignIn))
     }
 
     /// The states of the types that are wanted, and a name for them.

@@ -157,3 +157,18 @@ fn deeds_are_noted_within_bounds() {
     assert!(deeds.iter().all(|deed| deed.what == "signed-in" && deed.peer == "192.0.2.1"));
     assert!(place.sessions.deeds("ann").is_empty());
 }
+
+/// A password that its owner changes leaves the own sign-in, and brings none back that was ended.
+#[test]
+fn a_change_of_the_password_neither_ends_nor_revives_a_sign_in() {
+    let place = place();
+    let (cookie, begun) = place.begin("joe");
+    place.sessions.password_changed(&cookie, &begun, &passwords("new")).unwrap();
+    assert!(!place.sessions.end_unchanged(&begun).unwrap(), "by what a request read before the change");
+    let found = place.sessions.find(&cookie, HOUR).unwrap();
+    assert!(place.sessions.has_password(&cookie, &found, &passwords("new")));
+    assert_eq!(place.sessions.again(&begun).unwrap().record, found.record);
+    assert!(place.sessions.end_unchanged(&found).unwrap());
+    place.sessions.password_changed(&cookie, &found, &passwords("newer")).unwrap();
+    assert!(place.sessions.find(&cookie, HOUR).is_none() && place.sessions.again(&found).is_none());
+}
