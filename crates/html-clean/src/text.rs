@@ -140,7 +140,9 @@ fn linked(text: &str, body: &mut String) {
             _ if starts_with(shown, "www.") => format!("https://{shown}"),
             _ => format!("mailto:{shown}"),
         };
-        match link::target(&address) {
+        // What would read as another address, or none, the next time is none.
+        let rests = |target: &String| link::target(target).as_ref() == Some(target);
+        match link::target(&address).filter(rests) {
             Some(target) => {
                 body.push_str("<a href=\"");
                 escape_attribute(&target, body);

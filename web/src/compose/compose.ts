@@ -182,5 +182,5 @@ function told(context: ComposeContext, identities: readonly Identity[], draft: D
         for (const { id, keyword } of draft.answers) void context.store.change([id], { keywords: { [keyword]: false } }).catch(() => undefined);
         openWindow(context, identities, { draft, draftId: sent.emailId, focus: 'body' });
     };
-    toast({ text, name: 'sending', seconds: sent.held || 5, ...(sent.held > 0 ? { action: { label: say('undoSend'), run: () => void undo() } } : {}) });
+    toast({ text, name: 'sending', seconds: sent.held || 5, strict: true, ...(sent.held > 0 ? { action: { label: say('undoSend'), run: () => void undo() } } : {}) });
 }

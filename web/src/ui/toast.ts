@@ -1,4 +1,5 @@
-// Short messages at the foot of the page, with an action such as Undo. They wait while the pointer or the focus is on them.
+// Short messages at the head of the page, where nothing is that one presses next, with an action such as Undo. They wait while the
+// pointer or the focus is on them, unless what they say is over by itself.
 
 import { h } from '../dom.ts';
 import { icon } from '../icon.ts';
@@ -11,6 +12,8 @@ export interface ToastOptions {
     action?: { label: string; run: () => void };
     /** How long it stays; 0 until it is dismissed. */
     seconds?: number;
+    /** What it offers is over when the time is, whoever looks at it (the server's time to undo). */
+    strict?: boolean;
     /** Called when it goes away without its action. */
     ondone?: () => void;
     /** One with the same name is replaced. */
@@ -67,10 +70,12 @@ export function toast(options: ToastOptions): Toast {
         clearTimeout(timer);
         if (seconds > 0) timer = setTimeout(() => leave(false), seconds * 1000);
     };
-    element.addEventListener('pointerenter', () => clearTimeout(timer));
-    element.addEventListener('pointerleave', wait);
-    element.addEventListener('focusin', () => clearTimeout(timer));
-    element.addEventListener('focusout', wait);
+    if (!options.strict) {
+        element.addEventListener('pointerenter', () => clearTimeout(timer));
+        element.addEventListener('pointerleave', wait);
+        element.addEventListener('focusin', () => clearTimeout(timer));
+        element.addEventListener('focusout', wait);
+    }
     here.append(element);
     if (here.matches(':popover-open')) here.hidePopover();
     here.showPopover();
