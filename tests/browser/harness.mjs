@@ -159,6 +159,15 @@ export async function signIn(page, user, path = '/') {
 /** What axe-core finds of serious and critical kind on the page and in its frames; fails when there is any. */
 export async function axe(page, { include, rules = {} } = {}) {
   await page.evaluate(AXE);
+  // What is still fading in has less contrast than it will have. What never ends is not waited for.
+  await page.evaluate(() =>
+    Promise.all(
+      document
+        .getAnimations()
+        .filter((one) => one.effect?.getComputedTiming().iterations !== Infinity)
+        .map((one) => one.finished.catch(() => undefined)),
+    ),
+  );
   const found = await page.evaluate(
     async ([context, options]) => (await globalThis.axe.run(context, options)).violations,
     [include ?? null, { rules, iframes: false, resultTypes: ['violations'] }].map((one, at) =>

@@ -75,10 +75,12 @@ for (const look of LOOKS) {
     await page.locator('dialog[open]').waitFor();
     await axe(page);
     await page.keyboard.press('Escape');
+    await page.locator('dialog[open]').waitFor({ state: 'hidden' });
     await page.keyboard.press('v');
     await page.locator('dialog[open] [role=listbox]').waitFor();
     await axe(page);
     await page.keyboard.press('Escape');
+    await page.locator('dialog[open]').waitFor({ state: 'hidden' });
     await page.goto(`${world.url}/#/s/zzzzzz`);
     await page.locator('.empty').first().waitFor();
     await axe(page);
