@@ -85,7 +85,7 @@ fn installed() -> PathBuf {
     let missing: Vec<&str> = PROGRAMS.into_iter().filter(|name| !is_there(name)).collect();
     assert!(
         missing.is_empty(),
-        "the browser tests need {}: apt-get install chromium nodejs npm (node 20 or newer), or run scripts/test",
+        "the browser tests need {}: apt-get install chromium nodejs npm (node 18 or newer), or run scripts/test",
         missing.join(" and ")
     );
     let folder = crate::program("msg-setup").parent().unwrap().parent().unwrap().join("browser");

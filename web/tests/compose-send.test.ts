@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
 import { test } from 'node:test';
 import { type Attempt, SendError, attemptAt, send } from '../src/compose/outbox.ts';
 import { type Client, JmapError, type SetError } from '../src/jmap.ts';
+
+// A browser has it; node 18 not by itself.
+if (!('crypto' in globalThis)) Object.defineProperty(globalThis, 'crypto', { value: webcrypto });
 
 interface Call {
     name: string;
