@@ -62,6 +62,7 @@ pub fn run(place: &Place<'_>, job: Job, out: &mut dyn Write, err: &mut dyn Write
             let add = [format!("{ATTRIBUTE}={}", made.to_value())];
             let wanted = changes::Wanted { set: &[], add: &add, remove: &[], force: false };
             changes::change(place, &who, &wanted, err)?;
+            let _ = writeln!(err, "its id, and the password, which nobody can show again:");
             writeln!(out, "{} {shown}", made.id).map_err(broken)
         }
         Job::List { who } => {

@@ -43,5 +43,10 @@ pub fn run(
     let made = factors.make(&uid, domain)?;
     let set = [format!("{ATTRIBUTE}={}", made.sealed)];
     changes::change(place, who, &changes::Wanted { set: &set, add: &[], remove: &[], force: false }, err)?;
+    let _ = writeln!(
+        err,
+        "for the authenticator app of {}; IMAP, POP and SMTP take app passwords alone from now on (dirutil app-password)",
+        base::escape(&uid)
+    );
     writeln!(out, "{}\n{}", made.text, made.url).map_err(broken)
 }

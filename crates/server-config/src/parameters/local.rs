@@ -29,7 +29,7 @@ parameters! {
     SANDBOX: SandboxLevel = "local.sandbox", "best-effort", 0, 0, false, Restart, Status::Active, "all daemons", "Whether the daemons confine themselves to their files and ports (Landlock) and to the system calls they need (seccomp), and give up gaining rights: require (or they do not start), best-effort (as far as the kernel can), off. Ours.";
     SANDBOX_READ: List = "local.sandboxread", "", 0, 0, false, Restart, Status::Active, "all daemons", "Folders and files beside the usual ones that confined daemons may read. Ours.";
     SERVER_SECURITY: Text = "nsserversecurity", "", 0, 0, false, Restart, Status::Ignored("TLS is offered when there is a certificate"), "nobody", "The original's switch of TLS.";
-    PAB: Text = "local.service.pab.*", "", 0, 0, false, Restart, Status::NotYet("web mail"), "mshttpd", "A setting of the personal address books.";
+    PAB: Text = "local.service.pab.*", "", 0, 0, false, Restart, Status::NotYet("personal address books"), "mshttpd", "A setting of the personal address books.";
     FORCE_TELEMETRY_IMAP: Switch = "local.imap.forcetelemetry", "no", 0, 1, false, Restart, Status::NotYet("telemetry of everybody"), "imapd", "Whether every user's sessions are recorded.";
     FORCE_TELEMETRY_HTTP: Switch = "local.http.forcetelemetry", "no", 0, 1, false, Restart, Status::NotYet("telemetry of everybody"), "mshttpd", "Whether every user's sessions are recorded.";
     FORCE_TELEMETRY_POP: Switch = "local.pop.forcetelemetry", "no", 0, 1, false, Restart, Status::NotYet("telemetry of everybody"), "popd", "Whether every user's sessions are recorded.";
