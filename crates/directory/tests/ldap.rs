@@ -515,6 +515,7 @@ fn the_credential_may_be_in_a_file_and_may_change() {
     let why = ldap.by_uid("alice").unwrap_err().to_string();
     assert!(why.contains("credential"), "{why}");
     fs::write(&path, format!("{BIND_SECRET}\n")).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     wait_for("the file to be read", || ldap.by_uid("alice").is_ok());
 }
 

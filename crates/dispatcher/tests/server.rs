@@ -142,6 +142,7 @@ fn certificate(folder: &std::path::Path) -> (PathBuf, PathBuf) {
     let files = (folder.join("cert.pem"), folder.join("key.pem"));
     std::fs::write(&files.0, builder.build().to_pem().unwrap()).unwrap();
     std::fs::write(&files.1, key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    std::fs::set_permissions(&files.1, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     files
 }
 
