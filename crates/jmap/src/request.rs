@@ -49,6 +49,9 @@ impl Call<'_> {
     /// # Errors
     /// See [`Unconfirmed`].
     pub fn confirm(&mut self, password: &str) -> std::result::Result<(), Unconfirmed> {
+        if self.who.entry.limited {
+            return Err(Unconfirmed::Limited);
+        }
         if std::mem::replace(self.has_confirmed, true) {
             return Err(Unconfirmed::AskedAlready);
         }

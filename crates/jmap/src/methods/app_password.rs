@@ -51,7 +51,7 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let password = arguments.string("password")?.unwrap_or_default();
     let mut done = standard::Done::default();
     if !wanted.create.is_empty() {
-        let confirmed = call.jmap.personal.confirm(call.who, &password).map_err(SetError::from);
+        let confirmed = call.confirm(&password).map_err(SetError::from);
         for (key, given) in &wanted.create {
             let made = confirmed.clone().and_then(|()| create(call, given));
             match made {
