@@ -9,6 +9,7 @@ pub mod crash;
 mod distance;
 pub mod endpoint;
 pub mod hashdir;
+pub mod host_name;
 pub mod idn;
 pub mod json;
 pub mod network;

@@ -14,6 +14,9 @@ use base::network::Network;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use jiff::Span;
+use jiff::civil::Date;
+
 use crate::Service;
 
 /// The attribute, in lower case.
@@ -22,6 +25,8 @@ pub const ATTRIBUTE: &str = "mailapppassword";
 pub const COUNT_MAX: usize = 50;
 /// Characters of a label.
 pub const LABEL_MAX: usize = 60;
+/// To the year 9999.
+const DAYS_MAX: i64 = 2_932_896;
 const ID_LENGTH: usize = 5;
 const LENGTH: usize = 30;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -159,38 +164,28 @@ pub fn today() -> i64 {
     base::clock::unix_seconds().div_euclid(86_400)
 }
 
-/// `20261129` of days since 1970 (Howard Hinnant's civil_from_days).
+/// The first day, 1970-01-01.
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
+fn calendar(days: i64) -> Date {
+    EPOCH.saturating_add(Span::new().days(days.clamp(0, DAYS_MAX)))
+}
+
+/// `20261129` of days since 1970.
 fn day_text(days: i64) -> String {
-    let days = days.clamp(0, 2_932_896) + 719_468; // to the year 9999
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}")
+    calendar(days).strftime("%Y%m%d").to_string()
 }
 
 /// `2026-11-29` of days since 1970.
 pub fn date(days: i64) -> String {
-    let text = day_text(days);
-    format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..])
+    calendar(days).to_string()
 }
 
 /// Days since 1970 of `20261129`; nothing of what is no day.
 fn day_number(text: &str) -> Option<i64> {
-    if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().ok();
-    let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (shifted.div_euclid(400), shifted.rem_euclid(400));
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    (day_text(days) == text).then_some(days)
+    let is_day = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let date = Date::strptime("%Y%m%d", text).ok().filter(|_| is_day)?;
+    Some(i64::from(date.since((jiff::Unit::Day, EPOCH)).ok()?.get_days()))
 }
 
 #[cfg(test)]

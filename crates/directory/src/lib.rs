@@ -30,6 +30,7 @@ pub mod preferences;
 mod recipient;
 pub mod schema;
 pub mod second_factor;
+mod site_secret;
 pub mod tokens;
 
 use std::fmt;

@@ -5,10 +5,6 @@
 //! outlives them. It is made at the first start with SCRAM; without it, other salts would be made up, which tells who is
 //! made up, and nothing else.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use connection::ClientCertificate;
@@ -18,9 +14,8 @@ use server_config::parameters::{encryption, service};
 use server_config::{Config, Instance};
 
 use crate::LocalDomains;
+use crate::site_secret;
 use crate::tokens::Issuer;
-
-const SECRET_BYTES: usize = 32;
 
 /// What is offered.
 #[derive(Clone, Debug)]
@@ -78,7 +73,7 @@ impl Mechanisms {
             .filter(|mechanism| is_named(mechanism.name().trim_end_matches("-PLUS")))
             .collect();
         let scram = offered.iter().any(|mechanism| matches!(mechanism, Mechanism::Scram { .. }));
-        let secret = if scram { secret(&instance.scram_secret())? } else { Vec::new() };
+        let secret = if scram { site_secret::load_or_make(&instance.scram_secret())? } else { Vec::new() };
         let iterations = u32::try_from(config.get(&service::SCRAM_ITERATIONS)).unwrap_or(u32::MAX);
         let default_domain = LocalDomains::from_config(config).default_domain().to_owned();
         let issuer = Issuer::from_config(config, instance)?.map(Arc::new);
@@ -181,47 +176,11 @@ pub enum Choice {
     Unsafe,
 }
 
-/// The secret of the site; made if it is not there.
-fn secret(path: &Path) -> Result<Vec<u8>, String> {
-    let told = |why: io::Error| format!("{}: {why}", path.display());
-    match fs::read(path) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            make_secret(path).map_err(told)?;
-            whole(fs::read(path).map_err(told)?, path)
-        }
-        Err(why) => Err(told(why)),
-        Ok(secret) => whole(secret, path),
-    }
-}
-
-fn whole(secret: Vec<u8>, path: &Path) -> Result<Vec<u8>, String> {
-    if secret.len() >= SECRET_BYTES {
-        return Ok(secret);
-    }
-    Err(format!("{}: shorter than {SECRET_BYTES} bytes; remove it, and another is made", path.display()))
-}
-
-/// Written aside and linked: of processes that start at once one is first, and no crash leaves half of it.
-fn make_secret(path: &Path) -> io::Result<()> {
-    let mut secret = [0; SECRET_BYTES];
-    openssl::rand::rand_bytes(&mut secret).map_err(io::Error::other)?;
-    let aside = path.with_extension(format!("secret.{}", std::process::id()));
-    let _ = fs::remove_file(&aside); // of a process that crashed here
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    let linked = file.write_all(&secret).and_then(|()| file.sync_all()).and_then(|()| {
-        match fs::hard_link(&aside, path) {
-            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        }
-    });
-    let _ = fs::remove_file(&aside);
-    linked?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::path::Path;
 
     const TLS: Safety = Safety { says_password: true, encrypted: true, bound: true, certified: false };
 

@@ -9,10 +9,10 @@
 //! A code is good for its own half minute and the ones beside it (RFC 6238 §5.2, §6), once: each that was used leaves an
 //! empty file in `run/totp`, made with O_EXCL, which all processes see.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ use openssl::sign::Signer;
 use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 use server_config::Instance;
 
-use crate::Entry;
+use crate::{Entry, site_secret};
 
 /// The attribute, in lower case.
 pub const ATTRIBUTE: &str = "mailtotpsecret";
@@ -31,7 +31,6 @@ const STEP_SECONDS: u64 = 30;
 const DIGITS: usize = 6;
 /// RFC 4226 §4: R6 wants 128 bits at least and recommends 160.
 const SECRET_BYTES: usize = 20;
-const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -73,7 +72,7 @@ impl SecondFactors {
     pub fn make(&self, uid: &str, site: &str) -> Result<NewSecret, String> {
         let mut secret = [0u8; SECRET_BYTES];
         openssl::rand::rand_bytes(&mut secret).map_err(|why| why.to_string())?;
-        let sealed = seal(&self.key(true)?, uid, &secret)?;
+        let sealed = seal(&site_secret::load_or_make(&self.key_file)?, uid, &secret)?;
         let text = base32(&secret);
         let escape = |text: &str| -> String {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -98,7 +97,7 @@ impl SecondFactors {
         let (Some(sealed), Some(uid)) = (&entry.second_factor, &entry.uid) else {
             return Err("there is no second factor".into());
         };
-        let secret = unseal(&self.key(false)?, uid, sealed).ok_or_else(|| {
+        let secret = unseal(&site_secret::load(&self.key_file)?, uid, sealed).ok_or_else(|| {
             format!("the {ATTRIBUTE} of {uid} is not sealed with {}", self.key_file.display())
         })?;
         let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
@@ -143,36 +142,6 @@ impl SecondFactors {
             Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(Code::Used),
             Err(why) => Err(why),
         }
-    }
-
-    fn key(&self, make: bool) -> Result<Vec<u8>, String> {
-        let path = &self.key_file;
-        let told = |why: io::Error| format!("{}: {why}", path.display());
-        let key = match fs::read(path) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound && make => make_key(path).map_err(told)?,
-            other => other.map_err(told)?,
-        };
-        if key.len() == KEY_BYTES { Ok(key) } else { Err(format!("{}: it is no key", path.display())) }
-    }
-}
-
-/// Makes the key, durable before a secret is sealed with it; of two who make one at once the first one's stands.
-fn make_key(path: &Path) -> io::Result<Vec<u8>> {
-    let mut key = vec![0u8; KEY_BYTES];
-    openssl::rand::rand_bytes(&mut key)?;
-    let new = path.with_extension(format!("new.{}", std::process::id()));
-    let _ = fs::remove_file(&new);
-    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&new, path);
-    fs::remove_file(&new)?;
-    if let Some(folder) = path.parent() {
-        os::file::sync_dir(folder)?;
-    }
-    match linked {
-        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
-        _ => fs::read(path),
     }
 }
 
@@ -260,7 +229,7 @@ mod tests {
         let made = factors.make("joe", "mail.a.test").unwrap();
         assert!(made.url.contains(&made.text) && !made.sealed.contains(&made.text));
         let joe = user("Joe", &made.sealed);
-        let secret = unseal(&factors.key(false).unwrap(), "joe", &made.sealed).unwrap();
+        let secret = unseal(&site_secret::load(&factors.key_file).unwrap(), "joe", &made.sealed).unwrap();
         let code = |step: u64| code_of(&secret, step).unwrap();
         let at = |step: u64| step * STEP_SECONDS + 7;
         let look = |code: &str, step: u64| factors.check_at(&joe, code, at(step)).unwrap();

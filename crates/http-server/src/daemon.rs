@@ -89,11 +89,11 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let jmap = Jmap::new(&Parts {
         store: store.clone(),
         directory,
+        log_ins: log_ins.clone(),
         config: config.clone(),
         instance: site.instance.clone(),
         log: site.log.clone(),
-    })?
-    .sharing(log_ins.clone());
+    })?;
     let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
     let sessions =
         WebSessions::open(&site.instance.run_dir()).map_err(|why| format!("run/web-sessions: {why}"))?;

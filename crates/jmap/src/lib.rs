@@ -51,6 +51,8 @@ pub use watch::Watch;
 pub struct Parts {
     pub store: Store,
     pub directory: Arc<dyn Directory>,
+    /// Those of the process, so that wrong passwords and remembered ones count once.
+    pub log_ins: Arc<LogIns>,
     pub config: Arc<Config>,
     pub instance: Instance,
     pub log: Log,
@@ -114,17 +116,10 @@ impl Jmap {
             log: parts.log.clone(),
             accounts: account::Accounts::default(),
             uploads,
-            personal: personal::Personal::new(parts)?,
+            personal: personal::Personal::new(parts),
             host_name: parts.config.get(&local::HOST_NAME).to_string(),
             busy: Arc::default(),
         })
-    }
-
-    /// Who checks passwords here: those of the process, so that wrong ones and remembered ones count once.
-    #[must_use]
-    pub fn sharing(mut self, log_ins: Arc<LogIns>) -> Jmap {
-        self.personal.log_ins = log_ins;
-        self
     }
 
     /// Whether this session has just changed the user's password, which it is told once: its other sessions are to end, and

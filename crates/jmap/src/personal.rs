@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use directory::password::Schemes;
-use directory::{Answer, Asked, Authenticator, Directory, Entry, Found, LogIn, LogIns, Service};
+use directory::{Answer, Asked, Directory, Entry, Found, LogIn, LogIns, Service};
 use sasl::Secret;
 use server_config::Config;
 use server_config::parameters::{service_http, service_smtp};
@@ -49,29 +49,25 @@ pub enum Unconfirmed {
 }
 
 impl Personal {
-    /// # Errors
-    /// The mechanisms of log-ins cannot be used.
-    pub fn new(parts: &Parts) -> std::result::Result<Personal, String> {
+    pub fn new(parts: &Parts) -> Personal {
         let (config, instance) = (&parts.config, &parts.instance);
-        let authenticator = Authenticator::new(Arc::clone(&parts.directory), config);
-        let log_ins = LogIns::new(authenticator, config, instance)?;
         let number = |value: i64| u64::try_from(value).unwrap_or(0);
         let workers = usize::try_from(config.get(&service_http::MAX_THREADS)).unwrap_or(1);
-        Ok(Personal {
+        Personal {
             changed: Mutex::default(),
-            log_ins: Arc::new(log_ins),
+            log_ins: Arc::clone(&parts.log_ins),
             schemes: Schemes::from_config(config),
             folder: instance.store_dir().join("webmail"),
             smtpd: Conversations::new(instance.submission_socket(), workers),
             delayed_max: config.get(&service_smtp::MAX_FUTURE_RELEASE),
             size_max: size_max(config),
             recipients_max: number(config.get(&service_smtp::MAX_RECIPIENTS)),
-        })
+        }
     }
 
     /// The user's password is another one.
     pub fn note_change(&self, who: &Who) {
-        self.log_ins.authenticator().flush(Some(&who.uid));
+        self.forget(&who.uid);
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         changed.insert((who.uid.clone(), who.session.clone()));
     }

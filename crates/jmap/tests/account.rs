@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 
-use directory::{Directory, Embedded, Entry, Found};
+use directory::{Authenticator, Directory, Embedded, Entry, Found, LogIns};
 use jmap::{Jmap, Parts, Who};
 use message_store::{Limits, MailboxName, NewMessage, Store, StoreLog, StoreSettings};
 use serde_json::{Value, json};
@@ -58,11 +58,15 @@ impl Site {
 
     /// Another process.
     fn another(folder: &TempDir, store: &Store, directory: &Arc<dyn Directory>) -> Jmap {
+        let config = Config::from_text("local.hostname = mail.example.com\n").unwrap();
+        let instance = Instance::new(folder.path());
+        let authenticator = Authenticator::new(Arc::clone(directory), &config);
         let parts = Parts {
             store: store.clone(),
             directory: Arc::clone(directory),
-            config: Arc::new(Config::from_text("local.hostname = mail.example.com\n").unwrap()),
-            instance: Instance::new(folder.path()),
+            log_ins: Arc::new(LogIns::new(authenticator, &config, &instance).unwrap()),
+            config: Arc::new(config),
+            instance,
             log: Log::discard(),
         };
         Jmap::new(&parts).unwrap()

@@ -72,13 +72,8 @@ impl Policy {
 
     /// Whether `host` is one of the hosts it names: a `*` is the whole first label.
     pub fn names(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        self.mx.iter().any(|pattern| match pattern.strip_prefix("*.") {
-            None => *pattern == host,
-            Some(below) => {
-                host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == below)
-            }
-        })
+        let host = host.trim_end_matches('.');
+        self.mx.iter().any(|pattern| base::host_name::fits(pattern, host))
     }
 
     /// The lines of the policy, for reports (RFC 8460 §4.2) and for the disk.

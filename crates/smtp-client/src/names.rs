@@ -20,15 +20,7 @@ fn fits(shown: &str, name: &str) -> bool {
         let ends = below.and_then(|at| shown.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(name));
         return ends || shown.eq_ignore_ascii_case(above);
     }
-    match shown.strip_prefix("*.") {
-        None => shown.eq_ignore_ascii_case(name),
-        Some(rest) => {
-            rest.contains('.')
-                && name
-                    .split_once('.')
-                    .is_some_and(|(label, end)| !label.is_empty() && end.eq_ignore_ascii_case(rest))
-        }
-    }
+    base::host_name::fits(shown, name)
 }
 
 #[cfg(test)]

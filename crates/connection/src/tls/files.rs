@@ -132,14 +132,9 @@ impl Pair {
         Ok(Pair { chain: chain.to_owned(), key: key.to_owned(), ocsp, names: names.collect(), kind })
     }
 
-    /// Whether the certificate is for this name, which is in lower case. A star is one label, the first.
+    /// Whether the certificate is for this name.
     pub fn is_for(&self, name: &str) -> bool {
-        self.names.iter().any(|shown| match shown.strip_prefix("*.") {
-            None => shown == name,
-            Some(above) => {
-                name.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == above)
-            }
-        })
+        self.names.iter().any(|shown| base::host_name::fits(shown, name))
     }
 }
 

@@ -15,34 +15,7 @@ use crate::error::{MethodError, Result};
 use crate::ids::{self, BlobId};
 use crate::request::Call;
 
-/// RFC 8621 §4.2.
-const DEFAULT: [&str; 24] = [
-    "id",
-    "blobId",
-    "threadId",
-    "mailboxIds",
-    "keywords",
-    "size",
-    "receivedAt",
-    "messageId",
-    "inReplyTo",
-    "references",
-    "sender",
-    "from",
-    "to",
-    "cc",
-    "bcc",
-    "replyTo",
-    "subject",
-    "sentAt",
-    "hasAttachment",
-    "preview",
-    "bodyValues",
-    "textBody",
-    "htmlBody",
-    "attachments",
-];
-/// RFC 8621 §4.9.
+/// What is told of a message when nothing is asked for by name (RFC 8621 §4.9); of an email, [`METADATA`] stands before it (§4.2).
 const DEFAULT_PARSED: [&str; 17] = [
     "messageId",
     "inReplyTo",
@@ -98,9 +71,9 @@ impl Wanted {
     /// # Errors
     /// `invalidArguments`: a property that does not exist, or a form that is not for that field.
     pub fn read(arguments: &mut Arguments, parsed: bool) -> Result<Wanted> {
-        let default: &[&str] = if parsed { &DEFAULT_PARSED } else { &DEFAULT };
-        let names = arguments.strings("properties")?;
-        let names = names.unwrap_or_else(|| default.iter().map(|name| (*name).to_owned()).collect());
+        let of_email: &[&str] = if parsed { &[] } else { &METADATA };
+        let default = || of_email.iter().chain(&DEFAULT_PARSED).map(|name| (*name).to_owned()).collect();
+        let names = arguments.strings("properties")?.unwrap_or_else(default);
         let one = |name: String| match METADATA.contains(&name.as_str()) || BODY.contains(&name.as_str()) {
             true => Ok((name, None)),
             false => match Field::convenience(&name).or_else(|| Field::parse(&name)) {

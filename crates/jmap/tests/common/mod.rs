@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use directory::{Directory, Entry, Found};
+use directory::{Authenticator, Directory, Entry, Found, LogIns};
 use jmap::{Jmap, Parts, Who};
 use message_store::{Flags, MailboxName, NewMessage, Store, StoreLog, StoreSettings};
 use serde_json::{Value, json};
@@ -63,11 +63,16 @@ impl Site {
     }
 
     pub fn another(folder: &TempDir, store: &Store) -> Jmap {
+        let config = Config::from_text("local.hostname = mail.example.com\n").unwrap();
+        let (directory, instance) = (Arc::new(People), Instance::new(folder.path()));
+        let authenticator = Authenticator::new(directory.clone(), &config);
+        let log_ins = Arc::new(LogIns::new(authenticator, &config, &instance).unwrap());
         let parts = Parts {
             store: store.clone(),
-            directory: Arc::new(People),
-            config: Arc::new(Config::from_text("local.hostname = mail.example.com\n").unwrap()),
-            instance: Instance::new(folder.path()),
+            directory,
+            log_ins,
+            config: Arc::new(config),
+            instance,
             log: Log::discard(),
         };
         Jmap::new(&parts).unwrap()
