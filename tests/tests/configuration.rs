@@ -287,7 +287,10 @@ fn a_setting_says_when_it_counts_and_what_it_counts_as() {
     assert!(notices("service.imap.banner", "hello").contains("at a refresh: refresh-msg"));
     assert_eq!(notices("service.imap.banner", "hello"), "", "nothing has changed");
     assert!(notices("service.imap.maxsessions", "").contains("back to its default, 400"));
-    assert!(notices("service.http.resourcetimeout", "8080").contains("accepted; web mail"));
+    assert!(
+        notices("service.http.resourcetimeout", "8080")
+            .contains("idletimeout and sessiontimeout say how long")
+    );
     let ports = notices("service.imap.port", "110");
     assert!(ports.contains("service.pop.port and service.imap.port are both 110"), "{ports}");
     let checked = site.refused("configutil", &["-f", site.conf(), "check"]);
