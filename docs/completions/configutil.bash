@@ -53,7 +53,7 @@ _configutil() {
 
     case "${cmd}" in
         configutil)
-            opts="-o -v -p -e -l -m -i -f -V -h --instance --version --help explain check diff docs help"
+            opts="-o -v -p -e -l -m -i -f -V -h --instance --shared --version --help explain check diff docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

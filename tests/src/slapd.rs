@@ -53,12 +53,17 @@ fn run(command: &mut Command) {
 impl Slapd {
     /// Starts one with these entries below [`BASE`]; the base itself and the reader are added.
     pub fn start(entries: &str) -> Slapd {
+        Slapd::start_with(entries, "")
+    }
+
+    /// As [`Slapd::start`], with more rules of access before its own.
+    pub fn start_with(entries: &str, access: &str) -> Slapd {
         let folder = tempfile::Builder::new().prefix("mailboat-slapd-").tempdir().unwrap();
         let [address, other_address] = own_addresses();
         let (port, tls_port) = (free_port(), free_port());
         let mut slapd = Slapd { address, other_address, port, tls_port, folder, child: None };
         slapd.make_certificate();
-        fs::write(slapd.file("slapd.conf"), slapd.configuration()).unwrap();
+        fs::write(slapd.file("slapd.conf"), slapd.configuration(access)).unwrap();
         fs::create_dir(slapd.file("db")).unwrap();
         let base = format!("dn: {BASE}\nobjectClass: top\nobjectClass: organization\no: example.test\n\n");
         let reader = format!(
@@ -97,10 +102,10 @@ impl Slapd {
             .args(["-out".as_ref(), self.file("server.crt").as_os_str()]));
     }
 
-    fn configuration(&self) -> String {
+    fn configuration(&self, access: &str) -> String {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
-            .map(|folder| folder.join("etc/ldap/mailboat.schema"))
+            .map(|folder| folder.join("etc/ldap"))
             .find(|path| path.exists())
             .unwrap();
         let mut text = String::new();
@@ -109,11 +114,12 @@ impl Slapd {
         }
         let folder = self.folder.path().display();
         text.push_str(&format!(
-            "include {}\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload argon2\npidfile {folder}/slapd.pid\n\
+            "include {0}/mailboat.schema\ninclude {0}/configuration.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload argon2\npidfile {folder}/slapd.pid\n\
              TLSCertificateFile {folder}/server.crt\nTLSCertificateKeyFile {folder}/server.key\n\
              database mdb\nmaxsize 67108864\nsuffix \"{BASE}\"\ndirectory {folder}/db\ndbnosync\n\
              rootdn \"cn=root,{BASE}\"\nrootpw root-secret\nindex objectClass,uid,mail,mailAlternateAddress eq\n\
              limits dn.exact=\"{BIND_DN}\" size.prtotal=unlimited\n\
+             {access}\
              access to attrs=userPassword by self =xw by anonymous auth by * none\n\
              access to attrs=nswmExtendedUserPrefs,mailForwardingAddress,mailDeliveryOption,mailAutoReplyMode,\
              mailAutoReplyText,vacationStartDate,vacationEndDate,preferredLanguage \

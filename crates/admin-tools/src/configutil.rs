@@ -1,7 +1,10 @@
 //! configutil: lists, reads, sets, explains and checks parameters.
 
+use crate::central::Central;
 use clap::{CommandFactory, Parser, Subcommand};
-use server_config::config::quote;
+use directory::ldap::configuration::Scale;
+use server_config::central::may_come;
+use server_config::config::{canonical, quote};
 use server_config::{Config, ConfigError, Instance, edit};
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -31,9 +34,12 @@ struct Arguments {
     /// Also list empty values
     #[arg(short)]
     empty: bool,
-    /// Only the local file (there is no other)
+    /// Only the local file, where there is a configuration directory
     #[arg(short)]
     local: bool,
+    /// Set it for all servers of the configuration directory (local.ldapconfigdn), not for this one
+    #[arg(long, conflicts_with_all = ["local", "file"])]
+    shared: bool,
     /// Mark what a refresh re-reads
     #[arg(short)]
     mark: bool,
@@ -150,16 +156,14 @@ fn explain_several(part: &str, out: &mut dyn Write) -> Result<(), String> {
 }
 
 /// What one who has set values must know beside "OK SET"; on standard error, for programs read the other.
-fn notices(path: &Path, before: &Config, changes: &[(String, String)], err: &mut dyn Write) {
+fn notices(place: &Place, before: &Config, changes: &[(String, String)], err: &mut dyn Write) {
     let mut note = |text: String| {
         let _ = writeln!(err, "configutil: {text}");
     };
     let changed: Vec<_> = changes
         .iter()
         .filter_map(|(name, value)| Some((server_config::find(name)?, name, value)))
-        .filter(|(_, name, value)| {
-            before.text(&server_config::config::canonical(name)).unwrap_or("") != value.as_str()
-        })
+        .filter(|(_, name, value)| before.text(&canonical(name)).unwrap_or("") != value.as_str())
         .collect();
     for (entry, name, value) in &changed {
         let lowest = entry.range().0;
@@ -193,17 +197,31 @@ fn notices(path: &Path, before: &Config, changes: &[(String, String)], err: &mut
             [.., _] => note(format!("{} of these take effect {when}", names.len())),
         }
     }
-    if let Ok(config) = Config::read(path) {
+    if let Ok(config) = place.config() {
         let findings = crate::check::parameters(&config);
-        findings.errors.into_iter().for_each(|why| note(format!("{}: {why}", path.display())));
+        findings.errors.into_iter().for_each(|why| note(format!("{}: {why}", place.path.display())));
+        overruled(place, &config, changes).into_iter().for_each(note);
     }
 }
 
-fn check(arguments: &Arguments, path: &Path, out: &mut dyn Write) -> Result<(), String> {
-    let config = Config::read(path).map_err(|why| told(&why))?;
+/// What was set and does not count: the local file's, or this server's entry's, where the other wins.
+fn overruled(place: &Place, config: &Config, changes: &[(String, String)]) -> Vec<String> {
+    if place.central.is_none() {
+        return Vec::new();
+    }
+    let other = |(name, value): &(String, String)| {
+        let in_force = config.text(&canonical(name)).unwrap_or("");
+        (!value.is_empty() && in_force != value.as_str()).then(|| {
+            format!("{name}: {} stays in force, a setting nearer to this server says so", quote(in_force))
+        })
+    };
+    changes.iter().filter_map(other).collect()
+}
+
+fn check(arguments: &Arguments, config: &Config, out: &mut dyn Write) -> Result<(), String> {
     let findings = match arguments.file {
-        Some(_) => crate::check::parameters(&config),
-        None => crate::check::whole(&Instance::open(arguments.instance.as_deref())?, &config),
+        Some(_) => crate::check::parameters(config),
+        None => crate::check::whole(&Instance::open(arguments.instance.as_deref())?, config),
     };
     for warning in &findings.warnings {
         writeln!(out, "warning: {warning}").map_err(|why| why.to_string())?;
@@ -225,29 +243,20 @@ fn work(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     if let Some(Job::Docs { folder }) = &arguments.job {
         return crate::docs::write_to(folder).map_err(|why| format!("{}: {why}", folder.display()));
     }
-    let path = arguments.file.clone().map_or_else(|| file_of(arguments.instance.as_deref()), Ok)?;
-    if let Some(input) = &arguments.input {
-        let mut text = String::new();
-        if input == Path::new("-") {
-            std::io::stdin().read_to_string(&mut text).map_err(broken)?;
-        } else {
-            text = std::fs::read_to_string(input).map_err(|why| format!("{}: {why}", input.display()))?;
-        }
-        return put(&path, batch(&text).map_err(|why| format!("{why}; nothing was set"))?, out, err);
+    let changes = changes(arguments)?;
+    let place = Place::of(arguments, changes.as_deref(), err)?;
+    if let Some(changes) = changes {
+        return put(&place, changes, out, err);
     }
-    if let (Some(name), Some(value)) = (&arguments.option, &arguments.value) {
-        edit::admit(name, value).map_err(|why| told(&why))?;
-        return put(&path, vec![(name.clone(), value.clone())], out, err);
-    }
+    let config = place.config()?;
     if let Some(Job::Check) = &arguments.job {
-        return check(arguments, &path, out);
+        return check(arguments, &config, out);
     }
-    let config = Config::read(&path).map_err(|why| told(&why))?;
     if arguments.job.is_none() {
-        set(&path, Vec::new())?;
+        set(&place.path, Vec::new())?;
     }
     if let Some(name) = &arguments.option {
-        let canonical = server_config::config::canonical(name);
+        let canonical = canonical(name);
         let known = server_config::find(&canonical);
         let value = config.text(&canonical).or_else(|| known.map(|entry| entry.default()));
         let unknown = || told(&ConfigError::Unknown(name.clone(), server_config::nearest(name)));
@@ -271,6 +280,22 @@ fn work(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     Ok(())
 }
 
+/// What is to be set, all of it admitted; nothing when it is a run that only reads.
+fn changes(arguments: &Arguments) -> Result<Option<Vec<(String, String)>>, String> {
+    if let Some(input) = &arguments.input {
+        let mut text = String::new();
+        if input == Path::new("-") {
+            std::io::stdin().read_to_string(&mut text).map_err(|why| why.to_string())?;
+        } else {
+            text = std::fs::read_to_string(input).map_err(|why| format!("{}: {why}", input.display()))?;
+        }
+        return batch(&text).map(Some).map_err(|why| format!("{why}; nothing was set"));
+    }
+    let (Some(name), Some(value)) = (&arguments.option, &arguments.value) else { return Ok(None) };
+    edit::admit(name, value).map_err(|why| told(&why))?;
+    Ok(Some(vec![(name.clone(), value.clone())]))
+}
+
 /// The settings of a text, all of them admitted, else the line that is wrong.
 fn batch(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut changes = Vec::new();
@@ -283,16 +308,85 @@ fn batch(text: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 fn put(
-    path: &Path,
+    place: &Place,
     changes: Vec<(String, String)>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), String> {
-    let before = Config::read(path).map_err(|why| told(&why))?;
-    set(path, changes.clone())?;
+    let before = place.config()?;
+    place.put(&changes)?;
     writeln!(out, "OK SET").map_err(|why| why.to_string())?;
-    notices(path, &before, &changes, err);
+    notices(place, &before, &changes, err);
     Ok(())
+}
+
+/// Where a run reads and sets: a file, and the configuration directory if there is one and it was not left out.
+struct Place {
+    path: PathBuf,
+    /// The directory with the instance that has its copy.
+    central: Option<(Central, Instance)>,
+    scale: Scale,
+}
+
+impl Place {
+    fn of(
+        arguments: &Arguments,
+        changes: Option<&[(String, String)]>,
+        err: &mut dyn Write,
+    ) -> Result<Place, String> {
+        let scale = if arguments.shared { Scale::Shared } else { Scale::Own };
+        if let Some(path) = arguments.file.clone() {
+            return Ok(Place { path, central: None, scale });
+        }
+        let instance = Instance::open(arguments.instance.as_deref())?;
+        let path = instance.local_conf();
+        if arguments.local {
+            return Ok(Place { path, central: None, scale });
+        }
+        let central = Central::of(&instance).and_then(|central| {
+            central.map_or(Ok(None), |central| central.renew("configutil", err).map(|()| Some(central)))
+        });
+        // How the directory is reached must be settable while it cannot be.
+        let is_local = |changes: &[(String, String)]| {
+            changes.iter().all(|(name, _)| !may_come(&canonical(name))) && !changes.is_empty()
+        };
+        let central = match central {
+            Err(why) if changes.is_some_and(is_local) => {
+                let _ = writeln!(err, "configutil: {why}");
+                None
+            }
+            other => other?,
+        };
+        if central.is_none() && arguments.shared {
+            return Err("there is no configuration directory: local.ldaphost is not set".into());
+        }
+        Ok(Place { path, central: central.map(|central| (central, instance)), scale })
+    }
+
+    /// What is in force, or what stands in the file, unchecked.
+    fn config(&self) -> Result<Config, String> {
+        let read = match &self.central {
+            Some((_, instance)) => server_config::central::in_force(instance),
+            None => Config::read(&self.path),
+        };
+        read.map_err(|why| told(&why))
+    }
+
+    /// The directory's first: if it refuses, nothing is set anywhere.
+    fn put(&self, changes: &[(String, String)]) -> Result<(), String> {
+        let Some((central, _)) = &self.central else { return set(&self.path, changes.to_vec()) };
+        let is_theirs = |(name, _): &&(String, String)| may_come(&canonical(name));
+        let (theirs, ours): (Vec<_>, Vec<_>) = changes.iter().partition(is_theirs);
+        if self.scale == Scale::Shared
+            && let Some((name, _)) = ours.first()
+        {
+            return Err(format!("{name} counts in the local file only; nothing was set"));
+        }
+        if !theirs.is_empty() {
+            central.set(self.scale, &theirs.into_iter().cloned().collect::<Vec<_>>())?;
+        }
+        set(&self.path, ours.into_iter().cloned().collect())
+    }
 }
 
 #[cfg(test)]

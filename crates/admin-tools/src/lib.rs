@@ -2,6 +2,7 @@
 
 pub mod advice;
 mod backup;
+mod central;
 mod certificate;
 pub mod check;
 pub mod configutil;

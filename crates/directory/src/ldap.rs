@@ -11,6 +11,7 @@
 
 mod attributes;
 mod changes;
+pub mod configuration;
 mod connection;
 mod filter;
 mod kept;

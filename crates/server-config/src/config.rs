@@ -55,12 +55,13 @@ impl Config {
         Config::default()
     }
 
-    /// Reads the file of `instance` (none: nothing is set) and checks every known value.
+    /// Reads the file of `instance` (none: nothing is set), with the copy of the configuration directory if there is one
+    /// ([`crate::central`]), and checks every known value.
     ///
     /// # Errors
-    /// The file cannot be read, a line is broken, a value does not fit its parameter.
+    /// A file cannot be read, a line is broken, a value does not fit its parameter.
     pub fn load(instance: &Instance) -> Result<Config, ConfigError> {
-        let config = Config::read(&instance.local_conf())?;
+        let config = crate::central::in_force(instance)?;
         config.check()?;
         Ok(config)
     }
@@ -143,6 +144,11 @@ impl Config {
     /// The text that is set under `name`; an empty one counts as unset.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.set.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// Sets a name, in place of what was set.
+    pub fn put(&mut self, name: &str, value: &str) {
+        self.set.insert(name.to_owned(), value.to_owned());
     }
 
     /// Everything that is set, by name.

@@ -1,6 +1,7 @@
 //! Every parameter, declared once; the configuration file; the folder names of an instance.
 
 pub mod access;
+pub mod central;
 pub mod config;
 pub mod edit;
 pub mod instance;

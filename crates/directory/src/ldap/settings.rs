@@ -16,8 +16,8 @@ use server_config::{Config, Instance};
 use super::attributes;
 
 /// The usual ports of LDAP and of LDAP inside TLS.
-const PORT: u16 = 389;
-const TLS_PORT: u16 = 636;
+pub(super) const PORT: u16 = 389;
+pub(super) const TLS_PORT: u16 = 636;
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,7 +255,7 @@ impl fmt::Display for Server {
 }
 
 impl Credential {
-    fn parse(text: &str, instance: &Instance) -> Credential {
+    pub(super) fn parse(text: &str, instance: &Instance) -> Credential {
         if let Some(path) = text.strip_prefix("file:") {
             return Credential::File(instance.root().join(path));
         }
