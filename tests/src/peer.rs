@@ -42,19 +42,21 @@ impl Maker {
 
     /// The package files, which `scripts/test` has fetched.
     fn files(self) -> Vec<PathBuf> {
-        let folder = program("smtpd").ancestors().nth(2).unwrap().join("peers");
-        let file = |name: &&str| {
-            let start = format!("{name}_");
-            let found = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-            let mut found = found.filter(|path| {
-                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start))
-            });
-            found
-                .next()
-                .unwrap_or_else(|| panic!("{name} is not in {}: scripts/test fetches it", folder.display()))
-        };
-        self.packages().iter().map(file).collect()
+        self.packages().iter().map(|name| fetched_package(name)).collect()
     }
+}
+
+/// The file of a package that `scripts/test` has fetched and not installed.
+///
+/// # Panics
+/// When it is not there.
+pub fn fetched_package(name: &str) -> PathBuf {
+    let folder = program("smtpd").ancestors().nth(2).unwrap().join("peers");
+    let start = format!("{name}_");
+    let mut found = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let found =
+        found.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)));
+    found.unwrap_or_else(|| panic!("{name} is not in {}: scripts/test fetches it", folder.display()))
 }
 
 /// A running server.

@@ -1,8 +1,10 @@
-//! The clients that people have: swaks, curl, mutt, alpine, mbsync, offlineimap, fetchmail, getmail, and the libraries of Python and Perl.
+//! The clients that people have: swaks, curl, mutt, alpine, mbsync, offlineimap, fetchmail, getmail, Evolution's mail engine, and the libraries of Python and Perl.
 #![allow(clippy::unwrap_used)]
 
 #[path = "clients/alpine.rs"]
 mod alpine;
+#[path = "clients/evolution.rs"]
+mod evolution;
 #[path = "clients/same_state.rs"]
 mod same_state;
 #[path = "clients/two_way.rs"]

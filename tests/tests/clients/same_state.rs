@@ -76,7 +76,7 @@ fn state(imap: &mut Imap) -> State {
 }
 
 /// Messages into INBOX: `count` of them, the first one seen, the second with a keyword.
-fn fill(imap: &mut Imap, count: usize) {
+pub fn fill(imap: &mut Imap, count: usize) {
     for number in 0..count {
         let text = format!(
             "From: A <a@b.test>\r\nTo: bob@example.test\r\nSubject: letter {number}\r\nMessage-ID: <{number}@b.test>\r\n\r\n\
@@ -89,7 +89,7 @@ fn fill(imap: &mut Imap, count: usize) {
 }
 
 /// A client that has logged out may still be there for a moment, as its server sees it.
-fn wait_for_maildrop(server: &Server) {
+pub fn wait_for_maildrop(server: &Server) {
     wait_for("the maildrop", || {
         let stream = std::net::TcpStream::connect((server.host.as_str(), server.pop)).ok()?;
         let mut pop = black_box::Pop::open(stream);
