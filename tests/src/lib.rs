@@ -2,14 +2,16 @@
 //!
 //! [`Instance`] makes an instance in a temporary folder on a loopback address of its own, so suites run in parallel
 //! without sharing a port; [`client`] speaks the protocols line by line; [`stub_mta`] is the other host, scripted, and
-//! [`stub_dns`] the name server that knows it, [`slapd`] an LDAP server.
+//! [`stub_dns`] the name server that knows it, [`slapd`] and [`ds389`] are LDAP servers, [`directories`] any of them.
 //! Everything is stopped when it is dropped.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 pub mod browser;
 pub mod certificates;
 pub mod client;
+pub mod directories;
 pub mod dovecot;
+pub mod ds389;
 pub mod faults;
 pub mod http;
 pub mod imap_value;

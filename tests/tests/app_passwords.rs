@@ -4,7 +4,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use black_box::instance::{IMAP, POP, SUBMISSION, wait_for};
-use black_box::slapd::{BASE, BIND_DN, BIND_SECRET, Slapd};
 use black_box::{Imap, Instance, Setup, Wire, run};
 
 /// Printed by `dirutil app-password add`: id and password.
@@ -121,26 +120,4 @@ fn with_a_second_factor_other_services_want_an_app_password() {
     wait_for("the password to be enough", || {
         is_in(&instance, IMAP, "", "alice", "alice-secret").then_some(())
     });
-}
-
-/// The same from OpenLDAP, with the schema of `etc/ldap`; one that is remembered costs no search.
-#[test]
-fn they_may_stand_in_an_ldap_server() {
-    let mut instance = Setup::default().create();
-    let (_, phone) = add(&instance, "alice", &["--services", "imap"]);
-    run(instance.tool("dirutil").args(["second-factor", "bob", "on"]));
-    let entries = run(instance.tool("dirutil").arg("export"));
-    let slapd = Slapd::start(&entries);
-    instance.set("local.ugldaphost", &slapd.host());
-    instance.set("local.ugldapbasedn", BASE);
-    instance.set("local.ugldapbinddn", BIND_DN);
-    instance.set("local.ugldapbindcred", BIND_SECRET);
-    instance.start_all();
-    assert!(is_in(&instance, IMAP, "", "alice", &phone));
-    assert!(is_in(&instance, IMAP, "", "alice", "alice-secret"));
-    assert!(!is_in(&instance, POP, "", "alice", &phone));
-    assert!(!is_in(&instance, IMAP, "", "bob", "bob-secret"), "bob has a second factor");
-    let before = slapd.searches();
-    assert!(is_in(&instance, IMAP, "", "alice", &phone));
-    assert_eq!(slapd.searches(), before, "it is remembered");
 }

@@ -1,52 +1,27 @@
-//! What users prefer, in the directory, and what it does (S119 to S126): the same with the embedded directory and with LDAP.
+//! What users prefer, in the directory, and what it does (S119 to S126): the same in every kind of
+//! directory.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use black_box::directories::{self, Kind, Server};
 use black_box::instance::{IMAP, SUBMISSION};
-use black_box::slapd::{BASE, BIND_DN, BIND_SECRET, Slapd};
 use black_box::{Imap, Instance, Setup, Smtp, WebClient, run};
 use serde_json::{Value, json};
 
-/// A running suite with web mail, and the LDAP server that its users are in, if it is one.
+/// A running suite with web mail.
 struct Site {
     instance: Instance,
-    _slapd: Option<Slapd>,
+    _server: Option<Server>,
 }
 
-fn start(mut instance: Instance, slapd: Option<Slapd>) -> Site {
-    instance.start_all();
-    instance.start_one("http");
-    Site { instance, _slapd: slapd }
+fn start(kind: Kind, setup: Setup) -> Site {
+    let site = directories::Site::start(kind, setup, |_| {});
+    Site { instance: site.instance, _server: site.server }
 }
-
-fn embedded(setup: Setup) -> Site {
-    start(setup.create(), None)
-}
-
-fn ldap(setup: Setup) -> Site {
-    let instance = setup.create();
-    let slapd = Slapd::start(&run(instance.tool("dirutil").arg("export")));
-    fs::remove_file(instance.path("config/directory.ldif")).unwrap();
-    for (name, value) in [
-        ("local.ugldaphost", slapd.host().as_str()),
-        ("local.ugldapuselocal", "yes"),
-        ("local.ugldapbasedn", BASE),
-        ("local.ugldapbinddn", BIND_DN),
-        ("local.ugldapbindcred", "file:config/ldap.credential"),
-    ] {
-        instance.set(name, value);
-    }
-    let credential = instance.path("config/ldap.credential");
-    fs::write(&credential, format!("{BIND_SECRET}\n")).unwrap();
-    fs::set_permissions(&credential, fs::Permissions::from_mode(0o600)).unwrap();
-    start(instance, Some(slapd))
-}
-
 impl Site {
     /// What send.msc answers to this form, sent by a session of alice's.
     fn send(&self, form: &[(&str, &str)]) -> String {
@@ -82,7 +57,8 @@ fn special_use(instance: &Instance, mailbox: &str) -> String {
 }
 
 /// S119, S123: mail of one's own goes where the preferences say; the mailbox is made, subscribed and marked.
-fn own_mail_goes_where_the_preferences_say(site: &Site) {
+fn own_mail_goes_where_the_preferences_say(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let mut alice = WebClient::sign_in(&site.instance, "alice");
     for (mailbox, mark) in [("Drafts", "\\Drafts"), ("Sent", "\\Sent"), ("Trash", "\\Trash")] {
         assert!(special_use(&site.instance, mailbox).contains(mark), "made at the first sign-in: {mailbox}");
@@ -116,7 +92,8 @@ fn own_mail_goes_where_the_preferences_say(site: &Site) {
 }
 
 /// S120, S121, S122.
-fn signature_and_card_go_along(site: &Site) {
+fn signature_and_card_go_along(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let mut alice = WebClient::sign_in(&site.instance, "alice");
     let card = "BEGIN:VCARD\nVERSION:3.0\nFN:Alice Ü\nEND:VCARD";
     alice.update("Preferences", json!({ "signature": "Alice\n<i>Wonderland</i> $1", "vCard": card }));
@@ -136,7 +113,8 @@ fn signature_and_card_go_along(site: &Site) {
 }
 
 /// S124.
-fn deleted_messages_go_at_sign_out_when_asked_for(site: &Site) {
+fn deleted_messages_go_at_sign_out_when_asked_for(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let count = |mailbox: &str| site.instance.imap("alice").exists(mailbox);
     let mut imap = site.instance.imap("alice");
     imap.ok("CREATE Other");
@@ -154,7 +132,8 @@ fn deleted_messages_go_at_sign_out_when_asked_for(site: &Site) {
 }
 
 /// S125.
-fn a_page_has_as_many_rows_as_the_user_wants(site: &Site) {
+fn a_page_has_as_many_rows_as_the_user_wants(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let mut imap = site.instance.imap("alice");
     for n in 0..40 {
         imap.append("INBOX", "", &format!("Subject: number {n}\r\nMessage-ID: <{n}@x>\r\n\r\nx\r\n"));
@@ -178,7 +157,8 @@ fn a_page_has_as_many_rows_as_the_user_wants(site: &Site) {
 }
 
 /// S126: what is written in the web mail is what autoreply-handler answers, in the language and its charset.
-fn an_answer_is_in_the_users_language(site: &Site) {
+fn an_answer_is_in_the_users_language(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let mut alice = WebClient::sign_in(&site.instance, "alice");
     alice.update("Preferences", json!({ "language": "ja" }));
     alice.update(
@@ -223,7 +203,8 @@ fn an_answer_is_in_the_users_language(site: &Site) {
     assert_eq!(site.instance.imap("bob").exists("INBOX"), 1);
 }
 
-fn mail_is_forwarded_by_who_knows_the_password(site: &Site) {
+fn mail_is_forwarded_by_who_knows_the_password(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let mut alice = WebClient::sign_in(&site.instance, "alice");
     let patch = json!({ "singleton": { "addresses": ["bob@example.test"], "keepCopy": false } });
     let refused = alice.call("Forwarding/set", json!({ "update": patch }));
@@ -238,7 +219,8 @@ fn mail_is_forwarded_by_who_knows_the_password(site: &Site) {
 }
 
 /// The session that changed the password goes on, others end; the new password opens everything at once.
-fn a_password_is_changed_for_every_service(site: &Site) {
+fn a_password_is_changed_for_every_service(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let mut alice = WebClient::sign_in(&site.instance, "alice");
     let mut other = WebClient::sign_in(&site.instance, "alice");
     let change = |client: &mut WebClient, old: &str, new: &str| -> Value {
@@ -257,7 +239,8 @@ fn a_password_is_changed_for_every_service(site: &Site) {
 }
 
 /// Whoever the directory shows is proposed, and no text becomes a filter.
-fn people_of_the_directory_are_proposed(site: &Site) {
+fn people_of_the_directory_are_proposed(kind: Kind) {
+    let site = &start(kind, Setup::default());
     let mut alice = WebClient::sign_in(&site.instance, "alice");
     let found = |client: &mut WebClient, text: &str| {
         client.call("Recipient/query", json!({ "text": text }))["list"].clone()
@@ -268,18 +251,7 @@ fn people_of_the_directory_are_proposed(site: &Site) {
     }
 }
 
-macro_rules! in_both {
-    ($($name:ident)*) => {
-        mod with_the_embedded_directory {
-            $(#[test] fn $name() { super::$name(&super::embedded(black_box::Setup::default())); })*
-        }
-        mod with_ldap {
-            $(#[test] fn $name() { super::$name(&super::ldap(black_box::Setup::default())); })*
-        }
-    };
-}
-
-in_both! {
+black_box::in_every_directory! {
     own_mail_goes_where_the_preferences_say
     signature_and_card_go_along
     deleted_messages_go_at_sign_out_when_asked_for
@@ -293,7 +265,7 @@ in_both! {
 /// What others keep in the entry stays, to the value; the file's other entries to the byte.
 #[test]
 fn one_value_is_written_and_the_rest_of_the_file_stays() {
-    let site = embedded(Setup::default());
+    let site = start(Kind::Embedded, Setup::default());
     let read = || {
         let mut text = String::new();
         fs::File::open(site.instance.path("config/directory.ldif"))
@@ -313,7 +285,7 @@ fn one_value_is_written_and_the_rest_of_the_file_stays() {
 /// S123: who has no room left can send all the same, and is told that there is no copy.
 #[test]
 fn who_is_over_quota_sends_and_is_told() {
-    let site = embedded(Setup::default().set("store.quotaenforcement", "yes"));
+    let site = start(Kind::Embedded, Setup::default().set("store.quotaenforcement", "yes"));
     run(site.instance.tool("dirutil").args(["change", "alice", "--set", "mailQuota=2000"]));
     let mut smtp = site.instance.smtp();
     smtp.ok("EHLO client.test");
