@@ -18,6 +18,7 @@ use crate::image_proxy::ImageProxy;
 use crate::routes::events::Streams;
 use crate::session::{Desk, HttpService};
 use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
+use crate::tickets::Tickets;
 use crate::visitor::Entries;
 use crate::web_sessions::WebSessions;
 
@@ -97,6 +98,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
     let sessions =
         WebSessions::open(&site.instance.run_dir()).map_err(|why| format!("run/web-sessions: {why}"))?;
+    let tickets = Tickets::open(&site.instance.run_dir()).map_err(|why| format!("run/web-tickets: {why}"))?;
     let settings = Settings::from_config(&config);
     let (swept, timeout) = (sessions.clone(), settings.session_timeout);
     // Beside the service: a site may have a million folders. What is over is none in any case.
@@ -109,6 +111,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         log_ins,
         clients,
         sessions,
+        tickets,
         entries: Entries::default(),
         aside: Aside::default(),
         jmap,

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod image_proxy;
 pub mod load;
 pub mod msc;
+pub mod proxy_sign_in;
 pub mod raster;
 pub mod request;
 pub mod response;
@@ -19,7 +20,8 @@ pub mod router;
 pub mod routes;
 pub mod session;
 pub mod settings;
-pub mod sign_in;
+mod sign_in;
+pub mod tickets;
 pub mod visitor;
 pub mod web_sessions;
 

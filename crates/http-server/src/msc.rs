@@ -51,10 +51,12 @@ pub fn is_script(request: &Request) -> bool {
     request.head.target.segments.first().is_some_and(|path| path.ends_with(".msc"))
 }
 
-/// What is noted of who signs in.
-pub fn agent(request: &Request) -> String {
+/// What is noted of who signs in. `by`: the administrator who does it for the user.
+pub fn agent(request: &Request, by: Option<&str>) -> String {
     let agent = request.head.field("user-agent").unwrap_or_default();
-    if is_script(request) { format!("{AGENT}{agent}") } else { agent.trim_start_matches(AGENT).to_owned() }
+    let by = by.map(|by| format!("(by {by}) ")).unwrap_or_default();
+    let kind = if is_script(request) { AGENT } else { "" };
+    format!("{kind}{by}{}", agent.trim_start_matches(AGENT))
 }
 
 /// Whether a session is good for these addresses, and for no other.

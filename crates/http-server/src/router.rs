@@ -19,7 +19,7 @@
 use http_wire::{Head, Method};
 
 use crate::session::Desk;
-use crate::{Request, Response, frame, image_proxy, msc, routes};
+use crate::{Request, Response, frame, image_proxy, msc, proxy_sign_in, routes};
 
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,14 @@ pub static ROUTES: &[Route] = &[
         takes: Takes::Json,
         run: Run::SignIn,
     },
+    Route {
+        methods: POST,
+        path: proxy_sign_in::PATH,
+        access: Access::Open,
+        takes: Takes::Json,
+        run: Run::SignIn,
+    },
+    Route { methods: &[Method::Get], ..open("/auth/ticket/{word}", proxy_sign_in::redeem) },
     get("/auth/session", routes::auth::session),
     get("/auth/sessions", routes::auth::sessions),
     get("/auth/activity", routes::auth::activity),

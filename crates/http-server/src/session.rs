@@ -27,9 +27,10 @@ use crate::load::{Counted, Load, Room};
 use crate::router::{Route, Run, Sink};
 use crate::routes::events::{self, Events, Stream, Streams};
 use crate::sign_in::{self, Concluded};
+use crate::tickets::Tickets;
 use crate::visitor::Entries;
 use crate::web_sessions::WebSessions;
-use crate::{Request, Response, Settings};
+use crate::{Request, Response, Settings, proxy_sign_in};
 
 /// Silence after which a connection ends on which nobody has signed in.
 const STRANGER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,6 +52,7 @@ pub struct Desk {
     pub log_ins: Arc<LogIns>,
     pub clients: dns::Clients,
     pub sessions: WebSessions,
+    pub tickets: Tickets,
     pub entries: Entries,
     pub aside: Aside,
     pub jmap: Jmap,
@@ -399,6 +401,10 @@ impl Session {
             Concluded::In(visitor) if is_page => {
                 self.is_known = true;
                 let response = sign_in::begin(&self.desk, visitor, &exchange.request);
+                self.answer(&exchange, response, io)
+            }
+            Concluded::InFor(visitor, by) => {
+                let response = proxy_sign_in::begin(&self.desk, visitor, &by, &exchange.request);
                 self.answer(&exchange, response, io)
             }
             Concluded::In(visitor) => self.let_in(exchange, visitor, io),

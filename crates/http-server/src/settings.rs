@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base::access::{Rules, Service};
 use base::network::Network;
+use directory::Deputies;
 use http_wire::forwarded;
 use server_config::Config;
 use server_config::parameters::service_http;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub ssl_port: u16,
     /// Which clients are let in.
     pub clients: Rules,
+    /// Who may sign in others.
+    pub deputies: Deputies,
 }
 
 impl Settings {
@@ -66,6 +69,7 @@ impl Settings {
                 &service_http::DOMAIN_ALLOWED,
                 &service_http::DOMAIN_NOT_ALLOWED,
             ),
+            deputies: Deputies::from_config(config),
         }
     }
 }

@@ -16,10 +16,11 @@ use crate::request::Request;
 use crate::routes::auth::{about, cookie_name};
 use crate::session::Desk;
 use crate::settings::service_of;
-use crate::{Response, Visitor, msc, visitor};
+use crate::web_sessions::WebSession;
+use crate::{Response, Visitor, msc, proxy_sign_in, visitor};
 
 /// The pause after the first failure of a connection; it doubles with each.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(16);
 /// Bytes of a name or a password.
 const WORD_BYTES_MAX: usize = 1024;
@@ -74,6 +75,8 @@ pub fn token_response(token: &str) -> String {
 /// What comes of a check.
 pub enum Concluded {
     In(Visitor),
+    /// By the administrator of this name, whose password it was.
+    InFor(Visitor, String),
     /// Answered when the pause is over; no thread waits for it.
     Refused(Response, Duration),
 }
@@ -100,6 +103,9 @@ pub fn concluded(
             if let Err(no) = desk.clients.admits_user(entry.access_domains(), service, request.client.ip) {
                 bad(desk, &uid, &no.to_string(), io);
                 return now(if no.for_now { unavailable() } else { not_allowed() }); // S136
+            }
+            if let Some(name) = is_page.then(|| proxy_sign_in::user_of(request)).flatten() {
+                return proxy_sign_in::concluded(desk, &entry, &name, request, io);
             }
             let line = GoodLogIn {
                 peer: request.client.ip,
@@ -173,15 +179,44 @@ fn second(desk: &Desk, log_in: LogIn, login: &str, is_page: bool, request: &Requ
 
 /// Begins the session of the page that signed in.
 pub fn begin(desk: &Desk, visitor: Visitor, request: &Request) -> Response {
+    let (value, session) = match open_session(desk, &visitor, request, None) {
+        Ok(begun) => begun,
+        Err(response) => return response,
+    };
+    if msc::is_script(request) {
+        return msc::signed_in(&value);
+    }
+    let timeout = i64::try_from(request.settings.session_timeout.as_secs()).unwrap_or(i64::MAX);
+    let expires = session.used.saturating_add(timeout);
+    let visitor = Visitor { session: Some(session), ..visitor };
+    set_cookie(Response::json(200, &about(&visitor, expires)), &value, request)
+}
+
+/// A response that makes the browser keep a session.
+pub fn set_cookie(response: Response, value: &str, request: &Request) -> Response {
+    let is_secure = request.client.is_secure;
+    response.with("Set-Cookie", cookie::set(cookie_name(is_secure), value, is_secure))
+}
+
+/// Begins a session; gives what its owner keeps of it. `by`: an administrator did it for the user, who is shown that.
+///
+/// # Errors
+/// The response: directory or disk do not work.
+pub fn open_session(
+    desk: &Desk,
+    visitor: &Visitor,
+    request: &Request,
+    by: Option<&str>,
+) -> Result<(String, WebSession), Response> {
     let settings = &request.settings;
-    let agent = msc::agent(request);
-    let (ip, agent) = (request.client.ip, agent.as_str());
+    let (ip, agent) = (request.client.ip, msc::agent(request, by));
+    let agent = agent.as_str();
     let directory = desk.log_ins.authenticator().directory();
     let passwords = match visitor::credentials(directory.as_ref(), &visitor.entry) {
         Ok(passwords) => passwords,
         Err(why) => {
             desk.log.error(Category::Account, format_args!("{why}"));
-            return unavailable();
+            return Err(unavailable());
         }
     };
     let begun = desk.sessions.begin(
@@ -192,29 +227,21 @@ pub fn begin(desk: &Desk, visitor: Visitor, request: &Request) -> Response {
         settings.user_sessions,
         settings.session_timeout,
     );
-    let (value, session) = match begun {
+    let begun = match begun {
         Ok(begun) => begun,
         Err(why) => {
             desk.log.error(Category::Account, format_args!("no session for {}: {why}", visitor.uid));
-            return unavailable();
+            return Err(unavailable());
         }
     };
     if let Err(why) = desk.sessions.note(&visitor.uid, "signed-in", ip, agent) {
         desk.log.warning(Category::Account, format_args!("{}: {why}", visitor.uid));
     }
-    desk.jmap.prepare(&crate::routes::jmap::who(&visitor, request));
-    if msc::is_script(request) {
-        return msc::signed_in(&value);
-    }
-    let timeout = i64::try_from(settings.session_timeout.as_secs()).unwrap_or(i64::MAX);
-    let expires = session.used.saturating_add(timeout);
-    let visitor = Visitor { session: Some(session), ..visitor };
-    let is_secure = request.client.is_secure;
-    let set = cookie::set(cookie_name(is_secure), &value, is_secure);
-    Response::json(200, &about(&visitor, expires)).with("Set-Cookie", set)
+    desk.jmap.prepare(&crate::routes::jmap::who(visitor, request));
+    Ok(begun)
 }
 
-fn bad(desk: &Desk, login: &str, why: &str, io: &Io) {
+pub(crate) fn bad(desk: &Desk, login: &str, why: &str, io: &Io) {
     let line = BadLogIn { peer: io.peer.ip(), login, why, session: io.number };
     desk.log.notice(Category::Account, format_args!("{line}"));
 }
@@ -256,7 +283,7 @@ pub fn wanted() -> Response {
     Response::problem(401, "sign-in", "sign in first")
 }
 
-fn not_allowed() -> Response {
+pub(crate) fn not_allowed() -> Response {
     Response::problem(403, "not-allowed", "this account may not use the web mail, or not from here")
 }
 

@@ -301,7 +301,7 @@ fn password_mark(secret: &str, passwords: &[String]) -> io::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(&keyed(secret, &texts)?[..16]))
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
         _ => Ok(()),

@@ -13,7 +13,7 @@ use crate::router::{self, Access, Found, Run, TOKEN_FIELD, Takes};
 use crate::routes::auth::cookie_name;
 use crate::settings::service_of;
 use crate::visitor::{self, NotIn};
-use crate::{Request, Response, Settings, Visitor, msc, sign_in};
+use crate::{Request, Response, Settings, Visitor, msc, proxy_sign_in, sign_in};
 
 /// Bytes of a body of a sign-in and the like, from those who have not signed in.
 const STRANGER_BODY_MAX: u64 = 8 * 1024;
@@ -319,7 +319,8 @@ pub(super) fn refuse_body(exchange: &Exchange) -> Option<Response> {
 pub(super) fn recorded(head: &[u8]) -> Vec<u8> {
     let mut shown = Vec::with_capacity(head.len());
     for (number, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        if let (0, Some(line)) = (number, msc::without_secrets(line)) {
+        let masked = || msc::without_secrets(line).or_else(|| proxy_sign_in::without_secrets(line));
+        if let Some(line) = (number == 0).then(masked).flatten() {
             shown.extend_from_slice(&line);
             continue;
         }
