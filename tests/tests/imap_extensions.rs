@@ -55,6 +55,8 @@ mod urlauth;
 mod utf8;
 #[path = "imap_extensions/within.rs"]
 mod within;
+#[path = "imap_extensions/xsender.rs"]
+mod xsender;
 #[path = "imap_extensions/xserverinfo.rs"]
 mod xserverinfo;
 

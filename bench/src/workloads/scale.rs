@@ -99,7 +99,8 @@ pub fn scale(plan: &Plan) -> Result<()> {
             return Err(Error::other("THREAD: messages are missing"));
         }
     }
-    Ok(())
+    drop(client);
+    miss_expunges(plan, owner, all)
 }
 
 /// By all clients at once, each by commands with many messages.
@@ -121,6 +122,14 @@ fn timed(client: &mut Client, command: &str) -> Result<(Vec<String>, std::time::
     Ok((lines, begin.elapsed()))
 }
 
+/// What the answer to a SELECT says of the mailbox.
+fn value(lines: &[String], name: &str) -> Result<u64> {
+    let found = lines
+        .iter()
+        .find_map(|line| line.split(&format!("[{name} ")).nth(1)?.split(']').next()?.parse().ok());
+    found.ok_or_else(|| Error::other(format!("SELECT without {name}")))
+}
+
 /// A FETCH that must answer for so many; the lines are counted and not kept.
 fn fetched(client: &mut Client, command: &str, messages: usize) -> Result<()> {
     let found = client.imap_count(command, " FETCH ")?;
@@ -132,12 +141,6 @@ fn resynchronize(plan: &Plan, owner: usize) -> Result<()> {
     let mut client = log_in(plan, owner)?;
     client.imap("ENABLE QRESYNC")?;
     let (mut lines, _) = client.imap("SELECT INBOX")?;
-    let value = |lines: &[String], name: &str| {
-        let found = lines
-            .iter()
-            .find_map(|line| line.split(&format!("[{name} ")).nth(1)?.split(']').next()?.parse().ok());
-        found.ok_or_else(|| Error::other(format!("SELECT without {name}")))
-    };
     let validity: u64 = value(&lines, "UIDVALIDITY")?;
     often("qresync", |time| {
         let modseq: u64 = value(&lines, "HIGHESTMODSEQ")?;
@@ -148,5 +151,33 @@ fn resynchronize(plan: &Plan, owner: usize) -> Result<()> {
         let changed = answer.iter().filter(|line| line.contains(" FETCH ")).count();
         lines = answer;
         if changed != 10 { Err(Error::other(format!("QRESYNC told of {changed} of 10"))) } else { Ok(took) }
+    })
+}
+
+/// The same, of ten messages all over the mailbox that were expunged (RFC 7162 §3.2.10.1).
+fn miss_expunges(plan: &Plan, owner: usize, all: usize) -> Result<()> {
+    let mut client = log_in(plan, owner)?;
+    client.imap("ENABLE QRESYNC")?;
+    let (mut lines, _) = client.imap("SELECT INBOX")?;
+    let validity = value(&lines, "UIDVALIDITY")?;
+    often("vanished", |time| {
+        let modseq = value(&lines, "HIGHESTMODSEQ")?;
+        let left = all - 10 * time;
+        let some: Vec<String> = (1..=10).map(|place| (left / 11 * place).to_string()).collect();
+        client.imap(&format!("STORE {} +FLAGS.SILENT (\\Deleted)", some.join(",")))?;
+        client.imap("EXPUNGE")?;
+        client.imap("UNSELECT")?;
+        let (answer, took) = timed(&mut client, &format!("SELECT INBOX (QRESYNC ({validity} {modseq}))"))?;
+        let gone = answer
+            .iter()
+            .filter_map(|line| line.strip_prefix("* VANISHED (EARLIER) "))
+            .flat_map(|uids| uids.split(','));
+        let gone = gone.count();
+        lines = answer;
+        if gone != 10 {
+            Err(Error::other(format!("QRESYNC told of {gone} of 10 expunges")))
+        } else {
+            Ok(took)
+        }
     })
 }

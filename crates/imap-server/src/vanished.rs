@@ -25,7 +25,8 @@ pub fn since(view: &View, uids: &UidSet, since: u64) -> Result<UidSet> {
         }
         let is_there =
             |slot: u32| now.glance(slot).is_some_and(|(flags, _)| !flags.contains(Flags::EXPUNGED));
-        let gone = (0..now.slots()).filter(|slot| !is_there(*slot)).map(|slot| now.record(slot));
+        let changed = now.slots_changed(since).into_iter().flatten();
+        let gone = changed.filter(|slot| !is_there(*slot)).map(|slot| now.record(slot));
         let gone =
             gone.filter(|record| record.is_expunged() && record.modseq > since && !in_view(record.uid));
         return Ok(gone.map(|record| record.uid).collect::<UidSet>().common(&uids));

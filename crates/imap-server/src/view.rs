@@ -4,7 +4,7 @@
 //! it has. What other sessions did becomes visible only through [`View::announce`]: an expunged message keeps its
 //! number until the client was told, and a new one has none before. Flags are read from the store when asked for.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use connection::Output;
@@ -30,6 +30,9 @@ pub enum Allowed {
 
 /// Changes up to which they are compared one by one with what was told.
 const CHANGES_COMPARED_MAX: u64 = 10_000;
+
+/// New slots up to which each is looked at, before it is asked where there are holes.
+const SCANNED_MAX: u32 = 64;
 
 /// A selected mailbox as this session knows it.
 pub struct View {
@@ -358,10 +361,11 @@ impl View {
         known.len() as u64 == count && exists == status.exists
     }
 
-    /// Looks at every slot of the view for changes since the last announcement.
+    /// Looks for changes since the last announcement, where there may be any.
     fn find_changes(&mut self, allowed: Allowed, told: &Told, news: &mut Announcement) {
         let mut gone = Vec::new();
-        for slot in self.runs.slots() {
+        let stretches = self.reader.slots_changed(self.flags_announced.min(self.expunges_announced));
+        for slot in stretches.into_iter().flat_map(|stretch| self.slots_in(stretch)) {
             if self.is_untouched(slot, self.flags_announced) {
                 continue;
             }
@@ -383,6 +387,12 @@ impl View {
         }
     }
 
+    /// The slots of the view in a stretch of the index.
+    fn slots_in(&self, stretch: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+        let first = self.runs.sequence_from(stretch.start);
+        self.runs.from(first).map(|(_, slot)| slot).take_while(move |slot| *slot < stretch.end)
+    }
+
     /// Whether the record in this slot says, at a glance, that the message is there and has not changed after `since`.
     fn is_untouched(&self, slot: u32, since: u64) -> bool {
         let seen = self.reader.glance(slot);
@@ -395,8 +405,12 @@ impl View {
         if self.apart.is_some() {
             return sequences;
         }
+        let changed = self.reader.slots_changed(since).into_iter().map(|stretch| {
+            self.runs.sequence_from(stretch.start)..=self.runs.sequence_from(stretch.end).saturating_sub(1)
+        });
+        let changed: Vec<_> = changed.filter(|range| !range.is_empty()).collect();
         let mut touched = Vec::new();
-        for range in sequences {
+        for range in sequences::common(&sequences, &changed) {
             let end = *range.end();
             let slots = self.runs.from(*range.start()).take_while(|(sequence, _)| *sequence <= end);
             for (sequence, _) in slots.filter(|(_, slot)| !self.is_untouched(*slot, since)) {
@@ -406,17 +420,23 @@ impl View {
         touched
     }
 
-    /// The first message without \Seen. New mail is at the end, so they are looked at from the start only as far as needed.
+    /// The first message without \Seen. New mail is at the end, so it is looked for only where the index counts some.
     pub fn first_unseen(&self) -> Option<u32> {
+        let is_apart = self.apart.is_some();
         let is_seen = |slot: u32| {
-            let seen = self.reader.glance(slot).filter(|_| self.apart.is_none());
+            let seen = self.reader.glance(slot).filter(|_| !is_apart);
             seen.is_some_and(|(flags, _)| flags.contains(Flags::SEEN))
         };
-        let unseen = self.runs.from(1).filter(|(_, slot)| !is_seen(*slot)).find(|(_, slot)| {
+        let stretches = match is_apart {
+            true => std::iter::once(0..self.reader.slots()).collect(),
+            false => self.reader.slots_with_unseen(),
+        };
+        let slots = stretches.into_iter().flat_map(|stretch| self.slots_in(stretch));
+        let unseen = slots.filter(|slot| !is_seen(*slot)).find(|slot| {
             let flags = self.shown_record(*slot).flags;
             !flags.contains(Flags::SEEN) && !flags.contains(Flags::EXPUNGED)
         });
-        unseen.map(|(sequence, _)| sequence)
+        unseen.and_then(|slot| self.runs.sequence(slot))
     }
 
     /// What other sessions of a user did who has \Seen apart.
@@ -513,7 +533,22 @@ impl View {
 
     /// Appends the live slots from `slots_known` to `slots`.
     fn scan_new(&mut self, slots: u32) {
-        for slot in self.slots_known..slots {
+        let first = self.slots_known;
+        let mut known = first;
+        if slots.saturating_sub(known) > SCANNED_MAX {
+            for holes in self.reader.slots_with_holes().into_iter().filter(|holes| holes.end > first) {
+                self.runs.append(known, holes.start.saturating_sub(known));
+                self.scan(holes.start.max(known)..holes.end);
+                known = holes.end;
+            }
+            self.runs.append(known, slots.saturating_sub(known));
+        } else {
+            self.scan(known..slots);
+        }
+    }
+
+    fn scan(&mut self, slots: Range<u32>) {
+        for slot in slots {
             if !self.reader.record(slot).flags.contains(Flags::EXPUNGED) {
                 self.runs.append(slot, 1);
             }

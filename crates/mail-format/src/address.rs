@@ -1,5 +1,7 @@
 //! Address lists of header fields (RFC 5322 §3.4), obsolete forms and everyday mistakes included.
 
+use crate::header::header_fields;
+
 /// Comments nested deeper are text.
 const COMMENT_DEPTH_MAX: usize = 20;
 /// Addresses of one field at most.
@@ -47,6 +49,22 @@ pub fn address_list(value: &[u8]) -> Vec<Item> {
         items.push(Item::GroupEnd);
     }
     items
+}
+
+/// `local@domain` of the one mailbox in the one From field of a header; nothing when there are more, or none, or no domain.
+pub fn only_author(header: &[u8]) -> Option<String> {
+    let mut fields = header_fields(header).filter(|(name, _)| name.eq_ignore_ascii_case(b"From"));
+    let (_, value) = fields.next()?;
+    if fields.next().is_some() {
+        return None;
+    }
+    match address_list(value).as_slice() {
+        [Item::Mailbox { local, domain, .. }] if !local.is_empty() && !domain.is_empty() => {
+            let text = |part: &[u8]| String::from_utf8(part.to_vec()).ok();
+            Some(format!("{}@{}", text(local)?, text(domain)?))
+        }
+        _ => None,
+    }
 }
 
 struct Reader<'a> {
@@ -322,6 +340,25 @@ mod tests {
                 Item::GroupEnd => ";".into(),
             })
             .collect()
+    }
+
+    #[test]
+    fn an_author_is_the_only_one_of_the_only_from() {
+        let of = |header: &str| only_author(header.as_bytes());
+        let alice = Some("alice@example.test".to_owned());
+        assert_eq!(of("Subject: x\r\nFROM : Alice\r\n <alice@example.test> (at work)\r\n\r\n"), alice);
+        assert_eq!(of("Received: x\r\nfrom: alice@example.test\r\nSender: bob@example.test\r\n\r\n"), alice);
+        for none in [
+            "Subject: x\r\n\r\nFrom: alice@example.test\r\n",
+            "From: alice@example.test\r\nFrom: alice@example.test\r\n\r\n",
+            "From: alice@example.test, bob@example.test\r\n\r\n",
+            "From: all: alice@example.test;\r\n\r\n",
+            "From: alice\r\n\r\n",
+            "From:\r\n\r\n",
+            "Reply-To: alice@example.test\r\n\r\n",
+        ] {
+            assert_eq!(of(none), None, "{none}");
+        }
     }
 
     #[test]

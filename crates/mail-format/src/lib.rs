@@ -23,7 +23,7 @@ pub mod thread;
 pub mod transfer;
 pub mod words;
 
-pub use address::{Item, address_list};
+pub use address::{Item, address_list, only_author};
 pub use charset::decode_text;
 pub use collation::{casemap, fold};
 pub use content_type::ContentType;

@@ -159,7 +159,7 @@ impl Mailbox {
         files.add(uid, message.origin(placed));
         let new = NewRecord {
             uid,
-            flags: message.flags & Flags::SYSTEM,
+            flags: message.flags.of_message(),
             keywords: 0,
             internal_date_ns: message.internal_date_ns,
             delivery,

@@ -44,7 +44,7 @@ impl Carry<'_> {
             Some(seen) if seen.contains(record.uid) => record.flags | Flags::SEEN,
             Some(_) => record.flags & !Flags::SEEN,
         };
-        flags & Flags::SYSTEM & self.flags
+        flags.of_message() & (self.flags | Flags::SENDER_KNOWN)
     }
 }
 

@@ -19,6 +19,9 @@ impl Flags {
     pub const EXPUNGED: Flags = Flags(1 << 16);
     /// Expunged and its file unlinked.
     pub const UNLINKED: Flags = Flags(1 << 17);
+    /// Submitted by a user who had logged in, and whose address the only From is. smtpd says so when it delivers, nobody else;
+    /// it goes along with copies.
+    pub const SENDER_KNOWN: Flags = Flags(1 << 19);
     /// Never stored: the record cannot be read. It always comes together with `EXPUNGED`.
     pub const DAMAGED: Flags = Flags(1 << 18);
 
@@ -35,6 +38,11 @@ impl Flags {
     pub fn named(name: &str) -> Option<Flags> {
         let is_it = |(known, _): &&(&str, Flags)| known.eq_ignore_ascii_case(name);
         Flags::NAMES.iter().find(is_it).map(|(_, flag)| *flag)
+    }
+
+    /// What belongs to a message wherever it goes.
+    pub(crate) fn of_message(self) -> Flags {
+        self & (Flags::SYSTEM | Flags::SENDER_KNOWN)
     }
 
     /// Whether every bit of `other` is set.

@@ -15,6 +15,7 @@ use crate::mailbox::Mailbox;
 use crate::new_files::NewFiles;
 use crate::record::Cold;
 use crate::writer::{Change, install_index};
+use crate::zones::ZoneMap;
 use crate::{Flags, Result};
 
 /// Messages unlinked between two transactions.
@@ -135,7 +136,8 @@ impl Change<'_> {
         let new_path = folder.join(format!("{INDEX}.new"));
         let _ = fs::remove_file(&new_path);
         let index = Index::create(&new_path, &header, self.header.slots)?;
-        let written = self.copy_live(&index, &mut header, segment).and_then(|()| {
+        let written = self.copy_live(&index, &mut header, segment).and_then(|zones| {
+            index.write_zones(&zones, &header);
             index.write_header(&header);
             Ok(sync_file(index.file(), level)?)
         });
@@ -149,13 +151,15 @@ impl Change<'_> {
         install_index(&folder, &new_path, level)?;
         self.index = self.mailbox.reopen_index()?;
         self.header = header;
+        self.zones = None; // of the old one
         self.new_log()?;
         remove_segments(&folder, segment);
         self.mailbox.announce();
         Ok(())
     }
 
-    fn copy_live(&mut self, index: &Index, header: &mut Header, segment: u32) -> Result<()> {
+    fn copy_live(&mut self, index: &Index, header: &mut Header, segment: u32) -> Result<ZoneMap> {
+        let mut zones = ZoneMap::default();
         for (bit, name) in self.index.keywords(self.header.keywords).iter().enumerate() {
             index.write_keyword(bit, name);
         }
@@ -181,9 +185,10 @@ impl Change<'_> {
             index.write_record(header.slots, &record);
             index.write_cold(header.slots, &Cold { cache_position, ..cold });
             header.count(&record, 1);
+            zones.count(header.slots, &record, 1);
             header.slots += 1;
         }
-        Ok(())
+        Ok(zones)
     }
 }
 

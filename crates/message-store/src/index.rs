@@ -12,15 +12,18 @@ use os::map::SharedMap;
 use crate::header::Header;
 use crate::layout::{
     BLOCKS_AT, COLD_BYTES, HEADER_AT, HEADER_BYTES, HOT_BYTES, KEYWORD_BYTES, KEYWORD_NAME_MAX, KEYWORDS_AT,
-    KEYWORDS_MAX, RESERVE_BYTES, cold_at, hot_at, index_bytes,
+    KEYWORDS_MAX, RESERVE_BYTES, ZONES_AT, cold_at, hot_at, index_bytes,
 };
 use crate::record::{Cold, Record};
+use crate::zones::{ZONES_HEADER_BYTES, ZoneMap};
 use crate::{Flags, Result, StoreError};
 
 /// How often a record that does not verify is read again before it is damage: a writer takes less than a microsecond.
 const ATTEMPTS: u32 = 2000;
 /// How long somebody who changes the index is waited for: a writer that has to let others run takes much longer than that.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the zone map is looked for while somebody writes, before one does without it.
+const ZONES_ATTEMPTS: u32 = 200;
 const NAP: Duration = Duration::from_micros(100);
 
 /// One generation of an index.
@@ -101,6 +104,39 @@ impl Index {
                 fence(Ordering::Release);
             }
         }
+    }
+
+    /// The zone map as of the last change that is whole. Nothing when there is none, or somebody has been writing for long.
+    pub fn zones(&self) -> Option<ZoneMap> {
+        let sequence = self.map.u64_at(0)?;
+        for attempt in 0..ZONES_ATTEMPTS {
+            let before = sequence.load(Ordering::Acquire);
+            if before % 2 == 0 {
+                let (_, header) = self.header_locked();
+                let zones = header.as_ref().and_then(|header| self.zones_locked(header));
+                fence(Ordering::Acquire);
+                if sequence.load(Ordering::Relaxed) == before {
+                    return zones;
+                }
+            }
+            rest(attempt);
+        }
+        None
+    }
+
+    /// The zone map as it stands, for who holds the lock; nothing when it is not of this header.
+    pub fn zones_locked(&self, header: &Header) -> Option<ZoneMap> {
+        let mut bytes = vec![0; ZONES_HEADER_BYTES];
+        self.map.read(ZONES_AT, &mut bytes).then_some(())?;
+        bytes.resize(ZoneMap::length(&bytes)?, 0);
+        self.map.read(ZONES_AT, &mut bytes).then_some(())?;
+        ZoneMap::decode(&bytes, header.highest_modseq)
+    }
+
+    /// Under the lock, before [`Index::write_header`] of this header.
+    pub fn write_zones(&self, zones: &ZoneMap, header: &Header) {
+        self.begin_write();
+        self.map.write(ZONES_AT, &zones.encode(header.highest_modseq));
     }
 
     /// A record; [`Record::DAMAGED`] when it cannot be read.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 pub const HEADER_AT: usize = 8;
 pub const HEADER_BYTES: usize = 172;
+/// The zone map, up to the end of the header's page.
+pub const ZONES_AT: usize = 512;
 pub const KEYWORDS_AT: usize = 4096;
 pub const KEYWORD_BYTES: usize = 64;
 /// A keyword's bit is one of 64.
@@ -69,6 +71,13 @@ mod tests {
         assert_eq!(cold_at(255) + COLD_BYTES, hot_at(256));
         assert_eq!(index_bytes(256), hot_at(256) as u64);
         assert_eq!(index_bytes(0), BLOCKS_AT as u64);
+    }
+
+    #[test]
+    fn zones_end_with_the_page_of_the_header() {
+        use crate::zones::{ZONE_BYTES, ZONES_HEADER_BYTES, ZONES_MAX};
+        const { assert!(HEADER_AT + HEADER_BYTES <= ZONES_AT) };
+        const { assert!(ZONES_AT + ZONES_HEADER_BYTES + ZONES_MAX * ZONE_BYTES <= KEYWORDS_AT) };
     }
 
     #[test]

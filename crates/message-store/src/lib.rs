@@ -62,6 +62,7 @@ mod verify;
 mod verify_store;
 mod watch;
 mod writer;
+mod zones;
 
 pub use annotations::{AnnotateError, Annotation, Annotations, NewAnnotation};
 pub use append::{Appended, Delivered, DeliveryId, Incoming, Lent, LinkedMessage, NewMessage};

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::ring::Notice;
 use crate::shared::Shared;
 use crate::tree_lock::tree_of;
 use crate::writer::Writer;
+use crate::zones::Zone;
 use crate::{Flags, Result, StoreError};
 
 /// How often, and how long each time, a header is waited for that is being written without its lock being asked for.
@@ -357,6 +359,29 @@ impl Reader {
     /// changed before the counts of a [`Status`] were read is seen.
     pub fn glance(&self, slot: u32) -> Option<(Flags, u64)> {
         self.index.glance(slot).filter(|_| slot < self.slots)
+    }
+
+    /// Stretches of slots, ascending: nothing outside of them was changed after `since`, of what was changed before the counts of
+    /// a [`Status`] were read.
+    pub fn slots_changed(&self, since: u64) -> Vec<Range<u32>> {
+        self.slots_where(|zone| zone.modseq > since)
+    }
+
+    /// The same: no record outside of them is of a message that was expunged before then.
+    pub fn slots_with_holes(&self) -> Vec<Range<u32>> {
+        self.slots_where(|zone| zone.expunged > 0)
+    }
+
+    /// The same: every message outside of them had \Seen then.
+    pub fn slots_with_unseen(&self) -> Vec<Range<u32>> {
+        self.slots_where(|zone| zone.unseen > 0)
+    }
+
+    fn slots_where(&self, is_meant: impl Fn(&Zone) -> bool) -> Vec<Range<u32>> {
+        match self.index.zones() {
+            Some(zones) => zones.slots_where(self.slots, is_meant),
+            None => std::iter::once(0..self.slots).collect(),
+        }
     }
 
     /// The slot of a UID, or the slot where it would be.

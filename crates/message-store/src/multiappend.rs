@@ -12,7 +12,7 @@ use crate::prepared::Prepared;
 use crate::record::{Cold, Record};
 use crate::restore::Wanted;
 use crate::writer::Change;
-use crate::{Flags, Result, StoreError};
+use crate::{Result, StoreError};
 
 /// A message whose bytes are all there, but not in the mailbox. Dropped, nothing happened.
 pub struct Complete {
@@ -151,8 +151,7 @@ impl Change<'_> {
         let bit_of = |keyword: &String| known.iter().position(|one| one.eq_ignore_ascii_case(keyword));
         let keywords =
             message.keywords.iter().filter_map(bit_of).fold(0, |bits, bit| bits | 1u64 << bit.min(63));
-        let record =
-            Record { uid, flags: message.flags & Flags::SYSTEM, modseq, keywords, size: prepared.size };
+        let record = Record { uid, flags: message.flags.of_message(), modseq, keywords, size: prepared.size };
         let cold = Cold {
             uid,
             size: prepared.size,

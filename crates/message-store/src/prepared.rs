@@ -43,6 +43,13 @@ impl Prepared {
         u64::from(self.size)
     }
 
+    /// The header of the message, blank line included, when it is not longer than 16 KiB.
+    pub fn header(&self) -> Option<&[u8]> {
+        let length = |place: usize| u32_at(&self.cache, place * 4);
+        let start = (0..4).fold(LENGTHS_BYTES, |at, place| at.saturating_add(length(place) as usize));
+        (length(4) != NOT_KEPT).then(|| self.cache.get(start..)).flatten()
+    }
+
     /// Of a message in memory, less than 4 GiB.
     pub fn of_bytes(message: &[u8]) -> Prepared {
         let structure = mail_format::scan(message);
@@ -148,12 +155,14 @@ mod tests {
         assert_eq!(prepared.sent_date, 951_760_800);
         let cached = Cached::of(prepared.cache.clone()).unwrap();
         assert!(cached.envelope().starts_with(b"(\"Mon, 28 Feb"));
-        assert_eq!(cached.header(), Some(&message[..53]));
+        assert_eq!((cached.header(), prepared.header()), (Some(&message[..53]), Some(&message[..53])));
         assert!(mail_format::Structure::decode(cached.structure_bytes()).is_some());
         for length in 0..prepared.cache.len() {
             assert!(Cached::of(prepared.cache[..length].to_vec()).is_none());
         }
         let long = [b"Subject: ", &b"x".repeat(20_000)[..], b"\r\n\r\n"].concat();
-        assert_eq!(Cached::of(Prepared::of_bytes(&long).cache).unwrap().header(), None);
+        let long = Prepared::of_bytes(&long);
+        assert_eq!(long.header(), None);
+        assert_eq!(Cached::of(long.cache).unwrap().header(), None);
     }
 }

@@ -28,6 +28,7 @@ use crate::salvage::Salvage;
 use crate::second_copy;
 use crate::shared::Shared;
 use crate::writer::{install_index, write_log};
+use crate::zones::ZoneMap;
 use crate::{Flags, Result, Severity, StoreError};
 
 /// How a mailbox is reconstructed. The default: what verifies is believed.
@@ -445,6 +446,7 @@ fn install(
         .collect();
     first.push(Operation::Next { uid_next: header.uid_next, highest_modseq: header.highest_modseq });
     header.log_applied = LOG_HEADER_BYTES + log::encode(&first).len() as u64;
+    index.write_zones(&ZoneMap::of(records.values().map(|(record, _)| *record)), &header);
     index.write_header(&header);
     sync_file(index.file(), level)?;
     // The second copy before the index: it says no more than the old files did.

@@ -61,7 +61,7 @@ impl Mailbox {
         let (record, cold) = (reader.record(slot), reader.cold(slot)?);
         let keywords = names.iter().enumerate().filter(|(bit, _)| record.keywords >> bit & 1 == 1);
         let message = NewMessage {
-            flags: record.flags & Flags::SYSTEM & !Flags::DELETED,
+            flags: record.flags.of_message() & !Flags::DELETED,
             keywords: keywords.map(|(_, name)| name.clone()).collect(),
             internal_date_ns: cold.internal_date_ns,
         };

@@ -28,6 +28,7 @@ use crate::second_copy;
 use crate::shared::Shared;
 use crate::store::Listed;
 use crate::told::Told;
+use crate::zones::ZoneMap;
 use crate::{Flags, Result, StoreError};
 
 /// How much is read.
@@ -295,9 +296,18 @@ impl Look<'_> {
         self.leftovers(&there, &sums);
         if is_settled && sums.bad == 0 {
             self.counts(header, &sums);
+            self.zones(index, header);
             self.quota(header)?;
         }
         Ok(())
+    }
+
+    /// A map that is not of this header is made anew by the next change.
+    fn zones(&mut self, index: &Index, header: &Header) {
+        let records = ZoneMap::of_index(index, header.slots);
+        if index.zones_locked(header).is_some_and(|zones| !zones.is_of(&records)) {
+            self.damage("the zone map does not tell what the records do".into());
+        }
     }
 
     /// One record as it is, or will be when the log is applied; what differs is told.

@@ -22,6 +22,7 @@ use crate::new_files::{NewFiles, sync_files};
 use crate::quota::{Room, usage_of};
 use crate::record::{Cold, Record};
 use crate::usage::UsageFile;
+use crate::zones::ZoneMap;
 use crate::{Flags, Result, Severity, StoreError};
 
 /// Byte of the lock file that who changes the mailbox holds.
@@ -53,6 +54,8 @@ pub struct Change<'m> {
     /// Where the mailbox is counted; nothing for a shared one.
     pub usage: Option<Arc<UsageFile>>,
     pub room: Room,
+    /// Once records are changed: the map that goes with the header.
+    pub zones: Option<ZoneMap>,
 }
 
 impl Mailbox {
@@ -76,9 +79,18 @@ impl Mailbox {
         let lock = OfdLock::acquire(&lock_file, CHANGE_BYTE, Mode::Exclusive, self.lock_timeout())?;
         let (index, finished, header) = self.index_locked()?;
         let boot = self.shared.boot();
-        let (next_slot, usage, room) = (None, None, Room::default());
-        let mut change =
-            Change { mailbox: self, index, header, next_slot, boot, writer, _lock: lock, usage, room };
+        let mut change = Change {
+            mailbox: self,
+            index,
+            header,
+            next_slot: None,
+            boot,
+            writer,
+            _lock: lock,
+            usage: None,
+            room: Room::default(),
+            zones: None,
+        };
         change.recover(finished)?;
         change.count_in();
         Ok(change)
@@ -318,19 +330,6 @@ impl Change<'_> {
         operations
     }
 
-    /// Counts of the header from the records.
-    fn count_anew(&mut self) {
-        self.header.forget_counts();
-        for slot in 0..self.header.slots {
-            let record = self.index.record_once(slot).unwrap_or(Record::DAMAGED);
-            self.header.count(&record, 1);
-            if record != Record::DAMAGED {
-                self.header.uid_next = self.header.uid_next.max(record.uid.saturating_add(1));
-                self.header.highest_modseq = self.header.highest_modseq.max(record.modseq);
-            }
-        }
-    }
-
     fn make_room_for(&mut self, operations: &[Operation]) -> Result<()> {
         let new = operations.iter().filter(|operation| matches!(operation, Operation::Append(..))).count();
         let new = u32::try_from(new).map_err(|_| StoreError::TooBig("a transaction"))?;
@@ -380,6 +379,7 @@ impl Change<'_> {
     fn apply_append(&mut self, record: &Record, cold: &Cold, rebooted: bool) {
         let Some(slot) = self.slot_for(record.uid, rebooted) else { return };
         self.next_slot = Some(slot + 1);
+        let mut there = None;
         if slot == self.header.slots {
             self.header.slots += 1;
         } else {
@@ -390,11 +390,11 @@ impl Change<'_> {
                 }
                 return;
             }
-            self.header.count(&old, -1);
+            there = Some(old);
         }
         self.index.write_cold(slot, cold);
         self.index.write_record(slot, record);
-        self.header.count(record, 1);
+        self.count(slot, there.as_ref(), record);
         self.header.uid_next = self.header.uid_next.max(record.uid.saturating_add(1));
         self.header.highest_modseq = self.header.highest_modseq.max(record.modseq);
     }
@@ -433,9 +433,8 @@ impl Change<'_> {
         if is_later(&old, record) {
             return Some(slot);
         }
-        self.header.count(&old, -1);
         self.index.write_record(slot, record);
-        self.header.count(record, 1);
+        self.count(slot, Some(&old), record);
         self.header.highest_modseq = self.header.highest_modseq.max(record.modseq);
         Some(slot)
     }
@@ -453,6 +452,7 @@ impl Change<'_> {
         if !self.commit_by_journal(&bytes, appended_bytes(operations), files)? {
             self.commit_by_syncs(&bytes, files)?;
         }
+        self.load_zones();
         self.index.begin_write();
         self.apply(operations, false);
         self.header.log_applied = start + bytes.len() as u64;
@@ -612,6 +612,9 @@ impl Change<'_> {
     fn finish_header(&mut self) {
         self.index.begin_write();
         self.count_in();
+        if let Some(zones) = &self.zones {
+            self.index.write_zones(zones, &self.header);
+        }
         self.index.write_header(&self.header);
     }
 

@@ -13,7 +13,7 @@ use server_log::Category;
 
 use crate::mta::Desk;
 use crate::stages::account_handler::find;
-use crate::stages::mailbox_deliver::{Message, deliver as into_mailbox};
+use crate::stages::mailbox_deliver::{Message, deliver as into_mailbox, marks};
 use crate::ways::{self, Way};
 
 /// What became of one recipient.
@@ -42,7 +42,13 @@ pub fn deliver(desk: &Desk, envelope: &Envelope, path: &Path) -> Vec<Direct> {
             return vec![later; envelope.recipients.len()];
         }
     };
-    let message = Message { envelope, source: Source::File(path), lent: None, prepared: &prepared };
+    let message = Message {
+        envelope,
+        source: Source::File(path),
+        lent: None,
+        prepared: &prepared,
+        flags: marks(desk, envelope, &prepared),
+    };
     envelope.recipients.iter().map(|one| to_one(desk, message, &one.address)).collect()
 }
 

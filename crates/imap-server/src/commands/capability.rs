@@ -31,6 +31,7 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
     names.push_str(" SEARCH=FUZZY"); // RFC 6203
     names.push_str(" THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS");
     names.push_str(" METADATA METADATA-SERVER LIST-METADATA NOTIFY"); // RFC 5464, RFC 9590, RFC 5465
+    names.push_str(" XSENDER"); // NMS: original.md 6
     if !settings.pages.is_empty() {
         names.push_str(" X-NETSCAPE XSERVERINFO");
     }

@@ -49,6 +49,8 @@ pub enum Item {
     ThreadId,
     /// RFC 8514
     SaveDate,
+    /// NMS: original.md 6
+    XSender,
 }
 
 /// `BODY[1.2.HEADER]<0.512>`
@@ -187,6 +189,7 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
         b"EMAILID" => Item::EmailId,
         b"THREADID" => Item::ThreadId,
         b"SAVEDATE" => Item::SaveDate,
+        b"XSENDER" => Item::XSender,
         b"RFC822" => whole(SectionText::All, false, "RFC822"),
         b"RFC822.HEADER" => whole(SectionText::Header, true, "RFC822.HEADER"),
         b"RFC822.TEXT" => whole(SectionText::Text, false, "RFC822.TEXT"),

@@ -1,7 +1,7 @@
 //! mailbox-deliver: a file, or a link of it, and a record in each recipient's mailbox, once whatever happens (S75, S157).
 
 use base::content::Content;
-use directory::Entry as Account;
+use directory::{Entry as Account, Found};
 use mail_queue::{Envelope, Step, Success};
 use message_store::{
     Delivered, DeliveryId, Flags, InMemory, Lent, Limits, LinkedMessage, MailboxName, Prepared, Source,
@@ -34,6 +34,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
         Ok(prepared) => prepared,
         Err(why) => return work.delay(format!("the message cannot be read: {why}")),
     };
+    let flags = marks(desk, &work.entry.envelope, &prepared);
     // Until all of them have it, the journal keeps what it may give back to them.
     let lent = work.entry.lend();
     let (path, in_memory);
@@ -63,7 +64,7 @@ pub fn run(desk: &Desk, work: &mut Work) {
         let (envelope, entry) = (&work.entry.envelope, &work.entry);
         let sync = || entry.make_message_durable();
         let lent = lent.as_ref().map(|_| Lent { queue_id: envelope.id.as_str(), sync: &sync });
-        let message = Message { envelope, source, lent, prepared: &prepared };
+        let message = Message { envelope, source, lent, prepared: &prepared, flags };
         let delivered = deliver(desk, message, uid, &account, folder.as_deref());
         let id = &work.entry.envelope.id;
         match delivered {
@@ -100,6 +101,17 @@ pub fn run(desk: &Desk, work: &mut Work) {
     }
 }
 
+/// What the store notes: whether the From of the message, as it is now, is an address of the user who submitted it. What cannot
+/// be told is not known.
+pub fn marks(desk: &Desk, envelope: &Envelope, prepared: &Prepared) -> Flags {
+    let Some(uid) = &envelope.auth_sender else { return Flags::NONE };
+    let Some(author) = prepared.header().and_then(mail_format::only_author) else { return Flags::NONE };
+    match desk.directory.by_uid(uid) {
+        Ok(Found::One(user)) if user.has_address(&author) => Flags::SENDER_KNOWN,
+        _ => Flags::NONE,
+    }
+}
+
 fn failed(status: &str, text: String) -> Step {
     Step::Failed { status: status.to_owned(), text }
 }
@@ -113,6 +125,7 @@ pub struct Message<'a> {
     pub lent: Option<Lent<'a>>,
     /// Computed once, for all recipients.
     pub prepared: &'a Prepared,
+    pub flags: Flags,
 }
 
 /// Into the mailbox of this user, or the folder of the sub-address where there is one.
@@ -126,7 +139,7 @@ pub fn deliver(
     account: &Account,
     folder: Option<&str>,
 ) -> Result<Delivered, StoreError> {
-    let Message { envelope, source, lent, prepared } = message;
+    let Message { envelope, source, lent, prepared, flags } = message;
     desk.store.ensure_user_in(uid, account.partition.as_deref())?;
     let inbox = MailboxName::inbox(uid)?;
     // user+folder goes to the folder where there is one; an accent may be typed in two ways (RFC 6532 §3.1).
@@ -142,7 +155,7 @@ pub fn deliver(
     let message = LinkedMessage {
         source,
         lent,
-        flags: Flags::NONE,
+        flags,
         internal_date_ns: envelope.arrived_ns,
         delivery: DeliveryId { queue_id: &key, recipient: uid },
         prepared,

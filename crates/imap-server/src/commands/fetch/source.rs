@@ -8,7 +8,7 @@ use connection::Output;
 use imap_wire::{Binary, FetchItem, Section, SectionText};
 use mail_format::preview::{self, PART_BYTES_MAX};
 use mail_format::{Structure, TransferEncoding, header_field, unfold};
-use message_store::{Cached, MessageFile, Record, StoreError};
+use message_store::{Cached, Flags, MessageFile, Record, StoreError};
 
 use super::decoded::Decoded;
 use crate::answer;
@@ -155,8 +155,26 @@ impl<'a> Source<'a> {
                 out.push(&imap_wire::date::internal_date(self.save_date_ns));
                 out.push(b"\"");
             }
+            FetchItem::XSender => {
+                // Not NIL: the clients that ask take the word for an address.
+                let sender = self.sender()?;
+                out.push(b"XSENDER ");
+                out.push(&imap_wire::quote(sender.as_bytes()));
+            }
         }
         Ok(())
+    }
+
+    /// The address of who submitted the message, of whom it is known that it is their own; else empty.
+    fn sender(&self) -> Result<String, Refusal> {
+        if !self.record.flags.contains(Flags::SENDER_KNOWN) {
+            return Ok(String::new());
+        }
+        let author = match self.cached.as_ref().and_then(Cached::header) {
+            Some(header) => mail_format::only_author(header),
+            None => mail_format::only_author(&self.own_header()?),
+        };
+        Ok(author.unwrap_or_default())
     }
 
     /// The conversation that the message is part of, by its header alone (RFC 8474 §5.2).
@@ -164,9 +182,14 @@ impl<'a> Source<'a> {
         if let Some(header) = self.cached.as_ref().and_then(Cached::header) {
             return Ok(mail_format::thread_id(header, &self.guid));
         }
+        Ok(mail_format::thread_id(&self.own_header()?, &self.guid))
+    }
+
+    /// The header of the message itself, from its file.
+    fn own_header(&self) -> Result<Vec<u8>, Refusal> {
         let size = self.file.as_ref().map_or(0, |message| message.size);
         let header = Span { offset: 0, len: size.min(self.header_size.into()) };
-        Ok(mail_format::thread_id(&self.read(header.cut(Some((0, HEADER_BYTES_MAX))))?, &self.guid))
+        self.read(header.cut(Some((0, HEADER_BYTES_MAX))))
     }
 
     fn section(&self, section: &Section, out: &mut Output) -> Result<(), Refusal> {
@@ -271,7 +294,11 @@ fn needs_more_than_record(item: &FetchItem) -> bool {
 
 fn needs_cold(item: &FetchItem) -> bool {
     match item {
-        FetchItem::InternalDate | FetchItem::EmailId | FetchItem::ThreadId | FetchItem::SaveDate => true,
+        FetchItem::InternalDate
+        | FetchItem::EmailId
+        | FetchItem::ThreadId
+        | FetchItem::SaveDate
+        | FetchItem::XSender => true,
         FetchItem::Section(section) => section.text != SectionText::All,
         _ => false,
     }
@@ -286,12 +313,12 @@ fn needs_structure(item: &FetchItem) -> bool {
 }
 
 fn needs_cache(item: &FetchItem) -> bool {
-    use FetchItem::{Body, BodyStructure, Envelope, ThreadId};
-    matches!(item, Envelope | Body | BodyStructure | ThreadId) || needs_structure(item)
+    use FetchItem::{Body, BodyStructure, Envelope, ThreadId, XSender};
+    matches!(item, Envelope | Body | BodyStructure | ThreadId | XSender) || needs_structure(item)
 }
 
 fn needs_file(item: &FetchItem) -> bool {
-    use FetchItem::{Binary, BinarySize, Preview, Section, ThreadId};
+    use FetchItem::{Binary, BinarySize, Preview, Section, ThreadId, XSender};
     // The cache has no header that is very long.
-    matches!(item, Section(_) | Binary(_) | BinarySize(_) | Preview | ThreadId)
+    matches!(item, Section(_) | Binary(_) | BinarySize(_) | Preview | ThreadId | XSender)
 }
