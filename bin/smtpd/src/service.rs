@@ -158,7 +158,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let accept = Accept::new(
         accept_settings,
         queue,
-        LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?,
+        LogIns::new(Authenticator::new(directory, &config), &config, &site.instance, &site.log)?,
         dns::Clients::new(dns::Settings::from_config(&config), site.log.clone()),
         Box::new(move |domain| {
             if let Some(mta) = asked.upgrade() {

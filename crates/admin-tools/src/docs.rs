@@ -17,6 +17,7 @@ fn commands() -> Vec<clap::Command> {
         crate::dirutil::command(),
         crate::dkimutil::command(),
         crate::getconf::command(),
+        crate::guessutil::command(),
         crate::hashdir::command(),
         crate::imsbackup::command(),
         crate::imsimport::command(),

@@ -11,6 +11,7 @@ pub mod dirutil;
 pub mod dkimutil;
 pub mod docs;
 pub mod getconf;
+pub mod guessutil;
 pub mod hashdir;
 pub mod imsbackup;
 pub mod imscripter;

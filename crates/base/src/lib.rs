@@ -12,6 +12,7 @@ pub mod hashdir;
 pub mod host_name;
 pub mod idn;
 pub mod json;
+pub mod keyed_hash;
 pub mod network;
 pub mod next_hop;
 pub mod pattern;

@@ -1,24 +1,39 @@
 //! Guessing of passwords, slowed by where it comes from and whom it is about.
 //!
-//! Wrong passwords are counted by address (IPv4 /32, IPv6 /64), by network (/24, /48) and by account, in tables of this
-//! process that are bounded and forget. Below a limit nothing happens. From it on, log-ins of that address, network or
-//! account have a turn each, with a space between two that doubles with every further wrong password; who comes waits for
-//! the next turn, and is refused when that is too far away. How many connections a guesser has makes no difference.
+//! Wrong passwords are counted by address (IPv4 /32, IPv6 /64), by network (/24, /48) and by account, in a file that all
+//! daemons of the host share ([`table`]), bounded and forgetful. Below a limit nothing happens. From it on, log-ins of that
+//! address, network or account have a turn each, with a space between two that doubles with every further wrong password;
+//! who comes waits for the next turn, and is refused when that is too far away. How many connections a guesser has, and to
+//! how many daemons, makes no difference, and neither does a restart.
 //!
 //! Whoever logged in from this network lately is not touched by what others do there or do to the account: only by the
 //! wrong passwords for this account from this network, and then waits a little and is never refused. This host itself is
 //! no network: webmail and proxies bring everybody's log-ins. The same wrong password again, by a program that was not
-//! told of a new one, is no further guess unless it comes quickly.
+//! told of a new one, is no further guess unless it comes quickly. Whom the administrator favours ([`allowed`]) is not slowed.
 
-use std::hash::{BuildHasher, RandomState};
+pub mod allowed;
+mod report;
+#[cfg(test)]
+mod shared_tests;
+mod subject;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use base::network::{of_client, of_site};
 use server_config::Config;
 use server_config::parameters::service;
 
-use crate::bounded::Bounded;
+use allowed::{Allowed, Favour};
+pub use report::{Counted, Kind};
+use subject::Subject;
+use table::{Area, Name, Slot, Table};
 
 /// The first space between two turns; it doubles.
 const SPACE_FIRST: Duration = Duration::from_secs(1);
@@ -30,6 +45,21 @@ const KNOWN_WAIT_MAX: Duration = Duration::from_secs(5);
 const ABOVE_MAX: u32 = 12;
 /// A wrong password that was said already counts again when it comes within this time.
 const REPEAT: Duration = Duration::from_secs(60);
+/// Bits by which a wrong password is known again. So few tell nothing about it to who has the file.
+const SAID_BITS: u32 = 12;
+/// That somebody is known is written again when so much of its time has passed.
+const KNOWN_AGAIN: Duration = Duration::from_secs(3600);
+/// How often a turn is tried for while others take turns at the same moment.
+const TRIES: usize = 16;
+
+/// Milliseconds since 1970: the clock of everything here.
+pub fn now() -> u64 {
+    u64::try_from(base::clock::unix_nanos() / 1_000_000).unwrap_or(0)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// How much guessing is borne.
 #[derive(Clone, Debug)]
@@ -60,30 +90,74 @@ impl Limits {
             entries_max: usize::try_from(config.get(&service::GUESS_TABLE_SIZE)).unwrap_or(0),
         }
     }
+
+    fn of(&self, subject: &Subject<'_>) -> u32 {
+        match subject {
+            Subject::Address(_) => self.address_max,
+            Subject::Network(_) => self.network_max,
+            Subject::Account(_) | Subject::Pair(..) => self.account_max,
+        }
+        .max(1)
+    }
+
+    /// The time in which one wrong password is forgotten.
+    fn one_forgotten_in(&self, max: u32) -> u64 {
+        (millis(self.remembered_for) / u64::from(max.max(1))).max(1)
+    }
+
+    /// How far ahead the time can be at which everything is forgotten.
+    fn most_above(&self, max: u32) -> u64 {
+        self.one_forgotten_in(max).saturating_mul(u64::from(max.saturating_add(ABOVE_MAX)))
+    }
+
+    fn space(&self, wrong: u32, max: u32) -> u64 {
+        let above = wrong.saturating_sub(max).min(ABOVE_MAX);
+        millis(SPACE_FIRST.saturating_mul(1 << above).min(self.space_max))
+    }
 }
 
-/// Who tries to log in, as keys of the tables. Names and addresses are not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who tries to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {
     /// Nothing on this host.
     place: Option<Place>,
-    account: u64,
-    /// The account in this network.
+    account: String,
+    /// Keys of the tables: the account, and the account in this network.
+    account_key: u64,
     pair: u64,
-    /// The account with this password.
-    said: u64,
+    /// The account with this password; nothing when it is not known which it is.
+    said: Option<u64>,
+    favour: Favour,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    address: u64,
-    network: u64,
+    address: IpAddr,
+    network: IpAddr,
+    address_key: u64,
+    network_key: u64,
 }
 
 impl Who {
     /// The network, for whoever counts by it.
     pub fn network(&self) -> Option<u64> {
-        self.place.map(|place| place.network)
+        self.place.map(|place| place.network_key)
+    }
+
+    fn of_pair(&self) -> Subject<'_> {
+        Subject::Pair(&self.account, self.place.map(|place| place.network))
+    }
+}
+
+/// The time in a word, and no later than it can be: after a clock was put back, or damage, it is brought back.
+fn bounded(word: &AtomicU64, most: u64) -> u64 {
+    let found = word.load(Ordering::Acquire);
+    if found <= most {
+        return found;
+    }
+    match word.compare_exchange(found, most, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => most,
+        Err(other) => other.min(most),
     }
 }
 
@@ -98,334 +172,226 @@ pub enum Turn {
     Never,
 }
 
-/// Wrong passwords that count, and when the next log-in may come.
-#[derive(Clone, Copy)]
-struct Count {
-    wrong: u32,
-    /// Up to when forgetting was reckoned.
-    since: Instant,
-    next: Instant,
+/// Something that slows a log-in.
+struct Slowing {
+    slot: Slot,
+    next: u64,
+    /// Space to the turn after it.
+    space: u64,
 }
 
-/// See the head of this file.
+/// See the head of this file. Everything may be called by many threads, and by many processes over the same file.
 pub struct Guesses {
     limits: Limits,
-    keys: RandomState,
-    counts: Bounded<Count>,
-    known: Bounded<()>,
-    said: Bounded<Instant>,
+    table: Table,
+    /// The list of who is favoured, as the generation of the table that it was read for has it.
+    allowed: RwLock<Arc<Allowed>>,
+    allowed_of: AtomicU64,
+    allowed_path: Option<PathBuf>,
 }
 
+/// The generation of a list that was not read yet.
+const NONE_YET: u64 = u64::MAX;
+
 impl Guesses {
-    pub fn new(limits: Limits) -> Guesses {
-        let max = limits.entries_max;
+    /// Of this process alone.
+    pub fn own(limits: Limits) -> Guesses {
+        let table = Table::own(limits.entries_max);
+        Guesses::over(limits, table, None)
+    }
+
+    /// Shared by all processes with this `run/` folder.
+    ///
+    /// # Errors
+    /// One line: its file can be neither used nor made.
+    pub fn shared(limits: Limits, run_dir: &Path) -> Result<Guesses, String> {
+        let path = run_dir.join("guess.table");
+        let table =
+            Table::open(&path, limits.entries_max).map_err(|why| format!("{}: {why}", path.display()))?;
+        Ok(Guesses::over(limits, table, Some(Guesses::allowed_file(run_dir))))
+    }
+
+    /// Where the list is of who is never slowed.
+    pub fn allowed_file(run_dir: &Path) -> PathBuf {
+        run_dir.join("guess.allow")
+    }
+
+    fn over(limits: Limits, table: Table, allowed_path: Option<PathBuf>) -> Guesses {
         Guesses {
             limits,
-            keys: RandomState::new(),
-            counts: Bounded::new(max),
-            known: Bounded::new(max),
-            said: Bounded::new(max),
+            table,
+            allowed: RwLock::default(),
+            allowed_of: AtomicU64::new(NONE_YET),
+            allowed_path,
         }
     }
 
-    /// The keys of a log-in.
-    pub fn who(&self, peer: IpAddr, login: &str, password: &str) -> Who {
-        let account = login.to_lowercase();
-        let peer = peer.to_canonical();
-        let network = if peer.is_loopback() { None } else { Some((of_site(peer), of_client(peer))) };
-        let place = network.map(|(network, address)| Place {
-            address: self.keys.hash_one((0, address)),
-            network: self.keys.hash_one((1, network)),
+    /// Who it is that says this password, or whatever else could be guessed; `None` when each is another one.
+    pub fn who(&self, peer: IpAddr, login: &str, password: Option<&str>) -> Who {
+        let (account, peer, hash) = (login.to_lowercase(), peer.to_canonical(), self.table.key);
+        let place = (!peer.is_loopback()).then(|| {
+            let (address, network) = (of_client(peer), of_site(peer));
+            let (address_key, network_key) =
+                (Subject::Address(address).key(hash), Subject::Network(network).key(hash));
+            Place { address, network, address_key, network_key }
         });
-        Who {
-            place,
-            account: self.keys.hash_one((2, &account)),
-            pair: self.keys.hash_one((3, network.map(|(network, _)| network), &account)),
-            said: self.keys.hash_one((4, &account, password)),
+        let said = password.map(|password| {
+            let tag = hash.hash(&[b"password", account.as_bytes(), password.as_bytes()]) >> (64 - SAID_BITS);
+            hash.hash(&[b"said", account.as_bytes(), &tag.to_le_bytes()])
+        });
+        let favour = self.favour(peer, &account);
+        let account_key = Subject::Account(&account).key(hash);
+        let pair = Subject::Pair(&account, place.map(|place| place.network)).key(hash);
+        Who { place, account, account_key, pair, said, favour }
+    }
+
+    fn favour(&self, peer: IpAddr, account: &str) -> Favour {
+        let Some(path) = &self.allowed_path else { return Favour::None };
+        let generation = self.table.generation();
+        if self.allowed_of.load(Ordering::Acquire) != generation {
+            self.allowed_of.store(generation, Ordering::Release);
+            // What cannot be read favours nobody.
+            let list = Arc::new(Allowed::read(path).unwrap_or_default());
+            *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = list;
+        }
+        let list = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+        if list.lines.is_empty() {
+            Favour::None
+        } else {
+            list.favour(peer, account, base::clock::unix_seconds())
         }
     }
 
     /// Whether this account logged in from this network lately.
-    pub fn is_known(&self, who: &Who, now: Instant) -> bool {
-        self.known.at(who.pair, now).is_some()
+    pub fn is_known(&self, who: &Who, now: u64) -> bool {
+        let until =
+            self.table.find(Area::Known, who.pair).map(|slot| self.table.first(slot).load(Ordering::Acquire));
+        // No more than the parameter says, if the clock was put back.
+        until.is_some_and(|until| until.min(now.saturating_add(millis(self.limits.known_for))) > now)
     }
 
-    /// Keys that count for a log-in, with their limits.
-    fn keys_of(&self, who: &Who, now: Instant) -> Vec<(u64, u32)> {
+    /// What counts for a log-in, with its key.
+    fn subjects<'w>(&self, who: &'w Who, now: u64) -> Vec<(Subject<'w>, u64)> {
         if self.is_known(who, now) {
-            return vec![(who.pair, self.limits.account_max)];
+            return vec![(who.of_pair(), who.pair)];
         }
-        let mut keys = vec![(who.account, self.limits.account_max)];
+        let mut subjects = Vec::with_capacity(3);
+        if who.favour != Favour::Account {
+            subjects.push((Subject::Account(&who.account), who.account_key));
+        }
         if let Some(place) = who.place {
-            keys.push((place.address, self.limits.address_max));
-            keys.push((place.network, self.limits.network_max));
+            subjects.push((Subject::Address(place.address), place.address_key));
+            subjects.push((Subject::Network(place.network), place.network_key));
         }
-        keys
+        subjects
+    }
+
+    /// Wrong passwords that count in a slot now.
+    fn wrong(&self, slot: Slot, max: u32, now: u64) -> u32 {
+        let each = self.limits.one_forgotten_in(max);
+        let most = now.saturating_add(self.limits.most_above(max));
+        let wrong = bounded(self.table.first(slot), most).saturating_sub(now).div_ceil(each);
+        u32::try_from(wrong).unwrap_or(u32::MAX)
+    }
+
+    /// The next turn of a slot, which may be over.
+    fn next(&self, slot: Slot, now: u64) -> u64 {
+        let most = now.saturating_add(millis(WAIT_MAX)).saturating_add(millis(self.limits.space_max));
+        bounded(self.table.second(slot), most)
+    }
+
+    fn slowing(&self, who: &Who, now: u64) -> Vec<Slowing> {
+        let slowing = |(subject, key): (Subject<'_>, u64)| {
+            let max = self.limits.of(&subject);
+            let slot = self.table.find(Area::Counts, key)?;
+            let wrong = self.wrong(slot, max, now);
+            let next = self.next(slot, now);
+            (wrong >= max).then(|| Slowing { slot, next, space: self.limits.space(wrong, max) })
+        };
+        self.subjects(who, now).into_iter().filter_map(slowing).collect()
     }
 
     /// A log-in asks for its turn. `After` takes the turn.
-    pub fn arrive(&mut self, who: &Who, now: Instant) -> Turn {
-        let known = self.is_known(who, now);
-        let mut slowed: Vec<(u64, u32, Count)> = Vec::new();
-        for (key, max) in self.keys_of(who, now) {
-            let count = self.counts.at(key, now).map(|count| self.forget(*count, max, now));
-            if let Some(count) = count.filter(|count| count.wrong >= max.max(1)) {
-                slowed.push((key, max, count));
-            }
-        }
-        let Some(next) = slowed.iter().map(|(_, _, count)| count.next.max(now)).max() else {
+    pub fn arrive(&self, who: &Who, now: u64) -> Turn {
+        if who.favour != Favour::None {
             return Turn::Now;
-        };
-        let mut wait = next.duration_since(now);
-        if known {
-            wait = wait.min(KNOWN_WAIT_MAX);
-        } else if wait > WAIT_MAX {
-            return Turn::Never;
         }
-        for (key, max, mut count) in slowed {
-            count.next = later(now, wait.saturating_add(self.space(count.wrong, max)));
-            self.keep(key, count, max, now);
+        let known = self.is_known(who, now);
+        for _ in 0..TRIES {
+            let slowing = self.slowing(who, now);
+            let Some(furthest) = slowing.iter().max_by_key(|one| one.next) else { return Turn::Now };
+            let mut wait = furthest.next.saturating_sub(now);
+            if known {
+                wait = wait.min(millis(KNOWN_WAIT_MAX));
+            } else if wait > millis(WAIT_MAX) {
+                return Turn::Never;
+            }
+            let due = now.saturating_add(wait);
+            // Whoever changes the furthest has the turn; the others follow.
+            let (word, next) = (self.table.second(furthest.slot), due.saturating_add(furthest.space));
+            if word.compare_exchange(furthest.next, next, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                continue;
+            }
+            for other in slowing.iter().filter(|other| other.slot != furthest.slot) {
+                let word = self.table.second(other.slot);
+                let _ = word.compare_exchange(
+                    other.next,
+                    due.saturating_add(other.space),
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
+            }
+            return Turn::After(Duration::from_millis(wait));
         }
-        Turn::After(wait)
+        if known { Turn::After(KNOWN_WAIT_MAX) } else { Turn::Never }
     }
 
     /// The password was wrong.
-    pub fn failed(&mut self, who: &Who, now: Instant) {
-        let before = self.said.at(who.said, now).copied();
-        self.said.put(who.said, now, later(now, self.limits.remembered_for), now);
-        if before.is_some_and(|before| now.duration_since(before) >= REPEAT) {
+    pub fn failed(&self, who: &Who, now: u64) {
+        if who.favour == Favour::Network || self.was_said(who, now) {
             return;
         }
-        for (key, max) in self.keys_of(who, now) {
-            let fresh = Count { wrong: 0, since: now, next: now };
-            let count = self.counts.at(key, now).map_or(fresh, |count| *count);
-            let mut count = self.forget(count, max, now);
-            count.wrong = count.wrong.saturating_add(1).min(max.max(1).saturating_add(ABOVE_MAX));
-            if count.wrong >= max.max(1) {
-                count.next = count.next.max(later(now, self.space(count.wrong, max)));
-            }
-            self.keep(key, count, max, now);
-        }
-    }
-
-    /// The password was right: this network is known for the account.
-    pub fn succeeded(&mut self, who: &Who, now: Instant) {
-        self.known.put(who.pair, (), later(now, self.limits.known_for), now);
-    }
-
-    /// The time in which one wrong password is forgotten.
-    fn one_forgotten_in(&self, max: u32) -> Duration {
-        (self.limits.remembered_for / max.max(1)).max(Duration::from_millis(1))
-    }
-
-    fn forget(&self, mut count: Count, max: u32, now: Instant) -> Count {
-        let each = self.one_forgotten_in(max);
-        let passed = now.saturating_duration_since(count.since).as_millis() / each.as_millis().max(1);
-        let forgotten = u32::try_from(passed).unwrap_or(u32::MAX).min(count.wrong);
-        count.wrong = count.wrong.saturating_sub(forgotten);
-        count.since = if count.wrong == 0 { now } else { later(count.since, each.saturating_mul(forgotten)) };
-        count
-    }
-
-    fn space(&self, wrong: u32, max: u32) -> Duration {
-        let above = wrong.saturating_sub(max.max(1)).min(ABOVE_MAX);
-        SPACE_FIRST.saturating_mul(1 << above).min(self.limits.space_max)
-    }
-
-    fn keep(&mut self, key: u64, count: Count, max: u32, now: Instant) {
-        let until = later(count.since, self.one_forgotten_in(max).saturating_mul(count.wrong));
-        self.counts.put(key, count, until, now);
-    }
-}
-
-fn later(moment: Instant, by: Duration) -> Instant {
-    moment.checked_add(by).unwrap_or(moment)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn limits() -> Limits {
-        Limits {
-            address_max: 3,
-            network_max: 6,
-            account_max: 4,
-            space_max: Duration::from_secs(120),
-            remembered_for: Duration::from_secs(3600),
-            known_for: Duration::from_secs(86400),
-            entries_max: 1000,
-        }
-    }
-
-    struct Time(Instant);
-
-    impl Time {
-        fn pass(&mut self, seconds: u64) {
-            self.0 += Duration::from_secs(seconds);
-        }
-    }
-
-    fn begin() -> (Guesses, Time) {
-        (Guesses::new(limits()), Time(Instant::now()))
-    }
-
-    /// Guesses with another password each time, when its turn comes.
-    fn guess(guesses: &mut Guesses, time: &mut Time, peer: &str, login: &str, number: u64) -> Turn {
-        let who = guesses.who(peer.parse().unwrap(), login, &format!("wrong{number}"));
-        let turn = guesses.arrive(&who, time.0);
-        if let Turn::After(wait) = turn {
-            time.0 += wait;
-        }
-        if turn != Turn::Never {
-            guesses.failed(&who, time.0);
-        }
-        turn
-    }
-
-    #[test]
-    fn the_space_between_guesses_of_an_address_doubles_until_they_are_refused() {
-        let (mut guesses, mut time) = begin();
-        let turns: Vec<Turn> =
-            (0..10).map(|n| guess(&mut guesses, &mut time, "192.0.2.1", &format!("u{n}"), n)).collect();
-        let after = |seconds| Turn::After(Duration::from_secs(seconds));
-        assert_eq!(turns[..3], [Turn::Now; 3]);
-        assert_eq!(turns[3..7], [after(1), after(2), after(4), after(8)]);
-        assert_eq!(turns[7..], [Turn::Never; 3], "16 s are too long");
-        assert_eq!(guess(&mut guesses, &mut time, "198.51.100.1", "u1", 0), Turn::Now, "another network");
-    }
-
-    #[test]
-    fn many_connections_get_no_more_turns_than_one() {
-        let (mut guesses, mut time) = begin();
-        for number in 0..4 {
-            guess(&mut guesses, &mut time, "192.0.2.1", "alice", number);
-        }
-        let turns: Vec<Turn> = (0..300)
-            .map(|number| {
-                let who = guesses.who("192.0.2.1".parse().unwrap(), "alice", &number.to_string());
-                guesses.arrive(&who, time.0)
-            })
-            .collect();
-        let admitted = turns.iter().filter(|turn| **turn != Turn::Never).count();
-        assert!(admitted <= 15, "{admitted} of 300 within 15 s");
-    }
-
-    /// /24 and /48: what has a whole network is one guesser.
-    #[test]
-    fn a_network_is_counted_too_and_so_is_an_account() {
-        for peers in [["192.0.2.", "192.0.3.1"], ["2001:db8:1:", "2001:db8:2::1"]] {
-            let (mut guesses, mut time) = begin();
-            for number in 0..6 {
-                let peer = if peers[0].contains(':') {
-                    format!("{}{number}::1", peers[0])
-                } else {
-                    format!("{}{number}", peers[0])
-                };
-                assert_eq!(guess(&mut guesses, &mut time, &peer, &format!("u{number}"), 0), Turn::Now);
-            }
-            let other = if peers[0].contains(':') { "2001:db8:1:ffff::1" } else { "192.0.2.250" };
-            assert_ne!(guess(&mut guesses, &mut time, other, "fresh", 0), Turn::Now);
-            assert_eq!(guess(&mut guesses, &mut time, peers[1], "fresh", 1), Turn::Now);
-        }
-        let (mut guesses, mut time) = begin();
-        for number in 0..4 {
-            assert_eq!(
-                guess(&mut guesses, &mut time, &format!("10.{number}.0.1"), "Alice", number),
-                Turn::Now
-            );
-        }
-        assert_ne!(guess(&mut guesses, &mut time, "10.9.0.1", "alice", 9), Turn::Now);
-        assert_eq!(guess(&mut guesses, &mut time, "10.9.0.2", "bob", 9), Turn::Now);
-    }
-
-    #[test]
-    fn a_user_who_is_known_here_is_never_locked_out() {
-        let (mut guesses, mut time) = begin();
-        let alice = guesses.who("192.0.2.7".parse().unwrap(), "alice", "right");
-        guesses.succeeded(&alice, time.0);
-        for number in 0..60 {
-            guess(&mut guesses, &mut time, "192.0.2.7", "bob", number); // her own network
-            guess(&mut guesses, &mut time, &format!("10.{number}.0.1"), "alice", number); // her account
-        }
-        let stranger = guesses.who("203.0.113.1".parse().unwrap(), "alice", "right");
-        assert_eq!(guesses.arrive(&stranger, time.0), Turn::Never);
-        assert_eq!(guesses.arrive(&alice, time.0), Turn::Now);
-        for number in 0..60 {
-            let turn = guess(&mut guesses, &mut time, "192.0.2.7", "alice", number);
-            assert!(turn != Turn::Never, "she mistypes as often as she likes");
-        }
-    }
-
-    #[test]
-    fn what_was_wrong_is_forgotten() {
-        let (mut guesses, mut time) = begin();
-        for number in 0..9 {
-            guess(&mut guesses, &mut time, "192.0.2.1", "alice", number);
-        }
-        time.pass(3600 * 5);
-        for number in 10..13 {
-            assert_eq!(guess(&mut guesses, &mut time, "192.0.2.1", "alice", number), Turn::Now);
-        }
-    }
-
-    #[test]
-    fn a_program_that_repeats_the_old_password_is_no_guesser() {
-        let (mut guesses, mut time) = begin();
-        for _ in 0..100 {
-            assert_eq!(guess(&mut guesses, &mut time, "192.0.2.1", "alice", 0), Turn::Now);
-            time.pass(300);
-        }
-        let turns: Vec<Turn> =
-            (0..10).map(|_| guess(&mut guesses, &mut time, "192.0.2.1", "bob", 0)).collect();
-        assert!(turns.contains(&Turn::Never), "quickly it is: {turns:?}");
-    }
-
-    #[test]
-    fn this_host_is_no_network() {
-        let (mut guesses, mut time) = begin();
-        for number in 0..50 {
-            for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-                assert_eq!(guess(&mut guesses, &mut time, peer, &format!("u{number}{peer}"), 0), Turn::Now);
+        for (subject, key) in self.subjects(who, now) {
+            let Some(slot) = self.table.place(Area::Counts, key, || subject.name()) else { return };
+            let max = self.limits.of(&subject);
+            let each = self.limits.one_forgotten_in(max);
+            let most = now.saturating_add(self.limits.most_above(max));
+            let more = |level: u64| Some(level.max(now).saturating_add(each).min(most));
+            let _ = self.table.first(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+            let wrong = self.wrong(slot, max, now);
+            if wrong >= max {
+                let next = self.next(slot, now).max(now.saturating_add(self.limits.space(wrong, max)));
+                self.table.second(slot).fetch_max(next, Ordering::AcqRel);
             }
         }
     }
 
-    proptest! {
-        /// Whatever comes: the tables stay within their bounds, nobody waits for longer than is said, the known are not
-        /// refused, and enough silence makes everybody a stranger again.
-        #[test]
-        fn nothing_that_comes_breaks_the_bounds(
-            entries_max in 0usize..20,
-            steps in prop::collection::vec((any::<u8>(), 0u8..5, 0u8..4, 0u64..100, any::<bool>()), 0..300),
-        ) {
-            let mut guesses = Guesses::new(Limits { entries_max, ..limits() });
-            let mut now = Instant::now();
-            for (host, user, password, passes, right) in steps {
-                now += Duration::from_secs(passes);
-                let peer = IpAddr::from([192, 0, host % 3, host]);
-                let who = guesses.who(peer, &format!("u{user}"), &password.to_string());
-                let known = guesses.is_known(&who, now);
-                match guesses.arrive(&who, now) {
-                    Turn::Never => prop_assert!(!known),
-                    Turn::After(wait) => {
-                        let longest = if known { KNOWN_WAIT_MAX } else { WAIT_MAX };
-                        prop_assert!(wait <= longest);
-                    }
-                    Turn::Now => {}
-                }
-                if right { guesses.succeeded(&who, now) } else { guesses.failed(&who, now) }
-                for len in [guesses.counts.len(), guesses.known.len(), guesses.said.len()] {
-                    prop_assert!(len <= entries_max);
-                }
-            }
-            now += Duration::from_secs(3600 * 20);
-            for host in 0..=255u8 {
-                let who = guesses.who(IpAddr::from([192, 0, host % 3, host]), "u0", "x");
-                prop_assert_eq!(guesses.arrive(&who, now), Turn::Now);
-            }
+    /// Whether the same was said before, and not just now. It is noted.
+    fn was_said(&self, who: &Who, now: u64) -> bool {
+        let Some(said) = who.said else { return false };
+        let Some(slot) = self.table.place(Area::Said, said, Name::none) else { return false };
+        let before = self.table.first(slot).swap(now, Ordering::AcqRel);
+        let ago = now.saturating_sub(before);
+        before <= now && ago >= millis(REPEAT) && ago < millis(self.limits.remembered_for)
+    }
+
+    /// The password was right: this network is known for the account. When it is known already, it costs a few reads.
+    pub fn succeeded(&self, who: &Who, now: u64) {
+        let known_for = millis(self.limits.known_for);
+        if known_for == 0 {
+            return;
+        }
+        let (full, again) = (now.saturating_add(known_for), millis(KNOWN_AGAIN).min(known_for / 2));
+        let found = self.table.find(Area::Known, who.pair);
+        let is_fresh = found.is_some_and(|slot| {
+            let until = self.table.first(slot).load(Ordering::Acquire);
+            until <= full && until.saturating_add(again) > full
+        });
+        if is_fresh {
+            return;
+        }
+        if let Some(slot) = self.table.place(Area::Known, who.pair, Name::none) {
+            self.table.first(slot).store(full, Ordering::Release);
         }
     }
 }

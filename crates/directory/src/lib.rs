@@ -8,7 +8,6 @@
 pub mod app_passwords;
 pub mod authentication;
 pub mod authenticator;
-mod bounded;
 pub mod change;
 mod deputies;
 pub mod domains;

@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +16,10 @@ use sasl::scram::Hash;
 use sasl::{Claim, Secret};
 use server_config::parameters::service;
 use server_config::{Config, Instance};
+use server_log::{Category, Log};
 
 use crate::authenticator::Subject;
-use crate::guesses::{Guesses, Limits, Turn, Who};
+use crate::guesses::{self, Guesses, Limits, Turn, Who};
 use crate::{Authenticator, Code, Entry, LogIn, Mechanisms, SecondFactors, Service, log_line};
 
 /// How long a session should wait for its answer before it gives up: longer than anything here takes.
@@ -145,7 +145,7 @@ struct Line {
 struct Shared {
     authenticator: Authenticator,
     mechanisms: Mechanisms,
-    guesses: Mutex<Guesses>,
+    guesses: Guesses,
     line: Mutex<Line>,
     changed: Condvar,
     threads_max: usize,
@@ -156,20 +156,40 @@ struct Shared {
 pub struct LogIns(Arc<Shared>);
 
 impl LogIns {
-    /// As the configuration has it.
+    /// As the configuration has it. Wrong passwords are counted with all other processes of the instance; when that cannot be,
+    /// in this one, and the log says why.
     ///
     /// # Errors
     /// As [`Mechanisms::from_config`].
-    pub fn new(authenticator: Authenticator, config: &Config, instance: &Instance) -> Result<LogIns, String> {
-        Ok(LogIns::with(authenticator, LogInSettings::from_config(config, instance)?))
+    pub fn new(
+        authenticator: Authenticator,
+        config: &Config,
+        instance: &Instance,
+        log: &Log,
+    ) -> Result<LogIns, String> {
+        let settings = LogInSettings::from_config(config, instance)?;
+        let guesses = Guesses::shared(settings.limits.clone(), &instance.run_dir()).unwrap_or_else(|why| {
+            log.warning(
+                Category::Account,
+                format_args!("wrong passwords are counted by this process alone: {why}"),
+            );
+            Guesses::own(settings.limits.clone())
+        });
+        Ok(LogIns::over(authenticator, settings, guesses))
     }
 
+    /// Counting wrong passwords in this process alone.
     pub fn with(authenticator: Authenticator, settings: LogInSettings) -> LogIns {
+        let guesses = Guesses::own(settings.limits.clone());
+        LogIns::over(authenticator, settings, guesses)
+    }
+
+    fn over(authenticator: Authenticator, settings: LogInSettings, guesses: Guesses) -> LogIns {
         let useful = authenticator.directory().checks_at_once().min(THREADS_MAX);
         LogIns(Arc::new(Shared {
             authenticator,
             mechanisms: settings.mechanisms,
-            guesses: Mutex::new(Guesses::new(settings.limits)),
+            guesses,
             line: Mutex::default(),
             changed: Condvar::new(),
             threads_max: settings.threads.unwrap_or(useful).max(1),
@@ -190,13 +210,12 @@ impl LogIns {
     /// Checks a password without waiting. `tell` is called, by another thread, when the answer of a `Later` is there.
     pub fn ask(&self, asked: Asked, tell: impl FnOnce() + Send + 'static) -> Answer {
         let shared = &self.0;
-        let now = Instant::now();
-        let who = shared.guesses().who(asked.peer, &asked.login, asked.password.reveal());
+        let who = shared.guesses.who(asked.peer, &asked.login, Some(asked.password.reveal()));
         let remembered =
             shared.authenticator.remembered(asked.service, &asked.login, asked.password.reveal(), asked.peer);
         if let Some(log_in) = remembered {
             if !awaits_code(&log_in, asked.service) {
-                shared.guesses().succeeded(&who, now);
+                shared.guesses.succeeded(&who, guesses::now());
             }
             return Answer::Now(log_in);
         }
@@ -219,9 +238,7 @@ impl LogIns {
         tell: impl FnOnce() + Send + 'static,
     ) -> Answer<Candidate> {
         // A proof does not show which password it is of: each counts as another one.
-        static EACH: AtomicU64 = AtomicU64::new(0);
-        let said = format!("proof {}", EACH.fetch_add(1, Ordering::Relaxed));
-        let who = self.0.guesses().who(peer, login, &said);
+        let who = self.0.guesses.who(peer, login, None);
         let answer = Slot::default();
         let pending = Pending(answer.clone());
         let job = Job::Keys { hash, answer };
@@ -247,7 +264,7 @@ impl LogIns {
             Claim::External { .. } => (names.first().cloned().unwrap_or_default(), String::new()),
             Claim::Anonymous { .. } => ("anonymous".to_owned(), String::new()),
         };
-        let who = self.0.guesses().who(peer, &login, &said);
+        let who = self.0.guesses.who(peer, &login, Some(&said));
         let answer = Slot::default();
         let pending = Pending(answer.clone());
         match self.enter(service, login, peer, Job::Claim { claim, names, answer }, who, Box::new(tell)) {
@@ -259,19 +276,19 @@ impl LogIns {
     /// Whether a proof may be looked at. Others may have guessed wrong since its turn; they must not get more guesses by
     /// opening many connections first and proving afterwards.
     pub(crate) fn may_prove(&self, proving: &Proving) -> bool {
-        proving.has_turn || self.0.guesses().arrive(&proving.who, Instant::now()) == Turn::Now
+        proving.has_turn || self.0.guesses.arrive(&proving.who, guesses::now()) == Turn::Now
     }
 
     /// The proof is wrong.
     pub(crate) fn disproved(&self, proving: &Proving) {
-        self.0.guesses().failed(&proving.who, Instant::now());
+        self.0.guesses.failed(&proving.who, guesses::now());
     }
 
     /// The proof is right.
     pub(crate) fn proved(&self, proving: &Proving, service: Service) -> LogIn {
         let entry: Option<&Arc<Entry>> = proving.subject.entry.as_ref().filter(|_| proving.subject.has_keys);
         let Some(entry) = entry else { return LogIn::Refused };
-        self.0.guesses().succeeded(&proving.who, Instant::now());
+        self.0.guesses.succeeded(&proving.who, guesses::now());
         if !entry.password_opens(service) {
             return LogIn::Refused;
         }
@@ -288,18 +305,18 @@ impl LogIns {
         code: &str,
         peer: IpAddr,
     ) -> LogIn {
-        let now = Instant::now();
-        let who = self.0.guesses().who(peer, login, &format!("code {code}"));
-        if self.0.guesses().arrive(&who, now) != Turn::Now {
+        let now = guesses::now();
+        let who = self.0.guesses.who(peer, login, Some(&format!("code {code}")));
+        if self.0.guesses.arrive(&who, now) != Turn::Now {
             return LogIn::TooManyGuesses;
         }
         match factors.check(entry, code) {
             Ok(Code::Right) => {
-                self.0.guesses().succeeded(&who, now);
+                self.0.guesses.succeeded(&who, now);
                 LogIn::Accepted(entry.clone())
             }
             Ok(Code::Wrong | Code::Used) => {
-                self.0.guesses().failed(&who, now);
+                self.0.guesses.failed(&who, now);
                 LogIn::Refused
             }
             Err(why) => LogIn::Unavailable(why),
@@ -317,19 +334,17 @@ impl LogIns {
         tell: Box<dyn FnOnce() + Send>,
     ) -> Result<(), LogIn> {
         let (shared, now) = (&self.0, Instant::now());
-        let (turn, known) = {
-            let mut guesses = shared.guesses();
-            (guesses.arrive(&who, now), guesses.is_known(&who, now))
-        };
+        let moment = guesses::now();
+        let (turn, known) = (shared.guesses.arrive(&who, moment), shared.guesses.is_known(&who, moment));
         if turn == Turn::Never {
             return Err(LogIn::TooManyGuesses);
         }
         let request = Request { service, login, peer, job, who, known, has_turn: turn != Turn::Now, tell };
         let mut line = shared.line();
-        if !line.has_room(&who, known, shared.line_max) || !self.has_thread(&mut line) {
+        if !line.has_room(&request.who, known, shared.line_max) || !self.has_thread(&mut line) {
             return Err(LogIn::Busy);
         }
-        line.count(&who);
+        line.count(&request.who);
         match turn {
             Turn::After(wait) => line.wait_for_turn(request, now, wait),
             _ => line.push(request),
@@ -368,10 +383,6 @@ impl Shared {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn guesses(&self) -> MutexGuard<'_, Guesses> {
-        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The life of a thread.
     fn work(&self) {
         let _ = os::process::give_way(NICE); // without it they are as quick as the others, and no more
@@ -395,19 +406,18 @@ impl Shared {
     }
 
     fn handle(&self, mut request: Request) {
-        let who = request.who;
+        let who = request.who.clone();
         if request.job.is_abandoned() {
             return self.line().uncount(&who);
         }
         if !request.has_turn {
             // Others may have guessed wrong since it came into the line.
-            let now = Instant::now();
-            let turn = self.guesses().arrive(&who, now);
+            let turn = self.guesses.arrive(&who, guesses::now());
             match turn {
                 Turn::Now => {}
                 Turn::After(wait) => {
                     request.has_turn = true;
-                    self.line().wait_for_turn(request, now, wait);
+                    self.line().wait_for_turn(request, Instant::now(), wait);
                     return self.changed.notify_one();
                 }
                 Turn::Never => return self.refuse(request, LogIn::TooManyGuesses),
@@ -431,7 +441,7 @@ impl Shared {
             Job::Keys { hash, answer } => {
                 let look = || self.authenticator.scram_keys(&self.mechanisms, &login, hash);
                 let candidate = match catch_unwind(AssertUnwindSafe(look)) {
-                    Ok(Ok(subject)) => Ok(Box::new(Proving { subject, who, has_turn })),
+                    Ok(Ok(subject)) => Ok(Box::new(Proving { subject, who: who.clone(), has_turn })),
                     Ok(Err(why)) => Err(LogIn::Unavailable(why.to_string())),
                     Err(_) => Err(panicked()),
                 };
@@ -441,11 +451,11 @@ impl Shared {
     }
 
     fn count(&self, who: &Who, log_in: &LogIn, service: Service) {
-        let now = Instant::now();
+        let now = guesses::now();
         match log_in {
             _ if awaits_code(log_in, service) => {}
-            LogIn::Accepted(_) | LogIn::Disallowed => self.guesses().succeeded(who, now),
-            LogIn::Refused => self.guesses().failed(who, now),
+            LogIn::Accepted(_) | LogIn::Disallowed => self.guesses.succeeded(who, now),
+            LogIn::Refused => self.guesses.failed(who, now),
             LogIn::Unavailable(_) | LogIn::Busy | LogIn::TooManyGuesses => {}
         }
     }

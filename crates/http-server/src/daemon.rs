@@ -85,7 +85,8 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     store.begin_own_journal();
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
-    let log_ins = LogIns::new(Authenticator::new(directory.clone(), &config), &config, &site.instance)?;
+    let log_ins =
+        LogIns::new(Authenticator::new(directory.clone(), &config), &config, &site.instance, &site.log)?;
     let log_ins = Arc::new(log_ins);
     let jmap = Jmap::new(&Parts {
         store: store.clone(),

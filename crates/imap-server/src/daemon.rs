@@ -72,7 +72,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     store.begin_own_journal();
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
-    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?;
+    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance, &site.log)?;
     let reread = site.clone();
     let reload = move || reread.read_again().map(|config| Settings::from_config(&config));
     let settings = Settings::from_config(&config);

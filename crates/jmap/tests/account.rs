@@ -64,7 +64,7 @@ impl Site {
         let parts = Parts {
             store: store.clone(),
             directory: Arc::clone(directory),
-            log_ins: Arc::new(LogIns::new(authenticator, &config, &instance).unwrap()),
+            log_ins: Arc::new(LogIns::new(authenticator, &config, &instance, &Log::discard()).unwrap()),
             config: Arc::new(config),
             instance,
             log: Log::discard(),

@@ -72,7 +72,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
     store.begin_own_journal();
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
-    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance)?;
+    let log_ins = LogIns::new(Authenticator::new(directory, &config), &config, &site.instance, &site.log)?;
     let clients = dns::Clients::new(dns::Settings::from_config(&config), site.log.clone());
     let desk = Desk { store, log_ins, clients, log: site.log.clone() };
     let reread = site.clone();

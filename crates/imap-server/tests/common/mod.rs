@@ -99,8 +99,13 @@ impl Site {
         let authenticator = Authenticator::with_cache(Arc::new(People::new()), Duration::ZERO, 0);
         let mut settings = Settings::from_config(&config);
         change(&mut settings);
-        let log_ins =
-            LogIns::new(authenticator, &config, &server_config::Instance::new(folder.path())).unwrap();
+        let log_ins = LogIns::new(
+            authenticator,
+            &config,
+            &server_config::Instance::new(folder.path()),
+            &Log::discard(),
+        )
+        .unwrap();
         let clients = dns::Clients::new(dns::Settings::from_config(&Config::empty()), Log::discard());
         let server =
             Server::new(settings, store.clone(), log_ins, clients, Log::discard(), Box::new(|| None));

@@ -66,7 +66,7 @@ impl Site {
         let config = Config::from_text("local.hostname = mail.example.com\n").unwrap();
         let (directory, instance) = (Arc::new(People), Instance::new(folder.path()));
         let authenticator = Authenticator::new(directory.clone(), &config);
-        let log_ins = Arc::new(LogIns::new(authenticator, &config, &instance).unwrap());
+        let log_ins = Arc::new(LogIns::new(authenticator, &config, &instance, &Log::discard()).unwrap());
         let parts = Parts {
             store: store.clone(),
             directory,

@@ -1,0 +1,172 @@
+//! guessutil: who guesses passwords and is slowed for it, on this host (`docs/formats/guesses.md`): list, allow, clear.
+//!
+//! What it says holds for all daemons at once, whether they run or not; none has to be told.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use base::json::quote;
+use clap::{CommandFactory, Parser, Subcommand};
+use directory::guesses::allowed::{Allowance, Allowed, Favoured, LINES_MAX};
+use directory::guesses::{self, Counted, Guesses, Limits};
+
+use crate::site::{Site, broken, count, run_tool};
+
+const DAY_SECONDS: i64 = 86_400;
+
+#[derive(Parser)]
+#[command(name = "guessutil", version, about = "Who guesses passwords, and is slowed for it")]
+struct Arguments {
+    /// The instance; else CONFIGROOT names its config folder
+    #[arg(long, global = true)]
+    instance: Option<PathBuf>,
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Subcommand)]
+enum Job {
+    /// Who is slowed: address, network, account, or an account where it is known; wrong passwords, until when, the next turn
+    List {
+        /// Those too who had wrong passwords and are not slowed
+        #[arg(long)]
+        all: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Never slows log-ins from a network, or to an account, until its end
+    Allow {
+        /// As 192.0.2.0/24, 2001:db8::/32 or joe
+        #[arg(required = true)]
+        whom: Vec<String>,
+        /// Days until it ends; given again, they count from now
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=3650))]
+        days: i64,
+    },
+    /// Ends that before its time
+    Disallow {
+        #[arg(required = true)]
+        whom: Vec<String>,
+    },
+    /// Which networks and accounts are never slowed, and until when
+    Allowed,
+    /// Forgets the wrong passwords of an address and its network, or those for an account
+    Clear {
+        /// As 192.0.2.7, 2001:db8::1 or joe
+        #[arg(required_unless_present = "all")]
+        whom: Vec<String>,
+        /// Everybody's
+        #[arg(long, conflicts_with = "whom")]
+        all: bool,
+    },
+}
+
+/// The command line, for the generated documents.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs the tool; the result is the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    run_tool("guessutil", arguments, out, err, work)
+}
+
+fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
+    let site = Site::open(arguments.instance.as_deref(), "guessutil")?;
+    site.act_as_server()?;
+    let run_dir = site.instance.run_dir();
+    let guesses = Guesses::shared(Limits::from_config(&site.config), &run_dir)?;
+    match arguments.job {
+        Job::List { all, json } => list(&guesses, all, json, out),
+        Job::Allow { whom, days } => {
+            let whom = parsed(&whom)?;
+            let until = base::clock::unix_seconds().saturating_add(days.saturating_mul(DAY_SECONDS));
+            guesses.change_allowed(&run_dir, |list| allow(list, whom, until))
+        }
+        Job::Disallow { whom } => {
+            let whom = parsed(&whom)?;
+            guesses.change_allowed(&run_dir, |list| disallow(list, &whom))
+        }
+        Job::Allowed => {
+            let now = base::clock::unix_seconds();
+            let list = Allowed::read(&Guesses::allowed_file(&run_dir)).map_err(broken)?;
+            list.lines.iter().filter(|line| line.until > now).try_for_each(|line| {
+                writeln!(out, "{} until {}", line.whom, moment(line.until.saturating_mul(1000)))
+                    .map_err(broken)
+            })
+        }
+        Job::Clear { whom, all } => {
+            let cleared =
+                if all { guesses.clear_all() } else { whom.iter().map(|whom| guesses.clear(whom)).sum() };
+            writeln!(out, "forgot {}", count(cleared, "count")).map_err(broken)
+        }
+    }
+}
+
+fn parsed(whom: &[String]) -> Result<Vec<Favoured>, String> {
+    whom.iter().map(|whom| Favoured::parse(whom)).collect()
+}
+
+fn allow(list: &mut Allowed, whom: Vec<Favoured>, until: i64) -> Result<(), String> {
+    list.lines.retain(|line| !whom.contains(&line.whom));
+    list.lines.extend(whom.into_iter().map(|whom| Allowance { whom, until }));
+    if list.lines.len() > LINES_MAX {
+        return Err(format!("more than {LINES_MAX} are allowed: end some, or name larger networks"));
+    }
+    Ok(())
+}
+
+fn disallow(list: &mut Allowed, whom: &[Favoured]) -> Result<(), String> {
+    for whom in whom {
+        let before = list.lines.len();
+        list.lines.retain(|line| line.whom != *whom);
+        if list.lines.len() == before {
+            return Err(format!("{}: is not allowed anyway", base::escape(&whom.to_string())));
+        }
+    }
+    Ok(())
+}
+
+fn list(guesses: &Guesses, all: bool, as_json: bool, out: &mut dyn Write) -> Result<(), String> {
+    let counted = guesses.counted(guesses::now());
+    for one in counted.iter().filter(|one| all || one.slowed_until.is_some()) {
+        let line = if as_json { object(one) } else { line(one) };
+        writeln!(out, "{line}").map_err(broken)?;
+    }
+    Ok(())
+}
+
+/// Milliseconds since 1970 as people and programs read them (RFC 3339, whole seconds).
+fn moment(millis: i64) -> String {
+    jiff::Timestamp::from_second(millis.div_euclid(1000)).unwrap_or_default().to_string()
+}
+
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+/// `network 192.0.2.0/24 61 of 50 slowed until 2026-11-29T22:20:40Z next turn 2026-11-29T21:50:11Z`
+fn line(one: &Counted) -> String {
+    let (kind, who) = (one.kind.word(), base::escape(&one.shown()));
+    let begin = format!("{kind} {who} {} of {}", one.wrong, one.max);
+    match one.slowed_until {
+        Some(until) => {
+            format!("{begin} slowed until {} next turn {}", moment(signed(until)), moment(signed(one.next)))
+        }
+        None => format!("{begin} remembered until {}", moment(signed(one.remembered_until))),
+    }
+}
+
+fn object(one: &Counted) -> String {
+    let time = |millis: u64| quote(&moment(signed(millis)));
+    let slowed = one.slowed_until.map_or(String::new(), |until| {
+        format!(",\"slowedUntil\":{},\"nextTurn\":{}", time(until), time(one.next))
+    });
+    let (kind, who, remembered) = (quote(one.kind.word()), quote(&one.shown()), time(one.remembered_until));
+    let (wrong, max) = (one.wrong, one.max);
+    format!(
+        "{{\"kind\":{kind},\"who\":{who},\"wrong\":{wrong},\"limit\":{max},\"rememberedUntil\":{remembered}{slowed}}}"
+    )
+}

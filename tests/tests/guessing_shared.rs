@@ -1,0 +1,195 @@
+//! Guesses are counted by all daemons of the host together, and no crash forgets or holds up anything; `guessutil` shows who
+//! is slowed.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use black_box::instance::{IMAP, POP, SUBMISSION, run};
+use black_box::{Imap, Instance, Pop, Setup, Smtp};
+
+/// An instance whose clients on loopback are proxies, so that a test can come from anywhere.
+fn setup() -> Setup {
+    ["smtp", "imap", "pop"].iter().fold(Setup::default(), |setup, service| {
+        setup
+            .set(&format!("local.service.{service}.proxynetworks"), "127.0.0.0/8")
+            .set(&format!("service.{service}.plaintextmincipher"), "0")
+    })
+}
+
+/// What came of a log-in.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Came {
+    In,
+    Wrong,
+    PutOff,
+}
+
+/// One log-in over a new connection from this address.
+fn log_in(instance: &Instance, port: u16, from: &str, user: &str, password: &str) -> Came {
+    let mut stream = instance.connect(port);
+    stream.write_all(format!("PROXY TCP4 {from} 192.0.2.250 40000 25\r\n").as_bytes()).unwrap();
+    let answer = match port {
+        SUBMISSION => {
+            let mut smtp = Smtp::open(stream);
+            smtp.ok("EHLO client.example");
+            smtp.ask(&format!("AUTH PLAIN {}", STANDARD.encode(format!("\0{user}\0{password}"))))
+        }
+        POP => {
+            let mut pop = Pop::open(stream);
+            pop.ok(&format!("USER {user}"));
+            pop.ask(&format!("PASS {password}"))
+        }
+        _ => Imap::open(stream).command(&format!("LOGIN {user} {password}")).1,
+    };
+    match () {
+        () if answer.contains("Too many wrong passwords") => Came::PutOff,
+        () if answer.starts_with("535 5.7.8")
+            || answer.starts_with("NO [AUTHENTICATIONFAILED]")
+            || answer.starts_with("-ERR [AUTH]") =>
+        {
+            Came::Wrong
+        }
+        () if ["235", "OK", "+OK"].iter().any(|good| answer.starts_with(good)) => Came::In,
+        () => panic!("{answer}"),
+    }
+}
+
+/// Guesses at an account until one is put off, each at the next service and from another network. How many were looked at.
+fn guess_until_put_off(instance: &Instance, user: &str) -> usize {
+    for number in 0..40 {
+        let port = [IMAP, POP, SUBMISSION][number % 3];
+        if log_in(instance, port, &format!("198.18.{number}.1"), user, &format!("wrong{number}"))
+            == Came::PutOff
+        {
+            return number;
+        }
+    }
+    panic!("40 guesses were looked at");
+}
+
+/// Whoever guesses gets no further with several daemons than with one, and not with one that was restarted either. Who was
+/// here before gets in all the while, at each of them.
+#[test]
+fn guesses_are_counted_across_daemons_and_restarts() {
+    let mut instance = setup().set("service.guessaccountmax", "4").set("service.authcachettl", "0").start();
+    assert_eq!(log_in(&instance, IMAP, "192.0.2.7", "bob", "bob-secret"), Came::In);
+    let looked_at = guess_until_put_off(&instance, "bob");
+    assert!((4..=9).contains(&looked_at), "{looked_at} of three daemons together");
+    instance.kill_all(); // kill -9
+    instance.start_all();
+    for port in [IMAP, POP, SUBMISSION] {
+        assert_eq!(log_in(&instance, port, "203.0.113.5", "bob", "bob-secret"), Came::PutOff, "{port}");
+        assert_eq!(
+            log_in(&instance, port, "192.0.2.9", "bob", "bob-secret"),
+            Came::In,
+            "his network: {port}"
+        );
+        assert_eq!(log_in(&instance, port, "203.0.113.5", "alice", "alice-secret"), Came::In, "{port}");
+    }
+    // Web mail is one more of them.
+    instance.start_one("http");
+    let answer = instance.http().try_sign_in("bob", "bob-secret", "");
+    assert_eq!(answer.status, 429, "he was never on this host");
+}
+
+/// A daemon that is killed while it counts leaves nothing that others would wait for.
+#[test]
+fn who_is_killed_while_it_counts_holds_up_nobody() {
+    let mut instance = setup().set("service.authcachettl", "0").start();
+    for round in 0..6 {
+        let wires: Vec<_> = (0..40)
+            .map(|number| {
+                let mut stream = instance.connect(IMAP);
+                let from = format!("PROXY TCP4 198.18.{number}.{} 192.0.2.250 40000 25\r\n", round + 1);
+                stream.write_all(from.as_bytes()).unwrap();
+                stream.write_all(format!("g LOGIN g{number} wrong{round}\r\n").as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(40 * round)); // killed at another moment each time
+        instance.kill("imap");
+        let begin = Instant::now();
+        assert_eq!(log_in(&instance, POP, "203.0.113.5", "alice", "alice-secret"), Came::In);
+        instance.start_one("imap");
+        assert_eq!(log_in(&instance, IMAP, "203.0.113.5", "bob", "bob-secret"), Came::In);
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+        drop(wires);
+    }
+    run(instance.tool("guessutil").args(["list", "--all"]));
+}
+
+/// What somebody wrote over the file keeps nobody out, and it is made anew.
+#[test]
+fn a_damaged_table_is_made_anew() {
+    let mut instance = setup().start();
+    let table = instance.path("run/guess.table");
+    let length = std::fs::metadata(&table).unwrap().len();
+    instance.kill_all();
+    std::fs::write(&table, vec![0x5a; 100_000]).unwrap();
+    instance.start_all();
+    assert_eq!(log_in(&instance, POP, "203.0.113.5", "alice", "alice-secret"), Came::In);
+    assert_eq!(std::fs::metadata(&table).unwrap().len(), length);
+    assert!(!instance.logs().contains("by this process alone"), "{}", instance.logs());
+}
+
+/// list, allow, disallow, clear: at once, for daemons that run.
+#[test]
+fn guessutil_shows_allows_and_clears() {
+    let instance = setup().set("service.guessaccountmax", "3").set("service.authcachettl", "0").start();
+    let tool = |arguments: &[&str]| run(instance.tool("guessutil").args(arguments));
+    assert_eq!(tool(&["list", "--all"]), "");
+    guess_until_put_off(&instance, "bob");
+    let list = tool(&["list"]);
+    let line = list.strip_prefix("account bob ").unwrap_or_else(|| panic!("{list}"));
+    assert!(line.contains(" of 3 slowed until 20") && line.contains(" next turn 20"), "{list}");
+    assert_eq!(list.lines().count(), 1, "one guess from each network slows none of them: {list}");
+    let json = tool(&["list", "--json", "--all"]);
+    let objects: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&objects[0]["kind"], &objects[0]["who"]), (&"account".into(), &"bob".into()));
+    assert!(objects.iter().any(|one| one["who"] == "198.18.0.0/24" && one["wrong"] == 1), "{json}");
+    let bob = || log_in(&instance, IMAP, "203.0.113.5", "bob", "bob-secret");
+    assert_eq!(bob(), Came::PutOff);
+    tool(&["allow", "203.0.113.0/28", "--days", "1"]);
+    assert!(tool(&["allowed"]).starts_with("203.0.113.0/28 until 20"));
+    assert_eq!(bob(), Came::In);
+    // Known from there now, so from elsewhere:
+    let carol = |from: &str| log_in(&instance, POP, from, "bob", "bob-secret");
+    assert_eq!(carol("203.0.114.1"), Came::PutOff);
+    tool(&["disallow", "203.0.113.0/28"]);
+    assert_eq!(tool(&["allowed"]), "");
+    let twice = instance.tool("guessutil").args(["disallow", "203.0.113.0/28"]).output().unwrap();
+    assert_eq!(twice.status.code(), Some(1), "{twice:?}");
+    tool(&["allow", "bob"]);
+    assert_eq!(carol("203.0.114.1"), Came::In);
+    tool(&["disallow", "BOB"]);
+    assert_eq!(carol("203.0.115.1"), Came::PutOff);
+    assert_eq!(tool(&["clear", "bob"]), "forgot 1 count\n");
+    assert_eq!(carol("203.0.115.1"), Came::In);
+    tool(&["clear", "--all"]);
+    assert_eq!(tool(&["list", "--all"]), "");
+    for wrong in [&["clear"][..], &["allow"], &["allow", "192.0.2.0/33"], &["allow", "bob", "--days", "0"]] {
+        let refused = instance.tool("guessutil").args(wrong).output().unwrap();
+        assert!(!refused.status.success(), "{wrong:?}");
+    }
+}
+
+/// What strangers call themselves does nothing to the terminal of who looks at it.
+#[test]
+fn a_name_of_a_stranger_is_shown_escaped() {
+    let instance = setup().start();
+    let mut pop = Pop::open({
+        let mut stream = instance.connect(POP);
+        stream.write_all(b"PROXY TCP4 198.18.0.1 192.0.2.250 40000 25\r\n").unwrap();
+        stream
+    });
+    pop.wire.send(b"AUTH PLAIN ");
+    pop.wire.send(STANDARD.encode("\0ev\u{1b}[2Jil\0x").as_bytes());
+    pop.wire.send(b"\r\n");
+    assert!(pop.wire.line().starts_with("-ERR [AUTH]"));
+    let list = run(instance.tool("guessutil").args(["list", "--all"]));
+    assert!(list.contains("account ev\\u{1b}[2jil 1 of 10") && !list.contains('\u{1b}'), "{list:?}");
+}
