@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use black_box::instance::{IMAP, IMAPS, POP, POPS, SMTP, SUBMISSIONS, wait_for};
-use black_box::{Instance, Setup, Wire, run};
+use black_box::instance::{IMAP, IMAPS, POP, POPS, SMTP, SUBMISSIONS, WEB, wait_for};
+use black_box::{Imap, Instance, Pop, Setup, Wire, run};
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use serde_json::{Value, json};
@@ -191,5 +191,36 @@ fn gnu_sasl_logs_in_by_cram_md5_and_as_nobody_in_particular() {
         wire.line();
         wire.send(format!("a AUTHENTICATE {mechanism}\r\n").as_bytes());
         assert!(wire.line().starts_with("a NO"), "{mechanism}");
+    }
+}
+
+/// service.*.allowanonymouslogin: by the name anonymous, with any password, where it is switched on and there is an account.
+#[test]
+fn anonymous_logs_in_where_it_is_allowed() {
+    let basic = "Authorization: Basic YW5vbnltb3VzOmd1ZXN0\r\n"; // anonymous:guest
+    for (service, account) in [("imap", "bob"), ("pop", "bob"), ("http", "bob"), ("imap", ""), ("", "bob")] {
+        let mut setup = Setup::default().set("service.anonymoususer", account);
+        if !service.is_empty() {
+            setup = setup.set(&format!("service.{service}.allowanonymouslogin"), "yes");
+        }
+        let mut instance = setup.start();
+        instance.start_one(WEB.0);
+        let open = |one: &str| service == one && !account.is_empty();
+        let mut imap = Imap::open(instance.connect(IMAP));
+        let (_, said) = imap.command("LOGIN Anonymous guest@example.org");
+        assert_eq!(said.starts_with("OK"), open("imap"), "{service}: {said}");
+        if open("imap") {
+            assert!(instance.log("imap").contains(" bob "), "whose account it opens");
+            let (_, said) = Imap::open(instance.connect(IMAP)).command("LOGIN alice guest@example.org");
+            assert!(said.starts_with("NO"), "{said}"); // nobody else
+        }
+        let mut pop = Pop::open(instance.connect(POP));
+        pop.ask("USER anonymous");
+        let said = pop.ask("PASS guest");
+        assert_eq!(said.starts_with("+OK"), open("pop"), "{service}: {said}");
+        let session = instance.http().get("/jmap/session", basic);
+        assert_eq!(session.status == 200, open("http"), "{service}: {}", session.text());
+        // The page is for users: it changes what they have.
+        assert_ne!(instance.http().try_sign_in("anonymous", "guest", "").status, 200, "{service}");
     }
 }

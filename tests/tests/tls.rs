@@ -3,12 +3,13 @@
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use black_box::instance::{IMAP, IMAPS, POPS, SMTP, SUBMISSIONS, wait_for};
-use black_box::{Instance, Setup, Wire, run};
+use black_box::instance::{HTTPS, IMAP, IMAPS, POP, POPS, SMTP, SUBMISSIONS, WEB, wait_for};
+use black_box::{Instance, Pop, Setup, Wire, run};
 use tempfile::TempDir;
 
 fn openssl(folder: &Path, arguments: &[&str]) -> Output {
@@ -61,6 +62,43 @@ impl Authority {
 
 const EC: [&str; 4] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const RSA: [&str; 2] = ["-newkey", "rsa:2048"];
+
+/// TLS 1.2 has forward secrecy and AEAD (RFC 9325 §4.2), whatever the key; what an old client needs can be added.
+#[test]
+fn ciphers_of_tls_1_2_without_forward_secrecy_or_aead_are_not_spoken() {
+    let old = "ECDHE-RSA-AES256-SHA384";
+    let usual = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
+    for (ciphers, spoken) in [(None, false), (Some(format!("{usual}:{old}")), true)] {
+        let mut setup = Setup::default();
+        if let Some(ciphers) = &ciphers {
+            setup = setup.set("local.encryption.ciphers", ciphers);
+        }
+        let mut instance = setup.create();
+        let authority = Authority::new();
+        for (name, kind) in [("one", &EC[..]), ("one-rsa", &RSA)] {
+            authority.issue(name, kind, &format!("/CN={name}"), "DNS:one.example");
+            authority.put(&instance, name, name);
+        }
+        instance.start_all();
+        let speaks = |cipher: &str| {
+            let more = ["-servername", "one.example", "-tls1_2", "-cipher", &format!("{cipher}:@SECLEVEL=0")];
+            shown(&instance, IMAPS, &more).contains("Server certificate\n")
+        };
+        for cipher in usual.split(':') {
+            assert!(speaks(cipher), "{ciphers:?}: {cipher}");
+        }
+        assert_eq!(speaks(old), spoken, "{ciphers:?}");
+        for cipher in ["AES128-GCM-SHA256", "AES256-SHA", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA256"]
+        {
+            assert!(!speaks(cipher), "{ciphers:?}: {cipher}");
+        }
+    }
+    let mut nonsense = Setup::default().set("local.encryption.ciphers", "NOTHING").create();
+    nonsense.start_one("store");
+    let refused = nonsense.refused_start("imap");
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && text.contains("local.encryption.ciphers: 'NOTHING'"), "{text}");
+}
 
 /// What a client sees that asks for a name.
 fn shown(instance: &Instance, port: u16, more: &[&str]) -> String {
@@ -245,4 +283,30 @@ fn a_client_logs_in_by_its_certificate() {
     wire.send(b"a LOGIN alice alice-secret\r\n");
     wait_for("the log-in", || wire.line().starts_with("a OK").then_some(()));
     run(instance.tool("configutil").args(["-o", "service.saslmechanisms", "-v", "PLAIN"]));
+}
+
+/// service.*.sslusessl: without it neither STARTTLS nor the port with TLS from the first byte, and the others have theirs.
+#[test]
+fn a_service_may_do_without_tls() {
+    let mut instance = Setup::default()
+        .set("service.imap.sslusessl", "no")
+        .set("service.pop.sslusessl", "no")
+        .set("service.http.sslusessl", "no")
+        .start();
+    instance.start_one(WEB.0);
+    let mut imap = Wire::plain(instance.connect(IMAP));
+    assert!(!imap.line().contains("STARTTLS"));
+    imap.send(b"a CAPABILITY\r\n");
+    assert!(!imap.line().contains("STARTTLS"));
+    assert!(imap.line().starts_with("a OK"));
+    imap.send(b"b STARTTLS\r\n");
+    assert!(imap.line().starts_with("b BAD"));
+    let mut pop = Pop::open(instance.connect(POP));
+    assert!(!pop.lines("CAPA").contains(&"STLS".to_owned()));
+    pop.refused("STLS");
+    for port in [IMAPS, POPS, HTTPS] {
+        assert!(TcpStream::connect(instance.at(port)).is_err(), "{port}");
+    }
+    assert_eq!(instance.http().get("/", "").status, 200);
+    assert!(shown(&instance, SUBMISSIONS, &[]).contains("Server certificate\n"));
 }

@@ -139,12 +139,15 @@ fn unplaced_filters(config: &Config) -> Vec<String> {
 fn tls_listeners(config: &Config) -> Vec<&'static str> {
     let smtp = config.get(&service_smtp::ENABLE) && config.get(&service_smtp::SUBMISSIONS_PORT) != 0;
     let imap = config.get(&service_imap::ENABLE)
+        && config.get(&service_imap::SSL_USE_SSL)
         && config.get(&service_imap::ENABLE_SSL_PORT)
         && config.get(&service_imap::SSL_PORT) != 0;
     let pop = config.get(&service_pop::ENABLE)
+        && config.get(&service_pop::SSL_USE_SSL)
         && config.get(&service_pop::ENABLE_SSL_PORT)
         && config.get(&service_pop::SSL_PORT) != 0;
     let http = config.get(&service_http::ENABLE)
+        && config.get(&service_http::SSL_USE_SSL)
         && config.get(&service_http::ENABLE_SSL_PORT)
         && config.get(&service_http::SSL_PORT) != 0;
     let all = [

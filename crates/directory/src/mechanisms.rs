@@ -10,10 +10,11 @@ use std::sync::Arc;
 use connection::ClientCertificate;
 use sasl::Mechanism;
 use sasl::scram::{Hash, Verifier};
-use server_config::parameters::{encryption, service};
+use server_config::parameters::{encryption, service, service_http, service_imap, service_pop};
 use server_config::{Config, Instance};
 
 use crate::LocalDomains;
+use crate::entry::Service;
 use crate::site_secret;
 use crate::tokens::Issuer;
 
@@ -27,6 +28,8 @@ pub struct Mechanisms {
     issuer: Option<Arc<Issuer>>,
     /// The uid of the account that ANONYMOUS opens.
     anonymous: Option<String>,
+    /// The services where that account is also opened by the name `anonymous` and whatever password.
+    anonymous_by_name: Vec<Service>,
     /// What of a client's certificate is the user, in order.
     certificate_names: Vec<String>,
 }
@@ -54,6 +57,7 @@ impl Default for Mechanisms {
             made_up,
             issuer: None,
             anonymous: None,
+            anonymous_by_name: Vec::new(),
             certificate_names: Vec::new(),
         }
     }
@@ -89,9 +93,16 @@ impl Mechanisms {
             };
             return Err(format!("service.saslmechanisms has {}, and {lacks} is not set", mechanism.name()));
         }
+        let by_name = [
+            (Service::Imap, &service_imap::ALLOW_ANONYMOUS_LOGIN),
+            (Service::Pop, &service_pop::ALLOW_ANONYMOUS_LOGIN),
+            (Service::Http, &service_http::ALLOW_ANONYMOUS_LOGIN),
+        ];
+        let by_name = by_name.into_iter().filter(|(_, switch)| config.get(*switch));
+        let anonymous_by_name = by_name.map(|(service, _)| service).collect();
         let made_up = MadeUp { secret, iterations, default_domain };
         let certificate_names = config.get(&encryption::CLIENT_NAMES);
-        Ok(Mechanisms { offered, made_up, issuer, anonymous, certificate_names })
+        Ok(Mechanisms { offered, made_up, issuer, anonymous, anonymous_by_name, certificate_names })
     }
 
     /// Those that a client may use on a connection.
@@ -114,6 +125,14 @@ impl Mechanisms {
 
     pub(crate) fn anonymous(&self) -> Option<&str> {
         self.anonymous.as_deref()
+    }
+
+    /// Whether this login needs no password here: `service.*.allowanonymouslogin`, and there is an account for it.
+    pub(crate) fn opens_by_name(&self, service: Service, login: &str) -> bool {
+        // NMS: the user is called so, whatever the account is.
+        login.eq_ignore_ascii_case("anonymous")
+            && self.anonymous.is_some()
+            && self.anonymous_by_name.contains(&service)
     }
 
     /// Whom a certificate may name: the first of these that is a user's is the user.

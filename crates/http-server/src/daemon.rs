@@ -41,8 +41,12 @@ pub fn main() -> ExitCode {
 /// How it listens: `service.http.port`, and with TLS from the first byte `service.http.sslport`.
 fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
     let config = site.config.now();
-    let ssl_port =
-        if config.get(&service_http::ENABLE_SSL_PORT) { config.get(&service_http::SSL_PORT) } else { 0 };
+    let offers_tls = config.get(&service_http::SSL_USE_SSL);
+    let ssl_port = if offers_tls && config.get(&service_http::ENABLE_SSL_PORT) {
+        config.get(&service_http::SSL_PORT)
+    } else {
+        0
+    };
     let mut listeners = Vec::new();
     let ports = [
         (config.get(&service_http::PORT), TlsMode::Plain, ROLE_PLAIN),
@@ -64,7 +68,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         processes: count(config.get(&service_http::NUM_PROCESSES)),
         thread_name: PROGRAM.service,
         fixed_threads: false,
-        certificate: site.certificate(),
+        certificate: site.certificate().filter(|_| offers_tls),
         alpn: Some("http/1.1"),
         telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
         run_dir: site.instance.run_dir(),

@@ -48,6 +48,7 @@ pub struct Settings {
 impl Settings {
     pub fn from_config(config: &Config) -> Settings {
         let count = |value: i64| u64::try_from(value).unwrap_or(0);
+        let offers_tls = config.get(&service_http::SSL_USE_SSL) && config.get(&service_http::ENABLE_SSL_PORT);
         let ssl_port = config.get(&service_http::SSL_PORT);
         Settings {
             idle_timeout: config.get(&service_http::IDLE_TIMEOUT),
@@ -63,7 +64,7 @@ impl Settings {
             user_sessions: usize::try_from(config.get(&service_http::USER_SESSIONS)).unwrap_or(1),
             connections_max: usize::try_from(config.get(&service_http::MAX_SESSIONS)).unwrap_or(1),
             post_bytes_max: count(config.get(&service_http::MAX_POST_SIZE)),
-            ssl_port: if config.get(&service_http::ENABLE_SSL_PORT) { ssl_port } else { 0 },
+            ssl_port: if offers_tls { ssl_port } else { 0 },
             clients: server_config::access::rules(
                 config,
                 &service_http::DOMAIN_ALLOWED,

@@ -28,10 +28,14 @@ pub fn main() -> ExitCode {
 /// How it listens: `service.pop.port`, and with TLS from the first byte `service.pop.sslport`.
 fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
     let config = site.config.now();
-    let certificate = site.certificate();
+    let offers_tls = config.get(&service_pop::SSL_USE_SSL);
+    let certificate = site.certificate().filter(|_| offers_tls);
     let plain = if certificate.is_some() { TlsMode::StartTls } else { TlsMode::Plain };
-    let ssl_port =
-        if config.get(&service_pop::ENABLE_SSL_PORT) { config.get(&service_pop::SSL_PORT) } else { 0 };
+    let ssl_port = if offers_tls && config.get(&service_pop::ENABLE_SSL_PORT) {
+        config.get(&service_pop::SSL_PORT)
+    } else {
+        0
+    };
     let mut listeners = Vec::new();
     let ports =
         [(config.get(&service_pop::PORT), plain, ROLE_PLAIN), (ssl_port, TlsMode::Implicit, ROLE_TLS)];

@@ -11,6 +11,8 @@ use openssl::ssl::{
 };
 use openssl::x509::X509;
 
+use server_config::parameters::encryption;
+
 use super::files::{Certificates, Pair};
 use super::{TlsError, reason};
 
@@ -89,6 +91,11 @@ fn base(
         builder.check_private_key().map_err(|why| TlsError::of(key, reason(&why)))?;
     }
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(at)?;
+    let refused = |why: ErrorStack| {
+        let text = format!("'{}': {}", files.ciphers, reason(&why));
+        TlsError::of(std::path::Path::new(encryption::CIPHERS.name), text)
+    };
+    builder.set_cipher_list(&files.ciphers).map_err(refused)?;
     // The write buffer may move and shrink between retries, and an idle connection holds no record buffer.
     builder.set_mode(
         SslMode::ENABLE_PARTIAL_WRITE

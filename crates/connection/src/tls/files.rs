@@ -17,7 +17,7 @@ use super::{TlsError, reason};
 /// Further pairs at most: each costs a context.
 const PAIRS_MAX: usize = 1_000;
 
-/// Where certificates and keys are.
+/// Where certificates and keys are, and what TLS 1.2 is spoken with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificates {
     /// Shown to who asks for no name, or for one that nobody has: chain (PEM) and key (PEM).
@@ -27,12 +27,14 @@ pub struct Certificates {
     pub more: Option<PathBuf>,
     /// Authorities (PEM) whose certificates clients may show.
     pub clients: Option<PathBuf>,
+    /// What TLS 1.2 is spoken with, in OpenSSL's words.
+    pub ciphers: String,
 }
 
-/// A pair alone.
+/// A pair alone, with the usual ciphers.
 impl From<(PathBuf, PathBuf)> for Certificates {
     fn from(usual: (PathBuf, PathBuf)) -> Certificates {
-        Certificates { usual, more: None, clients: None }
+        Certificates { usual, more: None, clients: None, ciphers: encryption::CIPHERS.default.to_owned() }
     }
 }
 
@@ -57,6 +59,7 @@ impl Certificates {
             usual,
             more: Some(instance.root().join(config.get(&encryption::CERTIFICATES))),
             clients: (!clients.is_empty()).then(|| instance.root().join(clients)),
+            ciphers: config.get(&encryption::CIPHERS),
         })
     }
 
