@@ -18,7 +18,8 @@ const PAGE: usize = 500;
 const GIVES_WAY_BY: i32 = 19;
 /// How long a change waits for others that come with it.
 const GATHERING: Duration = Duration::from_millis(200);
-/// Between two walks along the list of mailboxes; and so many times as long as one takes.
+/// Between two walks along the list of mailboxes; and so many times as long as one takes beside the work on indexes, which has its
+/// own pace: what came during a long work is not left waiting for many times as long.
 const REST: Duration = Duration::from_secs(2);
 const REST_FACTOR: u32 = 10;
 /// How soon the thread sees that it is to end.
@@ -69,6 +70,8 @@ struct Work {
 struct Done {
     mailboxes: usize,
     texts: TextsIndexed,
+    /// Spent on indexes.
+    working: Duration,
 }
 
 impl Work {
@@ -94,7 +97,7 @@ impl Work {
             let begin = Instant::now();
             let done = self.walk(&std::mem::replace(&mut due, Changed::These(BTreeSet::new())));
             self.tell(done, begin.elapsed());
-            rest_until = Instant::now() + REST.max(begin.elapsed().min(REST * 30) * REST_FACTOR);
+            rest_until = Instant::now() + rest_after(begin.elapsed().saturating_sub(done.working));
         }
     }
 
@@ -118,8 +121,9 @@ impl Work {
                 if !is_due {
                     continue;
                 }
+                let begin = Instant::now();
                 match self.one(&listed.name, &mut pace) {
-                    Ok(texts) => done.add(texts),
+                    Ok(texts) => done.add(texts, begin.elapsed()),
                     Err(StoreError::NotFound) => {}
                     Err(why) => {
                         let text = format_args!("{}: index of words: {why}", listed.name);
@@ -158,12 +162,21 @@ impl Work {
 }
 
 impl Done {
-    fn add(&mut self, texts: TextsIndexed) {
-        self.mailboxes += usize::from(texts.messages + u64::from(texts.merged) > 0);
+    /// What was done in a mailbox, in so much time; to find out that there is nothing to do is no work.
+    fn add(&mut self, texts: TextsIndexed, time: Duration) {
+        if texts.messages + u64::from(texts.merged) > 0 {
+            self.mailboxes += 1;
+            self.working += time;
+        }
         self.texts.messages += texts.messages;
         self.texts.text_bytes += texts.text_bytes;
         self.texts.merged += texts.merged;
     }
+}
+
+/// The rest after a walk that took so long.
+fn rest_after(walking: Duration) -> Duration {
+    REST.max(walking.min(REST * 30) * REST_FACTOR)
 }
 
 fn add(due: &mut Changed, changed: Changed) {
@@ -249,13 +262,18 @@ mod tests {
         put(&store, "joe", 1);
         assert_eq!(follower.take(), Changed::These([joe.id()].into()));
         assert_eq!(work.walk(&Changed::These(BTreeSet::new())).texts.messages, 0);
-        assert_eq!(
-            work.walk(&Changed::Any),
-            Done {
-                mailboxes: 1,
-                texts: TextsIndexed { messages: 3, text_bytes: 48, ..TextsIndexed::default() }
-            }
-        );
+        let done = work.walk(&Changed::Any);
+        assert_eq!(done.mailboxes, 1);
+        assert_eq!(done.texts, TextsIndexed { messages: 3, text_bytes: 48, ..TextsIndexed::default() });
+        assert!(!done.working.is_zero());
+        assert_eq!(work.walk(&Changed::Any).working, Duration::ZERO, "nothing was to do");
+    }
+
+    #[test]
+    fn a_long_walk_is_followed_by_a_longer_rest() {
+        assert_eq!(rest_after(Duration::from_millis(10)), REST);
+        assert_eq!(rest_after(Duration::from_secs(3)), Duration::from_secs(30));
+        assert_eq!(rest_after(Duration::from_secs(3600)), Duration::from_secs(600));
     }
 
     #[test]
