@@ -248,6 +248,25 @@ test('a draft is saved within five seconds, is one, and is open again after the 
   await messages(user, 'Drafts', 1);
 });
 
+test('on a phone a draft that is open again waits below the mailbox', { viewport: 'phone' }, async ({ page, context }) => {
+  const user = freshUser();
+  await signIn(page, user);
+  await write(page, 'somebody@example.org');
+  await page.getByLabel('Subject').fill('Unfinished');
+  await page.locator('.compose[data-save=saved]').waitFor();
+  await page.close({ runBeforeUnload: false });
+  const again = await context.newPage();
+  await again.goto('/');
+  const waiting = again.locator('.compose[data-shape=minimised]');
+  await waiting.waitFor();
+  await again.getByText('All quiet').waitFor();
+  const [window, list] = [await waiting.boundingBox(), await again.locator('.list-head').boundingBox()];
+  assert.ok(window.y > list.y + list.height && window.height < 80, 'it covers the mailbox');
+  await waiting.getByText('Unfinished').click();
+  await again.locator('.compose:not([data-shape=minimised])').waitFor();
+  assert.equal(await again.getByLabel('Subject').inputValue(), 'Unfinished');
+});
+
 test('a page with unsaved words asks before it closes', async ({ page }) => {
   const user = freshUser();
   await signIn(page, user);

@@ -1,8 +1,12 @@
 //! The web mail in a real browser: the suite with mail sent by SMTP, and the tests of `tests/browser` in one chromium.
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write;
+use std::fs;
+use std::process::Command;
+
 use black_box::browser::run_browser_tests;
-use black_box::instance::{HTTP, WEB};
+use black_box::instance::{HTTP, WEB, program, quick, run};
 use black_box::{Instance, Setup};
 
 /// Users for tests to take, one each.
@@ -14,7 +18,10 @@ fn users() -> Vec<String> {
 
 /// An instance that serves the web mail, and its address.
 fn served() -> (Instance, String) {
-    let users = users();
+    served_to(&users())
+}
+
+fn served_to(users: &[String]) -> (Instance, String) {
     let names: Vec<&str> = users.iter().map(String::as_str).collect();
     let mut instance = Setup::default().users(&names).start();
     instance.start_one(WEB.0);
@@ -51,4 +58,36 @@ fn journeys_of_writing_and_sending() {
 fn journeys_through_the_settings() {
     let (instance, url) = served();
     run_browser_tests(&instance, "settings", &users(), Some(&url));
+}
+
+/// Messages by the minute of a January, `Number 000001` the oldest; every hundredth has the same word.
+fn mbox(messages: usize) -> String {
+    (1..=messages).fold(String::new(), |mut text, number| {
+        let (day, time) = (1 + number / 1440, format!("{:02}:{:02}:00", number / 60 % 24, number % 60));
+        let _ = write!(
+            text,
+            "From mara@example.org Thu Jan {day:2} {time} 2026\n\
+             From: \"Mara Okafor\" <mara@example.org>\nTo: large@example.test\n\
+             Subject: Number {number:06} of cargo{:03}\nDate: {day:02} Jan 2026 {time} +0000\n\
+             Message-ID: <{number}@example.org>\n\nManifest {number}.\n\n",
+            number % 100
+        );
+        text
+    })
+}
+
+#[test]
+fn a_large_mailbox_is_at_hand_anywhere() {
+    let mut users = users();
+    users.push("large".to_owned());
+    let (instance, url) = served_to(&users);
+    let messages = if quick() { 3_000 } else { 20_000 };
+    let file = instance.path("tmp/mbox");
+    fs::write(&file, mbox(messages)).unwrap();
+    run(Command::new(program("imsimport"))
+        .arg("--instance")
+        .arg(&instance.root)
+        .args(["large", &format!("mbox:{}", file.display())]));
+    users.pop();
+    run_browser_tests(&instance, "large", &users, Some(&url));
 }

@@ -343,26 +343,34 @@ export class Client {
     }
 
     /**
-     * Calls `changed` when something of the account has changed, whichever tab hears of it. One tab at a time holds the stream (Web Locks) and
-     * tells the others (BroadcastChannel): a browser opens six connections to a host, and eight tabs must not use them up.
+     * Calls `changed` when something of the account has changed, whichever tab hears of it. One tab at a time holds the stream and tells the
+     * others (BroadcastChannel): a browser opens six connections to a host, and eight tabs must not use them up.
      */
     push(types: readonly string[], changed: (states: Changed) => void): void {
-        const channel = new BroadcastChannel(`mailboat-push-${this.accountId}`);
+        const name = `mailboat-push-${this.accountId}`;
+        const channel = new BroadcastChannel(name);
         channel.onmessage = (event: MessageEvent<Changed>) => changed(event.data);
-        const hold = (): Promise<never> => {
-            this.listen(types, (states) => {
-                changed(states);
-                channel.postMessage(states);
+        const listen = (until?: AbortSignal): void =>
+            this.listen(
+                types,
+                (states) => {
+                    changed(states);
+                    channel.postMessage(states);
+                },
+                until,
+            );
+        if (navigator.locks) {
+            void navigator.locks.request(name, () => {
+                listen();
+                return new Promise<never>(() => undefined); // until the tab closes
             });
-            return new Promise<never>(() => undefined); // until the tab closes
-        };
-        // Web Locks need a secure context; without them each tab has a stream of its own.
-        if (navigator.locks) void navigator.locks.request(`mailboat-push-${this.accountId}`, hold);
-        else void hold();
+        } else lastShown(name, listen);
     }
 
-    private listen(types: readonly string[], changed: (states: Changed) => void, pause = 1000): void {
+    private listen(types: readonly string[], changed: (states: Changed) => void, until?: AbortSignal, pause = 1000): void {
+        if (until?.aborted) return;
         const source = new EventSource(this.expand(this.session.eventSourceUrl, { types: types.join(','), closeafter: 'no', ping: '60' }));
+        until?.addEventListener('abort', () => source.close());
         let wait = pause;
         let last = '';
         source.addEventListener('state', (event: MessageEvent<string>) => {
@@ -380,11 +388,32 @@ export class Client {
         source.onerror = () => {
             if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
             source.close();
-            setTimeout(() => this.listen(types, changed, Math.min(wait * 2, 60_000)), wait);
+            setTimeout(() => this.listen(types, changed, until, Math.min(wait * 2, 60_000)), wait);
             // The reason may be that the session has ended: a request finds out, and renews it.
             void this.fetch('/jmap/session', {}).catch(() => undefined);
         };
     }
+}
+
+/**
+ * Calls `hold` in the tab that was shown last, and ends it when another one is: for pages without Web Locks, which need a secure context. A
+ * stream begins with the states that are, so nothing is missed while one tab takes over from another.
+ */
+function lastShown(name: string, hold: (until: AbortSignal) => void): void {
+    const channel = new BroadcastChannel(`${name}-holder`);
+    let held: AbortController | undefined;
+    channel.onmessage = () => {
+        held?.abort();
+        held = undefined;
+    };
+    const take = (): void => {
+        if (document.visibilityState !== 'visible' || held) return;
+        channel.postMessage('taken');
+        held = new AbortController();
+        hold(held.signal);
+    };
+    document.addEventListener('visibilitychange', take);
+    take();
 }
 
 async function problem(response: Response): Promise<JmapError> {

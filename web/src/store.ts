@@ -33,6 +33,8 @@ export interface StoreEvents {
 }
 
 const ROWS_MAX = 5000;
+/** So long the first rows are waited for before changes are looked up. */
+const FIRST_ROWS_MS = 3000;
 const EMAILS_MAX = 60;
 
 export class Store {
@@ -47,7 +49,10 @@ export class Store {
     private emailState: State | undefined;
     private mailboxState: State | undefined;
     private pending = 0;
+    private quotaState: State | undefined;
     private stale: Changed | undefined;
+    /** Whether the first rows are there, or have been waited for long enough. */
+    private begun = false;
     private checking = false;
     private readonly listeners: { [K in keyof StoreEvents]: Set<(value: StoreEvents[K]) => void> } = { mailboxes: new Set(), rows: new Set(), arrived: new Set(), quota: new Set() };
 
@@ -75,7 +80,12 @@ export class Store {
 
     async loadQuota(): Promise<void> {
         if (!this.client.has('quota')) return;
-        this.quotas = (await this.client.call<GetResponse<Quota>>('Quota/get', { ids: null })).list;
+        this.takeQuotas(await this.client.call<GetResponse<Quota>>('Quota/get', { ids: null }));
+    }
+
+    private takeQuotas({ list, state }: GetResponse<Quota>): void {
+        this.quotaState = state;
+        this.quotas = list;
         this.emit('quota', undefined);
     }
 
@@ -108,6 +118,7 @@ export class Store {
     /** Takes rows that a request brought, and the state they are of. */
     takeRows({ list, state }: GetResponse<EmailRow>): void {
         this.emailState ??= state;
+        if (!this.begun) queueMicrotask(() => this.begin());
         for (const row of list) {
             this.rows.delete(row.id); // the newest last: the oldest go first
             this.rows.set(row.id, row);
@@ -285,9 +296,15 @@ export class Store {
         void this.active?.refresh().catch(() => undefined);
     }
 
-    /** Begins to hear of what others change. */
+    /** Begins to hear of what others change; a stream begins with the states, which say nothing new before the first rows are there. */
     listen(): void {
+        setTimeout(() => this.begin(), FIRST_ROWS_MS);
         this.client.push(['Email', 'EmailDelivery', 'Mailbox', 'Thread', 'Quota'], (states) => this.changed(states));
+    }
+
+    private begin(): void {
+        this.begun = true;
+        this.catchUp();
     }
 
     /** Something changed: states by type, or none when that is not known. */
@@ -297,34 +314,36 @@ export class Store {
     }
 
     private catchUp(): void {
-        if (!this.stale || this.checking || this.pending > 0) return; // what is on its way must not be shown as it was before
+        if (!this.stale || !this.begun || this.checking || this.pending > 0) return; // what is on its way must not be shown as it was before
         const states = this.stale;
         this.stale = undefined;
         const unknown = Object.keys(states).length === 0;
-        const emails = unknown || (states['Email'] !== undefined && states['Email'] !== this.emailState) || states['EmailDelivery'] !== undefined;
+        const emails = unknown || (states['Email'] !== undefined && states['Email'] !== this.emailState);
         const mailboxes = emails || (states['Mailbox'] !== undefined && states['Mailbox'] !== this.mailboxState);
-        if (!emails && !mailboxes) return;
+        const quotas = emails || (states['Quota'] !== undefined && states['Quota'] !== this.quotaState);
+        if (!emails && !mailboxes && !quotas) return;
         this.checking = true;
-        void this.check(emails)
+        void this.check(emails, quotas)
             .catch(() => undefined)
             .finally(() => {
                 this.checking = false;
                 this.catchUp();
             });
-        if (states['Quota'] !== undefined || emails) void this.loadQuota().catch(() => undefined);
     }
 
-    /** Mailboxes, changes and the open view, in one request. */
-    private async check(emails: boolean): Promise<void> {
+    /** Mailboxes, changes, quotas and the open view, in one request. */
+    private async check(emails: boolean, quotas: boolean): Promise<void> {
         const batch = this.client.batch();
         const mailboxes = batch.call<GetResponse<Mailbox>>('Mailbox/get', { ids: null });
         const since = this.emailState;
         const changes = emails && since ? batch.call<ChangesResponse>('Email/changes', { sinceState: since, maxChanges: 500 }) : undefined;
         const created = changes && batch.call<GetResponse<EmailRow>>('Email/get', { '#ids': changes.ref('/created'), properties: ROW_PROPERTIES });
         const view = emails ? this.active?.addRefresh(batch) : undefined;
+        const quota = quotas && this.client.has('quota') ? batch.call<GetResponse<Quota>>('Quota/get', { ids: null }) : undefined;
         await batch.send();
         this.takeMailboxes(await mailboxes.result);
         await view?.();
+        void quota?.result.then((got) => this.takeQuotas(got), () => undefined);
         if (!changes || !created) return;
         try {
             const { created: newIds, updated, destroyed, newState, hasMoreChanges } = await changes.result;

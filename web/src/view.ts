@@ -186,6 +186,24 @@ export class View {
         await take();
     }
 
+    /** The ids of rows `from` to `to`, also of those that were never loaded. */
+    async idsBetween(from: number, to: number): Promise<Id[]> {
+        const { filter, sort, collapse } = this.spec;
+        const between: Id[] = [];
+        while (from + between.length <= to) {
+            const position = from + between.length;
+            const id = this.ids[position];
+            if (id !== undefined) {
+                between.push(id);
+                continue;
+            }
+            const { ids } = await this.store.client.call<QueryResponse>('Email/query', { filter, sort, collapseThreads: collapse, position, limit: to - position + 1 });
+            if (ids.length === 0) break;
+            between.push(...ids);
+        }
+        return between;
+    }
+
     /** Every id of the list, for what is done to all of it. */
     async allIds(): Promise<Id[]> {
         const { filter, sort } = this.spec;

@@ -32,6 +32,7 @@ const SHEET: &str = "html{color-scheme:light;background:#fff;color:#1b1b1f}\
     img:not([src]):not([alt]),img:not([src])[alt=\"\"]{display:none}\
     .lines{white-space:pre-wrap;unicode-bidi:plaintext}.signature{opacity:.7}\
     blockquote{margin:0 0 0 4px;padding:0 0 0 12px;border-inline-start:3px solid #8a8a94}\
+    blockquote[style*=border]{border-inline-start:0}\
     pre{white-space:pre-wrap}table{max-width:100%}";
 
 /// How images of other hosts are treated.

@@ -51,6 +51,8 @@ export async function openCompose(context: ComposeContext, request: ComposeReque
 export async function reopen(context: ComposeContext): Promise<void> {
     const lost = await lostWindows(context.client.accountId);
     for (const draftId of lost) await openCompose(context, { kind: 'draft', emailId: draftId }).catch(() => undefined);
+    // Where a window is the whole page (compose.css) it waits below: who opens the mailbox wants to see the mailbox.
+    if (matchMedia('(max-width: 720px), (max-height: 420px)').matches) for (const one of windows) one.setShape('minimised');
     if (lost.length > 0 && windows.size > 0) toast({ text: say('reopened', { count: windows.size }) });
 }
 

@@ -12,6 +12,7 @@ import { t } from '../texts.ts';
 import type { Comparator, EmailRow, Filter, FilterCondition } from '../types.ts';
 import { button } from '../ui/button.ts';
 import { openMenu, type MenuItem } from '../ui/menu.ts';
+import { toast } from '../ui/toast.ts';
 import type { View, ViewSpec } from '../view.ts';
 import { PagedTable } from './paged.ts';
 import { createRow, drawLoading, drawRow, type RowFacts } from './row.ts';
@@ -132,6 +133,7 @@ export class ListPane {
         const { total, error } = this.view;
         const previous = this.cursor >= 0 ? this.cursorId : undefined;
         if (shift !== 0 && this.cursor >= 0) this.cursor = Math.max(0, this.cursor + shift);
+        if (shift !== 0 && this.anchor >= 0) this.anchor = Math.max(0, this.anchor + shift);
         if (previous !== undefined) {
             const now = this.view.indexOf(previous);
             if (now >= 0) this.cursor = now;
@@ -353,18 +355,30 @@ export class ListPane {
         const id = this.view.id(index);
         if (id === undefined) return;
         if (this.allSelected) this.allSelected = false;
-        if (range && this.anchor >= 0) {
-            const [from, to] = this.anchor < index ? [this.anchor, index] : [index, this.anchor];
-            for (let at = from; at <= to; at += 1) {
-                const one = this.view.id(at);
-                if (one !== undefined) this.selected.add(one);
-            }
-        } else {
-            if (!this.selected.delete(id)) this.selected.add(id);
-            this.anchor = index;
-        }
+        if (range && this.anchor >= 0) return void this.selectBetween(Math.min(this.anchor, index), Math.max(this.anchor, index));
+        if (!this.selected.delete(id)) this.selected.add(id);
+        this.anchor = index;
         this.refreshRows();
         this.drawHead();
+    }
+
+    /** Rows between that were never on screen are asked for: a range is all of it, or it is not made. */
+    private async selectBetween(from: number, to: number): Promise<void> {
+        const { view } = this;
+        const take = (ids: readonly Id[]): void => {
+            for (const id of ids) this.selected.add(id);
+            this.refreshRows();
+            this.drawHead();
+        };
+        const known: Id[] = [];
+        for (let id, at = from; at <= to && (id = view.id(at)) !== undefined; at += 1) known.push(id);
+        if (known.length === to - from + 1) return take(known);
+        try {
+            const ids = await view.idsBetween(from, to);
+            if (view === this.view) take(ids);
+        } catch (error) {
+            toast({ kind: 'error', text: this.app.explain(error) });
+        }
     }
 
     /** Puts the cursor on a row and shows it. */

@@ -103,8 +103,12 @@ export class MessageCard {
             bar,
             icon('image'),
             h('span', null, t('imagesBlocked')),
-            button({ label: t('showImages'), class: 'link', onclick: () => this.allowImages(rest, false) }),
-            sender && button({ label: t('showImagesOf', { sender }), class: 'link', onclick: () => this.allowImages(rest, true) }),
+            h(
+                'div',
+                { class: 'images-actions' },
+                button({ label: t('showImages'), class: 'link', onclick: () => this.allowImages(rest, false) }),
+                sender && button({ label: t('showImagesOf', { sender }), class: 'link', onclick: () => this.allowImages(rest, true) }),
+            ),
         );
         fill(rest, this.warnings(), bar, h('div', { class: 'frame-holder' }, waiting, frame, link));
     }

@@ -101,7 +101,7 @@ export class FolderPane {
             },
             children.length > 0 ? h('span', { class: 'twist', 'aria-hidden': 'true', onclick: (event) => this.twist(event, mailbox.id) }, icon('chevron')) : h('span', { class: 'twist' }),
             icon(folderIcon(mailbox)),
-            h('span', { class: 'folder-name' }, h('bdi', null, name)),
+            h('span', { class: 'folder-name', dir: 'auto' }, name),
             count > 0 && h('span', { class: isDrafts ? 'folder-count plain' : 'folder-count', 'aria-hidden': 'true', 'data-count': formatNumber(count) }),
             h('span', { class: 'folder-more', 'aria-hidden': 'true', onclick: (event) => this.more(event, mailbox) }, icon('more')),
         );
