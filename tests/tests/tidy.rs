@@ -25,7 +25,7 @@ const FLOORS: [&[&str]; 8] = [
         "srs",
         "html-clean",
     ],
-    &["server-log", "connection", "mailbox-list", "commit-journal", "text-index"],
+    &["server-log", "connection", "mailbox-list", "commit-journal", "text-index", "http-client"],
     &[
         "message-store",
         "mail-queue",
@@ -36,7 +36,7 @@ const FLOORS: [&[&str]; 8] = [
         "dispatcher",
         "dns",
     ],
-    &["spf", "dkim", "dmarc", "mta-sts", "tls-report", "jmap"],
+    &["spf", "dkim", "dmarc", "mta-sts", "tls-report", "jmap", "acme"],
     &["smtp-server", "mta", "imap-server", "pop3-server", "http-server", "store-maintenance"],
     &["admin-tools"],
 ];

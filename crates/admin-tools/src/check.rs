@@ -5,7 +5,9 @@ use std::path::Path;
 
 use connection::{Certificates, Tls};
 use directory::{Directory, Embedded, Found, LocalDomains, ldap};
-use server_config::parameters::{local, milters, service_http, service_imap, service_pop, service_smtp};
+use server_config::parameters::{
+    local, milters, service_acme, service_http, service_imap, service_pop, service_smtp,
+};
 use server_config::{Config, ConfigError, Instance};
 use server_log::Log;
 
@@ -60,6 +62,9 @@ pub fn whole(instance: &Instance, config: &Config) -> Findings {
         let told = |port| format!("{port} is on and there is no certificate: {} is missing", usual.display());
         found.errors.extend(tls_listeners(config).into_iter().map(told));
     }
+    let (errors, doubts) = acme::Settings::judge(instance, config);
+    found.errors.extend(errors);
+    found.warnings.extend(doubts);
     match ldap::Settings::from_config(config, instance) {
         Err(why) => found.errors.push(why),
         Ok(Some(_)) => {} // the servers may be away for a while
@@ -186,6 +191,9 @@ fn shared_ports(config: &Config) -> Vec<String> {
                 listening.push((ports[1].name, config.get(ports[1])));
             }
         }
+    }
+    if !config.get(&service_acme::NAMES).is_empty() {
+        listening.push((service_acme::PORT.name, config.get(&service_acme::PORT)));
     }
     let mut shared = Vec::new();
     for (at, (name, port)) in listening.iter().enumerate() {

@@ -25,6 +25,7 @@ fn commands() -> Vec<clap::Command> {
         crate::imsrestore::command(),
         crate::mailq::command(),
         crate::mboxutil::command(),
+        crate::msg_acme::command(),
         crate::msg_queue::command(),
         crate::msg_tlsreport::command(),
         crate::processq::command(),

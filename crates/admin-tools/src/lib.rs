@@ -19,6 +19,7 @@ pub mod imsimport;
 pub mod imsrestore;
 pub mod mailq;
 pub mod mboxutil;
+pub mod msg_acme;
 pub mod msg_queue;
 pub mod msg_tlsreport;
 pub mod processq;

@@ -10,6 +10,7 @@ mod distance;
 pub mod endpoint;
 pub mod hashdir;
 pub mod host_name;
+pub mod https_url;
 pub mod idn;
 pub mod json;
 pub mod keyed_hash;

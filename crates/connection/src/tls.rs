@@ -82,14 +82,18 @@ impl Tls {
         Ok(tls)
     }
 
-    /// Reads the files again.
+    /// Reads the files again. Those that were changed while they were read (a key of one pair, a chain of the next) are read once
+    /// more.
     ///
     /// # Errors
     /// As [`Tls::open`]; what was used before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let Some(files) = &self.files else { return Ok(()) };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        self.build(files, &mut made)
+        match self.build(files, &mut made) {
+            Err(_) if files.state() != made.state => self.build(files, &mut made),
+            built => built,
+        }
     }
 
     /// Reads the files again when one of them has changed, or when the keys of session tickets are old; else it costs

@@ -96,22 +96,7 @@ impl Site {
     /// # Errors
     /// The name cannot be resolved.
     pub fn listen_addresses(&self) -> Result<Vec<IpAddr>, String> {
-        let named = self.config.now().get(&service::LISTEN_ADDRESS);
-        let named = named.trim();
-        if named.is_empty() {
-            let mut all = vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
-            if Path::new("/proc/net/if_inet6").exists() {
-                all.push(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-            }
-            return Ok(all);
-        }
-        let found = (named, 0u16)
-            .to_socket_addrs()
-            .map_err(|why| format!("service.listenaddr: cannot resolve '{named}': {why}"))?;
-        let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        Ok(addresses)
+        listen_addresses(&self.config.now())
     }
 
     /// Each address with `port`; none when the port is 0.
@@ -302,6 +287,29 @@ fn note_former_end(program: Program, log: &Log) {
         let (name, ended) = (program.name, ended.to_string_lossy());
         log.error(Category::General, format_args!("{name} was started again: the former process {ended}"));
     }
+}
+
+/// See [`Site::listen_addresses`].
+///
+/// # Errors
+/// The name cannot be resolved.
+pub fn listen_addresses(config: &Config) -> Result<Vec<IpAddr>, String> {
+    let named = config.get(&service::LISTEN_ADDRESS);
+    let named = named.trim();
+    if named.is_empty() {
+        let mut all = vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+        if Path::new("/proc/net/if_inet6").exists() {
+            all.push(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        }
+        return Ok(all);
+    }
+    let found = (named, 0u16)
+        .to_socket_addrs()
+        .map_err(|why| format!("service.listenaddr: cannot resolve '{named}': {why}"))?;
+    let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 /// The lock that keeps a second copy of this service out of the instance, as long as the value lives. The kernel frees

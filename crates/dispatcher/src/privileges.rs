@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use connection::Certificates;
 use os::sandbox::{Enforced, Reach};
-use server_config::parameters::{directory, local, service_smtp, service_smtp_modules, store};
+use server_config::parameters::{directory, local, service_acme, service_smtp, service_smtp_modules, store};
 use server_config::{Config, Instance, server_user};
 use server_log::{Category, LogSettings};
 
@@ -118,6 +118,15 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
             write.extend(file.parent().map(Path::to_owned));
         }
     }
+    let orders_certificates = service == "store" && !config.get(&service_acme::NAMES).is_empty();
+    if orders_certificates {
+        // Where they are put, and the links by which they are found.
+        let (chain, key) = instance.certificate_place(config);
+        write.extend([instance.acme_dir()]);
+        write.extend([chain, key].iter().filter_map(|file| file.parent().map(Path::to_owned)));
+        let authorities = config.get(&service_acme::CA_FILE);
+        read.extend((!authorities.is_empty()).then(|| instance.root().join(authorities)));
+    }
     let socket = config.get(&service_smtp_modules::LMTP_SOCKET);
     if service == "smtp" && !socket.is_empty() {
         write.extend(instance.root().join(socket).parent().map(Path::to_owned));
@@ -125,7 +134,8 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     for folder in &write {
         if folder.starts_with(instance.root()) {
             // A rule needs the folder; whoever would make it later could not.
-            let is_private = [instance.mta_sts_dir(), instance.tls_reports_dir()].contains(folder);
+            let private = [instance.mta_sts_dir(), instance.tls_reports_dir(), instance.acme_dir()];
+            let is_private = private.contains(folder);
             let mode = if is_private { 0o700 } else { 0o777 };
             let _ = DirBuilder::new().recursive(true).mode(mode).create(folder);
         }
@@ -136,7 +146,10 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
             std::env::current_exe().ok().into_iter().chain(LOADERS.iter().map(PathBuf::from)).collect()
         }
     };
-    let connect = (service != "smtp").then(|| ports_of_others(config, service));
+    let mut connect = (service != "smtp").then(|| ports_of_others(config, service));
+    if let Some(ports) = connect.as_mut().filter(|_| orders_certificates) {
+        ports.push(config.get(&service_acme::DIRECTORY).port);
+    }
     let bind = if service == "smtp" { vec![0] } else { Vec::new() }; // 0: a source address for a connection
     Reach { read, write, execute, bind, connect }
 }

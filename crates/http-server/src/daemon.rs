@@ -123,6 +123,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         images: images(site)?,
         factors: SecondFactors::new(&site.instance),
         streams: Streams::default(),
+        challenges: acme::Challenges::new(&site.instance.acme_challenges_dir()),
         load: Arc::default(),
         log: site.log.clone(),
     };

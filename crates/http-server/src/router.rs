@@ -136,6 +136,7 @@ pub static ROUTES: &[Route] = &[
     script("/cmd.msc", msc::command::run),
     script("/send.msc", msc::send::run),
     script("/ldap.msc", msc::people::find),
+    open("/.well-known/acme-challenge/{token}", routes::pages::acme_challenge),
     open("/.well-known/jmap", routes::jmap::well_known),
     get("/jmap/session", routes::jmap::session),
     post("/jmap/api", Takes::Jmap, routes::jmap::api),

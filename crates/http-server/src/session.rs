@@ -60,6 +60,8 @@ pub struct Desk {
     pub images: Option<ImageProxy>,
     pub factors: SecondFactors,
     pub streams: Streams,
+    /// What is answered to authorities that issue certificates.
+    pub challenges: acme::Challenges,
     pub load: Arc<Load>,
     pub log: Log,
 }

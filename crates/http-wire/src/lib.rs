@@ -3,6 +3,7 @@
 //! Never heard of a connection, a file or a user. What two programs could read in two ways is refused, so that nothing can
 //! be smuggled past a proxy: a request is understood in one way or not at all.
 
+pub mod answer;
 pub mod bad;
 pub mod chunked;
 pub mod cookie;

@@ -63,13 +63,19 @@ impl Instance {
 
     /// Certificate chain and key: the configured ones, else `config/certs/server.crt` and `.key` when they exist.
     pub fn certificate(&self, config: &Config) -> Option<(PathBuf, PathBuf)> {
+        let named =
+            !config.get(&encryption::CERTIFICATE).is_empty() || !config.get(&encryption::KEY).is_empty();
+        let (chain, key) = self.certificate_place(config);
+        (named || chain.exists()).then_some((chain, key))
+    }
+
+    /// Where they are, or would be.
+    pub fn certificate_place(&self, config: &Config) -> (PathBuf, PathBuf) {
         let place = |set: String, usual: &str| {
             if set.is_empty() { self.certs_dir().join(usual) } else { self.root.join(set) }
         };
-        let (set_chain, set_key) = (config.get(&encryption::CERTIFICATE), config.get(&encryption::KEY));
-        let named = !set_chain.is_empty() || !set_key.is_empty();
-        let (chain, key) = (place(set_chain, "server.crt"), place(set_key, "server.key"));
-        (named || chain.exists()).then_some((chain, key))
+        let (chain, key) = (config.get(&encryption::CERTIFICATE), config.get(&encryption::KEY));
+        (place(chain, "server.crt"), place(key, "server.key"))
     }
 
     pub fn root(&self) -> &Path {
@@ -90,6 +96,14 @@ impl Instance {
     }
     pub fn certs_dir(&self) -> PathBuf {
         self.config_dir().join("certs")
+    }
+    /// What was ordered by ACME: account keys, certificates, how orders went.
+    pub fn acme_dir(&self) -> PathBuf {
+        self.certs_dir().join("acme")
+    }
+    /// What is answered to an authority that asks whether a name is ours, a file for each token.
+    pub fn acme_challenges_dir(&self) -> PathBuf {
+        self.run_dir().join("acme-challenges")
     }
     /// What SCRAM makes up keys of, for those who have none. Where every daemon may write.
     pub fn scram_secret(&self) -> PathBuf {

@@ -22,6 +22,7 @@ pub mod local;
 pub mod logfile;
 pub mod milters;
 pub mod service;
+pub mod service_acme;
 pub mod service_http;
 pub mod service_imap;
 pub mod service_pop;
@@ -39,6 +40,7 @@ pub static REGISTRY: &[&[&dyn Entry]] = &[
     service_pop::ALL,
     service_imap::ALL,
     service_http::ALL,
+    service_acme::ALL,
     store::ALL,
     logfile::ALL,
     encryption::ALL,

@@ -7,6 +7,7 @@ use base::access::Filters;
 use base::access::filter::Form;
 use base::access::must_log_in::MustLogIn;
 use base::endpoint::Endpoint;
+use base::https_url::HttpsUrl;
 use base::network::Network;
 use base::next_hop::NextHop;
 use base::pattern::{Pattern, Table};
@@ -150,6 +151,16 @@ impl Value for Text {
     const KIND: &'static str = "text";
     fn parse(text: &str, _: (i64, i64)) -> Result<String, String> {
         Ok(text.to_owned())
+    }
+}
+
+/// `https://host[:port]/path`
+pub struct Https;
+impl Value for Https {
+    type Out = HttpsUrl;
+    const KIND: &'static str = "URL (https)";
+    fn parse(text: &str, _: (i64, i64)) -> Result<HttpsUrl, String> {
+        HttpsUrl::parse(text.trim())
     }
 }
 

@@ -19,7 +19,7 @@ use server_log::Category;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::jobs::{ageing, clean_up, mailbox_list, recovery, stale_readers, text_index};
+use crate::jobs::{ageing, certificate, clean_up, mailbox_list, recovery, stale_readers, text_index};
 use crate::timetable::Nightly;
 
 const PROGRAM: Program =
@@ -99,12 +99,13 @@ fn tell(instance: Option<PathBuf>) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let site = begin(PROGRAM, arguments.instance.clone())?;
+    let site = Arc::new(begin(PROGRAM, arguments.instance.clone())?);
     let critical = |why: String| {
         site.log.critical(Category::General, format_args!("{why}"));
         why
     };
     let _sole = sole(&site).map_err(critical)?;
+    let bound = if arguments.once { None } else { certificate::bind(&site).map_err(critical)? };
     site.confine(Starts::Nothing).map_err(critical)?;
     let stopping = Arc::new(AtomicBool::new(false));
     let signals = listen(stopping.clone()).map_err(critical)?;
@@ -132,6 +133,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         site.log.warning(Category::Store, format_args!("dead readers are looked for every 20 s only: {why}"));
     }
     let indexing = text_index::start(&site.config.now(), &store, &site.log, &stopping).map_err(critical)?;
+    certificate::start(&site, bound, &stopping);
     serve(&site, &store, &signals, &stopping);
     stopping.store(true, Ordering::Relaxed);
     if let Some(thread) = indexing {
