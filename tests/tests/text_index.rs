@@ -16,7 +16,7 @@ const STEPS: [&str; 4] = [
     "text index: merged segment named",
 ];
 
-const QUERIES: [&str; 8] = [
+const QUERIES: [&str; 18] = [
     "TEXT word3",
     "BODY ord4",
     "BODY \"word5 of\"",
@@ -25,6 +25,18 @@ const QUERIES: [&str; 8] = [
     "SUBJECT \"number 1\"",
     "OR BODY word1 SUBJECT \"number 2\"",
     "TEXT nowhere",
+    // What is behind a comment in an address: the field has it, and the address without it is the envelope's.
+    "FROM remark2",
+    "HEADER From remark1",
+    "TEXT remark2",
+    "FROM bob@b.example",
+    "TEXT bob@b.example",
+    "FROM \"<bob@b.example>\"",
+    // The header of a part is the business of TEXT alone (RFC 9051 §6.4.4).
+    "TEXT holiday.png",
+    "TEXT \"image/png; name\"",
+    "BODY holiday.png",
+    "HEADER Content-Type image/png",
 ];
 
 fn inbox(instance: &Instance, user: &str) -> PathBuf {
@@ -43,21 +55,34 @@ fn names(inbox: &Path) -> Vec<String> {
 /// Messages of which the index knows.
 fn indexed(inbox: &Path) -> u32 {
     let of =
-        |name: &String| name.strip_suffix(".3")?.rsplit('-').next().and_then(|docs| docs.parse::<u32>().ok());
+        |name: &String| name.strip_suffix(".4")?.rsplit('-').next().and_then(|docs| docs.parse::<u32>().ok());
     names(inbox).iter().filter_map(of).sum()
 }
 
 /// First and last UID of each segment.
 fn spans(inbox: &Path) -> Vec<(u32, u32)> {
     let of = |name: &String| {
-        let mut numbers = name.strip_suffix(".3")?.split('-').map(str::parse::<u32>);
+        let mut numbers = name.strip_suffix(".4")?.split('-').map(str::parse::<u32>);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     };
     names(inbox).iter().filter_map(of).collect()
 }
 
 fn message(number: u32) -> String {
-    format!("Subject: number {number}\r\n\r\nword{} of {number}\r\n", number % 7)
+    let from = match number % 3 {
+        0 => format!("From: Bob (remark{}) <bob(at work)@(his)b.example>\r\n", number % 4),
+        1 => "From: amy@b.example (Amy)\r\n".to_owned(),
+        _ => String::new(),
+    };
+    let text = format!("word{} of {number}\r\n", number % 7);
+    match number % 5 {
+        0 => format!(
+            "{from}Subject: number {number}\r\nContent-Type: multipart/mixed; boundary=cut\r\n\r\n\
+             --cut\r\nContent-Type: text/plain\r\n\r\n{text}\
+             --cut\r\nContent-Type: image/png; name=holiday.png\r\n\r\npixels\r\n--cut--\r\n"
+        ),
+        _ => format!("{from}Subject: number {number}\r\n\r\n{text}"),
+    }
 }
 
 fn answers(instance: &Instance) -> Vec<Vec<String>> {
@@ -92,7 +117,11 @@ fn mail_that_comes_is_indexed_and_a_search_says_the_same() {
     wait_for("the index", || (indexed(&folder) > 57).then_some(()));
     let found = answers(&instance);
     assert_eq!(found, answers_without(&mut instance));
-    assert!(found[0][0].len() > "* SEARCH".len() && found[7] == ["* SEARCH"], "{found:?}");
+    for (query, found) in QUERIES.iter().zip(&found) {
+        let is_nowhere =
+            ["TEXT nowhere", "BODY holiday.png", "HEADER Content-Type image/png"].contains(query);
+        assert_eq!(*found == ["* SEARCH"], is_nowhere, "{query}: {found:?}");
+    }
     // What is gone is not found, whether the index has forgotten it or not.
     let mut imap = instance.imap("alice");
     imap.ok("SELECT INBOX");
@@ -137,14 +166,14 @@ fn an_index_of_an_earlier_version_is_made_anew() {
     instance.stop("store");
     let texts = folder.join("store.fts");
     for name in names(&folder).iter().filter(|name| name.as_str() != "new") {
-        fs::rename(texts.join(name), texts.join(name.strip_suffix(".3").unwrap())).unwrap();
+        fs::rename(texts.join(name), texts.join(name.strip_suffix(".4").unwrap())).unwrap();
     }
     assert_eq!(indexed(&folder), 0);
     let found = answers(&instance);
     assert!(!instance.log("imap").contains("the segment is removed"), "{}", instance.log("imap"));
     instance.start_one("store");
     wait_for("the new index", || (indexed(&folder) == 30).then_some(()));
-    wait_for("the old one gone", || names(&folder).iter().all(|name| name.ends_with(".3")).then_some(()));
+    wait_for("the old one gone", || names(&folder).iter().all(|name| name.ends_with(".4")).then_some(()));
     assert_eq!(answers(&instance), found);
 }
 
@@ -197,7 +226,7 @@ fn stored_may_be_killed_at_each_step() {
         assert_eq!(found[2], ["* SEARCH 5 12 19 26 33 40 47 54"], "{step}");
     }
     instance.start_one("store");
-    wait_for("the merged index", || (names(&folder) == [format!("1-{all}-{all}.3")]).then_some(()));
+    wait_for("the merged index", || (names(&folder) == [format!("1-{all}-{all}.4")]).then_some(()));
     let found = answers(&instance);
     assert_eq!(found, answers_without(&mut instance));
 }

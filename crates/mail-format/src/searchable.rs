@@ -1,5 +1,5 @@
-//! The texts of a message that a search looks at (RFC 3501 §6.4.4): the fields of its header, the bodies of its text parts, and
-//! the headers of messages inside. Encoded words, transfer encodings and character sets are undone, and the texts are folded as they
+//! The texts of a message that a search looks at (RFC 9051 §6.4.4): the fields of its header, those of its parts, the bodies of
+//! its text parts, and the headers of messages inside. Encoded words, transfer encodings and character sets are undone, and the texts are folded as they
 //! are compared ([`crate::fold`], RFC 5255 §4.2).
 //!
 //! Who searches and who indexes walk along the same texts, so they cannot disagree. A walk goes step by step, at most
@@ -28,9 +28,11 @@ const ADDRESS_FIELDS: [&str; 4] = ["FROM", "TO", "CC", "BCC"];
 pub enum Text<'t> {
     /// A field of the message's own header.
     Header { name: &'t str, value: &'t str },
-    /// The addresses of the field before, as the envelope has them, where they are written otherwise there: what is asked for
-    /// by FROM, TO, CC and BCC.
+    /// The addresses of the field before, as the envelope has them, where they are written otherwise there: FROM, TO, CC, BCC
+    /// and TEXT look at them, too.
     Addresses { name: &'t str, value: &'t str },
+    /// A field of the header of a part: TEXT looks at "MIME header fields", BODY does not.
+    PartHeader { name: &'t str, value: &'t str },
     /// A field of the header of a message inside, which is body.
     InnerHeader { name: &'t str, value: &'t str },
     /// A piece of a text part. Pieces that are not the first go on where the one before ended.
@@ -45,6 +47,7 @@ pub type Read<'r> = dyn Fn(u64, u64) -> io::Result<Vec<u8>> + 'r;
 /// A walk along the texts of one message.
 pub struct Walk {
     stage: Stage,
+    with_header: bool,
 }
 
 /// What comes next.
@@ -53,6 +56,8 @@ pub enum Stage {
     Header,
     /// [`Walk::structure`] is to be told.
     Structure,
+    /// The header of the part of this place. They all come before the first body.
+    PartHeader(Structure, usize),
     /// The part of this place, or the next behind it.
     Part(Structure, usize),
     /// The body of the part before this place.
@@ -70,8 +75,9 @@ pub struct Body {
 }
 
 impl Walk {
+    /// `with_header`: along what TEXT looks at, not only BODY.
     pub fn new(with_header: bool) -> Walk {
-        Walk { stage: if with_header { Stage::Header } else { Stage::Structure } }
+        Walk { stage: if with_header { Stage::Header } else { Stage::Structure }, with_header }
     }
 
     pub fn stage(&self) -> &Stage {
@@ -102,7 +108,10 @@ impl Walk {
 
     /// The parts of the message are these.
     pub fn structure(&mut self, structure: Structure) {
-        self.stage = Stage::Part(structure, 0);
+        self.stage = match self.with_header {
+            true => Stage::PartHeader(structure, 1), // the first part's is the message's
+            false => Stage::Part(structure, 0),
+        };
     }
 
     /// Goes on to the next piece; the bytes read.
@@ -111,10 +120,33 @@ impl Walk {
     /// The reader's.
     pub fn step(&mut self, read: &Read<'_>, take: &mut Take<'_>) -> io::Result<u64> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::PartHeader(structure, place) => self.part_header(structure, place, read, take),
             Stage::Part(structure, place) => self.part(structure, place, read, take),
             Stage::Body(structure, next, body) => self.body(structure, next, body, read, take),
             Stage::Header | Stage::Structure | Stage::Over => Ok(0),
         }
+    }
+
+    fn part_header(
+        &mut self,
+        structure: Structure,
+        place: usize,
+        read: &Read<'_>,
+        take: &mut Take<'_>,
+    ) -> io::Result<u64> {
+        let Some(part) = structure.parts.get(place) else {
+            self.stage = Stage::Part(structure, 0);
+            return Ok(0);
+        };
+        let mut length = 0;
+        if !is_message_inside(&structure, place) {
+            let (start, end) = (u64::from(part.header_start), u64::from(part.body_start));
+            let header = read(start, end.min(start.saturating_add(PART_HEADER_BYTES_MAX)))?;
+            each_field(&header, &mut |name, value, _| take(Text::PartHeader { name, value }));
+            length = header.len() as u64;
+        }
+        self.stage = Stage::PartHeader(structure, place.saturating_add(1));
+        Ok(length)
     }
 
     /// The header of the next part that matters.
@@ -211,10 +243,13 @@ fn addresses(value: &[u8]) -> String {
 /// The next part that has text or is a message inside, and whether it is that.
 fn next_part(structure: &Structure, from: usize) -> Option<(usize, bool)> {
     (from..structure.parts.len()).find_map(|place| {
-        let part = &structure.parts[place];
-        let parent = usize::try_from(part.parent).unwrap_or(0);
-        let is_message_inside =
-            place > 0 && structure.parts.get(parent).is_some_and(|parent| parent.kind == PartKind::Message);
-        (part.kind == PartKind::Leaf || is_message_inside).then_some((place, is_message_inside))
+        let is_inside = is_message_inside(structure, place);
+        (structure.parts[place].kind == PartKind::Leaf || is_inside).then_some((place, is_inside))
     })
+}
+
+fn is_message_inside(structure: &Structure, place: usize) -> bool {
+    let parent = structure.parts.get(place).filter(|_| place > 0).map(|part| part.parent);
+    let parent = parent.and_then(|parent| structure.parts.get(usize::try_from(parent).unwrap_or(0)));
+    parent.is_some_and(|parent| parent.kind == PartKind::Message)
 }

@@ -19,7 +19,7 @@ use crate::record::{Cold, Record};
 use crate::{Result, Severity};
 
 /// Of what segments hold: how words are cut and folded, and how they are written. A segment of another version is waste.
-const VERSION: &str = ".3";
+const VERSION: &str = ".4";
 
 /// A segment's place, as its name says: `first-last-documents`, and the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -286,21 +286,21 @@ mod tests {
     fn segments_within_others_are_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         for name in [
-            "1-100-90.3",
-            "1-300-250.3",
-            "101-300-160.3",
-            "301-400-7.3",
+            "1-100-90.4",
+            "1-300-250.4",
+            "101-300-160.4",
+            "301-400-7.4",
             "new",
-            "9-3-1.3",
-            "1-2-3-4.3",
-            "5-6.3",
+            "9-3-1.4",
+            "1-2-3-4.4",
+            "5-6.4",
             "401-500-9",
         ] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let (spans, waste) = spans(folder.path());
         let names: Vec<String> = spans.iter().map(Span::name).collect();
-        assert_eq!(names, ["1-300-250.3", "301-400-7.3"]);
+        assert_eq!(names, ["1-300-250.4", "301-400-7.4"]);
         assert_eq!(waste.len(), 7);
     }
 }

@@ -150,8 +150,8 @@ impl Mailbox {
                 }
                 is_in_body = matches!(text, Text::Body { .. });
                 wants_more = match text {
-                    Text::Addresses { .. } => true, // of the field before, which is in already
-                    Text::Header { name, value } => {
+                    Text::Addresses { value, .. } => builder.text(Side::Header, value, false),
+                    Text::Header { name, value } | Text::PartHeader { name, value } => {
                         builder.text(Side::Header, &format!("{name}: {value}"), false)
                     }
                     Text::InnerHeader { name, value } => {

@@ -10,7 +10,7 @@ use os::map::FileMap;
 use crate::entry::Entry;
 use crate::{Bits, Doc, Owner, Side};
 
-pub(crate) const MAGIC: &[u8; 8] = b"MBTXI\0\0\x03";
+pub(crate) const MAGIC: &[u8; 8] = b"MBTXI\0\0\x04";
 pub(crate) const HEADER_BYTES: usize = 64;
 pub(crate) const DOC_BYTES: usize = 16;
 pub(crate) const CHUNK_HEAD_BYTES: usize = 20;

@@ -173,7 +173,12 @@ impl Facts {
                 self.whole(&field, needles, wants_closest, |needle| needle.within == Within::Message);
             }
             Text::Addresses { name, value } => {
-                self.whole(value, needles, wants_closest, |needle| is_of(needle, name));
+                let matters = |needle: &Needle| is_of(needle, name) || needle.within == Within::Message;
+                self.whole(value, needles, wants_closest, matters);
+            }
+            Text::PartHeader { name, value } => {
+                let field = format!("{name}: {value}");
+                self.whole(&field, needles, wants_closest, |needle| needle.within == Within::Message);
             }
             Text::InnerHeader { name, value } => {
                 self.end_body(needles, wants_closest);
@@ -326,6 +331,9 @@ mod tests {
         let mixed = b"Content-Type: multipart/mixed; boundary=x\r\n\r\npreamble\r\n--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ndeep\r\n--x\r\nContent-Type: image/png\r\n\r\npixels\r\n--x--\r\n";
         assert!(body_has(mixed, "subject: inner"));
         assert!(body_has(mixed, "deep"));
+        assert!(!body_has(mixed, "image/png"), "a field of a part");
+        let field = |within| scan(mixed, &[needle(within, "content-type: image/png")]).0[0];
+        assert!(field(Within::Message) && !field(Within::Field("Content-Type".into())));
         assert!(!body_has(mixed, "pixels"));
     }
 

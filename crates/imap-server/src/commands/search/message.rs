@@ -160,7 +160,7 @@ impl<'a> Message<'a> {
                 Some(structure) => scan.structure(structure),
                 None => scan.give_up(),
             },
-            Stage::Part(..) | Stage::Body(..) | Stage::Over => match self.file()? {
+            Stage::PartHeader(..) | Stage::Part(..) | Stage::Body(..) | Stage::Over => match self.file()? {
                 Some(file) => self.read += scan.step(&file, needles).map_err(StoreError::from)?,
                 None => scan.give_up(),
             },
