@@ -43,6 +43,9 @@ _dirutil() {
             dirutil,list)
                 cmd="dirutil__subcmd__list"
                 ;;
+            dirutil,move)
+                cmd="dirutil__subcmd__move"
+                ;;
             dirutil,password)
                 cmd="dirutil__subcmd__password"
                 ;;
@@ -121,6 +124,9 @@ _dirutil() {
             dirutil__subcmd__help,list)
                 cmd="dirutil__subcmd__help__subcmd__list"
                 ;;
+            dirutil__subcmd__help,move)
+                cmd="dirutil__subcmd__help__subcmd__move"
+                ;;
             dirutil__subcmd__help,password)
                 cmd="dirutil__subcmd__help__subcmd__password"
                 ;;
@@ -152,7 +158,7 @@ _dirutil() {
 
     case "${cmd}" in
         dirutil)
-            opts="-h -V --instance --help --version add change password app-password second-factor delete list check export import show help"
+            opts="-h -V --instance --help --version add change password app-password second-factor delete list check export import move show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -538,7 +544,7 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__help)
-            opts="add change password app-password second-factor delete list check export import show help"
+            opts="add change password app-password second-factor delete list check export import move show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -747,6 +753,20 @@ _dirutil() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        dirutil__subcmd__help__subcmd__move)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         dirutil__subcmd__help__subcmd__password)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -814,6 +834,32 @@ _dirutil() {
                 return 0
             fi
             case "${prev}" in
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dirutil__subcmd__move)
+            opts="-h --dry-run --replace --bind-dn --credential --instance --help to-ldap from-ldap"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bind-dn)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --credential)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --instance)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

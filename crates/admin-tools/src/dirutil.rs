@@ -4,6 +4,7 @@ mod app_password;
 mod changes;
 pub(crate) mod checks;
 mod listing;
+mod relocation;
 mod second_factor;
 mod transfer;
 
@@ -96,6 +97,8 @@ enum Job {
         #[arg(long)]
         replace: bool,
     },
+    /// Everybody into the configured LDAP server, or from there into the file. Adds what is missing; may be run again
+    Move(relocation::Wanted),
     /// All attributes but the password
     Show {
         /// uid of the user, or name or address of the group; "user" or "group" may stand before it
@@ -148,6 +151,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 
 fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "dirutil")?;
+    if let Job::Move(wanted) = &arguments.job {
+        return relocation::run(&site, wanted, out);
+    }
     if !matches!(directory::ldap::Settings::from_config(&site.config, &site.instance), Ok(None)) {
         let file = site.directory_file();
         let _ = writeln!(
@@ -202,6 +208,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Job::List => listing::list(&file, out),
         Job::Check => check(&site, out),
         Job::Show { who } => listing::show(&file, one(&who)?, domain, out),
+        Job::Move(_) => Ok(()), // done above
         Job::Export => transfer::export(&file, out),
         Job::Import { file: from, replace } => {
             let (added, replaced) = transfer::import(&file, &read_file(&from)?, replace)?;

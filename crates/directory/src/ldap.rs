@@ -7,7 +7,8 @@
 //! kept for the message they were looked up for and no longer ([`kept`], S56).
 //!
 //! One file per idea: [`settings`] from the parameters, [`servers`] with fail-over (S176), [`pool`] (S33), [`connection`],
-//! [`filter`], [`attributes`], [`members`] of groups, [`changes`] by users, [`timing`] of refusals.
+//! [`filter`], [`attributes`], [`members`] of groups, [`changes`] by users, [`timing`] of refusals,
+//! the [`whole`] of it for who moves it.
 
 mod attributes;
 mod changes;
@@ -22,6 +23,7 @@ mod servers;
 mod settings;
 mod timing;
 pub(crate) mod url;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use ldap3::Scope;
 use server_log::{Category, Log};
 
 pub use settings::{Credential, Identity, Server, Settings, Transport};
+pub use whole::Whole;
 
 use connection::{Answer, Connector, Purpose, Search};
 use filter::Filter;

@@ -124,6 +124,45 @@ pub fn verify(stored: &str, given: &str) -> bool {
     }
 }
 
+/// The scheme of a stored password, in capitals; one in clear may have none.
+pub fn scheme(stored: &str) -> Option<String> {
+    parts(stored).map(|(scheme, _)| scheme.trim().to_ascii_uppercase())
+}
+
+/// `secret` as it would be stored in the way in which `like` is, method of crypt(3) and iterations included: with it a server is
+/// asked whether it knows that way. Nothing for a scheme that is not known here.
+pub fn sample(like: &str, secret: &str) -> Option<String> {
+    let (name, text) = parts(like)?;
+    let mut salt = [0u8; 16];
+    openssl::rand::rand_bytes(&mut salt).ok()?;
+    let salted = |digest: MessageDigest, salt: &[u8]| {
+        let hash = openssl::hash::hash(digest, &[secret.as_bytes(), salt].concat()).ok()?;
+        Some(BASE64.encode([&*hash, salt].concat()))
+    };
+    let pbkdf2 = |digest: MessageDigest| {
+        let iterations = text.split('$').next()?.parse::<usize>().ok()?;
+        let mut hash = vec![0; digest.size()];
+        openssl::pkcs5::pbkdf2_hmac(secret.as_bytes(), &salt, iterations, digest, &mut hash).ok()?;
+        let encoded = |bytes: &[u8]| BASE64.encode(bytes).trim_end_matches('=').replace('+', ".");
+        Some(format!("{iterations}${}${}", encoded(&salt), encoded(&hash)))
+    };
+    let new = match scheme(like)?.as_str() {
+        "ARGON2" | "ARGON2ID" => hash(secret).ok()?.split_once('}')?.1.to_owned(),
+        "SSHA" => salted(MessageDigest::sha1(), &salt)?,
+        "SHA" => salted(MessageDigest::sha1(), &[])?,
+        "SSHA256" => salted(MessageDigest::sha256(), &salt)?,
+        "SHA256" => salted(MessageDigest::sha256(), &[])?,
+        "SSHA512" => salted(MessageDigest::sha512(), &salt)?,
+        "SHA512" => salted(MessageDigest::sha512(), &[])?,
+        "PBKDF2-SHA256" => pbkdf2(MessageDigest::sha256())?,
+        "PBKDF2-SHA512" => pbkdf2(MessageDigest::sha512())?,
+        "CRYPT" => os::crypt::crypt(secret, text).filter(|hash| !hash.starts_with('*'))?,
+        "CLEAR" | "CLEARTEXT" | "PLAIN" => secret.to_owned(),
+        _ => return None,
+    };
+    Some(format!("{{{}}}{new}", name.trim()))
+}
+
 /// Whether `digest` (lower-case hexadecimal) is CRAM-MD5's of the challenge with a password that is stored in clear
 /// (RFC 2195 §2). Without one it takes as long.
 pub fn is_digest_of(stored: &[String], challenge: &str, digest: &str) -> bool {
@@ -360,5 +399,27 @@ mod tests {
         ] {
             assert!(!verify(stored, "secret"), "{stored}");
         }
+    }
+
+    #[test]
+    fn a_sample_is_stored_in_the_same_way_and_is_the_secret() {
+        let crypt = format!("{{CRYPT}}{}", os::crypt::crypt("other", "$6$saltstring").unwrap());
+        let likes = [
+            hash("other").unwrap(),
+            crypt,
+            "{SSHA}x".into(),
+            "{sha}x".into(),
+            "{SSHA512}x".into(),
+            "{PBKDF2-SHA256}1000$c2FsdA$aGFzaA".into(),
+            "{PBKDF2-SHA512}1000$c2FsdA$aGFzaA".into(),
+            "{CLEAR}other".into(),
+        ];
+        for like in likes {
+            let made = sample(&like, "secret").unwrap_or_else(|| panic!("{like}"));
+            assert_eq!(scheme(&made), scheme(&like));
+            assert!(verify(&made, "secret") && !verify(&made, "other"), "{made}");
+        }
+        assert_eq!(sample("{SMD5}x", "secret"), None);
+        assert_eq!(sample("in clear", "secret"), None);
     }
 }

@@ -16,7 +16,11 @@ use directory::password;
 use crate::site::broken;
 
 /// Attributes that a server writes itself.
-const OPERATIONAL: [&str; 11] = [
+const OPERATIONAL: [&str; 15] = [
+    "aci",
+    "nssizelimit",
+    "nslookthroughlimit",
+    "nspagedsizelimit",
     "structuralobjectclass",
     "entryuuid",
     "entrycsn",
@@ -39,7 +43,20 @@ const CLEAR: [&str; 3] = ["{clear}", "{cleartext}", "{plain}"];
 /// # Errors
 /// The file cannot be read; a parent is missing that cannot be made; nobody reads the output any more.
 pub fn export(file: &Path, out: &mut dyn Write) -> Result<(), String> {
-    let records = edit::read(file)?;
+    let entries = outgoing_entries(edit::read(file)?)?;
+    out.write_all(b"version: 1\n\n").map_err(broken)?;
+    for (dn, mut attributes) in entries {
+        hash_clear(&mut attributes)?;
+        out.write_all(ldif::write(&dn, &attributes).as_bytes()).map_err(broken)?;
+    }
+    Ok(())
+}
+
+/// The entries as an LDAP server takes them: parents first and none missing, groups with a structural class.
+///
+/// # Errors
+/// A parent is missing that cannot be made.
+pub fn outgoing_entries(records: Vec<Record>) -> Result<Vec<(String, Attributes)>, String> {
     let mut sorted: BTreeMap<usize, Vec<(String, Attributes)>> = BTreeMap::new();
     let have: HashSet<String> = records.iter().map(|record| normal_dn(&record.dn)).collect();
     let mut made: HashSet<String> = HashSet::new();
@@ -50,17 +67,13 @@ pub fn export(file: &Path, out: &mut dyn Write) -> Result<(), String> {
                 sorted.entry(depth(parent)).or_default().push((parent.to_owned(), attributes));
             }
         }
-        let attributes = outgoing(record.attributes)?;
+        let attributes = outgoing(record.attributes);
         sorted.entry(depth(&record.dn)).or_default().push((record.dn, attributes));
     }
-    out.write_all(b"version: 1\n\n").map_err(broken)?;
-    for (dn, attributes) in sorted.into_values().flatten() {
-        out.write_all(ldif::write(&dn, &attributes).as_bytes()).map_err(broken)?;
-    }
-    Ok(())
+    Ok(sorted.into_values().flatten().collect())
 }
 
-fn outgoing(mut attributes: Attributes) -> Result<Attributes, String> {
+fn outgoing(mut attributes: Attributes) -> Attributes {
     let has_class = |attributes: &Attributes, classes: &[&str]| {
         let found = attributes.iter().filter(|(name, _)| name.eq_ignore_ascii_case("objectClass"));
         found
@@ -70,7 +83,12 @@ fn outgoing(mut attributes: Attributes) -> Result<Attributes, String> {
     if has_class(&attributes, &["mailgroup", "inetmailgroup"]) && !has_class(&attributes, &STRUCTURAL) {
         attributes.insert(0, ("objectClass".into(), b"groupOfURLs".to_vec()));
     }
-    for (name, value) in &mut attributes {
+    attributes
+}
+
+/// Passwords in clear, which servers write in other ways.
+fn hash_clear(attributes: &mut Attributes) -> Result<(), String> {
+    for (name, value) in attributes {
         if !name.eq_ignore_ascii_case("userPassword") {
             continue;
         }
@@ -80,7 +98,7 @@ fn outgoing(mut attributes: Attributes) -> Result<Attributes, String> {
             *value = password::hash(&text[scheme.len()..])?.into_bytes();
         }
     }
-    Ok(attributes)
+    Ok(())
 }
 
 /// The dn's above this one, the nearest first.
@@ -106,7 +124,11 @@ fn depth(dn: &str) -> usize {
     parents(dn).count()
 }
 
-fn parent_attributes(dn: &str) -> Result<Attributes, String> {
+/// What a container is made of.
+///
+/// # Errors
+/// Its dn does not say what it is.
+pub fn parent_attributes(dn: &str) -> Result<Attributes, String> {
     let (name, value) = dn.split(',').next().and_then(|first| first.split_once('=')).unwrap_or((dn, ""));
     let class = match name.trim().to_ascii_lowercase().as_str() {
         "o" => "organization",
@@ -148,13 +170,17 @@ pub fn import(file: &Path, text: &[u8], replace: bool) -> Result<(usize, usize),
     Ok(counts)
 }
 
-fn incoming(attributes: Attributes) -> Attributes {
+/// Without what the server writes itself.
+pub fn incoming(attributes: Attributes) -> Attributes {
     let own = |name: &str| OPERATIONAL.iter().any(|own| name.eq_ignore_ascii_case(own));
     attributes.into_iter().filter(|(name, _)| !own(name)).collect()
 }
 
 /// No uid and no address belongs to two entries, counting those that stay.
-fn check_unique(
+///
+/// # Errors
+/// Which one would.
+pub fn check_unique(
     present: &[Record],
     entries: &[(String, Attributes)],
     new: &HashSet<String>,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use ldap3::asn1::{PL, StructureTag};
 
+use crate::ldif::Record;
+
 /// Lower-case names, and their values.
 pub type Attributes = BTreeMap<String, Vec<String>>;
 
@@ -100,6 +102,27 @@ pub fn decode(entry: StructureTag) -> Option<Found> {
         }
     }
     Some(Found { dn, attributes })
+}
+
+/// As [`decode`], with every value as it stands, passwords and what is not UTF-8 included; the line is 0.
+pub fn record(entry: StructureTag) -> Option<Record> {
+    let mut parts = parts(entry)?.into_iter();
+    let dn = text(parts.next()?)?;
+    let mut attributes = Vec::new();
+    for attribute in self::parts(parts.next()?)? {
+        let mut pair = self::parts(attribute)?.into_iter();
+        let name = text(pair.next()?)?;
+        let values = self::parts(pair.next()?)?.into_iter().filter_map(bytes);
+        attributes.extend(values.map(|value| (name.clone(), value)));
+    }
+    Some(Record { dn, attributes, line: 0 })
+}
+
+fn bytes(tag: StructureTag) -> Option<Vec<u8>> {
+    match tag.payload {
+        PL::P(bytes) => Some(bytes),
+        PL::C(_) => None,
+    }
 }
 
 fn parts(tag: StructureTag) -> Option<Vec<StructureTag>> {

@@ -4,12 +4,14 @@
 //! those of [`Purpose::PasswordChecks`] bind as one user after the other (RFC 4511 §4.2.1) and do nothing else. Referrals
 //! and references are not followed. Whatever goes wrong is a [`Failure`]; nothing here waits longer than it was told.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ldap3::asn1::StructureTag;
 use ldap3::controls::{PagedResults, RawControl};
 use ldap3::exop::PasswordModify;
 use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, SearchOptions, StdStream};
@@ -18,6 +20,7 @@ use native_tls::{Certificate, Protocol, TlsConnector};
 use super::attributes::{self, Found};
 use super::runtime::{Failure, Runtime};
 use super::settings::{Server, Settings, Transport};
+use crate::ldif::Record;
 
 /// Silence on the line after which the system asks whether the server is there.
 const KEEPALIVE_SECONDS: u64 = 60;
@@ -60,15 +63,21 @@ pub struct Search {
 }
 
 /// What was found.
-#[derive(Clone, Debug, Default)]
-pub struct Answer {
-    pub entries: Vec<Found>,
+#[derive(Clone, Debug)]
+pub struct Answer<T = Found> {
+    pub entries: Vec<T>,
     /// There are more than were asked for.
     pub cut: bool,
     /// Where the next page begins, if there is one.
     pub next_page: Option<Vec<u8>>,
     /// Continuation references, which are not followed.
     pub references: usize,
+}
+
+impl<T> Default for Answer<T> {
+    fn default() -> Answer<T> {
+        Answer { entries: Vec::new(), cut: false, next_page: None, references: 0 }
+    }
 }
 
 impl Connector {
@@ -250,7 +259,40 @@ impl Connection {
     /// # Errors
     /// No answer, or a refusal. That there are more entries is neither: see [`Answer::cut`].
     pub fn search(&mut self, search: Search, limit: Duration) -> Result<Answer, Failure> {
-        self.runtime.run(limit + GRACE, run_search(self.ldap.clone(), search, limit))
+        self.runtime.run(limit + GRACE, run_search(self.ldap.clone(), search, limit, attributes::decode))
+    }
+
+    /// As [`Connection::search`]; the entries are as they stand, passwords included.
+    ///
+    /// # Errors
+    /// As [`Connection::search`].
+    pub fn records(&mut self, search: Search, limit: Duration) -> Result<Answer<Record>, Failure> {
+        self.runtime.run(limit + GRACE, run_search(self.ldap.clone(), search, limit, attributes::record))
+    }
+
+    /// Adds one entry (RFC 4511 §4.7); the result code tells what came of it.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn add(&mut self, record: &Record, limit: Duration) -> Result<LdapResult, Failure> {
+        let mut values: Vec<(Vec<u8>, HashSet<Vec<u8>>)> = Vec::new();
+        for (name, value) in &record.attributes {
+            match values.iter_mut().find(|(have, _)| have.eq_ignore_ascii_case(name.as_bytes())) {
+                Some((_, values)) => drop(values.insert(value.clone())),
+                None => values.push((name.clone().into_bytes(), HashSet::from([value.clone()]))),
+            }
+        }
+        let (mut ldap, dn) = (self.ldap.clone(), record.dn.clone());
+        self.runtime.run(limit, async move { ldap.add(&dn, values).await.map_err(told) })
+    }
+
+    /// Deletes one entry (RFC 4511 §4.8); the result code tells what came of it.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn delete(&mut self, dn: &str, limit: Duration) -> Result<LdapResult, Failure> {
+        let (mut ldap, dn) = (self.ldap.clone(), dn.to_owned());
+        self.runtime.run(limit, async move { ldap.delete(&dn).await.map_err(told) })
     }
 
     /// Runs searches at the same time on this connection; the answers are in their order.
@@ -266,7 +308,9 @@ impl Connection {
         self.runtime.run(limit + GRACE, async move {
             let started: Vec<_> = searches
                 .into_iter()
-                .map(|search| ldap3::tokio::spawn(run_search(ldap.clone(), search, limit)))
+                .map(|search| {
+                    ldap3::tokio::spawn(run_search(ldap.clone(), search, limit, attributes::decode))
+                })
                 .collect();
             let mut answers = Vec::with_capacity(started.len());
             for one in started {
@@ -281,7 +325,12 @@ impl Connection {
     }
 }
 
-async fn run_search(mut ldap: ldap3::Ldap, search: Search, limit: Duration) -> Result<Answer, Failure> {
+async fn run_search<T>(
+    mut ldap: ldap3::Ldap,
+    search: Search,
+    limit: Duration,
+    decode: fn(StructureTag) -> Option<T>,
+) -> Result<Answer<T>, Failure> {
     let whole = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
     let size_max = whole(search.size_max as u64);
     let mut options = SearchOptions::new().timelimit(whole(limit.as_secs()));
@@ -303,7 +352,7 @@ async fn run_search(mut ldap: ldap3::Ldap, search: Search, limit: Duration) -> R
         } else if answer.entries.len() >= search.size_max {
             answer.cut = true; // the server does not keep to the limit
         } else if !entry.is_intermediate() {
-            answer.entries.extend(attributes::decode(entry.0));
+            answer.entries.extend(decode(entry.0));
         }
     }
     let result = stream.finish().await;

@@ -255,7 +255,8 @@ impl fmt::Display for Server {
 }
 
 impl Credential {
-    pub(super) fn parse(text: &str, instance: &Instance) -> Credential {
+    /// The text of `local.ugldapbindcred`, and of what is given in its place.
+    pub fn parse(text: &str, instance: &Instance) -> Credential {
         if let Some(path) = text.strip_prefix("file:") {
             return Credential::File(instance.root().join(path));
         }
