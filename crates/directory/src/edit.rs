@@ -79,6 +79,38 @@ pub fn change<'a>(
     base::replace::durable_replace(path, new.as_bytes(), 0o600).map_err(told)
 }
 
+/// Gives one entry other attributes, decided from what it has while nobody else changes it (nothing: it is not there). The rest
+/// of the file is not read, and stays to the byte.
+///
+/// # Errors
+/// As [`change`].
+pub fn change_one(
+    path: &Path,
+    dn: &str,
+    decide: impl FnOnce(Option<&Record>) -> Result<Attributes, String>,
+) -> Result<(), String> {
+    let told = |why: io::Error| format!("{}: {why}", path.display());
+    let lock = base::replace::lock_file(&path.with_extension("ldif.lock")).map_err(told)?;
+    #[allow(clippy::incompatible_msrv)]
+    lock.lock().map_err(told)?;
+    let text = fs::read_to_string(path).map_err(told)?;
+    let dn = normal_dn(dn);
+    let is_it = |chunk: &[u8]| ldif::dn_of(chunk).is_some_and(|own| normal_dn(&own) == dn);
+    let Some((before, chunk)) = ldif::chunks(text.as_bytes()).find(|(_, chunk)| is_it(chunk)) else {
+        return decide(None).and(Err("the entry is not there".into()));
+    };
+    let records = ldif::parse(chunk);
+    let records =
+        records.map_err(|why| format!("{} line {}: {}", path.display(), why.line + before, why.why))?;
+    let attributes = decide(records.first())?;
+    let record = records.first().ok_or("the entry is not there")?;
+    let start = chunk.as_ptr() as usize - text.as_ptr() as usize;
+    let (head, rest) = text.split_at(start);
+    let (chunk, tail) = rest.split_at(chunk.len());
+    let new = splice(chunk, record, &ldif::write(&record.dn, &attributes));
+    base::replace::durable_replace(path, [head, &new, tail].concat().as_bytes(), 0o600).map_err(told)
+}
+
 /// What parts the end of a text from a record that is written behind it.
 fn apart(text: &str) -> &'static str {
     if text.is_empty() || text.ends_with("\n\n") {

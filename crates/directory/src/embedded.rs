@@ -1,28 +1,37 @@
 //! The embedded directory: an LDIF file, held in memory with indexes, read again when the file is another.
 //!
-//! The file is looked at once a second at most, by whoever asks. A file that cannot be read or parsed is logged, once, and
+//! The file is looked at every 50 ms at most, by whoever asks; when reading it takes long, more seldom, but once a second. Of a file that differs
+//! in few entries only those are read ([`content`]). A file that cannot be read or parsed is logged, once, and
 //! the former content stays in use: an editor's slip does not lock everybody out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod content;
+
+use std::collections::HashSet;
 use std::fs;
-use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use server_log::{Category, Log};
 
 use crate::change::{self, ChangeError, Edit};
-use crate::dynamic::{Query, URL_ATTRIBUTES, URLS_MAX};
+use crate::dynamic::{URL_ATTRIBUTES, URLS_MAX};
 use crate::edit::{self, Attributes};
 use crate::entry::{Entry, Kind};
-use crate::ldif::{self, Record};
+use crate::ldif::{LdifError, Record};
 use crate::{Directory, DirectoryError, Found, Result, password};
+
+use content::Content;
 
 /// Between two looks at the file.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// So many times what a reading took passes between two looks: no more of a processor goes into reading a large file that
+/// changes all the time.
+const LOOK_SHARE: u32 = 4;
+/// And that is the longest: a password that was taken back ends soon.
+const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// Names of several entries that the log tells after each reading.
 const SHARED_TOLD_MAX: usize = 10;
 
@@ -32,7 +41,7 @@ pub struct Embedded {
     log: Log,
     /// `nestedgroups`: whether the searches of dynamic groups find groups.
     nested_groups: bool,
-    content: RwLock<Arc<Content>>,
+    content: RwLock<Content>,
     looked: Mutex<Looked>,
 }
 
@@ -41,6 +50,10 @@ struct Looked {
     stamp: Stamp,
     /// The file was not there at the last look.
     missing: bool,
+    /// What was there could not be read: the content is that of a former state.
+    broken: bool,
+    /// How long the last reading took.
+    took: Duration,
 }
 
 /// What tells one state of the file from another.
@@ -52,38 +65,23 @@ struct Stamp {
     nanoseconds: i64,
 }
 
-struct Person {
-    entry: Arc<Entry>,
-    passwords: Vec<String>,
-    /// A hash of all that the file says of it.
-    edition: u64,
-}
-
-#[derive(Default)]
-struct Content {
-    people: Vec<Person>,
-    /// Lower case; users only.
-    by_uid: BTreeMap<String, Vec<usize>>,
-    /// Lower case.
-    by_address: HashMap<String, Vec<usize>>,
-    by_dn: HashMap<String, usize>,
-    /// A password of the scheme that most have, of those that are slow: to check nobody's takes as long.
-    usual: Option<String>,
-}
-
 impl Embedded {
     /// # Errors
     /// The file cannot be read or is no LDIF; the line that is wrong is named.
     pub fn open(path: &Path, log: Log) -> Result<Embedded> {
-        let (content, stamp) = load(path).map_err(DirectoryError::Unusable)?;
+        let (text, stamp) = read(path).map_err(DirectoryError::Unusable)?;
+        let told = |why: LdifError| DirectoryError::Unusable(format!("{} {why}", path.display()));
+        let content = Content::load(&text).map_err(told)?;
+        let looked =
+            Looked { at: Instant::now(), stamp, missing: false, broken: false, took: Duration::ZERO };
         let directory = Embedded {
             path: path.to_owned(),
             log,
             nested_groups: true,
-            content: RwLock::new(Arc::new(content)),
-            looked: Mutex::new(Looked { at: Instant::now(), stamp, missing: false }),
+            content: RwLock::new(content),
+            looked: Mutex::new(looked),
         };
-        directory.tell_shared();
+        directory.tell_shared(directory.content().shared());
         Ok(directory)
     }
 
@@ -99,7 +97,9 @@ impl Embedded {
         let Found::One(entry) = &found else { return Ok(found) };
         let urls = URL_ATTRIBUTES.iter().filter_map(|name| entry.attributes.get(*name));
         let urls: Vec<&String> = urls.flatten().collect();
-        if entry.kind != Kind::Group || urls.is_empty() {
+        let none = Vec::new();
+        let named = entry.attributes.get("uniquemember").unwrap_or(&none);
+        if entry.kind != Kind::Group || (urls.is_empty() && named.is_empty()) {
             return Ok(found);
         }
         let told =
@@ -108,6 +108,8 @@ impl Embedded {
             return Err(told("it has too many searches"));
         }
         let mut group = Entry::clone(entry);
+        let named = named.iter().filter_map(|dn| content.by_dn(&normal_dn(dn)));
+        group.members.extend(named.map(|person| person.entry.mail.clone()));
         let mut have: HashSet<String> =
             group.members.iter().map(|address| base::idn::comparable(address)).collect();
         for url in urls {
@@ -126,11 +128,14 @@ impl Embedded {
         self.content().shared().into_iter()
     }
 
-    fn content(&self) -> Arc<Content> {
+    /// What there is, up to date. Nobody asks again, or does anything slow, while this is held: whoever brings the next
+    /// state would wait, and everybody behind it.
+    fn content(&self) -> RwLockReadGuard<'_, Content> {
         if let Ok(looked) = self.looked.try_lock() {
-            self.look(looked, LOOK_INTERVAL); // only one thread looks, the others go on with what there is
+            let age = looked.took.saturating_mul(LOOK_SHARE).clamp(LOOK_INTERVAL, LOOK_INTERVAL_MAX);
+            self.look(looked, age); // only one thread looks, the others go on with what there is
         }
-        self.content.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.content.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies edits to the entry's record, whatever it holds by now.
@@ -140,11 +145,13 @@ impl Embedded {
         decide: impl FnOnce(&Record) -> std::result::Result<Attributes, ChangeError>,
     ) -> std::result::Result<(), ChangeError> {
         let mut refusal = None;
-        let dn = normal_dn(&entry.dn);
-        let changed = edit::change(&self.path, |records| {
-            let record = records.iter().find(|record| normal_dn(&record.dn) == dn).ok_or(ChangeError::Stale);
-            match record.and_then(decide) {
-                Ok(attributes) => Ok(edit::Change::Replace { dn: &entry.dn, attributes }),
+        self.look(self.looked.lock().unwrap_or_else(PoisonError::into_inner), Duration::ZERO);
+        let changed = edit::change_one(&self.path, &entry.dn, |record| {
+            if self.looked.lock().unwrap_or_else(PoisonError::into_inner).broken {
+                return Err(format!("{} cannot be read: it must be mended first", self.path.display()));
+            }
+            match record.ok_or(ChangeError::Stale).and_then(decide) {
+                Ok(attributes) => Ok(attributes),
                 Err(why) => {
                     refusal = Some(why.clone());
                     Err(why.to_string())
@@ -180,17 +187,47 @@ impl Embedded {
         if stamp == looked.stamp {
             return;
         }
+        let begun = Instant::now();
         looked.stamp = stamp;
-        match load(&self.path) {
-            Ok((content, stamp)) => {
-                let count = content.people.len();
-                *self.content.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(content);
+        match self.read_again() {
+            Ok((stamp, shared)) => {
                 looked.stamp = stamp;
-                self.log.notice(Category::Account, format_args!("Directory read again: {count} entries"));
-                self.tell_shared();
+                looked.broken = false;
+                self.tell_shared(shared);
             }
-            Err(why) => self.keep(&why),
+            Err(why) => {
+                looked.broken = true;
+                self.keep(&why);
+            }
         }
+        looked.took = begun.elapsed();
+        looked.at = Instant::now();
+    }
+
+    /// Becomes what the file says now; its stamp, and what several entries have.
+    fn read_again(&self) -> std::result::Result<(Stamp, Vec<String>), String> {
+        let (text, stamp) = read(&self.path)?;
+        // Only this thread writes, so what was compared is what is changed.
+        let difference = self.content.read().unwrap_or_else(PoisonError::into_inner).compare(&text);
+        let whole = match &difference {
+            Some(_) => None,
+            None => Some(Content::load(&text).map_err(|why| format!("{} {why}", self.path.display()))?),
+        };
+        let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
+        let mut former = None;
+        let shared = match (difference, whole) {
+            (Some(difference), _) => content.take(difference),
+            (None, Some(whole)) => {
+                former = Some(std::mem::replace(&mut *content, whole));
+                content.shared()
+            }
+            (None, None) => Vec::new(),
+        };
+        let count = content.people().count();
+        drop(content);
+        drop(former); // takes its time, which nobody waits for
+        self.log.notice(Category::Account, format_args!("Directory read again: {count} entries"));
+        Ok((stamp, shared))
     }
 
     fn keep(&self, why: &str) {
@@ -199,12 +236,18 @@ impl Embedded {
     }
 
     /// What several entries have is nobody's: mail to such an address waits, such a uid cannot log in.
-    fn tell_shared(&self) {
-        let content = self.content.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for shared in content.shared().into_iter().take(SHARED_TOLD_MAX) {
+    fn tell_shared(&self, shared: Vec<String>) {
+        for shared in shared.into_iter().take(SHARED_TOLD_MAX) {
             self.log.error(Category::Account, format_args!("{}: {shared}", self.path.display()));
         }
     }
+}
+
+/// The file, and its stamp from before: a change in between is seen at the next look.
+fn read(path: &Path) -> std::result::Result<(Vec<u8>, Stamp), String> {
+    let told = |why: io::Error| format!("{}: {why}", path.display());
+    let stamp = stamp(path).map_err(told)?;
+    Ok((fs::read(path).map_err(told)?, stamp))
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
@@ -212,121 +255,8 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
     Ok(Stamp { inode: meta.ino(), bytes: meta.size(), seconds: meta.mtime(), nanoseconds: meta.mtime_nsec() })
 }
 
-fn load(path: &Path) -> std::result::Result<(Content, Stamp), String> {
-    let told = |why: io::Error| format!("{}: {why}", path.display());
-    let stamp = stamp(path).map_err(told)?; // before reading: a change in between is seen at the next look
-    let text = fs::read(path).map_err(told)?;
-    let records = ldif::parse(&text).map_err(|why| format!("{} {why}", path.display()))?;
-    Ok((Content::of(records).map_err(|why| format!("{} {why}", path.display()))?, stamp))
-}
-
-impl Content {
-    fn of(records: Vec<Record>) -> std::result::Result<Content, ldif::LdifError> {
-        let mut content = Content::default();
-        let mut lines: HashMap<String, usize> = HashMap::new();
-        let mut named: Vec<(usize, Vec<String>)> = Vec::new();
-        for record in records {
-            let dn = normal_dn(&record.dn);
-            if let Some(first) = lines.insert(dn.clone(), record.line) {
-                let why = format!("the same dn stands in line {first}");
-                return Err(ldif::LdifError { line: record.line, why });
-            }
-            let edition = edition(&record);
-            let (attributes, passwords) = sort_attributes(record.attributes);
-            let Some(entry) = Entry::from_attributes(&record.dn, attributes) else { continue };
-            let place = content.people.len();
-            if let Some(members) = entry.attributes.get("uniquemember").filter(|_| entry.kind == Kind::Group)
-            {
-                named.push((place, members.clone()));
-            }
-            content.index(place, &entry, dn);
-            content.people.push(Person { entry: Arc::new(entry), passwords, edition });
-        }
-        content.usual = password::usual(content.people.iter().flat_map(|person| &person.passwords));
-        for (group, dns) in named {
-            let found: Vec<String> = dns
-                .iter()
-                .filter_map(|dn| content.by_dn.get(&normal_dn(dn)))
-                .map(|place| content.people[*place].entry.mail.clone())
-                .collect();
-            Arc::make_mut(&mut content.people[group].entry).members.extend(found);
-        }
-        Ok(content)
-    }
-
-    fn index(&mut self, place: usize, entry: &Entry, dn: String) {
-        if let (Kind::User, Some(uid)) = (entry.kind, &entry.uid) {
-            self.by_uid.entry(uid.to_lowercase()).or_default().push(place);
-        }
-        for address in entry.addresses() {
-            let places = self.by_address.entry(base::idn::comparable(address)).or_default();
-            if places.last() != Some(&place) {
-                places.push(place);
-            }
-        }
-        self.by_dn.insert(dn, place);
-    }
-
-    /// A line for each uid and address that several entries have, by name.
-    fn shared(&self) -> Vec<String> {
-        let told = |name: &str, places: &[usize]| {
-            let dns: Vec<&str> = places.iter().map(|place| self.people[*place].entry.dn.as_str()).collect();
-            format!("{} entries have {}: {}", places.len(), base::escape(name), base::escape(&dns.join("; ")))
-        };
-        let uids = self.by_uid.iter().filter(|(_, places)| places.len() > 1);
-        let mut lines: Vec<String> =
-            uids.map(|(uid, places)| told(&format!("the uid {uid}"), places)).collect();
-        let addresses = self.by_address.iter().filter(|(_, places)| places.len() > 1);
-        let mut of_addresses: Vec<String> =
-            addresses.map(|(address, places)| told(&format!("the address {address}"), places)).collect();
-        of_addresses.sort_unstable();
-        lines.append(&mut of_addresses);
-        lines
-    }
-
-    /// The addresses of what an LDAP URL finds.
-    fn search(&self, url: &str, groups: bool) -> std::result::Result<Vec<String>, String> {
-        let query = Query::parse(url)?;
-        let people = self.people.iter().map(|person| &person.entry);
-        let wanted = |entry: &&Arc<Entry>| {
-            (groups || entry.kind == Kind::User) && query.finds(&normal_dn(&entry.dn), &entry.attributes)
-        };
-        Ok(people.filter(wanted).map(|entry| entry.mail.clone()).collect())
-    }
-
-    fn found(&self, places: Option<&Vec<usize>>) -> Found {
-        match places.map(Vec::as_slice) {
-            None | Some([]) => Found::Nobody,
-            Some([place]) => Found::One(Arc::clone(&self.people[*place].entry)),
-            Some(several) => Found::Several(several.len()),
-        }
-    }
-}
-
-fn edition(record: &Record) -> u64 {
-    let mut hash = std::hash::DefaultHasher::new();
-    (&record.dn, &record.attributes).hash(&mut hash);
-    hash.finish()
-}
-
 /// Attributes that hold passwords (RFC 4519 §2.41, RFC 5803).
 pub(crate) const PASSWORDS: [&str; 2] = ["userpassword", "authpassword"];
-
-/// Attributes by lower-case name, and the passwords, which are kept apart.
-fn sort_attributes(attributes: Vec<(String, Vec<u8>)>) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
-    let mut sorted: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut passwords = Vec::new();
-    for (name, value) in attributes {
-        let Ok(value) = String::from_utf8(value) else { continue }; // a photograph
-        let name = name.to_ascii_lowercase();
-        if PASSWORDS.contains(&name.as_str()) {
-            passwords.push(value);
-        } else {
-            sorted.entry(name).or_default().push(value);
-        }
-    }
-    (sorted, passwords)
-}
 
 /// A dn for comparison: lower case, no blanks around its separators.
 pub fn normal_dn(dn: &str) -> String {
@@ -344,13 +274,13 @@ impl Directory for Embedded {
     fn by_address(&self, address: &str) -> Result<Found> {
         let content = self.content();
         let address = base::idn::comparable(address);
-        let exact = content.found(content.by_address.get(&address));
+        let exact = content.by_address(&address);
         if !matches!(exact, Found::Nobody) {
             return self.whole(&content, exact);
         }
         // `@domain` as an alternate address takes whatever nobody else has.
         let everything = address.rfind('@').map(|at| &address[at..]);
-        self.whole(&content, content.found(everything.and_then(|domain| content.by_address.get(domain))))
+        self.whole(&content, everything.map_or(Found::Nobody, |domain| content.by_address(domain)))
     }
 
     fn addresses_at(&self, url: &str) -> Result<Vec<String>> {
@@ -358,34 +288,31 @@ impl Directory for Embedded {
     }
 
     fn by_uid(&self, uid: &str) -> Result<Found> {
-        let content = self.content();
-        Ok(content.found(content.by_uid.get(&uid.to_lowercase())))
+        Ok(self.content().by_uid(&uid.to_lowercase()))
     }
 
     fn check_password(&self, entry: &Entry, given: &str) -> Result<bool> {
-        let content = self.content();
-        let person = content.by_dn.get(&normal_dn(&entry.dn)).map(|place| &content.people[*place]);
-        let Some(person) = person.filter(|person| !person.passwords.is_empty()) else {
+        let stored = self.stored_passwords(Some(entry))?; // nothing is held while it is hashed
+        if stored.is_empty() {
             self.check_nobody(given);
             return Ok(false);
-        };
-        Ok(person.passwords.iter().any(|stored| password::verify(stored, given)))
+        }
+        Ok(stored.iter().any(|stored| password::verify(stored, given)))
     }
 
     fn check_nobody(&self, given: &str) {
-        password::verify_nobody(self.content().usual.as_deref(), given);
+        let usual = self.content().usual().map(str::to_owned);
+        password::verify_nobody(usual.as_deref(), given);
     }
 
     fn stored_passwords(&self, entry: Option<&Entry>) -> Result<Vec<String>> {
         let content = self.content();
-        let place = entry.and_then(|entry| content.by_dn.get(&normal_dn(&entry.dn)));
-        Ok(place.map(|place| content.people[*place].passwords.clone()).unwrap_or_default())
+        let person = entry.and_then(|entry| content.by_dn(&normal_dn(&entry.dn)));
+        Ok(person.map(|person| person.passwords.clone()).unwrap_or_default())
     }
 
     fn edition(&self, entry: &Entry) -> Option<u64> {
-        let content = self.content();
-        let place = content.by_dn.get(&normal_dn(&entry.dn));
-        Some(place.map_or(0, |place| content.people[*place].edition))
+        Some(self.content().by_dn(&normal_dn(&entry.dn)).map_or(0, |person| person.edition))
     }
 
     fn change(&self, entry: &Entry, edits: &[Edit]) -> std::result::Result<(), ChangeError> {
@@ -408,7 +335,7 @@ impl Directory for Embedded {
         let stored = schemes.store(new).map_err(ChangeError::Unavailable)?;
         self.edit(entry, |record| {
             // Whoever changed the password meanwhile made the present one another.
-            if edition != Some(self::edition(record)) {
+            if edition != Some(content::edition(record)) {
                 return Err(ChangeError::Stale);
             }
             let mut attributes: Attributes = record.attributes.clone();
@@ -423,22 +350,12 @@ impl Directory for Embedded {
     fn beginning_with(&self, text: &str, limit: usize) -> Result<Vec<Arc<Entry>>> {
         let wanted = text.trim().to_lowercase();
         let content = self.content();
-        let found =
-            content.people.iter().map(|person| &person.entry).filter(|entry| entry.begins_with(&wanted));
+        let found = content.people().map(|person| &person.entry).filter(|entry| entry.begins_with(&wanted));
         Ok(found.take(limit).cloned().collect())
     }
 
     fn users(&self, after: Option<&str>, limit: usize) -> Result<Vec<Arc<Entry>>> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let content = self.content();
-        let from = after.map(str::to_lowercase).map_or(Unbounded, Excluded);
-        Ok(content
-            .by_uid
-            .range((from, Unbounded))
-            .take(limit)
-            .filter_map(|(_, places)| places.first())
-            .map(|place| Arc::clone(&content.people[*place].entry))
-            .collect())
+        Ok(self.content().users(after.map(str::to_lowercase), limit))
     }
 }
 
@@ -578,7 +495,7 @@ uniqueMember: uid=gone,ou=People,o=example.test
         wait_until(|| matches!(directory.by_uid("carol").unwrap(), Found::One(_)));
         fs::write(&path, "dn: uid=dave\nbroken\n").unwrap();
         wait_until(|| {
-            directory.content();
+            drop(directory.content());
             directory.looked.lock().unwrap().stamp.bytes < 30
         });
         assert!(matches!(directory.by_uid("carol").unwrap(), Found::One(_)));
@@ -588,14 +505,14 @@ uniqueMember: uid=gone,ou=People,o=example.test
     #[test]
     fn what_several_entries_have_is_told() {
         let twin = FILE.replace("@catchall.test", "A.Smith@example.test");
-        let content = Content::of(ldif::parse(twin.as_bytes()).unwrap()).unwrap();
+        let content = Content::load(twin.as_bytes()).unwrap();
         let told = content.shared();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
             told[0].starts_with("2 entries have the address a.smith@example.test: uid=alice"),
             "{told:?}"
         );
-        assert!(Content::of(ldif::parse(FILE.as_bytes()).unwrap()).unwrap().shared().is_empty());
+        assert!(Content::load(FILE.as_bytes()).unwrap().shared().is_empty());
     }
 
     #[test]

@@ -71,6 +71,33 @@ pub fn parse(text: &[u8]) -> Result<Vec<Record>, LdifError> {
     Ok(records)
 }
 
+/// The parts of a file between its empty lines, each with the number of lines before it: every one can be parsed alone, and
+/// together they are what the file is.
+pub fn chunks(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let (mut at, mut lines) = (0, 0);
+    std::iter::from_fn(move || {
+        let (start, before) = (at, lines);
+        while at < text.len() {
+            let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |found| at + found + 1);
+            let is_empty = matches!(&text[at..end], b"\n" | b"\r\n" | b"\r");
+            (at, lines) = (end, lines + 1);
+            if is_empty {
+                break;
+            }
+        }
+        (start < at).then(|| (before, &text[start..at]))
+    })
+}
+
+/// The dn of a chunk's record.
+pub fn dn_of(chunk: &[u8]) -> Option<String> {
+    let is_dn = |line: &&[u8]| line.len() > 3 && line[..3].eq_ignore_ascii_case(b"dn:");
+    let mut lines = chunk.split_inclusive(|byte| *byte == b'\n').skip_while(|line| !is_dn(line));
+    let mut head = lines.next()?.to_vec();
+    lines.take_while(|line| line.starts_with(b" ")).for_each(|line| head.extend_from_slice(line));
+    Some(parse(&head).ok()?.pop()?.dn)
+}
+
 /// Lines with their continuations joined; comments are left out. Numbers are those of the first physical line.
 fn logical_lines(text: &[u8]) -> Vec<(usize, Vec<u8>)> {
     let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
