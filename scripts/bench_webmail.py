@@ -299,7 +299,6 @@ def rows(messages):
         ("the same: server CPU, the delivery's too", "ms", "", "arrival_cpu"),
         ("Roundcube's check for new mail, asked for at once", "ms", "", "check_ms"),
         ("the same: transferred", "KiB", "", "check_kib_net"),
-        ("the same: server CPU, without the delivery", "ms", "", "check_cpu"),
         ("a check with nothing new: server CPU", "ms", "", "idle_check_cpu"),
         ("one new message with the default refresh", "ms", "", "default_ms"),
         ("memory of mshttpd; of nginx and php-fpm (PSS)", "KiB", "", "idle_kib"),
@@ -309,7 +308,7 @@ def rows(messages):
 
 def derived(found, figures):
     """What comes of counts: CPU for each time that something was done."""
-    for name, times in {"mailbox": "rounds", "jump": "jump_times", "search": "search_times", "arrival": "deliveries", "check": "checks", "idle_check": "checks"}.items():
+    for name, times in {"mailbox": "rounds", "jump": "jump_times", "search": "search_times", "arrival": "deliveries", "idle_check": "checks"}.items():
         if f"{name}_all_cpu_ms" in found:
             found[f"{name}_cpu"] = found[f"{name}_all_cpu_ms"] / (COUNTS[times] if times in COUNTS else found[times])
     if "page_all_kib" in found:

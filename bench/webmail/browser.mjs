@@ -92,9 +92,10 @@ export class Measured {
     if (this.#open.delete(requestId)) this.#count -= 1;
   }
 
-  /** Waits until nothing has been under way for a while. */
+  /** Waits until nothing has been under way for a while; what was just asked for may not be told yet. */
   async quiet() {
-    while (this.#open.size > 0 || Date.now() - this.#last < QUIET_MS) await new Promise((resolve) => setTimeout(resolve, 20));
+    const from = Date.now();
+    while (this.#open.size > 0 || Date.now() - Math.max(this.#last, from) < QUIET_MS) await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
   /** What went over the wire since the last call: KiB, heads included, and requests. */
