@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::cache::{Key, Outcome};
 
@@ -18,12 +19,12 @@ struct Flight {
 }
 
 impl Flights {
-    /// What `ask` says, or what another thread is told that was the first to ask.
-    pub(crate) fn share(&self, key: &Key, ask: impl FnOnce() -> Told) -> Told {
+    /// What `ask` says, or what another thread is told that was the first to ask; that is waited for until then.
+    pub(crate) fn share(&self, key: &Key, until: Option<Instant>, ask: impl FnOnce() -> Told) -> Told {
         let mut flying = lock(&self.0);
         if let Some(flight) = flying.get(key).map(Arc::clone) {
             drop(flying);
-            return flight.wait();
+            return flight.wait(until);
         }
         let flight = Arc::new(Flight::default());
         flying.insert(key.clone(), Arc::clone(&flight));
@@ -36,13 +37,17 @@ impl Flights {
 }
 
 impl Flight {
-    fn wait(&self) -> Told {
+    fn wait(&self, until: Option<Instant>) -> Told {
         let mut told = lock(&self.told);
         loop {
             if let Some(told) = told.as_ref() {
                 return told.clone();
             }
-            told = self.landed.wait(told).unwrap_or_else(PoisonError::into_inner);
+            told = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.landed.wait(told).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => return Err("the time for it is over".into()),
+                Some(left) => self.landed.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A look-up: the servers in turn, aliases followed, until somebody knows.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::Query;
 use hickory_proto::rr::{Name, RecordType};
@@ -34,17 +34,23 @@ struct Said {
 }
 
 impl Asker {
-    /// Looks `name` up.
+    /// Looks `name` up, until then if a time is given.
     ///
     /// # Errors
     /// Nobody could tell; the text says why.
-    pub(crate) fn look_up(&self, name: Name, kind: RecordType, order: Order) -> Result<Outcome, String> {
+    pub(crate) fn look_up(
+        &self,
+        name: Name,
+        kind: RecordType,
+        order: Order,
+        until: Option<Instant>,
+    ) -> Result<Outcome, String> {
         let mut asked = name;
         let mut secure = true;
         let mut ttl = LIFE_MAX;
         let mut aliases = 0usize;
         loop {
-            let said = self.ask_servers(&asked, kind, order)?;
+            let said = self.ask_servers(&asked, kind, order, until)?;
             secure &= said.secure;
             match said.reading {
                 Reading::Found(mut records, its_ttl) => {
@@ -74,7 +80,13 @@ impl Asker {
     }
 
     /// Asks server after server; those that did not answer, again, as often as there are tries.
-    fn ask_servers(&self, name: &Name, kind: RecordType, order: Order) -> Result<Said, String> {
+    fn ask_servers(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        order: Order,
+        until: Option<Instant>,
+    ) -> Result<Said, String> {
         let query = Query::query(name.clone(), kind);
         let mut unanswered = self.servers.in_order(order);
         let mut reasons = Reasons::default();
@@ -83,7 +95,12 @@ impl Asker {
         for _ in 0..self.tries.max(1) {
             let mut silent = Vec::new();
             for server in unanswered {
-                match exchange::ask(server, &query, self.timeout) {
+                let Some(timeout) = self.patience(until) else {
+                    return Err(format!("{name}: the time for it is over"));
+                };
+                match exchange::ask(server, &query, timeout) {
+                    // Who was given less than the usual time is not to blame.
+                    Err(why) if timeout < self.timeout => reasons.note(server, why.to_string()),
                     Err(why) => {
                         if self.servers.was_silent(order, server) {
                             self.log.information(
@@ -113,6 +130,13 @@ impl Asker {
             Some((negative, secure)) => Ok(Said { reading: Reading::None(negative, None), secure }),
             None => Err(reasons.told(name, kind)),
         }
+    }
+
+    /// How long one server is waited for; nothing when the time is over.
+    fn patience(&self, until: Option<Instant>) -> Option<Duration> {
+        let Some(until) = until else { return Some(self.timeout) };
+        let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+        left.map(|left| left.min(self.timeout))
     }
 }
 

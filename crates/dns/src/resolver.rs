@@ -85,16 +85,28 @@ impl Resolver {
         self.host(host).map(|host| host.addresses)
     }
 
+    /// The same, for who has no time left then.
+    ///
+    /// # Errors
+    /// As [`Resolver::addresses`]; `Temporary` when the time is over.
+    pub fn addresses_until(&self, host: &str, until: Instant) -> Result<Vec<IpAddr>, DnsError> {
+        self.host_until(host, Some(until)).map(|host| host.addresses)
+    }
+
     /// The same, with what DANE asks of it: whether they were validated, and the name behind aliases (RFC 7672 §2.2.2).
     ///
     /// # Errors
     /// As [`Resolver::addresses`].
     pub fn host(&self, host: &str) -> Result<Host, DnsError> {
+        self.host_until(host, None)
+    }
+
+    fn host_until(&self, host: &str, until: Option<Instant>) -> Result<Host, DnsError> {
         if let Ok(address) = host.parse() {
             return Ok(Host { addresses: vec![address], secure: false, canonical: None });
         }
         let name = name::to_ascii(host).ok_or(DnsError::NoSuchDomain)?;
-        let ask = |kind| self.look_up(&key(name.clone(), kind), Order::Demoting);
+        let ask = |kind| self.look_up_until(&key(name.clone(), kind), Order::Demoting, until);
         let four = ask(RecordType::A);
         if let Err(DnsError::NoSuchDomain) = four {
             return Err(DnsError::NoSuchDomain); // RFC 8020: of no type, then
@@ -210,9 +222,18 @@ impl Resolver {
 
     /// From the cache, else from a server; never an outcome without records.
     fn look_up(&self, key: &Key, order: Order) -> Result<Arc<Outcome>, DnsError> {
+        self.look_up_until(key, order, None)
+    }
+
+    fn look_up_until(
+        &self,
+        key: &Key,
+        order: Order,
+        until: Option<Instant>,
+    ) -> Result<Arc<Outcome>, DnsError> {
         let outcome = match &self.cache {
-            None => self.ask(key, order).map(Arc::new),
-            Some(cache) => self.ask_through(cache, key, order),
+            None => self.ask(key, order, until).map(Arc::new),
+            Some(cache) => self.ask_through(cache, key, order, until),
         };
         let outcome = outcome.map_err(DnsError::Temporary)?;
         match outcome.result {
@@ -221,26 +242,26 @@ impl Resolver {
         }
     }
 
-    fn ask_through(&self, cache: &Cache, key: &Key, order: Order) -> Told {
+    fn ask_through(&self, cache: &Cache, key: &Key, order: Order, until: Option<Instant>) -> Told {
         if let Some(kept) = cache.find(key, (self.now)()) {
             return Ok(kept);
         }
-        self.flights.share(key, || {
+        self.flights.share(key, until, || {
             // Another thread's look-up may have ended since.
             if let Some(kept) = cache.find(key, (self.now)()) {
                 return Ok(kept);
             }
-            let outcome = Arc::new(self.ask(key, order)?);
+            let outcome = Arc::new(self.ask(key, order, until)?);
             cache.keep(key, &outcome, (self.now)());
             Ok(outcome)
         })
     }
 
-    fn ask(&self, key: &Key, order: Order) -> Result<Outcome, String> {
+    fn ask(&self, key: &Key, order: Order, until: Option<Instant>) -> Result<Outcome, String> {
         let mut name = Name::from_labels(key.name.split('.').map(str::as_bytes))
             .map_err(|why| format!("{}: {why}", key.name))?;
         name.set_fqdn(true);
-        self.asker.look_up(name, RecordType::from(key.kind), order)
+        self.asker.look_up(name, RecordType::from(key.kind), order, until)
     }
 }
 

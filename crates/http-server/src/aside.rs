@@ -1,7 +1,10 @@
 //! Work that waits for others, such as servers on the Internet: it is done by a few threads of its own behind a bounded
 //! line, and the session is woken when its response is there. So it never holds a worker.
+//!
+//! The threads are all users' together, and one user has only some of them: a message whose images are on a host that does not
+//! answer keeps that user waiting, and nobody else.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +14,10 @@ use crate::Response;
 const THREADS_MAX: usize = 16;
 /// What may wait.
 const LINE_MAX: usize = 200;
+/// Of these, for one user at once: as many as a browser asks one host for.
+const OF_USER_MAX: usize = 6;
+/// What may wait of one user's.
+const OF_USER_LINE_MAX: usize = 50;
 
 type Slot = Arc<Mutex<Option<Response>>>;
 
@@ -25,6 +32,7 @@ impl Pending {
 }
 
 struct Job {
+    uid: String,
     work: Box<dyn FnOnce() -> Response + Send>,
     slot: Slot,
     tell: Box<dyn FnOnce() + Send>,
@@ -33,6 +41,8 @@ struct Job {
 #[derive(Default)]
 struct Line {
     jobs: VecDeque<Job>,
+    /// Threads at work, by user; none: the user is not there.
+    busy: HashMap<String, usize>,
     threads: usize,
     idle: usize,
     stopped: bool,
@@ -49,14 +59,16 @@ struct Shared {
 pub struct Aside(Arc<Shared>);
 
 impl Aside {
-    /// Has `work` done; `tell` is called when its response is there. Nothing: too much waits.
+    /// Has `work` done for a user; `tell` is called when its response is there. Nothing: too much waits.
     pub fn ask(
         &self,
+        uid: &str,
         work: impl FnOnce() -> Response + Send + 'static,
         tell: impl FnOnce() + Send + 'static,
     ) -> Option<Pending> {
         let mut line = self.0.line();
-        if line.jobs.len() >= LINE_MAX {
+        let of_user = line.jobs.iter().filter(|job| job.uid == uid).count();
+        if line.jobs.len() >= LINE_MAX || of_user >= OF_USER_LINE_MAX {
             return None;
         }
         if line.idle <= line.jobs.len() && line.threads < THREADS_MAX {
@@ -68,7 +80,12 @@ impl Aside {
             return None;
         }
         let slot = Slot::default();
-        line.jobs.push_back(Job { work: Box::new(work), slot: slot.clone(), tell: Box::new(tell) });
+        line.jobs.push_back(Job {
+            uid: uid.to_owned(),
+            work: Box::new(work),
+            slot: slot.clone(),
+            tell: Box::new(tell),
+        });
         drop(line);
         self.0.changed.notify_one();
         Some(Pending(slot))
@@ -82,6 +99,25 @@ impl Drop for Aside {
     }
 }
 
+impl Line {
+    /// The first job whose user may have one more thread.
+    fn next(&mut self) -> Option<Job> {
+        let has_room = |job: &Job| self.busy.get(&job.uid).is_none_or(|busy| *busy < OF_USER_MAX);
+        let place = self.jobs.iter().position(has_room)?;
+        let job = self.jobs.remove(place)?;
+        *self.busy.entry(job.uid.clone()).or_default() += 1;
+        Some(job)
+    }
+
+    fn is_done(&mut self, uid: &str) {
+        let Some(busy) = self.busy.get_mut(uid) else { return };
+        *busy -= 1;
+        if *busy == 0 {
+            self.busy.remove(uid);
+        }
+    }
+}
+
 impl Shared {
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,7 +126,7 @@ impl Shared {
     fn work(&self) {
         let mut line = self.line();
         while !line.stopped {
-            let Some(job) = line.jobs.pop_front() else {
+            let Some(job) = line.next() else {
                 line.idle += 1;
                 line = self.changed.wait(line).unwrap_or_else(PoisonError::into_inner);
                 line.idle -= 1;
@@ -104,6 +140,7 @@ impl Shared {
                 (job.tell)();
             }
             line = self.line();
+            line.is_done(&job.uid);
         }
     }
 }
@@ -119,8 +156,8 @@ mod tests {
         let aside = Aside::default();
         let (tell, told) = mpsc::channel();
         let again = tell.clone();
-        let good = aside.ask(|| Response::empty(204), move || tell.send(()).unwrap()).unwrap();
-        let bad = aside.ask(|| panic!("on purpose"), move || again.send(()).unwrap()).unwrap();
+        let good = aside.ask("a", || Response::empty(204), move || tell.send(()).unwrap()).unwrap();
+        let bad = aside.ask("a", || panic!("on purpose"), move || again.send(()).unwrap()).unwrap();
         told.recv().unwrap();
         told.recv().unwrap();
         assert_eq!(good.take().unwrap().status, 204);
@@ -133,15 +170,43 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));
         let mut waiting = Vec::new();
-        for _ in 0..LINE_MAX + THREADS_MAX + 1 {
+        for number in 0..LINE_MAX + THREADS_MAX + 1 {
             let held = held.clone();
             let work = move || {
                 let _ = held.lock().unwrap().recv();
                 Response::empty(204)
             };
-            waiting.push(aside.ask(work, || ()));
+            waiting.push(aside.ask(&number.to_string(), work, || ()));
         }
         assert!(waiting.iter().any(Option::is_none));
+        drop(release);
+    }
+
+    /// One whose jobs hang has six threads, and a line of their own; what another asks for is done meanwhile.
+    #[test]
+    fn one_user_does_not_keep_others_waiting() {
+        let aside = Aside::default();
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let hang = || {
+            let held = held.clone();
+            aside.ask(
+                "slow",
+                move || {
+                    let _ = held.lock().unwrap().recv();
+                    Response::empty(204)
+                },
+                || (),
+            )
+        };
+        let waiting: Vec<_> = (0..OF_USER_MAX + OF_USER_LINE_MAX).map(|_| hang()).collect();
+        assert!(waiting.iter().filter(|one| one.is_some()).count() >= OF_USER_LINE_MAX);
+        // Until six have begun there is room for as many more; then there is none.
+        assert!((0..OF_USER_MAX + 1).map(|_| hang()).any(|one| one.is_none()));
+        let (tell, told) = mpsc::channel();
+        let other = aside.ask("other", || Response::empty(204), move || tell.send(()).unwrap()).unwrap();
+        told.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        assert_eq!(other.take().unwrap().status, 204);
         drop(release);
     }
 }

@@ -2,7 +2,7 @@
 //! browser, nor more than that the mail is read.
 //!
 //! Only addresses that this host made are fetched (a message authentication code over user and URL), only from port 80 and
-//! 443 of addresses of the Internet, and the address that was looked at is the one connected to; each redirection begins
+//! 443 of addresses of the Internet that are not this host's own, and the address that was looked at is the one connected to; each redirection begins
 //! anew. Nothing is sent but the request: no cookie, no referrer. What comes back is passed on if it is a raster image by its
 //! own bytes, under that type. Fetching is done aside (`aside.rs`): it holds no worker.
 
@@ -104,10 +104,14 @@ impl ImageProxy {
     fn get(&self, url: &Url, until: Instant) -> Result<Answer, &'static str> {
         let addresses = match &url.host {
             Host::Address(address) => vec![*address],
-            Host::Name(name) => self.resolver.addresses(name).map_err(|_| "its host is not known")?,
+            Host::Name(name) => {
+                self.resolver.addresses_until(name, until).map_err(|_| "its host is not known")?
+            }
         };
         let mut last = "its host has no address of the Internet";
-        for address in addresses.into_iter().filter(|address| self.admits(*address)).take(ADDRESSES_MAX) {
+        let own = os::net::own_addresses().map_err(|_| "it is not known which addresses are this host's")?;
+        let admitted = |address: &IpAddr| self.admits(*address, &own);
+        for address in addresses.into_iter().filter(admitted).take(ADDRESSES_MAX) {
             match get_from(url, SocketAddr::new(address.to_canonical(), url.port), until) {
                 Ok(answer) => return Ok(answer),
                 Err(why) => last = why,
@@ -116,9 +120,11 @@ impl ImageProxy {
         Err(last)
     }
 
-    fn admits(&self, address: IpAddr) -> bool {
-        address::is_outside(address)
-            || self.admitted.iter().any(|network| network.contains(address.to_canonical()))
+    /// `own`: the addresses of this host, on which services may listen that are for nobody else, whatever network they are of.
+    fn admits(&self, address: IpAddr, own: &[IpAddr]) -> bool {
+        let address = address.to_canonical();
+        let is_outside = address::is_outside(address) && !own.contains(&address);
+        is_outside || self.admitted.iter().any(|network| network.contains(address))
     }
 }
 
@@ -194,5 +200,45 @@ fn key(path: &Path) -> io::Result<Vec<u8>> {
     match linked {
         Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
         _ => fs::read(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_is_asked_for_nothing_unless_its_network_is_admitted() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = || {
+            let settings = dns::Settings {
+                servers: Vec::new(),
+                trusted: Vec::new(),
+                timeout: TIME_MAX,
+                tries: 1,
+                cache_entries: None,
+            };
+            Resolver::new(settings, server_log::Log::discard())
+        };
+        let proxy = |admitted: &[&str]| {
+            let admitted = admitted.iter().map(|network| Network::parse(network).unwrap()).collect();
+            ImageProxy::open(folder.path(), resolver(), admitted).unwrap()
+        };
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let own = [address("8.8.4.4"), address("2a00::5")];
+        let strict = proxy(&[]);
+        for (one, is_asked) in [
+            ("8.8.8.8", true),
+            ("8.8.4.4", false),
+            ("::ffff:8.8.4.4", false),
+            ("2a00::5", false),
+            ("2a00::6", true),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(strict.admits(address(one), &own), is_asked, "{one}");
+        }
+        assert!(proxy(&["8.8.4.0/24"]).admits(address("8.8.4.4"), &own));
+        let found = os::net::own_addresses().unwrap();
+        assert!(found.contains(&address("127.0.0.1")), "{found:?}");
     }
 }

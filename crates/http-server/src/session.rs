@@ -298,7 +298,8 @@ impl Session {
         let (desk, waker) = (self.desk.clone(), io.waker());
         let mut exchange = exchange;
         let request = exchange.take_request();
-        let pending = self.desk.aside.ask(move || answer(&desk, &request), move || waker.wake());
+        let uid = request.visitor.as_ref().map_or_else(String::new, |visitor| visitor.uid.clone());
+        let pending = self.desk.aside.ask(&uid, move || answer(&desk, &request), move || waker.wake());
         match pending {
             Some(pending) => {
                 self.state = State::Waiting(Box::new((*exchange, pending)));

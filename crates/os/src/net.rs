@@ -119,6 +119,19 @@ pub fn connect(address: SocketAddr, source: Option<IpAddr>, timeout: Duration) -
     Ok(socket.into())
 }
 
+/// The addresses of this host's interfaces, as they are now; an IPv4 address in its own form.
+///
+/// # Errors
+/// The system's.
+pub fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let four = address.as_sockaddr_in().map(|four| IpAddr::V4(four.ip()));
+        four.or_else(|| address.as_sockaddr_in6().map(|six| IpAddr::V6(six.ip()).to_canonical()))
+    };
+    Ok(nix::ifaddrs::getifaddrs()?.filter_map(address).collect())
+}
+
 /// Turns keepalive probes on, the first after `seconds` of silence (S5).
 ///
 /// # Errors

@@ -224,3 +224,24 @@ fn a_demotion_is_logged() {
     let line = format!("Network Information: name server {closed} is put last: no server there\n");
     assert!(text.contains(&line), "{text}");
 }
+
+/// Who has less time than a server is given is told when it is over, whether it asks itself or waits for who does.
+#[test]
+fn a_look_up_ends_when_the_time_of_who_asks_is_over() {
+    let silent = StubDns::with(&[]);
+    silent.behave(Behaviour::Silent);
+    let resolver = resolver(&[&silent]);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let start = Instant::now();
+                let found = resolver.addresses_until("example.test", start + TIMEOUT);
+                assert!(matches!(found, Err(DnsError::Temporary(_))), "{found:?}");
+                assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+            });
+        }
+    });
+    let over = resolver.addresses_until("other.test", Instant::now());
+    assert!(matches!(over, Err(DnsError::Temporary(_))), "{over:?}");
+    assert_eq!(silent.count("other.test", "A"), 0);
+}
