@@ -1,5 +1,5 @@
 // Writing and sending: what leaves the page, what arrives, and what is left behind.
-import { assert, assertNoSidewaysScroll, address, axe, deliver, freshUser, html, Imap, multipart, screenshot, signIn, test } from './harness.mjs';
+import { assert, assertNoSidewaysScroll, address, axe, deliver, freshUser, html, Imap, multipart, screenshot, signIn, test, world } from './harness.mjs';
 
 const window_ = (page) => page.locator('.compose');
 const to = (page) => page.getByRole('combobox', { name: 'To', exact: true });
@@ -265,6 +265,54 @@ test('on a phone a draft that is open again waits below the mailbox', { viewport
   await waiting.getByText('Unfinished').click();
   await again.locator('.compose:not([data-shape=minimised])').waitFor();
   assert.equal(await again.getByLabel('Subject').inputValue(), 'Unfinished');
+});
+
+test('of a draft with two versions the newest is open again, small over the settings, and leaves the focus', async ({ page, context }) => {
+  const user = freshUser();
+  const { uid, token } = await signIn(page, user);
+  await write(page, 'somebody@example.org');
+  await page.getByLabel('Subject').fill('First words');
+  await page.locator('.compose[data-save=saved]').waitFor({ timeout: 6000 });
+  const [first] = await messages(user, 'Drafts', 1);
+  const key = /"key":"([a-z0-9]+)"/.exec(first.replaceAll(/\r?\n\s/g, ''))?.[1];
+  assert.ok(key, first);
+  await page.close({ runBeforeUnload: false });
+  // What the page stored while it went, and never heard of.
+  const again = await context.newPage();
+  const call = async (name, args) => {
+    const response = await again.request.post('/jmap/api', {
+      data: { using: ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail'], methodCalls: [[name, { accountId: uid, ...args }, 'c']] },
+      headers: { 'X-Mailboat-Token': token },
+    });
+    return (await response.json()).methodResponses[0][1];
+  };
+  const { list } = await call('Mailbox/get', { ids: null });
+  const drafts = list.find(({ role }) => role === 'drafts').id;
+  const made = await call('Email/set', {
+    create: {
+      newer: {
+        mailboxIds: { [drafts]: true },
+        keywords: { $draft: true, $seen: true },
+        from: [{ email: address(user) }],
+        subject: 'Second words',
+        'header:X-Mailboat-Draft:asText': JSON.stringify({ key, identityId: null, vCard: false, answers: [] }),
+        bodyStructure: { type: 'text/plain', partId: 'text' },
+        bodyValues: { text: { value: 'newer' } },
+      },
+    },
+  });
+  assert.ok(made.created?.newer, JSON.stringify(made));
+  await again.goto('/#/settings/general');
+  await again.locator('.compose[data-shape=minimised]').waitFor();
+  assert.equal(await again.locator('.compose-title').textContent(), 'Second words');
+  assert.equal(await again.evaluate(() => document.activeElement.closest('.compose')), null, 'the window took the focus');
+  await messages(user, 'Drafts', 1);
+  await again.close({ runBeforeUnload: false });
+  const third = await context.newPage();
+  await third.goto('/');
+  await third.locator('.compose[data-shape=normal]').waitFor();
+  assert.equal(await third.getByLabel('Subject').inputValue(), 'Second words');
+  assert.equal(await third.evaluate(() => document.activeElement.closest('.compose')), null, 'the window took the focus');
 });
 
 test('a page with unsaved words asks before it closes', async ({ page }) => {
@@ -603,6 +651,22 @@ for (const [name, options] of [
   });
 }
 
+
+test('who has no room for the copy sends nothing, and is told so', async ({ page }) => {
+  const [user, other] = [world.users.at(-1), freshUser()];
+  const session = await signIn(page, user);
+  await prefer(page, session, { undoSend: 0 });
+  await deliver(user, html('Much', `<p>${'x'.repeat(72)}</p>\r\n`.repeat(300)));
+  await write(page, address(other));
+  await page.getByLabel('Subject').fill('Too much');
+  await editor(page).click();
+  await page.evaluate((words) => document.execCommand('insertText', false, words), 'many words '.repeat(1500));
+  await page.keyboard.press('Control+Enter');
+  await page.locator('.compose-notice', { hasText: 'Nothing was sent: your mailbox is full' }).waitFor();
+  assert.match(await editor(page).textContent(), /many words/);
+  await remains(other, 'INBOX', 0, 2000);
+  await messages(user, 'Sent', 0);
+});
 
 test('drafts and copies are kept in the folders of the preferences, which are made when there are none', async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];

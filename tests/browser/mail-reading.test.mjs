@@ -107,3 +107,62 @@ test('from message to message with j and k, and the list follows', async ({ page
   await page.getByRole('heading', { name: 'Second' }).waitFor();
   assert.equal(await page.locator('.row.cursor').getAttribute('aria-rowindex'), '2');
 });
+
+test('an attached message opens as a message, and so does one attached to it', async ({ page }) => {
+  const user = freshUser();
+  // A message inside is carried as it is: no transfer encoding (RFC 2046 section 5.2.1).
+  const around = (subject, part, inside) => {
+    const parts = [part, `Content-Type: message/rfc822\r\n\r\n${Buffer.from(inside).toString('latin1')}`];
+    const border = `=_${subject.replaceAll(' ', '')}`;
+    const body = `${parts.map((one) => `--${border}\r\n${one}\r\n`).join('')}--${border}--\r\n`;
+    return text(subject, body, { 'Content-Type': `multipart/mixed; boundary="${border}"` });
+  };
+  const page_ = '<p>The middle words.</p><script>document.title = "run"</script><img src="http://tracker.test/m.png">';
+  const middle = around('Middle one', `Content-Type: text/html\r\n\r\n${page_}`, text('Innermost', 'The innermost words.'));
+  await deliver(user, around('Outer one', 'Content-Type: text/plain\r\n\r\nThe outer words.', middle));
+  await openMail(page, user);
+  await row(page, 'Outer one').click();
+  await frame(page).getByText('The outer words.').waitFor();
+  await page.locator('.attachments .file-main').click();
+  const first = page.locator('dialog.embedded-message').first();
+  await first.getByRole('heading', { name: 'Middle one' }).waitFor();
+  await first.frameLocator('.message-frame').getByText('The middle words.').waitFor();
+  await first.getByText('Images from the internet are not shown').waitFor();
+  assert.notEqual(await page.title(), 'run');
+  await first.locator('.attachments .file-main').click();
+  const second = page.locator('dialog.embedded-message').nth(1);
+  await second.getByRole('heading', { name: 'Innermost' }).waitFor();
+  await second.frameLocator('.message-frame').getByText('The innermost words.').waitFor();
+  await page.keyboard.press('Escape');
+  await second.waitFor({ state: 'detached' });
+  await page.keyboard.press('Escape');
+  await first.waitFor({ state: 'detached' });
+});
+
+test('flowed text flows, fixed text keeps its lines', async ({ page }) => {
+  const user = freshUser();
+  const body = 'one \r\ntwo \r\nthree\r\n> quoted \r\n> goes on\r\n';
+  await deliver(user, text('Flowed', body, { 'Content-Type': 'text/plain; charset=utf-8; format=flowed' }), text('Fixed', body));
+  await openMail(page, user);
+  await row(page, 'Flowed').click();
+  await frame(page).getByText('one two three', { exact: true }).waitFor();
+  await frame(page).getByText('quoted goes on', { exact: true }).waitFor();
+  await page.keyboard.press('u');
+  await row(page, 'Fixed').click();
+  await frame(page).getByText('goes on').waitFor();
+  const shown = await page.locator('.message-frame').last().evaluate((element) => element.contentDocument.body.innerText);
+  assert.match(shown, /one ?\n+two/);
+});
+
+test('a message that is too long is shortened, says so, and is there whole', async ({ page }) => {
+  const user = freshUser();
+  await deliver(user, text('Endless', 'x'.repeat(72).concat('\r\n').repeat(65_000)));
+  await openMail(page, user);
+  await row(page, 'Endless').click();
+  const bar = page.locator('.cut-bar');
+  await bar.getByText('too long to be shown whole').waitFor();
+  const coming = page.waitForEvent('download');
+  await bar.getByRole('button', { name: 'Download all of it' }).click();
+  const file = await readFile(await (await coming).path(), 'latin1');
+  assert.ok(file.length > 65_000 * 74, `${file.length} bytes`);
+});

@@ -155,6 +155,12 @@ export class Imap {
     }
   }
 
+  /** Puts a message into a mailbox. */
+  async append(mailbox, message) {
+    const bytes = stuffed(message).toString('latin1').replace(/^\.\./gm, '.');
+    await this.command(`APPEND "${mailbox}" {${bytes.length}+}\r\n${bytes}`);
+  }
+
   close() {
     this.wire.close();
   }

@@ -1,4 +1,5 @@
 // Settings: each is shown at once, is in the directory, and does what it says.
+import { createHmac } from 'node:crypto';
 import { assert, assertNoSidewaysScroll, address, axe, deliver, freshUser, html, Imap, password, screenshot, sendAs, signIn, test, world } from './harness.mjs';
 
 async function settings(page, section) {
@@ -166,6 +167,55 @@ test('the password is changed with the old one, and other sessions end', async (
   assert.equal((await signs('a long new password')).status(), 200);
 });
 
+/** The code of a secret now (RFC 6238). */
+function codeOf(secret) {
+  const bits = [...secret.replaceAll(' ', '')].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const mac = createHmac('sha1', key).update(step).digest();
+  return String((mac.readUInt32BE(mac.at(-1) & 15) & 0x7fff_ffff) % 1_000_000).padStart(6, '0');
+}
+
+test('a second factor is set up by its first code, asked for at the sign-in, and turned off again', { timeout: 150_000 }, async ({ page, context }) => {
+  const user = freshUser();
+  const elsewhere = await context.browser().newContext({ baseURL: world.url });
+  await signIn(page, user);
+  await settings(page, 'security');
+  await page.getByRole('button', { name: 'Set it up' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('img', { name: 'The secret as a code to scan' }).waitFor();
+  const secret = await dialog.locator('code').textContent();
+  assert.match(await dialog.getByRole('link', { name: 'Open it in an app' }).getAttribute('href'), /^otpauth:\/\/totp\/example\.test:/);
+  await axe(page);
+  await screenshot(page, 'second-factor');
+  const give = async (code, secretWord) => {
+    await dialog.getByLabel('Code', { exact: true }).fill(code);
+    await dialog.getByLabel('Password', { exact: true }).fill(secretWord);
+    await dialog.getByRole('button', { name: 'Confirm' }).click();
+  };
+  await give(codeOf(secret), 'not the password');
+  await dialog.getByText('The password is wrong.').waitFor();
+  await give('000000', password(user));
+  await dialog.getByText('That code is not right').waitFor();
+  const used = codeOf(secret);
+  await give(used, password(user));
+  await page.locator('.toast', { hasText: 'The second factor is on.' }).waitFor();
+  await page.getByText('It is on.').waitFor();
+  const sign = (more) => elsewhere.request.post(`${world.url}/auth/sign-in`, { data: { user: address(user), password: password(user), ...more }, headers: { Origin: world.url } });
+  assert.equal((await (await sign({})).json()).type, 'code-required');
+  await page.waitForFunction((before) => Math.floor(Date.now() / 30_000) > before, Math.floor(Date.now() / 30_000), { timeout: 60_000 });
+  assert.equal((await sign({ code: codeOf(secret) })).status(), 200);
+  const imap = await Imap.open(user).then(() => 'open', () => 'refused');
+  assert.equal(imap, 'refused', 'the password alone opens a mailbox');
+  await page.waitForFunction((before) => Math.floor(Date.now() / 30_000) > before, Math.floor(Date.now() / 30_000), { timeout: 60_000 });
+  await page.getByRole('button', { name: 'Turn it off' }).click();
+  await give(codeOf(secret), password(user));
+  await page.locator('.toast', { hasText: 'The second factor is off.' }).waitFor();
+  assert.equal((await sign({})).status(), 200);
+  await elsewhere.close();
+});
+
 test('sessions are listed, and one that is signed out is out', async ({ page, context }) => {
   const user = freshUser();
   const other = await context.browser().newContext({ baseURL: world.url });
@@ -178,7 +228,7 @@ test('sessions are listed, and one that is signed out is out', async ({ page, co
   assert.equal(await group.locator('.settings-card').count(), 2);
   await group.getByRole('button', { name: 'Sign out', exact: true }).click();
   await page.waitForFunction(() => [...document.querySelectorAll('.settings-group')].find((one) => one.textContent.includes('Where you are signed in'))?.querySelectorAll('.settings-card').length === 1);
-  assert.equal((await elsewhere.request.get('/auth/session')).status(), 401);
+  assert.equal((await elsewhere.request.get('/auth/sessions')).status(), 401);
   await page.getByRole('cell', { name: 'Signed in' }).first().waitFor();
   await other.close();
 });

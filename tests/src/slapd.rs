@@ -122,7 +122,7 @@ impl Slapd {
              {access}\
              access to attrs=userPassword by self =xw by anonymous auth by * none\n\
              access to attrs=nswmExtendedUserPrefs,mailForwardingAddress,mailDeliveryOption,mailAutoReplyMode,\
-             mailAutoReplyText,vacationStartDate,vacationEndDate,preferredLanguage,mailAppPassword \
+             mailAutoReplyText,vacationStartDate,vacationEndDate,preferredLanguage,mailAppPassword,mailTotpSecret \
              by dn.exact=\"{BIND_DN}\" write by * none\n\
              access to * by dn.exact=\"{BIND_DN}\" read by * none\n",
             ours.display()

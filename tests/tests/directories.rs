@@ -305,6 +305,71 @@ fn app_passwords_and_second_factors(kind: Kind) {
     }
 }
 
+/// RFC 6238 with what apps use: six digits, half a minute, SHA-1; of a secret in base32.
+fn code_of(secret: &str) -> String {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let bits: String = secret
+        .bytes()
+        .map(|letter| format!("{:05b}", digits.iter().position(|one| *one == letter).unwrap()))
+        .collect();
+    let key: Vec<u8> = bits
+        .as_bytes()
+        .chunks_exact(8)
+        .map(|byte| byte.iter().fold(0, |v, bit| v << 1 | (bit - b'0')))
+        .collect();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 30;
+    let key = openssl::pkey::PKey::hmac(&key).unwrap();
+    let mut signer = openssl::sign::Signer::new(openssl::hash::MessageDigest::sha1(), &key).unwrap();
+    signer.update(&now.to_be_bytes()).unwrap();
+    let mac = signer.sign_to_vec().unwrap();
+    let at = usize::from(mac[19] & 15);
+    let number = u32::from_be_bytes(mac[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
+/// The user sets a second factor up: by a first code and the password, both of them right; and takes it away again. What the
+/// directory keeps is sealed.
+fn a_second_factor_is_set_up_by_its_user(kind: Kind) {
+    // What other daemons remember of the password would go on working for as long.
+    let site = Site::start(kind, users(), |instance| instance.set("service.authcachettl", "0"));
+    let instance = &site.instance;
+    let mut alice = WebClient::sign_in(instance, "alice");
+    assert_eq!(alice.single("SecondFactor")["isOn"], false);
+    let begun = alice.call("SecondFactor/begin", json!({}));
+    let (secret, pending) = (begun["secret"].as_str().unwrap().to_owned(), begun["pending"].clone());
+    let url = begun["url"].as_str().unwrap();
+    assert!(url.starts_with("otpauth://totp/") && url.contains(&format!("secret={secret}&")), "{url}");
+    let mut set = |is_on: bool, pending: &serde_json::Value, code: &str, password: &str| {
+        let asked = json!({ "isOn": is_on, "pending": pending, "code": code, "password": password });
+        let answer = alice.call("SecondFactor/set", asked);
+        answer["type"].as_str().unwrap_or(if answer["isOn"] == true { "on" } else { "off" }).to_owned()
+    };
+    assert_eq!(set(true, &pending, &code_of(&secret), "wrong"), "wrongPassword");
+    assert_eq!(set(true, &pending, "12345", "alice-secret"), "wrongCode");
+    let mut bob = WebClient::sign_in(instance, "bob");
+    let foreign = bob.call("SecondFactor/begin", json!({}));
+    let code = code_of(foreign["secret"].as_str().unwrap());
+    assert_eq!(set(true, &foreign["pending"], &code, "alice-secret"), "invalidArguments", "it is bob's");
+    assert_eq!(set(true, &json!("{AES-256-GCM}AAAA"), &code, "alice-secret"), "invalidArguments");
+    assert_eq!(opens(instance, "alice", "alice-secret"), [true; 4], "nothing has changed");
+    let first = code_of(&secret);
+    assert_eq!(set(true, &pending, &first, "alice-secret"), "on");
+    assert_eq!(set(true, &pending, &first, "alice-secret"), "alreadyExists");
+    let kept = site.entry("alice");
+    assert!(kept.iter().any(|line| line.starts_with("mailTotpSecret")), "{kept:?}");
+    assert!(!kept.iter().any(|line| line.contains(&secret)), "it is sealed");
+    wait_for("the password to open nothing by itself", || {
+        (opens(instance, "alice", "alice-secret") == [false; 4]).then_some(())
+    });
+    assert_eq!(set(false, &json!(null), &first, "alice-secret"), "wrongCode", "it is used");
+    wait_for("the next code", || (code_of(&secret) != first).then_some(()));
+    assert_eq!(set(false, &json!(null), &code_of(&secret), "alice-secret"), "off");
+    wait_for("the password to be enough", || {
+        (opens(instance, "alice", "alice-secret") == [true; 4]).then_some(())
+    });
+    assert!(instance.log("http").contains("second factor off"));
+}
+
 /// A directory that is down is nobody's fault but ours: 451, UNAVAILABLE, and nothing is refused for good. The embedded one
 /// cannot be down: while its file is away, what it said goes on.
 fn a_directory_that_is_down_makes_clients_come_again(kind: Kind) {
@@ -361,6 +426,7 @@ black_box::in_every_directory! {
     access_rules
     a_preference_is_one_value
     app_passwords_and_second_factors
+    a_second_factor_is_set_up_by_its_user
     a_directory_that_is_down_makes_clients_come_again
 }
 

@@ -120,7 +120,7 @@ fn a_session_of_a_script_is_good_for_its_addresses_only() {
     let mut http = instance.http();
     let id = sid(&mut http, "", "user=alice&password=alice-secret");
     let as_cookie = format!("Cookie: mailboat={id}\r\n");
-    assert_eq!(http.get("/auth/session", &as_cookie).status, 401);
+    assert_eq!(http.get("/auth/sessions", &as_cookie).status, 401);
     let client = WebClient::sign_in(&instance, "alice");
     let cookie = client.fields.split("mailboat=").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
     assert_eq!(http.get(&format!("/listfolders.msc?sid={cookie}"), "").status, 401);

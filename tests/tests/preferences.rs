@@ -230,7 +230,7 @@ fn a_password_is_changed_for_every_service(kind: Kind) {
     let done = change(&mut alice, "alice-secret", "another-secret");
     assert_eq!(done["accountId"], "alice", "{done}");
     assert_eq!(alice.http.get("/auth/session", &alice.fields.clone()).status, 200, "it goes on");
-    assert_eq!(other.http.get("/auth/session", &other.fields.clone()).status, 401, "it has ended");
+    assert_eq!(other.http.get("/auth/sessions", &other.fields.clone()).status, 401, "it has ended");
     let mut imap = Imap::open(site.instance.connect(IMAP));
     assert!(imap.command("LOGIN alice another-secret").1.contains("OK"));
     let mut smtp = Smtp::open(site.instance.connect(SUBMISSION));

@@ -23,7 +23,7 @@ fn served() -> (Instance, String) {
 
 fn served_to(users: &[String]) -> (Instance, String) {
     let names: Vec<&str> = users.iter().map(String::as_str).collect();
-    let mut instance = Setup::default().users(&names).start();
+    let mut instance = Setup::default().users(&names).set("store.quotaenforcement", "yes").start();
     instance.start_one(WEB.0);
     let url = format!("http://{}", instance.at(HTTP));
     (instance, url)
@@ -49,8 +49,17 @@ fn journeys_through_folders_lists_and_messages() {
 }
 
 #[test]
+fn journeys_through_folders_of_others() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "shared", &users(), Some(&url));
+}
+
+#[test]
 fn journeys_of_writing_and_sending() {
     let (instance, url) = served();
+    // Of the last user, whom no other test takes: room for little.
+    let full = format!("user{USERS}");
+    black_box::run(instance.tool("dirutil").args(["change", &full, "--set", "mailQuota=30000"]));
     run_browser_tests(&instance, "compose", &users(), Some(&url));
 }
 

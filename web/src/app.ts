@@ -3,7 +3,7 @@
 import { fill, h } from './dom.ts';
 import type { ComposeRequest } from './compose/compose.ts';
 import { formatMessage, language, setLanguage } from './i18n.ts';
-import { Client, firstSetError, JmapError, watchReachable, type Id, type SetResponse, type SignIn } from './jmap.ts';
+import { Client, firstSetError, JmapError, watchReachable, type Changed, type Id, type SetResponse, type SignIn } from './jmap.ts';
 import { ListPane } from './list/list.ts';
 import { forgetPreferences, loadPreferences, preferences, preferencesWritten, setPreferences, showAppearance, watchPreferences, type Preferences } from './preferences.ts';
 import { ReadingPane } from './reading/reading.ts';
@@ -22,7 +22,8 @@ import { startTooltips } from './ui/tooltip.ts';
 
 export type Route =
     | { kind: 'mailbox'; mailbox: Id; email?: Id | undefined }
-    | { kind: 'search'; query: string; email?: Id | undefined }
+    /** `account`: another's, whose mail is searched. */
+    | { kind: 'search'; query: string; account?: Id | undefined; email?: Id | undefined }
     | { kind: 'settings'; section?: string | undefined };
 type ListRoute = Exclude<Route, { kind: 'settings' }>;
 
@@ -39,10 +40,13 @@ export async function startApp(signIn: SignIn): Promise<void> {
     const preferencesRead = loadPreferences(client).catch(() => undefined);
     await store.load();
     const app = new App(client, store);
+    const sharedRead = app.readShared();
+    // Who comes back to somebody else's folder waits for it.
+    if (!store.mailboxes.has(decode(location.hash.split('/')[2] ?? '')) && location.hash.startsWith('#/m/')) await sharedRead;
     app.start();
     await preferencesRead;
     void store.loadQuota().catch(() => undefined);
-    if (localStorage.getItem(OPEN_DRAFTS)) void import('./compose/compose.ts').then(({ reopen }) => reopen({ client, store })).catch(() => undefined);
+    if (localStorage.getItem(OPEN_DRAFTS)) void import('./compose/compose.ts').then(({ reopen }) => reopen({ client, store, source: store }, !location.hash.startsWith('#/settings'))).catch(() => undefined);
 }
 
 /** Asks for the password in a dialog over whatever the user was doing. */
@@ -67,10 +71,19 @@ export class App {
     /** The message that is about to be shown gets the focus: it was opened by the keyboard. */
     private focusReading = false;
 
+    /** Of the account that is on screen: the user's own, or one of others. */
+    store: Store;
+    /** Those of others, by account. */
+    readonly shared = new Map<Id, { name: string; store: Store }>();
+    private readonly watching: ((store: Store) => void)[] = [];
+    private sessionRead = -2000;
+    private sessionTimer: ReturnType<typeof setTimeout> | undefined;
+
     constructor(
         readonly client: Client,
-        readonly store: Store,
+        readonly own: Store,
     ) {
+        this.store = own;
         this.route = this.lastList = { kind: 'mailbox', mailbox: this.inboxId };
         this.folders = new FolderPane(this);
         this.list = new ListPane(this);
@@ -86,17 +99,104 @@ export class App {
         addEventListener('hashchange', () => this.follow());
         watchReachable((online) => this.layout.setOnline(online));
         watchPreferences((changed) => void this.preferencesChanged(changed));
-        this.store.on('arrived', (rows) => this.arrived(rows));
-        this.store.on('mailboxes', () => this.drawTitle());
+        this.own.on('arrived', (rows) => this.arrived(rows));
+        this.own.on('mailboxes', () => this.drawTitle());
         this.follow();
         this.list.focus();
-        this.store.listen();
+        this.own.follow();
+        this.client.onSession = () => this.sessionChanged();
+        this.client.push(['Email', 'EmailDelivery', 'Mailbox', 'Thread', 'Quota'], (accounts) => this.pushed(accounts));
+    }
+
+    // ---- accounts
+
+    /** Calls `watch` with each store, now and when others come. */
+    watch(watch: (store: Store) => void): void {
+        this.watching.push(watch);
+        for (const store of this.stores()) watch(store);
+    }
+
+    stores(): Store[] {
+        return [this.own, ...[...this.shared.values()].map(({ store }) => store)];
+    }
+
+    /** The store that has a mailbox; the user's own when none has. */
+    storeOf(mailbox: Id): Store {
+        return this.stores().find((store) => store.mailboxes.has(mailbox)) ?? this.own;
+    }
+
+    mailbox(id: Id | undefined): Mailbox | undefined {
+        return id === undefined ? undefined : this.storeOf(id).mailboxes.get(id);
+    }
+
+    /** What the session says of accounts of others: new ones are read, those that are not there any more are gone. */
+    async readShared(): Promise<void> {
+        const accounts = new Map(this.client.sharedAccounts);
+        for (const id of this.shared.keys()) if (!accounts.has(id)) this.shared.delete(id);
+        const fresh = [...accounts].filter(([id]) => !this.shared.has(id));
+        await Promise.all(
+            fresh.map(async ([id, name]) => {
+                const store = new Store(this.client.forAccount(id));
+                try {
+                    await store.load();
+                } catch {
+                    return; // taken away this moment
+                }
+                this.shared.set(id, { name, store });
+                store.follow();
+                for (const watch of this.watching) watch(store);
+            }),
+        );
+        if (!this.stores().includes(this.store)) this.go({ kind: 'mailbox', mailbox: this.inboxId });
+        this.folders.draw();
+    }
+
+    /** The session object is read again, now or a moment after it was read last. */
+    private sessionChanged(): void {
+        this.sessionTimer ??= setTimeout(() => {
+            this.sessionTimer = undefined;
+            this.sessionRead = performance.now();
+            void this.client.start().then(() => this.readShared()).catch(() => undefined);
+        }, Math.max(0, this.sessionRead + 2000 - performance.now()));
+    }
+
+    private pushed(accounts: Readonly<Record<Id, Changed>> | null): void {
+        for (const store of this.stores()) {
+            const states = accounts ? accounts[store.client.accountId] : {};
+            if (states) store.changed(states);
+        }
+        if (accounts && Object.keys(accounts).some((id) => id !== this.client.accountId && !this.shared.has(id))) this.sessionChanged();
+        else if (accounts && [...this.shared.keys()].some((id) => !(id in accounts))) this.sessionChanged();
+    }
+
+    /** Whether the rights in the mailbox on screen allow it; in a search, the server says. */
+    allows(action: Action): boolean {
+        const isOwn = this.store === this.own;
+        const rights = this.store.mailboxes.get(this.currentMailbox ?? '')?.myRights;
+        const may = (right: keyof Mailbox['myRights']): boolean => rights?.[right] ?? true;
+        switch (action) {
+            case 'archive':
+                return may('mayRemoveItems') && (isOwn || this.store.byRole('archive') !== undefined);
+            case 'junk':
+                return may('mayRemoveItems') && isOwn;
+            case 'delete':
+            case 'move':
+                return may('mayRemoveItems');
+            case 'copy':
+                return may('mayReadItems');
+            case 'star':
+                return may('maySetKeywords');
+            case 'toggleRead':
+            case 'markRead':
+            case 'markUnread':
+                return may('maySetSeen');
+        }
     }
 
     // ---- where we are
 
     get inboxId(): Id {
-        return this.store.byRole('inbox')?.id ?? [...this.store.mailboxes.keys()][0] ?? '';
+        return this.own.byRole('inbox')?.id ?? [...this.own.mailboxes.keys()][0] ?? '';
     }
 
     get ownAddress(): string {
@@ -114,15 +214,16 @@ export class App {
     }
 
     private read(): Route {
-        const [kind, first = '', second] = location.hash.slice(2).split('/').map(decode);
+        const [kind = '', first = '', second] = location.hash.slice(2).split('/').map(decode);
         if (kind === 's') return { kind: 'search', query: first, email: second };
+        if (kind.startsWith('s:')) return { kind: 'search', account: kind.slice(2), query: first, email: second };
         if (kind === 'settings') return { kind: 'settings', section: first || undefined };
-        const mailbox = kind === 'm' && this.store.mailboxes.has(first) ? first : this.inboxId;
+        const mailbox = kind === 'm' && this.mailbox(first) ? first : this.inboxId;
         return { kind: 'mailbox', mailbox, email: mailbox === first ? second : undefined };
     }
 
     private hash(route: Route): string {
-        const parts = route.kind === 'mailbox' ? ['m', route.mailbox, route.email] : route.kind === 'search' ? ['s', route.query, route.email] : ['settings', route.section];
+        const parts = route.kind === 'mailbox' ? ['m', route.mailbox, route.email] : route.kind === 'search' ? [route.account ? `s:${route.account}` : 's', route.query, route.email] : ['settings', route.section];
         return `#/${parts.filter((part) => part !== undefined).map((part) => encodeURIComponent(part ?? '')).join('/')}`;
     }
 
@@ -131,7 +232,9 @@ export class App {
     }
 
     go(route: Route, options: { replace?: boolean } = {}): void {
-        const hash = this.hash(route);
+        // What is searched is the account on screen.
+        const isShared = route.kind === 'search' && !('account' in route) && this.store !== this.own;
+        const hash = this.hash(isShared ? { ...route, account: this.store.client.accountId } : route);
         if (hash === location.hash) return this.follow();
         if (options.replace) {
             history.replaceState(null, '', hash);
@@ -146,6 +249,11 @@ export class App {
         this.layout.closeDrawer();
         if (this.route.kind === 'settings') return void this.openSettings(this.route.section);
         this.layout.showMail();
+        const store = this.route.kind === 'mailbox' ? this.storeOf(this.route.mailbox) : (this.shared.get(this.route.account ?? '')?.store ?? this.own);
+        if (store !== this.store) {
+            this.store.active = undefined;
+            this.store = store;
+        }
         this.lastList = this.route;
         if (before.kind !== this.route.kind || this.hash({ ...before, email: undefined } as Route) !== this.hash({ ...this.route, email: undefined })) this.folders.draw();
         this.list.show(this.route);
@@ -162,7 +270,7 @@ export class App {
     private async openSettings(section: string | undefined): Promise<void> {
         try {
             const { openSettings } = await import('./settings/settings.ts');
-            await openSettings({ client: this.client, store: this.store, close: () => this.go(this.lastList) }, this.layout.showSettings(), section);
+            await openSettings({ client: this.client, store: this.own, close: () => this.go(this.lastList) }, this.layout.showSettings(), section);
         } catch (error) {
             toast({ kind: 'error', text: this.explain(error) });
         }
@@ -171,7 +279,7 @@ export class App {
 
     titleOf(route: Route): string {
         if (route.kind === 'search') return t('searchTitle', { query: route.query });
-        return route.kind === 'mailbox' ? this.mailboxName(this.store.mailboxes.get(route.mailbox)) : t('settings');
+        return route.kind === 'mailbox' ? this.mailboxName(this.mailbox(route.mailbox)) : t('settings');
     }
 
     /** The name as the user's language has it, for those with a role and the name that we gave them. */
@@ -185,7 +293,7 @@ export class App {
 
     private drawTitle(): void {
         if (this.route.kind === 'settings') return;
-        const unread = this.store.byRole('inbox')?.unreadEmails ?? 0;
+        const unread = this.own.byRole('inbox')?.unreadEmails ?? 0;
         document.title = `${unread > 0 ? `(${unread}) ` : ''}${this.titleOf(this.route)} – Mailboat`;
     }
 
@@ -208,7 +316,7 @@ export class App {
     openRow(index: number, options: { focus?: boolean } = {}): void {
         const row = this.list.view.row(index);
         if (!row) return;
-        if (row.keywords['$draft'] && this.store.conversation(row).length === 1) return void this.compose({ kind: 'draft', emailId: row.id });
+        if (row.keywords['$draft'] && this.store === this.own && this.store.conversation(row).length === 1) return void this.compose({ kind: 'draft', emailId: row.id });
         this.focusReading = options.focus ?? false;
         if (this.focusReading && this.reading.email === row.id) this.reading.focus();
         this.open(row.id);
@@ -269,6 +377,7 @@ export class App {
     }
 
     async act(action: Action): Promise<void> {
+        if (!this.allows(action)) return void toast({ kind: 'error', text: t('notAllowed') });
         const rows = await this.rowsMeant().catch(() => []);
         const ids = this.messagesOf(rows);
         if (ids.length === 0) return;
@@ -327,10 +436,11 @@ export class App {
     }
 
     async markAllRead(mailbox: Id): Promise<void> {
-        const view = this.store.view({ filter: { inMailbox: mailbox, notKeyword: '$seen' }, sort: [{ property: 'receivedAt', isAscending: false }], collapse: false, mailbox });
+        const store = this.storeOf(mailbox);
+        const view = store.view({ filter: { inMailbox: mailbox, notKeyword: '$seen' }, sort: [{ property: 'receivedAt', isAscending: false }], collapse: false, mailbox });
         try {
             const ids = await view.allIds();
-            if (ids.length > 0) await this.attempt(ids, { keywords: { $seen: true } }, t('markedRead', { count: ids.length }));
+            if (ids.length > 0) await this.attempt(ids, { keywords: { $seen: true } }, t('markedRead', { count: ids.length }), store);
         } catch (error) {
             toast({ kind: 'error', text: this.explain(error) });
         }
@@ -346,26 +456,28 @@ export class App {
     async remove(ids: readonly Id[]): Promise<void> {
         const role = this.store.mailboxes.get(this.currentMailbox ?? '')?.role;
         const drafts = ids.every((id) => this.store.row(id)?.keywords['$draft']);
-        if (role !== 'trash' && role !== 'junk' && !(role === 'drafts' && drafts)) return this.moveByRole(ids, 'trash', 'deleted');
+        // Others' mail goes into no trash of ours.
+        const hasTrash = this.store === this.own || this.store.byRole('trash')?.myRights.mayAddItems === true;
+        if (hasTrash && role !== 'trash' && role !== 'junk' && !(role === 'drafts' && drafts)) return this.moveByRole(ids, 'trash', 'deleted');
         if (!(await confirmDialog({ title: t('deleteForever'), text: t('deleteForeverText', { count: ids.length }), confirm: t('deleteForever'), danger: true }))) return;
         await this.destroy(ids);
     }
 
     async emptyMailbox(mailbox: Mailbox): Promise<void> {
         if (!(await confirmDialog({ title: t('emptyTitle', { name: this.mailboxName(mailbox) }), text: t('deleteForeverText', { count: mailbox.totalEmails }), confirm: t('deleteForever'), danger: true }))) return;
-        const view = this.store.view({ filter: { inMailbox: mailbox.id }, sort: [{ property: 'receivedAt', isAscending: false }], collapse: false, mailbox: mailbox.id });
+        const view = this.storeOf(mailbox.id).view({ filter: { inMailbox: mailbox.id }, sort: [{ property: 'receivedAt', isAscending: false }], collapse: false, mailbox: mailbox.id });
         try {
-            await this.destroy(await view.allIds());
+            await this.destroy(await view.allIds(), this.storeOf(mailbox.id));
         } catch (error) {
             toast({ kind: 'error', text: this.explain(error) });
         }
     }
 
-    private async destroy(ids: readonly Id[]): Promise<void> {
+    private async destroy(ids: readonly Id[], store = this.store): Promise<void> {
         this.leave(ids);
         const note = ids.length > 500 ? toast({ text: t('working', { done: 0, total: ids.length }), seconds: 0 }) : undefined;
         try {
-            await this.store.destroy(ids, (done) => note?.update(t('working', { done, total: ids.length })));
+            await store.destroy(ids, (done) => note?.update(t('working', { done, total: ids.length })));
             toast({ text: t('deletedForever', { count: ids.length }) });
         } catch (error) {
             toast({ kind: 'error', text: this.explain(error) });
@@ -385,9 +497,23 @@ export class App {
     }
 
     private async place(ids: readonly Id[], target: Id, copy: boolean): Promise<void> {
-        const name = this.mailboxName(this.store.mailboxes.get(target));
+        const name = this.mailboxName(this.mailbox(target));
+        const to = this.storeOf(target);
+        if (to !== this.store) return this.placeElsewhere(ids, to, target, name, copy);
         if (copy) return this.attempt(ids, { mailboxes: { [target]: true } }, t('copiedTo', { count: ids.length, name }));
         await this.move(ids, target, t('movedTo', { count: ids.length, name }));
+    }
+
+    /** Into a folder of another account: the message there is another one. */
+    private async placeElsewhere(ids: readonly Id[], to: Store, target: Id, name: string, copy: boolean): Promise<void> {
+        if (!copy) this.leave(ids);
+        try {
+            await this.store.copyTo(to, target, ids, !copy);
+            toast({ text: t(copy ? 'copiedTo' : 'movedTo', { count: ids.length, name }), name: 'done' });
+        } catch (error) {
+            toast({ kind: 'error', text: this.explain(error) });
+            this.store.changed({});
+        }
     }
 
     private async moveByRole(ids: readonly Id[], role: Exclude<Role, null>, said: 'archived' | 'deleted' | 'movedJunk' | 'movedNotJunk', keywords?: Record<string, boolean>): Promise<void> {
@@ -405,7 +531,7 @@ export class App {
         const known = this.store.byRole(role);
         if (known) return known.id;
         const name = `${role.slice(0, 1).toUpperCase()}${role.slice(1)}`;
-        const response = await this.client.call<SetResponse<{ id: Id }>>('Mailbox/set', { create: { made: { name, role, parentId: null } } });
+        const response = await this.store.client.call<SetResponse<{ id: Id }>>('Mailbox/set', { create: { made: { name, role, parentId: null } } });
         const error = firstSetError(response as SetResponse);
         if (error) throw error;
         await this.store.load();
@@ -437,10 +563,10 @@ export class App {
     }
 
     /** Changes messages; says so with an undo when it is worth saying, and why when it fails. */
-    private async attempt(ids: readonly Id[], change: Change, said: string | undefined): Promise<void> {
+    private async attempt(ids: readonly Id[], change: Change, said: string | undefined, store = this.store): Promise<void> {
         const note = ids.length > 500 ? toast({ text: t('working', { done: 0, total: ids.length }), seconds: 0 }) : undefined;
         // Said at once, like the change itself: the undo waits until it is done.
-        const doing = this.store.change(ids, change, (done) => note?.update(t('working', { done, total: ids.length })));
+        const doing = store.change(ids, change, (done) => note?.update(t('working', { done, total: ids.length })));
         const undo = async (): Promise<void> => {
             try {
                 await (await doing)();
@@ -465,15 +591,23 @@ export class App {
 
     selectionItems(): MenuItem[] {
         const act = (action: Action) => (): void => void this.act(action);
-        return [
-            { label: t('star'), icon: 'star', key: 's', run: act('star') },
+        const seen: MenuItem[] = [
             { label: t('markRead'), icon: 'read', run: act('markRead') },
             { label: t('markUnread'), icon: 'unread', run: act('markUnread') },
+        ];
+        return [
+            ...this.allowed<MenuItem>('star', { label: t('star'), icon: 'star', key: 's', run: act('star') }),
+            ...(this.allows('markRead') ? seen : []),
             { label: t('copyTo'), icon: 'copy', run: act('copy') },
             'separator',
             { label: t('print'), icon: 'print', disabled: !this.reading.email, run: () => print() },
             { label: t('showSource'), icon: 'code', disabled: !this.reading.email, run: () => void import('./reading/source.ts').then(({ showSource }) => showSource(this, this.reading.current?.id ?? '')) },
         ];
+    }
+
+    /** What the rights do not allow is not offered. */
+    allowed<T>(action: Action, item: T): T[] {
+        return this.allows(action) ? [item] : [];
     }
 
     rowItems(index: number): MenuItem[] {
@@ -487,14 +621,14 @@ export class App {
             { label: t('forward'), icon: 'forward', key: 'f', run: () => void this.compose({ kind: 'forward', emailId: id }) },
             { label: t('forwardAttached'), icon: 'attach', run: () => void this.compose({ kind: 'forwardAttached', emailId: id }) },
             'separator',
-            { label: t('archive'), icon: 'archive', key: 'e', run: act('archive') },
-            { label: t('delete'), icon: 'trash', key: '#', run: act('delete') },
-            { label: inJunk ? t('notJunk') : t('junk'), icon: inJunk ? 'notJunk' : 'junk', key: '!', run: act('junk') },
-            { label: t('moveTo'), icon: 'move', key: 'v', run: act('move') },
+            ...this.allowed<MenuItem>('archive', { label: t('archive'), icon: 'archive', key: 'e', run: act('archive') }),
+            ...this.allowed<MenuItem>('delete', { label: t('delete'), icon: 'trash', key: '#', run: act('delete') }),
+            ...this.allowed<MenuItem>('junk', { label: inJunk ? t('notJunk') : t('junk'), icon: inJunk ? 'notJunk' : 'junk', key: '!', run: act('junk') }),
+            ...this.allowed<MenuItem>('move', { label: t('moveTo'), icon: 'move', key: 'v', run: act('move') }),
             { label: t('copyTo'), icon: 'copy', run: act('copy') },
             'separator',
-            { label: unread ? t('markRead') : t('markUnread'), icon: unread ? 'read' : 'unread', key: 'Shift+u', run: act('toggleRead') },
-            { label: t('star'), icon: 'star', key: 's', run: act('star') },
+            ...this.allowed<MenuItem>('toggleRead', { label: unread ? t('markRead') : t('markUnread'), icon: unread ? 'read' : 'unread', key: 'Shift+u', run: act('toggleRead') }),
+            ...this.allowed<MenuItem>('star', { label: t('star'), icon: 'star', key: 's', run: act('star') }),
         ];
     }
 
@@ -511,7 +645,7 @@ export class App {
     async compose(request: ComposeRequest): Promise<void> {
         try {
             const { openCompose } = await import('./compose/compose.ts');
-            await openCompose({ client: this.client, store: this.store }, request);
+            await openCompose({ client: this.client, store: this.own, source: this.store }, request);
         } catch (error) {
             toast({ kind: 'error', text: this.explain(error) });
         }
@@ -525,7 +659,7 @@ export class App {
     async downloadMessage(id: Id): Promise<void> {
         const email = await this.store.email(id);
         const name = `${(email.subject ?? '').replaceAll(/[^\p{L}\p{N} ._-]/gu, '').trim().slice(0, 80) || 'message'}.eml`;
-        h('a', { href: this.client.downloadUrl(email.blobId, name, 'message/rfc822'), download: name }).click();
+        h('a', { href: this.store.client.downloadUrl(email.blobId, name, 'message/rfc822'), download: name }).click();
     }
 
     search(query: string): void {
@@ -568,7 +702,7 @@ export class App {
     }
 
     quota(): QuotaState | undefined {
-        const found = this.store.quotas.find((one) => one.resourceType === 'octets' && one.hardLimit > 0);
+        const found = this.own.quotas.find((one) => one.resourceType === 'octets' && one.hardLimit > 0);
         if (!found) return undefined;
         const share = found.used / found.hardLimit;
         return { used: found.used, limit: found.hardLimit, share, level: share >= 1 ? 'full' : share >= 0.95 ? 'high' : share >= 0.8 ? 'warn' : 'fine' };

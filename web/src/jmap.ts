@@ -181,6 +181,8 @@ export type Changed = Readonly<Record<string, State>>;
 
 export class Client {
     session!: Session;
+    /** Called when the session object is another than the one that was read (RFC 8620 §3.4). */
+    onSession: (() => void) | undefined;
     private waiting: Batch | undefined;
     private renewal: Promise<void> | undefined;
 
@@ -196,6 +198,22 @@ export class Client {
     /** Reads the session object; to be awaited before anything else. */
     async start(): Promise<void> {
         this.session = (await (await this.fetch('/jmap/session', {})).json()) as Session;
+    }
+
+    /** The accounts of others in which the user was given something (RFC 8620 §1.6.2), by name. */
+    get sharedAccounts(): [Id, string][] {
+        const accounts = Object.entries(this.session.accounts).filter(([id]) => id !== this.accountId);
+        return accounts.map(([id, { name }]): [Id, string] => [id, name]).sort((a, b) => a[1].localeCompare(b[1]));
+    }
+
+    /** The same session, for calls about another account. */
+    forAccount(accountId: Id): Client {
+        const root = this;
+        return Object.create(this, {
+            accountId: { value: accountId },
+            waiting: { value: undefined, writable: true },
+            fetch: { value: (url: string, init: RequestInit) => root.fetch(url, init) },
+        }) as Client;
     }
 
     get accountId(): Id {
@@ -245,7 +263,9 @@ export class Client {
             body: JSON.stringify({ using, methodCalls }),
             ...(signal ? { signal } : {}),
         });
-        return ((await response.json()) as { methodResponses: [string, Record<string, unknown>, string][] }).methodResponses;
+        const { methodResponses, sessionState } = (await response.json()) as { methodResponses: [string, Record<string, unknown>, string][]; sessionState?: string };
+        if (sessionState !== undefined && sessionState !== this.session.state) this.onSession?.();
+        return methodResponses;
     }
 
     /** fetch with the token; renews the session when it has ended; throws a JmapError for everything that is not a success. */
@@ -274,14 +294,12 @@ export class Client {
         this.renewal ??= (async () => {
             try {
                 const current = await fetch('/auth/session', { credentials: 'same-origin' }).catch(() => undefined);
-                if (current?.ok) {
-                    const signIn = (await current.json()) as SignIn;
-                    if (signIn.uid === this.signIn.uid) {
-                        this.signIn = signIn;
-                        return;
-                    }
+                const signIn = current?.ok ? ((await current.json()) as SignIn | null) : null;
+                if (signIn?.uid === this.signIn.uid) {
+                    this.signIn = signIn;
+                    return;
                 }
-                if (onlyToken && current?.ok) throw new JmapError('signed-out', 'otherUser');
+                if (onlyToken && signIn) throw new JmapError('signed-out', 'otherUser');
                 this.signIn = await this.renew();
             } finally {
                 this.renewal = undefined;
@@ -343,19 +361,19 @@ export class Client {
     }
 
     /**
-     * Calls `changed` when something of the account has changed, whichever tab hears of it. One tab at a time holds the stream and tells the
-     * others (BroadcastChannel): a browser opens six connections to a host, and eight tabs must not use them up.
+     * Calls `changed` when something of the accounts has changed, with null when it is not known what, whichever tab hears of it. One tab at a
+     * time holds the stream and tells the others (BroadcastChannel): a browser opens six connections to a host, and eight tabs must not use them up.
      */
-    push(types: readonly string[], changed: (states: Changed) => void): void {
+    push(types: readonly string[], changed: (accounts: Readonly<Record<Id, Changed>> | null) => void): void {
         const name = `mailboat-push-${this.accountId}`;
         const channel = new BroadcastChannel(name);
-        channel.onmessage = (event: MessageEvent<Changed>) => changed(event.data);
+        channel.onmessage = (event: MessageEvent<Readonly<Record<Id, Changed>> | null>) => changed(event.data);
         const listen = (until?: AbortSignal): void =>
             this.listen(
                 types,
-                (states) => {
-                    changed(states);
-                    channel.postMessage(states);
+                (accounts) => {
+                    changed(accounts);
+                    channel.postMessage(accounts);
                 },
                 until,
             );
@@ -367,7 +385,7 @@ export class Client {
         } else lastShown(name, listen);
     }
 
-    private listen(types: readonly string[], changed: (states: Changed) => void, until?: AbortSignal, pause = 1000): void {
+    private listen(types: readonly string[], changed: (accounts: Readonly<Record<Id, Changed>> | null) => void, until?: AbortSignal, pause = 1000): void {
         if (until?.aborted) return;
         const source = new EventSource(this.expand(this.session.eventSourceUrl, { types: types.join(','), closeafter: 'no', ping: '60' }));
         until?.addEventListener('abort', () => source.close());
@@ -375,14 +393,13 @@ export class Client {
         let last = '';
         source.addEventListener('state', (event: MessageEvent<string>) => {
             const { changed: accounts } = JSON.parse(event.data) as { changed: Record<Id, Changed> };
-            const mine = accounts[this.accountId];
-            if (mine) changed(mine);
+            changed(accounts);
             last = event.lastEventId;
         });
         source.onopen = () => {
             reachable(true);
             // What came while the stream was down is looked up once: states are compared by whoever listens.
-            if (wait > 1000 || last) changed({});
+            if (wait > 1000 || last) changed(null);
             wait = 1000;
         };
         source.onerror = () => {

@@ -21,7 +21,7 @@ const loadApp = (): Promise<typeof import('./app.ts')> => Promise.all([import('.
 async function session(): Promise<SignIn | undefined> {
     try {
         const response = await fetch('/auth/session', { credentials: 'same-origin' });
-        return response.ok ? ((await response.json()) as SignIn) : undefined;
+        return response.ok ? ((await response.json()) as SignIn | null) ?? undefined : undefined;
     } catch {
         return undefined;
     }

@@ -296,10 +296,28 @@ export class Store {
         void this.active?.refresh().catch(() => undefined);
     }
 
-    /** Begins to hear of what others change; a stream begins with the states, which say nothing new before the first rows are there. */
-    listen(): void {
+    /** Copies messages into a mailbox of another account, and takes them from here when they are moved. */
+    async copyTo(target: Store, mailbox: Id, ids: readonly Id[], moves: boolean): Promise<void> {
+        const size = Math.min(this.client.limit('maxObjectsInSet', 500), 1000);
+        for (let at = 0; at < ids.length; at += size) {
+            const create = Object.fromEntries(ids.slice(at, at + size).map((id, nth) => [`c${nth}`, { id, mailboxIds: { [mailbox]: true } }]));
+            const args = { fromAccountId: this.client.accountId, create, onSuccessDestroyOriginal: moves };
+            const { notCreated } = await target.client.call<SetResponse>('Email/copy', args);
+            const error = firstSetError({ notCreated } as SetResponse);
+            // What is there already is there.
+            if (error && error.type !== 'alreadyExists') throw error;
+        }
+        if (moves) {
+            for (const id of ids) this.forget(id);
+            this.active?.remove(ids);
+        }
+        this.changed({});
+        target.changed({});
+    }
+
+    /** Begins to follow what others change; a stream begins with the states, which say nothing new before the first rows are there. */
+    follow(): void {
         setTimeout(() => this.begin(), FIRST_ROWS_MS);
-        this.client.push(['Email', 'EmailDelivery', 'Mailbox', 'Thread', 'Quota'], (states) => this.changed(states));
     }
 
     private begin(): void {

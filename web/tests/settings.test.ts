@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { readCard, writeCard } from '../src/settings/card.ts';
 import { instant, localDay } from '../src/settings/days.ts';
 import { agentName } from '../src/settings/agent.ts';
+import { qrCode } from '../src/settings/qr.ts';
 
 test('a visiting card is read, and what the form does not know stays', () => {
     const text = 'BEGIN:VCARD\r\nVERSION:2.1\r\nN:Lee;Ann\r\nFN;CHARSET=UTF-8:Ann\\, the Lee\r\nitem1.TEL;TYPE=work:+49 30\r\n 1234\r\nNOTE:kept\r\nEND:VCARD';
@@ -44,4 +46,12 @@ test('browsers by what they call themselves', () => {
     );
     assert.equal(agentName('Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605 Version/19.1 Mobile/15E148 Safari/604.1'), 'Safari, iOS');
     assert.equal(agentName('curl/8.5.0'), 'curl/8.5.0');
+});
+
+test('a QR code is the one of the standard, as another program makes it', () => {
+    const drawn = (text: string): string => createHash('sha256').update((qrCode(text) ?? []).map((row) => row.map((dark) => (dark ? '1' : '0')).join('')).join('\n')).digest('hex').slice(0, 16);
+    const url = 'otpauth://totp/example.test:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=example.test&digits=6&period=30';
+    // Of the same texts in byte mode, level M, python-qrcode 8 draws these modules: versions 1, 7, 13 and 19.
+    assert.deepEqual(['a', url, 'x'.repeat(300), 'y'.repeat(600)].map(drawn), ['e8ab680854e4019c', '3c589159a3b2aa6f', 'a6c4c99a50e77d18', '2774d34f1fc35f25']);
+    assert.equal(qrCode('z'.repeat(700)), null);
 });

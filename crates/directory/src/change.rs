@@ -10,8 +10,9 @@ use std::fmt;
 use crate::ldif::Record;
 
 /// Attributes that users may change of their own entries.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "mailAppPassword",
+    "mailTotpSecret",
     "nswmExtendedUserPrefs",
     "mailForwardingAddress",
     "mailDeliveryOption",

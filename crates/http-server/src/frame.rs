@@ -1,4 +1,5 @@
-//! `GET /message/{account}/{email}`: one message as a page of its own, for a frame of the web mail.
+//! `GET /message/{account}/{email}`: one message as a page of its own, for a frame of the web mail. In place of the email's id
+//! may be the blobId of a message that is attached to one.
 //!
 //! What it may do is said twice: html-clean leaves nothing in it that runs, loads or sends, and the response's policy would not
 //! let it: `sandbox` without scripts, images of this host only. Either alone is enough against all that is known; the tests in
@@ -60,7 +61,7 @@ pub fn message(desk: &Desk, request: &Request) -> Response {
         (Some(_), Some("1")) => Images::Shown,
         (Some(_), _) => Images::Ask,
     };
-    let inline = Inline::of(&parts.inline, &who.uid);
+    let inline = Inline::of(&parts.inline, request.parameter(0));
     let mut rewrite = |source: Source<'_>| match source {
         Source::Inline(id) => inline.address(id),
         Source::Remote(url) if images == Images::Shown => desk.images.as_ref()?.address(&who.uid, url),
@@ -79,8 +80,8 @@ fn part(text: &ShownText) -> Part<'_> {
     if text.is_html { Part::Html(&text.value) } else { Part::Text(&text.value, format(text)) }
 }
 
-fn format(_text: &ShownText) -> Format {
-    Format::Fixed
+fn format(text: &ShownText) -> Format {
+    text.flowed.map_or(Format::Fixed, |delete_space| Format::Flowed { delete_space })
 }
 
 /// Written from what was cleaned, and from nothing else of the message.
@@ -107,20 +108,21 @@ fn page(parts: &MessageParts, clean: &CleanHtml, images: Images, is_dark: bool) 
 
 /// The parts of the message that its HTML may show, by Content-Id.
 struct Inline<'a> {
-    uid: String,
+    account: String,
     parts: HashMap<&'a str, &'a InlinePart>,
 }
 
 impl<'a> Inline<'a> {
-    fn of(parts: &'a [InlinePart], uid: &str) -> Inline<'a> {
+    fn of(parts: &'a [InlinePart], account: &str) -> Inline<'a> {
         let parts = parts.iter().map(|part| (part.cid.as_str(), part)).collect();
-        Inline { uid: percent(uid), parts }
+        Inline { account: percent(account), parts }
     }
 
     fn address(&self, id: &str) -> Option<String> {
         let part = self.parts.get(id)?;
         let kind = crate::attachment::raster_kind(&part.media_type)?;
-        Some(format!("/jmap/download/{}/{}/inline?type={}", self.uid, percent(&part.blob_id), percent(kind)))
+        let (account, blob) = (&self.account, percent(&part.blob_id));
+        Some(format!("/jmap/download/{account}/{blob}/inline?type={}", percent(kind)))
     }
 }
 

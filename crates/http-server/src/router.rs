@@ -5,7 +5,7 @@
 //! * **Path**: `/message/{account}/{email}`; what stands in the place of `{...}` is [`Request::parameter`] 0, 1, ...,
 //!   decoded, never empty, one segment. The first line that fits counts.
 //! * **Access**: [`Access::Open`] anybody; [`Access::Visitor`] who has signed in, by cookie or with a password in the request
-//!   itself ([`Request::visitor`] is there then). Pages of other sites are turned away before the function is asked, and
+//!   itself ([`Request::visitor`] is there then); [`Access::Either`] both, each told who they are. Pages of other sites are turned away before the function is asked, and
 //!   so is a request by cookie that changes something (any method but GET, HEAD) without its token (`X-Mailboat-Token`,
 //!   or the form field of [`TOKEN_FIELD`] where the body is a form).
 //! * **Takes**: nothing, a body of some type (in memory, `service.http.maxpostsize` at most), or an upload of any size.
@@ -26,6 +26,8 @@ use crate::{Request, Response, frame, image_proxy, msc, proxy_sign_in, routes};
 pub enum Access {
     Open,
     Visitor,
+    /// Who has signed in, and who has not is told so by the answer, not by a refusal.
+    Either,
 }
 
 /// What body a request may have.
@@ -124,7 +126,7 @@ pub static ROUTES: &[Route] = &[
         run: Run::SignIn,
     },
     Route { methods: &[Method::Get], ..open("/auth/ticket/{word}", proxy_sign_in::redeem) },
-    get("/auth/session", routes::auth::session),
+    Route { access: Access::Either, ..get("/auth/session", routes::auth::session) },
     get("/auth/sessions", routes::auth::sessions),
     get("/auth/activity", routes::auth::activity),
     post("/auth/sign-out", Takes::Nothing, routes::auth::sign_out),

@@ -49,7 +49,12 @@ impl Visitor {
             return desk.sessions.end_others(&self.uid, None).map(|_| ());
         };
         let directory = desk.log_ins.authenticator().directory();
-        let passwords = credentials(directory.as_ref(), &self.entry).map_err(std::io::Error::other)?;
+        // The second factor is in the entry: as it is now, and not as it was when the request came.
+        let entry = match directory.by_uid(&self.uid).map_err(std::io::Error::other)? {
+            Found::One(entry) => entry,
+            _ => self.entry.clone(),
+        };
+        let passwords = credentials(directory.as_ref(), &entry).map_err(std::io::Error::other)?;
         desk.sessions.password_changed(&self.cookie, session, &passwords)
     }
 }

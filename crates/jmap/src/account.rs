@@ -8,6 +8,8 @@
 //! something changed the records are looked through for higher modification sequences. It tells which emails are
 //! concerned, by which lists that were sorted before are mended instead of made anew (`views.rs`).
 //!
+//! Mailboxes of others are accounts of their own (`shares.rs`), for each user who sees them.
+//!
 //! A message with \Deleted is not there for JMAP (RFC 8621 §4.1.1).
 
 mod boxes;
@@ -24,11 +26,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 
 use message_store::Flags;
 
-pub use boxes::{MailboxView, Row};
+pub use boxes::{MailboxView, Row, Target};
 pub use places::Places;
 
+use crate::Jmap;
 use crate::error::Result;
-use crate::{Jmap, Who};
+use crate::shares::{Owner, Scope};
 
 /// Emails of all accounts that are kept, before the ones that were asked for longest ago are forgotten. With what is kept of
 /// each it is some 130 bytes an email.
@@ -36,13 +39,16 @@ const EMAILS_KEPT: usize = 2_000_000;
 /// Accounts that are kept.
 const ACCOUNTS_KEPT: usize = 10_000;
 
+/// Emails that are looked at before others have their turn with the account.
+const PIECE: usize = 20_000;
+
 /// No email.
 pub const NONE: u32 = u32::MAX;
 
 /// All accounts of a process.
 #[derive(Default)]
 pub struct Accounts {
-    /// The one that was asked for last is the last.
+    /// The one that was asked for last is the last. By uid; for another's mailboxes, by both uids.
     kept: Mutex<Vec<(String, Arc<Account>)>>,
 }
 
@@ -79,29 +85,34 @@ pub struct Inner {
     pub columns: columns::Columns,
     /// Counts the refreshes that found something.
     pub version: u64,
+    /// Counts when numbers of mailboxes, slots or emails came to mean others: who looks piece by piece begins anew then.
+    pub epoch: u64,
     changes: views::ChangeLog,
     pub graves: std::collections::VecDeque<refresh::Grave>,
     pub views: Mutex<views::Views>,
 }
 
 impl Accounts {
-    /// The user's, as it is now.
+    /// The mail of one account of the user, as it is now.
     ///
     /// # Errors
     /// The store's.
-    pub fn of(&self, jmap: &Jmap, who: &Who) -> Result<Arc<Account>> {
-        let account = self.kept(&who.uid);
-        account.refresh(jmap, who)?;
+    pub fn of(&self, jmap: &Jmap, scope: Scope<'_>) -> Result<Arc<Account>> {
+        let account = match scope.owner {
+            Owner::Own => self.kept(&scope.who.uid),
+            _ => self.kept(&format!("{}\0{}", scope.who.uid, scope.account_id())), // no uid has a NUL
+        };
+        account.refresh(jmap, scope)?;
         self.forget_some(&account);
         Ok(account)
     }
 
-    fn kept(&self, uid: &str) -> Arc<Account> {
+    fn kept(&self, key: &str) -> Arc<Account> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().rposition(|(known, _)| known == uid);
+        let found = kept.iter().rposition(|(known, _)| known == key);
         let one = match found {
             Some(place) => kept.remove(place),
-            None => (uid.to_owned(), Arc::new(Account { inner: RwLock::default() })),
+            None => (key.to_owned(), Arc::new(Account { inner: RwLock::default() })),
         };
         let account = Arc::clone(&one.1);
         kept.push(one);
@@ -127,12 +138,12 @@ impl Account {
     ///
     /// # Errors
     /// The store's.
-    pub fn refresh(&self, jmap: &Jmap, who: &Who) -> Result<()> {
-        let listed = refresh::listed(jmap, who)?;
+    pub fn refresh(&self, jmap: &Jmap, scope: Scope<'_>) -> Result<()> {
+        let listed = refresh::listed(jmap, scope)?;
         if self.read().is_current(&listed) {
             return Ok(());
         }
-        self.write().refresh(jmap, listed)
+        self.write().refresh(jmap, scope, listed)
     }
 
     pub fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -143,13 +154,43 @@ impl Account {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// With the thread of every email known.
+    /// With the thread of every email known. Their headers are read piece by piece, and nobody waits for it all.
     pub fn with_threads(&self) -> RwLockReadGuard<'_, Inner> {
-        let known = |inner: &Inner| inner.threads.is_some();
-        if !known(&self.read()) {
-            self.write().find_threads();
+        let inner = self.read();
+        if inner.threads.is_some() {
+            return inner;
         }
+        drop(inner);
+        let (epoch, ids) = self.look_at_all(|inner, number| inner.thread_id(inner.email(number)?));
+        self.write().find_threads(epoch, ids);
         self.read()
+    }
+
+    /// The texts that emails are sorted by are read, piece by piece as well.
+    pub fn fill_column(&self, column: columns::Column) {
+        if self.read().columns.is_full(column, self.read().emails.len()) {
+            return;
+        }
+        let (epoch, texts) = self.look_at_all(|inner, number| inner.missing_text(column, number));
+        self.write().fill_column(column, epoch, texts);
+    }
+
+    /// What `find` says of each email by its number, and of which epoch the numbers are. The account is let go of again and
+    /// again; when the numbers came to mean others meanwhile, there is less.
+    fn look_at_all<T: Send>(&self, find: impl Fn(&Inner, u32) -> Option<T> + Sync) -> (u64, Vec<Option<T>>) {
+        let mut inner = self.read();
+        let epoch = inner.epoch;
+        let mut all: Vec<Option<T>> = Vec::new();
+        while all.len() < inner.emails.len() {
+            let (from, count) = (all.len(), (inner.emails.len() - all.len()).min(PIECE));
+            all.extend(parallel::in_parallel(count, |place| find(&inner, (from + place) as u32)));
+            drop(inner);
+            inner = self.read();
+            if inner.epoch != epoch {
+                break;
+            }
+        }
+        (epoch, all)
     }
 }
 

@@ -13,7 +13,8 @@ use crate::email::body_part::{decoded_size, encoding};
 use crate::email::message::Message;
 use crate::error::{MethodError, Result};
 use crate::ids::BlobId;
-use crate::{Jmap, Who, limits};
+use crate::shares::{Owner, Scope};
+use crate::{Jmap, limits};
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
@@ -64,7 +65,7 @@ impl Blob {
 /// parts of one.
 pub struct Work {
     left: u64,
-    last: Option<(BlobId, Arc<File>, Arc<Message>)>,
+    last: Option<(Owner, BlobId, Arc<File>, Arc<Message>)>,
 }
 
 impl Default for Work {
@@ -83,14 +84,20 @@ impl Work {
     }
 
     /// A whole message; nothing when there is none, or it is another user's.
-    fn whole(&mut self, jmap: &Jmap, who: &Who, id: BlobId) -> Result<Option<(Arc<File>, Arc<Message>)>> {
-        if let Some((_, file, message)) = self.last.as_ref().filter(|(last, _, _)| *last == id) {
+    fn whole(
+        &mut self,
+        jmap: &Jmap,
+        scope: Scope<'_>,
+        id: BlobId,
+    ) -> Result<Option<(Arc<File>, Arc<Message>)>> {
+        let known = self.last.as_ref().filter(|(owner, last, _, _)| owner == scope.owner && *last == id);
+        if let Some((_, _, file, message)) = known {
             return Ok(Some((file.clone(), message.clone())));
         }
-        let Some(file) = whole_file(jmap, who, id)? else { return Ok(None) };
+        let Some(file) = whole_file(jmap, scope, id)? else { return Ok(None) };
         self.spend(file.metadata()?.len())?;
         let message = Arc::new(Message::of_file(&file)?);
-        self.last = Some((id, file.clone(), message.clone()));
+        self.last = Some((scope.owner.clone(), id, file.clone(), message.clone()));
         Ok(Some((file, message)))
     }
 
@@ -98,11 +105,11 @@ impl Work {
     ///
     /// # Errors
     /// The store's; `requestTooLarge`.
-    pub fn open(&mut self, jmap: &Jmap, who: &Who, id: &str) -> Result<Option<Blob>> {
+    pub fn open(&mut self, jmap: &Jmap, scope: Scope<'_>, id: &str) -> Result<Option<Blob>> {
         let Some((outer, place)) = BlobId::parse(id).and_then(BlobId::outer) else {
-            return open(jmap, who, id);
+            return open(jmap, scope, id);
         };
-        let Some((file, message)) = self.whole(jmap, who, outer)? else { return Ok(None) };
+        let Some((file, message)) = self.whole(jmap, scope, outer)? else { return Ok(None) };
         self.spend(message.part_body(place as usize).len() as u64)?;
         Ok(part(file, &message, place))
     }
@@ -114,15 +121,15 @@ impl Work {
     pub fn message(
         &mut self,
         jmap: &Jmap,
-        who: &Who,
+        scope: Scope<'_>,
         id: &str,
         bytes_max: u64,
     ) -> Result<Option<Arc<Message>>> {
         let Some(blob_id) = BlobId::parse(id) else { return Ok(None) };
         if blob_id.outer().is_none() {
-            return Ok(self.whole(jmap, who, blob_id)?.map(|(_, message)| message));
+            return Ok(self.whole(jmap, scope, blob_id)?.map(|(_, message)| message));
         }
-        let Some(blob) = self.open(jmap, who, id)? else { return Ok(None) };
+        let Some(blob) = self.open(jmap, scope, id)? else { return Ok(None) };
         self.spend(blob.size)?;
         Ok(blob.read(bytes_max)?.map(|bytes| Arc::new(Message::of_bytes(bytes))))
     }
@@ -131,20 +138,22 @@ impl Work {
     ///
     /// # Errors
     /// The store's; `requestTooLarge`.
-    pub fn is_message(&mut self, jmap: &Jmap, who: &Who, id: BlobId) -> Result<bool> {
+    pub fn is_message(&mut self, jmap: &Jmap, scope: Scope<'_>, id: BlobId) -> Result<bool> {
         let Some((outer, place)) = id.outer() else { return Ok(true) };
-        let whole = self.whole(jmap, who, outer)?;
+        let whole = self.whole(jmap, scope, outer)?;
         let part = whole.as_ref().and_then(|(_, outer)| outer.structure.parts.get(place as usize));
         Ok(part.is_some_and(|part| part.kind == PartKind::Message))
     }
 }
 
 /// The file of a message, or of what was uploaded.
-fn whole_file(jmap: &Jmap, who: &Who, id: BlobId) -> Result<Option<Arc<File>>> {
+fn whole_file(jmap: &Jmap, scope: Scope<'_>, id: BlobId) -> Result<Option<Arc<File>>> {
     match id {
-        BlobId::Upload(number) | BlobId::UploadPart(number, _) => Ok(jmap.uploads.find(&who.uid, number)?),
+        BlobId::Upload(number) | BlobId::UploadPart(number, _) => {
+            Ok(jmap.uploads.find(&scope.who.uid, number)?)
+        }
         BlobId::Message(guid) | BlobId::Part(guid, _) => {
-            let account = jmap.accounts.of(jmap, who)?;
+            let account = jmap.accounts.of(jmap, scope)?;
             let account = account.read();
             message_file(&account, &guid)
         }
@@ -155,9 +164,9 @@ fn whole_file(jmap: &Jmap, who: &Who, id: BlobId) -> Result<Option<Arc<File>>> {
 ///
 /// # Errors
 /// The store's.
-pub fn open(jmap: &Jmap, who: &Who, id: &str) -> Result<Option<Blob>> {
+pub fn open(jmap: &Jmap, scope: Scope<'_>, id: &str) -> Result<Option<Blob>> {
     let Some(id) = BlobId::parse(id) else { return Ok(None) };
-    let Some(file) = whole_file(jmap, who, id)? else { return Ok(None) };
+    let Some(file) = whole_file(jmap, scope, id)? else { return Ok(None) };
     match id {
         BlobId::Message(_) | BlobId::Upload(_) => {
             let size = file.metadata()?.len();

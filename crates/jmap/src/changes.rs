@@ -88,7 +88,8 @@ impl<'a> Between<'a> {
     }
 
     fn look_for_deleted_mailboxes(&mut self) -> Result<()> {
-        let there: BTreeSet<u64> = self.account.mailboxes().map(|(_, view)| short(view.listed.id)).collect();
+        let readable = self.account.mailboxes().filter(|(_, view)| view.is_readable());
+        let there: BTreeSet<u64> = readable.map(|(_, view)| short(view.listed.id)).collect();
         for point in self.from.0.iter().filter(|point| point.messages > 0 && !there.contains(&point.mailbox))
         {
             let known = |grave: &&crate::account::refresh::Grave| {
@@ -104,7 +105,7 @@ impl<'a> Between<'a> {
     }
 
     fn look_into(&mut self, number: u16, view: &MailboxView) -> Result<()> {
-        let Some(mailbox) = &view.mailbox else { return Ok(()) };
+        let Some(mailbox) = view.mailbox.as_ref().filter(|_| view.is_readable()) else { return Ok(()) };
         let mailbox_id = short(view.listed.id);
         let since = self.from.point(mailbox_id).map_or(0, |point| point.modseq);
         if since < view.forgotten_modseq
@@ -125,7 +126,7 @@ impl<'a> Between<'a> {
                 mailbox: mailbox_id,
                 uid: row.uid,
                 modseq: row.modseq,
-                created: cold.created_modseq,
+                created: view.shown_modseq(cold.created_modseq),
                 is_expunged: row.flags.contains(message_store::Flags::EXPUNGED),
             });
             self.slots.insert(cold.guid, (number, slot));

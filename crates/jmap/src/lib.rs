@@ -23,6 +23,7 @@ mod problem;
 mod request;
 mod session_object;
 mod set_error;
+mod shares;
 mod state;
 mod submission;
 mod uploads;
@@ -44,6 +45,7 @@ pub use email::parts::{InlinePart, MessageParts, ShownText};
 pub use folders::Folder;
 pub use methods::preferences::Preferences;
 pub use problem::Problem;
+use shares::{Owner, Scope};
 pub use uploads::Upload;
 pub use watch::Watch;
 
@@ -76,6 +78,8 @@ pub struct Jmap {
     pub(crate) accounts: account::Accounts,
     pub(crate) uploads: uploads::Uploads,
     pub(crate) personal: personal::Personal,
+    pub(crate) memberships: directory::Memberships,
+    kept_owners: shares::Kept,
     /// The name in Message-ID fields that are made here.
     pub(crate) host_name: String,
     /// Requests and uploads under way, by uid.
@@ -117,6 +121,8 @@ impl Jmap {
             accounts: account::Accounts::default(),
             uploads,
             personal: personal::Personal::new(parts),
+            memberships: directory::Memberships::default(),
+            kept_owners: shares::Kept::default(),
             host_name: parts.config.get(&local::HOST_NAME).to_string(),
             busy: Arc::default(),
         })
@@ -174,11 +180,11 @@ impl Jmap {
     /// Begins an upload (RFC 8620 §6.1).
     ///
     /// # Errors
-    /// `404`: the account is not the user's; limits.
+    /// `404`: the user has no such account; limits.
     pub fn upload(&self, who: &Who, account: &str, media_type: &str) -> Result<Upload, Problem> {
-        self.own_account(who, account)?;
+        self.owner_or_404(who, account)?;
         let turn = self.turn(who, At::Upload)?;
-        self.uploads.begin(&who.uid, media_type, turn)
+        self.uploads.begin(&who.uid, account, media_type, turn)
     }
 
     /// The bytes of a blob (RFC 8620 §6.2).
@@ -186,8 +192,8 @@ impl Jmap {
     /// # Errors
     /// `404` when there is none, or the user may not read it.
     pub fn download(&self, who: &Who, account: &str, blob: &str) -> Result<Blob, Problem> {
-        self.own_account(who, account)?;
-        blob::open(self, who, blob)
+        let owner = self.owner_or_404(who, account)?;
+        blob::open(self, Scope { who, owner: &owner }, blob)
             .map_err(|error| Problem::internal(&error.to_string()))?
             .ok_or_else(Problem::not_found)
     }
@@ -207,12 +213,13 @@ impl Jmap {
     /// # Errors
     /// `404` when there is no such email.
     pub fn message_parts(&self, who: &Who, account: &str, email: &str) -> Result<MessageParts, Problem> {
-        self.own_account(who, account)?;
-        email::parts::of(self, who, email)
+        let owner = self.owner_or_404(who, account)?;
+        email::parts::of(self, Scope { who, owner: &owner }, email)
     }
 
-    fn own_account(&self, who: &Who, account: &str) -> Result<(), Problem> {
-        if account == who.uid { Ok(()) } else { Err(Problem::not_found()) }
+    fn owner_or_404(&self, who: &Who, account: &str) -> Result<Owner, Problem> {
+        let owner = self.owner(who, account).map_err(|error| Problem::internal(&error.to_string()))?;
+        owner.ok_or_else(Problem::not_found)
     }
 
     fn turn(&self, who: &Who, at: At) -> Result<Turn, Problem> {

@@ -12,6 +12,7 @@ mod personal;
 pub mod preferences;
 mod quota;
 mod recipient;
+mod second_factor;
 mod snippet;
 mod standard;
 pub mod submission;
@@ -48,7 +49,7 @@ pub fn run(
         "Mailbox/queryChanges" => mailbox::query::changes(call, arguments)?,
         "Mailbox/set" => mailbox::set::run(call, arguments)?,
         "Email/set" => email::set::run(call, arguments)?,
-        "Email/copy" => email::copy::run(call, arguments)?,
+        "Email/copy" => return email::copy::run(call, arguments),
         "Email/import" => email::import::run(call, arguments)?,
         "Email/parse" => email::parse::run(call, arguments)?,
         "SearchSnippet/get" => snippet::get(call, arguments)?,
@@ -57,9 +58,23 @@ pub fn run(
         "Thread/get" => thread::get(call, arguments)?,
         "Thread/changes" => thread::changes(call, arguments)?,
         "Email/query" => email::query::run(call, arguments)?,
-        _ => return personal::run(call, name, arguments),
+        _ => {
+            own_only(call, arguments)?;
+            return personal::run(call, name, arguments);
+        }
     };
     Ok(vec![(name.to_owned(), value)])
+}
+
+/// Accounts of others have mail and nothing else.
+fn own_only(call: &Call<'_>, arguments: &Arguments) -> Result<()> {
+    let asked = arguments.0.get("accountId").and_then(Value::as_str);
+    match asked.filter(|asked| *asked != call.who.uid) {
+        Some(other) if call.jmap.owner(call.who, other)?.is_some() => {
+            Err(MethodError::new("accountNotSupportedByMethod", ""))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The capability of the type that a method is about.

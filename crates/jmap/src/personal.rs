@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use directory::password::Schemes;
-use directory::{Answer, Asked, Directory, Entry, Found, LogIn, LogIns, Service};
+use directory::{Answer, Asked, Directory, Entry, Found, LogIn, LogIns, SecondFactors, Service};
 use sasl::Secret;
 use server_config::Config;
 use server_config::parameters::{service_http, service_smtp};
@@ -22,6 +22,7 @@ const CHECK_MAX: Duration = Duration::from_secs(5);
 /// See the head of this file.
 pub struct Personal {
     pub log_ins: Arc<LogIns>,
+    pub factors: SecondFactors,
     /// Sessions that have changed their user's password, and were not told yet.
     changed: Mutex<HashSet<(String, String)>>,
     pub schemes: Schemes,
@@ -56,6 +57,7 @@ impl Personal {
         Personal {
             changed: Mutex::default(),
             log_ins: Arc::clone(&parts.log_ins),
+            factors: SecondFactors::new(instance),
             schemes: Schemes::from_config(config),
             folder: instance.store_dir().join("webmail"),
             smtpd: Conversations::new(instance.submission_socket(), workers),

@@ -2,22 +2,28 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use server_log::Category;
 
+use crate::account::Account;
+use crate::arguments::Arguments;
 use crate::blob::Work;
 use crate::error::{MethodError, Result};
 use crate::json::Unread;
 use crate::personal::Unconfirmed;
 use crate::pointer::Unresolved;
 use crate::problem::Problem;
+use crate::shares::{Owner, Scope};
 use crate::{Jmap, Who, json, limits, methods, pointer, session_object};
 
 /// One method call while it runs.
 pub struct Call<'a> {
     pub jmap: &'a Jmap,
     pub who: &'a Who,
+    /// Whose account the method is about.
+    pub owner: Owner,
     /// Real ids by creation id, for the whole request.
     pub created: &'a mut HashMap<String, String>,
     /// Bytes that the request may still be answered with.
@@ -29,6 +35,30 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Whose mailboxes the method is about, and who asks.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { who: self.who, owner: &self.owner }
+    }
+
+    /// Takes `accountId`: the user's own account, or one with mailboxes of others; the method is about it from here on.
+    ///
+    /// # Errors
+    /// `invalidArguments`, `accountNotFound`.
+    pub fn mail_account(&mut self, arguments: &mut Arguments) -> Result<String> {
+        let account = arguments.required_string("accountId")?;
+        let owner = self.jmap.owner(self.who, &account)?;
+        self.owner = owner.ok_or_else(|| MethodError::new("accountNotFound", ""))?;
+        Ok(account)
+    }
+
+    /// The account's mail as it is now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn account(&self) -> Result<Arc<Account>> {
+        self.jmap.accounts.of(self.jmap, self.scope())
+    }
+
     /// The id that a client means: `#x` is what was created as `x` (RFC 8620 §5.3).
     pub fn real_id<'i>(&'i self, id: &'i str) -> Option<&'i str> {
         match id.strip_prefix('#') {
@@ -93,6 +123,7 @@ pub fn run(jmap: &Jmap, who: &Who, body: &[u8]) -> std::result::Result<Vec<u8>, 
         let mut call = Call {
             jmap,
             who,
+            owner: Owner::Own,
             created: &mut created,
             room: &mut room,
             work: &work,

@@ -53,7 +53,8 @@ pub struct EmailState(pub Vec<Point>);
 impl EmailState {
     /// Of what is in memory.
     pub fn of(account: &Inner) -> EmailState {
-        let with_messages = account.mailboxes().filter(|(_, view)| view.mailbox.is_some());
+        let with_messages =
+            account.mailboxes().filter(|(_, view)| view.mailbox.is_some() && view.is_readable());
         let mut points: Vec<Point> = with_messages.map(|(_, view)| point(view)).collect();
         points.sort_by_key(|point| point.mailbox);
         EmailState(points)

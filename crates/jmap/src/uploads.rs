@@ -55,7 +55,13 @@ impl Uploads {
         self.folder.join(name)
     }
 
-    pub(crate) fn begin(&self, uid: &str, media_type: &str, turn: Turn) -> Result<Upload, Problem> {
+    pub(crate) fn begin(
+        &self,
+        uid: &str,
+        account: &str,
+        media_type: &str,
+        turn: Turn,
+    ) -> Result<Upload, Problem> {
         let internal = |error: io::Error| Problem::internal(&format!("an upload cannot be kept: {error}"));
         let folder = self.folder_of(uid);
         make_folder(&folder).map_err(internal)?;
@@ -73,7 +79,7 @@ impl Uploads {
             path,
             file,
             id,
-            account: uid.to_owned(),
+            account: account.to_owned(),
             media_type: media_type.to_owned(),
             written: 0,
             room,

@@ -114,6 +114,7 @@ impl Store {
         fs::remove_file(&note)?;
         drop(lock);
         self.announce_acl(name, entry.id);
+        self.announce_to_given(&old, &acl);
         Ok(acl)
     }
 
@@ -121,6 +122,17 @@ impl Store {
     fn announce_acl(&self, name: &MailboxName, id: u128) {
         self.shared.ring.announce(Notice { mailbox: id, tree: tree_of(name) });
         self.announce_names(name);
+    }
+
+    /// Whoever was given something, or was taken it, may not watch the owner's tree: such users are told in their own.
+    fn announce_to_given(&self, old: &Acl, new: &Acl) {
+        let users = old.entries().chain(new.entries()).map(|(identifier, _)| identifier);
+        let changed = users.filter(|user| old.of(user) != new.of(user));
+        for user in changed.collect::<std::collections::BTreeSet<&str>>() {
+            if let Ok(inbox) = MailboxName::inbox(user.strip_prefix('-').unwrap_or(user)) {
+                self.announce_names(&inbox);
+            }
+        }
     }
 
     /// Under the lock of the tree: the list of mailboxes becomes what the file of an interrupted change says.

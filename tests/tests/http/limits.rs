@@ -301,7 +301,7 @@ fn the_proxy_protocol_names_the_client() {
     assert_eq!(list["sessions"][0]["address"], "192.0.2.1");
     let mut other = instance.http();
     other.wire.send(b"PROXY TCP4 192.0.2.2 192.0.2.25 40000 80\r\n");
-    assert_eq!(other.get("/auth/session", &session).status, 401);
+    assert_eq!(other.get("/auth/sessions", &session).status, 401);
 }
 
 /// Answers that nobody reads are counted, and who has too many of them gets no more until they are read.

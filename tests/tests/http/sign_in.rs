@@ -6,7 +6,22 @@ use black_box::{Imap, Instance, Setup};
 use super::requests::web;
 
 fn status(instance: &Instance, session: &str) -> u16 {
-    instance.http().get("/auth/session", session).status
+    instance.http().get("/auth/sessions", session).status
+}
+
+/// The page asks who is signed in before anybody is: that is no error, and tells nothing.
+#[test]
+fn who_has_not_signed_in_is_told_so_without_a_refusal() {
+    let instance = web();
+    let mut http = instance.http();
+    let ended = http.sign_in("alice", "alice-secret");
+    assert_eq!(http.ask("POST", "/auth/sign-out", &ended, b"").status, 204);
+    for session in ["", ended.as_str()] {
+        let response = http.get("/auth/session", session);
+        assert_eq!((response.status, response.json().is_null()), (200, true), "{session:?}");
+    }
+    let basic = "Authorization: Basic YWxpY2U6d3Jvbmc=\r\n";
+    assert_eq!(http.get("/auth/session", basic).status, 401, "a wrong password is refused all the same");
 }
 
 /// W10: what the browser has is of one sign-in, and worth nothing after its end.
@@ -81,7 +96,7 @@ fn a_session_is_bound_to_its_address_as_ipsecurity_says() {
         let mut http = instance.http();
         let response = http.try_sign_in("alice", "alice-secret", &proxied("192.0.2.1"));
         let cookie = format!("Cookie: {}\r\n", response.cookie());
-        let mut from = |from: &str| http.get("/auth/session", &format!("{cookie}{}", proxied(from))).status;
+        let mut from = |from: &str| http.get("/auth/sessions", &format!("{cookie}{}", proxied(from))).status;
         assert_eq!(from("192.0.2.1"), 200);
         assert_eq!((from("192.0.2.77"), from("198.51.100.1")), (same_network, elsewhere), "{value}");
         assert_eq!(from("192.0.2.1"), 200, "the owner is not signed out by that");

@@ -1,12 +1,12 @@
 // Compose. The seam with the rest: the application opens it through import('./compose/compose.ts').
 
 import { h, loadStyle } from '../dom.ts';
-import type { Client, GetResponse, Id, SetResponse } from '../jmap.ts';
+import type { Client, GetResponse, Id, QueryResponse, SetResponse } from '../jmap.ts';
 import { DEFAULTS, preferences } from '../preferences.ts';
 import type { Store } from '../store.ts';
 import { toast } from '../ui/toast.ts';
 import { formatAddress } from './address.ts';
-import { type Draft, fingerprint, toEmail } from './message.ts';
+import { DRAFT_HEADER, type Draft, fingerprint, toEmail } from './message.ts';
 import { SendError, type Sent, attemptAt, callBack, send } from './outbox.ts';
 import type { Kind } from './recipients.ts';
 import { openRedirect } from './redirect.ts';
@@ -19,6 +19,8 @@ import { ComposeWindow } from './window.ts';
 export interface ComposeContext {
     client: Client;
     store: Store;
+    /** Where the message is that is answered or passed on: the user's own account, or one of others. */
+    source: Store;
 }
 
 export interface ComposeRequest {
@@ -47,13 +49,38 @@ export async function openCompose(context: ComposeContext, request: ComposeReque
     openWindow(context, identities, await start(context, request, identities));
 }
 
-/** Opens again what was being written in a tab that was killed. To be called once the application stands. */
-export async function reopen(context: ComposeContext): Promise<void> {
+/**
+ * Opens again what was being written in a tab that was killed. To be called once the application stands. The user may be about
+ * something else by now: the window does not take the focus, and is small unless it is `mail` that is on screen.
+ */
+export async function reopen(context: ComposeContext, inMail: boolean): Promise<void> {
     const lost = await lostWindows(context.client.accountId);
-    for (const draftId of lost) await openCompose(context, { kind: 'draft', emailId: draftId }).catch(() => undefined);
     // Where a window is the whole page (compose.css) it waits below: who opens the mailbox wants to see the mailbox.
-    if (matchMedia('(max-width: 720px), (max-height: 420px)').matches) for (const one of windows) one.setShape('minimised');
-    if (lost.length > 0 && windows.size > 0) toast({ text: say('reopened', { count: windows.size }) });
+    const isWhole = matchMedia('(max-width: 720px), (max-height: 420px)').matches;
+    for (const [draftId, key] of lost) await reopenOne(context, draftId, key, inMail && !isWhole).catch(() => undefined);
+    if (lost.size > 0 && windows.size > 0) toast({ text: say('reopened', { count: windows.size }) });
+}
+
+/** Of several versions the newest; the others go once it is open. */
+async function reopenOne(context: ComposeContext, draftId: Id, key: string | undefined, inMail: boolean): Promise<void> {
+    await ready();
+    const versions = key === undefined ? [] : await versionsOf(context, key);
+    const [newest = draftId, ...older] = versions;
+    const identities = await identitiesOf(context);
+    const begun = await start(context, { kind: 'draft', emailId: newest }, identities);
+    openWindow(context, identities, { ...begun, focus: null }, inMail ? 'normal' : 'minimised');
+    if (older.length > 0) await context.client.call<SetResponse>('Email/set', { destroy: older });
+}
+
+/** Stored versions of a draft, the newest first. */
+async function versionsOf({ client }: ComposeContext, key: string): Promise<Id[]> {
+    const conditions = [{ hasKeyword: '$draft' }, { header: [DRAFT_HEADER, key] }];
+    const { ids } = await client.call<QueryResponse>('Email/query', {
+        filter: { operator: 'AND', conditions },
+        sort: [{ property: 'receivedAt', isAscending: false }],
+        limit: 20,
+    });
+    return ids;
 }
 
 async function ready(): Promise<void> {
@@ -65,7 +92,7 @@ async function identitiesOf({ client }: ComposeContext): Promise<Identity[]> {
     return list;
 }
 
-function openWindow(context: ComposeContext, identities: readonly Identity[], begun: Start): ComposeWindow {
+function openWindow(context: ComposeContext, identities: readonly Identity[], begun: Start, shape: 'normal' | 'minimised' = 'normal'): ComposeWindow {
     const { client } = context;
     const opened: ComposeWindow = new ComposeWindow(
         context,
@@ -73,7 +100,7 @@ function openWindow(context: ComposeContext, identities: readonly Identity[], be
             identities,
             draftsId: () => mailbox(context, 'drafts'),
             send: (from) => sendFrom(context, identities, from),
-            stored: (from, id) => noteWindow(from, client.accountId, id),
+            stored: (from, id) => noteWindow(from, client.accountId, begun.draft.key, id),
             closed: (from) => {
                 windows.delete(from);
                 forgetWindow(from);
@@ -86,10 +113,11 @@ function openWindow(context: ComposeContext, identities: readonly Identity[], be
         dock = h('div', { class: 'compose-dock' });
         document.body.append(dock);
     }
-    for (const other of windows) if (!other.isMinimised) other.setShape('minimised');
+    for (const other of windows) if (!other.isMinimised) other.setShape('minimised', begun.focus !== null);
     windows.add(opened);
     dock.append(opened.element);
-    if (begun.draftId) noteWindow(opened, client.accountId, begun.draftId);
+    if (shape === 'minimised') opened.setShape(shape, false);
+    if (begun.draftId) noteWindow(opened, client.accountId, begun.draft.key, begun.draftId);
     arrange();
     return opened;
 }

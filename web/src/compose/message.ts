@@ -23,6 +23,8 @@ export interface Answers {
 }
 
 export interface Draft {
+    /** Of all versions of one draft: by it the newest is found, whatever was heard of it. */
+    key: string;
     identityId: Id | null;
     to: Address[];
     cc: Address[];
@@ -47,8 +49,14 @@ export interface Sender {
     bcc: EmailAddress[] | null;
 }
 
+/** Letters and digits; crypto.randomUUID needs a secure context, this does not. */
+export function newKey(): string {
+    return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join('');
+}
+
 export function emptyDraft(): Draft {
     return {
+        key: newKey(),
         identityId: null,
         to: [],
         cc: [],
@@ -66,7 +74,8 @@ export function emptyDraft(): Draft {
 }
 
 /** What only a draft carries: a field of ours that is not in the message that is sent. */
-export const DRAFT_FIELD = 'header:X-Mailboat-Draft:asText';
+export const DRAFT_HEADER = 'X-Mailboat-Draft';
+export const DRAFT_FIELD = `header:${DRAFT_HEADER}:asText` as const;
 const PRIORITY_FIELD = 'header:X-Priority:asText';
 const RECEIPT_FIELD = 'header:Disposition-Notification-To:asAddresses';
 
@@ -133,13 +142,14 @@ function options(draft: Draft, own: Address): Record<string, unknown> {
 }
 
 interface Extras {
+    key: string;
     identityId: Id | null;
     vCard: boolean;
     answers: Answers[];
 }
 
-function extras({ identityId, vCard, answers }: Draft): Extras {
-    return { identityId, vCard, answers };
+function extras({ key, identityId, vCard, answers }: Draft): Extras {
+    return { key, identityId, vCard, answers };
 }
 
 /** `multipart/mixed` around `multipart/alternative` around `multipart/related`, each only where there is something to hold. */
@@ -209,8 +219,9 @@ function dressed(tree: Tree): Tree {
 
 /** What a stored draft says beside its body, which the caller reads (it needs a parser of the page). */
 export function fromEmail(email: DraftEmail): Omit<Draft, 'body'> {
-    const { identityId, vCard, answers } = readExtras(email[DRAFT_FIELD]);
+    const { key, identityId, vCard, answers } = readExtras(email[DRAFT_FIELD]);
     return {
+        key,
         identityId,
         to: addresses(email.to),
         cc: addresses(email.cc),
@@ -231,9 +242,10 @@ function readExtras(text: string | null | undefined): Extras {
     try {
         const found = JSON.parse(text ?? '{}') as Partial<Record<keyof Extras, unknown>>;
         const answers = Array.isArray(found.answers) ? (found.answers as unknown[]).filter(isAnswer).slice(0, 100) : [];
-        return { identityId: typeof found.identityId === 'string' ? found.identityId : null, vCard: found.vCard === true, answers };
+        const key = typeof found.key === 'string' && /^[a-z0-9]{1,64}$/.test(found.key) ? found.key : newKey();
+        return { key, identityId: typeof found.identityId === 'string' ? found.identityId : null, vCard: found.vCard === true, answers };
     } catch {
-        return { identityId: null, vCard: false, answers: [] };
+        return { key: newKey(), identityId: null, vCard: false, answers: [] };
     }
 }
 

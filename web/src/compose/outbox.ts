@@ -156,7 +156,10 @@ export function refusal(error: Refusal): SendError {
     switch (error.type) {
         case 'invalidRecipients': {
             const refused = error.invalidRecipients ?? [];
-            return new SendError('to', say('errorRecipients', { list: refused.join(', ') }), refused);
+            const list = refused.join(', ');
+            if (list === '') return new SendError('to', error.description ? say('errorReason', { reason: error.description }) : say('errorSend'));
+            const text = error.description ? say('errorRecipientsWhy', { list, reason: error.description }) : say('errorRecipients', { list });
+            return new SendError('to', text, refused);
         }
         case 'noRecipients':
             return new SendError('to', say('errorNoRecipients'));

@@ -56,13 +56,14 @@ export async function openRedirect(context: ComposeContext, emailId: Id, identit
 /** The copy is handed in without being stored: the message is in the mailbox already. */
 async function redirect(context: ComposeContext, emailId: Id, identity: Identity, to: readonly Address[]): Promise<void> {
     const { client } = context;
-    const { list } = await client.call<GetResponse<Pick<Email, 'id' | 'blobId'>>>('Email/get', { ids: [emailId], properties: ['id', 'blobId'] });
+    const from = context.source.client;
+    const { list } = await from.call<GetResponse<Pick<Email, 'id' | 'blobId'>>>('Email/get', { ids: [emailId], properties: ['id', 'blobId'] });
     const blobId = list[0]?.blobId;
     if (!blobId) throw new JmapError('method', 'notFound');
-    const bytes = await (await client.fetch(client.downloadUrl(blobId, 'message.eml'), {})).arrayBuffer();
+    const bytes = await (await from.fetch(from.downloadUrl(blobId, 'message.eml'), {})).arrayBuffer();
     const upload = await client.upload(new Blob([resentFields(identity, to), bytes], { type: 'message/rfc822' }));
     await submitBlob(client, upload.blobId, identity, to);
-    void context.store.change([emailId], { keywords: { $forwarded: true } }).catch(() => undefined);
+    if (context.source === context.store) void context.store.change([emailId], { keywords: { $forwarded: true } }).catch(() => undefined);
 }
 
 /** Addresses without names: nothing here has to be encoded. */

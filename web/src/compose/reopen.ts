@@ -1,10 +1,13 @@
 // Which drafts are being written, so that those of a tab that was killed are opened again. Only ids are kept in the browser; the text
 // is on the server. A tab that lives holds a lock of the name of each of its windows.
 import type { Id } from '../jmap.ts';
+import { newKey } from './message.ts';
 
 interface Noted {
     account: Id;
     draftId: Id;
+    /** Of the draft, see message.ts; a version that was stored while the tab went is found by it. */
+    draft?: string;
     /** The tab, for browsers and addresses without locks (they need a secure context). */
     tab: string;
 }
@@ -27,30 +30,25 @@ function keep(noted: Record<string, Noted>): void {
 }
 
 function tab(): string {
-    const known = sessionStorage.getItem(TAB) ?? random();
+    const known = sessionStorage.getItem(TAB) ?? newKey();
     sessionStorage.setItem(TAB, known);
     return known;
-}
-
-/** crypto.randomUUID needs a secure context; this does not. */
-function random(): string {
-    return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join('-');
 }
 
 const lockName = (key: string): string => `mailboat-draft-${key}`;
 
 /** The window writes the draft of this id. */
-export function noteWindow(window: object, account: Id, draftId: Id | null): void {
+export function noteWindow(window: object, account: Id, draft: string, draftId: Id | null): void {
     let key = keys.get(window);
     if (!key) {
-        key = random();
+        key = newKey();
         keys.set(window, key);
         // Held until the page goes, for whatever reason.
         if (navigator.locks) void navigator.locks.request(lockName(key), () => new Promise<never>(() => undefined));
     }
     const noted = all();
     if (draftId === null) delete noted[key];
-    else noted[key] = { account, draftId, tab: tab() };
+    else noted[key] = { account, draftId, draft, tab: tab() };
     keep(noted);
 }
 
@@ -60,17 +58,17 @@ export function forgetWindow(window: object): void {
     keep(noted);
 }
 
-/** Drafts whose tab is gone; they are the caller's from here on. */
-export async function lostWindows(account: Id): Promise<Id[]> {
+/** Drafts whose tab is gone: the id that was heard last, and the draft's key; they are the caller's from here on. */
+export async function lostWindows(account: Id): Promise<Map<Id, string | undefined>> {
     const noted = all();
-    const lost: Id[] = [];
-    for (const [key, { account: of, draftId, tab: owner }] of Object.entries(noted)) {
+    const lost = new Map<Id, string | undefined>();
+    for (const [key, { account: of, draftId, draft, tab: owner }] of Object.entries(noted)) {
         if (of !== account || !(await isGone(key, owner))) continue;
         delete noted[key];
-        lost.push(draftId);
+        lost.set(draftId, draft);
     }
     keep(noted);
-    return [...new Set(lost)];
+    return lost;
 }
 
 async function isGone(key: string, owner: string): Promise<boolean> {

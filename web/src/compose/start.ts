@@ -42,8 +42,8 @@ export interface Start {
     draft: Draft;
     /** The stored draft that goes on, to be replaced by the next. */
     draftId: Id | null;
-    /** Where the caret is: in the text for answers, in the recipients otherwise. */
-    focus: 'to' | 'body';
+    /** Where the caret is: in the text for answers, in the recipients otherwise; null leaves it where it is. */
+    focus: 'to' | 'body' | null;
 }
 
 const LIST_POST = 'header:List-Post:asURLs';
@@ -94,8 +94,8 @@ const SOURCE_PROPERTIES = [
     FOLLOWUP,
 ] as const;
 
-async function read<T>({ client }: ComposeContext, ids: readonly Id[], properties: readonly string[]): Promise<T[]> {
-    const { list } = await client.call<GetResponse<T>>('Email/get', {
+async function read<T>({ source }: ComposeContext, ids: readonly Id[], properties: readonly string[]): Promise<T[]> {
+    const { list } = await source.client.call<GetResponse<T>>('Email/get', {
         ids,
         properties,
         fetchTextBodyValues: true,
@@ -123,6 +123,20 @@ export function rememberFormat(format: 'rich' | 'plain'): void {
 }
 
 export async function start(context: ComposeContext, request: ComposeRequest, identities: readonly Identity[]): Promise<Start> {
+    const begun = await begin(context, request, identities);
+    return context.source === context.store ? begun : { ...begun, draft: await brought(context, begun.draft) };
+}
+
+/** Files of a message of another account are copied into the user's own; what is marked as answered there is not ours to mark. */
+async function brought({ client, source }: ComposeContext, draft: Draft): Promise<Draft> {
+    const blobIds = [...new Set(draft.attached.map(({ blobId }) => blobId))];
+    if (blobIds.length === 0) return { ...draft, answers: [] };
+    const { copied } = await client.call<{ copied: Record<Id, Id> | null }>('Blob/copy', { fromAccountId: source.client.accountId, blobIds });
+    const attached = draft.attached.map((file) => ({ ...file, blobId: copied?.[file.blobId] ?? file.blobId }));
+    return { ...draft, attached, answers: [] };
+}
+
+async function begin(context: ComposeContext, request: ComposeRequest, identities: readonly Identity[]): Promise<Start> {
     const ids = request.emailIds ?? (request.emailId ? [request.emailId] : []);
     switch (request.kind) {
         case 'new':

@@ -126,7 +126,8 @@ export class ComposeWindow {
             begun.draftId,
         );
         this.listen();
-        queueMicrotask(() => this.focus(begun.focus));
+        const { focus } = begun;
+        if (focus !== null) queueMicrotask(() => this.focus(focus));
     }
 
     // ------------------------------------------------------------ building
@@ -349,12 +350,15 @@ export class ComposeWindow {
         this.status.textContent = texts[state];
         this.status.classList.toggle('failed', state === 'failed');
         this.element.dataset['save'] = state;
-        if (state === 'failed') this.say(error?.type === 'overQuota' ? say('notSavedQuota') : say('notSavedNow'));
+        // Why it was not sent says more, and stands until something is changed.
+        const isTold = !this.notice.hidden && this.notice.dataset['of'] === 'sending';
+        if (state === 'failed' && !isTold) this.say(error?.type === 'overQuota' ? say('notSavedQuota') : say('notSavedNow'));
     }
 
     /** Something the user must know, over the text. */
     private say(text: string): void {
         this.notice.textContent = text;
+        delete this.notice.dataset['of'];
         this.notice.hidden = false;
     }
 
@@ -373,7 +377,7 @@ export class ComposeWindow {
         }
     }
 
-    setShape(shape: Shape): void {
+    setShape(shape: Shape, focuses = true): void {
         const was = this.shape;
         this.shape = shape;
         this.element.dataset['shape'] = shape;
@@ -384,6 +388,7 @@ export class ComposeWindow {
         };
         relabel(this.shapeButton, shape === 'full' ? say('leaveFull') : say('fullScreen'), shape === 'full' ? SIGNS.leave : SIGNS.fullScreen);
         relabel(this.smallButton, shape === 'minimised' ? say('restore') : say('minimise'), shape === 'minimised' ? SIGNS.restore : 'M5 18.5h14');
+        if (!focuses) return;
         if (shape === 'minimised') this.smallButton.focus();
         else if (was === 'minimised') this.focus(this.to.isEmpty ? 'to' : 'body');
     }
@@ -565,6 +570,7 @@ export class ComposeWindow {
         if (error instanceof SendError && error.field === 'attachments') return this.attachments.fail(text);
         if (error instanceof SendError && error.field === 'from') this.from.focus();
         this.say(text);
+        this.notice.dataset['of'] = 'sending';
     }
 
     private refuseRecipients(error: SendError): void {

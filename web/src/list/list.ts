@@ -66,11 +66,14 @@ export class ListPane {
             if (this.element.classList.toggle('wide', wide) !== wide) return;
             this.virtual.resize();
         }).observe(this.element);
-        app.store.on('rows', (ids) => {
-            const changed = new Set(ids);
-            this.drawRows((id) => changed.has(id) || this.threadHas(id, changed));
+        app.watch((store) => {
+            store.on('rows', (ids) => {
+                if (store !== app.store) return;
+                const changed = new Set(ids);
+                this.drawRows((id) => changed.has(id) || this.threadHas(id, changed));
+            });
+            store.on('mailboxes', () => this.drawHead());
         });
-        app.store.on('mailboxes', () => this.drawHead());
     }
 
     private threadHas(id: Id, ids: ReadonlySet<Id>): boolean {
@@ -255,11 +258,11 @@ export class ListPane {
             this.head,
             button({ label: t('clearSelection'), icon: 'close', kind: 'icon', key: 'Escape', onclick: () => this.clearSelection() }),
             h('div', { class: 'list-title', role: 'status' }, h('h1', null, t('selectedCount', { count }))),
-            button({ label: t('archive'), icon: 'archive', kind: 'icon', key: 'e', onclick: act('archive') }),
-            button({ label: t('delete'), icon: 'trash', kind: 'icon', key: '#', onclick: act('delete') }),
-            button({ label: inJunk ? t('notJunk') : t('junk'), icon: inJunk ? 'notJunk' : 'junk', kind: 'icon', key: '!', onclick: act('junk') }),
-            button({ label: t('moveTo'), icon: 'move', kind: 'icon', key: 'v', onclick: act('move') }),
-            button({ label: t(readLabel), icon: readLabel === 'markRead' ? 'read' : 'unread', kind: 'icon', key: 'Shift+u', onclick: act('toggleRead') }),
+            ...this.app.allowed('archive', button({ label: t('archive'), icon: 'archive', kind: 'icon', key: 'e', onclick: act('archive') })),
+            ...this.app.allowed('delete', button({ label: t('delete'), icon: 'trash', kind: 'icon', key: '#', onclick: act('delete') })),
+            ...this.app.allowed('junk', button({ label: inJunk ? t('notJunk') : t('junk'), icon: inJunk ? 'notJunk' : 'junk', kind: 'icon', key: '!', onclick: act('junk') })),
+            ...this.app.allowed('move', button({ label: t('moveTo'), icon: 'move', kind: 'icon', key: 'v', onclick: act('move') })),
+            ...this.app.allowed('toggleRead', button({ label: t(readLabel), icon: readLabel === 'markRead' ? 'read' : 'unread', kind: 'icon', key: 'Shift+u', onclick: act('toggleRead') })),
             more,
         );
         const canAll = !this.allSelected && total > count;

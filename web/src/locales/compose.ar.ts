@@ -134,11 +134,12 @@ export default {
 
     errorNoRecipients: 'لا مستلمين: أضف مستلمًا.',
     errorRecipients: 'رُفض: {list}',
+    errorRecipientsWhy: 'رُفض: {list} ({reason})',
     errorManyRecipients: 'عدد المستلمين كبير: المسموح {count}.',
     errorFrom: 'لا يحق لك الإرسال بهذا العنوان.',
     errorTooLarge: 'الرسالة كبيرة جدًا.',
     errorTooLargeFor: 'الرسالة كبيرة جدًا: المسموح {limit}.',
-    errorQuota: 'صندوق بريدك ممتلئ. احذف بعض الرسائل وأعد المحاولة.',
+    errorQuota: 'لم يُرسل شيء: صندوق بريدك ممتلئ ولا يتسع لنسخة المرسل. احذف بعض الرسائل وأعد المحاولة.',
     errorBlob: 'لم يعد أحد الملفات على الخادم. أرفقه من جديد.',
     errorForbidden: 'لا يُسمح لك بإرسال البريد.',
     errorNetwork: 'تعذر الوصول إلى الخادم.',

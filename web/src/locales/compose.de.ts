@@ -133,11 +133,12 @@ export default {
 
     errorNoRecipients: 'Es gibt noch keinen Empfänger: Fügen Sie einen hinzu.',
     errorRecipients: 'Abgelehnt: {list}',
+    errorRecipientsWhy: 'Abgelehnt: {list} ({reason})',
     errorManyRecipients: 'Zu viele Empfänger: {count} sind erlaubt.',
     errorFrom: 'Mit dieser Adresse dürfen Sie nicht senden.',
     errorTooLarge: 'Die Nachricht ist zu groß.',
     errorTooLargeFor: 'Die Nachricht ist zu groß: {limit} sind erlaubt.',
-    errorQuota: 'Ihr Postfach ist voll. Löschen Sie Nachrichten und versuchen Sie es erneut.',
+    errorQuota: 'Es wurde nichts gesendet: Ihr Postfach ist voll, und die Kopie für „Gesendet“ hat keinen Platz. Löschen Sie Nachrichten und versuchen Sie es erneut.',
     errorBlob: 'Der Server hat eine der Dateien nicht mehr. Hängen Sie sie erneut an.',
     errorForbidden: 'Sie dürfen keine Nachrichten senden.',
     errorNetwork: 'Der Server ist nicht erreichbar.',

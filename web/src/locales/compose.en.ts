@@ -131,11 +131,12 @@ export default {
 
     errorNoRecipients: 'Nobody to send it to: add a recipient.',
     errorRecipients: 'Refused: {list}',
+    errorRecipientsWhy: 'Refused: {list} ({reason})',
     errorManyRecipients: 'Too many recipients: {count} are allowed.',
     errorFrom: 'You may not send with this address.',
     errorTooLarge: 'The message is too large.',
     errorTooLargeFor: 'The message is too large: {limit} are allowed.',
-    errorQuota: 'Your mailbox is full. Delete some mail and try again.',
+    errorQuota: 'Nothing was sent: your mailbox is full, and the copy for Sent would not fit. Delete some mail and try again.',
     errorBlob: 'The server no longer has one of the files. Attach it again.',
     errorForbidden: 'You are not allowed to send mail.',
     errorNetwork: 'The server cannot be reached.',

@@ -133,11 +133,12 @@ export default {
 
     errorNoRecipients: 'Aucun destinataire : ajoutez-en un.',
     errorRecipients: 'Refusé : {list}',
+    errorRecipientsWhy: 'Refusé : {list} ({reason})',
     errorManyRecipients: 'Trop de destinataires : {count} sont permis.',
     errorFrom: 'Vous ne pouvez pas envoyer avec cette adresse.',
     errorTooLarge: 'Le message est trop volumineux.',
     errorTooLargeFor: 'Le message est trop volumineux : {limit} sont permis.',
-    errorQuota: 'Votre boîte est pleine. Supprimez des messages et réessayez.',
+    errorQuota: 'Rien n’a été envoyé : votre boîte est pleine et la copie pour « Envoyés » n’y tient pas. Supprimez des messages et réessayez.',
     errorBlob: 'Le serveur n’a plus l’un des fichiers. Joignez-le de nouveau.',
     errorForbidden: 'Vous n’avez pas le droit d’envoyer des messages.',
     errorNetwork: 'Le serveur est injoignable.',

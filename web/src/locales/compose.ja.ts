@@ -133,11 +133,12 @@ export default {
 
     errorNoRecipients: '宛先がありません。宛先を追加してください。',
     errorRecipients: '拒否されました: {list}',
+    errorRecipientsWhy: '拒否されました: {list}（{reason}）',
     errorManyRecipients: '宛先が多すぎます。上限は {count} 件です。',
     errorFrom: 'このアドレスでは送信できません。',
     errorTooLarge: 'メッセージが大きすぎます。',
     errorTooLargeFor: 'メッセージが大きすぎます。上限は {limit} です。',
-    errorQuota: 'メールボックスがいっぱいです。メールを削除してから再試行してください。',
+    errorQuota: '送信されませんでした。メールボックスがいっぱいで、送信済みの控えを保存できません。メールを削除してから再試行してください。',
     errorBlob: 'サーバーにファイルの一つが残っていません。もう一度添付してください。',
     errorForbidden: 'メールの送信が許可されていません。',
     errorNetwork: 'サーバーに接続できません。',

@@ -19,7 +19,7 @@ const TOGETHER_MAX = 200 * 1024 * 1024;
 
 export const fileName = (part: BodyPart, index: number): string => part.name?.trim() || `${t('attachment')} ${index + 1}${part.type === 'message/rfc822' ? '.eml' : ''}`;
 
-export function attachmentList(app: App, email: Email): HTMLElement | null {
+export function attachmentList(app: App, email: Pick<Email, 'attachments' | 'subject' | 'receivedAt'>): HTMLElement | null {
     // Pictures that the text shows itself are not attachments to the reader.
     const parts = email.attachments.filter((part) => part.blobId && !(part.cid && part.disposition !== 'attachment' && part.type.startsWith('image/')));
     if (parts.length === 0) return null;
@@ -35,14 +35,15 @@ export function attachmentList(app: App, email: Email): HTMLElement | null {
 function card(app: App, parts: readonly BodyPart[], index: number): HTMLElement {
     const part = parts[index] as BodyPart;
     const name = fileName(part, index);
-    const url = app.client.downloadUrl(part.blobId ?? '', name, part.type);
+    const url = app.store.client.downloadUrl(part.blobId ?? '', name, part.type);
     const shows = IMAGES.has(part.type) || TEXTS.has(part.type);
     const face = IMAGES.has(part.type) && part.size < 3_000_000 ? h('img', { src: url, alt: '', loading: 'lazy', decoding: 'async', onerror: (event) => (event as unknown as Event & { target: Element }).target.replaceWith(icon('image')) }) : icon(iconOf(part.type));
+    const opens = part.type === 'message/rfc822' ? (): void => void import('./embedded.ts').then(({ openEmbedded }) => openEmbedded(app, part.blobId ?? '', name)) : shows ? (): void => preview(app, parts, index) : undefined;
     const words = [h('span', { class: 'file-face' }, face), h('span', { class: 'file-words' }, h('bdi', { class: 'file-name', title: name }, name), h('span', { class: 'soft' }, formatSize(part.size)))];
     return h(
         'div',
         { class: 'file' },
-        shows ? h('button', { type: 'button', class: 'file-main', 'data-tip': t('preview', { name }), onclick: () => preview(app, parts, index) }, words) : h('a', { class: 'file-main', href: url, download: name }, words),
+        opens ? h('button', { type: 'button', class: 'file-main', 'data-tip': t('preview', { name }), onclick: opens }, words) : h('a', { class: 'file-main', href: url, download: name }, words),
         h('a', { class: 'button icon', href: url, download: name, 'aria-label': t('downloadThis', { name }), 'data-tip': t('download') }, icon('download')),
     );
 }
@@ -66,7 +67,7 @@ function preview(app: App, parts: readonly BodyPart[], start: number): void {
         const one = shown[at];
         if (!one) return;
         const name = fileName(one.part, one.index);
-        const url = app.client.downloadUrl(one.part.blobId ?? '', name, one.part.type);
+        const url = app.store.client.downloadUrl(one.part.blobId ?? '', name, one.part.type);
         caption.textContent = shown.length > 1 ? `${name} · ${at + 1}/${shown.length}` : name;
         link.setAttribute('href', url);
         link.setAttribute('download', name);
@@ -85,7 +86,7 @@ function preview(app: App, parts: readonly BodyPart[], start: number): void {
 async function text(app: App, url: string, part: BodyPart, stage: HTMLElement): Promise<void> {
     fill(stage, h('div', { class: 'spinner' }));
     try {
-        const bytes = new Uint8Array(await (await app.client.fetch(url, { headers: { Range: `bytes=0-${TEXT_MAX - 1}` } })).arrayBuffer()).subarray(0, TEXT_MAX);
+        const bytes = new Uint8Array(await (await app.store.client.fetch(url, { headers: { Range: `bytes=0-${TEXT_MAX - 1}` } })).arrayBuffer()).subarray(0, TEXT_MAX);
         const cut = part.size > TEXT_MAX ? `\n\n${t('textCut', { size: formatSize(TEXT_MAX) })}` : '';
         fill(stage, h('pre', { dir: 'auto' }, decode(bytes, part.charset), cut));
     } catch (error) {
@@ -101,7 +102,7 @@ function decode(bytes: Uint8Array, charset: string | null | undefined): string {
     }
 }
 
-async function downloadAll(app: App, email: Email, parts: readonly BodyPart[]): Promise<void> {
+async function downloadAll(app: App, email: Pick<Email, 'subject' | 'receivedAt'>, parts: readonly BodyPart[]): Promise<void> {
     if (parts.reduce((sum, part) => sum + part.size, 0) > TOGETHER_MAX) return void toast({ kind: 'error', text: t('tooLargeTogether') });
     const note = toast({ text: t('collecting', { done: 0, total: parts.length }), seconds: 0 });
     try {
@@ -109,7 +110,7 @@ async function downloadAll(app: App, email: Email, parts: readonly BodyPart[]): 
         const files: { name: string; bytes: Uint8Array }[] = [];
         for (const [index, part] of parts.entries()) {
             const name = fileName(part, index);
-            const response = await app.client.fetch(app.client.downloadUrl(part.blobId ?? '', name, part.type), {});
+            const response = await app.store.client.fetch(app.store.client.downloadUrl(part.blobId ?? '', name, part.type), {});
             files.push({ name, bytes: new Uint8Array(await response.arrayBuffer()) });
             note.update(t('collecting', { done: index + 1, total: parts.length }));
         }

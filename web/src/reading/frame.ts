@@ -10,8 +10,8 @@ const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
 export interface FrameOptions {
     url: string;
     title: string;
-    /** Called once it is there: how many images of other hosts were left out, and whether they may be asked for. */
-    loaded: (blockedImages: number, canShow: boolean) => void;
+    /** Called once it is there: how many images of other hosts were left out, whether they may be asked for, and whether it is shortened. */
+    loaded: (blockedImages: number, canShow: boolean, isCut: boolean) => void;
     /** The address of the link under the pointer or with the focus; empty: none. */
     link: (address: string, misleading: boolean) => void;
 }
@@ -22,8 +22,8 @@ export function messageFrame(options: FrameOptions): HTMLIFrameElement {
         const page = frame.contentDocument;
         if (!page?.body) return;
         adopt(frame, page, options);
-        const { blocked, images } = page.documentElement.dataset; // the server says what it left out
-        options.loaded(Number(blocked ?? 0), images !== 'off');
+        const { blocked, images, cut } = page.documentElement.dataset; // the server says what it left out
+        options.loaded(Number(blocked ?? 0), images !== 'off', cut === 'true');
     });
     return frame;
 }

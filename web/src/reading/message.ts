@@ -82,13 +82,15 @@ export class MessageCard {
 
     private drawBody(rest: HTMLElement): void {
         const bar = h('div', { class: 'images-bar', hidden: true });
+        const cutBar = h('div', { class: 'images-bar cut-bar', hidden: true }, icon('warning'), h('span', null, t('isCut')), button({ label: t('downloadWhole'), class: 'link', onclick: () => void this.app.downloadMessage(this.row.id) }));
         const link = h('div', { class: 'link-target', 'aria-live': 'polite' });
         const waiting = h('div', { class: 'frame-waiting' }, h('div', { class: 'spinner' }));
         const frame = messageFrame({
-            url: this.app.client.messageUrl(this.row.id, this.images),
+            url: this.app.store.client.messageUrl(this.row.id, this.images),
             title: t('messageBody', { subject: this.row.subject ?? '' }),
-            loaded: (blocked, canShow) => {
+            loaded: (blocked, canShow, isCut) => {
                 waiting.remove();
+                cutBar.hidden = !isCut;
                 bar.hidden = this.images || blocked === 0;
                 for (const one of bar.querySelectorAll('button')) one.hidden = !canShow;
                 this.changed();
@@ -110,7 +112,7 @@ export class MessageCard {
                 sender && button({ label: t('showImagesOf', { sender }), class: 'link', onclick: () => this.allowImages(rest, true) }),
             ),
         );
-        fill(rest, this.warnings(), bar, h('div', { class: 'frame-holder' }, waiting, frame, link));
+        fill(rest, this.warnings(), bar, cutBar, h('div', { class: 'frame-holder' }, waiting, frame, link));
     }
 
     private allowImages(rest: HTMLElement, always: boolean): void {
@@ -164,7 +166,7 @@ export class MessageCard {
                 { class: 'message-actions' },
                 h('time', { class: 'date soft', datetime: row.receivedAt, title: longDate(date) }, mediumDate(date)),
                 button({ label: t('star'), icon: starred ? 'starred' : 'star', kind: 'icon', pressed: starred, class: starred ? 'star on' : 'star', onclick: () => void this.app.star([row.id], !starred) }),
-                row.keywords['$draft'] ? button({ label: t('editDraft'), icon: 'compose', kind: 'icon', onclick: () => void this.app.compose({ kind: 'draft', emailId: row.id }) }) : button({ label: t('reply'), icon: 'reply', kind: 'icon', onclick: () => void this.app.compose({ kind: 'reply', emailId: row.id }) }),
+                row.keywords['$draft'] && this.app.store === this.app.own ? button({ label: t('editDraft'), icon: 'compose', kind: 'icon', onclick: () => void this.app.compose({ kind: 'draft', emailId: row.id }) }) : button({ label: t('reply'), icon: 'reply', kind: 'icon', onclick: () => void this.app.compose({ kind: 'reply', emailId: row.id }) }),
                 more,
             ),
             details,

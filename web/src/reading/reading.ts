@@ -21,17 +21,22 @@ export class ReadingPane {
 
     constructor(private readonly app: App) {
         this.element.append(this.toolbar, this.scroll);
-        app.store.on('rows', (ids) => {
-            for (const card of this.cards) if (ids.includes(card.row.id)) card.refresh();
-            if (this.openId) this.drawBar();
-        });
-        app.store.on('arrived', (rows) => {
-            // An answer to the conversation that is being read joins it.
-            const thread = this.cards[0]?.row.threadId;
-            const fresh = rows.filter((row) => row.threadId === thread && !this.cards.some((card) => card.row.id === row.id));
-            if (preferences().conversations) for (const row of fresh.toReversed()) this.addCard(row);
+        app.watch((store) => {
+            store.on('rows', (ids) => {
+                if (store !== app.store) return;
+                for (const card of this.cards) if (ids.includes(card.row.id)) card.refresh();
+                if (this.openId) this.drawBar();
+            });
+            store.on('arrived', (rows) => store === app.store && this.join(rows));
         });
         this.clear();
+    }
+
+    /** An answer to the conversation that is being read joins it. */
+    private join(rows: readonly EmailRow[]): void {
+        const thread = this.cards[0]?.row.threadId;
+        const fresh = rows.filter((row) => row.threadId === thread && !this.cards.some((card) => card.row.id === row.id));
+        if (preferences().conversations) for (const row of fresh.toReversed()) this.addCard(row);
     }
 
     /** The message whose conversation is shown. */
@@ -138,7 +143,7 @@ export class ReadingPane {
         clearTimeout(this.seenTimer);
         this.seenTimer = setTimeout(() => {
             const unseen = this.cards.filter((card) => card.open && !card.row.keywords['$seen']).map((card) => card.row.id);
-            if (unseen.length > 0 && this.openId && document.visibilityState === 'visible') void this.app.store.change(unseen, { keywords: { $seen: true } }).catch(() => undefined);
+            if (unseen.length > 0 && this.openId && this.app.allows('markRead') && document.visibilityState === 'visible') void this.app.store.change(unseen, { keywords: { $seen: true } }).catch(() => undefined);
         }, 700);
     }
 
@@ -166,12 +171,12 @@ export class ReadingPane {
         fill(
             this.toolbar,
             button({ label: t('backToList'), icon: 'back', kind: 'icon', key: 'u', class: 'back', onclick: () => this.app.closeReading() }),
-            button({ label: t('archive'), icon: 'archive', kind: 'icon', key: 'e', onclick: act('archive') }),
-            button({ label: t('delete'), icon: 'trash', kind: 'icon', key: '#', onclick: act('delete') }),
-            button({ label: inJunk ? t('notJunk') : t('junk'), icon: inJunk ? 'notJunk' : 'junk', kind: 'icon', key: '!', onclick: act('junk') }),
+            ...this.app.allowed('archive', button({ label: t('archive'), icon: 'archive', kind: 'icon', key: 'e', onclick: act('archive') })),
+            ...this.app.allowed('delete', button({ label: t('delete'), icon: 'trash', kind: 'icon', key: '#', onclick: act('delete') })),
+            ...this.app.allowed('junk', button({ label: inJunk ? t('notJunk') : t('junk'), icon: inJunk ? 'notJunk' : 'junk', kind: 'icon', key: '!', onclick: act('junk') })),
             h('span', { class: 'bar-rule', 'aria-hidden': 'true' }),
-            button({ label: t('markUnread'), icon: 'unread', kind: 'icon', key: 'Shift+u', onclick: act('markUnread') }),
-            button({ label: t('moveTo'), icon: 'move', kind: 'icon', key: 'v', onclick: act('move') }),
+            ...this.app.allowed('markUnread', button({ label: t('markUnread'), icon: 'unread', kind: 'icon', key: 'Shift+u', onclick: act('markUnread') })),
+            ...this.app.allowed('move', button({ label: t('moveTo'), icon: 'move', kind: 'icon', key: 'v', onclick: act('move') })),
             more,
             h('span', { class: 'bar-space' }),
             button({ label: t('previousMessage'), icon: 'up', kind: 'icon', key: 'k', onclick: () => this.app.step(-1) }),

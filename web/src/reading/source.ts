@@ -20,9 +20,9 @@ export async function showSource(app: App, id: Id): Promise<void> {
     const dialog = openDialog({ title: t('source'), size: 'wide', body, actions: [copy, link] });
     try {
         const email = await app.store.email(id);
-        const url = app.client.downloadUrl(email.blobId, 'message.eml', 'message/rfc822');
+        const url = app.store.client.downloadUrl(email.blobId, 'message.eml', 'message/rfc822');
         link.setAttribute('href', url);
-        const response = await app.client.fetch(url, { headers: { Range: `bytes=0-${SHOWN_MAX - 1}` } });
+        const response = await app.store.client.fetch(url, { headers: { Range: `bytes=0-${SHOWN_MAX - 1}` } });
         const bytes = new Uint8Array(await response.arrayBuffer());
         const text = new TextDecoder().decode(bytes.subarray(0, SHOWN_MAX));
         const end = text.search(/\r?\n\r?\n/);

@@ -10,16 +10,19 @@ import { attempt, explain, group, set } from './controls.ts';
 import { toast } from '../ui/toast.ts';
 import type { Page, SettingsContext } from './settings.ts';
 import { agentName } from './agent.ts';
+import { factorGroup, hasSecondFactor } from './second-factor.ts';
 import { say } from './texts.ts';
 
 export const security: Page = async (context, redraw) => {
-    const [sessions, activity, apps] = await Promise.all([
+    const [sessions, activity, apps, factor] = await Promise.all([
         read<{ sessions: Session[] }>(context, '/auth/sessions'),
         read<{ activity: Deed[] }>(context, '/auth/activity'),
         appPasswords(context),
+        hasSecondFactor(context),
     ]);
     return [
         passwordGroup(context),
+        ...(factor === null ? [] : [factorGroup(context, factor, redraw)]),
         ...(apps ? [appGroup(context, apps, redraw)] : []),
         sessionGroup(context, sessions.sessions, redraw),
         activityGroup(activity.activity),

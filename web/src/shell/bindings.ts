@@ -14,7 +14,7 @@ export function bindKeys(app: App): void {
         return true;
     };
     const role = (name: 'inbox' | 'drafts' | 'sent' | 'trash' | 'junk' | 'archive') => (): boolean => {
-        const mailbox = app.store.byRole(name);
+        const mailbox = app.own.byRole(name);
         if (mailbox) app.go({ kind: 'mailbox', mailbox: mailbox.id });
         return mailbox !== undefined;
     };

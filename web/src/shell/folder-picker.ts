@@ -5,6 +5,7 @@ import { fill, h, uniqueId } from '../dom.ts';
 import { icon } from '../icon.ts';
 import type { Id } from '../jmap.ts';
 import { t } from '../texts.ts';
+import type { Mailbox } from '../types.ts';
 import { button } from '../ui/button.ts';
 import { openDialog } from '../ui/dialog.ts';
 import { folderIcon, folderTree, type FolderNode } from './folders.ts';
@@ -12,7 +13,7 @@ import { folderIcon, folderTree, type FolderNode } from './folders.ts';
 export interface PickOptions {
     title: string;
     confirm: string;
-    /** Offers the top of the tree as well, answered as `top`. */
+    /** For a folder: offers those of its account, and the top of the tree if true, answered as `top`. */
     top?: boolean;
     /** A folder that cannot be chosen, nor those below it. */
     without?: Id | undefined;
@@ -26,12 +27,12 @@ export function pickFolder(app: App, options: PickOptions): Promise<Id | 'top' |
         const listId = uniqueId('picker');
         const list = h('div', { class: 'picker-list', role: 'listbox', id: listId, 'aria-label': t('folders') });
         const input = h('input', { type: 'search', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': listId, 'aria-label': t('findFolder'), placeholder: t('findFolder'), autocomplete: 'off', autofocus: true });
-        const all = flatten(folderTree(app.store.mailboxes), options.without);
+        const all = options.top === undefined ? pickable(app, options.without) : pickableIn(app.store.mailboxes, options.without, '');
 
         const draw = (): void => {
             const wanted = input.value.trim().toLowerCase();
-            const top = options.top ? [{ id: 'top' as const, depth: 0, label: t('topLevel') }] : [];
-            shown = [...top, ...all.map(({ mailbox, depth }) => ({ id: mailbox.id, depth, label: app.mailboxName(mailbox) }))].filter((one) => !wanted || one.label.toLowerCase().includes(wanted));
+            const top = options.top === true ? [{ id: 'top' as const, depth: 0, label: t('topLevel') }] : [];
+            shown = [...top, ...all.map(({ mailbox, depth, of }) => ({ id: mailbox.id, depth, label: `${app.mailboxName(mailbox)}${of}` }))].filter((one) => !wanted || one.label.toLowerCase().includes(wanted));
             active = Math.max(0, Math.min(active, shown.length - 1));
             fill(
                 list,
@@ -39,7 +40,7 @@ export function pickFolder(app: App, options: PickOptions): Promise<Id | 'top' |
                     h(
                         'div',
                         { class: 'picker-item', role: 'option', id: `${listId}-${index}`, 'aria-selected': String(index === active), style: { '--depth': String(wanted ? 0 : one.depth) }, onclick: () => choose(index) },
-                        icon(one.id === 'top' ? 'list' : folderIcon(app.store.mailboxes.get(one.id))),
+                        icon(one.id === 'top' ? 'list' : folderIcon(app.mailbox(one.id))),
                         h('span', null, one.label),
                     ),
                 ),
@@ -73,6 +74,21 @@ export function pickFolder(app: App, options: PickOptions): Promise<Id | 'top' |
         });
         input.focus();
     });
+}
+
+interface Pickable extends FolderNode {
+    /** Whose it is, where it is not the user's. */
+    of: string;
+}
+
+/** Where messages may be put: in the user's own account and in those of others. */
+function pickable(app: App, without: Id | undefined): Pickable[] {
+    const shared = [...app.shared.values()].flatMap(({ name, store }) => pickableIn(store.mailboxes, without, ` – ${name}`));
+    return [...pickableIn(app.own.mailboxes, without, ''), ...shared.filter(({ mailbox }) => mailbox.myRights.mayAddItems)];
+}
+
+function pickableIn(mailboxes: ReadonlyMap<Id, Mailbox>, without: Id | undefined, of: string): Pickable[] {
+    return flatten(folderTree(mailboxes), without).map((node) => ({ ...node, of }));
 }
 
 function flatten(nodes: readonly FolderNode[], without: Id | undefined): FolderNode[] {

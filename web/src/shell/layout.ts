@@ -54,7 +54,7 @@ export class Layout {
         this.main = h('main', { class: 'mail', id: 'mail' }, app.list.element, this.divider(), app.reading.element);
         const floating = button({ label: t('compose'), icon: 'compose', kind: 'primary', class: 'floating-compose', onclick: () => void app.compose({ kind: 'new' }) });
         this.element = h('div', { class: 'app' }, h('a', { class: 'skip', href: '#mail', onclick: (event) => this.skip(event) }, t('skipToMail')), top, this.offline, h('div', { class: 'columns' }, this.scrim, this.side, this.main, this.settings), floating, this.live);
-        app.store.on('quota', () => this.drawQuota());
+        app.own.on('quota', () => this.drawQuota());
         this.setPane();
     }
 

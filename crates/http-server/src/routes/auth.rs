@@ -39,8 +39,12 @@ fn no_session() -> Response {
     Response::problem(400, "no-session", "this request is signed in by itself, not by a session")
 }
 
-/// `GET /auth/session`
+/// `GET /auth/session`: `null` for who has not signed in, or not any more. A page asks it first, and a refusal would stand in
+/// the browser's log of errors.
 pub fn session(_desk: &Desk, request: &Request) -> Response {
+    if request.visitor.is_none() {
+        return Response::json(200, &Value::Null);
+    }
     let Some((visitor, _)) = signed_in(request) else { return no_session() };
     let timeout = i64::try_from(request.settings.session_timeout.as_secs()).unwrap_or(i64::MAX);
     Response::json(200, &about(visitor, base::clock::unix_seconds().saturating_add(timeout)))

@@ -90,7 +90,7 @@ pub struct Stream {
     ping: Duration,
     /// The states that the client knows.
     known: String,
-    _watch: Watch,
+    watch: Watch,
     _place: Place,
 }
 
@@ -144,7 +144,7 @@ pub fn open(desk: &Desk, request: &Request, waker: Waker) -> Result<(Stream, Eve
         closes,
         ping: Duration::from_secs(ping),
         known: request.head.field("last-event-id").unwrap_or_default().to_owned(),
-        _watch: watch,
+        watch,
         _place: place,
     };
     let (states, id) = stream.states(desk);
@@ -168,6 +168,7 @@ impl Stream {
         if !self.holds(desk) {
             return Some(Events { text: String::new(), last: true });
         }
+        self.watch.renew(&desk.jmap, &self.who);
         let (states, id) = self.states(desk);
         if id == self.known {
             return None;

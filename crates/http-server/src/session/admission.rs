@@ -105,22 +105,26 @@ impl Session {
         }
         let said = match route.access {
             Access::Open => None,
-            Access::Visitor => match self.visitor(&exchange.request, route.takes == Takes::Script) {
-                Ok(visitor) => {
-                    self.know(&visitor, &recorded, io);
-                    exchange.request.visitor = Some(std::sync::Arc::new(visitor));
-                    None
+            Access::Visitor | Access::Either => {
+                match self.visitor(&exchange.request, route.takes == Takes::Script) {
+                    Ok(visitor) => {
+                        self.know(&visitor, &recorded, io);
+                        exchange.request.visitor = Some(std::sync::Arc::new(visitor));
+                        None
+                    }
+                    Err(Ok(said)) => Some(said),
+                    Err(Err(refusal)) => {
+                        let head = &exchange.request.head;
+                        let token = sign_in::token_in_field(head).filter(|_| route.takes != Takes::Script);
+                        let is_stranger = head.field("authorization").is_none() && refusal.status == 401;
+                        return match token.map(str::to_owned) {
+                            None if is_stranger && route.access == Access::Either => self.check(exchange, io),
+                            Some(token) => self.log_in_by_token(exchange, &token, io),
+                            None => self.answer_early(&exchange, refusal, io),
+                        };
+                    }
                 }
-                Err(Ok(said)) => Some(said),
-                Err(Err(refusal)) => {
-                    let head = &exchange.request.head;
-                    let token = sign_in::token_in_field(head).filter(|_| route.takes != Takes::Script);
-                    return match token.map(str::to_owned) {
-                        Some(token) => self.log_in_by_token(exchange, &token, io),
-                        None => self.answer_early(&exchange, refusal, io),
-                    };
-                }
-            },
+            }
         };
         match said {
             Some(said) => self.log_in(exchange, said, "BASIC", io),
@@ -229,7 +233,7 @@ fn refuse_origin(exchange: &Exchange, origin: Origin) -> Option<Response> {
 /// Passwords and sessions do not go over a connection that others can read.
 fn refuse_connection(exchange: &Exchange) -> Option<Response> {
     let request = &exchange.request;
-    let is_secret = exchange.route.access == Access::Visitor || matches!(exchange.route.run, Run::SignIn);
+    let is_secret = exchange.route.access != Access::Open || matches!(exchange.route.run, Run::SignIn);
     if request.client.says_password {
         return None;
     }

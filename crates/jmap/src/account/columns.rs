@@ -28,17 +28,41 @@ impl Columns {
         let text = self.texts[column as usize].get(email as usize).and_then(Option::as_ref);
         text.map_or(&[], |text| text)
     }
+
+    /// Whether so many emails have been asked for; some may have none, being gone.
+    pub fn covers(&self, column: Column, emails: usize) -> bool {
+        self.texts[column as usize].len() >= emails
+    }
+
+    /// Whether so many emails have a text each.
+    pub fn is_full(&self, column: Column, emails: usize) -> bool {
+        let texts = &self.texts[column as usize];
+        texts.len() >= emails && texts.iter().all(Option::is_some)
+    }
 }
 
 impl Inner {
-    /// Reads the texts that are missing, of emails that are there.
-    pub fn fill_column(&mut self, column: Column) {
-        let known = self.columns.texts[column as usize].len();
-        if known < self.emails.len() {
-            self.columns.texts[column as usize].resize(self.emails.len(), None);
+    /// The text of an email; nothing when it is known already, or the message is gone.
+    pub fn missing_text(&self, column: Column, number: u32) -> Option<Box<[u8]>> {
+        let known = self.columns.texts[column as usize].get(number as usize).is_some_and(Option::is_some);
+        if known { None } else { self.column_text(column, number as usize) }
+    }
+
+    /// Takes texts of an epoch; reads what is missing still, which is little.
+    pub fn fill_column(&mut self, column: Column, epoch: u64, mut texts: Vec<Option<Box<[u8]>>>) {
+        if epoch != self.epoch {
+            texts.clear();
         }
-        let texts = &self.columns.texts[column as usize];
-        let missing: Vec<usize> = (0..texts.len()).filter(|number| texts[*number].is_none()).collect();
+        texts.resize(self.emails.len(), None);
+        let known = &mut self.columns.texts[column as usize];
+        known.resize(texts.len(), None);
+        for (place, text) in known.iter_mut().zip(texts) {
+            if place.is_none() {
+                *place = text;
+            }
+        }
+        let known = &self.columns.texts[column as usize];
+        let missing: Vec<usize> = (0..known.len()).filter(|number| known[*number].is_none()).collect();
         let found = in_parallel(missing.len(), |place| self.column_text(column, missing[place]));
         for (number, text) in missing.into_iter().zip(found) {
             self.columns.texts[column as usize][number] = text;

@@ -4,30 +4,49 @@ use message_store::MailboxName;
 
 use super::{Email, Inner, MailboxView, NONE};
 
-impl MailboxView {
-    /// What the user calls it: the last level of its name.
-    pub fn display_name(&self) -> &str {
-        if self.listed.name.is_inbox() { "Inbox" } else { self.listed.name.leaf() }
-    }
-}
-
 impl Inner {
+    /// What the user calls a mailbox: the last level of its name; or, where levels above it are not seen, from those on.
+    pub fn display_name<'v>(&self, view: &'v MailboxView) -> &'v str {
+        let name = &view.listed.name;
+        if name.is_inbox() {
+            return "Inbox";
+        }
+        let above = self.parent(view).map(|parent| &parent.listed.name);
+        let own = match (above, name.owner()) {
+            (Some(above), _) if name.visible_parent().as_ref() != Some(above) => {
+                name.as_str().strip_prefix(above.as_str())
+            }
+            (None, Some(owner)) if name.visible_parent().is_some() => {
+                name.as_str().strip_prefix("user/").and_then(|rest| rest.strip_prefix(owner))
+            }
+            (None, None) => Some(name.as_str()),
+            _ => None,
+        };
+        own.map_or(name.leaf(), |own| own.trim_start_matches('/'))
+    }
+
     /// The mailbox of a name.
     pub fn mailbox_by_name(&self, name: &MailboxName) -> Option<(u16, &MailboxView)> {
         self.mailboxes().find(|(_, view)| view.listed.name == *name)
     }
 
-    /// The mailbox above; nothing at the top.
+    /// The nearest mailbox above; nothing at the top. Of others not every level is seen.
     pub fn parent(&self, view: &MailboxView) -> Option<&MailboxView> {
-        let above = view.listed.name.visible_parent()?;
-        self.mailbox_by_name(&above).map(|(_, parent)| parent)
+        let mut above = view.listed.name.visible_parent();
+        while let Some(name) = above {
+            if let Some((_, parent)) = self.mailbox_by_name(&name) {
+                return Some(parent);
+            }
+            above = name.visible_parent();
+        }
+        None
     }
 
-    /// The mailboxes directly below.
-    pub fn children<'i>(&'i self, view: &'i MailboxView) -> impl Iterator<Item = &'i MailboxView> {
-        self.mailboxes()
-            .map(|(_, child)| child)
-            .filter(|child| child.listed.name.visible_parent().as_ref() == Some(&view.listed.name))
+    /// Whether there are mailboxes below.
+    pub fn has_children(&self, view: &MailboxView) -> bool {
+        let name = view.listed.name.as_str();
+        let is_below = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        self.mailboxes().any(|(_, other)| is_below(other.listed.name.as_str()))
     }
 
     /// The role, which only one mailbox has: of several with one special use the first by name (RFC 8621 §2).

@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use message_store::{Annotations, Flags, Listed, Mailbox, MailboxName, Record, Rights, Store, StoreError};
 
+use super::boxes::Apart;
 use super::{Email, Inner, MailboxView, NONE, Places, Row};
+use crate::Jmap;
 use crate::error::Result;
-use crate::{Jmap, Who};
+use crate::shares::Scope;
 
 /// Names that are read from the list at once.
 const PAGE: usize = 500;
@@ -51,13 +53,17 @@ fn sort_order(noted: &Annotations, uid: &str, id: u128) -> u32 {
     value.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()).unwrap_or(0)
 }
 
-/// The mailboxes of the user.
+/// The mailboxes of an account.
 ///
 /// # Errors
 /// The store's.
-pub fn listed(jmap: &Jmap, who: &Who) -> Result<Vec<ListedFor>> {
+pub fn listed(jmap: &Jmap, scope: Scope<'_>) -> Result<Vec<ListedFor>> {
+    let who = scope.who;
     jmap.store.ensure_user(&who.uid)?;
-    let prefix = format!("user/{}/", who.uid);
+    if !scope.is_own() {
+        return given(jmap, scope);
+    }
+    let prefix = scope.prefix();
     let mut subscribed = jmap.store.subscriptions(&who.uid)?;
     subscribed.sort_unstable();
     let (noted, uid) = (jmap.store.user_annotations(&who.uid)?, &who.uid);
@@ -84,6 +90,20 @@ pub fn listed(jmap: &Jmap, who: &Who) -> Result<Vec<ListedFor>> {
     Ok(all)
 }
 
+/// Those of another owner, or of nobody.
+fn given(jmap: &Jmap, scope: Scope<'_>) -> Result<Vec<ListedFor>> {
+    let uid = &scope.who.uid;
+    let (subscribed, noted) = (jmap.store.subscriptions(uid)?, jmap.store.user_annotations(uid)?);
+    let given = jmap.given_of(scope.who, scope.owner)?;
+    let one = |given: crate::shares::Given| ListedFor {
+        is_subscribed: subscribed.contains(&scope.subscription(&given.listed.name)),
+        sort_order: sort_order(&noted, uid, given.listed.id),
+        rights: given.rights,
+        listed: given.listed,
+    };
+    Ok(given.into_iter().take(MAILBOXES_MAX).map(one).collect())
+}
+
 /// As the owner calls it; subscriptions are by these.
 pub fn own_name<'n>(name: &'n MailboxName, prefix: &str) -> &'n str {
     name.as_str().strip_prefix(prefix).unwrap_or(name.as_str())
@@ -102,7 +122,7 @@ impl Inner {
 
     /// # Errors
     /// The store's; what was read until then stays.
-    pub(super) fn refresh(&mut self, jmap: &Jmap, listed: Vec<ListedFor>) -> Result<()> {
+    pub(super) fn refresh(&mut self, jmap: &Jmap, scope: Scope<'_>, listed: Vec<ListedFor>) -> Result<()> {
         let mut changed: Vec<u32> = Vec::new();
         let mut is_other = false;
         let there: BTreeSet<u128> = listed.iter().map(|one| one.listed.id).collect();
@@ -113,10 +133,11 @@ impl Inner {
             self.empty(number, &mut changed);
             self.boxes[usize::from(number)] = None;
             self.box_numbers.remove(&id);
+            self.epoch += 1;
             is_other = true;
         }
         for one in listed {
-            match self.look_at(&jmap.store, one, &mut changed) {
+            match self.look_at(&jmap.store, scope, one, &mut changed) {
                 Ok(other) => is_other |= other,
                 Err(StoreError::NotFound) => {} // deleted this moment: the next look misses it in the list
                 Err(error) => return Err(error.into()),
@@ -141,6 +162,7 @@ impl Inner {
     fn look_at(
         &mut self,
         store: &Store,
+        scope: Scope<'_>,
         one: ListedFor,
         changed: &mut Vec<u32>,
     ) -> std::result::Result<bool, StoreError> {
@@ -150,8 +172,10 @@ impl Inner {
             None => {
                 let selectable = one.listed.selectable;
                 let mailbox = selectable.then(|| store.open_mailbox(&one.listed.name)).transpose()?;
+                let apart = mailbox.as_ref().filter(|_| !scope.is_own());
+                let apart = apart.map(|mailbox| apart_of(mailbox, &scope.who.uid)).transpose()?;
                 let Some(number) = self.free_number() else { return Ok(false) };
-                self.boxes[usize::from(number)] = Some(MailboxView::new(mailbox, one));
+                self.boxes[usize::from(number)] = Some(MailboxView::new(mailbox, apart, one));
                 self.box_numbers.insert(id, number);
                 self.read_all(number, changed)?;
                 return Ok(true);
@@ -163,13 +187,31 @@ impl Inner {
             if let Some(mailbox) = &view.mailbox {
                 store.follow_name(mailbox)?;
             }
+            let could_read = view.is_readable();
             (view.listed, view.rights) = (one.listed, one.rights);
             (view.is_subscribed, view.sort_order) = (one.is_subscribed, one.sort_order);
+            if view.is_readable() != could_read {
+                self.turn(number, changed)?;
+                return Ok(true);
+            }
         }
         if !view.is_unchanged() {
             self.read_changes(number, changed)?;
         }
         Ok(is_other)
+    }
+
+    /// The user may read a mailbox now, or not any more.
+    fn turn(&mut self, number: u16, changed: &mut Vec<u32>) -> std::result::Result<(), StoreError> {
+        if self.mailbox(number).is_some_and(MailboxView::is_readable) {
+            return self.read_all(number, changed);
+        }
+        self.bury(number);
+        self.empty(number, changed);
+        let Some(view) = self.boxes[usize::from(number)].as_mut() else { return Ok(()) };
+        view.there = 0;
+        view.deleted.clear();
+        Ok(())
     }
 
     fn free_number(&mut self) -> Option<u16> {
@@ -198,6 +240,18 @@ impl Inner {
         let Some(mailbox) = view.mailbox.clone() else { return Ok(()) };
         // What happens from here on is read, or not, and looked at again the next time.
         let status = mailbox.status()?;
+        if let Some(apart) = &mut view.apart {
+            apart.table = apart.by.table()?;
+        }
+        view.raw_modseq = (status.highest_modseq, status.forgotten_modseq);
+        let highest = match &view.apart {
+            Some(apart) => apart.table.highest(status.highest_modseq),
+            None => status.highest_modseq,
+        };
+        if !view.is_readable() {
+            (view.highest_modseq, view.forgotten_modseq) = (highest, highest);
+            return Ok(());
+        }
         let reader = mailbox.reader()?;
         if reader.generation() != view.generation {
             self.empty(number, changed);
@@ -208,17 +262,19 @@ impl Inner {
         let old_slots = view.rows.len() as u32;
         let mut later: Vec<(u32, Record)> = Vec::new();
         for slot in 0..old_slots {
-            let record = reader.record(slot);
+            let record = view.shown(reader.record(slot));
             if record != Record::DAMAGED && record.modseq > known {
                 later.push((slot, record));
             }
         }
-        (view.highest_modseq, view.forgotten_modseq) = (status.highest_modseq, status.forgotten_modseq);
+        view.highest_modseq = highest;
+        view.forgotten_modseq = view.shown_modseq(status.forgotten_modseq);
         for (slot, record) in later {
             self.take_change(number, slot, record, changed);
         }
         for slot in old_slots..reader.slots() {
             let record = reader.record(slot);
+            let record = self.mailbox(number).map_or(record, |view| view.shown(record));
             let email = match reader.cold(slot) {
                 Ok(cold) if record != Record::DAMAGED && !record.is_expunged() => self.email_for(&cold),
                 _ => NONE,
@@ -305,6 +361,7 @@ impl Inner {
     fn empty(&mut self, number: u16, changed: &mut Vec<u32>) {
         let Some(view) = self.boxes[usize::from(number)].as_mut() else { return };
         let rows = std::mem::take(&mut view.rows);
+        self.epoch += 1;
         for (slot, row) in (0..).zip(rows) {
             if row.email != NONE {
                 self.emails[row.email as usize].places.remove(number, slot);
@@ -333,6 +390,7 @@ impl Inner {
             }
         }
         self.gone = 0;
+        self.epoch += 1;
         self.threads = None;
         self.columns = super::columns::Columns::default();
         self.changes = super::views::ChangeLog::default();
@@ -342,10 +400,20 @@ impl Inner {
     }
 }
 
+/// What the user has seen in a mailbox of another's. The mailbox's status is read before the table is looked at again.
+fn apart_of(mailbox: &Arc<Mailbox>, uid: &str) -> std::result::Result<Apart, StoreError> {
+    let by = mailbox.seen_by(uid)?;
+    by.visited();
+    let table = by.table()?;
+    Ok(Apart { by, table })
+}
+
 impl MailboxView {
-    fn new(mailbox: Option<Arc<Mailbox>>, one: ListedFor) -> MailboxView {
+    fn new(mailbox: Option<Arc<Mailbox>>, apart: Option<Apart>, one: ListedFor) -> MailboxView {
         MailboxView {
             mailbox,
+            apart,
+            raw_modseq: (0, 0),
             listed: one.listed,
             rights: one.rights,
             is_subscribed: one.is_subscribed,
@@ -357,6 +425,14 @@ impl MailboxView {
             forgotten_modseq: 0,
             keywords: Vec::new(),
             deleted: BTreeSet::new(),
+        }
+    }
+
+    /// A record as the user sees it.
+    fn shown(&self, record: Record) -> Record {
+        match &self.apart {
+            Some(apart) if record != Record::DAMAGED => apart.shown(record),
+            _ => record,
         }
     }
 

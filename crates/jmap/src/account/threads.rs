@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use super::parallel::in_parallel;
 use super::{Email, Inner, NONE};
 
 /// All threads of an account.
@@ -44,16 +43,16 @@ impl Threads {
 }
 
 impl Inner {
-    /// Finds the thread of every email: the header of each is looked at once, in the store's cache.
-    pub(super) fn find_threads(&mut self) {
+    /// Takes the threads of emails by number, of an epoch; the headers of the others, which are few, are looked at.
+    pub(super) fn find_threads(&mut self, epoch: u64, ids: Vec<Option<[u8; 16]>>) {
         if self.threads.is_some() {
             return;
         }
-        let ids = in_parallel(self.emails.len(), |number| self.thread_id(&self.emails[number]));
         self.threads = Some(Threads::default());
-        for (number, id) in (0..).zip(ids) {
-            self.put_into_thread(number, id);
+        if epoch == self.epoch {
+            (0..).zip(ids).for_each(|(number, id)| self.put_into_thread(number, id));
         }
+        (0..self.emails.len() as u32).for_each(|number| self.find_thread(number));
     }
 
     /// The threads of what is new, once threads are known at all.

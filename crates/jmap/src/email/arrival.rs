@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::Arc;
 
-use message_store::{Mailbox, NewMessage, Rights, UidSet};
+use message_store::{Flags, NewMessage, Rights, StoreError, UidSet};
 use openssl::sha::Sha256;
 use serde_json::{Map, Value, json};
 
 use super::keywords::Keywords;
-use crate::account::{Inner, MailboxView};
+use crate::account::{Inner, MailboxView, Target};
 use crate::request::Call;
 use crate::set_error::SetError;
 use crate::{ids, limits};
@@ -18,9 +17,9 @@ type Result<T> = std::result::Result<T, SetError>;
 
 /// Where a message is to go, and with what.
 pub struct Destination {
-    pub mailboxes: Vec<Arc<Mailbox>>,
-    pub keywords: Keywords,
-    pub received_ns: i64,
+    mailboxes: Vec<Target>,
+    keywords: Keywords,
+    received_ns: i64,
 }
 
 /// The mailboxes of `Id[Boolean]`, by number.
@@ -85,7 +84,7 @@ impl Destination {
                 .and_then(super::filter::utc_nanos)
                 .ok_or_else(|| SetError::properties(&["receivedAt"], "It is no UTCDate"))?,
         };
-        let mailboxes = found.values().filter_map(|view| view.mailbox.clone()).collect();
+        let mailboxes = found.values().filter_map(|view| view.target()).collect();
         Ok(Destination { mailboxes, keywords, received_ns })
     }
 
@@ -101,7 +100,7 @@ impl Destination {
         let Some((first, others)) = self.mailboxes.split_first() else {
             return Err(SetError::properties(&["mailboxIds"], "An email is in one mailbox at least"));
         };
-        let mut hashing = Hashing { to: first.begin_append()?, digest: Sha256::new(), size: 0 };
+        let mut hashing = Hashing { to: first.mailbox.begin_append()?, digest: Sha256::new(), size: 0 };
         write(&mut hashing).map_err(|error| match error.kind() {
             io::ErrorKind::FileTooLarge => SetError::new("tooLarge", "The message is too large"),
             io::ErrorKind::InvalidData => SetError::new("invalidEmail", "It cannot stand in a message"),
@@ -120,19 +119,22 @@ impl Destination {
             keywords: self.keywords.names.clone(),
             internal_date_ns: self.received_ns,
         };
-        let appended = to.finish(message)?;
+        let is_seen = first.is_apart() && message.flags.contains(Flags::SEEN);
+        let appended = to.finish(first.limited(message))?;
         let uids = UidSet::single(appended.uid);
-        let mut copies: Vec<(&Arc<Mailbox>, UidSet)> = vec![(first, uids.clone())];
+        let mut copies: Vec<(&Target, UidSet)> = vec![(first, uids.clone())];
+        let undo = |copies: Vec<(&Target, UidSet)>, error: StoreError| {
+            // All or none.
+            let removed = copies.into_iter().try_for_each(|(to, uids)| to.mailbox.remove(&uids).map(drop));
+            SetError::from(removed.err().unwrap_or(error))
+        };
+        if is_seen {
+            first.mark_seen(&uids, true).map_err(|error| undo(vec![(first, uids.clone())], error))?;
+        }
         for other in others {
-            match first.copy_to(&uids, other) {
-                Ok(pairs) => copies.push((other, pairs.into_iter().map(|(_, uid)| uid).collect())),
-                Err(error) => {
-                    // All or none.
-                    for (mailbox, uids) in copies {
-                        mailbox.remove(&uids)?;
-                    }
-                    return Err(error.into());
-                }
+            match first.put_into(&uids, other, false) {
+                Ok(uids) => copies.push((other, uids)),
+                Err(error) => return Err(undo(copies, error)),
             }
         }
         Ok((guid, size))

@@ -21,6 +21,8 @@ pub struct BodyPart {
     pub disposition: Option<String>,
     pub name: Option<String>,
     pub cid: Option<String>,
+    /// Lines that end with a blank go on in the next (format=flowed, RFC 3676 §4); with true, without that blank (delsp).
+    pub flowed: Option<bool>,
     pub sub_parts: Vec<BodyPart>,
 }
 
@@ -89,8 +91,13 @@ impl BodyPart {
             true => message.structure.children(place).map(|child| BodyPart::of(message, child)).collect(),
             false => Vec::new(),
         };
+        let is = |name: &str, value: &str| {
+            content.parameter(name).is_some_and(|found| found.eq_ignore_ascii_case(value.as_bytes()))
+        };
+        let is_flowed = content.is("text", "plain") && is("format", "flowed");
         BodyPart {
             place,
+            flowed: is_flowed.then(|| is("delsp", "yes")),
             media_type,
             charset,
             disposition: disposition.map(|disposition| lower(&disposition.kind)),

@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use super::header_writer::{self, Line};
 use super::headers::{Field, Form};
 use super::writer::{Body, Part};
+use crate::Jmap;
 use crate::blob::Work;
 use crate::ids;
 use crate::limits;
 use crate::request::Call;
 use crate::set_error::SetError;
-use crate::{Jmap, Who};
+use crate::shares::Scope;
 
 type Result<T> = std::result::Result<T, SetError>;
 
@@ -45,7 +46,7 @@ const ORDER: [&str; 12] = [
 
 struct Reader<'a> {
     jmap: &'a Jmap,
-    who: &'a Who,
+    scope: Scope<'a>,
     work: &'a RefCell<Work>,
     values: Map<String, Value>,
     parts: usize,
@@ -68,9 +69,9 @@ pub fn read(call: &Call<'_>, mut object: Map<String, Value>, now: i64) -> Result
         Some(Value::Object(values)) => values,
         Some(_) => return Err(wrong("bodyValues", "It is no map")),
     };
-    let (jmap, who) = (call.jmap, call.who);
+    let (jmap, scope) = (call.jmap, call.scope());
     let mut reader =
-        Reader { jmap, who, work: call.work, values, parts: 0, attached: 0, missing: BTreeSet::new() };
+        Reader { jmap, scope, work: call.work, values, parts: 0, attached: 0, missing: BTreeSet::new() };
     let structure = object.remove("bodyStructure").filter(|value| !value.is_null());
     let flat = ["textBody", "htmlBody", "attachments"].map(|name| (name, object.remove(name)));
     let flat = flat.map(|(name, value)| (name, value.filter(|value| !value.is_null())));
@@ -304,7 +305,7 @@ impl Reader<'_> {
     }
 
     fn blob(&mut self, id: &str, charset: Option<String>, media_type: &str) -> Result<Body> {
-        let found = self.work.borrow_mut().open(self.jmap, self.who, id);
+        let found = self.work.borrow_mut().open(self.jmap, self.scope, id);
         let found = found.map_err(|error| SetError::new(error.kind, &error.description))?;
         let charset = charset.filter(|_| media_type.starts_with("text/"));
         let Some(blob) = found else {

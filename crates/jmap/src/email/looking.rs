@@ -1,5 +1,7 @@
 //! Finding the emails that a filter lets pass: first by what is in memory, then by the index of words, then by the messages.
 
+use std::time::Instant;
+
 use mail_format::Structure;
 use mail_format::searchable::Stage;
 use message_store::MessageFile;
@@ -22,6 +24,32 @@ pub struct Looking<'a> {
     hints: Option<(u16, Hints)>,
     has_attachment: Option<bool>,
     threads: ThreadAnswers,
+}
+
+/// How far a search has come, and what it has found, in no order.
+pub struct Place {
+    mailboxes: Vec<u16>,
+    at: usize,
+    slot: u32,
+    found: Vec<u32>,
+}
+
+impl Place {
+    /// The beginning.
+    pub fn new(account: &Inner, asked: &Asked) -> Place {
+        let mailboxes = match asked.filter.only_in() {
+            Some(mailbox) => vec![mailbox],
+            None => account.mailboxes().map(|(number, _)| number).collect(),
+        };
+        Place { mailboxes, at: 0, slot: 0, found: Vec::new() }
+    }
+
+    /// All that was found, each once.
+    pub fn found(mut self) -> Vec<u32> {
+        self.found.sort_unstable();
+        self.found.dedup();
+        self.found
+    }
 }
 
 struct Known<'a> {
@@ -50,29 +78,31 @@ impl<'a> Looking<'a> {
         Looking { account, asked, scan, hints: None, has_attachment: None, threads: ThreadAnswers::default() }
     }
 
-    /// All emails that pass, in no order.
+    /// Looks on from where it is, until the time is over or there is no more; whether there is no more.
     ///
     /// # Errors
     /// The store's.
-    pub fn all(&mut self) -> Result<Vec<u32>> {
-        let mailboxes: Vec<u16> = match self.asked.filter.only_in() {
-            Some(mailbox) => vec![mailbox],
-            None => self.account.mailboxes().map(|(number, _)| number).collect(),
-        };
-        let mut found = Vec::new();
-        for number in mailboxes {
-            self.in_mailbox(number, &mut found)?;
+    pub fn go_on(&mut self, place: &mut Place, until: Option<Instant>) -> Result<bool> {
+        while let Some(number) = place.mailboxes.get(place.at).copied() {
+            if !self.in_mailbox(number, place, until)? {
+                return Ok(false);
+            }
+            (place.at, place.slot) = (place.at + 1, 0);
         }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
+        Ok(true)
     }
 
-    /// In the order of the UIDs, so that segments of the index are asked once.
-    fn in_mailbox(&mut self, number: u16, found: &mut Vec<u32>) -> Result<()> {
+    /// In the order of the UIDs, so that segments of the index are asked once. Whether all of it was looked at.
+    fn in_mailbox(&mut self, number: u16, place: &mut Place, until: Option<Instant>) -> Result<bool> {
         let account = self.account;
-        let Some(view) = account.mailbox(number) else { return Ok(()) };
-        for (_, row) in view.messages() {
+        let Some(view) = account.mailbox(number) else { return Ok(true) };
+        let mut looked_at = 0usize;
+        for (slot, row) in view.messages_from(place.slot) {
+            looked_at += 1;
+            if looked_at % 64 == 0 && until.is_some_and(|until| Instant::now() >= until) {
+                place.slot = slot;
+                return Ok(false);
+            }
             if self.is_skipped(number, row.uid) {
                 continue;
             }
@@ -83,10 +113,10 @@ impl<'a> Looking<'a> {
                 continue;
             }
             if self.passes(row.email, Some(number))? {
-                found.push(row.email);
+                place.found.push(row.email);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn is_skipped(&mut self, number: u16, uid: u32) -> bool {

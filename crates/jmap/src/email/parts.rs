@@ -1,14 +1,19 @@
 //! What is shown of a message in a frame of its own: its body, and the parts that its HTML refers to by Content-Id.
 
-use mail_format::{decode_words, header_field};
+use std::sync::Arc;
+
+use mail_format::{decode_words, header_field, header_fields};
 
 use super::bodies::Bodies;
 use super::body_part::BodyPart;
 use super::content::BodyValue;
 use super::headers;
-use super::message;
+use super::message::{self, Message};
+use crate::blob::Work;
+use crate::error::Result as Result_;
 use crate::ids::{self, BlobId};
-use crate::{Jmap, Problem, Who};
+use crate::shares::Scope;
+use crate::{Jmap, Problem, limits};
 
 /// Bytes of a text that are shown.
 const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -31,6 +36,8 @@ pub struct MessageParts {
 pub struct ShownText {
     pub value: String,
     pub is_html: bool,
+    /// Of a plain text whose lines flow (RFC 3676 §4): whether the blanks at their ends go.
+    pub flowed: Option<bool>,
 }
 
 /// A part with a Content-Id or a Content-Location.
@@ -43,19 +50,45 @@ pub struct InlinePart {
     pub name: Option<String>,
 }
 
+/// Of an email; or, by its blob, of a message that is a part of one.
+///
 /// # Errors
 /// `404`; the store's.
-pub fn of(jmap: &Jmap, who: &Who, email: &str) -> Result<MessageParts, Problem> {
+pub fn of(jmap: &Jmap, scope: Scope<'_>, id: &str) -> Result<MessageParts, Problem> {
+    let found = match ids::email_of(id) {
+        Some(guid) => whole(jmap, scope, &guid)
+            .map(|found| found.map(|message| (BlobId::Message(guid), Arc::new(message)))),
+        None => inside(jmap, scope, id),
+    };
     let internal = |error: crate::error::MethodError| Problem::internal(&error.to_string());
-    let guid = ids::email_of(email).ok_or_else(Problem::not_found)?;
-    let account = jmap.accounts.of(jmap, who).map_err(internal)?;
+    let (blob, message) = found.map_err(internal)?.ok_or_else(Problem::not_found)?;
+    Ok(shown(blob, &message))
+}
+
+fn whole(jmap: &Jmap, scope: Scope<'_>, guid: &[u8; 16]) -> Result_<Option<Message>> {
+    let account = jmap.accounts.of(jmap, scope)?;
     let copies = {
         let account = account.read();
-        let (_, email) = account.email_of(&guid).ok_or_else(Problem::not_found)?;
+        let Some((_, email)) = account.email_of(guid) else { return Ok(None) };
         message::Copies::of(&account, email)
     };
-    let message = copies.open().map_err(internal)?.ok_or_else(Problem::not_found)?;
-    let tree = BodyPart::tree(&message);
+    copies.open()
+}
+
+/// A part that stands in its message as one (`message/rfc822`).
+fn inside(jmap: &Jmap, scope: Scope<'_>, id: &str) -> Result_<Option<(BlobId, Arc<Message>)>> {
+    let Some(blob) = BlobId::parse(id).filter(|blob| blob.outer().is_some()) else { return Ok(None) };
+    let mut work = Work::default();
+    if !work.is_message(jmap, scope, blob)? {
+        return Ok(None);
+    }
+    let message = work.message(jmap, scope, id, limits::MAX_SIZE_MESSAGE)?;
+    let message = message.filter(|message| header_fields(message.header()).next().is_some());
+    Ok(message.map(|message| (blob, message)))
+}
+
+fn shown(blob: BlobId, message: &Message) -> MessageParts {
+    let tree = BodyPart::tree(message);
     let bodies = Bodies::of(&tree);
     let mut parts = MessageParts {
         subject: header_field(message.header(), "Subject")
@@ -67,9 +100,10 @@ pub fn of(jmap: &Jmap, who: &Who, email: &str) -> Result<MessageParts, Problem> 
         let texts = list.iter().filter(|part| part.is_text());
         texts
             .map(|part| {
-                let value = BodyValue::of(&message, part, TEXT_BYTES_MAX);
+                let value = BodyValue::of(message, part, TEXT_BYTES_MAX);
                 truncated |= value.is_truncated;
-                ShownText { value: value.value, is_html: part.media_type == "text/html" }
+                let is_html = part.media_type == "text/html";
+                ShownText { value: value.value, is_html, flowed: part.flowed }
             })
             .collect()
     };
@@ -79,11 +113,11 @@ pub fn of(jmap: &Jmap, who: &Who, email: &str) -> Result<MessageParts, Problem> 
         if let Some(cid) = part.cid.as_ref().filter(|_| !part.is_multipart()) {
             parts.inline.push(InlinePart {
                 cid: cid.clone(),
-                blob_id: BlobId::Part(guid, part.place as u32).to_string(),
+                blob_id: blob.part(part.place as u32).to_string(),
                 media_type: part.media_type.clone(),
                 name: part.name.clone(),
             });
         }
     });
-    Ok(parts)
+    parts
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    app_password, credential, forwarding, identity, preferences, quota, recipient, submission, vacation,
+    app_password, credential, forwarding, identity, preferences, quota, recipient, second_factor, submission,
+    vacation,
 };
 use crate::arguments::Arguments;
 use crate::error::{MethodError, Result};
@@ -17,6 +18,9 @@ pub fn run(call: &mut Call<'_>, name: &str, arguments: &mut Arguments) -> Result
         "Forwarding/get" => forwarding::get(call, arguments)?,
         "Forwarding/set" => forwarding::set(call, arguments)?,
         "Credential/set" => credential::set(call, arguments)?,
+        "SecondFactor/get" => second_factor::get(call, arguments)?,
+        "SecondFactor/begin" => second_factor::begin(call, arguments)?,
+        "SecondFactor/set" => second_factor::set(call, arguments)?,
         "AppPassword/get" => app_password::get(call, arguments)?,
         "AppPassword/set" => app_password::set(call, arguments)?,
         "Recipient/query" => recipient::query(call, arguments)?,
@@ -45,7 +49,9 @@ pub fn capability(kind: &str) -> Option<&'static str> {
         "Identity" | "EmailSubmission" => Some(SUBMISSION),
         "VacationResponse" => Some(VACATION),
         "Quota" => Some(QUOTA),
-        "Preferences" | "Forwarding" | "Credential" | "AppPassword" | "Recipient" => Some(ACCOUNT),
+        "Preferences" | "Forwarding" | "Credential" | "AppPassword" | "SecondFactor" | "Recipient" => {
+            Some(ACCOUNT)
+        }
         _ => None,
     }
 }

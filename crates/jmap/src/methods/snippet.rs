@@ -23,10 +23,10 @@ const TEXT_BYTES_MAX: usize = 256 * 1024;
 const BEFORE: usize = 40;
 
 pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let filter = arguments.take("filter");
     let asked = required_ids(arguments, "emailIds")?;
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let needles = filter::read(&account.read(), filter)?.needles;
     let of = |wanted: &dyn Fn(&Within) -> bool| -> Vec<String> {
         needles.iter().filter(|needle| wanted(&needle.within)).map(|needle| needle.text.clone()).collect()

@@ -13,13 +13,13 @@ use crate::request::Call;
 use crate::state::EmailState;
 
 pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let asked = required_ids(arguments, "ids")?;
     let properties = arguments.strings("properties")?.unwrap_or_else(|| vec!["id".into(), "emailIds".into()]);
     if let Some(unknown) = properties.iter().find(|name| !matches!(name.as_str(), "id" | "emailIds")) {
         return Err(MethodError::invalid_arguments(format!("There is no property {unknown}")));
     }
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let account = account.with_threads();
     let (mut list, mut not_found, mut done) = (Vec::new(), Vec::new(), HashSet::new());
     for id in asked {
@@ -48,8 +48,8 @@ pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
 }
 
 pub fn changes(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account_id = call.mail_account(arguments)?;
+    let account = call.account()?;
     let account = account.with_threads();
     changes::answer(&account, arguments, &account_id, Type::Thread)
 }

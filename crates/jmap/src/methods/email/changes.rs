@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::request::Call;
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account_id = call.mail_account(arguments)?;
+    let account = call.account()?;
     let account = account.read();
     changes::answer(&account, arguments, &account_id, Type::Email)
 }

@@ -12,14 +12,14 @@ use crate::state::EmailState;
 use crate::{ids, limits};
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let asked = arguments.strings("ids")?;
     let wanted = Wanted::read(arguments, false)?;
     let too_many = || MethodError::new("requestTooLarge", "ids has too many");
     if asked.as_ref().is_some_and(|ids| ids.len() > limits::MAX_OBJECTS_IN_GET) {
         return Err(too_many());
     }
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     // What changes while the emails are read is told with the next state again.
     let state = EmailState::of(&account.read()).encode();
     let asked = match asked {

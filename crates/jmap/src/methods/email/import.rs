@@ -13,7 +13,7 @@ use crate::request::Call;
 use crate::set_error::SetError;
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let if_in_state = arguments.string("ifInState")?;
     let emails = arguments.map("emails")?;
     if emails.len() > limits::MAX_OBJECTS_IN_SET {
@@ -54,7 +54,7 @@ fn import(call: &mut Call<'_>, object: Value) -> std::result::Result<Value, SetE
     if let Some(unknown) = object.keys().find(|name| !creation::METADATA.contains(&name.as_str())) {
         return Err(SetError::properties(&[unknown], "It cannot be set"));
     }
-    let message = call.work.borrow_mut().message(call.jmap, call.who, &blob_id, limits::MAX_SIZE_MESSAGE);
+    let message = call.work.borrow_mut().message(call.jmap, call.scope(), &blob_id, limits::MAX_SIZE_MESSAGE);
     let message = message.map_err(failed)?.ok_or_else(no_blob)?;
     let header = message.header();
     if header_fields(header).next().is_none() || message.bytes.contains(&0) {
@@ -64,7 +64,7 @@ fn import(call: &mut Call<'_>, object: Value) -> std::result::Result<Value, SetE
         .and_then(|value| mail_format::date(value.rsplit(|byte| *byte == b';').next()?));
     let received =
         received.map_or_else(base::clock::unix_nanos, |second| second.saturating_mul(1_000_000_000));
-    let account = call.jmap.accounts.of(call.jmap, call.who).map_err(failed)?;
+    let account = call.account().map_err(failed)?;
     let destination = Destination::read(call, &account.read(), &object, received)?;
     let known = |guid: &[u8; 16]| account.read().email_of(guid).is_some();
     let (guid, size) = destination.take(known, |out| {

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::request::Call;
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let asked = required_ids(arguments, "blobIds")?;
     let wanted = Wanted::read(arguments, true)?;
     let (mut parsed, mut not_parsable, mut not_found) = (Map::new(), Vec::new(), Vec::new());
@@ -24,15 +24,15 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
             continue;
         }
         let blob = match BlobId::parse(&id) {
-            Some(blob) if call.work.borrow_mut().open(call.jmap, call.who, &id)?.is_some() => blob,
+            Some(blob) if call.work.borrow_mut().open(call.jmap, call.scope(), &id)?.is_some() => blob,
             _ => {
                 not_found.push(id);
                 continue;
             }
         };
-        let is_message = call.work.borrow_mut().is_message(call.jmap, call.who, blob)?;
+        let is_message = call.work.borrow_mut().is_message(call.jmap, call.scope(), blob)?;
         let message = match is_message {
-            true => call.work.borrow_mut().message(call.jmap, call.who, &id, limits::MAX_SIZE_MESSAGE)?,
+            true => call.work.borrow_mut().message(call.jmap, call.scope(), &id, limits::MAX_SIZE_MESSAGE)?,
             false => None,
         };
         match message.filter(|message| header_fields(message.header()).next().is_some()) {

@@ -1,6 +1,7 @@
 //! Email/query (RFC 8621 §4.4, RFC 8620 §5.5).
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -8,12 +9,20 @@ use crate::account::views::{MENDED_MAX, View};
 use crate::account::{Account, Inner};
 use crate::arguments::Arguments;
 use crate::email::filter::{self, ThreadAnswers};
-use crate::email::looking::Looking;
+use crate::email::looking::{Looking, Place};
 use crate::email::sort::Sort;
 use crate::error::{MethodError, Result};
 use crate::request::Call;
 use crate::state::EmailState;
 use crate::{ids, limits};
+
+/// How long a search holds the account before others have their turn.
+const SLICE: Duration = Duration::from_millis(50);
+/// How often a search begins anew because mailboxes came or went meanwhile, before it lets nobody in.
+const ATTEMPTS_MAX: usize = 3;
+
+/// The account, while it is looked at.
+pub type Reading<'a> = RwLockReadGuard<'a, Inner>;
 
 /// What is asked for, as the list that answers it is kept under.
 pub struct Query {
@@ -38,7 +47,21 @@ impl Query {
     ///
     /// # Errors
     /// The filter cannot be understood; the store's.
-    pub fn list<'a>(&self, account: &'a Account) -> Result<(std::sync::RwLockReadGuard<'a, Inner>, View)> {
+    pub fn list<'a>(&self, account: &'a Account) -> Result<(Reading<'a>, View)> {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(done) = self.attempt(account, Some(SLICE))? {
+                return Ok(done);
+            }
+        }
+        self.attempt(account, None)?.ok_or_else(|| MethodError::new("serverUnavailable", "Try again"))
+    }
+
+    /// Nothing when the account changed too much meanwhile; not without a `slice`, during which nothing changes.
+    fn attempt<'a>(
+        &self,
+        account: &'a Account,
+        slice: Option<Duration>,
+    ) -> Result<Option<(Reading<'a>, View)>> {
         let needs_threads = self.depends_on_threads(&account.read())?;
         let mut inner = if needs_threads { account.with_threads() } else { account.read() };
         let kept = inner.views.lock().unwrap_or_else(PoisonError::into_inner).take(&self.key);
@@ -46,14 +69,66 @@ impl Query {
             && self.sort.columns().next().is_some()
         {
             drop(inner);
-            let mut writer = account.write();
-            self.sort.columns().for_each(|column| writer.fill_column(column));
-            drop(writer);
+            self.sort.columns().for_each(|column| account.fill_column(column));
             inner = account.read();
         }
-        let view = self.view(&inner, kept)?;
+        let kept = match kept {
+            Some(view) if view.version == inner.version => Some(view),
+            Some(view) => self.mended(&inner, view)?,
+            None => None,
+        };
+        let view = match kept {
+            Some(view) => view,
+            None => {
+                let (now, made) = self.make(account, inner, slice)?;
+                inner = now;
+                let Some(view) = made else { return Ok(None) };
+                view
+            }
+        };
+        let is_unknown = |column| !inner.columns.covers(column, inner.emails.len());
+        if (needs_threads && inner.threads.is_none()) || self.sort.columns().any(is_unknown) {
+            return Ok(None); // what came meanwhile is not in order
+        }
         inner.views.lock().unwrap_or_else(PoisonError::into_inner).keep(self.key.clone(), view.clone());
+        Ok(Some((inner, view)))
+    }
+
+    /// A new list. Messages are looked at piece by piece: others have the account in between, and what they change is mended.
+    fn make<'a>(
+        &self,
+        account: &'a Account,
+        mut inner: Reading<'a>,
+        slice: Option<Duration>,
+    ) -> Result<(Reading<'a>, Option<View>)> {
+        let asked = filter::read(&inner, self.filter.clone())?;
+        let (epoch, version) = (inner.epoch, inner.version);
+        let mut place = Place::new(&inner, &asked);
+        while !Looking::new(&inner, &asked).go_on(&mut place, slice.map(|slice| Instant::now() + slice))? {
+            drop(inner);
+            inner = account.read();
+            if inner.epoch != epoch {
+                return Ok((inner, None));
+            }
+        }
+        let mut all = place.found();
+        self.sort.sort(&inner, &mut all);
+        let view = View { version, all: Arc::new(all), collapsed: None };
+        let view = if version == inner.version {
+            Some(self.finished(&inner, view.all))
+        } else {
+            self.mended(&inner, view)?
+        };
         Ok((inner, view))
+    }
+
+    fn finished(&self, account: &Inner, all: Arc<Vec<u32>>) -> View {
+        let collapsed = self.collapse.then(|| Arc::new(account.collapse(&all)));
+        View { version: account.version, all, collapsed }
+    }
+
+    fn mended(&self, account: &Inner, view: View) -> Result<Option<View>> {
+        Ok(self.mend(account, view)?.map(|all| self.finished(account, Arc::new(all))))
     }
 
     /// Whether what becomes of an email depends on others of its thread.
@@ -63,25 +138,6 @@ impl Query {
     pub fn depends_on_threads(&self, account: &Inner) -> Result<bool> {
         let asked = filter::read(account, self.filter.clone())?;
         Ok(self.collapse || self.sort.needs_threads() || asked.filter.needs_threads())
-    }
-
-    fn view(&self, account: &Inner, kept: Option<View>) -> Result<View> {
-        let mended = match kept {
-            Some(view) if view.version == account.version => return Ok(view),
-            Some(view) => self.mend(account, view)?,
-            None => None,
-        };
-        let all = match mended {
-            Some(all) => all,
-            None => {
-                let asked = filter::read(account, self.filter.clone())?;
-                let mut all = Looking::new(account, &asked).all()?;
-                self.sort.sort(account, &mut all);
-                all
-            }
-        };
-        let collapsed = self.collapse.then(|| Arc::new(account.collapse(&all)));
-        Ok(View { version: account.version, all: Arc::new(all), collapsed })
     }
 
     /// Takes out what changed and puts it in where it belongs now; nothing when that would be more work than a new list.
@@ -124,10 +180,10 @@ pub fn with_their_threads(account: &Inner, emails: &[u32]) -> Vec<u32> {
 }
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let query = Query::read(arguments)?;
     let window = Window::read(arguments)?;
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let (account, view) = query.list(&account)?;
     let list = view.list();
     let place = |id: &str| {

@@ -18,14 +18,14 @@ use crate::request::Call;
 use crate::state::{EmailState, Known};
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let since = arguments.required_string("sinceQueryState")?;
     let query = Query::read(arguments)?;
     let most = changes::max_changes(arguments)?;
     let up_to = arguments.string("upToId")?;
     let calculate_total = arguments.flag("calculateTotal")?;
     let Some(Known::All(from)) = Known::decode(&since) else { return Err(changes::cannot()) };
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let (account, view) = query.list(&account)?;
     let mut touched: BTreeSet<[u8; 16]> = changes::emails_since(&account, &from)?.into_keys().collect();
     if query.depends_on_threads(&account)? {

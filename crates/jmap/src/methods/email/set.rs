@@ -5,12 +5,11 @@
 //! way leaves an email in more places than was asked for, never in fewer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
-use message_store::{FlagChange, Flags, How, Mailbox, Rights, UidSet, Within};
+use message_store::{FlagChange, Flags, How, Rights, UidSet, Within};
 use serde_json::{Map, Value, json};
 
-use crate::account::{Account, Email, Inner};
+use crate::account::{Account, Email, Inner, MailboxView, Target};
 use crate::arguments::Arguments;
 use crate::email::arrival::{self, Destination};
 use crate::email::keywords::{self, Keywords};
@@ -25,7 +24,7 @@ use crate::submission::record::removing;
 use crate::{ids, limits};
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let if_in_state = arguments.string("ifInState")?;
     let (create, update) = (arguments.map("create")?, arguments.map("update")?);
     let destroy = arguments.strings("destroy")?.unwrap_or_default();
@@ -57,7 +56,7 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
 
 /// The state of emails now.
 pub fn state(call: &Call<'_>) -> Result<String> {
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let account = account.read();
     Ok(EmailState::of(&account).encode())
 }
@@ -104,7 +103,7 @@ fn create_one(call: &mut Call<'_>, object: Value) -> SetResult<Value> {
         return Err(SetError::properties(&[set], "Only the server sets it"));
     }
     let now_ns = base::clock::unix_nanos();
-    let account = call.jmap.accounts.of(call.jmap, call.who).map_err(failed)?;
+    let account = call.account().map_err(failed)?;
     let destination = Destination::read(call, &account.read(), &object, now_ns)?;
     let creation = creation::read(call, object, now_ns.div_euclid(1_000_000_000))?;
     let known = |guid: &[u8; 16]| account.read().email_of(guid).is_some();
@@ -132,7 +131,7 @@ fn update_all(
     if update.is_empty() {
         return Ok(());
     }
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let mut groups: BTreeMap<Wish, Vec<(String, [u8; 16])>> = BTreeMap::new();
     let mut seen = HashSet::new();
     {
@@ -178,7 +177,7 @@ fn fulfil(
     let removing = || removing(&call.jmap.personal.folder, &call.who.uid);
     let turn = (!wish.out_of.is_empty()).then(removing).transpose();
     let _turn = turn.map_err(|why| failed(why.into()))?;
-    account.refresh(call.jmap, call.who).map_err(failed)?;
+    account.refresh(call.jmap, call.scope()).map_err(failed)?;
     let plan = {
         let account = account.read();
         emails.retain(|(id, guid)| match stays(&account, guid, wish) {
@@ -308,7 +307,7 @@ fn may(account: &Inner, email: &Email, wish: &Wish) -> SetResult<()> {
 
 /// Where the messages of some emails are, apart from the account: nobody waits for it while the store is at work.
 struct Plan {
-    mailboxes: BTreeMap<u16, Arc<Mailbox>>,
+    mailboxes: BTreeMap<u16, Target>,
     places: BTreeMap<u16, UidSet>,
     /// One message of each email, to be copied or moved from.
     sources: BTreeMap<u16, UidSet>,
@@ -333,7 +332,7 @@ impl Plan {
                 .collect()
         };
         let mailbox = |number: &u16| {
-            let found = account.mailbox(*number).and_then(|view| view.mailbox.clone());
+            let found = account.mailbox(*number).and_then(MailboxView::target);
             found.map(|mailbox| (*number, mailbox)).ok_or_else(SetError::not_found)
         };
         let mailboxes = places.keys().chain(into).map(mailbox).collect::<SetResult<_>>()?;
@@ -354,11 +353,8 @@ impl Plan {
             for (number, uids) in &self.sources {
                 let source = mailbox(*number)?;
                 // What leaves where it is copied from is moved: one step for both.
-                if is_last && wish.out_of.contains(number) && self.places.get(number) == Some(uids) {
-                    source.move_to(uids, target)?;
-                } else {
-                    source.copy_to(uids, target)?;
-                }
+                let moves = is_last && wish.out_of.contains(number) && self.places.get(number) == Some(uids);
+                source.put_into(uids, target, moves)?;
             }
         }
         if !wish.into.is_empty() {
@@ -371,7 +367,7 @@ impl Plan {
         }
         for (number, uids) in &self.places {
             if wish.out_of.contains(number) {
-                mailbox(*number)?.remove(uids)?;
+                mailbox(*number)?.mailbox.remove(uids)?;
             }
         }
         Ok(())
@@ -381,7 +377,7 @@ impl Plan {
 /// The system flags that JMAP knows.
 const KNOWN: Flags = Flags(Flags::SEEN.0 | Flags::ANSWERED.0 | Flags::FLAGGED.0 | Flags::DRAFT.0);
 
-fn change(mailbox: &Mailbox, uids: &UidSet, how: How, names: &[String]) -> SetResult<()> {
+fn change(target: &Target, uids: &UidSet, how: How, names: &[String]) -> SetResult<()> {
     if names.is_empty() {
         return Ok(());
     }
@@ -393,8 +389,15 @@ fn change(mailbox: &Mailbox, uids: &UidSet, how: How, names: &[String]) -> SetRe
             None => others.push(name.clone()),
         }
     }
+    if target.is_apart() && flags.contains(Flags::SEEN) {
+        target.mark_seen(uids, how == How::Add)?;
+        flags = flags & !Flags::SEEN;
+        if flags.is_empty() && others.is_empty() {
+            return Ok(());
+        }
+    }
     let change = FlagChange { how, flags, keywords: &others };
-    match mailbox.change_flags_within(uids, change, Within { flags: KNOWN, keywords: true }, None) {
+    match target.mailbox.change_flags_within(uids, change, Within { flags: KNOWN, keywords: true }, None) {
         Ok(_) => Ok(()),
         Err(message_store::StoreError::TooBig(_)) => {
             Err(SetError::new("tooManyKeywords", "The mailbox knows as many keywords as it can"))
@@ -408,7 +411,7 @@ pub fn destroy_all(call: &mut Call<'_>, destroy: Vec<String>, outcome: &mut Outc
     if destroy.is_empty() {
         return Ok(());
     }
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let mut emails: Vec<(String, [u8; 16])> = Vec::new();
     {
         let account = account.read();

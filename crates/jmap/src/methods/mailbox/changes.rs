@@ -11,11 +11,11 @@ use crate::request::Call;
 use crate::state::MailboxState;
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let since = arguments.required_string("sinceState")?;
     let most = max_changes(arguments)?;
     let before = MailboxState::decode(&since).ok_or_else(cannot)?;
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let now = MailboxState::of(&account.read());
     let (mut created, mut updated, mut destroyed) = (Vec::new(), Vec::new(), Vec::new());
     let mut only_counts = true;

@@ -30,7 +30,7 @@ pub const PROPERTIES: [&str; 11] = [
 pub const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let asked = arguments.strings("ids")?;
     let properties = arguments.strings("properties")?;
     let properties = properties.unwrap_or_else(|| PROPERTIES.iter().map(|name| (*name).to_owned()).collect());
@@ -40,7 +40,7 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     if asked.as_ref().is_some_and(|ids| ids.len() > limits::MAX_OBJECTS_IN_GET) {
         return Err(MethodError::new("requestTooLarge", "ids has too many"));
     }
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let needs_threads = properties.iter().any(|name| name.ends_with("Threads"));
     let account = if needs_threads { account.with_threads() } else { account.read() };
     let asked = match asked {
@@ -75,7 +75,7 @@ fn object(account: &Inner, number: u16, view: &MailboxView, properties: &[String
 pub fn property(account: &Inner, number: u16, view: &MailboxView, name: &str) -> Value {
     match name {
         "id" => json!(ids::mailbox(view.listed.id)),
-        "name" => json!(view.display_name()),
+        "name" => json!(account.display_name(view)),
         "parentId" => json!(account.parent(view).map(|parent| ids::mailbox(parent.listed.id))),
         "role" => json!(account.role(number, view)),
         "sortOrder" => json!(view.sort_order),

@@ -21,12 +21,12 @@ use crate::state::MailboxState;
 const NAME_BYTES_MAX: usize = 256;
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let filter = arguments.take("filter");
     let sort = Sort::read(arguments.take("sort"))?;
     let (sort_as_tree, filter_as_tree) = (arguments.flag("sortAsTree")?, arguments.flag("filterAsTree")?);
     let window = Window::read(arguments)?;
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let account = account.read();
     let mut parts = 0;
     let mut found: Vec<(u16, &MailboxView)> = Vec::new();
@@ -42,7 +42,7 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     }
     match sort_as_tree {
         true => found.sort_by_cached_key(|(_, view)| TreeKey::of(&account, &sort, view)),
-        false => found.sort_by(|(_, one), (_, other)| sort.compare(one, other)),
+        false => found.sort_by(|(_, one), (_, other)| sort.compare(&account, one, other)),
     }
     let ids: Vec<String> = found.iter().map(|(_, view)| ids::mailbox(view.listed.id)).collect();
     let place = |id: &str| ids.iter().position(|one| Some(one.as_str()) == call.real_id(id));
@@ -60,7 +60,7 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
 
 /// The list is short, and told anew at little cost.
 pub fn changes(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    arguments.account(call.who)?;
+    call.mail_account(arguments)?;
     arguments.required_string("sinceQueryState")?;
     Err(cannot())
 }
@@ -115,7 +115,7 @@ fn conditions(
             }
             "name" => {
                 let text = value.as_str().ok_or_else(wrong)?;
-                mail_format::fold(view.display_name()).contains(&mail_format::fold(text))
+                mail_format::fold(account.display_name(view)).contains(&mail_format::fold(text))
             }
             "role" => {
                 if !(value.is_null() || value.is_string()) {
@@ -136,9 +136,8 @@ fn ancestors<'a>(account: &'a Inner, view: &MailboxView) -> Vec<(u16, &'a Mailbo
     let mut above = Vec::new();
     let mut next = view.listed.name.visible_parent();
     while let Some(name) = next {
-        let Some(found) = account.mailbox_by_name(&name) else { break };
+        above.extend(account.mailbox_by_name(&name)); // of others not every level is seen
         next = name.visible_parent();
-        above.push(found);
     }
     above
 }
@@ -179,11 +178,11 @@ impl Sort {
         items.iter().map(one).collect::<Result<Vec<_>>>().map(Sort)
     }
 
-    fn compare(&self, one: &MailboxView, other: &MailboxView) -> Ordering {
+    fn compare(&self, account: &Inner, one: &MailboxView, other: &MailboxView) -> Ordering {
         for (by, is_ascending) in &self.0 {
             let order = match by {
                 ByWhat::SortOrder => one.sort_order.cmp(&other.sort_order),
-                ByWhat::Name => key(one).cmp(&key(other)),
+                ByWhat::Name => key(account, one).cmp(&key(account, other)),
             };
             if order.is_ne() {
                 return if *is_ascending { order } else { order.reverse() };
@@ -193,8 +192,8 @@ impl Sort {
     }
 }
 
-fn key(view: &MailboxView) -> Vec<u8> {
-    casemap(view.display_name(), NAME_BYTES_MAX)
+fn key(account: &Inner, view: &MailboxView) -> Vec<u8> {
+    casemap(account.display_name(view), NAME_BYTES_MAX)
 }
 
 /// The way from the top to a mailbox, each level as the comparators see it.
@@ -206,18 +205,18 @@ impl TreeKey {
         let mut above = ancestors(account, view);
         above.reverse();
         let levels = above.into_iter().map(|(_, view)| view).chain(std::iter::once(view));
-        TreeKey(levels.map(|view| sort.level(view)).collect())
+        TreeKey(levels.map(|view| sort.level(account, view)).collect())
     }
 }
 
 impl Sort {
     /// Bytes that compare as the comparators do, for siblings.
-    fn level(&self, view: &MailboxView) -> Vec<Vec<u8>> {
+    fn level(&self, account: &Inner, view: &MailboxView) -> Vec<Vec<u8>> {
         let mut keys: Vec<Vec<u8>> = Vec::new();
         for (by, is_ascending) in &self.0 {
             let bytes = match by {
                 ByWhat::SortOrder => view.sort_order.to_be_bytes().to_vec(),
-                ByWhat::Name => key(view),
+                ByWhat::Name => key(account, view),
             };
             keys.push(match is_ascending {
                 true => bytes,

@@ -23,7 +23,7 @@ const NOTES_MAX: usize = 20_000;
 type SetResult<T> = std::result::Result<T, SetError>;
 
 pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
-    let account_id = arguments.account(call.who)?;
+    let account_id = call.mail_account(arguments)?;
     let if_in_state = arguments.string("ifInState")?;
     let (create, update) = (arguments.map("create")?, arguments.map("update")?);
     let destroy = arguments.strings("destroy")?.unwrap_or_default();
@@ -43,7 +43,7 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
 }
 
 fn state(call: &Call<'_>) -> Result<String> {
-    let account = call.jmap.accounts.of(call.jmap, call.who)?;
+    let account = call.account()?;
     let account = account.read();
     Ok(MailboxState::of(&account).encode())
 }
@@ -54,7 +54,7 @@ fn failed(error: MethodError) -> SetError {
 
 /// Does something with the account as it is now.
 fn with_account<T>(call: &Call<'_>, then: impl FnOnce(&Inner) -> SetResult<T>) -> SetResult<T> {
-    let account = call.jmap.accounts.of(call.jmap, call.who).map_err(failed)?;
+    let account = call.account().map_err(failed)?;
     let account = account.read();
     then(&account)
 }
@@ -141,7 +141,7 @@ impl Wanted {
         }
         let full = match parent {
             Some(parent) => parent.listed.name.join(name),
-            None => MailboxName::parse(&format!("user/{}/{name}", call.who.uid)),
+            None => MailboxName::parse(&format!("{}{name}", call.scope().prefix())),
         };
         let full = full.map_err(|error| SetError::from(StoreError::from(error)))?;
         if full.is_inbox() {
@@ -168,8 +168,13 @@ fn create_one(call: &mut Call<'_>, object: Value) -> SetResult<Value> {
         if parent.is_some_and(|parent| !parent.rights.contains(Rights::CREATE)) {
             return Err(SetError::forbidden("Nothing can be made below it"));
         }
+        if wanted.role.flatten().is_some() {
+            may_set_role(call)?;
+        }
         is_free(account, wanted.role.flatten(), None)?;
-        Wanted::full_name(call, parent, name)
+        let full = Wanted::full_name(call, parent, name)?;
+        may_create(call, &full)?;
+        Ok(full)
     })?;
     call.jmap.store.create(&full, wanted.role.flatten())?;
     let is_subscribed = wanted.is_subscribed.unwrap_or(true);
@@ -191,6 +196,22 @@ fn create_one(call: &mut Call<'_>, object: Value) -> SetResult<Value> {
         created.insert("unreadThreads".into(), json!(0));
         Ok(Value::Object(created))
     })
+}
+
+/// Another's mailboxes are made only below one in which that is allowed: at their top by nobody else.
+fn may_create(call: &Call<'_>, name: &MailboxName) -> SetResult<()> {
+    if call.scope().is_own() || call.jmap.may_create(call.who, name)? {
+        return Ok(());
+    }
+    Err(SetError::forbidden("Nothing can be made there"))
+}
+
+/// What a mailbox is for says its owner.
+fn may_set_role(call: &Call<'_>) -> SetResult<()> {
+    match call.scope().is_own() {
+        true => Ok(()),
+        false => Err(SetError::forbidden("Only its owner says what a mailbox is for")),
+    }
 }
 
 /// The mailbox that a client means.
@@ -290,6 +311,7 @@ fn plan(
     let name = view.listed.name.clone();
     let mut update = Update { id: view.listed.id, name: name.clone(), to: None, subscribed: Vec::new() };
     if wanted.role.is_some() {
+        may_set_role(call)?;
         if name.is_inbox() || view.mailbox.is_none() {
             return Err(SetError::forbidden("The role of this mailbox cannot be changed"));
         }
@@ -300,6 +322,10 @@ fn plan(
     }
     if name.is_inbox() || !view.rights.contains(Rights::DELETE) {
         return Err(SetError::forbidden("The mailbox cannot be renamed"));
+    }
+    let above = name.visible_parent();
+    if wanted.parent.is_none() && above.is_some_and(|above| account.mailbox_by_name(&above).is_none()) {
+        return Err(SetError::forbidden("It is below a mailbox that you do not see"));
     }
     let parent = match &wanted.parent {
         None => account.parent(view),
@@ -316,6 +342,7 @@ fn plan(
     if to == name {
         return Ok(update);
     }
+    may_create(call, &to)?;
     if account.mailbox_by_name(&to).is_some() {
         return Err(SetError::properties(&["name"], "There is one of this name"));
     }
@@ -333,12 +360,10 @@ fn plan(
 }
 
 fn subscribe(call: &Call<'_>, name: &MailboxName, is_subscribed: bool) -> SetResult<()> {
-    let uid = &call.who.uid;
-    let prefix = format!("user/{uid}/");
-    let own = crate::account::refresh::own_name(name, &prefix);
+    let (uid, own) = (&call.who.uid, call.scope().subscription(name));
     match is_subscribed {
-        true => call.jmap.store.subscribe(uid, own)?,
-        false => call.jmap.store.unsubscribe(uid, own)?,
+        true => call.jmap.store.subscribe(uid, &own)?,
+        false => call.jmap.store.unsubscribe(uid, &own)?,
     }
     Ok(())
 }
@@ -382,10 +407,13 @@ fn destroy_one(call: &Call<'_>, id: &str, remove_emails: bool) -> SetResult<()> 
         if view.listed.name.is_inbox() || !view.rights.contains(Rights::DELETE) {
             return Err(SetError::forbidden("The mailbox cannot be destroyed"));
         }
-        if account.children(view).next().is_some() {
+        if account.has_children(view) {
             return Err(SetError::new("mailboxHasChild", "There are mailboxes below it"));
         }
-        if view.there > 0 && !remove_emails {
+        // What the user may not read counts as well.
+        let unread = view.mailbox.as_ref().filter(|_| !view.is_readable());
+        let unread = unread.map(|mailbox| mailbox.status()).transpose()?.map_or(0, |status| status.exists);
+        if (view.there > 0 || unread > 0) && !remove_emails {
             return Err(SetError::new("mailboxHasEmail", "There are emails in it"));
         }
         Ok((view.listed.id, view.listed.name.clone()))
