@@ -66,20 +66,23 @@ impl Content {
     /// The first line that is wrong.
     pub fn load(text: &[u8]) -> Result<Content, LdifError> {
         let mut content = Content::default();
-        let mut lines: HashMap<usize, usize> = HashMap::new();
+        let mut lines: Vec<usize> = Vec::new(); // of each place
         for (before, chunk) in ldif::chunks(text) {
             let hash = content.key.hash_one(chunk);
             let at = |why: LdifError| LdifError { line: why.line + before, ..why };
             let record = ldif::parse(chunk).map_err(at)?.pop();
-            let line = record.as_ref().map_or(0, |record| record.line + before);
-            let twice = record.as_ref().and_then(|record| content.by_dn.get(&normal_dn(&record.dn)));
-            if let Some(first) = twice {
-                return Err(LdifError { line, why: format!("the same dn stands in line {}", lines[first]) });
-            }
-            let place = record.map(|record| content.add(record, None));
-            if let Some(place) = place {
-                lines.insert(place, line);
-            }
+            let place = match record {
+                None => None,
+                Some(record) => {
+                    let (line, dn) = (record.line + before, normal_dn(&record.dn));
+                    if let Some(first) = content.by_dn.get(&dn) {
+                        let why = format!("the same dn stands in line {}", lines[*first]);
+                        return Err(LdifError { line, why });
+                    }
+                    lines.push(line);
+                    Some(content.add(record, dn, None))
+                }
+            };
             content.chunks.insert(hash, place);
         }
         content.choose_usual();
@@ -128,8 +131,9 @@ impl Content {
         let mut touched: Vec<usize> = Vec::new();
         for (hash, record) in difference.new {
             let place = record.map(|record| {
-                let place = free.get(&normal_dn(&record.dn)).copied();
-                self.add(record, place)
+                let dn = normal_dn(&record.dn);
+                let place = free.get(&dn).copied();
+                self.add(record, dn, place)
             });
             self.chunks.insert(hash, place);
             touched.extend(place);
@@ -146,13 +150,12 @@ impl Content {
         self.changed = 0;
     }
 
-    /// Puts a record into this place, or a new one.
-    fn add(&mut self, record: Record, place: Option<usize>) -> usize {
+    /// Puts a record, whose dn in its normal form this is, into this place or a new one.
+    fn add(&mut self, record: Record, dn: String, place: Option<usize>) -> usize {
         let place = place.unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() - 1
         });
-        let dn = normal_dn(&record.dn);
         let edition = edition(&record);
         let (attributes, passwords) = sort_attributes(record.attributes);
         let entry = Entry::from_attributes(&record.dn, attributes).map(Arc::new);
