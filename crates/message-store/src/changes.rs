@@ -85,7 +85,8 @@ impl Mailbox {
             return Ok(Vec::new());
         }
         let all = UidSet::all();
-        under.expunge_where(uids.unwrap_or(&all), |record| record.flags.contains(Flags::DELETED))
+        let marked = under.marked_deleted(uids.unwrap_or(&all));
+        under.expunge_where(&marked, |record| record.flags.contains(Flags::DELETED))
     }
 
     /// Expunges those of these messages of which `goes` says so of what they are now.
@@ -138,6 +139,24 @@ impl Change<'_> {
                 slot += 1;
             }
         }
+    }
+
+    /// Those of these messages that have \Deleted: most of a mailbox has not, which is told at a glance.
+    fn marked_deleted(&self, uids: &UidSet) -> UidSet {
+        let slots = self.header.slots;
+        let slot_from = |uid: u32| self.index.slot_of(uid, slots).unwrap_or_else(|slot| slot);
+        let is_marked = |slot: &u32| {
+            let seen = self.index.glance(*slot);
+            seen.is_some_and(|(flags, _)| flags.contains(Flags::DELETED) && !flags.contains(Flags::EXPUNGED))
+        };
+        let mut marked = UidSet::new();
+        for range in uids.ranges() {
+            let end = range.end().checked_add(1).map_or(slots, slot_from);
+            for slot in (slot_from(*range.start())..end).filter(is_marked) {
+                marked.push(self.index.record(slot).uid);
+            }
+        }
+        marked
     }
 
     pub fn expunge_where(&mut self, uids: &UidSet, is_meant: impl Fn(&Record) -> bool) -> Result<Vec<u32>> {
