@@ -32,9 +32,10 @@ const OPEN_DRAFTS = 'mailboat-open-drafts';
 
 export type Action = 'archive' | 'delete' | 'junk' | 'move' | 'copy' | 'toggleRead' | 'markRead' | 'markUnread' | 'star';
 
-export async function startApp(signIn: SignIn): Promise<void> {
+/** `session`: the session object, when it was asked for before. */
+export async function startApp(signIn: SignIn, session?: Promise<Response | undefined>): Promise<void> {
     const client: Client = new Client(signIn, () => renewSession(client));
-    await Promise.all([client.start(), t.load()]);
+    await Promise.all([client.start(session), t.load()]);
     startTooltips();
     const store = new Store(client);
     const preferencesRead = loadPreferences(client).catch(() => undefined);

@@ -195,9 +195,10 @@ export class Client {
         private readonly renew: () => Promise<SignIn>,
     ) {}
 
-    /** Reads the session object; to be awaited before anything else. */
-    async start(): Promise<void> {
-        this.session = (await (await this.fetch('/jmap/session', {})).json()) as Session;
+    /** Reads the session object, from `asked` if that was answered; to be awaited before anything else. */
+    async start(asked?: Promise<Response | undefined>): Promise<void> {
+        const early = await asked;
+        this.session = (await (early?.ok ? early : await this.fetch('/jmap/session', {})).json()) as Session;
     }
 
     /** The accounts of others in which the user was given something (RFC 8620 §1.6.2), by name. */

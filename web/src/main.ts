@@ -32,15 +32,17 @@ async function start(): Promise<void> {
     document.documentElement.dataset['theme'] = theme;
     document.documentElement.dataset['density'] = density;
     // Whoever was signed in last time most likely is again: the application comes while the session is asked for.
-    const early = localStorage.getItem(HERE_BEFORE) ? loadApp() : undefined;
+    const hereBefore = localStorage.getItem(HERE_BEFORE) !== null;
+    const early = hereBefore ? loadApp() : undefined;
     early?.catch(() => undefined);
+    const earlyJmap = hereBefore ? fetch('/jmap/session', { credentials: 'same-origin' }).catch(() => undefined) : undefined;
     const [signIn] = await Promise.all([session(), setLanguage([...(language ? [language] : []), ...navigator.languages])]);
     const signedIn = signIn ?? (await signInPage());
     // The directory knows the language of somebody who was not here before.
     if (!language && signedIn.language) await setLanguage([signedIn.language, ...navigator.languages]);
     localStorage.setItem(HERE_BEFORE, '1');
     const app = await (early ?? loadApp());
-    await app.startApp(signedIn);
+    await app.startApp(signedIn, earlyJmap);
 }
 
 void start();
