@@ -45,6 +45,12 @@ enum Workload {
     Hostile,
     /// The same by POP.
     HostilePop,
+    /// `--messages` log-ins by IMAP, of `--users` users in turn.
+    LogInImap,
+    /// The same by POP.
+    LogInPop,
+    /// `--messages` recipients that are looked up, and get nothing.
+    Recipients,
     /// No server: as many files of this size, each with its own fdatasync, by as many threads.
     Disk,
 }
@@ -88,7 +94,7 @@ pub struct Plan {
     /// With `smtp` and `relay`: of each message.
     #[arg(long, default_value_t = 1)]
     recipients: usize,
-    /// With `hostile`: of how many users the clients are.
+    /// With `hostile`, `log-in-imap`, `log-in-pop` and `recipients`: of how many users the clients are.
     #[arg(long, default_value_t = 64)]
     users: usize,
     /// With `hostile`: only those of this kind, 0 to 5.
@@ -117,6 +123,9 @@ fn main() -> ExitCode {
         Workload::Wake => workloads::wake::wake(&plan),
         Workload::Hostile => workloads::hostile::hostile(&plan, false),
         Workload::HostilePop => workloads::hostile::hostile(&plan, true),
+        Workload::LogInImap => workloads::logins::imap(&plan),
+        Workload::LogInPop => workloads::logins::pop(&plan),
+        Workload::Recipients => workloads::logins::recipients(&plan),
         Workload::Disk => workloads::disk(&plan),
     };
     match done {

@@ -3,6 +3,7 @@
 pub mod hostile;
 pub mod idle;
 pub mod imap;
+pub mod logins;
 pub mod pop;
 pub mod scale;
 pub mod smtp;

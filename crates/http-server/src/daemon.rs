@@ -15,6 +15,7 @@ use server_log::Category;
 
 use crate::aside::Aside;
 use crate::image_proxy::ImageProxy;
+use crate::refusals::Refusals;
 use crate::routes::events::Streams;
 use crate::session::{Desk, HttpService};
 use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
@@ -105,16 +106,19 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         WebSessions::open(&site.instance.run_dir()).map_err(|why| format!("run/web-sessions: {why}"))?;
     let tickets = Tickets::open(&site.instance.run_dir()).map_err(|why| format!("run/web-tickets: {why}"))?;
     let settings = Settings::from_config(&config);
-    let (swept, timeout) = (sessions.clone(), settings.session_timeout);
+    let (swept, lifetime) = (sessions.clone(), settings.session);
     // Beside the service: a site may have a million folders. What is over is none in any case.
-    let sweeping = std::thread::Builder::new().name("sweep".into()).spawn(move || swept.sweep(timeout));
+    let sweeping = std::thread::Builder::new().name("sweep".into()).spawn(move || swept.sweep(lifetime));
     if let Err(why) = sweeping {
         site.log.warning(Category::General, format_args!("run/web-sessions is not swept: {why}"));
     }
+    let directory = log_ins.authenticator().directory().clone();
+    let refusals = Refusals::new(directory, sessions.clone(), site.log.clone());
     let desk = Desk {
         store,
         log_ins,
         clients,
+        refusals,
         sessions,
         tickets,
         entries: Entries::default(),

@@ -24,6 +24,7 @@ use server_log::{Category, Log};
 use crate::aside::{Aside, Pending};
 use crate::image_proxy::ImageProxy;
 use crate::load::{Counted, Load, Room};
+use crate::refusals::Refusals;
 use crate::router::{Route, Run, Sink};
 use crate::routes::events::{self, Events, Stream, Streams};
 use crate::sign_in::{self, Concluded};
@@ -52,6 +53,7 @@ pub struct Desk {
     pub log_ins: Arc<LogIns>,
     pub clients: dns::Clients,
     pub sessions: WebSessions,
+    pub refusals: Refusals,
     pub tickets: Tickets,
     pub entries: Entries,
     pub aside: Aside,

@@ -10,6 +10,8 @@ use server_config::Config;
 use server_config::parameters::service_http;
 use server_config::values::{Binding, ProxyFields};
 
+use crate::web_sessions::Lifetime;
+
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 443;
 pub const ROLE_PLAIN: u16 = 80;
@@ -24,7 +26,8 @@ pub fn service_of(is_secure: bool) -> Service {
 pub struct Settings {
     pub idle_timeout: Duration,
     /// A sign-in ends after so long without a request.
-    pub session_timeout: Duration,
+    /// Of a sign-in.
+    pub session: Lifetime,
     /// Bits of encryption that a sign-in needs; 0 none, -1 never allowed; nothing: TLS, except on loopback.
     pub plaintext_min_cipher: Option<i64>,
     /// Zero: browsers are not told to come with TLS only.
@@ -52,7 +55,10 @@ impl Settings {
         let ssl_port = config.get(&service_http::SSL_PORT);
         Settings {
             idle_timeout: config.get(&service_http::IDLE_TIMEOUT),
-            session_timeout: config.get(&service_http::SESSION_TIMEOUT),
+            session: Lifetime {
+                idle: config.get(&service_http::SESSION_TIMEOUT),
+                most: config.get(&service_http::SESSION_MAX_AGE),
+            },
             plaintext_min_cipher: config.get_set(&service_http::PLAINTEXT_MIN_CIPHER),
             strict_transport: config.get(&service_http::STRICT_TRANSPORT),
             binding: config.get(&service_http::IP_SECURITY),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connection::Io;
-use directory::{BadLogIn, Found, GoodLogIn, Kind, LogIn, LogInPutOff, Verdict, log_line};
+use directory::{BadLogIn, GoodLogIn, Kind, LogIn, LogInPutOff, Verdict, log_line};
 use http_wire::{Head, cookie};
 use sasl::Secret;
 use serde_json::Value;
@@ -122,7 +122,9 @@ pub fn concluded(
         }
         LogIn::Accepted(_) | LogIn::Refused => {
             bad(desk, &authcid, log_line::WRONG, io);
-            note_refusal(desk, &authcid, request);
+            // Shown to the owner of the account, if there is one.
+            let agent = request.head.field("user-agent").unwrap_or_default();
+            desk.refusals.note(&authcid, request.client.ip, agent);
             let pause = PAUSE_FIRST.saturating_mul(1 << failures.min(8)).min(PAUSE_MAX);
             Concluded::Refused(refused(is_page), pause)
         }
@@ -186,8 +188,7 @@ pub fn begin(desk: &Desk, visitor: Visitor, request: &Request) -> Response {
     if msc::is_script(request) {
         return msc::signed_in(&value);
     }
-    let timeout = i64::try_from(request.settings.session_timeout.as_secs()).unwrap_or(i64::MAX);
-    let expires = session.used.saturating_add(timeout);
+    let expires = request.settings.session.end(session.record.begun, session.used);
     let visitor = Visitor { session: Some(session), ..visitor };
     set_cookie(Response::json(200, &about(&visitor, expires)), &value, request)
 }
@@ -219,14 +220,8 @@ pub fn open_session(
             return Err(unavailable());
         }
     };
-    let begun = desk.sessions.begin(
-        &visitor.uid,
-        ip,
-        agent,
-        &passwords,
-        settings.user_sessions,
-        settings.session_timeout,
-    );
+    let begun =
+        desk.sessions.begin(&visitor.uid, ip, agent, &passwords, settings.user_sessions, settings.session);
     let begun = match begun {
         Ok(begun) => begun,
         Err(why) => {
@@ -249,17 +244,6 @@ pub(crate) fn bad(desk: &Desk, login: &str, why: &str, io: &Io) {
 fn put_off(desk: &Desk, login: &str, why: &str, io: &Io) {
     let line = LogInPutOff(BadLogIn { peer: io.peer.ip(), login, why, session: io.number });
     desk.log.notice(Category::Account, format_args!("{line}"));
-}
-
-/// Shown to the owner of the account, if there is one.
-fn note_refusal(desk: &Desk, login: &str, request: &Request) {
-    let directory = desk.log_ins.authenticator().directory();
-    if let Ok(Found::One(entry)) = directory::by_login(directory.as_ref(), login) {
-        let agent = request.head.field("user-agent").unwrap_or_default();
-        if let Some(uid) = &entry.uid {
-            let _ = desk.sessions.note(uid, "refused", request.client.ip, agent);
-        }
-    }
 }
 
 fn refused(is_page: bool) -> Response {

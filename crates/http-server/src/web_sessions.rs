@@ -22,7 +22,7 @@ use openssl::pkey::PKey;
 use openssl::sign::Signer;
 use os::lock::{Mode, OfdLock};
 
-pub use activity::Deed;
+pub use activity::{Deed, shown};
 pub use record::Record;
 
 /// Bytes of what the browser has: 256 bits.
@@ -53,6 +53,25 @@ impl<'a> Cookie<'a> {
 
     fn id(&self) -> String {
         hex(&openssl::sha::sha256(self.secret.as_bytes()))
+    }
+}
+
+/// How long a sign-in holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Without a request.
+    pub idle: Duration,
+    /// In all, however often it is used.
+    pub most: Duration,
+}
+
+impl Lifetime {
+    /// When one ends that was begun and used last then, in seconds since 1970.
+    pub fn end(self, begun: i64, used: i64) -> i64 {
+        let after = |from: i64, time: Duration| {
+            from.saturating_add(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+        };
+        after(used, self.idle).min(after(begun, self.most))
     }
 }
 
@@ -97,7 +116,7 @@ impl WebSessions {
         agent: &str,
         passwords: &[String],
         most: usize,
-        timeout: Duration,
+        lifetime: Lifetime,
     ) -> io::Result<(String, WebSession)> {
         let mut secret = [0; SECRET_BYTES];
         openssl::rand::rand_bytes(&mut secret).map_err(io::Error::other)?;
@@ -109,7 +128,7 @@ impl WebSessions {
         let (folder, id) = (self.root.join(&user), cookie.id());
         make_folder(&folder)?;
         let _lock = lock(&folder)?;
-        let mut others = self.of_folder(&folder, timeout);
+        let mut others = self.of_folder(&folder, lifetime);
         others.sort_by_key(|session| std::cmp::Reverse(session.used));
         for old in others.iter().skip(most.saturating_sub(1)) {
             remove(&folder, &old.id)?;
@@ -120,7 +139,7 @@ impl WebSessions {
     }
 
     /// The session of a cookie, if it holds.
-    pub fn find(&self, cookie: &str, timeout: Duration) -> Option<WebSession> {
+    pub fn find(&self, cookie: &str, lifetime: Lifetime) -> Option<WebSession> {
         let cookie = Cookie::parse(cookie)?;
         let id = cookie.id();
         let folder = self.root.join(cookie.user);
@@ -129,7 +148,7 @@ impl WebSessions {
             return None; // a file that somebody moved
         }
         let now = base::clock::unix_seconds();
-        if is_over(used, now, timeout) {
+        if is_over(&record, used, now, lifetime) {
             let _ = remove(&folder, &id);
             return None;
         }
@@ -156,8 +175,8 @@ impl WebSessions {
     }
 
     /// The user's sessions, those used last first.
-    pub fn of_user(&self, uid: &str, timeout: Duration) -> Vec<WebSession> {
-        let mut found = self.of_folder(&self.root.join(user_key(uid)), timeout);
+    pub fn of_user(&self, uid: &str, lifetime: Lifetime) -> Vec<WebSession> {
+        let mut found = self.of_folder(&self.root.join(user_key(uid)), lifetime);
         found.sort_by_key(|session| std::cmp::Reverse(session.used));
         found
     }
@@ -235,19 +254,19 @@ impl WebSessions {
     }
 
     /// Removes what is over; called now and then.
-    pub fn sweep(&self, timeout: Duration) {
+    pub fn sweep(&self, lifetime: Lifetime) {
         for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
-            self.of_folder(&entry.path(), timeout);
+            self.of_folder(&entry.path(), lifetime);
         }
     }
 
     /// The sessions in a user's folder; those that are over are removed.
-    fn of_folder(&self, folder: &Path, timeout: Duration) -> Vec<WebSession> {
+    fn of_folder(&self, folder: &Path, lifetime: Lifetime) -> Vec<WebSession> {
         let now = base::clock::unix_seconds();
         let mut found = Vec::new();
         for id in names(folder) {
             match read(&folder.join(&id)) {
-                Some((record, used)) if !is_over(used, now, timeout) => {
+                Some((record, used)) if !is_over(&record, used, now, lifetime) => {
                     found.push(WebSession { record, id, used, token: String::new() });
                 }
                 _ => {
@@ -259,8 +278,8 @@ impl WebSessions {
     }
 }
 
-fn is_over(used: i64, now: i64, timeout: Duration) -> bool {
-    now.saturating_sub(used) >= i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX)
+fn is_over(record: &Record, used: i64, now: i64, lifetime: Lifetime) -> bool {
+    now >= lifetime.end(record.begun, used)
 }
 
 fn at(seconds: i64) -> SystemTime {

@@ -631,6 +631,12 @@ fn an_attempt_that_was_interrupted_is_not_repeated_blindly() {
         assert!(new.is_string() && !known.contains(&new), "{new}");
     }
     assert_eq!(smtpd.count("DATA"), 2);
+    // An upload goes once, too.
+    let of_email = site.call("Email/get", json!({ "ids": [email], "properties": ["blobId"] }));
+    let upload = || json!({ "blobId": of_email["list"][0]["blobId"], "envelope": held("0")["envelope"] });
+    let [one, again] = [(); 2].map(|()| create(&site, &site.jmap, upload())["created"]["s"]["id"].clone());
+    assert!(one.is_string() && one == again, "{one} {again}");
+    assert_eq!(smtpd.count("DATA"), 3);
 }
 
 /// smtpd has it, and then the disk is at fault: "nothing was sent" would have the user send it twice.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use server_log::Category;
 
 use crate::session::Desk;
-use crate::web_sessions::WebSession;
+use crate::web_sessions::{Deed, WebSession, shown};
 use crate::{Request, Response, Visitor};
 
 /// Deeds that are shown.
@@ -45,9 +45,9 @@ pub fn session(_desk: &Desk, request: &Request) -> Response {
     if request.visitor.is_none() {
         return Response::json(200, &Value::Null);
     }
-    let Some((visitor, _)) = signed_in(request) else { return no_session() };
-    let timeout = i64::try_from(request.settings.session_timeout.as_secs()).unwrap_or(i64::MAX);
-    Response::json(200, &about(visitor, base::clock::unix_seconds().saturating_add(timeout)))
+    let Some((visitor, session)) = signed_in(request) else { return no_session() };
+    let expires = request.settings.session.end(session.record.begun, base::clock::unix_seconds());
+    Response::json(200, &about(visitor, expires))
 }
 
 /// `POST /auth/sign-out`
@@ -82,7 +82,7 @@ pub fn sessions(desk: &Desk, request: &Request) -> Response {
             "current": current == Some(&session.id),
         })
     };
-    let found = desk.sessions.of_user(&visitor.uid, request.settings.session_timeout);
+    let found = desk.sessions.of_user(&visitor.uid, request.settings.session);
     Response::json(200, &json!({ "sessions": found.into_iter().map(shown).collect::<Vec<_>>() }))
 }
 
@@ -118,13 +118,12 @@ pub fn activity(desk: &Desk, request: &Request) -> Response {
     if visitor.entry.limited {
         return limited();
     }
-    let deeds: Vec<Value> = desk
-        .sessions
-        .deeds(&visitor.uid)
-        .into_iter()
-        .take(DEEDS_MAX)
-        .map(|deed| json!({ "at": deed.at, "what": deed.what, "address": deed.peer, "agent": deed.agent }))
-        .collect();
+    let value = |deed: Deed| {
+        let Deed { at, what, peer, agent, times } = deed;
+        json!({ "at": at, "what": what, "address": peer, "agent": agent, "times": times })
+    };
+    let deeds: Vec<Value> =
+        shown(desk.sessions.deeds(&visitor.uid), DEEDS_MAX).into_iter().map(value).collect();
     Response::json(200, &json!({ "activity": deeds }))
 }
 

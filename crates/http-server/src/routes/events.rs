@@ -16,6 +16,7 @@ use crate::request::Request;
 use crate::routes::jmap::who;
 use crate::session::Desk;
 use crate::visitor::{self, NotIn, Visitor};
+use crate::web_sessions::Lifetime;
 use crate::{Response, sign_in};
 
 /// Streams of one user in one process.
@@ -79,7 +80,7 @@ impl Drop for Place {
 pub struct Stream {
     who: Who,
     visitor: Arc<Visitor>,
-    session_timeout: Duration,
+    lifetime: Lifetime,
     /// What was stored of the password of who said it with the request.
     mark: Option<[u8; 32]>,
     /// Empty: all.
@@ -138,7 +139,7 @@ pub fn open(desk: &Desk, request: &Request, waker: Waker) -> Result<(Stream, Eve
     let mut stream = Stream {
         who,
         visitor,
-        session_timeout: request.settings.session_timeout,
+        lifetime: request.settings.session,
         mark,
         types: if all { Vec::new() } else { types },
         closes,
@@ -194,7 +195,7 @@ impl Stream {
         if let Some(mark) = &self.mark {
             return visitor::listens_on(&visitor.uid, mark, directory.as_ref(), entries);
         }
-        let Some(session) = desk.sessions.find(&visitor.cookie, self.session_timeout) else { return false };
+        let Some(session) = desk.sessions.find(&visitor.cookie, self.lifetime) else { return false };
         let found = visitor::entry_of(&visitor.cookie, &session, &desk.sessions, directory.as_ref(), entries);
         !matches!(found, Err(NotIn::SignIn))
     }

@@ -191,8 +191,8 @@ impl Session {
         let sid = if by_sid { request.query("sid") } else { None };
         let said = if by_sid { sid.as_deref() } else { cookie::value(&request.head, name) };
         let Some(value) = said else { return Err(Err(sign_in::wanted())) };
-        let timeout = self.settings.session_timeout;
-        let Some(session) = self.desk.sessions.find(value, timeout) else {
+        let lifetime = self.settings.session;
+        let Some(session) = self.desk.sessions.find(value, lifetime) else {
             return Err(Err(sign_in::wanted()));
         };
         if msc::is_of_script(&session) != by_sid {

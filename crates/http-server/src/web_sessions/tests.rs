@@ -1,6 +1,6 @@
 use super::*;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Lifetime = Lifetime { idle: Duration::from_secs(3600), most: Duration::from_secs(86_400) };
 
 struct Place {
     _folder: tempfile::TempDir,
@@ -171,4 +171,58 @@ fn a_change_of_the_password_neither_ends_nor_revives_a_sign_in() {
     assert!(place.sessions.end_unchanged(&found).unwrap());
     place.sessions.password_changed(&cookie, &found, &passwords("newer")).unwrap();
     assert!(place.sessions.find(&cookie, HOUR).is_none() && place.sessions.again(&found).is_none());
+}
+
+/// However often it is used.
+#[test]
+fn a_session_ends_when_its_longest_life_is_over() {
+    let place = place();
+    let (cookie, session) = place.begin("joe");
+    assert!(place.sessions.find(&cookie, HOUR).is_some());
+    let folder = place.sessions.root.join(user_key("joe"));
+    let begun = base::clock::unix_seconds() - 86_400;
+    let record = Record { begun, ..session.record.clone() };
+    write_new(&folder, &session.id, &record.encode()).unwrap();
+    assert!(place.sessions.find(&cookie, HOUR).is_none(), "used this second");
+    assert!(!folder.join(&session.id).exists());
+    let lasting = Lifetime { most: Duration::MAX, ..HOUR };
+    assert_eq!(lasting.end(0, 100), 3700);
+    assert_eq!(HOUR.end(1000, 86_900), 87_400);
+}
+
+/// However many networks try, and however often.
+#[test]
+fn strangers_wash_nothing_of_the_owners_away() {
+    let place = place();
+    let home: IpAddr = "192.0.2.1".parse().unwrap();
+    place.sessions.note("joe", "signed-in", home, "Mine").unwrap();
+    for number in 0..160u32 {
+        let peer = IpAddr::from([198, 18, (number % 40) as u8, (number / 40) as u8]);
+        place.sessions.note_refusal("joe", peer, "Theirs").unwrap();
+    }
+    let deeds = place.sessions.deeds("joe");
+    assert_eq!(deeds.len(), 41, "forty networks, and what the owner did");
+    assert!(
+        deeds.iter().all(|deed| deed.what == "signed-in" || (deed.what == "refused" && deed.times == 4)),
+        "{deeds:?}"
+    );
+    assert_eq!(deeds.iter().filter(|deed| deed.agent == "Mine").count(), 1);
+    assert!(deeds.iter().any(|deed| deed.peer == "198.18.39.3"), "the last address of a network: {deeds:?}");
+    let shown = shown(deeds, 10);
+    assert_eq!(shown.len(), 10);
+    assert!(
+        shown.iter().any(|deed| deed.agent == "Mine"),
+        "the list that is shown has a place for it: {shown:?}"
+    );
+    for _ in 0..30 {
+        place.sessions.note("ann", "signed-in", home, "Mine").unwrap();
+    }
+    place.sessions.note_refusal("ann", home, "Theirs").unwrap();
+    let of_ann = super::shown(place.sessions.deeds("ann"), 10);
+    assert_eq!(of_ann.iter().filter(|deed| deed.what == "refused").count(), 1);
+    assert_eq!(of_ann.len(), 10);
+    std::fs::write(place.sessions.root.join(user_key("joe")).join("refusals"), b"\xff\nnonsense\n1 x y z\n")
+        .unwrap();
+    place.sessions.note_refusal("joe", home, "Theirs").unwrap();
+    assert_eq!(place.sessions.deeds("joe").len(), 2, "damage is dropped");
 }

@@ -339,6 +339,7 @@ mod tests {
                 id: id.into(),
                 identity: "I".into(),
                 email: "M".into(),
+                upload: String::new(),
                 thread: "T".into(),
                 envelope: Envelope { mail_from: address.clone(), rcpt_to: vec![address.clone()] },
                 send_at,

@@ -55,6 +55,9 @@ pub struct Submission {
     pub identity: String,
     /// Empty: of no email in the store.
     pub email: String,
+    /// The id of the upload, when it is of none. Whoever asks a second time names the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub upload: String,
     pub thread: String,
     pub envelope: Envelope,
     /// Seconds since 1970.
@@ -71,6 +74,12 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// Whether it is of the same email, or of the same upload.
+    pub fn is_of(&self, other: &Submission) -> bool {
+        let same = |ours: &str, theirs: &str| !ours.is_empty() && ours == theirs;
+        same(&self.email, &other.email) || same(&self.upload, &other.upload)
+    }
+
     /// Whether this is its envelope, as far as it is remembered.
     pub fn is_for(&self, envelope: &Envelope) -> bool {
         let kept = &envelope.rcpt_to[..envelope.rcpt_to.len().min(RECIPIENTS_KEPT)];
@@ -296,6 +305,7 @@ mod tests {
             id: id.into(),
             identity: "I".into(),
             email: "M".into(),
+            upload: String::new(),
             thread: "T".into(),
             envelope: Envelope { mail_from: address.clone(), rcpt_to: vec![address] },
             send_at: 1,

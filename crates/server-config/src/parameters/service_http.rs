@@ -25,6 +25,7 @@ parameters! {
     IMAGE_PROXY_NETWORKS: Networks = "service.http.imageproxynetworks", "", 0, 0, false, Restart, Status::Active, "mshttpd", "Internal networks from which images may be fetched all the same; everything that is not an address of the Internet is refused otherwise. Ours.";
     HTTP_MAX_MESSAGE: Bytes = "service.http.maxmessagesize", "0", 0, i64::MAX, false, Restart, Status::Active, "mshttpd", "Bytes of the largest message that the web mail sends; 0: what smtpd takes.";
     SESSION_TIMEOUT: Minutes = "service.http.sessiontimeout", "120", 1, 100000, false, NextConnection, Status::Active, "mshttpd", "How long a sign-in lasts without a request.";
+    SESSION_MAX_AGE: Days = "service.http.sessionmaxage", "30", 1, 3650, false, NextConnection, Status::Active, "mshttpd", "How long a sign-in lasts in all, however often it is used. Ours.";
     SPOOL_DIR: Text = "service.http.spooldir", "", 0, 0, false, Restart, Status::Ignored("what is uploaded waits in local.tmpdir"), "mshttpd", "Where attachments wait.";
     SMTP_HOST: Text = "service.http.smtphost", "localhost", 0, 0, false, Restart, Status::Ignored("web mail submits on a socket of this host's smtpd, as the user who is signed in"), "nobody", "Where web mail submits.";
     MAX_POST_SIZE: Bytes = "service.http.maxpostsize", "5242880", 1, i64::MAX, false, NextConnection, Status::Active, "mshttpd", "Bytes of the largest request that is no upload of an attachment.";

@@ -31,6 +31,8 @@ const AGAIN_SECONDS: i64 = 600;
 struct Message {
     /// Nothing for an upload.
     email: String,
+    /// Nothing for an email.
+    upload: String,
     thread: String,
     content: Content<Box<dyn Read + Send>>,
 }
@@ -54,6 +56,7 @@ pub fn run(call: &mut Call<'_>, object: &Value) -> Result<Submission> {
         id: new_id()?,
         identity: identity_id.unwrap_or_default(),
         email: message.email,
+        upload: message.upload,
         thread: message.thread,
         envelope,
         send_at,
@@ -89,7 +92,7 @@ fn real(call: &Call<'_>, object: &Map<String, Value>, name: &str) -> Result<Opti
 fn message(call: &mut Call<'_>, object: &Map<String, Value>) -> Result<Message> {
     let no_email = || SetError::properties(&["emailId"], "There is no such email");
     let account = call.who.uid.clone();
-    let (email, thread, blob) = match (real(call, object, "emailId")?, real(call, object, "blobId")?) {
+    let (email, thread, blob_id) = match (real(call, object, "emailId")?, real(call, object, "blobId")?) {
         (Some(_), Some(_)) => return Err(SetError::properties(&["blobId"], "There is an emailId, too")),
         (None, None) => return Err(no_email()),
         (None, Some(blob)) => (String::new(), String::new(), blob),
@@ -105,7 +108,7 @@ fn message(call: &mut Call<'_>, object: &Map<String, Value>) -> Result<Message> 
     };
     let property = if email.is_empty() { "blobId" } else { "emailId" };
     let missing = |_| SetError::properties(&[property], "There is nothing with this id");
-    let blob = call.jmap.download(call.who, &account, &blob).map_err(missing)?;
+    let blob = call.jmap.download(call.who, &account, &blob_id).map_err(missing)?;
     let most = call.jmap.personal.size_max;
     if blob.size > most {
         return Err(
@@ -114,7 +117,8 @@ fn message(call: &mut Call<'_>, object: &Map<String, Value>) -> Result<Message> 
     }
     let content = Content::read(blob.content.reader(blob.size))
         .map_err(|_| invalid(&[], "The message cannot be read"))?;
-    Ok(Message { email, thread, content })
+    let upload = if email.is_empty() { blob_id } else { String::new() };
+    Ok(Message { email, upload, thread, content })
 }
 
 fn invalid(properties: &[&str], why: &str) -> SetError {
@@ -257,7 +261,7 @@ fn send(call: &Call<'_>, new: Submission, content: Content<Box<dyn Read + Send>>
     if let Some(former) = again(&open.record, &new) {
         return Ok(former.clone());
     }
-    if let Some(former) = former(&mut open, &mut session, &new.email).map_err(|why| refused(call, why))? {
+    if let Some(former) = former(&mut open, &mut session, &new).map_err(|why| refused(call, why))? {
         open.save().map_err(noted)?;
         return former;
     }
@@ -325,8 +329,8 @@ fn settle(one: &mut Submission, accepted: Accepted) {
     one.queue_id = Some(accepted.id);
 }
 
-/// What the client asks for a second time because it did not hear the answer to the first: the same email to the same people in the
-/// same way, which waits or went just now.
+/// What the client asks for a second time because it did not hear the answer to the first: the same email, or the same upload, to the
+/// same people in the same way, which waits or went just now.
 fn again<'a>(record: &'a Record, new: &Submission) -> Option<&'a Submission> {
     let now = base::clock::unix_seconds();
     let is_recent = |one: &Submission| match one.status {
@@ -334,7 +338,7 @@ fn again<'a>(record: &'a Record, new: &Submission) -> Option<&'a Submission> {
         Status::Final => one.send_at > now - AGAIN_SECONDS,
         Status::Sending | Status::Canceled => false,
     };
-    let is_it = |one: &&Submission| !new.email.is_empty() && one.email == new.email && is_recent(one);
+    let is_it = |one: &&Submission| one.is_of(new) && is_recent(one);
     record.submissions.iter().rev().find(|one| is_it(one) && one.is_for(&new.envelope))
 }
 
@@ -342,9 +346,9 @@ fn again<'a>(record: &'a Record, new: &Submission) -> Option<&'a Submission> {
 fn former(
     open: &mut OpenRecord,
     session: &mut Conversation,
-    email: &str,
+    new: &Submission,
 ) -> std::result::Result<Option<Result<Submission>>, Trouble> {
-    let is_it = |one: &&Submission| one.status == Status::Sending && one.email == email && !email.is_empty();
+    let is_it = |one: &&Submission| one.status == Status::Sending && one.is_of(new);
     let Some(found) = open.record.submissions.iter().find(is_it).cloned() else { return Ok(None) };
     if let Some(accepted) = session.waiting(&found.id)? {
         let number = open.record.next();
