@@ -7,27 +7,25 @@
 //! own bytes, under that type. Fetching is done aside (`aside.rs`): it holds no worker.
 
 mod address;
-mod answer;
 
 use std::fs;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base::network::Network;
-use base::timed_stream::TimedStream;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dns::Resolver;
+use http_client::{Call, Failure, Safety};
+use http_wire::answer::Answer;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
-use openssl::ssl::{SslConnector, SslMethod, SslVersion};
 
 use address::{Host, Url};
-use answer::Answer;
 
 use crate::response::Cache;
 use crate::session::Desk;
@@ -36,6 +34,8 @@ use crate::{Body, Request, Response, raster};
 /// From the first look-up to the last byte, redirections included.
 const TIME_MAX: Duration = Duration::from_secs(15);
 const REDIRECTS_MAX: usize = 4;
+/// Bytes of an image.
+const BODY_BYTES_MAX: u64 = 10 << 20;
 /// Addresses of a host that are tried.
 const ADDRESSES_MAX: usize = 2;
 /// How long a browser keeps an image.
@@ -84,18 +84,20 @@ impl ImageProxy {
         let until = Instant::now() + TIME_MAX;
         let mut url = url;
         for _ in 0..=REDIRECTS_MAX {
-            match self.get(&url, until)? {
-                Answer::Redirect(location) => {
-                    url = url.follow(&location).ok_or("it leads where nothing is fetched")?
+            let answer = self.get(&url, until)?;
+            match (answer.status, answer.field("location")) {
+                (301 | 302 | 303 | 307 | 308, Some(location)) => {
+                    url = url.follow(location).ok_or("it leads where nothing is fetched")?;
                 }
-                Answer::Body(bytes) => {
-                    let kind = raster::kind(&bytes).ok_or("it is no image")?;
-                    return if raster::is_bomb(&bytes) {
+                (200, _) => {
+                    let kind = raster::kind(&answer.body).ok_or("it is no image")?;
+                    return if raster::is_bomb(&answer.body) {
                         Err("it has too many pixels")
                     } else {
-                        Ok((kind, bytes))
+                        Ok((kind, answer.body))
                     };
                 }
+                _ => return Err("there is no image"),
             }
         }
         Err("it leads on and on")
@@ -150,36 +152,22 @@ fn none() -> Response {
 }
 
 fn get_from(url: &Url, address: SocketAddr, until: Instant) -> Result<Answer, &'static str> {
-    let left = until
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-        .ok_or("it takes too long")?;
-    let tcp = os::net::connect(address, None, left).map_err(|_| "its host does not answer")?;
-    let stream = TimedStream { tcp, until };
-    if !url.is_tls {
-        return ask(url, stream);
-    }
-    let connector = SslConnector::builder(SslMethod::tls_client())
-        .and_then(|mut builder| {
-            builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map(|()| builder.build())
-        })
-        .map_err(|_| "TLS is not there")?;
     let name = match &url.host {
         Host::Name(name) => name.clone(),
         Host::Address(address) => address.to_string(),
     };
-    ask(url, connector.connect(&name, stream).map_err(|_| "its host cannot prove who it is")?)
-}
-
-fn ask(url: &Url, mut stream: impl io::Read + Write) -> Result<Answer, &'static str> {
+    let safety = if url.is_tls { Safety::Tls { name: &name, authorities: None } } else { Safety::Plain };
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Mailboat\r\nAccept: image/avif,image/webp,image/png,image/jpeg,image/gif\r\n\
          Accept-Encoding: identity\r\nConnection: close\r\n\r\n",
         url.target,
         url.host_field()
     );
-    stream.write_all(request.as_bytes()).map_err(|_| "its host does not answer")?;
-    answer::read(&mut BufReader::new(stream))
+    let call = Call { address, safety, until, body_bytes_max: BODY_BYTES_MAX };
+    call.send(request.as_bytes()).map_err(|why| match why {
+        Failure::Certificate(_) => "its host cannot prove who it is",
+        Failure::Other(_) => "its host gives no answer that can be used",
+    })
 }
 
 /// The key in a file that all processes share; made by whoever comes first.

@@ -1,4 +1,5 @@
-//! HTTP/1.1 as text (RFC 9110, RFC 9112): what a client sends becomes typed requests, what we answer becomes bytes.
+//! HTTP/1.1 as text (RFC 9110, RFC 9112): what a client sends becomes typed requests, what we answer becomes bytes, and what
+//! others answer us is read.
 //!
 //! Never heard of a connection, a file or a user. What two programs could read in two ways is refused, so that nothing can
 //! be smuggled past a proxy: a request is understood in one way or not at all.

@@ -1,19 +1,18 @@
 //! One GET of one policy over HTTPS (RFC 8461 §3.3): the certificate is one for `mta-sts.<domain>` from a trusted
 //! authority, no redirection is followed, and all of it comes before a moment.
 
-use std::io::{BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use base::timed_stream::TimedStream;
-use openssl::error::ErrorStack;
-use openssl::ssl::{HandshakeError, SslConnector, SslMethod, SslVersion};
-use openssl::x509::X509VerifyResult;
+use http_client::{Call, Failure, Safety};
+use http_wire::answer::Answer;
 
+use crate::Policy;
 use crate::policies::Fault;
-use crate::{Policy, http};
 
+/// Bytes of a policy at most; RFC 8461 §3.3 suggests 64 KiB.
+const BODY_BYTES_MAX: u64 = 64 * 1024;
 /// Addresses of the policy's host that are tried.
 const ADDRESSES_MAX: usize = 3;
 
@@ -45,44 +44,51 @@ pub(crate) fn policy(place: &Place<'_>) -> Result<Policy, (Fault, String)> {
 
 fn get(place: &Place<'_>, address: SocketAddr, until: Instant) -> Result<String, (Fault, String)> {
     let failed = |why: String| (Fault::Fetch, why);
-    let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let tcp = os::net::connect(address, None, left).map_err(|why| failed(why.to_string()))?;
-    let connector = connector(place.authorities).map_err(|why| failed(reasons(&why)))?;
-    let mut stream = match connector.connect(place.host, TimedStream { tcp, until }) {
-        Ok(stream) => stream,
-        Err(HandshakeError::SetupFailure(why)) => return Err(failed(reasons(&why))),
-        Err(HandshakeError::Failure(broken) | HandshakeError::WouldBlock(broken)) => {
-            let verdict = broken.ssl().verify_result();
-            if verdict != X509VerifyResult::OK {
-                return Err((
-                    Fault::WebPki,
-                    format!("its certificate is refused: {}", verdict.error_string()),
-                ));
-            }
-            return Err(failed(broken.error().to_string()));
-        }
-    };
     let port = if place.port == 443 { String::new() } else { format!(":{}", place.port) };
     let request = format!(
         "GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {}{port}\r\nUser-Agent: Mailboat\r\nAccept: text/plain\r\n\
          Connection: close\r\n\r\n",
         place.host
     );
-    stream.write_all(request.as_bytes()).map_err(|why| failed(why.to_string()))?;
-    let bytes = http::body(&mut BufReader::new(stream)).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|_| (Fault::Invalid, "it is not text".into()))
+    let safety = Safety::Tls { name: place.host, authorities: place.authorities };
+    let call = Call { address, safety, until, body_bytes_max: BODY_BYTES_MAX };
+    let answer = call.send(request.as_bytes()).map_err(|why| {
+        let fault = if matches!(why, Failure::Certificate(_)) { Fault::WebPki } else { Fault::Fetch };
+        (fault, why.to_string())
+    })?;
+    judge(&answer).map_err(failed)?;
+    String::from_utf8(answer.body).map_err(|_| (Fault::Invalid, "it is not text".into()))
 }
 
-fn connector(authorities: Option<&Path>) -> Result<SslConnector, ErrorStack> {
-    let mut builder = SslConnector::builder(SslMethod::tls_client())?; // the system's authorities
-    builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-    if let Some(file) = authorities {
-        builder.set_ca_file(file)?;
+/// A 200 of type text/plain (RFC 8461 §3.2). No other status is good, redirections neither (§3.3).
+fn judge(answer: &Answer) -> Result<(), String> {
+    if answer.status != 200 {
+        return Err(format!("status {}", answer.status));
     }
-    Ok(builder.build())
+    if answer.media_type().as_deref() != Some("text/plain") {
+        return Err("it is not text/plain".into());
+    }
+    Ok(())
 }
 
-fn reasons(error: &ErrorStack) -> String {
-    let texts: Vec<&str> = error.errors().iter().filter_map(openssl::error::Error::reason).collect();
-    if texts.is_empty() { "TLS failed".to_owned() } else { texts.join(", ") }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_200_of_plain_text_is_a_policy() {
+        let judge = |head: &str| {
+            let text = format!("HTTP/1.1 {head}\r\nContent-Length: 1\r\n\r\nx");
+            super::judge(&http_wire::answer::read(&mut text.as_bytes(), "GET", BODY_BYTES_MAX).unwrap())
+        };
+        assert_eq!(judge("200 OK\r\nContent-Type: Text/Plain; charset=utf-8"), Ok(()));
+        for (head, why) in [
+            ("301 Moved\r\nContent-Type: text/plain\r\nLocation: https://x/", "status 301"),
+            ("404 No\r\nContent-Type: text/plain", "status 404"),
+            ("200 OK\r\nContent-Type: text/html", "text/plain"),
+            ("200 OK\r\nX: y", "text/plain"),
+        ] {
+            assert!(judge(head).unwrap_err().contains(why), "{head}");
+        }
+    }
 }

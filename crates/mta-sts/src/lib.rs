@@ -8,7 +8,6 @@
 //! It has never heard of SMTP, nor of how names are looked up: that it is given.
 
 mod fetch;
-mod http;
 mod kept;
 mod policies;
 mod policy;
