@@ -201,10 +201,12 @@ impl<'a> Looking<'a> {
                 Err(StoreError::NotFound) => return Ok(false),
                 Err(error) => return Err(error.into()),
             },
-            Stage::Part(..) | Stage::Body(..) | Stage::Over => match file(mailbox, uid)? {
-                Some(file) => drop(self.scan.step(&file, &self.asked.needles)?),
-                None => return Ok(false),
-            },
+            Stage::PartHeader(..) | Stage::Part(..) | Stage::Body(..) | Stage::Over => {
+                match file(mailbox, uid)? {
+                    Some(file) => drop(self.scan.step(&file, &self.asked.needles)?),
+                    None => return Ok(false),
+                }
+            }
         }
         Ok(true)
     }
