@@ -259,12 +259,14 @@ impl Directory for LdapDirectory {
         };
         let limit = self.settings().search_timeout;
         let answer =
-            self.pool.with(Purpose::Searches, |connection| connection.search(search.clone(), limit))?;
+            self.pool.with(Purpose::Searches, |connection| connection.records(search.clone(), limit))?;
         let found = answer.entries.into_iter().filter(|_| entry.is_some());
         Ok(found
             .flat_map(|found| found.attributes)
-            .filter(|(name, _)| crate::embedded::PASSWORDS.contains(&name.as_str()))
-            .flat_map(|(_, values)| values)
+            .filter(|(name, _)| {
+                crate::embedded::PASSWORDS.iter().any(|known| name.eq_ignore_ascii_case(known))
+            })
+            .filter_map(|(_, value)| String::from_utf8(value).ok())
             .collect())
     }
 

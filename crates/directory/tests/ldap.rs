@@ -697,3 +697,25 @@ fn the_example_is_a_working_directory() {
     assert_eq!(one(ldap.by_address("all@example.test").unwrap()).members.len(), 3);
     assert!(matches!(ldap.by_address("postmaster@example.test").unwrap(), Found::One(_)));
 }
+
+/// What SCRAM needs, where the server lets the service read it: and nowhere else.
+#[test]
+fn stored_passwords_are_read_where_they_may_be_and_are_part_of_no_entry() {
+    let stored = "{SCRAM-SHA-256}4096,c2FsdA==,c3RvcmVk,c2VydmVy";
+    let entries = ENTRIES.replacen(
+        "userPassword: {SHA}KusvaLb24DJ0ziPMVrqjntyCRkM=",
+        &format!("userPassword: {stored}"),
+        1,
+    );
+    let allowed = format!(
+        "access to attrs=userPassword by dn.exact=\"{BIND_DN}\" read by self =xw by anonymous auth by * none\n"
+    );
+    for (access, wanted) in [(allowed.as_str(), vec![stored.to_owned()]), ("", vec![])] {
+        let slapd = Slapd::start_with(&entries, access);
+        let directory = open(settings(&[&slapd]));
+        let alice = one(directory.by_uid("alice").unwrap());
+        assert_eq!(directory.stored_passwords(Some(&alice)).unwrap(), wanted);
+        assert!(directory.stored_passwords(None).unwrap().is_empty(), "nobody has none");
+        assert!(!format!("{alice:?}").contains("SCRAM"), "{alice:?}");
+    }
+}
