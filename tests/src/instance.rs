@@ -187,6 +187,7 @@ impl Setup {
             daemons: Vec::new(),
             environment: self.environment,
             file_limit: None,
+            errors: None,
             _temporary: temporary,
         };
         for (name, value) in &self.parameters {
@@ -212,6 +213,7 @@ pub struct Instance {
     daemons: Vec<(&'static str, Child)>,
     environment: Vec<(String, String)>,
     file_limit: Option<u32>,
+    errors: Option<PathBuf>,
     _temporary: TempDir,
 }
 
@@ -236,6 +238,11 @@ impl Instance {
     /// The daemons started from now on may open so many files.
     pub fn limit_files(&mut self, most: u32) {
         self.file_limit = Some(most);
+    }
+
+    /// What the daemons started from now on say on their standard output and error goes to the end of this file.
+    pub fn errors_to(&mut self, file: &Path) {
+        self.errors = Some(file.to_owned());
     }
 
     /// Starts every daemon that does not run.
@@ -306,6 +313,10 @@ impl Instance {
         };
         command.arg("--instance").arg(&self.root).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(errors);
+        if let Some(path) = &self.errors {
+            let file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+            command.stdout(file.try_clone().unwrap()).stderr(file);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.spawn().unwrap()
     }

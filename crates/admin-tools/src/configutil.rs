@@ -317,6 +317,7 @@ fn put(
     place.put(&changes)?;
     writeln!(out, "OK SET").map_err(|why| why.to_string())?;
     notices(place, &before, &changes, err);
+    crate::audit::configuration(&place.path, &changes, "configutil", err);
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use directory::LocalDomains;
 use directory::ldif::Record;
 use directory::password::Schemes;
+use server_log::Action;
 
 use crate::site::{Site, broken, run_tool};
 
@@ -164,10 +165,58 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     }
     let file = site.directory_file();
     let domains = LocalDomains::from_config(&site.config);
-    let domain = domains.default_domain();
     let schemes = Schemes::from_config(&site.config);
     let place = Place { file: &file, domains: &domains };
-    match arguments.job {
+    let line = audited(&arguments.job);
+    act(arguments.job, &site, &place, &schemes, out, err)?;
+    let began_as = os::process::own_uid();
+    let lines: Vec<_> = line.into_iter().collect();
+    crate::audit::note(&site.instance, &site.config, "dirutil", began_as, &lines, err);
+    Ok(())
+}
+
+/// What the audit log says of a job when it is done: whose entry, and names, no values.
+fn audited(job: &Job) -> Option<crate::audit::Entry> {
+    let name = |pair: &String| pair.split('=').next().unwrap_or_default().to_owned();
+    let entry = |result: &str, who: &str, more: Vec<String>| {
+        let mut fields = vec![("result", result.to_owned()), ("user", who.to_owned())];
+        if !more.is_empty() {
+            fields.push(("attributes", more.join(",")));
+        }
+        (Action::Entry, fields)
+    };
+    Some(match job {
+        Job::Add(Add::User { uid, set, .. }) => entry("added", uid, set.iter().map(name).collect()),
+        Job::Add(Add::Group { address, .. }) => entry("added", address, Vec::new()),
+        Job::Change { who, set, add, remove, .. } => {
+            let names = set.iter().chain(add).chain(remove).map(name).collect();
+            entry("changed", who.last()?, names)
+        }
+        Job::Delete { who, .. } => entry("deleted", who.last()?, Vec::new()),
+        Job::Import { replace, .. } => {
+            let fields = vec![("result", "imported".to_owned()), ("replaced", replace.to_string())];
+            (Action::Entry, fields)
+        }
+        Job::Password { who, .. } => (Action::Password, vec![("user", who.last()?.clone())]),
+        Job::AppPassword(job) => (Action::AppPassword, app_password::audited(job)?),
+        Job::SecondFactor { who, switch } => {
+            let result = format!("{switch:?}").to_lowercase();
+            (Action::SecondFactor, vec![("result", result), ("user", who.clone())])
+        }
+        Job::List | Job::Check | Job::Show { .. } | Job::Move(_) | Job::Export => return None,
+    })
+}
+
+fn act(
+    job: Job,
+    site: &Site,
+    place: &Place<'_>,
+    schemes: &Schemes,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), String> {
+    let (file, domain) = (place.file, place.domains.default_domain());
+    match job {
         Job::Add(Add::User { uid, mail, name, password_stdin, set, force }) => {
             checks::uid(&uid)?;
             let pairs = set.iter().map(|pair| split(pair)).collect::<Result<Vec<_>, _>>()?;
@@ -177,18 +226,18 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             let stored = schemes.store(&secret)?;
             let mut attributes = user_attributes(&uid, &mail, name.as_deref(), &stored);
             replace(&mut attributes, pairs);
-            changes::add_user(&place, &dn, attributes, force, err)?;
+            changes::add_user(place, &dn, attributes, force, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{uid} {secret}").map_err(broken) }
         }
         Job::Add(Add::Group { address, member }) => {
             let mail = qualified(&address, domain);
             checks::address(&mail)?;
             let dn = format!("cn={},ou=Groups,{}", escaped(&mail)?, suffix(domain));
-            changes::add_group(&place, &dn, &mail, &member, err)
+            changes::add_group(place, &dn, &mail, &member, err)
         }
         Job::Change { who, set, add, remove, force } => {
             let wanted = changes::Wanted { set: &set, add: &add, remove: &remove, force };
-            changes::change(&place, one(&who)?, &wanted, err)
+            changes::change(place, one(&who)?, &wanted, err)
         }
         Job::Password { who, password_stdin } => {
             let who = one(&who)?;
@@ -196,22 +245,22 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             let stored = schemes.store(&secret)?;
             let set: Vec<String> = stored.iter().map(|stored| format!("userPassword={stored}")).collect();
             let wanted = changes::Wanted { set: &set, add: &[], remove: &[], force: false };
-            changes::change(&place, who, &wanted, err)?;
+            changes::change(place, who, &wanted, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{who} {secret}").map_err(broken) }
         }
-        Job::AppPassword(job) => app_password::run(&place, job, out, err),
+        Job::AppPassword(job) => app_password::run(place, job, out, err),
         Job::SecondFactor { who, switch } => {
             let factors = directory::SecondFactors::new(&site.instance);
-            second_factor::run(&place, &factors, &who, switch, out, err)
+            second_factor::run(place, &factors, &who, switch, out, err)
         }
-        Job::Delete { who, force } => changes::delete(&place, one(&who)?, force),
-        Job::List => listing::list(&file, out),
-        Job::Check => check(&site, out),
-        Job::Show { who } => listing::show(&file, one(&who)?, domain, out),
+        Job::Delete { who, force } => changes::delete(place, one(&who)?, force),
+        Job::List => listing::list(file, out),
+        Job::Check => check(site, out),
+        Job::Show { who } => listing::show(file, one(&who)?, domain, out),
         Job::Move(_) => Ok(()), // done above
-        Job::Export => transfer::export(&file, out),
+        Job::Export => transfer::export(file, out),
         Job::Import { file: from, replace } => {
-            let (added, replaced) = transfer::import(&file, &read_file(&from)?, replace)?;
+            let (added, replaced) = transfer::import(file, &read_file(&from)?, replace)?;
             writeln!(out, "{added} added, {replaced} replaced").map_err(broken)
         }
     }

@@ -1,6 +1,7 @@
 //! The command-line tools, one module each.
 
 pub mod advice;
+mod audit;
 mod backup;
 mod central;
 mod certificate;

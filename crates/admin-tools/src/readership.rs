@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{CommandFactory, Parser};
 use message_store::{Acl, Listed, MailboxName, Rights, Store, StoreError};
+use server_log::Action;
 
 use crate::site::{Site, broken, count, run_tool};
 
@@ -58,11 +59,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     run_tool("readership", arguments, out, err, work)
 }
 
-fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
+fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
+    let began_as = os::process::own_uid();
     let site = Site::open(arguments.instance.as_deref(), "readership")?;
     let store = site.store()?;
     if let [folder, identifier, rights] = arguments.set.as_slice() {
-        return set(&site, &store, &name(folder)?, identifier, rights, out);
+        let line = set(&site, &store, &name(folder)?, identifier, rights, out)?;
+        crate::audit::note(&site.instance, &site.config, "readership", began_as, &[line], err);
+        return Ok(());
     }
     let now = SystemTime::now();
     let before =
@@ -151,7 +155,7 @@ fn set(
     identifier: &str,
     rights: &str,
     out: &mut dyn Write,
-) -> Result<(), String> {
+) -> Result<crate::audit::Entry, String> {
     let letters = rights.strip_prefix(['+', '-']).unwrap_or(rights);
     let asked = Rights::parse(letters.as_bytes())
         .ok_or(format!("{}: the rights are l r s w i p k x t e a", base::escape(rights)))?;
@@ -185,5 +189,8 @@ fn set(
         shown(name),
         if now.is_empty() { "has none".into() } else { now.to_string() }
     )
-    .map_err(broken)
+    .map_err(broken)?;
+    let fields =
+        vec![("mailbox", name.as_str().to_owned()), ("identifier", identifier), ("rights", now.to_string())];
+    Ok((Action::AccessControl, fields))
 }

@@ -31,14 +31,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
         Ok(arguments) => arguments,
         Err(stop) => return crate::configutil::say(&stop, out, err),
     };
-    crate::configutil::finish(work(arguments), "setconf", err)
+    let done = work(arguments, err);
+    crate::configutil::finish(done, "setconf", err)
 }
 
-fn work(arguments: Arguments) -> Result<(), String> {
+fn work(arguments: Arguments, err: &mut dyn Write) -> Result<(), String> {
     match server_config::edit::admit(&arguments.name, &arguments.value) {
         Err(server_config::ConfigError::Unknown(..)) if arguments.force => {}
         other => other.map_err(|why| why.to_string())?,
     }
     let path = crate::configutil::file_of(arguments.instance.as_deref())?;
-    crate::configutil::set(&path, vec![(arguments.name, arguments.value)])
+    let changes = vec![(arguments.name, arguments.value)];
+    crate::configutil::set(&path, changes.clone())?;
+    crate::audit::configuration(&path, &changes, "setconf", err);
+    Ok(())
 }

@@ -269,7 +269,7 @@ fn make_folders(instance: &Instance) -> Result<(), String> {
         instance.queue_dir(),
         instance.store_dir(),
     ];
-    folders.extend(["smtp", "imap", "pop", "store"].map(|service| instance.log_dir(service)));
+    folders.extend(["smtp", "imap", "pop", "store", "audit"].map(|service| instance.log_dir(service)));
     let make = |folder: &Path| {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);

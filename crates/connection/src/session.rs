@@ -178,6 +178,8 @@ pub struct Io {
     pub user: Option<String>,
     /// While true, input lines go to telemetry as `<masked>` (credentials).
     pub mask_input: bool,
+    /// What is sent goes to telemetry as `<masked>` (a new credential), until all of it is sent: then this is false again.
+    pub mask_output: bool,
     /// While true, input does not go to telemetry by itself: the session says what does ([`Io::record`]).
     pub records_itself: bool,
     pub(crate) record: Vec<u8>,
@@ -215,6 +217,7 @@ impl Io {
             more_input: false,
             user: None,
             mask_input: false,
+            mask_output: false,
             records_itself: false,
             record: Vec::new(),
             is_other_user: false,

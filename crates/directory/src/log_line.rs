@@ -11,6 +11,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use server_log::{Action, Category, Log};
+
 /// Characters of a name that are shown.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -76,9 +78,47 @@ impl fmt::Display for LogInPutOff<'_> {
 }
 
 impl BadLogIn<'_> {
+    /// Into the log, and into the audit log. How many there are is bounded: guesses are put off.
+    pub fn tell(&self, log: &Log) {
+        log.notice(Category::Account, format_args!("{self}"));
+        let (from, session) = (self.peer.to_canonical().to_string(), self.session.to_string());
+        let name: String = self.login.chars().take(NAME_CHARS_MAX).collect();
+        let fields = [
+            ("result", "refused"),
+            ("user", &name),
+            ("from", &from),
+            ("session", &session),
+            ("reason", self.why),
+        ];
+        log.audit(Action::LogIn, &fields);
+    }
+
     fn rest(&self) -> String {
         let name: String = self.login.chars().take(NAME_CHARS_MAX).collect();
         format!("[{}] {name} {} (session {})", self.peer.to_canonical(), self.why, self.session)
+    }
+}
+
+impl GoodLogIn<'_> {
+    /// Into the log, and into the audit log.
+    pub fn tell(&self, log: &Log) {
+        log.notice(Category::Account, format_args!("{self}"));
+        self.audit(log);
+    }
+
+    /// Into the audit log.
+    pub fn audit(&self, log: &Log) {
+        let (from, session) = (self.peer.to_canonical().to_string(), self.session.to_string());
+        let encrypted = if self.encrypted { "yes" } else { "no" };
+        let mut fields = vec![("result", "ok"), ("user", self.uid)];
+        fields.extend(self.by.map(|by| ("by", by)));
+        fields.extend([
+            ("from", from.as_str()),
+            ("session", &session),
+            ("tls", encrypted),
+            ("method", self.method),
+        ]);
+        log.audit(Action::LogIn, &fields);
     }
 }
 

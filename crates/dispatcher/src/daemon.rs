@@ -63,6 +63,7 @@ impl Site {
         match Config::load(&self.instance) {
             Ok(config) => {
                 self.log.configure(LogSettings::from_config(&config, &self.instance, self.program.service));
+                self.log.configure_audit(LogSettings::of_audit(&config, &self.instance));
                 self.tell_restarts(&config);
                 self.config.replace(config);
                 self.log.notice(Category::General, format_args!("Configuration read again"));
@@ -258,6 +259,9 @@ pub fn begin(program: Program, instance: Option<PathBuf>) -> Result<Site, String
     let folder = settings.folder.clone();
     let log = Log::open(program.service, program.name, settings)
         .map_err(|why| format!("the log in {} cannot be opened: {why}", folder.display()))?;
+    let log = log
+        .with_audit(program.name, LogSettings::of_audit(&config, &instance))
+        .map_err(|why| format!("the audit log cannot be opened: {why}"))?;
     note_former_end(program, &log);
     let config = Live::new(config);
     let first = config.now();

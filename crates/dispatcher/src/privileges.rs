@@ -51,6 +51,7 @@ pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
     } else {
         os::privileges::give_up_capabilities().map_err(|why| failed("capabilities", why))?;
     }
+    os::privileges::leave_no_core().map_err(|why| failed("the limit of cores", why))?;
     if site.began_as_root {
         os::privileges::hide_memory().map_err(|why| failed("the process's memory", why))?;
     }
@@ -102,6 +103,7 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
         instance.run_dir(),
         instance.tmp_dir(),
         LogSettings::from_config(config, instance, service).folder,
+        LogSettings::of_audit(config, instance).folder,
         instance.log_dir("store"),
         PathBuf::from("/dev/null"),
     ];

@@ -8,7 +8,7 @@
 use connection::Io;
 use directory::{BadLogIn, Deputies, Entry, Found, GoodLogIn, Kind, NoDeputy, Service, log_line};
 use serde_json::{Value, json};
-use server_log::Category;
+use server_log::{Action, Category};
 
 use crate::session::Desk;
 use crate::settings::service_of;
@@ -100,11 +100,11 @@ fn let_in(
     let (peer, uid, encrypted) = (request.client.ip, visitor.uid.as_str(), request.client.is_secure);
     if let Err(no) = desk.clients.admits_user(visitor.entry.access_domains(), service_of(encrypted), peer) {
         let line = BadLogIn { peer, login: uid, why: &no.to_string(), session: number };
-        desk.log.notice(Category::Account, format_args!("{line}"));
+        line.tell(&desk.log);
         return Err(if no.for_now { unavailable() } else { not_allowed() }); // S136
     }
     let line = GoodLogIn { peer, uid, encrypted, session: number, method, by: Some(by) };
-    desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&desk.log);
     Ok(())
 }
 
@@ -123,6 +123,9 @@ pub fn begin(desk: &Desk, visitor: Visitor, by: &str, request: &Request) -> Resp
                 request.client.ip, visitor.uid, request.number
             );
             desk.log.notice(Category::Account, line);
+            let (from, session) = (request.client.ip.to_string(), request.number.to_string());
+            let fields = [("user", visitor.uid.as_str()), ("by", by), ("from", &from), ("session", &session)];
+            desk.log.audit(Action::OneTimeSignIn, &fields);
             let about = json!({
                 "uid": visitor.uid, "path": format!("{TICKET_PATH}{word}"), "seconds": LIFETIME.as_secs(),
             });
@@ -187,6 +190,11 @@ fn used_up() -> Response {
     let text =
         "This address signs in once, within a minute. Go back to where it came from, and ask for another.\n";
     Response::of(410, "text/plain; charset=utf-8", crate::response::Body::Static(text.as_bytes()))
+}
+
+/// A path as logs show it.
+pub fn shown(path: &str) -> &str {
+    if path.starts_with(TICKET_PATH) { TICKET_PATH } else { path }
 }
 
 /// A request line whose one-time address is not shown.

@@ -118,6 +118,8 @@ pub(crate) struct Sending {
     reader: Box<dyn Read + Send>,
     left: u64,
     keep_alive: bool,
+    /// Not for telemetry.
+    is_secret: bool,
 }
 
 /// How far the present request has come.

@@ -116,7 +116,7 @@ pub fn concluded(
                 by: None,
             };
             if is_page || io.user.as_deref() != Some(&uid) {
-                desk.log.notice(Category::Account, format_args!("{line}"));
+                line.tell(&desk.log);
             }
             Concluded::In(Visitor { uid, entry, session: None, cookie: String::new() })
         }
@@ -238,7 +238,7 @@ pub fn open_session(
 
 pub(crate) fn bad(desk: &Desk, login: &str, why: &str, io: &Io) {
     let line = BadLogIn { peer: io.peer.ip(), login, why, session: io.number };
-    desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&desk.log);
 }
 
 fn put_off(desk: &Desk, login: &str, why: &str, io: &Io) {

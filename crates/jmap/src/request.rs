@@ -59,6 +59,14 @@ impl Call<'_> {
         self.jmap.accounts.of(self.jmap, self.scope())
     }
 
+    /// The user has changed this.
+    pub fn audit(&self, action: server_log::Action, fields: &[(&str, &str)]) {
+        let from = self.who.peer.to_string();
+        let mut all = vec![("user", self.who.uid.as_str()), ("from", &from), ("web", &self.who.session)];
+        all.extend(fields);
+        self.jmap.log.audit(action, &all);
+    }
+
     /// The id that a client means: `#x` is what was created as `x` (RFC 8620 §5.3).
     pub fn real_id<'i>(&'i self, id: &'i str) -> Option<&'i str> {
         match id.strip_prefix('#') {

@@ -115,6 +115,9 @@ impl Apart {
 
 /// Runs the process apart until smtpd ends.
 pub fn main(instance: &Path) -> ExitCode {
+    if os::privileges::leave_no_core().is_err() {
+        return ExitCode::FAILURE;
+    }
     serve_all(&Arc::new(begin(&Instance::new(instance))))
 }
 

@@ -135,6 +135,15 @@ pub fn hide_memory() -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(false)?)
 }
 
+/// This process, and what it starts, writes no core when it crashes: passwords are in its memory.
+///
+/// # Errors
+/// The system's.
+pub fn leave_no_core() -> io::Result<()> {
+    use nix::sys::resource::{Resource, setrlimit};
+    Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)
+}
+
 /// Tries to read memory of a process, as who spies on another one does; of this one, which only a limit of system calls
 /// ([`crate::syscalls`]) forbids.
 ///

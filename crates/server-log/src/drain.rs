@@ -63,7 +63,9 @@ impl Destination {
         }
     }
 
-    fn write(&self, category: &str, level: Level, text: &str) {
+    /// # Errors
+    /// The file's; syslog tells nothing.
+    pub fn write(&self, category: &str, level: Level, text: &str) -> io::Result<()> {
         match self {
             Destination::Discard => {}
             Destination::Stderr(program) => {
@@ -72,8 +74,9 @@ impl Destination {
             Destination::Syslog { program, .. } => {
                 syslog::send(program, level, &format!("{category} {}: {}", level.name(), escape(text)));
             }
-            Destination::File { file, .. } => file.write(category, level, text),
+            Destination::File { file, .. } => return file.write(category, level, text),
         }
+        Ok(())
     }
 }
 
@@ -87,7 +90,7 @@ impl Drain for Ours {
     fn log(&self, record: &Record<'_>, _context: &OwnedKVList) -> Result<(), Never> {
         let mut found = FindCategory(String::new());
         let _ = record.kv().serialize(record, &mut found);
-        self.0.write(&found.0, Level::of_slog(record.level()), &record.msg().to_string());
+        let _ = self.0.write(&found.0, Level::of_slog(record.level()), &record.msg().to_string());
         Ok(())
     }
 }

@@ -31,6 +31,8 @@ struct Open {
     stamp: String,
     space_checked: i64,
     disk_full: bool,
+    /// A line may have been written in part.
+    torn: bool,
 }
 
 struct Rotated {
@@ -54,6 +56,7 @@ impl LogFile {
             stamp: String::new(),
             space_checked: i64::MIN,
             disk_full: false,
+            torn: false,
         };
         let log = LogFile { path, program: program.to_owned(), open: Mutex::new(open) };
         let now = base::clock::unix_seconds();
@@ -64,14 +67,16 @@ impl LogFile {
         Ok(log)
     }
 
-    pub fn write(&self, category: &str, level: Level, text: &str) {
+    /// # Errors
+    /// The system's, or `StorageFull` below `minfreediskspace`.
+    pub fn write(&self, category: &str, level: Level, text: &str) -> io::Result<()> {
         let mut open = self.lock();
         let now = base::clock::unix_seconds();
         if open.second != now || open.bytes >= open.settings.max_file_bytes {
             self.rotate_if_due(&mut open, now);
             open.look_at_space(now);
         }
-        open.append(&self.program, now, category, level, text);
+        open.append(&self.program, now, category, level, text)
     }
 
     pub fn reopen(&self) {
@@ -152,12 +157,19 @@ impl LogFile {
 impl Open {
     /// The first line of a file.
     fn begin(&mut self, program: &str, now: i64) {
-        self.append(program, now, "General", Level::Notice, &format!("Log created ({now})"));
+        let _ = self.append(program, now, "General", Level::Notice, &format!("Log created ({now})"));
     }
 
-    fn append(&mut self, program: &str, now: i64, category: &str, level: Level, text: &str) {
+    fn append(
+        &mut self,
+        program: &str,
+        now: i64,
+        category: &str,
+        level: Level,
+        text: &str,
+    ) -> io::Result<()> {
         if self.disk_full {
-            return;
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let format = self.settings.format;
         if self.second != now {
@@ -165,10 +177,16 @@ impl Open {
             self.stamp = stamp(now, format);
         }
         let line = Line { stamp: &self.stamp, host: &self.settings.host, program, category, level, text };
-        let line = line.render(format);
-        if self.file.write_all(line.as_bytes()).is_ok() {
+        let mut line = line.render(format);
+        if self.torn {
+            line.insert(0, '\n'); // what was written of the one before is no part of this one
+        }
+        let written = self.file.write_all(line.as_bytes());
+        self.torn = written.is_err();
+        if written.is_ok() {
             self.bytes = self.bytes.saturating_add(line.len() as u64);
         }
+        written
     }
 
     fn is_due(&self, file: &Metadata, now: i64) -> bool {

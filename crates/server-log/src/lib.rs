@@ -4,6 +4,7 @@
 //! that the processes of a service share a file. A log that cannot be written never stops the mail: the line is lost.
 //! Text of strangers is escaped ([`line`]). What is logged passes through slog; [`drain`] is our end of it.
 
+mod audit;
 mod drain;
 mod file;
 mod level;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use slog::Logger;
 
+pub use audit::Action;
 pub use level::{Category, Level};
 pub use settings::{Format, LogSettings};
 
@@ -27,6 +29,7 @@ use drain::{Destination, Ours};
 pub struct Log {
     logger: Logger,
     destination: Arc<Destination>,
+    audit: Option<Arc<Destination>>,
 }
 
 macro_rules! shortcuts {
@@ -63,7 +66,7 @@ impl Log {
 
     fn to(destination: Destination) -> Log {
         let destination = Arc::new(destination);
-        Log { logger: Logger::root(Ours(Arc::clone(&destination)), slog::o!()), destination }
+        Log { logger: Logger::root(Ours(Arc::clone(&destination)), slog::o!()), destination, audit: None }
     }
 
     /// Writes one line if `level` is logged.
@@ -87,6 +90,9 @@ impl Log {
     /// Opens the file anew, after somebody moved it away.
     pub fn reopen(&self) {
         self.destination.reopen();
+        if let Some(audit) = &self.audit {
+            audit.reopen();
+        }
     }
 
     /// Takes other limits, level and format from now on (SIGHUP). Folder and kind stay until a restart.

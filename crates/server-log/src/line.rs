@@ -57,7 +57,7 @@ pub(crate) fn escape(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\\' => safe.push_str("\\\\"),
-            c if c.is_control() || is_line_break(c) => {
+            c if c.is_control() || is_line_break(c) || turns_text(c) => {
                 let _ = write!(safe, "\\x{:02x}", u32::from(c));
             }
             c => safe.push(c),
@@ -69,6 +69,11 @@ pub(crate) fn escape(text: &str) -> String {
 /// What some programs take for the end of a line besides the control characters.
 fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Marks that change the order in which a terminal shows what stands around them (UAX 9).
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -97,8 +102,10 @@ mod tests {
 
     #[test]
     fn no_text_ends_the_line() {
-        let evil = "a\r\nb\u{2028}c\u{85}d\0\\x0d";
-        assert!(line(evil).render(Format::Text).ends_with(": a\\x0d\\x0ab\\x2028c\\x85d\\x00\\\\x0d\n"));
+        let evil = "a\r\nb\u{2028}c\u{85}d\0\\x0d\u{202e}e";
+        assert!(
+            line(evil).render(Format::Text).ends_with(": a\\x0d\\x0ab\\x2028c\\x85d\\x00\\\\x0d\\x202ee\n")
+        );
         let json = line("say \"x\"\n\\").render(Format::Json);
         assert!(json.ends_with("\"text\":\"say \\\"x\\\"\\u000a\\\\\"}\n"), "{json}");
         assert_eq!(json.matches('\n').count(), 1);

@@ -45,6 +45,16 @@ pub enum Job {
     },
 }
 
+/// What the audit log says of it.
+pub fn audited(job: &Job) -> Option<Vec<(&'static str, String)>> {
+    let (result, who, id) = match job {
+        Job::Add { who, .. } => ("made", who, ""),
+        Job::Remove { who, id } => ("removed", who, id.as_str()),
+        Job::List { .. } => return None,
+    };
+    Some(vec![("result", result.to_owned()), ("user", who.clone()), ("id", id.to_owned())])
+}
+
 pub fn run(place: &Place<'_>, job: Job, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
     match job {
         Job::Add { who, label, services, networks, days } => {

@@ -10,7 +10,7 @@ use crate::site::broken;
 
 const ATTRIBUTE: &str = "mailTotpSecret";
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     /// A new secret, printed for the user's authenticator app; a former one is none any more
     On,

@@ -1,5 +1,6 @@
 //! Sending what is queued, and what waits for its being sent: more output, a handshake, the end.
 
+use crate::telemetry::MASKED;
 use std::time::Duration;
 
 use super::{Connection, Flow, Outcome, Phase};
@@ -57,9 +58,10 @@ impl Connection {
             let step = self.transport.write(piece);
             if let Step::Done { count, .. } = step {
                 if let Some(tap) = &mut self.tap {
-                    tap.sent(&piece[..count.min(piece.len())]);
+                    tap.sent(if self.io.mask_output { MASKED } else { &piece[..count.min(piece.len())] });
                 }
                 self.io.output.sent(count);
+                self.io.mask_output &= !self.io.output.is_empty();
                 self.io.bytes_out = self.io.bytes_out.saturating_add(count as u64);
             }
             return Ok(step);
@@ -68,10 +70,11 @@ impl Connection {
             let piece = self.io.output.front().map_err(|_| CloseReason::Failed)?;
             compression.pack(piece);
             if let Some(tap) = &mut self.tap {
-                tap.sent(piece);
+                tap.sent(if self.io.mask_output { MASKED } else { piece });
             }
             let count = piece.len();
             self.io.output.sent(count);
+            self.io.mask_output &= !self.io.output.is_empty();
             self.io.bytes_out = self.io.bytes_out.saturating_add(count as u64);
         }
         let step = self.transport.write(compression.packed());

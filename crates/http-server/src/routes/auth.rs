@@ -2,7 +2,7 @@
 
 use http_wire::cookie;
 use serde_json::{Value, json};
-use server_log::Category;
+use server_log::{Action, Category};
 
 use crate::session::Desk;
 use crate::web_sessions::{Deed, WebSession, shown};
@@ -144,6 +144,11 @@ fn note(desk: &Desk, request: &Request, what: &str) {
             request.number
         ),
     );
+    if what == "revoked" {
+        let (from, session) = (ip.to_string(), request.number.to_string());
+        let fields = [("user", visitor.uid.as_str()), ("from", &from), ("session", &session)];
+        desk.log.audit(Action::Revocation, &fields);
+    }
     if let Err(why) = desk.sessions.note(&visitor.uid, what, ip, agent) {
         desk.log.warning(Category::Account, format_args!("{}: {why}", visitor.uid));
     }

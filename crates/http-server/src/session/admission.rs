@@ -339,6 +339,19 @@ pub(super) fn recorded(head: &[u8]) -> Vec<u8> {
     shown
 }
 
+/// Whether telemetry must not show a response: it brings a session, or its token, or answers a request that speaks of passwords
+/// (a new one may be in it).
+pub(super) fn is_secret(exchange: &Exchange, response: &Response) -> bool {
+    matches!(exchange.route.run, Run::SignIn)
+        || exchange.route.path == "/auth/session"
+        || response.fields.iter().any(|(name, _)| *name == "Set-Cookie")
+        || speaks_of_passwords(&exchange.request.body)
+}
+
+fn speaks_of_passwords(body: &[u8]) -> bool {
+    body.windows(8).any(|piece| piece.eq_ignore_ascii_case(b"password"))
+}
+
 /// A body without its secrets: one that speaks of passwords is not shown.
 pub(super) fn recorded_body(exchange: &Exchange) -> Vec<u8> {
     let body = &exchange.request.body;
@@ -348,8 +361,7 @@ pub(super) fn recorded_body(exchange: &Exchange) -> Vec<u8> {
     if body.is_empty() {
         return Vec::new();
     }
-    let speaks = body.windows(8).any(|piece| piece.eq_ignore_ascii_case(b"password"));
-    if speaks
+    if speaks_of_passwords(body)
         || matches!(exchange.route.run, Run::SignIn)
         || matches!(exchange.route.takes, Takes::Form | Takes::Script)
     {

@@ -7,12 +7,12 @@ use http_wire::response::{self, Length};
 use http_wire::{Framing, Method};
 use server_log::Category;
 
-use super::{Exchange, Sending, Session, State};
-use crate::Response;
+use super::{Exchange, Sending, Session, State, admission};
 use crate::client::Client;
 use crate::load::Unsent;
 use crate::response::Body;
 use crate::routes::jmap::unread;
+use crate::{Response, proxy_sign_in};
 
 /// What is read of a body at once.
 const PIECE: usize = 32 * 1024;
@@ -57,11 +57,12 @@ impl Session {
                 exchange.request.client.ip,
                 exchange.request.visitor.as_ref().map_or("-", |visitor| &visitor.uid),
                 head.method.name(),
-                head.target.path,
+                proxy_sign_in::shown(&head.target.path),
                 response.status,
                 io.number
             ),
         );
+        io.mask_output |= admission::is_secret(exchange, &response);
         let is_head = head.method == Method::Head;
         self.push(Some(exchange.request.client), response, is_head, keep_alive, io)
     }
@@ -106,7 +107,8 @@ impl Session {
             Body::Bytes(bytes) => io.output.push(&bytes),
             Body::File(file, from, length) => io.output.push_file(file, from, length),
             Body::Reader(reader, left) => {
-                self.state = State::Sending(Box::new(Sending { reader, left, keep_alive }));
+                self.state =
+                    State::Sending(Box::new(Sending { reader, left, keep_alive, is_secret: io.mask_output }));
                 return self.go_on(io);
             }
         }
@@ -116,6 +118,7 @@ impl Session {
     /// More of a body that is read as it is sent.
     pub(super) fn go_on(&mut self, io: &mut Io) -> Next {
         let State::Sending(sending) = &mut self.state else { return self.idle(false, io) };
+        io.mask_output |= sending.is_secret;
         let mut piece = [0; PIECE];
         while sending.left > 0 && !io.output.is_full() {
             let want = usize::try_from(sending.left).unwrap_or(PIECE).min(PIECE);

@@ -8,7 +8,7 @@ use connection::Output;
 use imap_wire::Naming;
 use imap_wire::command::acl::{Modification, OfIdentifier, SetAcl};
 use message_store::{ANYONE, MailboxName, Rights, StoreError};
-use server_log::Category;
+use server_log::{Action, Category};
 
 use crate::answer;
 use crate::names::{self, Who};
@@ -153,6 +153,11 @@ fn change(
     let mailbox = base::escape(name.as_str());
     let text = format_args!("access control list of {mailbox}: {by} gave {whom} \"{}\"", acl.of(identifier));
     server.log.notice(Category::Account, text);
+    let rights = acl.of(identifier).to_string();
+    let mut fields = vec![("mailbox", name.as_str()), ("identifier", identifier), ("rights", &rights)];
+    fields.push(("user", &user.uid));
+    fields.extend(user.proxied_by.as_deref().map(|by| ("by", by)));
+    server.log.audit(Action::AccessControl, &fields);
     Ok(())
 }
 

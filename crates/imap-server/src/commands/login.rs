@@ -121,7 +121,7 @@ fn concluded(
     };
     let refused = |why: &str| {
         let line = BadLogIn { peer, login: &authcid, why, session };
-        server.log.notice(Category::Account, format_args!("{line}"));
+        line.tell(&server.log);
     };
     match log_in {
         LogIn::Accepted(entry) if authzid.is_empty() || entry.is_named(&authzid) => {
@@ -174,7 +174,7 @@ pub fn admit(
     let refused = |why: &str| {
         let login = entry.uid.as_deref().unwrap_or(&entry.mail);
         let line = BadLogIn { peer, login, why, session };
-        server.log.notice(Category::Account, format_args!("{line}"));
+        line.tell(&server.log);
     };
     if let Err(no) = server.clients.admits_user(entry.access_domains(), service_of(io.role), peer) {
         refused(&no.to_string());
@@ -187,7 +187,7 @@ pub fn admit(
     server.store.ensure_user_in(&uid, entry.partition.as_deref())?;
     first_limits(server, &uid, entry)?;
     let line = GoodLogIn { peer, uid: &uid, encrypted: io.tls.is_active(), session, method, by };
-    server.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&server.log);
     // A password for one program opens its user's mail and nobody else's.
     let is_admin = server.settings().is_admin(&uid) && !entry.limited;
     Ok(User { uid, is_admin, proxied_by: by.map(str::to_owned), enabled: Enabled::default() })

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use connection::Io;
 use directory::{BadLogIn, NoDeputy, Service, log_line};
-use server_log::Category;
 
 use super::{Outcome, done, login};
 use crate::refusal::Refusal;
@@ -45,7 +44,7 @@ pub fn become_user(
     let (deputies, peer) = (&server.settings().deputies, io.peer.ip());
     let refused = |why: &str| {
         let line = BadLogIn { peer, login: admin, why, session: io.number };
-        server.log.notice(Category::Account, format_args!("{line}"));
+        line.tell(&server.log);
     };
     match deputies.act_for(directory.as_ref(), Service::Imap, admin, name, peer) {
         Ok(entry) => login::admit(server, &entry, Some(admin), method, io),

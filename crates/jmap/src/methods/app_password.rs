@@ -8,7 +8,7 @@ use base::network::Network;
 use directory::app_passwords::{AppPassword, COUNT_MAX, date, today};
 use directory::{ChangeError, Edit, Entry, Service, preferences};
 use serde_json::{Map, Value, json};
-use server_log::Category;
+use server_log::{Action, Category};
 
 use super::standard::{self, Objects, Wanted};
 use crate::arguments::Arguments;
@@ -138,6 +138,8 @@ fn destroy(call: &Call<'_>, id: &str) -> std::result::Result<(), SetError> {
 
 fn note(call: &Call<'_>, what: &str, id: &str) {
     let (uid, peer, session) = (&call.who.uid, call.who.peer, &call.who.session);
+    let result = if what == "made" { "made" } else { "removed" };
+    call.audit(Action::AppPassword, &[("result", result), ("id", id)]);
     let id = base::escape(id);
     call.jmap.log.notice(
         Category::Account,

@@ -2,7 +2,7 @@
 
 use directory::ChangeError;
 use serde_json::{Value, json};
-use server_log::Category;
+use server_log::{Action, Category};
 
 use crate::arguments::Arguments;
 use crate::error::{MethodError, Result};
@@ -43,6 +43,7 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     call.jmap
         .log
         .notice(Category::Account, format_args!("{uid} [{peer}] session={session}: password changed"));
+    call.audit(Action::Password, &[]);
     Ok(json!({ "accountId": account }))
 }
 

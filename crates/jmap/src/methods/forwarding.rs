@@ -5,7 +5,7 @@
 
 use directory::{Edit, Entry, preferences};
 use serde_json::{Map, Value, json};
-use server_log::Category;
+use server_log::{Action, Category};
 use smtp_wire::Address;
 
 use super::standard::{self, Objects, SINGLETON, Wanted};
@@ -66,6 +66,8 @@ fn update(
     })?;
     let who = call.who;
     let (uid, peer, session) = (&who.uid, who.peer, &who.session);
+    let copy = if keep { "yes" } else { "no" };
+    call.audit(Action::Forwarding, &[("to", &addresses.join(",")), ("copy", copy)]);
     let to = base::escape(&addresses.join(" "));
     call.jmap.log.notice(
         Category::Account,

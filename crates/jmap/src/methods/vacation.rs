@@ -150,6 +150,8 @@ fn update(
         let subject = (!subject.trim().is_empty()).then_some(subject.as_str());
         preferences::set(directory, &call.who.uid, VACATION_SUBJECT, None, subject)?;
     }
+    let is_on = after.get("isEnabled") == Some(&Value::Bool(true));
+    call.audit(server_log::Action::Vacation, &[("result", if is_on { "on" } else { "off" })]);
     Ok(())
 }
 

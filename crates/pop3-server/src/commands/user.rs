@@ -153,7 +153,7 @@ fn concluded(session: &mut Session, verdict: Verdict, io: &mut Io) -> Outcome {
 
 fn bad(session: &Session, login: &str, why: &str, io: &Io) {
     let line = BadLogIn { peer: io.peer.ip(), login, why, session: io.number };
-    session.desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&session.desk.log);
 }
 
 fn put_off(session: &Session, login: &str, why: &str, io: &Io) {
@@ -248,6 +248,7 @@ fn open(
     let encrypted = io.tls.is_active();
     let line = GoodLogIn { peer: io.peer.ip(), uid: &uid, encrypted, session: io.number, method, by };
     session.desk.log.notice(Category::Account, format_args!("{line}, {count} messages"));
+    line.audit(&session.desk.log);
     io.set_user(&uid);
     session.state = State::Transaction { uid, maildrop: Box::new(maildrop) };
     io.output.push(&answer::ok(&format!("{count} messages ({octets} octets)")));

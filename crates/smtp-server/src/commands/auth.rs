@@ -166,7 +166,7 @@ fn unavailable() -> Reply {
 
 fn bad(session: &Session, login: &str, why: &str, io: &Io) {
     let line = BadLogIn { peer: io.peer.ip(), login, why, session: io.number };
-    session.desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&session.desk.log);
 }
 
 fn put_off(session: &Session, login: &str, why: &str, peer: IpAddr, io: &Io) {
@@ -213,7 +213,7 @@ fn enter(session: &mut Session, user: Arc<Entry>, by: Option<&str>, method: &'st
     }
     let encrypted = io.tls.is_active();
     let line = GoodLogIn { peer, uid: &uid, encrypted, session: io.number, method, by };
-    session.desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&session.desk.log);
     session.user = Some(user);
     Answer::Say(Reply::new(235, (2, 7, 0), "Authentication successful"))
 }
