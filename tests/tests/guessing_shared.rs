@@ -109,7 +109,7 @@ fn who_is_killed_while_it_counts_holds_up_nobody() {
                 stream
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(40 * round)); // killed at another moment each time
+        std::thread::sleep(Duration::from_millis(40 * round)); // paced: killed at another moment each time
         instance.kill("imap");
         let begin = Instant::now();
         assert_eq!(log_in(&instance, POP, "203.0.113.5", "alice", "alice-secret"), Came::In);

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use black_box::instance::{IMAP, POP, wait_for};
 use black_box::slapd::{BASE, BIND_DN, BIND_SECRET, Slapd};
 use black_box::{Imap, Instance, Pop, Setup, run};
@@ -49,6 +51,29 @@ fn log_in_pop(instance: &Instance, user: &str) -> String {
         pop.ok("QUIT"); // the maildrop is free again
     }
     reply
+}
+
+/// What means something in a filter is a character like others in a name: nobody is found by it, and nobody's password is tried.
+#[test]
+fn characters_of_filters_find_nobody() {
+    let mut site = site(1, |_| {});
+    site.instance.start_all();
+    let instance = &site.instance;
+    assert!(log_in_imap(instance, "alice", "alice-secret").starts_with("OK"));
+    for name in ["*", "al*", "alice)(uid=*", "*)(|(uid=*", "alice)(&)", "\\61lice", "(uid=alice)", "ali\\2a"]
+    {
+        let sasl = STANDARD.encode(format!("\0{name}\0alice-secret"));
+        let said = Imap::open(instance.connect(IMAP)).command(&format!("AUTHENTICATE PLAIN {sasl}")).1;
+        assert!(said.starts_with("NO [AUTHENTICATIONFAILED]"), "{name:?}: {said}");
+    }
+    for address in ["*@example.test", "al*@example.test", "\"alice)(mail=*\"@example.test"] {
+        let mut smtp = instance.smtp();
+        smtp.ok("EHLO client.example");
+        smtp.ok("MAIL FROM:<joe@example.org>");
+        let said = smtp.ask(&format!("RCPT TO:<{address}>"));
+        assert!(said.starts_with("550 5.1.1"), "{address}: {said}");
+    }
+    assert!(log_in_pop(instance, "alice").starts_with("+OK"));
 }
 
 /// smtpd asks for the postmaster before it serves (S54): it waits for a directory that starts after it.

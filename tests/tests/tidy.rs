@@ -200,15 +200,23 @@ fn the_files_that_documents_name_exist() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// `docs/bad-input.md`: the tests that it names are there.
+/// `docs/bad-input.md` and the handbook's chapter on security: the tests that they name are there.
 #[test]
-fn the_tests_of_bad_input_exist() {
-    let document = text(&top().join("docs/bad-input.md"));
-    let named: Vec<(&str, &str)> =
-        document.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect();
-    assert!(named.len() > 50, "{} are named", named.len());
-    for (path, test) in named {
-        assert!(text(&top().join(path)).contains(&format!("fn {test}(")), "there is no test {path}::{test}");
+fn the_tests_of_bad_input_and_of_the_threats_exist() {
+    for (document, least) in [("docs/bad-input.md", 50), ("docs/handbook.md", 40)] {
+        let document = text(&top().join(document));
+        let named: Vec<(&str, &str)> = document
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter_map(|quoted| quoted.split_once("::"))
+            .filter(|(path, _)| path.ends_with(".rs"))
+            .collect();
+        assert!(named.len() > least, "{} are named", named.len());
+        for (path, test) in named {
+            let source = text(&top().join(path));
+            assert!(source.contains(&format!("fn {test}(")), "there is no test {path}::{test}");
+        }
     }
 }
 

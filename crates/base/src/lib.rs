@@ -27,13 +27,19 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
-/// `text` with control bytes and backslashes escaped, so that it can stand in a log line or a header (X6).
+/// Whether a character makes text be shown in another order, or is shown as nothing: the directional marks, embeddings, overrides
+/// and isolates of Unicode (UAX #9 §2), with which a line can be made to read as another.
+pub fn is_directional(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `text` with control characters, directional ones and backslashes escaped, so that it can stand in a log line or a header (X6).
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.extend(c.escape_default()),
+            c if c.is_control() || is_directional(c) => out.extend(c.escape_default()),
             c => out.push(c),
         }
     }

@@ -51,13 +51,13 @@ pub(crate) fn stamp(second: i64, format: Format) -> String {
     }
 }
 
-/// Control characters as `\xNN` and a backslash doubled, so that no text forges a line and nothing is ambiguous.
+/// Control characters, and those that turn the writing round, as `\xNN` and a backslash doubled, so that no text forges a line and nothing is ambiguous.
 pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\\' => safe.push_str("\\\\"),
-            c if c.is_control() || is_line_break(c) || turns_text(c) => {
+            c if c.is_control() || is_line_break(c) || base::is_directional(c) => {
                 let _ = write!(safe, "\\x{:02x}", u32::from(c));
             }
             c => safe.push(c),
@@ -69,11 +69,6 @@ pub(crate) fn escape(text: &str) -> String {
 /// What some programs take for the end of a line besides the control characters.
 fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// Marks that change the order in which a terminal shows what stands around them (UAX 9).
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
