@@ -95,6 +95,53 @@ fn guesses_are_counted_across_daemons_and_restarts() {
     assert_eq!(answer.status, 429, "he was never on this host");
 }
 
+/// T1: one password tried at a thousand accounts from all over one /24, at two services. The accounts see one guess each; the
+/// network has its turns, and no more.
+#[test]
+fn a_spray_over_a_thousand_accounts_from_one_network_is_bounded() {
+    const ACCOUNTS: usize = 1000;
+    let instance = setup()
+        .set("service.guessnetworkmax", "20")
+        .set("local.service.networkexempt", "0.0.0.0/0") // other limits are tested elsewhere
+        .set("service.loginline", "100000")
+        .set("service.imap.maxsessions", "2000")
+        .set("service.pop.maxsessions", "2000")
+        .start();
+    let begin = Instant::now();
+    let mut wires: Vec<_> = (0..ACCOUNTS)
+        .map(|number| {
+            let port = [IMAP, POP][number % 2];
+            let mut stream = instance.connect(port);
+            let (from, user) = (number % 250 + 1, format!("user{number}"));
+            let header = format!("PROXY TCP4 192.0.2.{from} 192.0.2.250 40000 25\r\n");
+            let said = STANDARD.encode(format!("\0{user}\0Summer2026"));
+            let guess = match port {
+                IMAP => format!("g LOGIN {user} Summer2026\r\n"),
+                _ => format!("AUTH PLAIN {said}\r\n"),
+            };
+            stream.write_all((header + &guess).as_bytes()).unwrap();
+            black_box::Wire::plain(stream)
+        })
+        .collect();
+    let mut looked_at = 0;
+    for wire in &mut wires {
+        loop {
+            let line = wire.line();
+            let is_wrong =
+                ["g NO [AUTHENTICATIONFAILED]", "-ERR [AUTH]"].iter().any(|wrong| line.starts_with(wrong));
+            looked_at += usize::from(is_wrong);
+            if is_wrong || line.contains("Too many wrong passwords") {
+                break;
+            }
+        }
+    }
+    // Those that came before the first was found wrong have passed the first look, and meet the second.
+    let turns = begin.elapsed().as_secs() as usize;
+    assert!((20..=20 + 20 + turns).contains(&looked_at), "{looked_at} of {ACCOUNTS} in {turns} s");
+    assert!(looked_at <= ACCOUNTS / 10, "{looked_at}");
+    assert_eq!(log_in(&instance, IMAP, "203.0.113.5", "alice", "alice-secret"), Came::In, "from elsewhere");
+}
+
 /// A daemon that is killed while it counts leaves nothing that others would wait for.
 #[test]
 fn who_is_killed_while_it_counts_holds_up_nobody() {

@@ -238,6 +238,54 @@ fn a_sign_in_ends_after_its_time_without_a_request() {
     assert_eq!(status(&instance, &other), 401);
 }
 
+/// However often it is used, it ends with sessionmaxage, and the page is told when.
+#[test]
+fn a_sign_in_has_a_longest_life() {
+    let mut instance = Setup::default()
+        .set("service.http.sessiontimeout", "2000")
+        .set("service.http.sessionmaxage", "2")
+        .create();
+    instance.start_web();
+    let session = instance.http().sign_in("alice", "alice-secret");
+    for (minutes, expected) in [(1440, 200), (2700, 200), (2900, 401)] {
+        instance.stop("http");
+        instance.set_environment("MAILBOAT_CLOCK_OFFSET", &format!("{}", minutes * 60));
+        instance.start_one("http");
+        assert_eq!(status(&instance, &session), expected, "after {minutes} minutes, each time asked for");
+        if expected == 200 {
+            let expires = instance.http().get("/auth/session", &session).json()["expires"].as_i64().unwrap();
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+            let left = expires - now as i64 - minutes * 60;
+            let most = (2880 - minutes).min(2000) * 60;
+            assert!((left - most).abs() < 120, "{left} s are left after {minutes} minutes, of {most}");
+        }
+    }
+}
+
+/// What strangers try is one line for each network of theirs, and moves nothing of the owner's out of the list.
+#[test]
+fn strangers_tries_are_counted_beside_what_the_owner_did() {
+    let instance = web();
+    let mut http = instance.http();
+    let session = http.sign_in("alice", "alice-secret");
+    for number in 0..3 {
+        let refused = instance.http().try_sign_in("alice", &format!("wrong{number}"), "");
+        assert_eq!(refused.status, 401);
+    }
+    let list = wait_for("the three tries", || {
+        let list = http.get("/auth/activity", &session).json();
+        let noted = list["activity"].as_array().unwrap().iter().find(|one| one["what"] == "refused").cloned();
+        noted.filter(|one| one["times"] == 3).map(|_| list)
+    });
+    let deeds: Vec<(&str, i64)> = list["activity"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["what"].as_str().unwrap(), one["times"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(deeds, [("refused", 3), ("signed-in", 1)]);
+}
+
 /// The second factor: the password alone opens nothing, a code is good once, programs need a password of their own.
 #[test]
 fn who_has_a_second_factor_needs_its_code() {
