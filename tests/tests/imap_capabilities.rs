@@ -24,9 +24,10 @@ fn table() -> BTreeMap<String, Vec<String>> {
     table
 }
 
-/// What is offered after log-in when this parameter is set. Limits are numbers of the installation.
+/// What is offered after log-in when this parameter is set. Limits are numbers, and an address one, of the installation.
 fn offered_with(parameter: &str, value: &str) -> BTreeSet<String> {
-    let instance = Setup::default().set(parameter, value).start();
+    let url = "https://mail.example.test/.well-known/jmap";
+    let instance = Setup::default().set("service.imap.jmapurl", url).set(parameter, value).start();
     let offered = instance.imap("alice").ok("CAPABILITY").remove(0);
     let words = offered.strip_prefix("* CAPABILITY ").unwrap().split(' ');
     let is_limit = |name: &&str| ["APPENDLIMIT", "MESSAGELIMIT", "SAVELIMIT"].contains(name);

@@ -17,6 +17,8 @@ mod esearch;
 mod fuzzy;
 #[path = "imap_extensions/i18nlevel.rs"]
 mod i18nlevel;
+#[path = "imap_extensions/jmapaccess.rs"]
+mod jmapaccess;
 #[path = "imap_extensions/language.rs"]
 mod language;
 #[path = "imap_extensions/list.rs"]

@@ -287,6 +287,15 @@ pub fn run(
             namespace::run(user(state)?.who(), &mut io.output);
             done_with_news("NAMESPACE completed")
         }
+        Command::GetJmapAccess => {
+            let user = user(state)?;
+            let url = server.settings().jmap_url.clone().filter(|_| user.has_jmap);
+            let url = url.ok_or(Refusal::Cannot("No JMAP for this log-in"))?;
+            io.output.push(b"* JMAPACCESS ");
+            io.output.push(&imap_wire::quote(url.as_bytes()));
+            io.output.push(b"\r\n");
+            done_with_news("GETJMAPACCESS completed")
+        }
         Command::GetQuota(root) => {
             quota::get(store, user(state)?.who(), &root, &mut io.output)?;
             done_with_news("GETQUOTA completed")

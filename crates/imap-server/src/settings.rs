@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use base::access::{Rules, Service};
+use base::https_url::HttpsUrl;
 use connection::{Io, TlsState};
 use directory::{Deputies, Safety, authentication};
 use message_store::QuotaPolicy;
 use server_config::Config;
-use server_config::parameters::{general, local, service, service_imap, store};
+use server_config::parameters::{general, local, service, service_http, service_imap, store};
 
 /// Role of the listener with TLS from the first byte, and of the other.
 pub const ROLE_TLS: u16 = 993;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub mailboxes_max: usize,
     /// `service.imap.adminurl`: how to reach the administrator; may be empty.
     pub admin_url: String,
+    /// `service.imap.jmapurl`: of the same mail by JMAP, where the web mail is on; `None` otherwise.
+    pub jmap_url: Option<String>,
     /// Quotas: default limits, and when to warn.
     pub quota: QuotaPolicy,
     /// Administrators, who may act for others.
@@ -105,6 +108,8 @@ impl Settings {
             },
             mailboxes_max: usize::try_from(config.get(&service_imap::MAX_MAILBOXES)).unwrap_or(0),
             admin_url: config.get(&service_imap::ADMIN_URL),
+            jmap_url: Some(config.get(&service_imap::JMAP_URL))
+                .filter(|url| config.get(&service_http::ENABLE) && HttpsUrl::parse(url).is_ok()),
             quota: QuotaPolicy::from_config(config),
             deputies: Deputies::from_config(config),
             anonymous_user: config.get(&service::ANONYMOUS_USER),

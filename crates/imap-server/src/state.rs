@@ -31,6 +31,8 @@ pub struct User {
     pub is_admin: bool,
     /// The administrator who became this user with PROXYAUTH.
     pub proxied_by: Option<String>,
+    /// Whether the credential of this log-in opens the same mail by JMAP, and nothing more than that is seen here (RFC 9698 §3).
+    pub has_jmap: bool,
     pub enabled: Enabled,
 }
 

@@ -64,6 +64,8 @@ pub enum Command {
     Lsub(list::List),
     Status(status::Status),
     Namespace,
+    /// RFC 9698 §4.
+    GetJmapAccess,
     /// RFC 9208 §4.1.1; the quota root.
     GetQuota(String),
     /// RFC 9208 §4.1.2
@@ -215,6 +217,7 @@ fn command(cursor: &mut Cursor<'_>, head: &Head<'_>) -> Parsed<Command> {
         b"LSUB" => Command::Lsub(list::plain(cursor)?),
         b"STATUS" => Command::Status(status::arguments(cursor)?),
         b"NAMESPACE" => Command::Namespace,
+        b"GETJMAPACCESS" => Command::GetJmapAccess,
         b"GETQUOTA" => Command::GetQuota(quota::root(cursor)?),
         b"GETQUOTAROOT" => Command::GetQuotaRoot(one_mailbox(cursor)?),
         b"SETQUOTA" => Command::SetQuota(quota::set(cursor)?),

@@ -44,7 +44,10 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
         (None, Some(most)) => names.push_str(&format!(" SAVELIMIT={most}")),
         (None, None) => {}
     }
-    if state.user().is_some() {
+    if let Some(user) = state.user() {
+        if user.has_jmap && settings.jmap_url.is_some() {
+            names.push_str(" JMAPACCESS"); // RFC 9698
+        }
         // RFC 4467, RFC 5524; not before, for clients that look for mechanisms by the letters AUTH= only.
         names.push_str(" URLAUTH URLAUTH=BINARY");
         if compress::is_offered(&settings, io) {

@@ -1,5 +1,6 @@
 //! LOGIN, and what every way to log in ends with: the password is checked, the user's INBOX exists (RFC 3501 §6.2.3).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,7 +191,17 @@ pub fn admit(
     line.tell(&server.log);
     // A password for one program opens its user's mail and nobody else's.
     let is_admin = server.settings().is_admin(&uid) && !entry.limited;
-    Ok(User { uid, is_admin, proxied_by: by.map(str::to_owned), enabled: Enabled::default() })
+    let has_jmap = !is_admin && by.is_none() && jmap_admits(server, entry, method, peer);
+    Ok(User { uid, is_admin, has_jmap, proxied_by: by.map(str::to_owned), enabled: Enabled::default() })
+}
+
+/// Whether mshttpd would take the same credential of this user from there. A password for one program may be for this one alone, and
+/// a certificate is none of HTTP's.
+fn jmap_admits(server: &Server, entry: &Entry, method: &str, peer: IpAddr) -> bool {
+    let by_password = !matches!(method, "EXTERNAL" | "ANONYMOUS") && !entry.limited;
+    let from_there =
+        || server.clients.admits_user(entry.access_domains(), base::access::Service::Https, peer);
+    by_password && entry.may_use(Service::Http) && from_there().is_ok()
 }
 
 /// Who never got mail has no limits yet; from the first mail on it is mail that brings them (S113).
