@@ -158,11 +158,7 @@ fn each_right_allows_what_it_is_for_and_nothing_else() {
         if has("mayCreateChild") {
             let child = made["created"]["new"]["id"].clone();
             let gone = bob.of("alice", "Mailbox/set", json!({ "destroy": [child] }));
-            assert_eq!(
-                refused(&gone, "notDestroyed", child.as_str().unwrap()),
-                true,
-                "its list is the parent's"
-            );
+            assert!(refused(&gone, "notDestroyed", child.as_str().unwrap()), "its list is the parent's");
         }
         for patch in [json!({ "role": "archive" }), json!({ "parentId": null })] {
             let answer = bob.of("alice", "Mailbox/set", json!({ "update": { id.as_str(): patch } }));
@@ -340,7 +336,7 @@ fn emails_and_blobs_are_copied_between_accounts() {
     assert!(responses[0][1]["created"]["new"]["id"].is_string(), "{responses}");
     assert_eq!((&responses[1][0], &responses[1][1]["destroyed"]), (&json!("Email/set"), &json!([email])));
     assert_eq!(bob.emails("alice", &team), Vec::<String>::new());
-    assert_eq!(bob.emails("bob", &inbox), [email.clone()], "the same bytes are the same id");
+    assert_eq!(bob.emails("bob", &inbox), std::slice::from_ref(&email), "the same bytes are the same id");
     let got = bob.of("bob", "Email/get", json!({ "ids": [email], "properties": ["keywords", "blobId"] }));
     assert_eq!(got["list"][0]["keywords"], json!({ "$flagged": true }));
     let blob = got["list"][0]["blobId"].as_str().unwrap().to_owned();
