@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::process::Command;
 
 use black_box::instance::{IMAP, wait_for};
 use black_box::slapd::{BASE, Slapd};
@@ -164,29 +165,32 @@ fn a_wrong_value_or_a_hidden_entry_leaves_the_former_configuration() {
     assert!(!done && said.contains("nothing was set"), "{said}");
 }
 
-/// Many who set at once, each something else, lose nothing.
+/// Two who set the same at once, from a value that is there: the entry has one value in the end, and neither was refused.
 #[test]
-fn writers_at_once_lose_nothing() {
-    let slapd = directory(&[]);
+fn writers_at_once_leave_one_value() {
+    let slapd = directory(&["service.imap.banner = before"]);
     let servers = [server(&slapd, "mail1"), server(&slapd, "mail2")];
     std::thread::scope(|scope| {
-        for (instance, names) in servers.iter().zip([["imap", "pop"], ["http", "smtp"]]) {
+        for (instance, own) in servers.iter().zip(["one", "two"]) {
             scope.spawn(move || {
-                for name in names {
-                    let name = format!("service.{name}.banner");
-                    let name = if name.contains("smtp") || name.contains("http") {
-                        "service.pop.maxthreads"
-                    } else {
-                        &name
-                    };
-                    let (done, said) = told(instance, &["--shared", "-o", name, "-v", "77"]);
+                for round in 0..8 {
+                    let set = format!("{own}{round}");
+                    let (done, said) = told(instance, &["--shared", "-o", "service.imap.banner", "-v", &set]);
                     assert!(done, "{said}");
                 }
             });
         }
     });
-    for name in ["service.imap.banner", "service.pop.banner", "service.pop.maxthreads"] {
-        assert_eq!(value(&servers[0], name), "77", "{name}");
-        assert_eq!(value(&servers[1], name), "77", "{name}");
-    }
+    let stands = run(Command::new("ldapsearch")
+        .args(["-x", "-LLL", "-o", "ldif-wrap=no", "-H", &format!("ldap://{}", slapd.host())])
+        .args(["-D", &format!("cn=mail1,{ALL}"), "-w", "mail1-secret", "-s", "base", "-b", ALL])
+        .arg("mailServerSetting"));
+    let values: Vec<&str> = stands.lines().filter(|line| line.starts_with("mailServerSetting: ")).collect();
+    assert_eq!(values.len(), 1, "{stands}");
+    let last = value(&servers[0], "service.imap.banner");
+    assert!(["one7", "two7"].contains(&last.as_str()), "{last}");
+    assert_eq!(value(&servers[1], "service.imap.banner"), last);
+    let output = servers[0].tool("setconf").args(["service.imap.banner", "here"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains(&format!("{last} stays in force")), "{said}");
 }

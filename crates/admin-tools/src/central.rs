@@ -29,6 +29,7 @@ impl Central {
     /// # Errors
     /// There is no former one, or the copy cannot be written.
     pub fn renew(&self, tool: &str, err: &mut dyn Write) -> Result<(), String> {
+        let _lock = central::renewing(&self.copy).map_err(|why| why.to_string())?;
         match self.configuration.fetch() {
             Ok(fetched) => {
                 for warning in &fetched.warnings {
@@ -60,6 +61,7 @@ impl Central {
             ConfigurationError::Refused(_) => format!("{why}; nothing was set"),
         };
         self.configuration.set(scale, changes).map_err(hint)?;
+        let _lock = central::renewing(&self.copy).map_err(|why| why.to_string())?;
         let fetched = self.configuration.fetch().map_err(|why| format!("it is set, but {why}"))?;
         self.keep(&fetched)
     }

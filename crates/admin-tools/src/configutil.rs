@@ -200,19 +200,18 @@ fn notices(place: &Place, before: &Config, changes: &[(String, String)], err: &m
     if let Ok(config) = place.config() {
         let findings = crate::check::parameters(&config);
         findings.errors.into_iter().for_each(|why| note(format!("{}: {why}", place.path.display())));
-        overruled(place, &config, changes).into_iter().for_each(note);
+        if place.central.is_some() {
+            overruled(&config, changes).into_iter().for_each(note);
+        }
     }
 }
 
 /// What was set and does not count: the local file's, or this server's entry's, where the other wins.
-fn overruled(place: &Place, config: &Config, changes: &[(String, String)]) -> Vec<String> {
-    if place.central.is_none() {
-        return Vec::new();
-    }
+pub(crate) fn overruled(config: &Config, changes: &[(String, String)]) -> Vec<String> {
     let other = |(name, value): &(String, String)| {
         let in_force = config.text(&canonical(name)).unwrap_or("");
         (!value.is_empty() && in_force != value.as_str()).then(|| {
-            format!("{name}: {} stays in force, a setting nearer to this server says so", quote(in_force))
+            format!("{name}: {} stays in force, what is set nearer to this server or in the directory counts before it", quote(in_force))
         })
     };
     changes.iter().filter_map(other).collect()

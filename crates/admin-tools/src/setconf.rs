@@ -44,5 +44,12 @@ fn work(arguments: Arguments, err: &mut dyn Write) -> Result<(), String> {
     let changes = vec![(arguments.name, arguments.value)];
     crate::configutil::set(&path, changes.clone())?;
     crate::audit::configuration(&path, &changes, "setconf", err);
+    // The directory may say something else; it is not asked here, its copy knows.
+    let instance = server_config::Instance::open(arguments.instance.as_deref())?;
+    if let Ok(config) = server_config::central::in_force(&instance) {
+        for why in crate::configutil::overruled(&config, &changes) {
+            let _ = writeln!(err, "setconf: {why}");
+        }
+    }
     Ok(())
 }

@@ -367,7 +367,7 @@ impl Maker<'_> {
     ) -> Result<(Record, Cold)> {
         let written_ns = written.mtime().saturating_mul(1_000_000_000).saturating_add(written.mtime_nsec());
         let (flags, keywords) =
-            former.map_or((Flags::NONE, 0), |(record, _)| (record.flags & Flags::SYSTEM, record.keywords));
+            former.map_or((Flags::NONE, 0), |(record, _)| (record.flags.of_message(), record.keywords));
         let dates = former.map(|(_, cold)| (cold.internal_date_ns, cold.save_date_ns, cold.delivery));
         let (internal_date_ns, save_date_ns, delivery) =
             dates.unwrap_or((written_ns, base::clock::unix_nanos(), 0));

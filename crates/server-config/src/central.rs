@@ -73,6 +73,18 @@ pub fn merged(local: Config, shared: &Config) -> Config {
     all
 }
 
+/// Who fetches and keeps holds this meanwhile, so that what was fetched first is never kept last.
+///
+/// # Errors
+/// The system's.
+pub fn renewing(copy: &Path) -> Result<std::fs::File, ConfigError> {
+    let told = |why| ConfigError::Read(copy.display().to_string(), why);
+    let lock = base::replace::lock_file(&copy.with_extension("lock")).map_err(told)?;
+    #[allow(clippy::incompatible_msrv)]
+    lock.lock().map_err(told)?;
+    Ok(lock)
+}
+
 /// Writes the copy when it is another one: whether it was.
 ///
 /// # Errors

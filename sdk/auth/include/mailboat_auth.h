@@ -65,7 +65,8 @@ MAILBOAT_AUTH_API int mailboat_auth_new(const char *host, const char *administra
                                         mailboat_auth **out, char **why);
 /* Believes the authorities in this file (PEM), and none of the system's. */
 MAILBOAT_AUTH_API int mailboat_auth_set_authorities(mailboat_auth *auth, const char *path, char **why);
-/* How long one log-in may take, and later one read or write; 30 seconds, if nothing is said. */
+/* How long one log-in may take, and later one read or write; 30 seconds, if nothing is said. The look-up of the host's name is the
+   system's, which has time-outs of its own. */
 MAILBOAT_AUTH_API int mailboat_auth_set_timeout(mailboat_auth *auth, uint32_t milliseconds, char **why);
 /* How browsers reach the web mail (https://mail.example.org), if not at the host and port that mailboat_auth_web asks. */
 MAILBOAT_AUTH_API int mailboat_auth_set_public_address(mailboat_auth *auth, const char *address, char **why);
