@@ -11,8 +11,9 @@ use black_box::{Instance, Setup, quick, run};
 use serde_json::Value;
 
 /// What it says that is not about the services.
-const ARGUED: [(&str, &str); 6] = [
+const ARGUED: [(&str, &str); 7] = [
     ("sessionresumption_ticket", "resuming is about speed; its client may have gone before the ticket came"),
+    ("sessionresumption_ID", "sessions are resumed by tickets alone; behind STARTTLS it cannot tell"),
     ("engine_problem", "the OpenSSL of this machine has no engine for GOST, which nobody asks for"),
     (
         "cert_revocation",
