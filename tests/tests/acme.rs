@@ -141,11 +141,16 @@ fn the_tool_orders_shows_and_tries() {
     assert!(ok(&instance, &["terms"]).contains("data:"), "pebble's terms are a data URL");
     let before = serial(&in_use(&instance));
 
+    let others = instance.path("run/acme-challenges/of-another-order");
+    fs::create_dir_all(others.parent().unwrap()).unwrap();
+    fs::write(&others, "of-another-order.thumb").unwrap();
     assert!(ok(&instance, &["try", "--directory", &pebble.directory()]).contains("not put into use"));
     assert_eq!(serial(&in_use(&instance)), before);
     assert!(ok(&instance, &[]).contains("from: elsewhere"));
 
     assert!(ok(&instance, &["order"]).contains("a new certificate for mail.example.test is in use"));
+    let left = fs::read_dir(others.parent().unwrap()).unwrap().count();
+    assert!(others.exists() && left == 1, "an order takes its own answers away, and no other's");
     assert_fits(&instance, "ordered");
     let first = in_use(&instance);
     assert!(is_pebbles(&first));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The path under which the authority asks, before the token.
 pub const PATH: &str = "/.well-known/acme-challenge/";
@@ -10,6 +11,9 @@ pub const PATH: &str = "/.well-known/acme-challenge/";
 const TOKEN_MAX: usize = 200;
 /// Bytes of an answer: token, point, thumbprint.
 const ANSWER_MAX: u64 = 512;
+
+/// After so long a token is nobody's: an order puts its own again each time it is taken up, and gives up long before.
+const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -35,10 +39,13 @@ impl Challenges {
         base::replace::durable_replace(&file, answer.as_bytes(), 0o644)
     }
 
-    /// Removes them all.
-    pub fn clear(&self) {
+    /// Removes what no order can be waiting for any more: a process that was killed left it.
+    fn sweep(&self) {
         for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            let _ = fs::remove_file(entry.path());
+            let written = entry.metadata().and_then(|data| data.modified()).ok();
+            if written.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LEFT_BEHIND) {
+                let _ = fs::remove_file(entry.path());
+            }
         }
     }
 
@@ -49,9 +56,54 @@ impl Challenges {
     }
 }
 
+/// The answers of one order. They go with it; those of another, such as a trial beside it, stay.
+pub(crate) struct Answers {
+    challenges: Challenges,
+    tokens: Vec<String>,
+}
+
+impl Answers {
+    pub(crate) fn new(folder: &Path) -> Answers {
+        Answers { challenges: Challenges::new(folder), tokens: Vec::new() }
+    }
+
+    /// # Errors
+    /// Those of [`Challenges::put`].
+    pub(crate) fn put(&mut self, token: &str, answer: &str) -> io::Result<()> {
+        self.tokens.push(token.to_owned());
+        self.challenges.put(token, answer)
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        for file in self.tokens.iter().filter_map(|token| self.challenges.file(token)) {
+            let _ = fs::remove_file(file);
+        }
+        self.challenges.sweep();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_takes_its_own_answers_away_and_what_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let challenges = Challenges::new(folder.path());
+        let (mut trial, mut order) = (Answers::new(folder.path()), Answers::new(folder.path()));
+        trial.put("trial", "trial.thumb").unwrap();
+        order.put("order", "order.thumb").unwrap();
+        challenges.put("killed", "killed.thumb").unwrap();
+        let file = fs::File::options().write(true).open(folder.path().join("killed")).unwrap();
+        file.set_modified(std::time::SystemTime::now() - LEFT_BEHIND * 2).unwrap();
+        drop(trial);
+        assert_eq!(challenges.answer("order").as_deref(), Some("order.thumb"));
+        assert_eq!((challenges.answer("trial"), challenges.answer("killed")), (None, None));
+        drop(order);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_token_is_answered_while_it_is_there_and_nothing_else_is() {
@@ -65,7 +117,5 @@ mod tests {
             assert_eq!(challenges.answer(other), None, "{other}");
             assert!(challenges.put(other, "x").is_err(), "{other}");
         }
-        challenges.clear();
-        assert_eq!(challenges.answer("aB3-_"), None);
     }
 }

@@ -15,7 +15,7 @@ use openssl::x509::extension::SubjectAlternativeName;
 use serde_json::{Value, json};
 
 use crate::Settings;
-use crate::challenge::Challenges;
+use crate::challenge::Answers;
 use crate::client::{Client, Error, explained};
 use crate::jose::{encode, new_key};
 use crate::pair::{self, Installed, Pair};
@@ -52,9 +52,9 @@ pub fn obtain(
         Some(found) => found,
         None => begin(settings, &mut client, reused, caller)?,
     };
-    let challenges = Challenges::new(&settings.challenges);
-    let walked = walk(settings, &mut client, &challenges, &order, &key, caller.stop);
-    challenges.clear();
+    let mut answers = Answers::new(&settings.challenges);
+    let walked = walk(settings, &mut client, &mut answers, &order, &key, caller.stop);
+    drop(answers);
     let pair = walked.inspect_err(|why| {
         if why.kind.is_some() && why.kind.as_deref() != Some("rateLimited") {
             forget(settings); // it was refused: the next is another one
@@ -132,7 +132,7 @@ fn noted(settings: &Settings) -> Option<String> {
 fn walk(
     settings: &Settings,
     client: &mut Client<'_>,
-    challenges: &Challenges,
+    answers: &mut Answers,
     url: &str,
     key: &PKey<Private>,
     stop: &dyn Fn() -> bool,
@@ -144,7 +144,7 @@ fn walk(
         match order["status"].as_str().unwrap_or("") {
             "pending" => {
                 for authorization in order["authorizations"].as_array().into_iter().flatten() {
-                    authorize(client, challenges, authorization.as_str().unwrap_or(""), &mut patience)?;
+                    authorize(client, answers, authorization.as_str().unwrap_or(""), &mut patience)?;
                 }
                 patience.wait(asked)?;
             }
@@ -175,7 +175,7 @@ fn walk(
 /// RFC 8555 §7.5.1: one name, by http-01.
 fn authorize(
     client: &mut Client<'_>,
-    challenges: &Challenges,
+    answers: &mut Answers,
     url: &str,
     patience: &mut Patience<'_>,
 ) -> Result<(), Error> {
@@ -192,7 +192,7 @@ fn authorize(
             "pending" if !is_told && challenge["status"] != "processing" => {
                 let token = challenge["token"].as_str().unwrap_or("");
                 let answer = client.authorization(token)?;
-                challenges.put(token, &answer).map_err(|why| Error::new(format!("challenge: {why}")))?;
+                answers.put(token, &answer).map_err(|why| Error::new(format!("challenge: {why}")))?;
                 base::crash::step("acme: challenge put");
                 client.tell(challenge["url"].as_str().unwrap_or(""), &json!({}))?;
                 is_told = true;
@@ -201,7 +201,7 @@ fn authorize(
                 // After a restart the authority may be asking already.
                 if let Some(token) = challenge["token"].as_str().filter(|_| !is_told) {
                     let answer = client.authorization(token)?;
-                    challenges.put(token, &answer).map_err(|why| Error::new(format!("challenge: {why}")))?;
+                    answers.put(token, &answer).map_err(|why| Error::new(format!("challenge: {why}")))?;
                 }
                 patience.wait(asked)?;
             }

@@ -4,7 +4,7 @@
 //! config/certs/server.key -> acme/current/privkey.pem        by links, once and for all
 //! config/certs/server.crt -> acme/current/fullchain.pem
 //! config/certs/acme/current -> 3                             one rename changes both files at once
-//! config/certs/acme/3/  fullchain.pem  privkey.pem  directory
+//! config/certs/acme/3/  fullchain.pem  privkey.pem  directory  names
 //! ```
 //! The folders with numbers never change once `current` has named them. When the links are made, `current` names a copy of the
 //! pair that was there: whatever happens between two steps, the two files fit each other.
@@ -24,6 +24,8 @@ const CHAIN: &str = "fullchain.pem";
 const KEY: &str = "privkey.pem";
 /// The URL of the directory that it was ordered from.
 const DIRECTORY: &str = "directory";
+/// The names that were asked for, sorted, one a line: an authority may add others.
+const NAMES: &str = "names";
 const CURRENT: &str = "current";
 /// Folders with numbers that are kept: the one in use, and the one before.
 const KEPT: usize = 2;
@@ -51,8 +53,17 @@ pub struct Installed {
     pub fits: bool,
     /// Where it was ordered, if it was.
     pub directory: Option<String>,
+    /// The names that were asked for, sorted, if that is known.
+    pub ordered: Option<Vec<String>>,
     /// 0 to 255, always the same for this certificate.
     pub chance: u8,
+}
+
+/// What was asked for, and of whom.
+pub struct Ordered<'a> {
+    /// The URL of the directory.
+    pub directory: &'a str,
+    pub names: &'a [String],
 }
 
 /// Chain (PEM) and key.
@@ -66,8 +77,11 @@ impl Place<'_> {
     pub fn installed(&self) -> Option<Installed> {
         let mut found = Installed::of(&fs::read(self.chain).ok()?).ok()?;
         found.fits = read_key(self.key).is_some_and(|key| found.fits(&key));
-        let known = self.is_ours().then(|| fs::read_to_string(self.folder.join(CURRENT).join(DIRECTORY)));
-        found.directory = known.and_then(Result::ok).map(|text| text.trim().to_owned());
+        if self.is_ours() {
+            let said = |file| fs::read_to_string(self.folder.join(CURRENT).join(file)).ok();
+            found.directory = said(DIRECTORY).map(|text| text.trim().to_owned());
+            found.ordered = said(NAMES).map(|text| text.lines().map(str::to_owned).collect());
+        }
         Some(found)
     }
 
@@ -114,17 +128,17 @@ impl Place<'_> {
     ///
     /// # Errors
     /// One line. What was in use before still is.
-    pub fn install(&self, pair: &Pair, directory: &str) -> Result<(), String> {
+    pub fn install(&self, pair: &Pair, order: &Ordered<'_>) -> Result<(), String> {
         let told = |why: io::Error| format!("{}: {why}", self.folder.display());
         if !self.is_ours() {
             if let Some(present) = self.present() {
-                let copy = self.version(&present, "").map_err(told)?;
+                let copy = self.version(&present, None).map_err(told)?;
                 self.name(&copy).map_err(told)?;
                 base::crash::step("acme: pair copied");
                 self.link().map_err(told)?;
             }
         }
-        let version = self.version(pair, directory).map_err(told)?;
+        let version = self.version(pair, Some(order)).map_err(told)?;
         base::crash::step("acme: pair written");
         // What an authority said of the former one (OCSP) is not true of this one.
         let _ = fs::remove_file(self.chain.with_extension("ocsp"));
@@ -145,17 +159,21 @@ impl Place<'_> {
     }
 
     /// A new folder with this pair; its name.
-    fn version(&self, pair: &Pair, directory: &str) -> io::Result<String> {
+    fn version(&self, pair: &Pair, order: Option<&Ordered<'_>>) -> io::Result<String> {
         make_folder(self.folder)?;
         let name = self.versions().last().map_or(1, |last| last + 1).to_string();
         let folder = self.folder.join(&name);
         make_folder(&folder)?;
+        if let Some(Ordered { directory, names }) = order {
+            // First: a pair without it is the administrator's own.
+            durable_replace(&folder.join(DIRECTORY), format!("{directory}\n").as_bytes(), 0o644)?;
+            let mut names = names.to_vec();
+            names.sort();
+            durable_replace(&folder.join(NAMES), format!("{}\n", names.join("\n")).as_bytes(), 0o644)?;
+        }
         let key = pair.key.private_key_to_pem_pkcs8().map_err(io::Error::other)?;
         durable_replace(&folder.join(KEY), &key, 0o600)?;
         durable_replace(&folder.join(CHAIN), &pair.chain, 0o644)?;
-        if !directory.is_empty() {
-            durable_replace(&folder.join(DIRECTORY), format!("{directory}\n").as_bytes(), 0o644)?;
-        }
         File::open(self.folder)?.sync_all()?;
         Ok(name)
     }
@@ -238,6 +256,7 @@ impl Installed {
             public: leaf.public_key()?.public_key_to_der()?,
             fits: false,
             directory: None,
+            ordered: None,
             chance: digest[0],
         })
     }
@@ -291,11 +310,15 @@ mod tests {
         assert_eq!((before.begins, before.ends), (1_000_000, 1_000_000 + 90 * 86_400));
         assert!(place.key().is_none());
         for (number, name) in ["a.test", "b.test", "c.test"].into_iter().enumerate() {
-            place.install(&issue(name), "https://ca.test/").unwrap();
+            let names = [name.to_owned(), "asked.test".to_owned()];
+            place.install(&issue(name), &Ordered { directory: "https://ca.test/", names: &names }).unwrap();
             let now = place.installed().unwrap();
             assert_eq!(now.names, [name]);
             assert!(now.fits && place.key().is_some());
             assert_eq!(now.directory.as_deref(), Some("https://ca.test/"));
+            let mut asked = names.to_vec();
+            asked.sort();
+            assert_eq!(now.ordered, Some(asked));
             let current = (number + 2).to_string();
             assert_eq!(fs::read_link(folder.join("current")).unwrap(), Path::new(&current));
         }
@@ -306,7 +329,7 @@ mod tests {
         fs::remove_file(&chain).unwrap();
         fs::write(&chain, &own.chain).unwrap();
         assert!(!place.installed().unwrap().fits);
-        place.install(&issue("d.test"), "x").unwrap();
+        place.install(&issue("d.test"), &Ordered { directory: "x", names: &[] }).unwrap();
         assert!(place.installed().unwrap().fits);
     }
 
@@ -319,7 +342,7 @@ mod tests {
         let place = Place { folder: &folder, chain: &chain, key: &key };
         place.prepare().unwrap();
         assert_eq!(place.installed(), None);
-        place.install(&issue("a.test"), "x").unwrap();
+        place.install(&issue("a.test"), &Ordered { directory: "x", names: &[] }).unwrap();
         assert!(place.installed().unwrap().fits);
         assert!(fs::read_link(&chain).unwrap().is_absolute());
         let nowhere = top.path().join("none/y.crt");

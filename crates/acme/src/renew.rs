@@ -9,7 +9,7 @@ use os::lock::{Mode, OfdLock};
 use crate::Settings;
 use crate::client::Error;
 use crate::order::{self, Caller};
-use crate::pair::{Installed, Place};
+use crate::pair::{Installed, Ordered, Place};
 use crate::state::State;
 
 /// Of a certificate's life, in percent: hosts that got theirs together do not come back together.
@@ -136,7 +136,8 @@ fn attempt(settings: &Settings, stop: &dyn Fn() -> bool) -> Result<Outcome, Stri
     };
     let installed = obtained.and_then(|pair| {
         base::crash::step("acme: certificate obtained");
-        place.install(&pair, &settings.directory.to_string()).map_err(Error::new)
+        let order = Ordered { directory: &settings.directory.to_string(), names: &settings.names };
+        place.install(&pair, &order).map_err(Error::new)
     });
     // Of the attempt itself, as if it had not been told to have failed.
     let mut state = State { orders: state.orders, ..before };
@@ -171,7 +172,9 @@ fn due(settings: &Settings, installed: Option<&Installed>, now: i64) -> (i64, &'
     if found.directory.as_deref() != Some(settings.directory.to_string().as_str()) {
         return (now, "the present one is from another directory");
     }
-    if found.names != names {
+    // What was asked for, not what came: an authority that adds a name would be asked for another each time.
+    let lacks = names.iter().any(|name| !found.names.contains(name));
+    if lacks || *found.ordered.as_ref().unwrap_or(&found.names) != names {
         return (now, "the names are others");
     }
     let life = found.ends - found.begins;
@@ -225,6 +228,7 @@ mod tests {
             ends: 90_000,
             fits: true,
             directory: Some("https://127.0.0.1:1/d".into()),
+            ordered: Some(vec!["a.test".into(), "b.test".into()]),
             chance: 0,
         }
     }
@@ -235,10 +239,15 @@ mod tests {
         let due = |found: &Installed| super::due(&settings, Some(found), 10);
         assert_eq!(due(&installed()), (60_300, ""));
         assert_eq!(due(&Installed { chance: 255, ..installed() }), (60_300 - 2_700, ""));
+        let more = vec!["a.test".to_owned(), "b.test".into(), "www.b.test".into()];
+        let added = Installed { names: more.clone(), ..installed() };
+        assert_eq!(due(&added), (60_300, ""), "the authority added a name");
         for (found, why) in [
             (Installed { directory: None, ..installed() }, "not ordered here"),
             (Installed { directory: Some("https://other.test/".into()), ..installed() }, "another directory"),
             (Installed { names: vec!["a.test".into()], ..installed() }, "others"),
+            (Installed { ordered: Some(vec!["a.test".into()]), ..installed() }, "others"),
+            (Installed { names: more.clone(), ordered: None, ..installed() }, "others"),
             (Installed { fits: false, ..installed() }, "fit"),
             (Installed { begins: -90_000, ends: 10, ..installed() }, "end"),
         ] {
