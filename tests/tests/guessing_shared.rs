@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -222,6 +223,28 @@ fn guessutil_shows_allows_and_clears() {
         let refused = instance.tool("guessutil").args(wrong).output().unwrap();
         assert!(!refused.status.success(), "{wrong:?}");
     }
+}
+
+/// A new size is the daemons' to take at their next start: until then guessutil works on the table that they have.
+#[test]
+fn guessutil_leaves_daemons_the_table_they_have() {
+    let mut instance = setup().set("service.guessaccountmax", "3").set("service.authcachettl", "0").start();
+    let table = instance.path("run/guess.table");
+    let file = || std::fs::metadata(&table).map(|file| (file.ino(), file.len())).unwrap();
+    let tool = |instance: &Instance, arguments: &[&str]| run(instance.tool("guessutil").args(arguments));
+    guess_until_put_off(&instance, "bob");
+    let before = file();
+    instance.set("service.guesstablesize", "1000");
+    assert!(tool(&instance, &["list"]).starts_with("account bob "));
+    tool(&instance, &["allow", "203.0.113.0/28"]);
+    assert_eq!(log_in(&instance, IMAP, "203.0.113.5", "bob", "bob-secret"), Came::In);
+    assert_eq!(log_in(&instance, POP, "203.0.114.5", "bob", "bob-secret"), Came::PutOff);
+    assert_eq!(tool(&instance, &["clear", "bob"]), "forgot 1 count\n");
+    assert_eq!(log_in(&instance, POP, "203.0.114.5", "bob", "bob-secret"), Came::In);
+    assert_eq!(file(), before);
+    instance.kill_all();
+    instance.start_all();
+    assert!(file().1 < before.1, "the daemons make it");
 }
 
 /// What strangers call themselves does nothing to the terminal of who looks at it.

@@ -77,7 +77,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     let site = Site::open(arguments.instance.as_deref(), "guessutil")?;
     site.act_as_server()?;
     let run_dir = site.instance.run_dir();
-    let guesses = Guesses::shared(Limits::from_config(&site.config), &run_dir)?;
+    let guesses = Guesses::of_daemons(Limits::from_config(&site.config), &run_dir)?;
     match arguments.job {
         Job::List { all, json } => list(&guesses, all, json, out),
         Job::Allow { whom, days } => {

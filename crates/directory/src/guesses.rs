@@ -20,6 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -184,14 +185,16 @@ struct Slowing {
 pub struct Guesses {
     limits: Limits,
     table: Table,
-    /// The list of who is favoured, as the generation of the table that it was read for has it.
-    allowed: RwLock<Arc<Allowed>>,
-    allowed_of: AtomicU64,
+    allowed: RwLock<Held>,
     allowed_path: Option<PathBuf>,
 }
 
-/// The generation of a list that was not read yet.
-const NONE_YET: u64 = u64::MAX;
+/// The list of who is favoured, with the generation of the table that it was read for; none when it was not read yet.
+#[derive(Default)]
+struct Held {
+    generation: Option<u64>,
+    list: Arc<Allowed>,
+}
 
 impl Guesses {
     /// Of this process alone.
@@ -205,10 +208,28 @@ impl Guesses {
     /// # Errors
     /// One line: its file can be neither used nor made.
     pub fn shared(limits: Limits, run_dir: &Path) -> Result<Guesses, String> {
-        let path = run_dir.join("guess.table");
+        let path = Guesses::table_file(run_dir);
         let table =
             Table::open(&path, limits.entries_max).map_err(|why| format!("{}: {why}", path.display()))?;
         Ok(Guesses::over(limits, table, Some(Guesses::allowed_file(run_dir))))
+    }
+
+    /// What the daemons share, for a tool: of whatever size it is, since they have it in memory. Before the first of them
+    /// started nothing is counted; nothing is made.
+    ///
+    /// # Errors
+    /// One line: the file is damaged or cannot be read.
+    pub fn of_daemons(limits: Limits, run_dir: &Path) -> Result<Guesses, String> {
+        let path = Guesses::table_file(run_dir);
+        let table = match Table::present(&path) {
+            Ok(found) => found.unwrap_or_else(|| Table::own(0)),
+            Err(why) => return Err(format!("{}: {why}", path.display())),
+        };
+        Ok(Guesses::over(limits, table, Some(Guesses::allowed_file(run_dir))))
+    }
+
+    fn table_file(run_dir: &Path) -> PathBuf {
+        run_dir.join("guess.table")
     }
 
     /// Where the list is of who is never slowed.
@@ -217,13 +238,7 @@ impl Guesses {
     }
 
     fn over(limits: Limits, table: Table, allowed_path: Option<PathBuf>) -> Guesses {
-        Guesses {
-            limits,
-            table,
-            allowed: RwLock::default(),
-            allowed_of: AtomicU64::new(NONE_YET),
-            allowed_path,
-        }
+        Guesses { limits, table, allowed: RwLock::default(), allowed_path }
     }
 
     /// Who it is that says this password, or whatever else could be guessed; `None` when each is another one.
@@ -247,19 +262,31 @@ impl Guesses {
 
     fn favour(&self, peer: IpAddr, account: &str) -> Favour {
         let Some(path) = &self.allowed_path else { return Favour::None };
-        let generation = self.table.generation();
-        if self.allowed_of.load(Ordering::Acquire) != generation {
-            self.allowed_of.store(generation, Ordering::Release);
-            // What cannot be read favours nobody.
-            let list = Arc::new(Allowed::read(path).unwrap_or_default());
-            *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = list;
-        }
-        let list = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+        // What cannot be read favours nobody, and the next log-in reads it again.
+        let Ok(list) = self.list(path) else { return Favour::None };
         if list.lines.is_empty() {
             Favour::None
         } else {
             list.favour(peer, account, base::clock::unix_seconds())
         }
+    }
+
+    /// The list of the present generation.
+    fn list(&self, path: &Path) -> io::Result<Arc<Allowed>> {
+        let generation = self.table.generation();
+        {
+            let held = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+            if held.generation == Some(generation) {
+                return Ok(held.list.clone());
+            }
+        }
+        let list = Arc::new(Allowed::read(path)?);
+        let mut held = self.allowed.write().unwrap_or_else(PoisonError::into_inner);
+        // Not when it was changed while this was read: what is held may be newer.
+        if self.table.generation() == generation {
+            *held = Held { generation: Some(generation), list: list.clone() };
+        }
+        Ok(list)
     }
 
     /// Whether this account logged in from this network lately.

@@ -8,7 +8,7 @@ use base::network::{of_client, of_site};
 
 use super::allowed::Allowed;
 use super::subject::{self, Subject};
-use super::table::Area;
+use super::table::{Area, Table};
 use super::{Guesses, millis};
 
 /// What wrong passwords are counted for.
@@ -147,7 +147,8 @@ impl Guesses {
     /// at once wait for each other.
     ///
     /// # Errors
-    /// The system's, or that of `change`; nothing was changed then.
+    /// The system's, or that of `change`; nothing was changed then. Or the table was damaged meanwhile: it was changed, and daemons
+    /// that run may not know.
     pub fn change_allowed(
         &self,
         run_dir: &Path,
@@ -166,6 +167,12 @@ impl Guesses {
         change(&mut list)?;
         list.write(&path).map_err(told)?;
         self.table.next_generation();
+        // A daemon that started meanwhile may have made another table, and have read the former list already.
+        match Table::present(&Guesses::table_file(run_dir)) {
+            Ok(Some(present)) => present.next_generation(),
+            Ok(None) => {}
+            Err(why) => return Err(format!("{}: {why}", Guesses::table_file(run_dir).display())),
+        }
         Ok(())
     }
 }

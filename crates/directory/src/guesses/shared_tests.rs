@@ -1,7 +1,7 @@
 //! One table for several processes: what they share, what outlives them, and what damage does to it.
 
 use std::fs;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
 use proptest::prelude::*;
 
@@ -137,6 +137,33 @@ fn a_table_of_another_size_takes_over_what_is_known() {
         assert_eq!(turn(&other, "198.51.100.9", "bob", time.0), Turn::Now);
         assert_eq!(other.counted(time.0).len(), former.counted(time.0).len());
     }
+}
+
+/// A tool that reads another size in the configuration than the daemons did leaves them the table they have.
+#[test]
+fn a_tool_takes_the_table_of_the_daemons_whatever_its_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guess.table");
+    let tool = |entries_max| Guesses::of_daemons(Limits { entries_max, ..limits() }, folder.path());
+    let before = tool(200).unwrap();
+    assert!(before.counted(NOW).is_empty() && before.clear_all() == 0 && !path.exists());
+    let (daemon, mut time) = (process(folder.path()), Time(NOW));
+    for number in 0..12 {
+        guess(&daemon, &mut time, &format!("192.0.2.{number}"), "bob", number);
+    }
+    let file = fs::metadata(&path).unwrap();
+    for entries_max in [5000, 200, 0] {
+        assert_eq!(tool(entries_max).unwrap().counted(time.0), daemon.counted(time.0));
+    }
+    let now = fs::metadata(&path).unwrap();
+    assert_eq!((now.ino(), now.len()), (file.ino(), file.len()));
+    assert_eq!(turn(&daemon, "203.0.113.1", "bob", time.0), Turn::Never);
+    assert_eq!(tool(5000).unwrap().clear("bob"), 1);
+    assert_eq!(turn(&daemon, "203.0.113.1", "bob", time.0), Turn::Now);
+    fs::rename(&path, folder.path().join("aside")).unwrap();
+    fs::write(&path, "x").unwrap();
+    assert!(tool(200).err().unwrap().contains("damaged"));
+    assert_eq!(fs::read(&path).unwrap(), b"x");
 }
 
 /// Killed where it had taken a slot and not yet named it, or had named it and not yet counted.
@@ -279,6 +306,69 @@ fn who_is_favoured_is_not_slowed_until_it_ends() {
     .unwrap();
     assert_eq!(turn(&guesses, "192.0.2.1", "bob", time.0), Turn::Never);
     assert!(tool.change_allowed(folder.path(), |_| Err("no".into())).is_err());
+}
+
+/// An account that is slowed, and a list with it.
+fn slowed_and_listed(guesses: &Guesses) -> (Time, Allowed) {
+    let mut time = Time(now());
+    for number in 0..12 {
+        guess(guesses, &mut time, "192.0.2.1", "alice", number);
+    }
+    let until = base::clock::unix_seconds() + 600;
+    let lines = vec![Allowance { whom: Favoured::Account("alice".into()), until }];
+    (time, Allowed { lines })
+}
+
+/// The pipe in the place of the list holds the first reader in its reading until the second has read the list after it.
+#[test]
+fn who_reads_slowly_replaces_no_newer_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let guesses = process(folder.path());
+    let path = Guesses::allowed_file(folder.path());
+    let (time, list) = slowed_and_listed(&guesses);
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    guesses.table.next_generation();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| turn(&guesses, "203.0.113.1", "alice", time.0));
+        let pipe = fs::File::options().write(true).open(&path).unwrap(); // waits for the reader
+        list.write(&path).unwrap();
+        guesses.table.next_generation();
+        assert_eq!(turn(&guesses, "203.0.113.1", "alice", time.0), Turn::Now);
+        drop(pipe);
+        assert_ne!(slow.join().unwrap(), Turn::Now, "it read an empty list");
+    });
+    assert_eq!(turn(&guesses, "203.0.113.1", "alice", time.0), Turn::Now);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_once_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let guesses = process(folder.path());
+    let path = Guesses::allowed_file(folder.path());
+    let (time, list) = slowed_and_listed(&guesses);
+    fs::create_dir(&path).unwrap();
+    guesses.table.next_generation();
+    assert_ne!(turn(&guesses, "203.0.113.1", "alice", time.0), Turn::Now, "favours nobody");
+    fs::remove_dir(&path).unwrap();
+    list.write(&path).unwrap();
+    assert_eq!(turn(&guesses, "203.0.113.1", "alice", time.0), Turn::Now);
+}
+
+/// A daemon starts, and makes a table, between a tool's look at it and its change of the list.
+#[test]
+fn a_table_that_was_made_meanwhile_is_told_of_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let tool = Guesses::of_daemons(limits(), folder.path()).unwrap();
+    let daemon = process(folder.path());
+    let (time, list) = slowed_and_listed(&daemon);
+    tool.change_allowed(folder.path(), |changed| {
+        assert_ne!(turn(&daemon, "203.0.113.1", "alice", time.0), Turn::Now);
+        *changed = list;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(turn(&daemon, "203.0.113.1", "alice", time.0), Turn::Now);
 }
 
 proptest! {

@@ -113,13 +113,26 @@ impl Table {
     /// The system's.
     pub fn open(path: &Path, entries_max: usize) -> io::Result<Table> {
         let slots = slots_for(entries_max);
-        let lock = Arc::new(base::replace::lock_file(&path.with_extension("lock"))?);
-        let _making = OfdLock::acquire(&lock, 0, Mode::Exclusive, MAKING_MAX)?;
+        let _making = making(path)?;
         let former = existing(path)?;
         match former {
             Some(table) if table.slots == slots => Ok(table),
             former => make(path, slots, former),
         }
+    }
+
+    /// The table in this file, of whatever size; nothing is made or changed. None: there is none.
+    ///
+    /// # Errors
+    /// The system's; it is damaged.
+    pub fn present(path: &Path) -> io::Result<Option<Table>> {
+        let _making = making(path)?;
+        let found = existing(path)?;
+        if found.is_none() && path.try_exists()? {
+            let what = "is damaged; the next daemon that starts makes another";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        Ok(found)
     }
 
     /// In memory of this process.
@@ -276,6 +289,12 @@ fn words_of(slots: usize) -> usize {
 fn chance() -> HashKey {
     let random = RandomState::new();
     HashKey(random.hash_one(0), random.hash_one(1))
+}
+
+/// Waits until nobody makes the file, and keeps others from it.
+fn making(path: &Path) -> io::Result<OfdLock> {
+    let lock = Arc::new(base::replace::lock_file(&path.with_extension("lock"))?);
+    OfdLock::acquire(&lock, 0, Mode::Exclusive, MAKING_MAX)
 }
 
 /// The words of the header.
