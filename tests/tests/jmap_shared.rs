@@ -2,6 +2,7 @@
 //! changes, push, and \Seen that is each reader's own.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Barrier;
 use std::time::Instant;
 
 use base64::Engine;
@@ -399,4 +400,45 @@ fn push_tells_of_shared_accounts() {
     wait("mail in what was given", &|changed| {
         changed["carol"]["Email"].is_string() && changed["carol"]["Email"] != given["carol"]["Email"]
     });
+}
+
+/// Two users who share an account each take an email out of another one of its two mailboxes, at the same moment: one of them is
+/// refused, as it would be with both requests from one user.
+#[test]
+fn two_users_do_not_take_an_email_out_of_both_its_mailboxes() {
+    const ROUNDS: usize = 25;
+    let instance = everything();
+    let mut alice = instance.imap("alice");
+    for folder in ["One", "Two"] {
+        alice.ok(&format!("CREATE {folder}"));
+        alice.ok(&format!("SETACL {folder} bob lrswipte"));
+    }
+    let mut users = [Jmap::new(&instance, "alice"), Jmap::new(&instance, "bob")];
+    let folders = ["One", "Two"].map(|folder| users[1].mailbox("alice", folder).0);
+    for round in 0..ROUNDS {
+        let blob = users[0].upload("alice", &format!("Subject: round {round}\r\n\r\nx\r\n"));
+        let both = json!({ folders[0].as_str(): true, folders[1].as_str(): true });
+        let new = json!({ "new": { "blobId": blob, "mailboxIds": both } });
+        let made = users[0].of("alice", "Email/import", json!({ "emails": new }));
+        let email = made["created"]["new"]["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+        assert_eq!(users[1].emails("alice", &folders[1])[0], email, "bob sees it");
+        let start = Barrier::new(users.len());
+        let take = |user: &mut Jmap, folder: &str| {
+            let patch = json!({ format!("mailboxIds/{folder}"): null });
+            let update = json!({ "update": { email.as_str(): patch } });
+            start.wait();
+            user.of("alice", "Email/set", update)
+        };
+        let [one, two] = &mut users;
+        let answers = std::thread::scope(|scope| {
+            let other = scope.spawn(|| take(two, &folders[1]));
+            [take(one, &folders[0]), other.join().unwrap()]
+        });
+        let done = answers.iter().filter(|one| one["updated"].get(&email).is_some()).count();
+        assert_eq!(done, 1, "round {round}: {answers:?}");
+        let got = users[0].of("alice", "Email/get", json!({ "ids": [email], "properties": ["mailboxIds"] }));
+        assert_eq!(got["list"][0]["mailboxIds"].as_object().map(|is_in| is_in.len()), Some(1), "{got}");
+        let gone = users[0].of("alice", "Email/set", json!({ "destroy": [email] }));
+        assert_eq!(gone["destroyed"], json!([email]), "{gone}");
+    }
 }

@@ -235,13 +235,13 @@ pub fn sending(folder: &Path, uid: &str) -> io::Result<OfdLock> {
     locked(&place(folder, uid)?.with_extension("sending"))
 }
 
-/// Only one request of a user takes emails out of mailboxes at a time, in whatever process: what it sees meanwhile of the mailboxes
-/// that an email is in, no other request changes.
+/// Only one request takes emails out of an account's mailboxes at a time, whoever's it is and in whatever process: what it sees
+/// meanwhile of the mailboxes that an email is in, no other request changes.
 ///
 /// # Errors
 /// `TimedOut` when another one has it for seconds; the system's.
-pub fn removing(folder: &Path, uid: &str) -> io::Result<OfdLock> {
-    locked(&place(folder, uid)?.with_extension("removing"))
+pub fn removing(folder: &Path, account: &str) -> io::Result<OfdLock> {
+    locked(&place(folder, account)?.with_extension("removing"))
 }
 
 fn locked(path: &Path) -> io::Result<OfdLock> {

@@ -166,7 +166,7 @@ fn update_all(
 }
 
 /// Does what is asked of some emails. What cannot be done by now is taken from them: two requests, each of which takes an email out
-/// of one of its two mailboxes, must not leave it in none.
+/// of one of its two mailboxes, must not leave it in none - whoever they are from: the turn is the account's, which others may share.
 fn fulfil(
     call: &Call<'_>,
     account: &Account,
@@ -174,7 +174,7 @@ fn fulfil(
     emails: &mut Vec<(String, [u8; 16])>,
     outcome: &mut Outcome,
 ) -> SetResult<()> {
-    let removing = || removing(&call.jmap.personal.folder, &call.who.uid);
+    let removing = || removing(&call.jmap.personal.folder, call.scope().account_id());
     let turn = (!wish.out_of.is_empty()).then(removing).transpose();
     let _turn = turn.map_err(|why| failed(why.into()))?;
     account.refresh(call.jmap, call.scope()).map_err(failed)?;
@@ -192,9 +192,10 @@ fn fulfil(
     plan.carry_out(wish)
 }
 
-/// Whether an email is there, and in a mailbox afterwards.
+/// Whether an email is there, may be changed so, and is in a mailbox afterwards.
 fn stays(account: &Inner, guid: &[u8; 16], wish: &Wish) -> SetResult<()> {
     let (_, email) = account.email_of(guid).ok_or_else(SetError::not_found)?;
+    may(account, email, wish)?; // it has been asked before, but rights may have gone since
     let is_left = account.rows(email).any(|(number, ..)| !wish.out_of.contains(&number));
     if is_left || !wish.into.is_empty() {
         return Ok(());
