@@ -220,7 +220,34 @@ fn anonymous_logs_in_where_it_is_allowed() {
         assert_eq!(said.starts_with("+OK"), open("pop"), "{service}: {said}");
         let session = instance.http().get("/jmap/session", basic);
         assert_eq!(session.status == 200, open("http"), "{service}: {}", session.text());
+        if open("http") {
+            anybody_reads_and_sends_nothing(&instance, basic);
+        }
         // The page is for users: it changes what they have.
         assert_ne!(instance.http().try_sign_in("anonymous", "guest", "").status, 200, "{service}");
     }
+}
+
+/// Whoever needs no password is no sender, and leaves what the account does with mail alone; the account's own password does all that.
+fn anybody_reads_and_sends_nothing(instance: &Instance, anybody: &str) {
+    let owner = format!("Authorization: Basic {}\r\n", STANDARD.encode("bob:bob-secret"));
+    let ask = |fields: &str, name: &str, arguments: Value| {
+        let mut arguments = arguments;
+        arguments["accountId"] = json!("bob");
+        let using = ["core", "mail", "submission", "vacationresponse"];
+        let mut using: Vec<String> = using.iter().map(|one| format!("urn:ietf:params:jmap:{one}")).collect();
+        using.push("urn:x-mailboat:jmap:account".into());
+        let body = json!({ "using": using, "methodCalls": [[name, arguments, "0"]] });
+        let response = instance.http().post_json("/jmap/api", fields, &body.to_string());
+        let answer = response.json()["methodResponses"][0].clone();
+        if answer[0] == "error" { answer[1]["type"].as_str().unwrap().to_owned() } else { "done".into() }
+    };
+    let changes =
+        ["EmailSubmission/set", "VacationResponse/set", "Forwarding/set", "Preferences/set", "Identity/set"];
+    for name in changes {
+        assert_eq!(ask(anybody, name, json!({ "update": {} })), "forbidden", "{name}");
+        assert_eq!(ask(&owner, name, json!({ "update": {} })), "done", "{name}");
+    }
+    assert_eq!(ask(anybody, "Mailbox/get", json!({ "ids": null })), "done");
+    assert_eq!(ask(anybody, "Identity/get", json!({ "ids": null })), "done");
 }
