@@ -65,6 +65,43 @@ fn opens(instance: &Instance, user: &str, password: &str) -> bool {
     Imap::open(instance.connect(IMAP)).command(&format!("LOGIN {user} {password}")).1.starts_with("OK")
 }
 
+/// A later run takes away what the file has no more, and a password from before a change that cannot go along.
+fn what_was_revoked_is_revoked_there(site: &Site) {
+    let change = |arguments: &[&str]| run(site.instance.tool("dirutil").args(["change"]).args(arguments));
+    let stored =
+        |site: &Site| site.server.as_ref().unwrap().ask("ldapsearch", &["-LLL", "-b", BASE, "(uid=bob)"]);
+    let of_bob = fs::read_to_string(site.instance.path("config/directory.ldif")).unwrap();
+    let of_bob = of_bob.split("\n\n").find(|record| record.contains("dn: uid=bob,")).unwrap();
+    let before = of_bob.lines().find_map(|line| line.strip_prefix("userPassword: ")).unwrap();
+    for value in ["mailForwardingAddress=away@example.test", "nsmsgDisallowAccess=pop"] {
+        change(&["bob", "--add", value]);
+    }
+    moved(site, "to-ldap", &["--replace"]);
+    assert!(stored(site).contains("mailForwardingAddress: away@"), "{}", stored(site));
+    for name in ["mailForwardingAddress", "nsmsgDisallowAccess"] {
+        change(&["bob", "--remove", name]);
+    }
+    let (done, said) = relocate(site, "to-ldap", &[]);
+    let names = "uid=bob,ou=People,o=example.test: mailforwardingaddress, nsmsgdisallowaccess\n";
+    assert!(!done && said.contains(names), "{said}");
+    assert!(moved(site, "to-ldap", &["--replace"]).starts_with("0 added, 1 replaced, 10 the same"));
+    let now = stored(site);
+    assert!(!now.contains("mailForwardingAddress") && !now.contains("nsmsgDisallowAccess"), "{now}");
+
+    // Stored in a way that no server knows: the one from before must not stay valid there.
+    assert!(now.contains("userPassword"), "{now}");
+    store(&site.instance, "bob", "{SCRAM-SHA-256}4096,c2FsdA==,c3RvcmVk,c2VydmVy");
+    let (done, said) = relocate(site, "to-ldap", &[]);
+    assert!(!done && said.contains("uid=bob,ou=People,o=example.test: userpassword\n"), "{said}");
+    assert!(said.contains("2 need a new password, the server cannot check {SCRAM-SHA-256}: "), "{said}");
+    assert!(stored(site).contains("userPassword"), "left until it is asked for");
+    let said = moved(site, "to-ldap", &["--replace"]);
+    assert!(said.starts_with("0 added, 1 replaced, 10 the same"), "{said}");
+    assert!(!stored(site).contains("userPassword"), "{}", stored(site));
+    store(&site.instance, "bob", before);
+    assert!(moved(site, "to-ldap", &["--replace"]).starts_with("0 added, 1 replaced, 10 the same"));
+}
+
 fn everybody_moves_there_and_back(kind: Kind) {
     let mut site = site(kind);
     let file = site.instance.path("config/directory.ldif");
@@ -114,6 +151,8 @@ fn everybody_moves_there_and_back(kind: Kind) {
     assert!(there(&site, "(cn=Robert)").is_empty());
     assert!(moved(&site, "to-ldap", &["--replace"]).starts_with("0 added, 1 replaced, 10 the same"));
     assert_eq!(there(&site, "(cn=Robert)").len(), 1);
+
+    what_was_revoked_is_revoked_there(&site);
 
     // Everything but the passwords is there as it was.
     for (user, before) in USERS.iter().zip(&before).filter(|(user, _)| **user != "bob") {

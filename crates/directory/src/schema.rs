@@ -121,6 +121,12 @@ const MAIL: &[&str] = &[
     "vacationEndDate",
 ];
 
+/// Whether the mail system's own schema has this attribute; options (`;lang-ja`, RFC 4512 §2.5) do not count.
+pub fn is_of_mail(attribute: &str) -> bool {
+    let name = attribute.split(';').next().unwrap_or(attribute);
+    MAIL.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 /// Values of attributes that have few, in lower case.
 const WORDS: &[(&str, &[&str])] = &[
     ("mailDeliveryOption", &["mailbox", "native", "program"]),

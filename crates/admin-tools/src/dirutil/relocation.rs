@@ -1,7 +1,9 @@
 //! dirutil move: the users of the embedded directory into an LDAP server, or back.
 //!
 //! An entry is missing on the other side, the same there, or another one. What is missing is added; another one is told with
-//! the attributes that differ and stays as it is, unless `--replace` is given; what only the other side has stays in any case.
+//! the attributes that differ and stays as it is, unless `--replace` is given. Of what only the other side has, entries and
+//! attributes of others stay in any case; the mail system's own attributes differ when they are missing on this side, so
+//! what was revoked here is revoked there ([`GoneFrom`]).
 //! So a run that was interrupted is finished by the next one, and a run after that has nothing to do. Passwords go along
 //! where the other side checks passwords that are stored so ([`Schemes`] is tried, not assumed); the others are told by name.
 
@@ -17,6 +19,7 @@ use directory::embedded::normal_dn;
 use directory::ldap::{Credential, Identity, Settings, Whole};
 use directory::ldif::Record;
 use directory::password::Schemes;
+use directory::schema;
 
 use super::transfer::{check_unique, incoming, outgoing_entries, parent_attributes};
 use crate::site::{Site, broken};
@@ -50,6 +53,29 @@ pub struct Wanted {
     /// That one's password: file:PATH, env:NAME
     #[arg(long, value_name = "WHERE", requires = "bind_dn")]
     credential: Option<String>,
+}
+
+/// Attributes that a name may be forbidden to read, so that an entry which shows none may have some.
+const SECRETS: [&str; 2] = ["mailAppPassword", "mailTotpSecret"];
+
+/// What it means that the entry which is moved lacks an attribute.
+#[derive(Clone, Copy)]
+struct GoneFrom {
+    /// It had a password, which does not go along: one that is there is an older one.
+    password: bool,
+    /// It shows its secrets, if it has any.
+    secrets: bool,
+}
+
+impl GoneFrom {
+    /// Whether this attribute (lower-case, with its options) is to be gone from the other side too.
+    fn is_gone(self, name: &str) -> bool {
+        if is_password(name) {
+            return self.password;
+        }
+        let is_secret = SECRETS.iter().any(|secret| secret.eq_ignore_ascii_case(name));
+        schema::is_of_mail(name) && (self.secrets || !is_secret)
+    }
 }
 
 /// What became of the entries, by dn.
@@ -160,6 +186,8 @@ fn to_server(server: &mut Whole, file: &Path, wanted: &Wanted, out: &mut dyn Wri
     for (dn, attributes) in entries {
         let present = there.get(&normal_dn(&dn));
         report.only_there -= usize::from(present.is_some());
+        let has_password = passwords::of(&attributes).next().is_some();
+        let gone = GoneFrom { password: has_password && !wanted.dry_run, secrets: true };
         let attributes = known.outgoing(attributes, present, |why| {
             report.without_password.entry(why).or_default().push(dn.clone());
         })?;
@@ -168,7 +196,7 @@ fn to_server(server: &mut Whole, file: &Path, wanted: &Wanted, out: &mut dyn Wri
             report.added += usize::from(is_new);
             continue;
         };
-        let differ = differences(&attributes, &present.attributes);
+        let differ = differences(&attributes, &present.attributes, gone);
         match (differ.is_empty(), wanted.replace) {
             (true, _) => report.same += 1,
             (false, false) => report.differ.push((dn, differ)),
@@ -204,6 +232,9 @@ fn from_server(
         for record in &records {
             let own = here.get(&normal_dn(&record.dn));
             report.only_there -= usize::from(own.is_some());
+            // Who may read the password is taken to be one that may read the other secrets.
+            let shown = passwords::of(&record.attributes).next().is_some();
+            let gone = GoneFrom { password: shown, secrets: shown };
             let attributes = passwords::incoming(incoming(record.attributes.clone()), own, schemes, |why| {
                 report.without_password.entry(why).or_default().push(record.dn.clone());
             })?;
@@ -212,7 +243,7 @@ fn from_server(
                 come.push((record.dn.clone(), attributes));
                 continue;
             };
-            let differ = differences(&attributes, &own.attributes);
+            let differ = differences(&attributes, &own.attributes, gone);
             match (differ.is_empty(), wanted.replace) {
                 (true, _) => report.same += 1,
                 (false, false) => report.differ.push((record.dn.clone(), differ)),
@@ -252,27 +283,29 @@ fn sorted(attributes: &Attributes) -> BTreeMap<String, BTreeSet<Vec<u8>>> {
     sorted
 }
 
-/// The attributes that `wanted` names and `present` has with other values. A server may have more object classes.
-fn differences(wanted: &Attributes, present: &Attributes) -> Vec<String> {
-    let present = sorted(present);
+/// The attributes that `wanted` names and `present` has with other values, and those that are to be gone. A server may have
+/// more object classes.
+fn differences(wanted: &Attributes, present: &Attributes, gone: GoneFrom) -> Vec<String> {
+    let (wanted, present) = (sorted(wanted), sorted(present));
     let none = BTreeSet::new();
     let differs = |name: &String, values: &BTreeSet<Vec<u8>>| {
         let have = present.get(name).unwrap_or(&none);
         if name == "objectclass" { !values.is_subset(have) } else { values != have }
     };
-    sorted(wanted)
-        .iter()
-        .filter(|(name, values)| differs(name, values))
-        .map(|(name, _)| name.clone())
-        .collect()
+    let others = wanted.iter().filter(|(name, values)| differs(name, values)).map(|(name, _)| name);
+    let revoked = present.keys().filter(|name| !wanted.contains_key(*name) && gone.is_gone(name));
+    others.chain(revoked).cloned().collect()
 }
 
+/// The values of these attributes, those that are to be gone first: a server may call by one name what we call by two.
 fn values_of(attributes: &Attributes, names: &[String]) -> Vec<(String, Vec<Vec<u8>>)> {
     let of = |name: &String| {
         let values = attributes.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name));
         (name.clone(), values.map(|(_, value)| value.clone()).collect())
     };
-    names.iter().map(of).collect()
+    let mut values: Vec<(String, Vec<Vec<u8>>)> = names.iter().map(of).collect();
+    values.sort_by_key(|(_, values)| !values.is_empty());
+    values
 }
 
 /// `own` with the values of these attributes from `new`.
@@ -296,6 +329,8 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
     }
 
+    const SHOWN: GoneFrom = GoneFrom { password: false, secrets: true };
+
     #[test]
     fn what_is_named_here_is_compared_and_what_is_only_there_stays() {
         let here =
@@ -307,12 +342,37 @@ mod tests {
             ("cn", "A"),
             ("l", "Bonn"),
         ]);
-        assert_eq!(differences(&here, &there), ["text;lang-ja"]);
-        let done = with_values(&there, &here, &differences(&here, &there));
-        assert!(differences(&here, &done).is_empty());
+        assert_eq!(differences(&here, &there, SHOWN), ["text;lang-ja"]);
+        let done = with_values(&there, &here, &differences(&here, &there, SHOWN));
+        assert!(differences(&here, &done, SHOWN).is_empty());
         assert!(done.contains(&("l".to_owned(), b"Bonn".to_vec())));
         let other = attributes(&[("cn", "a"), ("cn", "B")]);
-        assert_eq!(differences(&here, &other), ["cn", "objectclass", "text;lang-ja"]);
+        assert_eq!(differences(&here, &other, SHOWN), ["cn", "objectclass", "text;lang-ja"]);
         assert_eq!(values_of(&here, &["cn".to_owned()])[0].1.len(), 2);
+    }
+
+    #[test]
+    fn what_was_revoked_here_is_to_be_gone_there() {
+        let here = attributes(&[("uid", "joe"), ("rfc822MailMember", "a@x.test")]);
+        let there = attributes(&[
+            ("uid", "joe"),
+            ("l", "Bonn"),
+            ("mgrpRFC822MailMember", "a@x.test"),
+            ("mailAutoReplyText;lang-ja", "x"),
+            ("mailTotpSecret", "s"),
+            ("userPassword", "{SSHA}x"),
+        ]);
+        let all = ["rfc822mailmember", "mailautoreplytext;lang-ja", "mailtotpsecret", "mgrprfc822mailmember"];
+        assert_eq!(differences(&here, &there, SHOWN), all);
+        let hidden = GoneFrom { password: false, secrets: false };
+        assert!(!differences(&here, &there, hidden).contains(&"mailtotpsecret".to_owned()));
+        let lost = GoneFrom { password: true, secrets: true };
+        let differ = differences(&here, &there, lost);
+        assert_eq!(differ.last().unwrap(), "userpassword");
+        let values = values_of(&here, &differ);
+        assert_eq!(values.last().unwrap(), &("rfc822mailmember".to_owned(), vec![b"a@x.test".to_vec()]));
+        assert!(values.iter().rev().skip(1).all(|(_, values)| values.is_empty()), "{values:?}");
+        let done = with_values(&there, &here, &differ);
+        assert!(differences(&here, &done, lost).is_empty() && done.len() == 3, "{done:?}");
     }
 }

@@ -79,7 +79,7 @@ impl Known {
     }
 
     /// The attributes as they go to the server, where `present` is the entry by now; `cannot` is told why nothing of the
-    /// password goes along.
+    /// password goes along. Then one that is there is another one, from before a change or from elsewhere.
     ///
     /// # Errors
     /// A password cannot be hashed.
@@ -109,7 +109,7 @@ impl Known {
                 None => refused = "it is stored in no known way".into(),
             }
         }
-        if goes.is_empty() && !stored.is_empty() && there.is_empty() {
+        if goes.is_empty() && !stored.is_empty() {
             cannot(if refused.is_empty() { "the server knows no hash of ours".into() } else { refused });
         }
         attributes.extend(goes.into_iter().map(|stored| (PASSWORD.to_owned(), stored.into_bytes())));
@@ -170,9 +170,10 @@ pub fn incoming(
             refused = Some(format!("{way} is not checked here"));
         }
     }
-    if come.is_empty() && here.is_empty() {
+    if come.is_empty() {
         let is_user = attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case("uid"));
-        let why = refused.or_else(|| is_user.then(|| "the server shows none".to_owned()));
+        let why =
+            refused.or_else(|| (is_user && here.is_empty()).then(|| "the server shows none".to_owned()));
         why.into_iter().for_each(&mut cannot);
     }
     attributes.extend(come.into_iter().map(|stored| (PASSWORD.to_owned(), stored.into_bytes())));
