@@ -70,6 +70,11 @@ pub fn forget(settings: &Settings) {
     let _ = fs::remove_file(key_file(settings));
 }
 
+/// Whether an order was broken off that may be taken up: that sends none.
+pub fn is_pending(settings: &Settings) -> bool {
+    noted(settings).is_some() && key_file(settings).exists()
+}
+
 fn note(settings: &Settings) -> PathBuf {
     settings.folder.join("order.json")
 }

@@ -27,7 +27,7 @@ const DIRECTORY: &str = "directory";
 /// The names that were asked for, sorted, one a line: an authority may add others.
 const NAMES: &str = "names";
 const CURRENT: &str = "current";
-/// Folders with numbers that are kept: the one in use, and the one before.
+/// Folders with numbers that are kept: the one in use, and the one before; and all that were not ordered.
 const KEPT: usize = 2;
 
 /// Where they are.
@@ -83,6 +83,12 @@ impl Place<'_> {
             found.ordered = said(NAMES).map(|text| text.lines().map(str::to_owned).collect());
         }
         Some(found)
+    }
+
+    /// Whether the daemons show this certificate already.
+    pub fn shows(&self, pair: &Pair) -> bool {
+        let now = fs::read(self.chain).ok().and_then(|chain| Installed::of(&chain).ok());
+        Installed::of(&pair.chain).is_ok_and(|one| Some(one) == now)
     }
 
     /// The key in use, if it was ours already.
@@ -198,7 +204,12 @@ impl Place<'_> {
 
     fn prune(&self) {
         let current = fs::read_link(self.folder.join(CURRENT)).unwrap_or_default();
-        let versions = self.versions();
+        // A whole pair that was not ordered is the administrator's, and may be nowhere else.
+        let is_ours = |version: &u64| {
+            let folder = self.folder.join(version.to_string());
+            folder.join(DIRECTORY).exists() || !folder.join(CHAIN).exists()
+        };
+        let versions: Vec<u64> = self.versions().into_iter().filter(is_ours).collect();
         for old in versions.iter().rev().skip(KEPT).map(u64::to_string) {
             if current != Path::new(&old) {
                 let _ = fs::remove_dir_all(self.folder.join(old));
@@ -322,7 +333,8 @@ mod tests {
             let current = (number + 2).to_string();
             assert_eq!(fs::read_link(folder.join("current")).unwrap(), Path::new(&current));
         }
-        assert_eq!(place.versions(), [3, 4]);
+        assert_eq!(place.versions(), [1, 3, 4], "the administrator's own is kept");
+        assert_eq!(fs::read(folder.join("1/fullchain.pem")).unwrap(), own.chain);
         assert_eq!(fs::read_link(&key).unwrap(), Path::new("acme/current/privkey.pem"));
         assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
         // Somebody puts a certificate of his own there: it is none of ours until the next is ordered.

@@ -9,7 +9,7 @@ use os::lock::{Mode, OfdLock};
 use crate::Settings;
 use crate::client::Error;
 use crate::order::{self, Caller};
-use crate::pair::{Installed, Ordered, Place};
+use crate::pair::{Installed, Ordered, Pair, Place};
 use crate::state::State;
 
 /// Of a certificate's life, in percent: hosts that got theirs together do not come back together.
@@ -61,7 +61,10 @@ pub fn status(settings: &Settings, now: i64) -> Result<Status, String> {
     let mut state = State::read(&settings.folder).map_err(|why| told(settings, &why))?;
     state.want(&wanted(settings));
     let due = due(settings, installed.as_ref(), now);
-    let free = state.may_try_at(now).max(state.may_order_at(now, settings.orders_max));
+    // One that was broken off is taken up, however many there were.
+    let sends = !order::is_pending(settings);
+    let order_at = if sends { state.may_order_at(now, settings.orders_max) } else { now };
+    let free = state.may_try_at(now).max(order_at);
     Ok(Status { installed, due, next: due.0.max(free), state })
 }
 
@@ -108,11 +111,14 @@ fn nothing_to_do(settings: &Settings, wish: Wish) -> Result<Option<Outcome>, Str
         return Ok(Some(Outcome::Waits { until, why: state.error }));
     }
     let until = state.may_order_at(now, settings.orders_max);
-    if until > now {
-        let why = format!("{} orders within 24 hours (service.acme.ordersmax)", settings.orders_max);
-        return Ok(Some(Outcome::Waits { until, why }));
+    if until > now && !order::is_pending(settings) {
+        return Ok(Some(Outcome::Waits { until, why: too_many(settings) }));
     }
     Ok(None)
+}
+
+fn too_many(settings: &Settings) -> String {
+    format!("{} orders within 24 hours (service.acme.ordersmax)", settings.orders_max)
 }
 
 /// With the lock.
@@ -125,12 +131,17 @@ fn attempt(settings: &Settings, stop: &dyn Fn() -> bool) -> Result<Outcome, Stri
     state.failed(base::clock::unix_seconds(), "it was broken off", None, chance());
     written(&state)?;
     let mut may_order = || {
-        state.ordered(base::clock::unix_seconds());
+        let now = base::clock::unix_seconds();
+        let until = state.may_order_at(now, settings.orders_max);
+        if until > now {
+            let wait = Duration::from_secs(u64::try_from(until - now).unwrap_or(0));
+            return Err(Error { retry_after: Some(wait), ..Error::new(too_many(settings)) });
+        }
+        state.ordered(now);
         written(&state).map_err(Error::new)
     };
     let obtained = if settings.agrees {
-        let reused = if settings.reuse_key { place.key() } else { None };
-        order::obtain(settings, reused, &mut Caller { may_order: &mut may_order, stop })
+        obtain_another(settings, &place, &mut Caller { may_order: &mut may_order, stop })
     } else {
         Err(Error::new("service.acme.agreetos is not yes: nothing is ordered (msg-acme terms)"))
     };
@@ -156,6 +167,18 @@ fn attempt(settings: &Settings, stop: &dyn Fn() -> bool) -> Result<Outcome, Stri
             Ok(Outcome::Failed { why: why.why, next: state.next })
         }
     }
+}
+
+/// A certificate that is not in use. One that is comes of an order that was broken off when its pair was in use, before that was
+/// noted: it is over, and the next is made.
+fn obtain_another(settings: &Settings, place: &Place<'_>, caller: &mut Caller<'_>) -> Result<Pair, Error> {
+    let reused = || if settings.reuse_key { place.key() } else { None };
+    let pair = order::obtain(settings, reused(), caller)?;
+    if !place.shows(&pair) {
+        return Ok(pair);
+    }
+    order::forget(settings);
+    order::obtain(settings, reused(), caller)
 }
 
 /// When a new certificate is due, and why if it is now.
@@ -273,6 +296,31 @@ mod tests {
         let file = base::replace::lock_file(&settings.folder.join("lock")).unwrap();
         let _held = OfdLock::try_acquire(&Arc::new(file), 0, Mode::Exclusive).unwrap().unwrap();
         assert_eq!(go(Wish::Now), Outcome::Busy);
+    }
+
+    #[test]
+    fn what_was_broken_off_is_taken_up_however_many_orders_there_were() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(top.path().join("config/certs")).unwrap();
+        let settings = settings(top.path(), "service.acme.agreetos = yes\nservice.acme.ordersmax = 1\n");
+        let now = base::clock::unix_seconds();
+        place(&settings).prepare().unwrap();
+        let state = State { wanted: wanted(&settings), orders: vec![now], ..State::default() };
+        state.write(&settings.folder).unwrap();
+        let go = || renew(&settings, Wish::Now, Duration::ZERO, &|| false);
+        assert!(matches!(go(), Outcome::Waits { until, .. } if until > now + 80_000));
+        let note = serde_json::json!({
+            "format": "Mailboat ACME order 1",
+            "order": "https://127.0.0.1:1/order",
+            "directory": settings.directory.to_string(),
+            "names": settings.names,
+            "made": now,
+        });
+        std::fs::write(settings.folder.join("order.json"), note.to_string()).unwrap();
+        std::fs::write(settings.folder.join("order.key"), "a key").unwrap();
+        assert_eq!(status(&settings, now).unwrap().next, now);
+        let Outcome::Failed { why, .. } = go() else { panic!("it was not taken up") };
+        assert!(why.contains("127.0.0.1:1"), "{why}");
     }
 
     #[test]

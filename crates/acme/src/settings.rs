@@ -46,6 +46,12 @@ impl Settings {
         if names.is_empty() {
             return Ok(None);
         }
+        if let Some(folder) = instance.certificate_among_others(config) {
+            return Err(format!(
+                "service.acme.names: certificate and key need a folder of their own, which {} is not (local.encryption.certificate, .key)",
+                folder.display()
+            ));
+        }
         let contact = config.get(&service_acme::CONTACT);
         let is_address =
             |text: &&String| text.is_ascii() && text.split_once('@').is_some_and(|(_, d)| !d.is_empty());
@@ -166,6 +172,7 @@ mod tests {
             ("service.acme.names = localhost\n", "look up"),
             ("service.acme.names = 192.0.2.1\n", "look up"),
             ("service.acme.names = a..b\n", "a..b"),
+            ("service.acme.names = a.b\nlocal.encryption.certificate = config/server.crt\n", "of their own"),
             ("service.acme.names = a.b\nservice.acme.contact = me\n", "mail address"),
             ("service.acme.names = a.b\nservice.acme.eabkid = k\nservice.acme.eabkey = *\n", "eabkey"),
         ] {

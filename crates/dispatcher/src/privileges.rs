@@ -120,7 +120,9 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
             write.extend(file.parent().map(Path::to_owned));
         }
     }
-    let orders_certificates = service == "store" && !config.get(&service_acme::NAMES).is_empty();
+    let orders_certificates = service == "store"
+        && !config.get(&service_acme::NAMES).is_empty()
+        && instance.certificate_among_others(config).is_none(); // else nothing is ordered
     if orders_certificates {
         // Where they are put, and the links by which they are found.
         let (chain, key) = instance.certificate_place(config);

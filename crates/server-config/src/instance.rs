@@ -78,6 +78,24 @@ impl Instance {
         (place(chain, "server.crt"), place(key, "server.key"))
     }
 
+    /// The folder of certificate or key, if it is not for such files alone: who may write there, as who orders certificates must,
+    /// could put anything in the place of the configuration, or of what others keep.
+    pub fn certificate_among_others(&self, config: &Config) -> Option<PathBuf> {
+        let set = config.get(&local::DIRECTORY_LDIF);
+        let directory = if set.is_empty() { self.directory_ldif() } else { self.root.join(set) };
+        let mut others = vec![self.config_dir(), self.dkim_dir(), self.store_dir(), self.run_dir()];
+        others.extend([self.queue_dir(), self.root.join("log"), self.mta_sts_dir(), self.tls_reports_dir()]);
+        others.extend(directory.parent().map(Path::to_owned));
+        let real = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let is_shared = |folder: &PathBuf| {
+            let found = real(folder);
+            let is_unclear = found.components().any(|part| part == std::path::Component::ParentDir);
+            is_unclear || others.iter().any(|other| real(other).starts_with(&found))
+        };
+        let (chain, key) = self.certificate_place(config);
+        [chain, key].iter().filter_map(|file| file.parent().map(Path::to_owned)).find(is_shared)
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -160,6 +178,33 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_is_in_a_folder_of_its_own_or_among_others() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(top.path().join("config/certs")).unwrap();
+        std::fs::create_dir_all(top.path().join("data")).unwrap();
+        let instance = Instance::new(top.path());
+        let among = |text: &str| instance.certificate_among_others(&Config::from_text(text).unwrap());
+        assert_eq!(among(""), None);
+        for own in ["config/certs/own.crt", "config/own/x.crt", "/etc/mailboat-certs/x.crt"] {
+            assert_eq!(among(&format!("local.encryption.certificate = {own}\n")), None, "{own}");
+        }
+        for shared in [
+            "config/x.crt",
+            "x.crt",
+            "/x.crt",
+            "store/x.crt",
+            "config/dkim/x.crt",
+            "config/certs/../x.crt",
+            "config/none/../x.crt",
+        ] {
+            assert!(among(&format!("local.encryption.certificate = {shared}\n")).is_some(), "{shared}");
+            assert!(among(&format!("local.encryption.key = {shared}\n")).is_some(), "{shared}");
+        }
+        let beside = "local.encryption.key = data/x.key\nlocal.directory.ldif = data/users.ldif\n";
+        assert_eq!(among(beside), Some(top.path().join("data")));
+    }
 
     #[test]
     fn what_is_no_instance_is_told_and_what_may_not_be_read_is_something_else() {
