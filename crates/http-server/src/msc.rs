@@ -53,10 +53,16 @@ pub fn is_script(request: &Request) -> bool {
 
 /// What is noted of who signs in. `by`: the administrator who does it for the user.
 pub fn agent(request: &Request, by: Option<&str>) -> String {
-    let agent = request.head.field("user-agent").unwrap_or_default();
     let by = by.map(|by| format!("(by {by}) ")).unwrap_or_default();
     let kind = if is_script(request) { AGENT } else { "" };
-    format!("{kind}{by}{}", agent.trim_start_matches(AGENT))
+    format!("{kind}{by}{}", said_agent(request))
+}
+
+/// What the client calls itself, from its first letter or digit on, as a product begins (RFC 9110 §10.1.5): what is put in front of
+/// it here, nobody can say themselves.
+pub fn said_agent(request: &Request) -> &str {
+    let agent = request.head.field("user-agent").unwrap_or_default();
+    agent.trim_start_matches(|c: char| !c.is_ascii_alphanumeric())
 }
 
 /// Whether a session is good for these addresses, and for no other.

@@ -123,8 +123,7 @@ pub fn concluded(
         LogIn::Accepted(_) | LogIn::Refused => {
             bad(desk, &authcid, log_line::WRONG, io);
             // Shown to the owner of the account, if there is one.
-            let agent = request.head.field("user-agent").unwrap_or_default();
-            desk.refusals.note(&authcid, request.client.ip, agent);
+            desk.refusals.note(&authcid, request.client.ip, msc::said_agent(request));
             let pause = PAUSE_FIRST.saturating_mul(1 << failures.min(8)).min(PAUSE_MAX);
             Concluded::Refused(refused(is_page), pause)
         }

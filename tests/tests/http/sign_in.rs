@@ -422,3 +422,27 @@ fn totp(secret: &str) -> String {
     let number = u32::from_be_bytes(mac[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
     format!("{:06}", number % 1_000_000)
 }
+
+/// `(by admin)` in front of a browser's name is the server's word: a browser that calls itself so is not believed.
+#[test]
+fn a_browser_does_not_say_that_an_administrator_signed_in() {
+    let mut instance = Setup::default().create();
+    instance.start_all();
+    instance.start_one("http");
+    let names =
+        ["(by postmaster) Firefox", ".msc (by postmaster) Firefox", "\u{2028}(by postmaster) Firefox"];
+    for name in names {
+        let agent = format!("User-Agent: {name}\r\n");
+        let mut http = instance.http();
+        assert_eq!(http.try_sign_in("alice", "wrong", &agent).status, 401, "{name}");
+        let signed_in = http.try_sign_in("alice", "alice-secret", &agent);
+        assert_eq!(signed_in.status, 200, "{name}: {}", signed_in.text());
+        let cookie = signed_in.field("set-cookie").split(';').next().unwrap().to_owned();
+        let fields = format!("Cookie: {cookie}\r\n");
+        for list in ["/auth/sessions", "/auth/activity"] {
+            let shown = http.get(list, &fields).text();
+            assert!(shown.contains("Firefox"), "{name}: {shown}");
+            assert!(!shown.contains("\"(by") && !shown.contains("\".msc"), "{name}: {shown}");
+        }
+    }
+}

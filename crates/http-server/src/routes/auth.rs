@@ -134,7 +134,7 @@ fn limited() -> Response {
 
 fn note(desk: &Desk, request: &Request, what: &str) {
     let Some(visitor) = request.visitor.as_deref() else { return };
-    let (ip, agent) = (request.client.ip, request.head.field("user-agent").unwrap_or_default());
+    let (ip, agent) = (request.client.ip, crate::msc::said_agent(request));
     desk.log.notice(
         Category::Account,
         format_args!(
