@@ -442,3 +442,19 @@ fn two_users_do_not_take_an_email_out_of_both_its_mailboxes() {
         assert_eq!(gone["destroyed"], json!([email]), "{gone}");
     }
 }
+
+/// A user may have the uid that is the account of nobody's folders; what that user shares does not take the account's place.
+#[test]
+fn a_user_cannot_be_taken_for_the_public_folders() {
+    let mut instance = Setup::default().users(&["_public", "bob"]).start();
+    instance.start_one("http");
+    let (mut user, mut bob) = (instance.imap("_public"), Jmap::new(&instance, "bob"));
+    share(&mut user, "Bait", "lr");
+    assert_eq!(bob.session()["accounts"].as_object().unwrap().len(), 1, "there are no public folders");
+    black_box::run(instance.tool("mboxutil").args(["-c", "Board"]));
+    let session = bob.session();
+    assert_eq!(session["accounts"]["_public"]["name"], "Shared Folders", "{session}");
+    let got = bob.of("_public", "Mailbox/get", json!({ "ids": null }));
+    let names: Vec<&Value> = got["list"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["Board"], "{got}");
+}

@@ -131,7 +131,13 @@ impl Jmap {
         let mut owners: Vec<Owner> = Vec::new();
         for name in self.given_names(who)? {
             let owner = owner_of(&name);
-            if owners.len() < ACCOUNTS_MAX && !owners.contains(&owner) && self.given(who, &name)?.is_some() {
+            // A user of this uid shares nothing here: the account is what everybody knows by the id.
+            let is_known = owner != Owner::User(PUBLIC.to_owned());
+            if is_known
+                && owners.len() < ACCOUNTS_MAX
+                && !owners.contains(&owner)
+                && self.given(who, &name)?.is_some()
+            {
                 owners.push(owner);
             }
         }
