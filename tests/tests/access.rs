@@ -215,6 +215,26 @@ fn the_guides_imap_only_user_has_imap_and_neither_imaps_nor_pop() {
     assert!(log.contains("badlogin: [127.9.0.2] alice not allowed from there (mailAccessDomain)"), "{log}");
 }
 
+/// S138, S139: rules for a site whose users come by way of a multiplexor, as the store sees it: a client's own address and the
+/// multiplexor's.
+#[test]
+fn a_store_behind_a_multiplexor_lets_in_whom_the_rules_name() {
+    let instance = Setup::default().users(&["alice", "bob"]).create();
+    let (client, multiplexor) = ([127, 9, 0, 2], [127, 9, 0, 3]);
+    change(&instance, "alice", "+popmmp:127.9.0.2$+pop:127.9.0.3$-pop popmmp:ALL");
+    change(&instance, "bob", "+popmmp imapmmp:127.9.1.$+pop imap:ALL");
+    let mut instance = instance;
+    instance.start_all();
+    assert!(pop_answer(&instance, "alice", multiplexor).starts_with("+OK"), "by way of it");
+    assert!(pop_answer(&instance, "alice", client).starts_with("-ERR [AUTH]"), "not past it");
+    assert!(imap_answer(&instance, "alice", multiplexor).starts_with("NO"), "no rule lets in by IMAP");
+    // The multiplexor alone is for a network; the store is open.
+    for address in [client, multiplexor] {
+        assert!(pop_answer(&instance, "bob", address).starts_with("+OK"), "{address:?}");
+        assert!(imap_answer(&instance, "bob", address).starts_with("OK"), "{address:?}");
+    }
+}
+
 /// S136, S138: addresses in all three protocols; what cannot be read lets nobody in.
 #[test]
 fn a_user_may_log_in_from_the_places_of_the_filter_only() {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use black_box::instance::{IMAP, IMAPS, POP, SMTP};
+use black_box::instance::{IMAP, IMAPS, POP, SMTP, SUBMISSION};
 use black_box::{Imap, Instance, Pop, Setup, Smtp, Wire};
 
 /// An instance whose clients on loopback are proxies.
@@ -29,6 +29,40 @@ fn proxied(instance: &Instance, port: u16, header: &[u8]) -> TcpStream {
     let mut stream = instance.connect(port);
     stream.write_all(header).unwrap();
     stream
+}
+
+/// X12: who is not on this host says a password inside TLS only, whatever the password is.
+#[test]
+fn off_this_host_a_password_is_said_inside_tls_only() {
+    let instance = setup().start();
+    let ca = instance.path("config/certs/server.crt");
+    let from = v2([192, 0, 2, 7]);
+    let plain = "AHB3AA=="; // what it says is not looked at
+    let mut imap = Imap::open(proxied(&instance, IMAP, &from));
+    let offered = imap.ok("CAPABILITY").join(" ");
+    assert!(offered.contains("LOGINDISABLED") && !offered.contains("AUTH="), "{offered}");
+    for command in ["LOGIN alice alice-secret".to_owned(), format!("AUTHENTICATE PLAIN {plain}")] {
+        let answer = imap.command(&command).1;
+        assert!(answer.starts_with("NO") && !answer.contains("AUTHENTICATIONFAILED"), "{answer}");
+    }
+    let mut pop = Pop::open(proxied(&instance, POP, &from));
+    let offered = pop.lines("CAPA").join(" ");
+    assert!(!offered.contains("USER") && !offered.contains("SASL"), "{offered}");
+    pop.refused("USER alice");
+    pop.refused(&format!("AUTH PLAIN {plain}"));
+    for port in [SMTP, SUBMISSION] {
+        let mut smtp = Smtp::open(proxied(&instance, port, &from));
+        assert!(!smtp.ok("EHLO client.example.org").contains("AUTH"), "{port}");
+        assert!(smtp.ask(&format!("AUTH PLAIN {plain}")).starts_with('5'), "{port}");
+    }
+    // The same clients, once the line is safe.
+    imap.ok("STARTTLS");
+    let mut imap = Imap::resumed(imap.wire.start_tls(&ca));
+    imap.ok("LOGIN alice alice-secret");
+    pop.ok("STLS");
+    let mut pop = Pop { wire: pop.wire.start_tls(&ca), greeting: pop.greeting };
+    pop.ok("USER alice");
+    pop.ok("PASS alice-secret");
 }
 
 #[test]
