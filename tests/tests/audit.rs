@@ -225,13 +225,18 @@ fn each_change_by_a_tool_has_its_line_and_no_secret_is_in_it() {
         &format!("dirutil entry result=added user=staff {by}"),
         &format!("dirutil entry result=changed user=kim attributes=cn,mailForwardingAddress {by}"),
         &format!("dirutil password user=kim {by}"),
-        &format!("dirutil app-password result=made user=kim id= {by}"),
+        &format!("dirutil app-password result=made user=kim id=* {by}"),
         &format!("dirutil app-password result=removed user=kim id=* {by}"),
         &format!("dirutil second-factor result=on user=kim {by}"),
         &format!("dirutil second-factor result=off user=kim {by}"),
         &format!("dirutil entry result=deleted user=staff {by}"),
     ]);
     let text = fs::read_to_string(instance.path("log/audit/audit")).unwrap();
+    assert_eq!(
+        text.matches(&format!(" id={id} ")).count(),
+        2,
+        "the password that was made and removed: {text}"
+    );
     assert!(!text.contains("Canary"), "{text}");
     for word in made.split_whitespace().chain(secret.split_whitespace()).filter(|word| word.len() > 12) {
         assert!(!text.contains(word), "{word}: {text}");

@@ -216,6 +216,15 @@ fn guessutil_shows_allows_and_clears() {
     tool(&["disallow", "BOB"]);
     assert_eq!(carol("203.0.115.1"), Came::PutOff);
     assert_eq!(tool(&["clear", "bob"]), "forgot 1 count\n");
+    let nothing = instance.tool("guessutil").args(["clear", "bob"]).output().unwrap();
+    assert!(!nothing.status.success(), "{nothing:?}");
+    // All names of a user are meant, whichever is said.
+    assert_eq!(log_in(&instance, IMAP, "203.0.120.1", "bob@example.test", "wrong"), Came::Wrong);
+    assert_eq!(tool(&["clear", "bob"]), "forgot 1 count\n");
+    tool(&["allow", "bob"]);
+    assert!(tool(&["allowed"]).contains("bob@example.test until "), "{}", tool(&["allowed"]));
+    tool(&["disallow", "bob"]);
+    assert_eq!(tool(&["allowed"]), "");
     assert_eq!(carol("203.0.115.1"), Came::In);
     tool(&["clear", "--all"]);
     assert_eq!(tool(&["list", "--all"]), "");

@@ -167,8 +167,11 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     let domains = LocalDomains::from_config(&site.config);
     let schemes = Schemes::from_config(&site.config);
     let place = Place { file: &file, domains: &domains };
-    let line = audited(&arguments.job);
-    act(arguments.job, &site, &place, &schemes, out, err)?;
+    let mut line = audited(&arguments.job);
+    let made = act(arguments.job, &site, &place, &schemes, out, err)?;
+    if let (Some((_, fields)), Some(id)) = (&mut line, made) {
+        fields.push(("id", id));
+    }
     let began_as = os::process::own_uid();
     let lines: Vec<_> = line.into_iter().collect();
     crate::audit::note(&site.instance, &site.config, "dirutil", began_as, &lines, err);
@@ -207,6 +210,7 @@ fn audited(job: &Job) -> Option<crate::audit::Entry> {
     })
 }
 
+/// Does it; the id of an app password that was made or removed.
 fn act(
     job: Job,
     site: &Site,
@@ -214,9 +218,9 @@ fn act(
     schemes: &Schemes,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> Result<(), String> {
+) -> Result<Option<String>, String> {
     let (file, domain) = (place.file, place.domains.default_domain());
-    match job {
+    let done = match job {
         Job::Add(Add::User { uid, mail, name, password_stdin, set, force }) => {
             checks::uid(&uid)?;
             let pairs = set.iter().map(|pair| split(pair)).collect::<Result<Vec<_>, _>>()?;
@@ -248,7 +252,7 @@ fn act(
             changes::change(place, who, &wanted, err)?;
             if password_stdin { Ok(()) } else { writeln!(out, "{who} {secret}").map_err(broken) }
         }
-        Job::AppPassword(job) => app_password::run(place, job, out, err),
+        Job::AppPassword(job) => return app_password::run(place, job, out, err),
         Job::SecondFactor { who, switch } => {
             let factors = directory::SecondFactors::new(&site.instance);
             second_factor::run(place, &factors, &who, switch, out, err)
@@ -263,7 +267,8 @@ fn act(
             let (added, replaced) = transfer::import(file, &read_file(&from)?, replace)?;
             writeln!(out, "{added} added, {replaced} replaced").map_err(broken)
         }
-    }
+    };
+    done.map(|()| None)
 }
 
 /// The file, and the domains that its addresses are ours in.

@@ -10,6 +10,7 @@ use base::json::quote;
 use clap::{CommandFactory, Parser, Subcommand};
 use directory::guesses::allowed::{Allowance, Allowed, Favoured, LINES_MAX};
 use directory::guesses::{self, Counted, Guesses, Limits};
+use directory::{Found, by_login};
 
 use crate::site::{Site, broken, count, run_tool};
 
@@ -73,7 +74,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     run_tool("guessutil", arguments, out, err, work)
 }
 
-fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
+fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "guessutil")?;
     site.act_as_server()?;
     let run_dir = site.instance.run_dir();
@@ -81,13 +82,14 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     match arguments.job {
         Job::List { all, json } => list(&guesses, all, json, out),
         Job::Allow { whom, days } => {
-            let whom = parsed(&whom)?;
+            let whom = parsed(&names(&site, &whom, err))?;
             let until = base::clock::unix_seconds().saturating_add(days.saturating_mul(DAY_SECONDS));
             guesses.change_allowed(&run_dir, |list| allow(list, whom, until))
         }
         Job::Disallow { whom } => {
-            let whom = parsed(&whom)?;
-            guesses.change_allowed(&run_dir, |list| disallow(list, &whom))
+            let named = parsed(&whom)?;
+            let all = parsed(&names(&site, &whom, err))?;
+            guesses.change_allowed(&run_dir, |list| disallow(list, &named, &all))
         }
         Job::Allowed => {
             let now = base::clock::unix_seconds();
@@ -98,11 +100,50 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
             })
         }
         Job::Clear { whom, all } => {
-            let cleared =
-                if all { guesses.clear_all() } else { whom.iter().map(|whom| guesses.clear(whom)).sum() };
+            let cleared = match all {
+                true => guesses.clear_all(),
+                false => names(&site, &whom, err).iter().map(|whom| guesses.clear(whom)).sum(),
+            };
+            if cleared == 0 && !all {
+                return Err(format!("nothing is counted of {}", base::escape(&whom.join(", "))));
+            }
             writeln!(out, "forgot {}", count(cleared, "count")).map_err(broken)
         }
     }
+}
+
+/// Counts are by the name that was typed: of a user, all names that may be typed, the user's own and the addresses.
+fn names(site: &Site, whom: &[String], err: &mut dyn Write) -> Vec<String> {
+    let mut names = whom.to_vec();
+    let accounts: Vec<&String> = whom
+        .iter()
+        .filter(|name| matches!(Favoured::parse(name), Ok(Favoured::Account(_))))
+        .filter(|name| name.parse::<std::net::IpAddr>().is_err())
+        .collect();
+    if accounts.is_empty() {
+        return names;
+    }
+    let found = directory::open(&site.config, &site.instance, &site.log).and_then(|directory| {
+        accounts.into_iter().map(|name| by_login(directory.as_ref(), name)).collect::<Result<Vec<_>, _>>()
+    });
+    match found {
+        Ok(found) => {
+            for entry in found
+                .into_iter()
+                .filter_map(|one| if let Found::One(entry) = one { Some(entry) } else { None })
+            {
+                let addresses = entry.alternate.iter().filter(|address| !address.starts_with('@'));
+                names.extend(entry.uid.iter().chain([&entry.mail]).chain(addresses).cloned());
+            }
+        }
+        Err(why) => {
+            let _ = writeln!(err, "guessutil: {why}; other names of the same users are left as they are");
+        }
+    }
+    names.iter_mut().for_each(|name| *name = name.to_lowercase());
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn parsed(whom: &[String]) -> Result<Vec<Favoured>, String> {
@@ -118,14 +159,14 @@ fn allow(list: &mut Allowed, whom: Vec<Favoured>, until: i64) -> Result<(), Stri
     Ok(())
 }
 
-fn disallow(list: &mut Allowed, whom: &[Favoured]) -> Result<(), String> {
-    for whom in whom {
-        let before = list.lines.len();
-        list.lines.retain(|line| line.whom != *whom);
-        if list.lines.len() == before {
+/// Ends it for those who were `named`, and for their other names.
+fn disallow(list: &mut Allowed, named: &[Favoured], all: &[Favoured]) -> Result<(), String> {
+    for whom in named {
+        if !list.lines.iter().any(|line| line.whom == *whom) {
             return Err(format!("{}: is not allowed anyway", base::escape(&whom.to_string())));
         }
     }
+    list.lines.retain(|line| !all.contains(&line.whom));
     Ok(())
 }
 

@@ -47,19 +47,27 @@ pub enum Job {
 
 /// What the audit log says of it.
 pub fn audited(job: &Job) -> Option<Vec<(&'static str, String)>> {
-    let (result, who, id) = match job {
-        Job::Add { who, .. } => ("made", who, ""),
-        Job::Remove { who, id } => ("removed", who, id.as_str()),
+    let (result, who) = match job {
+        Job::Add { who, .. } => ("made", who),
+        Job::Remove { who, .. } => ("removed", who),
         Job::List { .. } => return None,
     };
-    Some(vec![("result", result.to_owned()), ("user", who.clone()), ("id", id.to_owned())])
+    Some(vec![("result", result.to_owned()), ("user", who.clone())])
 }
 
-pub fn run(place: &Place<'_>, job: Job, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
+/// Does it; the id of the one that was made or removed.
+pub fn run(
+    place: &Place<'_>,
+    job: Job,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Option<String>, String> {
     match job {
         Job::Add { who, label, services, networks, days } => {
             let unknown = |what: &str, word: &str| format!("'{}' is no {what}", base::escape(word));
-            let service = |word: &String| Service::named(word).ok_or_else(|| unknown("service", word));
+            let of_four =
+                |word: &String| format!("'{}' is none of imap, pop, smtp, http", base::escape(word));
+            let service = |word: &String| Service::named(word).ok_or_else(|| of_four(word));
             let network = |word: &String| Network::parse(word).ok_or_else(|| unknown("network", word));
             let services = services.iter().map(service).collect::<Result<Vec<_>, _>>()?;
             let networks = networks.iter().map(network).collect::<Result<Vec<_>, _>>()?;
@@ -73,7 +81,8 @@ pub fn run(place: &Place<'_>, job: Job, out: &mut dyn Write, err: &mut dyn Write
             let wanted = changes::Wanted { set: &[], add: &add, remove: &[], force: false };
             changes::change(place, &who, &wanted, err)?;
             let _ = writeln!(err, "its id, and the password, which nobody can show again:");
-            writeln!(out, "{} {shown}", made.id).map_err(broken)
+            writeln!(out, "{} {shown}", made.id).map_err(broken)?;
+            Ok(Some(made.id))
         }
         Job::List { who } => {
             for value in stored(place, &who)? {
@@ -90,7 +99,7 @@ pub fn run(place: &Place<'_>, job: Job, out: &mut dyn Write, err: &mut dyn Write
                 };
                 writeln!(out, "{}", base::escape(&text)).map_err(broken)?;
             }
-            Ok(())
+            Ok(None)
         }
         Job::Remove { who, id } => {
             let is_it = |value: &String| value.split(' ').next() == Some(id.as_str());
@@ -103,7 +112,8 @@ pub fn run(place: &Place<'_>, job: Job, out: &mut dyn Write, err: &mut dyn Write
                 &who,
                 &changes::Wanted { set: &[], add: &[], remove: &remove, force: false },
                 err,
-            )
+            )?;
+            Ok(Some(id))
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use directory::{ChangeError, Code, Edit, Entry, LogIn, preferences};
 use serde_json::{Value, json};
-use server_log::Category;
+use server_log::{Action, Category};
 
 use super::standard;
 use crate::arguments::{Arguments, wrong};
@@ -84,6 +84,7 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     call.jmap
         .log
         .notice(Category::Account, format_args!("{uid} [{peer}] session={session}: second factor {what}"));
+    call.audit(Action::SecondFactor, &[("result", what)]);
     Ok(json!({ "accountId": account, "isOn": is_on }))
 }
 
