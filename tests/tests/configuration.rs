@@ -291,6 +291,9 @@ fn a_setting_says_when_it_counts_and_what_it_counts_as() {
         notices("service.http.resourcetimeout", "8080")
             .contains("idletimeout and sessiontimeout say how long")
     );
+    let wild = notices("service.acme.names", "mail.example.org *.example.org");
+    assert!(wild.contains("http-01, which has no '*'"), "{wild}");
+    notices("service.acme.names", "");
     let ports = notices("service.imap.port", "110");
     assert!(ports.contains("service.pop.port and service.imap.port are both 110"), "{ports}");
     let checked = site.refused("configutil", &["-f", site.conf(), "check"]);

@@ -200,6 +200,11 @@ fn notices(place: &Place, before: &Config, changes: &[(String, String)], err: &m
     if let Ok(config) = place.config() {
         let findings = crate::check::parameters(&config);
         findings.errors.into_iter().for_each(|why| note(format!("{}: {why}", place.path.display())));
+        if changes.iter().any(|(name, _)| canonical(name).starts_with("service.acme.")) {
+            let instance = place.path.parent().and_then(Path::parent).map(Instance::new);
+            let errors = instance.map(|instance| acme::Settings::judge(&instance, &config).0);
+            errors.into_iter().flatten().for_each(|why| note(format!("{}: {why}", place.path.display())));
+        }
         if place.central.is_some() {
             overruled(&config, changes).into_iter().for_each(note);
         }
