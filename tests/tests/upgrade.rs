@@ -1,8 +1,9 @@
 //! upgrade: a file of a 3.x store is converted, then removed, then comes the next (S194); the tests make the store.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use black_box::{Instance, Setup};
 
@@ -93,4 +94,63 @@ fn files_of_others_are_read_and_removed() {
     write(place.path(), "alice/1.", "Subject: one\n\nx\n");
     let (done, said) = upgrade(&instance, &["-r", place.path().to_str().unwrap()]);
     assert!(done && said.contains("1 files converted, 0 were here already, 1 removed"), "{said}");
+}
+
+/// Every file below a folder, with its bytes.
+fn everything(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(everything(&entry.path()));
+        } else if entry.file_type().unwrap().is_file() {
+            found.insert(entry.path(), fs::read(entry.path()).unwrap());
+        }
+    }
+    found
+}
+
+/// T27: what a later version has written is not damage. No daemon begins, no tool works on it, nothing is changed.
+#[test]
+fn an_instance_of_a_later_version_is_refused_and_left_as_it_is() {
+    let mut instance = Instance::start();
+    instance.send("alice", "kept");
+    instance.wait_for_messages("alice", 1);
+    for service in ["smtp", "pop", "imap", "store"] {
+        instance.stop(service);
+    }
+    let mark = instance.path(".mailboat-instance");
+    let ours = fs::read_to_string(&mark).unwrap();
+    assert!(ours.lines().any(|line| line == "format 1"), "{ours}");
+    fs::write(&mark, "This folder is an instance of Mailboat.\nformat 2\n").unwrap();
+    let before = everything(&instance.path(""));
+    for service in ["store", "smtp", "imap", "pop", "http"] {
+        let refused = instance.refused_start(service);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            !refused.status.success() && said.contains("was written by a later version"),
+            "{service}: {said}"
+        );
+    }
+    for arguments in [
+        &["configutil"][..],
+        &["configutil", "check"],
+        &["setconf", "service.imap.banner", "x"],
+        &["dirutil", "list"],
+        &["mailq"],
+        &["msg-queue", "flush", "--all"],
+        &["mboxutil", "-l"],
+        &["reconstruct", "-r", "user/alice"],
+        &["storecheck"],
+        &["quotacheck"],
+        &["imsbackup", "-f", "-", "/user/alice"],
+        &["guessutil", "clear", "--all"],
+    ] {
+        let output = instance.tool(arguments[0]).args(&arguments[1..]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("nothing is touched"), "{arguments:?}: {said}");
+    }
+    assert!(everything(&instance.path("")) == before, "something was changed");
+    fs::write(&mark, ours).unwrap();
+    instance.start_all();
+    assert_eq!(subjects(&instance, "INBOX"), ["1 kept"]);
 }

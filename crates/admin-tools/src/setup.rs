@@ -276,7 +276,7 @@ fn make_folders(instance: &Instance) -> Result<(), String> {
         builder.create(folder).map_err(|why| format!("{}: {why}", folder.display()))
     };
     make(instance.root())?;
-    write_new(&instance.mark(), b"This folder is an instance of Mailboat, made by msg-setup.\n", 0o644)?;
+    write_new(&instance.mark(), Instance::mark_text().as_bytes(), 0o644)?;
     folders.iter().try_for_each(|folder| make(folder))
 }
 

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::Config;
 use crate::parameters::{encryption, local};
 
+/// The number of all formats in an instance together (`docs/formats/README.md`): raised when one changes so that an earlier program
+/// would take it for damage.
+pub const FORMAT: u32 = 1;
+
 /// One installed instance: its root folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
@@ -37,7 +41,7 @@ impl Instance {
             .ok_or("which instance? Give --instance DIR or set CONFIGROOT to its config folder")?;
         let conf = instance.local_conf();
         let why = match std::fs::metadata(&conf) {
-            Ok(_) => return Ok(instance),
+            Ok(_) => return instance.refuse_later().map(|()| instance),
             Err(why) => why,
         };
         if why.kind() != std::io::ErrorKind::NotFound {
@@ -59,6 +63,26 @@ impl Instance {
         Err(format!(
             "CONFIGROOT={shown} names the config folder of an instance, but {root} is not an instance: it has no config/local.conf"
         ))
+    }
+
+    /// What a later version has written would look damaged to this one, and be mended.
+    fn refuse_later(&self) -> Result<(), String> {
+        // Who may not read it may touch nothing here; without a number it is of before there were any.
+        let text = std::fs::read_to_string(self.mark()).unwrap_or_default();
+        let Some(said) = text.lines().find_map(|line| line.strip_prefix("format ")) else { return Ok(()) };
+        let root = self.root.display();
+        match said.trim().parse::<u32>() {
+            Ok(number) if number <= FORMAT => Ok(()),
+            Ok(number) => Err(format!(
+                "{root} was written by a later version (its format is {number}, this version knows {FORMAT}): nothing is touched; run the later version, or restore a backup of before"
+            )),
+            Err(_) => Err(format!("{}: 'format {}' is no number", self.mark().display(), base::escape(said))),
+        }
+    }
+
+    /// What [`Instance::mark`] says.
+    pub fn mark_text() -> String {
+        format!("This folder is an instance of Mailboat, made by msg-setup.\nformat {FORMAT}\n")
     }
 
     /// Certificate chain and key: the configured ones, else `config/certs/server.crt` and `.key` when they exist.
