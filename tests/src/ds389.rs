@@ -253,5 +253,9 @@ impl Drop for Ds389 {
             tail.into_iter().rev().for_each(|line| eprintln!("{line}"));
         }
         self.stop();
+        // What it counts stands in memory that outlives it when it is killed.
+        let name = self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let counts = format!("sem.{name}.stats");
+        let _ = fs::remove_file(Path::new("/dev/shm").join(counts));
     }
 }
