@@ -9,12 +9,12 @@
 //! The folders with numbers never change once `current` has named them. When the links are made, `current` names a copy of the
 //! pair that was there: whatever happens between two steps, the two files fit each other.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use base::replace::durable_replace;
+use base::replace::{durable_replace, private_folder};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
@@ -117,7 +117,7 @@ impl Place<'_> {
     /// One line.
     pub fn prepare(&self) -> Result<(), String> {
         let told = |path: &Path, why: io::Error| format!("{}: {why}", path.display());
-        make_folder(self.folder).map_err(|why| told(self.folder, why))?;
+        private_folder(self.folder).map_err(|why| told(self.folder, why))?;
         if self.is_ours() {
             return Ok(());
         }
@@ -166,10 +166,10 @@ impl Place<'_> {
 
     /// A new folder with this pair; its name.
     fn version(&self, pair: &Pair, order: Option<&Ordered<'_>>) -> io::Result<String> {
-        make_folder(self.folder)?;
+        private_folder(self.folder)?;
         let name = self.versions().last().map_or(1, |last| last + 1).to_string();
         let folder = self.folder.join(&name);
-        make_folder(&folder)?;
+        private_folder(&folder)?;
         if let Some(Ordered { directory, names }) = order {
             // First: a pair without it is the administrator's own.
             durable_replace(&folder.join(DIRECTORY), format!("{directory}\n").as_bytes(), 0o644)?;
@@ -215,14 +215,6 @@ impl Place<'_> {
                 let _ = fs::remove_dir_all(self.folder.join(old));
             }
         }
-    }
-}
-
-/// For the user alone: there are keys in it.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
     }
 }
 

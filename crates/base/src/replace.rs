@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 /// Writes `bytes` to a temporary file beside `path` with permission bits `mode`, syncs it, renames it over `path`, and
@@ -36,6 +36,17 @@ pub fn lock_file(path: &Path) -> io::Result<File> {
         fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
     }
     Ok(file)
+}
+
+/// A folder that only its owner may enter; one that is there stays as it is.
+///
+/// # Errors
+/// The system's.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
 }
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32, heir: (u32, u32)) -> io::Result<()> {

@@ -14,8 +14,6 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::web_sessions::make_folder;
-
 /// A browser that is sent on comes at once.
 pub const LIFETIME: Duration = Duration::from_secs(60);
 /// That were not used yet, as each process counts them; an administrator's program that runs wild fills no disk.
@@ -50,7 +48,7 @@ impl Tickets {
     /// The folder cannot be made.
     pub fn open(run_dir: &Path) -> io::Result<Tickets> {
         let root = run_dir.join("web-tickets");
-        make_folder(&root)?;
+        base::replace::private_folder(&root)?;
         Ok(Tickets { root, counted: Mutex::new((None, 0)) })
     }
 

@@ -7,10 +7,10 @@
 mod activity;
 mod record;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -100,7 +100,7 @@ impl WebSessions {
     /// The folder cannot be made.
     pub fn open(run_dir: &Path) -> io::Result<WebSessions> {
         let root = run_dir.join("web-sessions");
-        make_folder(&root)?;
+        base::replace::private_folder(&root)?;
         Ok(WebSessions { root })
     }
 
@@ -126,7 +126,7 @@ impl WebSessions {
         let now = base::clock::unix_seconds();
         let record = Record::new(uid, now, peer, agent, password_mark(&secret, passwords)?);
         let (folder, id) = (self.root.join(&user), cookie.id());
-        make_folder(&folder)?;
+        base::replace::private_folder(&folder)?;
         let _lock = lock(&folder)?;
         let mut others = self.of_folder(&folder, lifetime);
         others.sort_by_key(|session| std::cmp::Reverse(session.used));
@@ -318,13 +318,6 @@ fn password_mark(secret: &str, passwords: &[String]) -> io::Result<String> {
     texts.sort_unstable(); // a directory may give them in any order
     texts.insert(0, "password");
     Ok(URL_SAFE_NO_PAD.encode(&keyed(secret, &texts)?[..16]))
-}
-
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
-        _ => Ok(()),
-    }
 }
 
 /// The user's lock: held while sessions are counted and added, and the record of deeds is cut.

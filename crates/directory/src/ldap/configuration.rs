@@ -86,8 +86,10 @@ impl Configuration {
         if !central::is_used(config) {
             return Ok(None);
         }
-        let named =
-            |parameter: &Parameter<values::Text>| Some(config.get(parameter)).filter(|dn| !dn.is_empty());
+        let base = config.get(&directory::CONFIG_LDAP_BASE_DN);
+        let named = |parameter: &Parameter<values::Text>| {
+            Some(config.get(parameter)).filter(|dn| !dn.is_empty()).map(|dn| below(&dn, &base))
+        };
         let entries: Vec<String> = [
             &directory::CONFIG_LDAP_CONFIG_DN,
             &directory::CONFIG_LDAP_ISIE_DN,
@@ -95,15 +97,12 @@ impl Configuration {
         ]
         .into_iter()
         .filter_map(named)
-        .map(|dn| below(&dn, &config.get(&directory::CONFIG_LDAP_BASE_DN)))
         .collect();
         if entries.is_empty() {
             return Err("local.ldaphost is set, and no entry: local.ldapconfigdn, local.ldapisiedn or local.ldapsiedn".into());
         }
         let credential = config.get(&directory::CONFIG_LDAP_SIE_CRED);
-        let own = named(&directory::CONFIG_LDAP_SIE_DN)
-            .map(|dn| below(&dn, &config.get(&directory::CONFIG_LDAP_BASE_DN)));
-        let identity = match (own, credential.is_empty()) {
+        let identity = match (named(&directory::CONFIG_LDAP_SIE_DN), credential.is_empty()) {
             (_, true) => None,
             (None, false) => return Err("local.ldapsiecred is set, local.ldapsiedn is not".into()),
             (Some(dn), false) => Some(Identity { dn, credential: Credential::parse(&credential, instance) }),
@@ -115,10 +114,13 @@ impl Configuration {
             text => text.parse().ok().filter(|port| *port != 0).ok_or("local.ldapport is no port")?,
         };
         let hosts = config.get(&directory::CONFIG_LDAP_HOST);
-        let servers = hosts
+        let servers: Vec<Server> = hosts
             .split_whitespace()
             .map(|host| Server::parse(host, port))
             .collect::<std::result::Result<_, _>>()?;
+        let in_clear = identity.is_some() && !tls && !servers.iter().all(Server::is_this_host);
+        let warnings =
+            in_clear.then(|| "the password of local.ldapsiedn goes in clear: set local.ldapusessl".into());
         let ca_file = Some(config.get(&local::UG_LDAP_CA_FILE)).filter(|path| !path.is_empty());
         let settings = Settings {
             servers,
@@ -131,7 +133,7 @@ impl Configuration {
             search_timeout: config.get(&local::UG_LDAP_SEARCH_TIMEOUT),
             nested_groups: false,
             attributes: vec![SETTING.into()],
-            warnings: Vec::new(),
+            warnings: warnings.into_iter().collect(),
         };
         Ok(Some(Configuration { settings, entries }))
     }
@@ -142,8 +144,11 @@ impl Configuration {
     /// No server answers; an entry is not there or may not be read; a value does not fit.
     pub fn fetch(&self) -> Result<Fetched> {
         self.with_a_server(|connection, server, limit| {
-            let mut fetched =
-                Fetched { config: Config::empty(), from: server.to_string(), warnings: Vec::new() };
+            let mut fetched = Fetched {
+                config: Config::empty(),
+                from: server.to_string(),
+                warnings: self.settings.warnings.clone(),
+            };
             for dn in &self.entries {
                 for value in values_of(connection, dn, limit)? {
                     take(&mut fetched, dn, &value)?;
@@ -334,6 +339,11 @@ mod tests {
         assert!(of("local.ldaphost = h").is_err());
         assert!(of("local.ldaphost = h\nlocal.ldapconfigdn = \"cn=c\"\nlocal.ldapsiecred = x").is_err());
         assert!(of("local.ldaphost = h\nlocal.ldapconfigdn = \"cn=c\"\nlocal.ldapport = 0").is_err());
-        assert!(of("local.ldaphost = h\nlocal.ldapconfigdn = \"cn=c\"").unwrap().is_some());
+        let plain = "local.ldapsiedn = \"cn=s\"\nlocal.ldapsiecred = x\nlocal.ldaphost = ";
+        let warned = |text: &str| !of(text).unwrap().unwrap().settings.warnings.is_empty();
+        assert!(warned(&format!("{plain}ldap.example")), "the password goes in clear");
+        assert!(!warned(&format!("{plain}127.0.0.1")));
+        assert!(!warned(&format!("{plain}ldap.example\nlocal.ldapusessl = yes")));
+        assert!(!warned("local.ldaphost = h\nlocal.ldapconfigdn = \"cn=c\""), "nobody logs in");
     }
 }

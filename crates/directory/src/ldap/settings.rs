@@ -242,7 +242,7 @@ impl Server {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 
-    fn is_this_host(&self) -> bool {
+    pub(super) fn is_this_host(&self) -> bool {
         self.host.eq_ignore_ascii_case("localhost")
             || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }

@@ -12,7 +12,7 @@ use std::path::Path;
 use base::network::of_site;
 
 use super::record::short;
-use super::{WebSessions, lock, make_folder, user_key};
+use super::{WebSessions, lock, user_key};
 
 /// Bytes of the owner's file from which its older half is dropped.
 const BYTES_MAX: u64 = 16 * 1024;
@@ -43,7 +43,7 @@ impl WebSessions {
     /// The system's.
     pub fn note(&self, uid: &str, what: &str, peer: IpAddr, agent: &str) -> io::Result<()> {
         let folder = self.root.join(user_key(uid));
-        make_folder(&folder)?;
+        base::replace::private_folder(&folder)?;
         let path = folder.join("activity");
         let _lock = lock(&folder)?;
         cut(&path)?;
@@ -58,7 +58,7 @@ impl WebSessions {
     /// The system's.
     pub fn note_refusal(&self, uid: &str, peer: IpAddr, agent: &str) -> io::Result<()> {
         let folder = self.root.join(user_key(uid));
-        make_folder(&folder)?;
+        base::replace::private_folder(&folder)?;
         let path = folder.join("refusals");
         let _lock = lock(&folder)?;
         let now = base::clock::unix_seconds();
