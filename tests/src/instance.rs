@@ -291,9 +291,30 @@ impl Instance {
         wait_for(&format!("{service} to serve"), || self.is_serving(service).then_some(()));
     }
 
-    /// A service's log so far.
+    /// A service's log so far, with what was rolled over: under a shifted clock a log is soon a day old.
     pub fn log(&self, service: &str) -> String {
-        fs::read_to_string(self.path(&format!("log/{service}/{service}"))).unwrap_or_default()
+        let folder = self.path(&format!("log/{service}"));
+        let sequence = |entry: fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_prefix(service)?
+                .strip_prefix('.')?
+                .split_once('.')?
+                .0
+                .parse::<u32>()
+                .ok()
+                .zip(Some(entry.path()))
+        };
+        let mut files: Vec<_> =
+            fs::read_dir(&folder).into_iter().flatten().flatten().filter_map(sequence).collect();
+        files.sort();
+        let paths = files.into_iter().map(|(_, path)| path).chain([folder.join(service)]);
+        paths.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+    }
+
+    /// Forgets what a service that does not run has logged.
+    pub fn remove_log(&self, service: &str) {
+        fs::remove_dir_all(self.path(&format!("log/{service}"))).unwrap();
+        fs::create_dir(self.path(&format!("log/{service}"))).unwrap();
     }
 
     /// Runs a daemon that is expected to refuse to start; its output.

@@ -106,8 +106,7 @@ fn rules_run_in_the_hour_that_is_set_and_count_days_in_the_folder() {
     }
     for (days, hour, left) in [(2, 3, 2), (40, 12, 2), (40, 3, 0)] {
         instance.kill_all();
-        // The clock goes back, and a log that is younger than now is rolled over.
-        let _ = std::fs::remove_file(instance.path("log/store/store"));
+        instance.remove_log("store");
         instance.set_environment("MAILBOAT_CLOCK_OFFSET", &at(days, hour));
         instance.start_all();
         if hour == 3 {

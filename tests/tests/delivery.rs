@@ -175,7 +175,7 @@ fn smtpd_refuses_to_start_without_exactly_one_postmaster() {
     let refused = instance.refused_start("smtp");
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("postmaster"), "{refused:?}");
-    let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+    let log = instance.log("smtp");
     assert!(log.lines().any(|line| line.contains("Critical") && line.contains("postmaster")), "{log}");
     let double = entries.iter().find(|entry| entry.contains("uid: alice")).unwrap();
     let double = format!("{}\nmailAlternateAddress: postmaster@example.test\n", double.trim_end());

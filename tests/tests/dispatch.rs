@@ -405,7 +405,7 @@ fn certificates_are_read_again_without_a_restart() {
     fs::write(&chain, "no certificate").unwrap();
     instance.signal("imap", Signal::SIGHUP);
     wait_for("the log to say so", || {
-        let log = fs::read_to_string(instance.path("log/imap/imap")).unwrap();
+        let log = instance.log("imap");
         log.contains("the former one stays in use").then_some(())
     });
     assert_eq!(serial(), first);

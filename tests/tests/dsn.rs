@@ -305,7 +305,7 @@ fn every_sum_of_actions_does_what_its_bits_say() {
     dirutil(&instance, &["change", "bob", "--set", "mailForwardingAddress=nobody@example.test"]);
     dirutil(&instance, &["change", "bob", "--remove", "mailDeliveryOption"]);
     instance.start_all();
-    let log = |instance: &Instance| fs::read_to_string(instance.path("log/smtp/smtp")).unwrap_or_default();
+    let log = |instance: &Instance| instance.log("smtp");
     let count = |instance: &Instance, user: &str| instance.imap(user).exists("INBOX");
     for (sum, replies, tells, logs) in [
         (1, true, false, false),

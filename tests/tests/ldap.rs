@@ -114,7 +114,7 @@ fn the_second_directory_server_is_used_while_the_first_is_down() {
     }
     site.instance.send("bob", "by the second");
     site.instance.wait_for_messages("bob", 1);
-    let log = fs::read_to_string(site.instance.path("log/imap/imap")).unwrap();
+    let log = site.instance.log("imap");
     assert!(log.contains(&format!("{} is used instead", site.servers[1].host())), "{log}");
     let asked = site.servers[0].searches().len();
     site.servers[0].start_again();

@@ -89,7 +89,7 @@ fn messages(instance: &Instance, user: &str) -> Vec<String> {
 }
 
 fn log(instance: &Instance) -> String {
-    fs::read_to_string(instance.path("log/smtp/smtp")).unwrap()
+    instance.log("smtp")
 }
 
 fn attempt_recorded(instance: &Instance) {

@@ -43,7 +43,7 @@ fn deferred(instance: &Instance) -> String {
 }
 
 fn log(instance: &Instance) -> String {
-    fs::read_to_string(instance.path("log/smtp/smtp")).unwrap()
+    instance.log("smtp")
 }
 
 /// A file of log-ins beside the configuration.

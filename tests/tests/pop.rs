@@ -1,7 +1,6 @@
 //! POP3 from outside (RFC 1939, 2449, 5034).
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::time::Duration;
 
 use black_box::instance::POP;
@@ -204,6 +203,6 @@ fn a_user_kept_out_of_a_service_uses_the_others() {
     black_box::instance::wait_for("smtpd to read it again", || {
         smtp.ask("AUTH PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==").starts_with("535 5.7.1").then_some(())
     });
-    let log = fs::read_to_string(instance.path("log/pop/pop")).unwrap();
+    let log = instance.log("pop");
     assert!(log.contains("] alice service not allowed (session "), "{log}");
 }

@@ -166,7 +166,7 @@ fn orphans_of_both_kinds_are_set_aside_at_start() {
         .collect();
     lost.sort();
     assert_eq!(lost, ["GPM7U000.001", "env-GPM7U000.002", "strange"]);
-    let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+    let log = instance.log("smtp");
     for name in lost {
         let id = name.replacen("env-", "", 1);
         assert!(log.lines().any(|line| line.contains(&id) && line.contains("lost+found")), "{name}: {log}");
@@ -332,7 +332,7 @@ fn a_forward_to_nobody_is_reported_to_the_sender_and_the_postmaster() {
     ] {
         assert!(report.contains(one), "{one} in {report}");
     }
-    let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+    let log = instance.log("smtp");
     assert!(log.contains("error-handler: ") && log.contains("status=5.1.1"), "{log}");
     // A report that cannot be delivered is not reported to its (null) sender.
     let mut smtp = instance.smtp();
@@ -376,7 +376,7 @@ fn each_module_logs_its_messages_when_it_is_told_to() {
         instance.send("alice", "logged");
         instance.wait_for_messages("alice", 1);
         instance.wait_for_empty_queue();
-        let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        let log = instance.log("smtp");
         assert_eq!(line_of("smtp-accept", &log), accept == "yes", "{log}");
         assert_eq!(line_of("mailbox-deliver", &log), deliver == "yes", "{log}");
     }

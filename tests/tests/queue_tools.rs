@@ -448,7 +448,7 @@ fn a_torn_command_is_put_into_lost_and_found() {
         instance.path("queue/lost+found/GPM7U001.000").exists().then_some(())
     });
     wait_for("a line in the log", || {
-        let log = fs::read_to_string(instance.path("log/smtp/smtp")).ok()?;
+        let log = instance.log("smtp");
         log.lines().any(|line| line.contains("GPM7U001.000")).then_some(())
     });
 }

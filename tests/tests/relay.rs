@@ -377,7 +377,7 @@ fn dns_answers_are_kept_unless_the_cache_is_off() {
             mx.wait_until("the connection to end", |seen| seen.open == 0);
         }
         assert_eq!(world.dns.count("remote.test", "MX"), queries, "dnscachesize {size}");
-        let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        let log = instance.log("smtp");
         let said = log.contains("General Notice: DNS cache is disabled");
         assert_eq!(said, size == "-1");
     }
@@ -460,7 +460,7 @@ fn smtp_deliver_logs_its_messages_when_it_is_told_to() {
         send(&instance, &["x@remote.test"], "logged");
         mx.wait_for(1);
         instance.wait_for_empty_queue();
-        let text = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        let text = instance.log("smtp");
         assert_eq!(text.contains("General Notice: SMTP-Deliver:"), log == "yes", "{text}");
     }
 }
@@ -552,7 +552,7 @@ fn an_answer_goes_to_another_host_with_the_null_sender() {
         instance.wait_for_empty_queue();
         instance.wait_for_messages("bob", 1);
         assert_eq!(mx.seen().received.len(), 2);
-        let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+        let log = instance.log("smtp");
         assert_eq!(log.contains("SMTP-Deliver:"), logs == "yes", "{log}");
     }
 }

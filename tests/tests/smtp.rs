@@ -218,7 +218,7 @@ fn wrong_passwords_are_answered_late_and_end_the_connection() {
         assert!(smtp.ask("AUTH PLAIN AGFsaWNlAGd1ZXNzZWQ=").starts_with("535 5.7.8"));
         assert!(begin.elapsed() >= Duration::from_secs(pause), "{:?}", begin.elapsed());
     }
-    let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+    let log = instance.log("smtp");
     assert!(
         log.contains("Account Notice: badlogin: [127.")
             && log.contains("] alice wrong user name or password (session ")
@@ -295,7 +295,7 @@ fn odd_messages_do_not_disturb_and_a_loop_goes_to_the_postmaster() {
     instance.wait_for_empty_queue();
     assert_eq!(instance.imap("bob").exists("INBOX"), 0, "S44: no reply to the sender");
     assert_eq!(instance.imap("alice").exists("INBOX"), 5);
-    let log = fs::read_to_string(instance.path("log/smtp/smtp")).unwrap();
+    let log = instance.log("smtp");
     assert!(log.contains("status=5.4.6"), "{log}");
     assert_eq!(instance.pid("smtp"), pid);
     assert!(smtp.ask("NOOP").starts_with("250"));

@@ -122,7 +122,7 @@ fn a_daemon_that_dies_is_started_again() {
     });
     let mut imap = Imap::open(suite.0.connect(IMAP));
     imap.ok("LOGIN alice alice-secret");
-    let log = fs::read_to_string(suite.0.path("log/imap/imap")).unwrap();
+    let log = suite.0.log("imap");
     let noted =
         format!("General Error: imapd was started again: the former process {first} was ended by signal 9");
     assert!(log.contains(&noted), "{log}");
