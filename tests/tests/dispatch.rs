@@ -275,6 +275,50 @@ fn telemetry_records_each_connection_of_a_user_in_a_file_of_its_own() {
     assert!(!text.contains("alice-secret"), "{text}");
 }
 
+/// The records of `local.SERVICE.forcetelemetry`.
+fn forced(instance: &Instance, service: &str) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(instance.path(&format!("log/{service}/forcetelemetry")));
+    entries.map_or(Vec::new(), |entries| entries.flatten().map(|entry| entry.path()).collect())
+}
+
+/// S105: everybody's sessions without a folder for anybody, with passwords masked; a user's own folder goes before; the
+/// oldest files go when there are more than was said; and without the parameter nobody is recorded.
+#[test]
+fn forced_telemetry_records_everybody_within_its_bounds() {
+    let instance = Setup::default()
+        .set("local.imap.forcetelemetry", "yes")
+        .set("local.pop.forcetelemetry", "yes")
+        .set("local.forcetelemetrymaxfiles", "100")
+        .set("service.imap.numprocesses", "2")
+        .start();
+    fs::create_dir_all(instance.path("log/imap/telemetry/bob")).unwrap();
+    for user in ["alice", "bob"] {
+        let mut imap = instance.imap(user);
+        imap.ok("SELECT INBOX");
+        imap.ok("LOGOUT");
+    }
+    let records =
+        wait_for("alice's record", || Some(forced(&instance, "imap")).filter(|all| !all.is_empty()));
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert!(records[0].file_name().unwrap().to_str().unwrap().starts_with("alice."), "{records:?}");
+    let text =
+        wait_for("LOGOUT", || fs::read_to_string(&records[0]).ok().filter(|text| text.contains("BYE")));
+    assert!(text.contains("SELECT INBOX") && !text.contains("alice-secret"), "{text}");
+    assert_eq!(fs::read_dir(instance.path("log/imap/telemetry/bob")).unwrap().count(), 1);
+    for round in 0..130 {
+        let mut pop = instance.pop(if round == 0 { "bob" } else { "alice" });
+        pop.ok("QUIT");
+        assert!(forced(&instance, "pop").len() <= 100, "{round}");
+    }
+    let records = forced(&instance, "pop");
+    assert!(records.len() > 50, "{}", records.len());
+    assert!(
+        !records.iter().any(|path| path.to_string_lossy().contains("/bob.")),
+        "the oldest is still there"
+    );
+    assert!(!instance.path("log/pop/telemetry").exists());
+}
+
 /// S106: a folder that cannot be written disturbs nobody.
 #[test]
 fn telemetry_that_cannot_be_written_does_not_disturb_the_session() {

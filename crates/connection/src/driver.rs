@@ -13,7 +13,6 @@ mod preface;
 mod reading;
 mod writing;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use mio::net::TcpStream;
 
 use crate::compression::{Compression, Deflater};
 use crate::input::{Input, READ_BYTES};
-use crate::telemetry::Tap;
+use crate::telemetry::{Tap, Telemetry};
 use crate::tls::Tls;
 use crate::transport::Transport;
 use crate::{CloseReason, Event, Io, Next, Session, TimeoutKind};
@@ -54,8 +53,8 @@ const OUTPUT_KEPT_BYTES: usize = 256 * 1024;
 pub struct Environment {
     /// Certificates.
     pub tls: Tls,
-    /// Folder of telemetry, with one folder per user to be recorded.
-    pub telemetry_root: Option<PathBuf>,
+    /// Whose connections are recorded, and where.
+    pub telemetry: Option<Telemetry>,
     /// How long a peer may leave its answers unread.
     pub stall_timeout: Duration,
 }
@@ -413,8 +412,8 @@ impl Connection {
 
     fn open_tap(&mut self) {
         self.tap_tried = true;
-        if let (Some(root), Some(user)) = (&self.environment.telemetry_root, &self.io.user) {
-            self.tap = Tap::open(root, user).map(Box::new);
+        if let (Some(telemetry), Some(user)) = (&self.environment.telemetry, &self.io.user) {
+            self.tap = telemetry.open(user).map(Box::new);
         }
     }
 

@@ -11,7 +11,7 @@ mod input;
 pub mod output;
 pub mod proxy;
 pub mod session;
-mod telemetry;
+pub mod telemetry;
 mod tls;
 mod transport;
 
@@ -20,4 +20,5 @@ pub use client_certificate::ClientCertificate;
 pub use driver::{Admission, Admit, Connection, Environment, Outcome, Scratch};
 pub use output::Output;
 pub use session::{CloseReason, Event, Io, Next, Session, TimeoutKind, TlsState, WakeTarget, Waker};
+pub use telemetry::Telemetry;
 pub use tls::{Certificates, Tls, TlsError};

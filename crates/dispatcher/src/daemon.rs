@@ -17,8 +17,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connection::Certificates;
-use server_config::parameters::service;
-use server_config::{Config, Effect, Instance, Live, Status, server_user};
+use connection::telemetry::{Bounds, Recording};
+use server_config::parameters::{local, service};
+use server_config::{Config, Effect, Instance, Live, Parameter, Status, Switch, server_user};
 use server_log::{Category, Log, LogSettings};
 
 use crate::privileges::{self, Starts};
@@ -90,6 +91,17 @@ impl Site {
     /// The configured certificates, else `config/certs/server.crt` and `.key` when they exist, with those beside them.
     pub fn certificate(&self) -> Option<Certificates> {
         Certificates::from_config(&self.instance, &self.config.now())
+    }
+
+    /// Whose sessions are recorded: those that the administrator made a folder for, and everybody's if `force` says so.
+    pub fn recording(&self, force: &Parameter<Switch>) -> Recording {
+        let config = self.config.now();
+        let everybody = config.get(force).then(|| Bounds {
+            folder: self.instance.force_telemetry_dir(self.program.service),
+            files_max: u64::try_from(config.get(&local::FORCE_TELEMETRY_FILES)).unwrap_or(0),
+            bytes_max: u64::try_from(config.get(&local::FORCE_TELEMETRY_SIZE)).unwrap_or(0),
+        });
+        Recording { root: self.instance.telemetry_dir(self.program.service), everybody }
     }
 
     /// The addresses of `service.listenaddr` (S117): a host name or a number; unset is every address of the host.

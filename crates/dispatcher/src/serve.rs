@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use connection::{Environment, Scratch, Tls, driver};
+use connection::{Environment, Scratch, Telemetry, Tls, driver};
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -255,7 +255,10 @@ impl Server {
         let shared = Shared::new(origin, waker);
         let environment = Arc::new(Environment {
             tls,
-            telemetry_root: settings.telemetry_root.clone(),
+            telemetry: settings
+                .telemetry
+                .clone()
+                .map(|recording| Telemetry::new(recording, settings.processes)),
             stall_timeout: settings.stall_timeout,
         });
         let refreshed = Refreshed::new(&settings.run_dir, settings.service);

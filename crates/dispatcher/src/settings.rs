@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::network::Network;
+use connection::telemetry::Recording;
 use connection::{Certificates, Io, Session};
 
 use crate::CrowdLimits;
@@ -82,8 +83,8 @@ pub struct Settings {
     pub certificate: Option<Certificates>,
     /// The protocol's name in ALPN (RFC 7301), if clients say one.
     pub alpn: Option<&'static str>,
-    /// Folder with one folder per user whose sessions are to be recorded (S105).
-    pub telemetry_root: Option<PathBuf>,
+    /// Whose sessions are to be recorded, and where (S105).
+    pub telemetry: Option<Recording>,
     /// Folder of the pid file.
     pub run_dir: PathBuf,
     /// What one network may do.

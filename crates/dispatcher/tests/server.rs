@@ -163,7 +163,7 @@ fn set_up(change: impl FnOnce(&mut Settings)) -> Setup {
         thread_name: "echo",
         fixed_threads: false,
         certificate: Some(certificate(folder.path()).into()),
-        telemetry_root: None,
+        telemetry: None,
         run_dir: folder.path().to_owned(),
         crowd: CrowdLimits::default(),
         too_many: "too many\r\n",

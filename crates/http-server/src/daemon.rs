@@ -10,7 +10,7 @@ use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
 use dns::Resolver;
 use jmap::{Jmap, Parts};
 use message_store::{Store, StoreLog, StoreSettings};
-use server_config::parameters::{service, service_http};
+use server_config::parameters::{local, service, service_http};
 use server_log::Category;
 
 use crate::aside::Aside;
@@ -71,7 +71,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         fixed_threads: false,
         certificate: site.certificate().filter(|_| offers_tls),
         alpn: Some("http/1.1"),
-        telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
+        telemetry: Some(site.recording(&local::FORCE_TELEMETRY_HTTP)),
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),

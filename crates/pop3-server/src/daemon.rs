@@ -8,7 +8,7 @@ use directory::{Authenticator, LogIns};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
 use message_store::{Store, StoreLog, StoreSettings};
-use server_config::parameters::{service, service_pop};
+use server_config::parameters::{local, service, service_pop};
 
 use crate::session::{Desk, PopService};
 use crate::settings::{ROLE_PLAIN, ROLE_TLS, Settings};
@@ -56,7 +56,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         thread_name: PROGRAM.service,
         fixed_threads: false,
         certificate,
-        telemetry_root: Some(site.instance.telemetry_dir(PROGRAM.service)),
+        telemetry: Some(site.recording(&local::FORCE_TELEMETRY_POP)),
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),

@@ -165,6 +165,10 @@ impl Instance {
     pub fn telemetry_dir(&self, service: &str) -> PathBuf {
         self.log_dir(service).join("telemetry")
     }
+    /// Of those who are recorded because everybody is.
+    pub fn force_telemetry_dir(&self, service: &str) -> PathBuf {
+        self.log_dir(service).join("forcetelemetry")
+    }
     pub fn queue_dir(&self) -> PathBuf {
         self.root.join("queue")
     }

@@ -74,7 +74,7 @@ pub fn listening(
         thread_name: "smtp-accept",
         fixed_threads: true,
         certificate,
-        telemetry_root: None,
+        telemetry: None,
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),

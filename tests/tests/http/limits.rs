@@ -134,6 +134,29 @@ fn telemetry_records_each_connection_without_secrets() {
     assert!(!instance.path("log/http/telemetry/bob").exists());
 }
 
+/// S105: everybody's, without a folder for anybody, and without what is secret.
+#[test]
+fn forced_telemetry_records_everybody_without_secrets() {
+    let instance = started(Setup::default().set("local.http.forcetelemetry", "yes"));
+    for (user, secret) in [("alice", "alice-secret"), ("bob", "bob-secret")] {
+        let session = instance.http().sign_in(user, secret);
+        assert_eq!(instance.http().get("/auth/activity", &session).status, 200);
+        let start = format!("{user}.");
+        let texts = wait_for("what was asked", || {
+            let entries = fs::read_dir(instance.path("log/http/forcetelemetry")).ok()?.flatten();
+            let own = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&start));
+            let texts: String = own.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
+            texts.contains("HTTP/1.1 200 OK").then_some(texts)
+        });
+        assert!(texts.contains("GET /auth/activity HTTP/1.1"), "{texts}");
+        let token = session.lines().nth(1).unwrap().split_once(": ").unwrap().1;
+        let cookie = session.lines().next().unwrap().split_once(": ").unwrap().1;
+        for secret in [secret, token, cookie] {
+            assert!(!texts.contains(secret), "{secret} is in the record: {texts}");
+        }
+    }
+}
+
 /// S106: a folder that cannot be written disturbs nobody.
 #[test]
 fn telemetry_that_cannot_be_written_does_not_disturb() {
