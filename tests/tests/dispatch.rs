@@ -140,6 +140,28 @@ fn every_module_has_the_workers_it_was_given() {
     }
 }
 
+/// What a module's own minruncount does not say, the default of its kind says.
+#[test]
+fn modules_that_set_nothing_have_the_workers_of_their_kind() {
+    let instance = Setup::default()
+        .set("service.smtp.networkdefaultminruncount", "3")
+        .set("service.smtp.localdefaultminruncount", "4")
+        .set("service.smtp.mailbox-deliver.minruncount", "1")
+        .start();
+    instance.send("alice", "through the defaults");
+    instance.wait_for_messages("alice", 1);
+    let pid = instance.pid("smtp").unwrap();
+    for (module, count) in [
+        ("smtp-accept", 3),
+        ("smtp-deliver", 3),
+        ("account-handler", 4),
+        ("error-handler", 4),
+        ("mailbox-deliver", 1),
+    ] {
+        assert_eq!(workers(pid, module), count, "{module}: {:?}", threads(pid));
+    }
+}
+
 /// S98, S99: five threads are enough for two hundred sessions, and there are never more.
 #[test]
 fn maxthreads_bounds_the_workers_and_not_the_connections() {

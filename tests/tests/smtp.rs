@@ -206,6 +206,31 @@ fn submission_wants_a_log_in_once_and_own_addresses() {
     });
 }
 
+/// negativehostattr: who logs in and has none of the attributes of mail clients passes on mail of others as it is.
+#[test]
+fn a_mail_server_that_logs_in_passes_on_mail_of_others() {
+    let instance = Setup::default()
+        .users(&["alice", "bob", "carol"])
+        .set("service.smtp.negativehostattr", "roomNumber telephoneNumber")
+        .set("service.smtp.smtp-router.dorewritefromusingauth", "yes")
+        .create();
+    let ldif = instance.path("config/directory.ldif");
+    let text = fs::read_to_string(&ldif).unwrap();
+    fs::write(&ldif, text.replace("uid: alice\n", "uid: alice\ntelephoneNumber: 1\n")).unwrap();
+    let mut instance = instance;
+    instance.start_all();
+    let mut client = instance.submission("alice");
+    assert!(client.ask("MAIL FROM:<s@example.org>").starts_with("553 5.7.1"));
+    let mut server = instance.submission("bob");
+    server.send_message("s@example.org", &["carol@example.test"], "From: s@example.org\r\n\r\nx\r\n");
+    instance.wait_for_messages("carol", 1);
+    let mut imap = instance.imap("carol");
+    imap.ok("SELECT INBOX");
+    let header = imap.ok("FETCH 1 BODY.PEEK[HEADER]").join("");
+    assert!(header.contains("From: s@example.org\r\n") && header.contains("with ESMTPA id "), "{header}");
+    assert!(!header.contains("bob@example.test"), "{header}");
+}
+
 #[test]
 fn wrong_passwords_are_answered_late_and_end_the_connection() {
     let instance = Instance::start();

@@ -214,6 +214,23 @@ fn a_refresh_waits_for_every_worker_process() {
     }
 }
 
+/// service.readtimeout: a daemon that does not answer holds nobody up for longer.
+#[test]
+fn a_refresh_waits_for_an_answer_as_long_as_was_said() {
+    let suite = Suite(Setup::default().set("service.readtimeout", "2").create());
+    assert!(suite.script("start-msg", &["store", "imap"]).status.success());
+    let pid = fs::read_to_string(suite.0.path("run/imap.pid")).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let since = std::time::Instant::now();
+    let said = suite.script("refresh-msg", &["imap"]);
+    let took = since.elapsed();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    assert!(text(&said).contains(" no answer: see log/imap/imap"), "{}", text(&said));
+    assert!((2..25).contains(&took.as_secs()), "{took:?}");
+}
+
 /// What the check before a refresh cannot see, the daemon itself reports: here a file that only it may not read.
 #[test]
 fn a_refresh_says_what_a_daemon_did_not_take() {

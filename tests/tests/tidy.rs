@@ -139,7 +139,8 @@ fn no_parameter_is_declared_that_nobody_reads() {
             let identifier = line.trim().split(':').next().unwrap();
             let name = line.split('"').nth(1).unwrap();
             let family = name.replace(['*'], "");
-            let by_script = name.ends_with(".enable") && scripts.contains("service.$1.enable");
+            let by_script = (name.ends_with(".enable") && scripts.contains("service.$1.enable"))
+                || scripts.contains(&format!(" -o {name}"));
             let in_code =
                 code.contains(&format!("{module}::{identifier}")) || code.contains(&format!("\"{family}\""));
             if !by_script && !in_code {

@@ -291,6 +291,43 @@ fn mail_of_our_own_is_left_alone() {
     assert_eq!(dns.queries().iter().filter(|query| query.name == "_dmarc.good.test").count(), 1);
 }
 
+/// doclientdnslookup: what the name of EHLO leads to is said, and refuses nobody.
+#[test]
+fn the_name_of_ehlo_is_looked_up_when_that_is_wanted() {
+    let dns = zone();
+    let instance = Setup::default()
+        .set("service.smtp.dnsservers", &dns.parameter())
+        .set("local.service.smtp.verification.exempt", "none")
+        .set("local.service.smtp.verification.authservid", "mx.example.test")
+        .set("service.smtp.doclientdnslookup", "yes")
+        .start();
+    let cases = [
+        (GOOD, "mx.good.test", "pass"),
+        (BAD, "mx.good.test", "fail"),
+        (GOOD, "nobody.test", "fail"),
+        (GOOD, "circle.test", "temperror"),
+        (GOOD, "[127.77.0.1]", "pass"),
+        (GOOD, "[127.77.0.2]", "fail"),
+    ];
+    for (number, (client, name, _)) in cases.iter().enumerate() {
+        let mut smtp = from(&instance, *client);
+        smtp.ok(&format!("EHLO {name}"));
+        assert!(
+            send(&mut smtp, &format!("s{number}@other.test"), "From: x@other.test\r\n\r\nhello")
+                .starts_with("250")
+        );
+    }
+    let messages = mailbox(&instance, cases.len());
+    for (number, (_, name, verdict)) in cases.iter().enumerate() {
+        let start = format!("Return-Path: <s{number}@other.test>\r\n");
+        let message = messages.iter().find(|message| message.starts_with(&start)).unwrap();
+        let said = results(message).replace('"', "");
+        assert_eq!(said, format!("mx.example.test; x-helo={verdict} smtp.helo={name}"));
+    }
+    assert!(instance.log("smtp").contains("verified: x-helo=pass"));
+    assert!(dns.queries().iter().all(|query| query.name != "_dmarc.other.test"));
+}
+
 /// A name server that says nothing costs the message its time and nobody else's; then the message is taken.
 #[test]
 fn silent_name_servers_hold_nobody_up() {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use server_config::Config;
 use server_config::parameters::{service_smtp, service_smtp_modules};
+use server_config::{Config, run_count};
 
 use crate::autoreply::language::Languages;
 use crate::autoreply::texts::SiteTexts;
@@ -55,15 +55,15 @@ impl LocalSettings {
         let languages = Languages::from_config(config);
         LocalSettings {
             unix_deliver: stage(
-                config.get(&service_smtp::UNIX_DELIVER_MIN_RUN_COUNT),
+                run_count::of_local(config, &service_smtp::UNIX_DELIVER_MIN_RUN_COUNT),
                 config.get(&service_smtp::UNIX_DELIVER_LOG),
             ),
             prog_deliver: stage(
-                config.get(&service_smtp::PROG_DELIVER_MIN_RUN_COUNT),
+                run_count::of_local(config, &service_smtp::PROG_DELIVER_MIN_RUN_COUNT),
                 config.get(&service_smtp::PROG_DELIVER_LOG),
             ),
             autoreply_handler: stage(
-                config.get(&service_smtp::AUTOREPLY_HANDLER_MIN_RUN_COUNT),
+                run_count::of_local(config, &service_smtp::AUTOREPLY_HANDLER_MIN_RUN_COUNT),
                 config.get(&service_smtp::AUTOREPLY_HANDLER_LOG),
             ),
             programs: Programs {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use directory::LocalDomains;
 use message_store::QuotaPolicy;
-use server_config::Config;
 use server_config::parameters::{service_smtp, service_smtp_modules};
+use server_config::{Config, run_count};
 
 use base::pattern::{Pattern, Table};
 
@@ -126,21 +126,21 @@ impl Settings {
                 warn: Some(config.get(&service_smtp_modules::DELAY_WARNING)).filter(|after| !after.is_zero()),
             },
             account_handler: stage(
-                config.get(&service_smtp::ACCOUNT_HANDLER_MIN_RUN_COUNT),
+                run_count::of_local(config, &service_smtp::ACCOUNT_HANDLER_MIN_RUN_COUNT),
                 config.get(&service_smtp::ACCOUNT_HANDLER_LOG),
             ),
             smtp_router: stage(
-                config.get(&service_smtp::SMTP_ROUTER_MIN_RUN_COUNT),
+                run_count::of_local(config, &service_smtp::SMTP_ROUTER_MIN_RUN_COUNT),
                 config.get(&service_smtp::SMTP_ROUTER_LOG),
             ),
             mailbox_deliver: stage(
-                config.get(&service_smtp::MAILBOX_DELIVER_MIN_RUN_COUNT),
+                run_count::of_local(config, &service_smtp::MAILBOX_DELIVER_MIN_RUN_COUNT),
                 config.get(&service_smtp::MAILBOX_DELIVER_LOG),
             ),
             mailbox_deliver_most: usize::try_from(config.get(&service_smtp::MAILBOX_DELIVER_MAX_RUN_COUNT))
                 .unwrap_or(0),
             error_handler: stage(
-                config.get(&service_smtp::ERROR_HANDLER_MIN_RUN_COUNT),
+                run_count::of_local(config, &service_smtp::ERROR_HANDLER_MIN_RUN_COUNT),
                 config.get(&service_smtp::ERROR_HANDLER_LOG),
             ),
             resent_from: config.get(&service_smtp::ADD_RESENT_FROM),
@@ -155,7 +155,7 @@ impl Settings {
             local,
             unknown_account: Actions(config.get(&service_smtp::UNKNOWNACCTS_ACTIONS)),
             smtp_deliver: stage(
-                config.get(&service_smtp::SMTP_DELIVER_MIN_RUN_COUNT),
+                run_count::of_network(config, &service_smtp::SMTP_DELIVER_MIN_RUN_COUNT),
                 config.get(&service_smtp::SMTP_DELIVER_LOG),
             ),
             remote_domains: config.get(&service_smtp::REMOTE_MAIL_DOMAINS),
@@ -182,6 +182,6 @@ impl Settings {
 /// `minruncount` and `maxruncount` of smtp-deliver.
 fn threads(config: &Config) -> (usize, usize) {
     let of = |count: i64| usize::try_from(count).unwrap_or(1).max(1);
-    let always = of(config.get(&service_smtp::SMTP_DELIVER_MIN_RUN_COUNT));
+    let always = of(run_count::of_network(config, &service_smtp::SMTP_DELIVER_MIN_RUN_COUNT));
     (always, always.max(of(config.get(&service_smtp_modules::DELIVER_MAX_RUN_COUNT))))
 }

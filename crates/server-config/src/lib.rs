@@ -7,6 +7,7 @@ pub mod edit;
 pub mod instance;
 pub mod parameter;
 pub mod parameters;
+pub mod run_count;
 pub mod server_user;
 pub mod values;
 

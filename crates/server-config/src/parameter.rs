@@ -81,6 +81,7 @@ pub trait Entry: Sync {
             ("networks", ..) => "networks (address or address/bits) separated by blanks, or none".into(),
             ("domain patterns", ..) => "patterns separated by blanks: *, ?, !, &&, ||, parentheses".into(),
             ("pattern:host table", ..) => "pattern:host, separated by $".into(),
+            ("attributes separated by blanks", ..) => "names of attributes separated by blanks".into(),
             (kind, 0, 0 | 1) if kind == "yes or no" || kind.starts_with("one of") => kind.into(),
             (kind, low, i64::MAX) => format!("{kind}, at least {low}"),
             (kind, low, high) => format!("{kind}, {low} to {high}"),

@@ -188,6 +188,26 @@ impl Value for List {
     }
 }
 
+/// Names of attributes of the directory separated by blanks (RFC 4512 §2.5); lower case. Never of a password: it is not read.
+pub struct AttributeNames;
+impl Value for AttributeNames {
+    type Out = Vec<String>;
+    const KIND: &'static str = "attributes separated by blanks";
+    fn parse(text: &str, _: (i64, i64)) -> Result<Vec<String>, String> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b';' | b'.');
+        let names = text.split_whitespace().map(|name| {
+            if !name.bytes().all(legal) {
+                return Err(format!("{name} is no name of an attribute"));
+            }
+            if name.eq_ignore_ascii_case("userPassword") {
+                return Err("passwords are not read".into());
+            }
+            Ok(name.to_ascii_lowercase())
+        });
+        names.collect()
+    }
+}
+
 /// Addresses of name servers separated by blanks: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`, `[2001:db8::1]:5353`.
 pub struct NameServers;
 impl Value for NameServers {

@@ -48,13 +48,13 @@ impl Session {
     ) -> Result<Receiving, Reply> {
         let ours = self.is_submission(io);
         let sender = transaction.sender.as_ref().map(ToString::to_string);
-        let from = self.user.as_ref().map(|user| user.mail.clone());
+        let from = self.author().map(|user| user.mail.clone());
         let rules = Rules {
             size_max: self.settings.message_size_max,
             binary: transaction.binary,
-            mends_line_ends: ours || self.user.is_some(),
+            mends_line_ends: ours || self.author().is_some(),
             completes_header: ours.then(|| (self.settings.message_id_host.clone(), from)),
-            rewrites_header: (ours || self.user.is_some() || self.may_relay && !self.is_lmtp(io))
+            rewrites_header: (ours || !self.is_stranger() && !self.is_lmtp(io))
                 .then(|| self.rewriting(transaction))
                 .flatten(),
         };
@@ -75,11 +75,11 @@ impl Session {
     /// What rewrites the header of one of ours, if anything is to be.
     fn rewriting(&self, transaction: &Transaction) -> Option<Rewrite> {
         let how = self.settings.rewriting;
-        let by_log_in = self.user.is_some() && (how.from_by_log_in || how.sender_by_log_in);
+        let by_log_in = self.author().is_some() && (how.from_by_log_in || how.sender_by_log_in);
         if how.style == Style::Never && !by_log_in {
             return None;
         }
-        let (settings, desk, user) = (self.settings.clone(), self.desk.clone(), self.user.clone());
+        let (settings, desk, user) = (self.settings.clone(), self.desk.clone(), self.author().cloned());
         let name = |found: &Found| match found {
             Found::One(entry) if entry.kind == Kind::User => rewrite::common_name(entry),
             _ => None,
@@ -199,11 +199,11 @@ impl Session {
     }
 
     fn origin(&self, io: &Io) -> Origin {
-        match (&self.user, self.may_relay) {
-            (Some(_), _) => Origin::User,
-            (None, true) => Origin::Network,
-            (None, false) if self.is_submission(io) => Origin::Submission,
-            (None, false) => Origin::Stranger,
+        match self.author() {
+            Some(_) => Origin::User,
+            None if !self.is_stranger() => Origin::Network,
+            None if self.is_submission(io) => Origin::Submission,
+            None => Origin::Stranger,
         }
     }
 
@@ -213,7 +213,7 @@ impl Session {
             helo: client.name.clone(),
             extended: client.extended,
             tls: io.tls.clone(),
-            user: self.user.clone(),
+            user: self.author().cloned(),
             origin: self.origin(io),
             session: io.number,
         }

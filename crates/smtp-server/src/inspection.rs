@@ -56,7 +56,7 @@ pub trait Inspector: Send + Sync {
 pub enum Origin {
     /// Somebody who logged in.
     User,
-    /// One of `relaynetworks`, who did not.
+    /// One of `relaynetworks`, who did not; or a mail server that logged in (`negativehostattr`).
     Network,
     /// Anybody else on a submission port.
     Submission,

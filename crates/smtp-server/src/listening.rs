@@ -8,6 +8,7 @@ use dispatcher::daemon::Site;
 use dispatcher::{CrowdLimits, Listener, LocalListener, TlsMode};
 use mail_queue::Queue;
 use server_config::parameters::{service, service_smtp, service_smtp_modules};
+use server_config::run_count;
 use server_log::Category;
 
 /// Role of the listener for mail from other servers.
@@ -68,7 +69,11 @@ pub fn listening(
         program: site.program.name,
         listeners,
         local: local(site)?,
-        max_threads: usize::try_from(config.get(&service_smtp::SMTP_ACCEPT_MIN_RUN_COUNT)).unwrap_or(1),
+        max_threads: usize::try_from(run_count::of_network(
+            &config,
+            &service_smtp::SMTP_ACCEPT_MIN_RUN_COUNT,
+        ))
+        .unwrap_or(1),
         max_sessions: None, // S22: there is none for SMTP
         processes: 1,       // NMS: there is only ever one smtpd (guide L579)
         thread_name: "smtp-accept",

@@ -182,6 +182,15 @@ impl Session {
             || self.settings.domains.contains(domain)
     }
 
+    /// Who writes what comes: who logged in, unless that is a mail server, which passes on what others wrote
+    /// (`negativehostattr`).
+    pub(crate) fn author(&self) -> Option<&Arc<Entry>> {
+        let marks = &self.settings.client_attributes;
+        let is_client =
+            |user: &Entry| marks.is_empty() || marks.iter().any(|mark| user.attributes.contains_key(mark));
+        self.user.as_ref().filter(|user| is_client(user))
+    }
+
     /// The uid of who logged in.
     pub(crate) fn uid(&self) -> Option<&str> {
         self.user.as_ref().and_then(|user| user.uid.as_deref())

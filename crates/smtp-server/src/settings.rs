@@ -57,6 +57,8 @@ pub struct Settings {
     pub do_dsn: bool,
     pub do_auth: bool,
     pub own_address_only: bool,
+    /// `negativehostattr`: what entries of mail clients have; none: all that log in are mail clients.
+    pub client_attributes: Vec<String>,
     /// `verifyrcpts`: whether RCPT asks the directory.
     pub verify_recipients: bool,
     /// Bits of encryption that AUTH needs; loopback needs none unless it is -1.
@@ -141,6 +143,7 @@ impl Settings {
             do_auth: config.get(&service_smtp::DO_AUTH),
             verify_recipients: config.get(&service_smtp_modules::VERIFY_RCPTS),
             own_address_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
+            client_attributes: config.get(&service_smtp_modules::NEGATIVE_HOST_ATTR),
             deputies: Deputies::from_config(config),
             plaintext_min_cipher: config.get_set(&service_smtp::PLAINTEXT_MIN_CIPHER),
             log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),

@@ -21,7 +21,7 @@ use dkim::{Checked, Outcome};
 use dmarc::{Evaluated, Policy, Proven};
 use dns::{DnsError, Resolver};
 use server_config::Config;
-use server_config::parameters::service_smtp;
+use server_config::parameters::{service_smtp, service_smtp_modules};
 use server_log::{Category, Log};
 use smtp_wire::Reply;
 
@@ -39,6 +39,8 @@ const POLICY_SHARE: u32 = 2;
 const PROOF_SHARE: u32 = 4;
 /// Shares that may each be a look-up longer: policies and alignment of every author, SPF, keys, and all others.
 const SHARES_MAX: usize = 2 * author::DOMAINS_MAX + 3;
+/// The method of `doclientdnslookup` in Authentication-Results: none of the registered ones (RFC 8601 §6.2) says this.
+const SAID_NAME: &str = "x-helo";
 /// Names of one client that are looked at.
 const NAMES_MAX: usize = 5;
 
@@ -73,6 +75,8 @@ pub struct Settings {
     pub dkim: bool,
     pub arc: bool,
     pub reverse_name: bool,
+    /// `doclientdnslookup`: whether the name of HELO has the client's address.
+    pub said_name: bool,
     pub dmarc: Enforcement,
     /// The name of this host in Authentication-Results (RFC 8601 §2.5).
     pub authserv_id: String,
@@ -92,6 +96,7 @@ impl Settings {
             dkim: config.get(&service_smtp::VERIFY_DKIM),
             arc: config.get(&service_smtp::VERIFY_ARC),
             reverse_name: config.get(&service_smtp::VERIFY_REVERSE_NAME),
+            said_name: config.get(&service_smtp_modules::DO_CLIENT_DNS),
             dmarc: Enforcement::named(&config.get(&service_smtp::VERIFY_DMARC)),
             authserv_id: if id.trim().is_empty() { host_name.to_owned() } else { id.trim().to_owned() },
             exempt: config.get(&service_smtp::VERIFY_EXEMPT),
@@ -102,7 +107,8 @@ impl Settings {
 
     /// Whether there is anything to do.
     pub fn is_on(&self) -> bool {
-        self.spf || self.dkim || self.arc || self.reverse_name || self.dmarc != Enforcement::Off
+        let names = self.reverse_name || self.said_name;
+        self.spf || self.dkim || self.arc || names || self.dmarc != Enforcement::Off
     }
 }
 
@@ -141,6 +147,7 @@ impl Verification {
 /// What was found about a message.
 struct Found {
     reverse_name: Option<Reverse>,
+    said_name: Option<&'static str>,
     helo: Option<spf::Checked>,
     sender: Option<spf::Checked>,
     signatures: Option<Vec<Checked>>,
@@ -217,11 +224,20 @@ impl Verification {
         };
         look_ups.share(end);
         let reverse_name = settings.reverse_name.then(|| reverse(&look_ups, address));
+        let said_name = settings.said_name.then(|| said_name(&look_ups, &message.peer.helo, address));
         // Keys have a limit of their own, in which those of the author's domain must find room, too.
         look_ups.share(end.min(Instant::now() + dkim::LOOK_UPS_MAX / 2));
         let (signatures, chain) = self.check_signatures(&look_ups, message);
-        let mut found =
-            Found { reverse_name, helo, sender, signatures, chain, policies: Vec::new(), no_author };
+        let mut found = Found {
+            reverse_name,
+            said_name,
+            helo,
+            sender,
+            signatures,
+            chain,
+            policies: Vec::new(),
+            no_author,
+        };
         let (proven, open) = proofs(&found);
         let evaluate = |author: &String| {
             look_ups.share(Instant::now() + of_policy);
@@ -304,6 +320,9 @@ impl Verification {
                 result.comment(name);
             }
         }
+        if let Some(verdict) = found.said_name {
+            results.add(SAID_NAME, verdict).property("smtp", "helo", &message.peer.helo);
+        }
         if let Some(checked) = &found.sender {
             let sender = message.envelope.sender.as_deref().unwrap_or("");
             let result = results.add("spf", checked.verdict.name());
@@ -360,6 +379,9 @@ fn summary(found: &Found) -> String {
     let mut line = String::new();
     if let Some(reverse) = &found.reverse_name {
         let _ = write!(line, " iprev={}", reverse.verdict);
+    }
+    if let Some(verdict) = found.said_name {
+        let _ = write!(line, " {SAID_NAME}={verdict}");
     }
     if let Some(checked) = found.sender.as_ref().or(found.helo.as_ref()) {
         let _ = write!(line, " spf={}", checked.verdict);
@@ -427,4 +449,22 @@ fn reverse(look_ups: &LookUps<'_>, address: IpAddr) -> Reverse {
         }
     }
     none(if open { "temperror" } else { "fail" })
+}
+
+/// Whether the name that a client said has its address (RFC 5321 §4.1.4); an address literal is looked at as it is.
+fn said_name(look_ups: &LookUps<'_>, helo: &str, address: IpAddr) -> &'static str {
+    if let Some(literal) = helo.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let number = literal
+            .get(..5)
+            .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"))
+            .map_or(literal, |_| &literal[5..]);
+        let said = number.parse::<IpAddr>().map(|said| said.to_canonical());
+        return said.map_or("permerror", |said| if said == address { "pass" } else { "fail" });
+    }
+    let Some(name) = dns::ascii_name(helo) else { return "permerror" };
+    match look_ups.leads_to(&name, address) {
+        Ok(true) => "pass",
+        Ok(false) => "fail",
+        Err(_) => "temperror",
+    }
 }

@@ -124,13 +124,16 @@ impl Settings {
             connect_timeout: config.get(&local::UG_LDAP_CONNECT_TIMEOUT),
             search_timeout: config.get(&local::UG_LDAP_SEARCH_TIMEOUT),
             nested_groups: config.get(&service_smtp_modules::NESTED_GROUPS),
-            attributes: wanted(&config.get(&service_http::EXTRA_LDAP_ATTRS))?,
+            attributes: wanted(
+                &config.get(&service_http::EXTRA_LDAP_ATTRS),
+                config.get(&service_smtp_modules::NEGATIVE_HOST_ATTR),
+            )?,
             warnings,
         }))
     }
 }
 
-fn wanted(extra: &[String]) -> Result<Vec<String>, String> {
+fn wanted(extra: &[String], marks: Vec<String>) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = attributes::WANTED.iter().map(|name| (*name).to_owned()).collect();
     for name in extra {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b';' | b'.');
@@ -139,6 +142,7 @@ fn wanted(extra: &[String]) -> Result<Vec<String>, String> {
         }
         names.push(name.clone());
     }
+    names.extend(marks);
     Ok(names)
 }
 

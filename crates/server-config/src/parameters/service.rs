@@ -27,7 +27,7 @@ parameters! {
     NETWORK_EXEMPT: Networks = "local.service.networkexempt", "127.0.0.0/8 ::1/128", 0, 0, false, Restart, Status::Active, "all daemons", "Networks without these two limits, such as proxies and webmail hosts. Ours.";
     PROXY_NETWORKS: Networks = "local.service.*.proxynetworks", "", 0, 0, false, Restart, Status::Active, "smtpd, imapd, popd, mshttpd", "Proxies in front of a service (smtp, imap, pop, http): each of their connections must begin with a header of the PROXY protocol, version 1 or 2, and counts as that of the client it names. Ours.";
     DNS_RESOLVE_CLIENT: Switch = "service.dnsresolveclient", "no", 0, 1, false, Restart, Status::Ignored("a client's name is looked up when a filter needs it, and only then"), "nobody", "Whether client addresses are resolved.";
-    READ_TIMEOUT: Seconds = "service.readtimeout", "10", 1, 3600, false, Restart, Status::NotYet("status requests"), "all daemons", "How long one part of the server waits for another.";
+    READ_TIMEOUT: Seconds = "service.readtimeout", "30", 1, 3600, false, Now, Status::Active, "refresh-msg", "How long refresh-msg waits for a daemon to answer (the original: 10).";
     LDAP_MEM_CACHE: Switch = "service.ldapmemcache", "no", 0, 1, false, Restart, Status::Ignored("unstable in the original"), "nobody", "The cache of the LDAP library.";
     LDAP_MEM_CACHE_SIZE: Bytes = "service.ldapmemcachesize", "131072", 0, i64::MAX, false, Restart, Status::Ignored("not used in 4.x"), "nobody", "Size of that cache.";
     LDAP_MEM_CACHE_TTL: Seconds = "service.ldapmemcachettl", "30", 0, 31536000, false, Restart, Status::Ignored("not used in 4.x"), "nobody", "Life of its entries.";

@@ -79,7 +79,7 @@ fn refusal(
         let text = "The domain of the sender is not fully qualified";
         return Some(Answer::Say(Reply::new(554, (5, 1, 8), text)));
     }
-    if let (Some(user), Some(sender)) = (&session.user, sender) {
+    if let (Some(user), Some(sender)) = (session.author(), sender) {
         if settings.own_address_only && !user.has_address(&sender.to_string()) {
             let text = "You may send from your own addresses only";
             return Some(Answer::Say(Reply::new(553, (5, 7, 1), text)));
