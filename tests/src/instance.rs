@@ -37,6 +37,24 @@ pub fn quick() -> bool {
     std::env::var_os("MAILBOAT_TEST_QUICK").is_some()
 }
 
+/// Whether this runs as root. If not, what a test leaves out for it is noted: `scripts/test` names it at its end.
+pub fn is_root(what: &str) -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        left_out(what);
+    }
+    is_root
+}
+
+/// Notes what a test leaves out here, and why, in `target/left-out`.
+fn left_out(what: &str) {
+    eprintln!("left out: {what}");
+    let path = top().join("target/left-out");
+    let line = format!("{}: {what}\n", std::thread::current().name().unwrap_or_default());
+    let file = fs::OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
+}
+
 /// The path of one of our programs, beside the test's own program folder.
 pub fn program(name: &str) -> PathBuf {
     let mut folder = std::env::current_exe().unwrap();

@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use black_box::instance::wait_for;
+use black_box::instance::{is_root, wait_for};
 use black_box::{Instance, Setup, run};
 use tempfile::TempDir;
 
@@ -103,10 +103,6 @@ fn attempt_recorded(instance: &Instance) {
     });
 }
 
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 const KEEP: &str =
     "{ echo \"$@\"; id -u; id -g; id -G; env; echo --; cat; } > $OUT/tmp.$$ && mv $OUT/tmp.$$ $OUT/keep.$$";
 
@@ -131,7 +127,7 @@ fn a_program_gets_the_message_and_the_mailbox_too() {
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     let lines: Vec<&str> = about.lines().collect();
     assert_eq!(lines[0], "-x two words $HOME");
-    if is_root() {
+    if is_root("identities of programs") {
         assert_eq!(lines[1..4], ["1", "1", "1"], "uid, gid, groups");
     } else {
         assert_eq!(lines[1..3], [own.0.to_string(), own.1.to_string()]);
@@ -166,7 +162,7 @@ fn the_identity_of_programs_and_the_log_are_what_is_set() {
     instance.send("bob", "x");
     instance.wait_for_empty_queue();
     let left = programs.left("keep");
-    if is_root() {
+    if is_root("identities of programs") {
         assert_eq!(left[0].lines().skip(1).take(3).collect::<Vec<_>>(), ["65534", "65533", "65533"]);
     }
     assert_eq!(left.len(), 1);
@@ -400,7 +396,10 @@ fn native_delivery_appends_to_a_file_of_the_host() {
     }
     let data = fs::metadata(&file).unwrap();
     assert_eq!(data.mode() & 0o777, 0o600);
-    assert_eq!(data.uid(), if is_root() { 1 } else { nix::unistd::geteuid().as_raw() });
+    assert_eq!(
+        data.uid(),
+        if is_root("identities of programs") { 1 } else { nix::unistd::geteuid().as_raw() }
+    );
     assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 1, "no lock is left");
     instance.wait_for_messages(user, 2);
     assert!(log(&instance).contains("to=daemon delivered"));

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use black_box::instance::{IMAP, PATIENCE, SMTP, wait_for};
+use black_box::instance::{IMAP, PATIENCE, SMTP, is_root, wait_for};
 use black_box::{Imap, Instance, Setup, Smtp, run};
 use tempfile::TempDir;
 
@@ -165,8 +165,7 @@ fn empty(folder: &Path) {
 
 #[test]
 fn a_snapshot_taken_while_mail_flows_is_put_back_and_has_all_that_was_acknowledged() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root mounts file systems");
+    if !is_root("only root mounts file systems") {
         return;
     }
     let disk = Disk::make();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use black_box::instance::is_root;
 use black_box::{Instance, Setup};
 
 fn upgrade(instance: &Instance, arguments: &[&str]) -> (bool, String) {
@@ -85,8 +86,7 @@ fn an_upgrade_that_ends_anywhere_is_run_again_and_doubles_nothing() {
 /// The old server's files are another user's, and the suite runs as somebody else.
 #[test]
 fn files_of_others_are_read_and_removed() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can do this");
+    if !is_root("the old server's files are another user's") {
         return;
     }
     let instance = Setup::default().server_user("games").create();
