@@ -55,6 +55,18 @@ fn journeys_through_folders_of_others() {
 }
 
 #[test]
+fn journeys_while_others_change_the_mailbox() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "changes", &users(), Some(&url));
+}
+
+#[test]
+fn pages_and_deliveries_cost_no_more_than_they_may() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "bytes", &users(), Some(&url));
+}
+
+#[test]
 fn journeys_of_writing_and_sending() {
     let (instance, url) = served();
     // Of the last user, whom no other test takes: room for little.

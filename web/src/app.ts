@@ -9,7 +9,7 @@ import { forgetPreferences, loadPreferences, preferences, preferencesWritten, se
 import { ReadingPane } from './reading/reading.ts';
 import { bindKeys } from './shell/bindings.ts';
 import { FolderPane } from './shell/folders.ts';
-import { pickFolder } from './shell/folder-picker.ts';
+import type { PickOptions } from './shell/folder-picker.ts';
 import { Layout } from './shell/layout.ts';
 import { say, signInForm } from './signin.ts';
 import { Store, type Change } from './store.ts';
@@ -106,7 +106,7 @@ export class App {
         this.list.focus();
         this.own.follow();
         this.client.onSession = () => this.sessionChanged();
-        this.client.push(['Email', 'EmailDelivery', 'Mailbox', 'Thread', 'Quota'], (accounts) => this.pushed(accounts));
+        this.client.push(['Email', 'Mailbox', 'Quota'], (accounts) => this.pushed(accounts));
     }
 
     // ---- accounts
@@ -344,7 +344,7 @@ export class App {
     }
 
     refresh(): void {
-        this.store.changed({});
+        this.store.refresh();
     }
 
     /** New mail: said once to those who hear the page; the title counts what is unread. */
@@ -488,8 +488,19 @@ export class App {
     }
 
     private async askFolder(ids: readonly Id[], copy: boolean): Promise<void> {
-        const target = await pickFolder(this, { title: copy ? t('copyTitle', { count: ids.length }) : t('moveTitle', { count: ids.length }), confirm: copy ? t('copy') : t('move'), without: copy ? undefined : this.currentMailbox });
+        const target = await this.pickFolder({ title: copy ? t('copyTitle', { count: ids.length }) : t('moveTitle', { count: ids.length }), confirm: copy ? t('copy') : t('move'), without: copy ? undefined : this.currentMailbox });
         if (target && target !== 'top') await this.place(ids, target, copy);
+    }
+
+    /** Asks for a folder; undefined when none was chosen, or the dialog was not reached. */
+    async pickFolder(options: PickOptions): Promise<Id | 'top' | undefined> {
+        try {
+            const { pickFolder } = await import('./shell/folder-picker.ts');
+            return await pickFolder(this, options);
+        } catch (error) {
+            toast({ kind: 'error', text: this.explain(error) });
+            return undefined;
+        }
     }
 
     /** What was dragged goes to a folder. */

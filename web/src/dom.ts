@@ -79,6 +79,7 @@ export function svg(paths: string, className = 'icon'): SVGSVGElement {
     return element;
 }
 
+const styleUrls = JSON.parse(STYLE_URLS) as Readonly<Record<string, string>>;
 const loadedStyles = new Map<string, Promise<void>>();
 
 /** Loads the style sheet src/styles/NAME.css once; resolves when it applies. A chunk with styles of its own awaits this first. */
@@ -86,7 +87,7 @@ export function loadStyle(name: string): Promise<void> {
     let loading = loadedStyles.get(name);
     if (!loading) {
         loading = new Promise<void>((resolve, reject) => {
-            const link = h('link', { rel: 'stylesheet', href: STYLE_URLS[name] ?? '', onload: () => resolve(), onerror: () => reject(new Error(`style ${name}`)) });
+            const link = h('link', { rel: 'stylesheet', href: styleUrls[name] ?? '', onload: () => resolve(), onerror: () => reject(new Error(`style ${name}`)) });
             document.head.append(link);
         });
         loadedStyles.set(name, loading);

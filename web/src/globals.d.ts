@@ -1,2 +1,2 @@
-/** Addresses of the style sheets by name, put in by web/build.mjs. */
-declare const STYLE_URLS: Readonly<Record<string, string>>;
+/** Addresses of the style sheets by name, as JSON, put in by web/build.mjs. */
+declare const STYLE_URLS: string;

@@ -152,6 +152,15 @@ export interface QueryResponse {
     total?: number;
     limit?: number;
 }
+/** RFC 8620 §5.6. */
+export interface QueryChangesResponse {
+    oldQueryState: State;
+    newQueryState: State;
+    total?: number;
+    removed: Id[];
+    /** Ascending by index. */
+    added: { id: Id; index: number }[];
+}
 export interface ChangesResponse {
     oldState: State;
     newState: State;

@@ -1,8 +1,8 @@
 // What the page knows of the account: mailboxes, rows of messages, whole messages, threads and views (sorted lists). Changes show at
 // once and are taken back when the server refuses them; what others change comes by push, and the view that is open is renewed.
 
-import { firstSetError, JmapError, type Changed, type ChangesResponse, type Client, type GetResponse, type Id, type SetResponse, type State } from './jmap.ts';
-import { EMAIL_PROPERTIES, ROW_PROPERTIES, type Email, type EmailAddress, type EmailRow, type Mailbox, type Quota, type Role, type Thread } from './types.ts';
+import { firstSetError, JmapError, type Batch, type Call, type Changed, type ChangesResponse, type Client, type GetResponse, type Id, type SetResponse, type State } from './jmap.ts';
+import { CHANGING_PROPERTIES, EMAIL_PROPERTIES, ROW_PROPERTIES, type Email, type EmailAddress, type EmailRow, type Mailbox, type Quota, type Role, type Thread } from './types.ts';
 import { View, type ViewSpec } from './view.ts';
 
 /** As much of a message as its conversation needs. */
@@ -70,6 +70,16 @@ export class Store {
     /** Reads the mailboxes; in the same request, whatever else is called in this turn. */
     async load(): Promise<void> {
         this.takeMailboxes(await this.client.call<GetResponse<Mailbox>>('Mailbox/get', { ids: null }));
+    }
+
+    /** Whether nothing that was changed here is on its way to the server. */
+    get isSettled(): boolean {
+        return this.pending === 0;
+    }
+
+    /** The state of the messages that are known. */
+    get state(): State | undefined {
+        return this.emailState;
     }
 
     private takeMailboxes({ list, state }: GetResponse<Mailbox>): void {
@@ -194,7 +204,7 @@ export class Store {
             throw error;
         } finally {
             this.pending -= 1;
-            this.catchUp();
+            this.settle();
         }
         return async () => {
             await this.undo(ids, change, before);
@@ -229,7 +239,7 @@ export class Store {
             throw error;
         } finally {
             this.pending -= 1;
-            this.catchUp();
+            this.settle();
         }
     }
 
@@ -296,6 +306,20 @@ export class Store {
         void this.active?.refresh().catch(() => undefined);
     }
 
+    /** After the last change that was on its way. */
+    private settle(): void {
+        if (this.pending > 0) return;
+        void this.active?.settle().catch(() => undefined);
+        this.catchUp();
+    }
+
+    /** Reads mailboxes and the list on screen again, whether the server tells of changes or not. */
+    refresh(): void {
+        this.mailboxState = undefined;
+        this.active?.distrust();
+        this.changed({});
+    }
+
     /** Copies messages into a mailbox of another account, and takes them from here when they are moved. */
     async copyTo(target: Store, mailbox: Id, ids: readonly Id[], moves: boolean): Promise<void> {
         const size = Math.min(this.client.limit('maxObjectsInSet', 500), 1000);
@@ -349,43 +373,106 @@ export class Store {
             });
     }
 
-    /** Mailboxes, changes, quotas and the open view, in one request. */
+    /** What changed of mailboxes, messages, quotas and the open view, in one request; and what that does not bring, in another. */
     private async check(emails: boolean, quotas: boolean): Promise<void> {
         const batch = this.client.batch();
-        const mailboxes = batch.call<GetResponse<Mailbox>>('Mailbox/get', { ids: null });
-        const since = this.emailState;
-        const changes = emails && since ? batch.call<ChangesResponse>('Email/changes', { sinceState: since, maxChanges: 500 }) : undefined;
-        const created = changes && batch.call<GetResponse<EmailRow>>('Email/get', { '#ids': changes.ref('/created'), properties: ROW_PROPERTIES });
-        const view = emails ? this.active?.addRefresh(batch) : undefined;
+        const takeMailboxes = this.askMailboxes(batch);
+        const view = emails ? this.active : undefined;
+        const messages = emails ? this.askMessages(batch, view?.spec.collapse === true) : undefined;
+        const list = messages && view?.askChanges(batch);
         const quota = quotas && this.client.has('quota') ? batch.call<GetResponse<Quota>>('Quota/get', { ids: null }) : undefined;
         await batch.send();
-        this.takeMailboxes(await mailboxes.result);
-        await view?.();
+        await takeMailboxes();
         void quota?.result.then((got) => this.takeQuotas(got), () => undefined);
-        if (!changes || !created) return;
+        if (!emails) return;
+        const changes = await messages?.();
+        if (!changes) this.forgetAll();
+        const draw = changes && list && (await list.result.then((one) => view?.advance(one), () => undefined));
         try {
-            const { created: newIds, updated, destroyed, newState, hasMoreChanges } = await changes.result;
-            this.emailState = newState;
-            for (const id of destroyed) this.forget(id);
-            const known = updated.filter((id) => this.rows.has(id) || this.members.has(id));
-            if (known.length > 0) await this.reread(known);
-            if (newIds.length > 0) await this.arrived((await created.result).list);
-            if (hasMoreChanges) this.stale = { ...this.stale };
-        } catch {
-            // The server does not know the difference any more (cannotCalculateChanges): the rows on screen are new already.
-            this.emailState = undefined;
+            await this.lookUp(changes?.updated ?? [], draw && view ? view.missing() : [], view?.spec.collapse === true);
+        } finally {
+            for (const id of changes?.destroyed ?? []) this.forget(id);
+            if (draw) draw();
+            else await view?.refresh();
         }
+        if (changes && changes.arrived.length > 0) this.arrived(changes.arrived);
+        if (changes?.hasMoreChanges) this.stale = { Email: '', ...this.stale };
     }
 
-    private async reread(ids: readonly Id[]): Promise<void> {
-        const got = await this.client.call<GetResponse<EmailRow>>('Email/get', { ids, properties: ROW_PROPERTIES });
-        this.takeRows(got);
-        for (const row of got.list) {
-            const member = this.members.get(row.id);
-            if (member) Object.assign(member, { keywords: row.keywords, mailboxIds: row.mailboxIds });
-            void this.emails.get(row.id)?.then((email) => Object.assign(email, row), () => undefined);
+    /** Adds to `batch` what changed of the mailboxes; the answer takes it in. Mostly that is their counts (RFC 8621 §2.2). */
+    private askMailboxes(batch: Batch): () => Promise<void> {
+        if (this.mailboxState === undefined) {
+            const all = batch.call<GetResponse<Mailbox>>('Mailbox/get', { ids: null });
+            return async () => this.takeMailboxes(await all.result);
         }
-        this.emit('rows', ids);
+        const changes = batch.call<ChangesResponse>('Mailbox/changes', { sinceState: this.mailboxState });
+        const created = batch.call<GetResponse<Mailbox>>('Mailbox/get', { '#ids': changes.ref('/created') });
+        const updated = batch.call<GetResponse<Mailbox>>('Mailbox/get', { '#ids': changes.ref('/updated'), '#properties': changes.ref('/updatedProperties') });
+        return async () => {
+            try {
+                const [{ destroyed, newState, hasMoreChanges }, come, other] = await Promise.all([changes.result, created.result, updated.result]);
+                for (const id of destroyed) this.mailboxes.delete(id);
+                for (const one of come.list) this.mailboxes.set(one.id, one);
+                for (const one of other.list) this.mailboxes.set(one.id, { ...this.mailboxes.get(one.id), ...one });
+                this.mailboxState = newState;
+                if (hasMoreChanges) this.stale = { Mailbox: '', ...this.stale };
+                this.emit('mailboxes', undefined);
+            } catch {
+                await this.load(); // cannotCalculateChanges
+            }
+        };
+    }
+
+    /** Adds to `batch` which messages changed, and the rows of new ones; the answer takes these in, or is nothing when the server cannot tell. */
+    private askMessages(batch: Batch, conversations: boolean): (() => Promise<MessageChanges | undefined>) | undefined {
+        if (this.emailState === undefined) return undefined;
+        const changes = batch.call<ChangesResponse>('Email/changes', { sinceState: this.emailState, maxChanges: 500 });
+        const created = batch.call<GetResponse<EmailRow>>('Email/get', { '#ids': changes.ref('/created'), properties: ROW_PROPERTIES });
+        const members = conversations ? this.askMembers(batch, created) : undefined;
+        return async () => {
+            try {
+                const [{ updated, destroyed, newState, hasMoreChanges }, got] = await Promise.all([changes.result, created.result]);
+                this.takeRows(got);
+                await members?.();
+                this.emailState = newState;
+                return { updated, destroyed, hasMoreChanges, arrived: got.list };
+            } catch {
+                return undefined;
+            }
+        };
+    }
+
+    /** Adds the conversations of rows to a batch. Long ones may be more than one Email/get gives: they are then as they were. */
+    private askMembers(batch: Batch, rows: Call<GetResponse<EmailRow>>): () => Promise<void> {
+        const threads = batch.call<GetResponse<Thread>>('Thread/get', { '#ids': rows.ref('/list/*/threadId') });
+        const members = batch.call<GetResponse<Member>>('Email/get', { '#ids': threads.ref('/list/*/emailIds'), properties: MEMBER_PROPERTIES });
+        return async () => {
+            const [list, some] = await Promise.all([threads.result.catch(() => undefined), members.result.catch(() => undefined)]);
+            if (list && some) this.takeThreads(list.list, some.list);
+        };
+    }
+
+    /** What can change of the messages that changed, if they are known, and the rows of those that are on screen and are not. */
+    private async lookUp(updated: readonly Id[], missing: readonly Id[], conversations: boolean): Promise<void> {
+        const known = updated.filter((id) => this.rows.has(id) || this.members.has(id));
+        const batch = this.client.batch();
+        const some = known.length > 0 ? batch.call<GetResponse<Changing>>('Email/get', { ids: known, properties: CHANGING_PROPERTIES }) : undefined;
+        const rows = missing.length > 0 ? batch.call<GetResponse<EmailRow>>('Email/get', { ids: missing, properties: ROW_PROPERTIES }) : undefined;
+        const members = rows && conversations ? this.askMembers(batch, rows) : undefined;
+        await batch.send();
+        if (rows) this.takeRows(await rows.result);
+        await members?.();
+        for (const { id, keywords, mailboxIds } of (await some?.result)?.list ?? []) {
+            for (const one of [this.rows.get(id), this.members.get(id)]) if (one) Object.assign(one, { keywords, mailboxIds });
+            void this.emails.get(id)?.then((email) => Object.assign(email, { keywords, mailboxIds }), () => undefined);
+        }
+        if (known.length > 0) this.emit('rows', known);
+    }
+
+    /** Nothing that is known can be brought up to date (cannotCalculateChanges): it is read again when it is seen. */
+    private forgetAll(): void {
+        this.emailState = undefined;
+        for (const known of [this.rows, this.members, this.threads, this.emails]) known.clear();
     }
 
     private arrived(rows: readonly EmailRow[]): void {
@@ -393,6 +480,15 @@ export class Store {
         this.emit('arrived', unread.toSorted((a, b) => (a.receivedAt < b.receivedAt ? 1 : -1)));
     }
 }
+
+interface MessageChanges {
+    updated: readonly Id[];
+    destroyed: readonly Id[];
+    arrived: readonly EmailRow[];
+    hasMoreChanges: boolean;
+}
+
+type Changing = Pick<EmailRow, 'id' | 'keywords' | 'mailboxIds'>;
 
 interface Snapshot {
     keywords: Record<string, true>;

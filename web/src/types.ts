@@ -88,6 +88,8 @@ export interface Email extends EmailRow {
 }
 
 export const ROW_PROPERTIES = ['id', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'preview', 'receivedAt', 'size', 'hasAttachment'] as const;
+/** What of a message may be another later (RFC 8621 §4.1.1). */
+export const CHANGING_PROPERTIES = ['id', 'mailboxIds', 'keywords'] as const;
 export const EMAIL_PROPERTIES = [
     ...ROW_PROPERTIES,
     'blobId', 'cc', 'bcc', 'replyTo', 'sender', 'sentAt', 'messageId', 'inReplyTo', 'references', 'textBody', 'htmlBody', 'attachments', LIST_POST,

@@ -122,9 +122,9 @@ test('a window is one request with references; rows that left are gone from the 
     const { store, requests } = await filledStore((name, args) => {
         if (name === 'Email/query') {
             position = args['position'];
-            return { queryState: '1', position, total: ids.length, ids: ids.slice(position, position + 100) };
+            return { queryState: '1', position, total: ids.length, ids: ids.slice(position, position + 50) };
         }
-        if (name === 'Email/get') return { state: '1', notFound: [], list: ids.slice(position, position + 100).map((id) => row(id, true)) };
+        if (name === 'Email/get') return { state: '1', notFound: [], list: ids.slice(position, position + 50).map((id) => row(id, true)) };
         return { oldState: '1', newState: '2', updated: {} };
     });
     const view = store.view({ filter: { inMailbox: 'in' }, sort: [], collapse: false, mailbox: 'in' });
@@ -136,7 +136,7 @@ test('a window is one request with references; rows that left are gone from the 
     assert.equal(requests.length, 1);
     assert.deepEqual(requests[0]?.methodCalls.map(([name]) => name), ['Email/query', 'Email/get']);
     assert.deepEqual(requests[0]?.methodCalls[1]?.[1]['#ids'], { resultOf: 'c0', name: 'Email/query', path: '/ids' });
-    assert.equal(requests[0]?.methodCalls[0]?.[1]['position'], 100);
+    assert.equal(requests[0]?.methodCalls[0]?.[1]['position'], 150);
     assert.equal(view.total, 250);
     assert.equal(view.id(150), 'e150');
     view.remove(['e150']);

@@ -1,5 +1,6 @@
 // Compose. The seam with the rest: the application opens it through import('./compose/compose.ts').
 
+import '../app.ts'; // what this part shares with the application is in the application's chunk (web/README.md)
 import { h, loadStyle } from '../dom.ts';
 import type { Client, GetResponse, Id, QueryResponse, SetResponse } from '../jmap.ts';
 import { DEFAULTS, preferences } from '../preferences.ts';

@@ -14,7 +14,7 @@ import { button } from '../ui/button.ts';
 import { openMenu, type MenuItem } from '../ui/menu.ts';
 import { toast } from '../ui/toast.ts';
 import type { View, ViewSpec } from '../view.ts';
-import { PagedTable } from './paged.ts';
+import type { PagedTable } from './paged.ts';
 import { createRow, drawLoading, drawRow, type RowFacts } from './row.ts';
 import { VirtualList } from './virtual.ts';
 
@@ -44,7 +44,9 @@ export class ListPane {
     private readonly virtual: VirtualList;
     private readonly state = h('div', { class: 'list-state', hidden: true });
     private readonly notice = h('div', { class: 'list-notice', hidden: true });
-    private readonly paged: PagedTable;
+    /** Loaded when somebody wants it. */
+    private paged: PagedTable | undefined;
+    private readonly body: HTMLElement;
     private key = '';
 
     constructor(private readonly app: App) {
@@ -58,8 +60,8 @@ export class ListPane {
             draw: (element, index) => this.drawRow(element, index),
             visible: (first, last) => this.view?.show(first, last),
         });
-        this.paged = new PagedTable(this);
-        this.element = h('section', { class: 'list-pane', 'aria-label': t('messageList') }, this.head, this.notice, h('div', { class: 'list-body' }, this.grid, this.paged.element, this.state));
+        this.body = h('div', { class: 'list-body' }, this.grid, this.state);
+        this.element = h('section', { class: 'list-pane', 'aria-label': t('messageList') }, this.head, this.notice, this.body);
         this.listenToPointer();
         new ResizeObserver(() => {
             const wide = this.element.clientWidth >= WIDE;
@@ -98,13 +100,28 @@ export class ListPane {
         this.app.store.active = this.view;
         this.view.onchange = (shift) => this.changed(shift);
         this.grid.hidden = this.isPaged;
-        this.paged.element.hidden = !this.isPaged;
+        if (this.paged) this.paged.element.hidden = !this.isPaged;
         this.virtual.setTotal(0);
         this.grid.scrollTop = 0;
         this.changed(0);
-        if (this.isPaged) this.paged.show(0);
+        if (this.isPaged) void this.showPaged();
         else this.view.show(0, Math.min(99, this.virtual.page + 8));
         this.grid.setAttribute('aria-label', this.app.titleOf(route));
+    }
+
+    /** The first page of the table, which is loaded before. */
+    private async showPaged(): Promise<void> {
+        const { view } = this;
+        try {
+            const { PagedTable } = await import('./paged.ts');
+            if (!this.paged) {
+                this.paged = new PagedTable(this);
+                this.grid.after(this.paged.element);
+            }
+            if (view === this.view) this.paged.show(0);
+        } catch (error) {
+            view.fail(error);
+        }
     }
 
     private specOf(route: Route): ViewSpec {
@@ -145,7 +162,7 @@ export class ListPane {
         // With the focus in the list its keys have something to work on.
         if (this.cursor < 0 && total !== undefined && total > 0 && this.element.contains(document.activeElement)) this.cursor = 0;
         this.grid.setAttribute('aria-rowcount', String(total ?? -1));
-        if (this.isPaged) this.paged.draw();
+        if (this.isPaged) this.paged?.draw();
         else this.virtual.setTotal(total ?? 0, shift);
         this.drawState(total, error);
         this.drawHead();
@@ -182,7 +199,7 @@ export class ListPane {
     }
 
     private drawRows(matches: (id: Id) => boolean): void {
-        if (this.isPaged) return this.paged.draw();
+        if (this.isPaged) return this.paged?.draw();
         this.virtual.redrawRows((index) => {
             const id = this.view.id(index);
             return id !== undefined && matches(id);
@@ -190,7 +207,7 @@ export class ListPane {
     }
 
     refreshRows(): void {
-        if (this.isPaged) this.paged.draw();
+        if (this.isPaged) this.paged?.draw();
         else this.virtual.redraw();
     }
 
@@ -208,7 +225,7 @@ export class ListPane {
         this.state.classList.toggle('over', loading);
         if (this.state.hidden) return;
         if (loading) fill(this.state, skeleton());
-        else if (error) fill(this.state, emptyState('warning', t('listFailed'), this.app.explain(error), button({ label: t('tryAgain'), kind: 'secondary', icon: 'refresh', onclick: () => this.view.retry() })));
+        else if (error) fill(this.state, emptyState('warning', t('listFailed'), this.app.explain(error), button({ label: t('tryAgain'), kind: 'secondary', icon: 'refresh', onclick: () => (this.isPaged && !this.paged ? this.reload() : this.view.retry()) })));
         else fill(this.state, this.emptyOf());
     }
 
@@ -390,14 +407,14 @@ export class ListPane {
         if (total === 0) return;
         this.cursor = Math.max(0, Math.min(index, total - 1));
         this.cursorId = this.view.id(this.cursor);
-        if (this.isPaged) this.paged.reveal(this.cursor);
+        if (this.isPaged) this.paged?.reveal(this.cursor);
         else this.virtual.reveal(this.cursor);
         this.markCursor();
     }
 
     private markCursor(): void {
         if (this.cursor >= 0) this.cursorId = this.view.id(this.cursor) ?? this.cursorId;
-        if (this.isPaged) return this.paged.markCursor();
+        if (this.isPaged) return this.paged?.markCursor();
         for (const row of this.grid.querySelectorAll('.row.cursor')) row.classList.remove('cursor');
         const element = this.virtual.element(this.cursor);
         element?.classList.add('cursor');
@@ -411,13 +428,13 @@ export class ListPane {
 
     /** Goes to row `index` at once, wherever in the list it is. */
     jump(index: number): void {
-        if (this.isPaged) this.paged.show(Math.floor(index / this.paged.size));
+        if (this.isPaged) this.paged?.show(Math.floor(index / this.paged.size));
         else this.virtual.reveal(index, 'start');
         this.setCursor(index);
     }
 
     focus(): void {
-        if (this.isPaged) this.paged.focus();
+        if (this.isPaged) this.paged?.focus();
         else this.grid.focus({ preventScroll: true });
         if (this.cursor < 0 && (this.view?.total ?? 0) > 0) this.setCursor(0);
     }

@@ -1,5 +1,6 @@
 // The paged list: a table of as many rows as `meViewSize` says, with links and check boxes. It is also the plain mode for screen readers.
 
+import '../app.ts'; // what this part shares with the application is in the application's chunk (web/README.md)
 import { fill, h } from '../dom.ts';
 import { icon } from '../icon.ts';
 import { formatNumber, formatSize, longDate, shortDate } from '../i18n.ts';

@@ -9,6 +9,7 @@ import type { BodyPart, Email } from '../types.ts';
 import { button } from '../ui/button.ts';
 import { openDialog } from '../ui/dialog.ts';
 import { toast } from '../ui/toast.ts';
+import { openEmbedded } from './embedded.ts';
 
 const IMAGES = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif']);
 const TEXTS = new Set(['text/plain', 'text/csv', 'text/markdown', 'text/x-log', 'application/json']);
@@ -38,7 +39,7 @@ function card(app: App, parts: readonly BodyPart[], index: number): HTMLElement 
     const url = app.store.client.downloadUrl(part.blobId ?? '', name, part.type);
     const shows = IMAGES.has(part.type) || TEXTS.has(part.type);
     const face = IMAGES.has(part.type) && part.size < 3_000_000 ? h('img', { src: url, alt: '', loading: 'lazy', decoding: 'async', onerror: (event) => (event as unknown as Event & { target: Element }).target.replaceWith(icon('image')) }) : icon(iconOf(part.type));
-    const opens = part.type === 'message/rfc822' ? (): void => void import('./embedded.ts').then(({ openEmbedded }) => openEmbedded(app, part.blobId ?? '', name)) : shows ? (): void => preview(app, parts, index) : undefined;
+    const opens = part.type === 'message/rfc822' ? (): void => void openEmbedded(app, part.blobId ?? '', name) : shows ? (): void => preview(app, parts, index) : undefined;
     const words = [h('span', { class: 'file-face' }, face), h('span', { class: 'file-words' }, h('bdi', { class: 'file-name', title: name }, name), h('span', { class: 'soft' }, formatSize(part.size)))];
     return h(
         'div',

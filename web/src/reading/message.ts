@@ -1,5 +1,6 @@
 // One message of a conversation: closed it is a line, open it has its head, its body in a frame, and what is attached.
 
+import '../app.ts'; // what this part shares with the application is in the application's chunk (web/README.md)
 import type { App } from '../app.ts';
 import { fill, h, uniqueId } from '../dom.ts';
 import { icon } from '../icon.ts';
@@ -12,7 +13,6 @@ import { button } from '../ui/button.ts';
 import { openMenu } from '../ui/menu.ts';
 import { attachmentList } from './attachments.ts';
 import { linkText, messageFrame } from './frame.ts';
-import { showSource } from './source.ts';
 
 export class MessageCard {
     readonly element: HTMLElement;
@@ -194,7 +194,7 @@ export class MessageCard {
             { label: t('markUnreadFromHere'), icon: 'unread', run: () => void app.markUnread([id]) },
             { label: t('deleteThis'), icon: 'trash', run: () => void app.remove([id]) },
             'separator',
-            { label: t('showSource'), icon: 'code', run: () => void showSource(app, id) },
+            { label: t('showSource'), icon: 'code', run: () => void import('./source.ts').then(({ showSource }) => showSource(app, id)) },
             { label: t('downloadMessage'), icon: 'download', run: () => void app.downloadMessage(id) },
             { label: t('print'), icon: 'print', key: 'Mod+p', run: () => print() },
         ];

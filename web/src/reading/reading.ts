@@ -9,7 +9,11 @@ import { t } from '../texts.ts';
 import type { EmailRow } from '../types.ts';
 import { button } from '../ui/button.ts';
 import { openMenu } from '../ui/menu.ts';
-import { MessageCard } from './message.ts';
+import type { MessageCard } from './message.ts';
+
+/** Messages are drawn by a part that is loaded with the first of them. */
+let Card: typeof MessageCard | undefined;
+const loadCards = async (): Promise<typeof MessageCard> => (Card ??= (await import('./message.ts')).MessageCard);
 
 export class ReadingPane {
     readonly element = h('section', { class: 'reading-pane', 'aria-label': t('readingPane') });
@@ -17,6 +21,7 @@ export class ReadingPane {
     private readonly scroll = h('div', { class: 'reading-scroll', tabindex: '-1' });
     private cards: MessageCard[] = [];
     private openId: Id | undefined;
+    private focusNext = false;
     private seenTimer: ReturnType<typeof setTimeout> | undefined;
 
     constructor(private readonly app: App) {
@@ -29,6 +34,8 @@ export class ReadingPane {
             });
             store.on('arrived', (rows) => store === app.store && this.join(rows));
         });
+        // Whoever points at the list, or uses its keys, is about to read.
+        for (const type of ['pointerover', 'keydown']) app.list.element.addEventListener(type, () => void loadCards().catch(() => undefined), { once: true });
         this.clear();
     }
 
@@ -58,6 +65,7 @@ export class ReadingPane {
 
     clear(): void {
         this.openId = undefined;
+        this.focusNext = false;
         this.cards = [];
         clearTimeout(this.seenTimer);
         this.toolbar.hidden = true;
@@ -68,23 +76,26 @@ export class ReadingPane {
     async show(id: Id): Promise<void> {
         if (this.openId === id) return;
         this.openId = id;
+        this.focusNext = false;
         clearTimeout(this.seenTimer);
         this.element.classList.remove('empty-pane');
         this.toolbar.hidden = false;
         const known = this.app.store.row(id);
         this.cards = [];
-        if (known) this.draw([known], id);
+        const isDrawn = known !== undefined && Card !== undefined;
+        if (known && Card) this.draw([known], id, Card);
         else fill(this.scroll, h('div', { class: 'spinner' }));
         this.drawBar();
         try {
-            const row = known ?? (await this.app.store.email(id));
+            const [Cards, row] = await Promise.all([loadCards(), known ?? this.app.store.email(id)]);
             if (this.openId !== id) return;
+            if (!isDrawn) this.draw([row], id, Cards);
             const conversation = this.app.store.conversation(row);
             const alone = !preferences().conversations || (known !== undefined && this.app.list.view?.spec.collapse === true && conversation.length < 2);
             const rows = alone ? [row] : await this.app.store.thread(row.threadId).catch(() => [row]);
             if (this.openId !== id) return;
             const shown = rows.filter((one) => !this.isThrownAway(one) || one.id === id);
-            if (!known || shown.length > 1) this.draw(shown.length > 0 ? shown : [row], id);
+            if (shown.length > 1) this.draw(shown, id, Cards);
             this.drawBar();
             this.markSeen();
         } catch (error) {
@@ -105,17 +116,17 @@ export class ReadingPane {
         return Object.keys(row.mailboxIds).every((id) => id !== here && (id === trash || id === junk));
     }
 
-    private draw(rows: readonly EmailRow[], id: Id): void {
+    private draw(rows: readonly EmailRow[], id: Id, Cards: typeof MessageCard): void {
         // A message that is on screen already stays: its frame is not loaded again.
         const before = new Map(this.cards.map((card) => [card.row.id, card]));
-        this.cards = rows.map((row) => before.get(row.id) ?? new MessageCard(this.app, row, () => this.changed()));
+        this.cards = rows.map((row) => before.get(row.id) ?? new Cards(this.app, row, () => this.changed()));
         const first = rows[0];
         const chips = first ? Object.keys((rows.find((one) => one.id === id) ?? first).mailboxIds).map((one) => h('span', { class: 'chip' }, this.app.mailboxName(this.app.store.mailboxes.get(one)))) : [];
         const subject = (rows.find((one) => one.id === id) ?? first)?.subject?.trim() || t('noSubject');
         const closed = this.cards.filter((card) => !card.open);
         const hadFocus = document.activeElement?.closest('.reading-head') !== null && this.scroll.contains(document.activeElement);
         fill(this.scroll, h('header', { class: 'reading-head' }, h('h1', { dir: 'auto', tabindex: '-1' }, subject), chips), this.cards.map((card) => card.element), this.answerBar());
-        if (hadFocus) this.focus();
+        if (hadFocus || this.focusNext) this.focus();
         const last = this.cards.at(-1);
         for (const card of closed) if (card === last || card.row.id === id || !card.row.keywords['$seen']) void card.show();
         const target = this.cards.find((card) => card.open && (!card.row.keywords['$seen'] || card.row.id === id));
@@ -127,7 +138,8 @@ export class ReadingPane {
     }
 
     private addCard(row: EmailRow): void {
-        const card = new MessageCard(this.app, row, () => this.changed());
+        if (!Card) return;
+        const card = new Card(this.app, row, () => this.changed());
         this.cards.push(card);
         this.scroll.querySelector('.answer-bar')?.before(card.element);
         void card.show();
@@ -185,8 +197,11 @@ export class ReadingPane {
         if (focused) this.toolbar.querySelector<HTMLElement>(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
     }
 
+    /** The subject has the focus, now or once it is there. */
     focus(): void {
-        this.scroll.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true });
+        const subject = this.scroll.querySelector<HTMLElement>('h1');
+        this.focusNext = !subject;
+        subject?.focus({ preventScroll: true });
     }
 
     scrollBy(pages: number): void {

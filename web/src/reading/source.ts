@@ -1,5 +1,6 @@
 // The source of a message: its header fields, and all of it as it lies in the store.
 
+import '../app.ts'; // what this part shares with the application is in the application's chunk (web/README.md)
 import type { App } from '../app.ts';
 import { fill, h } from '../dom.ts';
 import { icon } from '../icon.ts';

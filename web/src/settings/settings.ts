@@ -1,5 +1,6 @@
 // Settings. The seam with the rest: the application opens them through import('./settings/settings.ts').
 
+import '../app.ts'; // what this part shares with the application is in the application's chunk (web/README.md)
 import { fill, h, loadStyle } from '../dom.ts';
 import { icon, type IconName } from '../icon.ts';
 import type { Client } from '../jmap.ts';

@@ -1,5 +1,6 @@
 // "Move to": a dialog with a field that filters the folders, driven by arrow keys; roles of a combobox with its list.
 
+import '../app.ts'; // what this part shares with the application is in the application's chunk (web/README.md)
 import type { App } from '../app.ts';
 import { fill, h, uniqueId } from '../dom.ts';
 import { icon } from '../icon.ts';

@@ -12,7 +12,6 @@ import type { Mailbox } from '../types.ts';
 import { confirmDialog, promptDialog } from '../ui/dialog.ts';
 import { openMenu, type MenuItem } from '../ui/menu.ts';
 import { toast } from '../ui/toast.ts';
-import { pickFolder } from './folder-picker.ts';
 
 const ROLE_ORDER = ['inbox', 'drafts', 'sent', 'archive', 'junk', 'trash'];
 const COLLAPSED = 'mailboat-collapsed';
@@ -262,7 +261,7 @@ export class FolderPane {
 
     private async move(mailbox: Mailbox): Promise<void> {
         const isOwn = this.app.storeOf(mailbox.id) === this.app.own;
-        const target = await pickFolder(this.app, { title: t('moveFolderTitle', { name: mailbox.name }), confirm: t('moveHere'), top: isOwn, without: mailbox.id });
+        const target = await this.app.pickFolder({ title: t('moveFolderTitle', { name: mailbox.name }), confirm: t('moveHere'), top: isOwn, without: mailbox.id });
         if (target) await this.set({ update: { [mailbox.id]: { parentId: target === 'top' ? null : target } } }, mailbox.id);
     }
 
