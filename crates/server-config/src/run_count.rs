@@ -1,16 +1,16 @@
 //! Worker threads of smtpd's modules: `minruncount` of the module, else the default of its kind, else its own default.
 
-use crate::parameters::service_smtp_modules::{LOCAL_MIN_RUN_COUNT, NETWORK_MIN_RUN_COUNT};
+use crate::parameters::service_smtp_modules;
 use crate::{Config, Count, OptionalCount, Parameter};
 
 /// Of a module that speaks with other hosts.
 pub fn of_network(config: &Config, own: &Parameter<Count>) -> i64 {
-    run_count(config, own, &NETWORK_MIN_RUN_COUNT)
+    run_count(config, own, &service_smtp_modules::NETWORK_MIN_RUN_COUNT)
 }
 
 /// Of a module that works on this host.
 pub fn of_local(config: &Config, own: &Parameter<Count>) -> i64 {
-    run_count(config, own, &LOCAL_MIN_RUN_COUNT)
+    run_count(config, own, &service_smtp_modules::LOCAL_MIN_RUN_COUNT)
 }
 
 fn run_count(config: &Config, own: &Parameter<Count>, of_kind: &Parameter<OptionalCount>) -> i64 {
