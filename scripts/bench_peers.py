@@ -4,6 +4,7 @@ A peer has `name`, `ports` (what the load generator is told), `takes` (the workl
 (the processes below which all of its processes are found).
 """
 
+import imaplib
 import os
 import pathlib
 import pwd
@@ -16,6 +17,8 @@ import time
 
 USERS = 64
 START_SECONDS = 30
+# For what is put into a server's folders without it.
+FILL_SECONDS = 300
 
 
 class Failed(Exception):
@@ -286,6 +289,9 @@ syslog_prefix: cyrus
 START {{
   recover cmd="{common}/ctl_cyrusdb -C {configuration} -r"
 }}
+DAEMON {{
+  idled cmd="{ours}/idled -C {configuration}"
+}}
 SERVICES {{
   imap cmd="{ours}/imapd -C {configuration} -U 30" listen="127.0.0.1:{self.ports['imap']}" prefork={USERS} maxchild=-1
   pop3 cmd="{ours}/pop3d -C {configuration} -U 30" listen="127.0.0.1:{self.ports['pop']}" prefork={USERS} maxchild=-1
@@ -296,9 +302,9 @@ EVENTS {{
 """)
         for user in range(USERS):
             run("saslpasswd2", "-p", "-c", "-f", self.folder / "sasldb2", "-u", "localhost", f"u{user}", text=f"pw-u{user}\n")
-        for one in ("state", "spool"):
+        for one in ("state", "state/socket", "spool"):
             (self.folder / one).mkdir()
-        for one in ("state", "spool", "sasldb2"):
+        for one in ("state", "state/socket", "spool", "sasldb2"):
             os.chown(self.folder / one, owner.pw_uid, owner.pw_gid)
         self.daemon = None
 
@@ -307,6 +313,23 @@ EVENTS {{
         self.daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         for port in self.ports.values():
             wait_for("Cyrus did not start", lambda: answers(port))
+
+    def fill(self, programs, user, messages):
+        """The load generator's letters into the user's INBOX, in the way for messages that come from elsewhere: as files of its
+        spool, which reconstruct(8) finds."""
+        with imaplib.IMAP4("127.0.0.1", self.ports["imap"]) as session:
+            session.login(user, f"pw-{user}")
+            status = session.status("INBOX", "(UIDNEXT)")[1][0].decode()
+        first = int(status.split("UIDNEXT ")[1].split(")")[0])
+        mailbox = run("/usr/lib/cyrus/bin/mbpath", "-C", self.configuration, "-u", user).strip()
+        owner = pwd.getpwnam("cyrus")
+        with tempfile.TemporaryDirectory(dir=self.folder / "spool") as letters:
+            run(programs / "load-generator", "letters", "--folder", letters, "--messages", messages, timeout=FILL_SECONDS)
+            for number in range(messages):
+                letter = f"{letters}/{number}"
+                os.chown(letter, owner.pw_uid, owner.pw_gid)
+                os.rename(letter, f"{mailbox}/{first + number}.")
+        run("/usr/lib/cyrus/bin/reconstruct", "-C", self.configuration, "-q", "-u", user, timeout=FILL_SECONDS)
 
     def roots(self):
         return [self.daemon.pid]

@@ -4,6 +4,8 @@ usage: bench_scale.py PROGRAMS [MESSAGES [PART...]]
 
 One server runs at a time, each in a folder that goes away with it, so that the disk has to hold one large mailbox only. The load
 generator says what it begins and ends; the CPU time and the memory of all processes of the server are read at these steps.
+
+All tables are printed. Each part has its own in docs/benchmarks.md, which is written when all servers did the part.
 """
 
 import os
@@ -17,6 +19,8 @@ import tempfile
 import threading
 import time
 
+import bench
+import bench_document
 from bench import cpu_seconds, pss_kilobytes
 from bench_peers import USERS, Cyrus, Failed, Mailboat, PostfixDovecot, run
 
@@ -24,7 +28,10 @@ SHORT = os.environ.get("BENCH_SHORT") == "1"
 PATIENCE_SECONDS = 3600
 # Free bytes that a run leaves alone.
 KEPT_BYTES = 15 << 30
-IDLE, HOSTILE, GOOD = (60, 60, 20) if SHORT else (5000, 9000, 1000)
+WAKE, IDLE, HOSTILE, GOOD = (60, 60, 60, 20) if SHORT else (5000, 2000, 9000, 1000)
+# What the others can do. Dovecot's processes share the inotify instances of their user, 128 by default, and without one they look
+# for news each half minute only. Cyrus has a process of 3 MiB for each session.
+WAKE_LIMITS, IDLE_LIMITS = {"Dovecot": 100, "Cyrus": 500}, {"Cyrus": 500}
 
 
 def generator(peer, programs, workload, *extra):
@@ -67,23 +74,41 @@ def drive(command, peer):
     return found
 
 
+def known_as(peer):
+    """Dovecot comes with Postfix, of which nothing is measured here."""
+    return "Dovecot" if peer.name == PostfixDovecot.name else peer.name
+
+
+def limited(count, limits, peer):
+    return min(count, limits.get(known_as(peer), count))
+
+
+def with_limits(count, limits):
+    return "".join([str(count)] + [f"; {name}: {least}" for name, least in limits.items() if least < count])
+
+
 def mailbox(peer, programs, messages, folder):
     clients = 4 if SHORT else 10
     return drive(generator(peer, programs, "scale", "--clients", clients, "--messages", messages), peer)
 
 
 def wake(peer, programs, messages, folder):
-    return drive(generator(peer, programs, "wake", "--clients", 10 if SHORT else USERS, "--messages", IDLE, "--passes", 2 if SHORT else 20), peer)
+    clients, passes = (10, 2) if SHORT else (USERS, 20)
+    waiting = limited(WAKE, WAKE_LIMITS, peer)
+    return drive(generator(peer, programs, "wake", "--clients", clients, "--messages", waiting, "--passes", passes), peer)
 
 
 def idle(peer, programs, messages, folder):
     found = {}
     for workload, figure in (("idle", "plain_kib"), ("idle-tls", "tls_kib")):
+        if workload == "idle-tls" and "imaps" not in peer.ports:
+            continue
         peer.stop()
         peer.start()
         time.sleep(2)
         extra = ["--authority", folder / "mailboat/config/certs/ca.pem"] if workload == "idle-tls" else []
-        one = drive(generator(peer, programs, workload, "--clients", 20, "--messages", 60 if SHORT else 2000, *extra), peer)
+        sessions = limited(IDLE, IDLE_LIMITS, peer)
+        one = drive(generator(peer, programs, workload, "--clients", 20, "--messages", sessions, *extra), peer)
         before, after = one["memory"]
         found[figure] = (after - before) / one["done"]
     return found
@@ -102,17 +127,22 @@ def hostile(peer, programs, messages, folder):
 
 def rows(messages):
     """Part, text, unit, and the figure as a function of what was found."""
+    def figure(name):
+        return lambda found: found[name]
+
     def per(name, count):
         return lambda found: found[name] / found[count]
 
     return [
         ("mailbox", f"filling: {messages} messages by APPEND of 100 each, 10 sessions", "s", lambda f: f["fill_ms"] / 1e3),
         ("mailbox", "SELECT, first since the start of the server", "ms", lambda f: f["select_first_ms"]),
+        ("mailbox", "the same: server CPU", "ms", lambda f: f["select_first_cpu_ms"]),
         ("mailbox", "SELECT again, median of 21", "ms", lambda f: f["select_ms"]),
         ("mailbox", "the same: server CPU", "ms", per("select_cpu_ms", "select_times")),
         ("mailbox", "UID FETCH 1:* (UID FLAGS)", "ms", lambda f: f["flags_ms"]),
         ("mailbox", "the same: server CPU", "ms", lambda f: f["flags_cpu_ms"]),
         ("mailbox", "FETCH 1:100000 ENVELOPE, first", "ms", lambda f: f["envelope_first_ms"]),
+        ("mailbox", "the same: server CPU for a message", "µs", lambda f: f["envelope_first_cpu_ms"] * 1e3 / f["envelopes"]),
         ("mailbox", "the same, second", "ms", lambda f: f["envelope_second_ms"]),
         ("mailbox", "the same, second: server CPU for a message", "µs", lambda f: f["envelope_second_cpu_ms"] * 1e3 / f["envelopes"]),
         ("mailbox", "STORE of one flag, median of 21", "ms", lambda f: f["flag_ms"]),
@@ -121,15 +151,16 @@ def rows(messages):
         ("mailbox", "the same: server CPU, with its STORE", "ms", lambda f: f["qresync_cpu_ms"] / f["qresync_times"]),
         ("mailbox", "SELECT with QRESYNC after ten expunges all over the mailbox, median of 21", "ms", lambda f: f["vanished_ms"]),
         ("mailbox", "the same: server CPU, with its STORE and EXPUNGE", "ms", lambda f: f["vanished_cpu_ms"] / f["vanished_times"]),
-        ("mailbox", "SORT (DATE), first", "ms", lambda f: f["sort_first_ms"]),
-        ("mailbox", "SORT (DATE), second", "ms", lambda f: f["sort_ms"]),
-        ("mailbox", "THREAD REFERENCES, first", "ms", lambda f: f["thread_first_ms"]),
-        ("mailbox", "THREAD REFERENCES, second", "ms", lambda f: f["thread_ms"]),
-        ("wake", f"new mail until IDLE tells of it, {IDLE} sessions wait: median", "ms", lambda f: f["p50_ms"]),
+        *(row for name, said in (("sort_first", "SORT (DATE), first"), ("sort", "SORT (DATE), second"),
+                                 ("thread_first", "THREAD REFERENCES, first"), ("thread", "THREAD REFERENCES, second"),
+                                 ("expunge", "EXPUNGE of 1,000 side by side"))
+          for row in (("mailbox", said, "ms", figure(f"{name}_ms")), ("mailbox", "the same: server CPU", "ms", figure(f"{name}_cpu_ms")))),
+        ("wake", f"new mail until IDLE tells of it ({with_limits(WAKE, WAKE_LIMITS)} sessions wait): median", "ms", lambda f: f["p50_ms"]),
         ("wake", "the same, 95th of 100", "ms", lambda f: f["p95_ms"]),
         ("wake", "the same, 99th of 100", "ms", lambda f: f["p99_ms"]),
-        ("idle", "memory of one idle session (2000 open; PSS)", "KiB", lambda f: f["plain_kib"]),
-        ("idle", "the same inside TLS", "KiB", lambda f: f["tls_kib"]),
+        ("wake", "the same: server CPU for one of them", "ms", per("wake_cpu_ms", "wake_times")),
+        ("idle", f"memory of one idle session ({with_limits(IDLE, IDLE_LIMITS)} open; PSS)", "KiB", lambda f: f["plain_kib"]),
+        ("idle", "the same inside TLS", "KiB", lambda f: f.get("tls_kib")),
         *(row for workload, said in (("hostile", f"IMAP, FETCH by {GOOD} sessions"), ("hostile-pop", f"POP, LIST by {USERS} sessions"))
           for row in hostile_rows(workload, said)),
     ]
@@ -151,13 +182,14 @@ def hostile_rows(workload, said):
 # The large mailbox last: what stored does with it is no part of what the others look at.
 PARTS = {"wake": wake, "idle": idle, "hostile": hostile, "mailbox": mailbox}
 # Cyrus has a process for each connection, of 3 MiB: 9,000 of them have no room here.
-LEFT_OUT = {("Cyrus", "hostile"), ("Cyrus", "wake"), ("Cyrus", "idle")}
+LEFT_OUT = {("Cyrus", "hostile")}
+NAMES = ("Mailboat", "Dovecot", "Cyrus")
 
 
 def peers(folder, programs, packages):
     """By name; Mailboat's certificates serve the others, too."""
-    many = max(IDLE, HOSTILE + GOOD)
-    wanted = os.environ.get("BENCH_PEERS", "Mailboat,Dovecot,Cyrus").split(",")
+    many = max(WAKE, IDLE, HOSTILE + GOOD)
+    wanted = os.environ.get("BENCH_PEERS", ",".join(NAMES)).split(",")
 
     def mailboat():
         peer = Mailboat(folder, programs, many)
@@ -219,15 +251,35 @@ def shown(value):
     return "" if value is None else f"{value:.{2 if value < 10 else 0}f}"
 
 
-def table(results, messages, parts):
-    names = list(results)
+def table(results, messages, part):
+    names = [name for name in results if (name, part) not in LEFT_OUT]
     lines = [f"| what | unit | {' | '.join(names)} |", f"| --- | ---{' | ---' * len(names)} |"]
-    for part, text, unit, figure in rows(messages):
-        if part not in parts:
-            continue
-        values = [figure(results[name][part]) if part in results[name] else None for name in names]
-        lines.append(f"| {text} | {unit} | {' | '.join(shown(value) for value in values)} |")
+    for of, text, unit, figure in rows(messages):
+        if of == part:
+            values = [figure(results[name][part]) if part in results[name] else None for name in names]
+            lines.append(f"| {text} | {unit} | {' | '.join(shown(value) for value in values)} |")
     return "\n".join(lines)
+
+
+def where_it_lies():
+    """In words: what kind of file system the servers' folders are on."""
+    folder = os.environ.get("BENCH_FOLDER") or tempfile.gettempdir()
+    kind = run("stat", "--file-system", "--format", "%T", folder).strip()
+    return "mailboxes in memory (tmpfs), so that no disk is measured" if kind == "tmpfs" else f"mailboxes on {kind.split('/')[0]}"
+
+
+def report(results, messages, part, versions):
+    """The table of one part, with what it is of."""
+    folder = os.environ.get("BENCH_FOLDER")
+    command = f"{f'BENCH_FOLDER={folder} ' if folder else ''}scripts/bench-scale {messages} {part}"
+    said = (f"`{command}` on {time.strftime('%Y-%m-%d')}: {'debug programs' if SHORT else 'release programs'}, {os.cpu_count()} cores, "
+            f"load {os.getloadavg()[1]:.1f} in the last five minutes; {where_it_lies()}. {versions}.")
+    return f"{said}\n\n{table(results, messages, part)}"
+
+
+def complete(results, part):
+    """Whether the table of this part has all its columns."""
+    return all(part in results.get(name, {}) for name in NAMES if (name, part) not in LEFT_OUT)
 
 
 def main():
@@ -243,9 +295,13 @@ def main():
         folder = pathlib.Path(name)
         folder.chmod(0o755)
         results, failures = measure(folder, programs, packages, messages, parts)
-    print(f"{time.strftime('%Y-%m-%d %H:%M')}, load {os.getloadavg()[1]:.1f} in the last five minutes")
-    print(table(results, messages, parts))
-    print("\n".join(f"* {failure}" for failure in failures))
+    versions = bench.versions(programs, packages)
+    reports = {part: report(results, messages, part, versions) for part in parts}
+    print("\n\n".join(reports.values()))
+    print("\n".join(f"* {failure}" for failure in failures), flush=True)
+    for part, text in reports.items():
+        if complete(results, part) and not SHORT:
+            bench_document.write(f"bench-scale {part}", text)
     sys.exit(1 if failures else 0)
 
 

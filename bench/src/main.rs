@@ -51,6 +51,8 @@ enum Workload {
     LogInPop,
     /// `--messages` recipients that are looked up, and get nothing.
     Recipients,
+    /// No server: the messages of `large` as files `0`, `1`, ... in `--folder`, for a server that can take those.
+    Letters,
     /// No server: as many files of this size, each with its own fdatasync, by as many threads.
     Disk,
 }
@@ -100,7 +102,10 @@ pub struct Plan {
     /// With `hostile`: only those of this kind, 0 to 5.
     #[arg(long)]
     kind: Option<usize>,
-    /// With `disk`: the folder.
+    /// With `large`: the messages are there already.
+    #[arg(long)]
+    filled: bool,
+    /// With `disk` and `letters`: the folder.
     #[arg(long)]
     folder: Option<std::path::PathBuf>,
 }
@@ -126,6 +131,7 @@ fn main() -> ExitCode {
         Workload::LogInImap => workloads::logins::imap(&plan),
         Workload::LogInPop => workloads::logins::pop(&plan),
         Workload::Recipients => workloads::logins::recipients(&plan),
+        Workload::Letters => workloads::imap::letters(&plan),
         Workload::Disk => workloads::disk(&plan),
     };
     match done {

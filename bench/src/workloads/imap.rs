@@ -98,20 +98,10 @@ pub fn large(plan: &Plan) -> Result<()> {
     let mut client = log_in(plan, owner)?;
     let before = count(&mut client)?;
     pause("prepared")?;
-    together(plan.clients, |number| {
-        let mut client = log_in(plan, owner)?;
-        // filling is not measured, so it may be done as fast as the server can
-        let (lines, _) = client.imap("CAPABILITY")?;
-        let together = if lines.iter().any(|line| line.contains("MULTIAPPEND")) { 100 } else { 1 };
-        let own: Vec<usize> = (number * per_client(plan)..(number + 1) * per_client(plan)).collect();
-        for some in own.chunks(together) {
-            client.imap_append_all("INBOX", some.iter().map(|each| letter(*each)))?;
-        }
-        Ok(())
-    })?;
+    let filled = if plan.filled { 0 } else { fill(plan, owner)? };
     pause("worked")?;
     let messages = count(&mut client)?;
-    if messages != before + per_client(plan) * plan.clients {
+    if messages != before + filled || messages < plan.messages {
         return Err(Error::other(format!("{messages} messages in the large mailbox")));
     }
     say("done", (per_client(plan) * plan.clients) as f64);
@@ -151,6 +141,27 @@ pub fn large(plan: &Plan) -> Result<()> {
     client.imap("EXPUNGE")?;
     say("expunge_ms", begin.elapsed().as_secs_f64() * 1e3);
     Ok(())
+}
+
+/// The letters, put into the mailbox as fast as the server can, since that is not measured; how many.
+fn fill(plan: &Plan, owner: usize) -> Result<usize> {
+    together(plan.clients, |number| {
+        let mut client = log_in(plan, owner)?;
+        let (lines, _) = client.imap("CAPABILITY")?;
+        let together = if lines.iter().any(|line| line.contains("MULTIAPPEND")) { 100 } else { 1 };
+        let own: Vec<usize> = (number * per_client(plan)..(number + 1) * per_client(plan)).collect();
+        for some in own.chunks(together) {
+            client.imap_append_all("INBOX", some.iter().map(|each| letter(*each)))?;
+        }
+        Ok(own.len())
+    })
+    .map(|filled| filled.iter().sum())
+}
+
+/// The same letters as files.
+pub fn letters(plan: &Plan) -> Result<()> {
+    let folder = plan.folder.as_ref().ok_or_else(|| Error::other("--folder is missing"))?;
+    (0..plan.messages).try_for_each(|each| std::fs::write(folder.join(each.to_string()), letter(each)))
 }
 
 /// How many of the first letters have the word in them.

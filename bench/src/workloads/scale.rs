@@ -15,6 +15,8 @@ const TOGETHER: usize = 100;
 const ENVELOPES: usize = 100_000;
 /// How often what takes a moment only is done; the median counts.
 const TIMES: usize = 21;
+/// How many of the messages one EXPUNGE takes away.
+const EXPUNGED: usize = 1000;
 
 /// A reply to the one four before it, times in no order.
 fn small(number: usize) -> Vec<u8> {
@@ -100,7 +102,8 @@ pub fn scale(plan: &Plan) -> Result<()> {
         }
     }
     drop(client);
-    miss_expunges(plan, owner, all)
+    miss_expunges(plan, owner, all)?;
+    expunge(plan, owner)
 }
 
 /// By all clients at once, each by commands with many messages.
@@ -182,4 +185,20 @@ fn miss_expunges(plan: &Plan, owner: usize, all: usize) -> Result<()> {
             Ok(took)
         }
     })
+}
+
+/// As many side by side as one cleans up at a time.
+fn expunge(plan: &Plan, owner: usize) -> Result<()> {
+    let mut client = log_in(plan, owner)?;
+    let before = count(&mut client)?;
+    client.imap("SELECT INBOX")?;
+    let expunged = before.min(EXPUNGED);
+    client.imap(&format!("STORE 1:{expunged} +FLAGS.SILENT (\\Deleted)"))?;
+    part("expunge", || client.imap("EXPUNGE"))?;
+    say("expunged", expunged as f64);
+    let left = count(&mut client)?;
+    if left != before - expunged {
+        return Err(Error::other(format!("EXPUNGE left {left} of {before} messages, {expunged} were to go")));
+    }
+    Ok(())
 }
