@@ -76,6 +76,38 @@ fn characters_of_filters_find_nobody() {
     assert!(log_in_pop(instance, "alice").starts_with("+OK"));
 }
 
+/// The password of the directory from a file, from a credential of systemd's and from the environment, to a confined daemon; a
+/// wrong one of each kind opens nothing.
+#[test]
+fn the_directory_s_password_comes_from_where_it_is_named() {
+    let secrets = tempfile::tempdir().unwrap();
+    let credential = secrets.path().join("directory");
+    let mut site = site(1, |instance| instance.set("service.authcachettl", "0"));
+    let instance = &mut site.instance;
+    instance.set_environment("CREDENTIALS_DIRECTORY", secrets.path().to_str().unwrap());
+    let log_in = |instance: &mut Instance, named: &str, secret: &str| {
+        fs::write(&credential, secret).unwrap();
+        fs::set_permissions(&credential, fs::Permissions::from_mode(0o440)).unwrap();
+        instance.set_environment("DIRECTORY_SECRET", secret);
+        instance.set("local.ugldapbindcred", named);
+        instance.start_one("store");
+        instance.start_one("imap");
+        let said = log_in_imap(instance, "alice", "alice-secret");
+        instance.stop("imap");
+        instance.stop("store");
+        said
+    };
+    for named in ["cred:directory", "env:DIRECTORY_SECRET"] {
+        let said = log_in(instance, named, BIND_SECRET);
+        assert!(said.starts_with("OK"), "{named}: {said}");
+        let said = log_in(instance, named, "wrong");
+        assert!(said.starts_with("NO [UNAVAILABLE]"), "{named}: {said}");
+    }
+    let said = log_in(instance, "cred:nothing", BIND_SECRET);
+    assert!(said.starts_with("NO [UNAVAILABLE]"), "{said}");
+    assert!(!instance.log("imap").contains(BIND_SECRET));
+}
+
 /// smtpd asks for the postmaster before it serves (S54): it waits for a directory that starts after it.
 #[test]
 fn daemons_that_start_before_the_directory_wait_for_it() {

@@ -6,14 +6,13 @@ pub mod opening;
 pub mod security;
 pub mod tls_required;
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use base::next_hop::NextHop;
 use base::pattern::Table;
 use dns::Resolver;
 use server_config::parameters::service_smtp_modules;
-use server_config::{Config, Instance};
+use server_config::{Config, Instance, SecretFile};
 use server_log::{Category, Log};
 use smtp_client::TlsUse;
 use tls_report::Tally;
@@ -26,7 +25,7 @@ pub struct Outbound {
     /// Hosts that take all mail for others, in order.
     pub smart_hosts: Vec<NextHop>,
     /// The file of the log-ins.
-    pub credentials: Option<PathBuf>,
+    pub credentials: Option<SecretFile>,
     /// What destinations publish by MTA-STS; nothing when nobody asks.
     pub sts: Option<mta_sts::Policies>,
     /// Counts of how TLS went; nothing when they are not wanted.
@@ -106,7 +105,9 @@ impl Outbound {
             client,
             tls: TlsRules { usual, table: config.get(&service_smtp_modules::TLS_POLICY) },
             smart_hosts: config.get(&service_smtp_modules::SMART_HOSTS),
-            credentials: file(credentials.strip_prefix("file:").unwrap_or(&credentials).to_owned()),
+            credentials: SecretFile::named(&credentials, instance).or_else(|| {
+                file(credentials).map(|path| SecretFile { path, is_credential: false }) // a path alone
+            }),
             sts: wants_sts.then(|| mta_sts::Policies::new(sts)),
             tally: tally.and_then(Result::ok),
         }

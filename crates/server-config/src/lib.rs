@@ -8,6 +8,7 @@ pub mod instance;
 pub mod parameter;
 pub mod parameters;
 pub mod run_count;
+pub mod secret;
 pub mod server_user;
 pub mod values;
 
@@ -15,6 +16,7 @@ pub use config::{Config, ConfigError, Live};
 pub use instance::Instance;
 pub use parameter::{Effect, Entry, Parameter, Status};
 pub use parameters::{REGISTRY, containing, find, nearest};
+pub use secret::SecretFile;
 pub use values::{
     AllowFilters, Bytes, Count, Days, DenyFilters, HostTable, Hours, List, LogFormat, LogLevel, LogType,
     Microseconds, Minutes, NameServers, Networks, OptionalCount, OptionalPort, Patterns, Peers, Port,

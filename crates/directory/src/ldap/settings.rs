@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use server_config::parameters::{directory, local, service_http, service_smtp, service_smtp_modules};
-use server_config::{Config, Instance};
+use server_config::{Config, Instance, SecretFile};
 
 use super::attributes;
 
@@ -261,13 +261,8 @@ impl fmt::Display for Server {
 impl Credential {
     /// The text of `local.ugldapbindcred`, and of what is given in its place.
     pub fn parse(text: &str, instance: &Instance) -> Credential {
-        if let Some(path) = text.strip_prefix("file:") {
-            return Credential::File(instance.root().join(path));
-        }
-        if let Some(name) = text.strip_prefix("cred:") {
-            // systemd.exec(5), LoadCredential; without systemd there is no such file, and that is what is told
-            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
-            return Credential::File(PathBuf::from(folder).join(name));
+        if let Some(file) = SecretFile::named(text, instance) {
+            return Credential::File(file.path);
         }
         match text.strip_prefix("env:") {
             Some(name) => Credential::Text(std::env::var(name).unwrap_or_default()),

@@ -14,9 +14,9 @@ use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 
 use base::next_hop::NextHop;
+use server_config::SecretFile;
 use smtp_client::Credentials;
 
 /// Bytes of the file at most.
@@ -26,15 +26,16 @@ const BYTES_MAX: u64 = 256 * 1024;
 ///
 /// # Errors
 /// The file cannot be read, or others could read it: one line, without a word of its content.
-pub fn find(path: &Path, host: &str, port: u16) -> Result<Option<Credentials>, String> {
-    let told = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let file = File::open(path).map_err(|why| told(&why))?;
+pub fn find(file: &SecretFile, host: &str, port: u16) -> Result<Option<Credentials>, String> {
+    let told = |why: &dyn std::fmt::Display| format!("{}: {why}", file.path.display());
+    let too_open = file.too_open();
+    let file = File::open(&file.path).map_err(|why| told(&why))?;
     let meta = file.metadata().map_err(|why| told(&why))?;
     let mode = meta.permissions().mode() & 0o777;
     if !meta.is_file() {
         return Err(told(&"it is no file"));
     }
-    if mode & 0o077 != 0 {
+    if mode & too_open != 0 {
         return Err(told(&format_args!("others may read or write it (mode {mode:o}); chmod 600 it")));
     }
     if meta.len() > BYTES_MAX {
@@ -119,17 +120,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log-ins");
         fs::write(&path, TEXT).unwrap();
+        let found = |is_credential| find(&SecretFile { path: path.clone(), is_credential }, "relay.test", 25);
         let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         for mode in [0o644, 0o640, 0o604, 0o620] {
             set(mode);
-            let why = find(&path, "relay.test", 25).unwrap_err();
+            let why = found(false).unwrap_err();
             assert!(why.contains(&format!("mode {mode:o}")) && !why.contains("horse"), "{why}");
         }
+        assert!(found(true).is_ok(), "the mask of an access control list");
+        set(0o644);
+        assert!(found(true).unwrap_err().contains("mode 644"));
         set(0o600);
-        assert_eq!(find(&path, "relay.test", 25).unwrap().unwrap().user, "shop");
+        assert_eq!(found(false).unwrap().unwrap().user, "shop");
         fs::write(&path, "relay.test geheim\n").unwrap();
-        let why = find(&path, "relay.test", 25).unwrap_err();
+        let why = found(false).unwrap_err();
         assert!(why.contains("line 1") && !why.contains("geheim"), "{why}");
-        assert!(find(&folder.path().join("none"), "relay.test", 25).is_err());
+        fs::remove_file(&path).unwrap();
+        assert!(found(false).is_err());
     }
 }

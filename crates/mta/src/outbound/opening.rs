@@ -154,7 +154,7 @@ fn missing_log_in(desk: &Desk, target: &Target) -> String {
     let port = target.peer.address.port();
     match &desk.outbound.credentials {
         Some(file) => {
-            format!("no line of {} is about {} or its port {port}", file.display(), target.next_hop)
+            format!("no line of {} is about {} or its port {port}", file.path.display(), target.next_hop)
         }
         None => format!("{} is not set", service_smtp_modules::SMART_CREDENTIALS.name),
     }
