@@ -166,6 +166,19 @@ fn a_wrong_value_or_a_hidden_entry_leaves_the_former_configuration() {
 }
 
 /// Two who set the same at once, from a value that is there: the entry has one value in the end, and neither was refused.
+/// A run that sets reads, sets and reads again over one connection.
+#[test]
+fn a_change_makes_one_connection() {
+    let slapd = directory(&[]);
+    let instance = server(&slapd, "mail1");
+    let connections = || slapd.log().matches(" ACCEPT from ").count();
+    value(&instance, "service.imap.banner");
+    let before = connections();
+    instance.set("service.imap.banner", "one");
+    assert_eq!(connections() - before, 1, "{}", slapd.log());
+    assert_eq!(value(&instance, "service.imap.banner"), "one");
+}
+
 #[test]
 fn writers_at_once_leave_one_value() {
     let slapd = directory(&["service.imap.banner = before"]);

@@ -215,6 +215,9 @@ fn each_run_of_a_configuration_utility_is_noted() {
         let line = text.lines().find(|line| line.starts_with("local.lastconfigfetch")).unwrap().to_owned();
         line.split('=').nth(1).unwrap().trim().parse::<i64>().unwrap()
     };
+    assert!(!site.ok("configutil", &["-l"]).contains("lastconfigfetch"), "it is nobody's setting");
+    assert!(site.ok("configutil", &["-p", "local.last"]).starts_with("local.lastconfigfetch = "));
+    assert!(site.value("local.lastconfigfetch").parse::<i64>().is_ok());
     let (first, second) = (stamp("0"), stamp("3600"));
     assert!((3600..3700).contains(&(second - first)), "{first} {second}");
 }
@@ -335,6 +338,10 @@ fn parameters_are_found_by_a_part_of_their_names() {
     assert!(site.ok("configutil", &["explain", "service.imap"]).lines().count() > 10);
     assert!(site.ok("configutil", &["explain"]).lines().count() > 100);
     assert!(!site.refused("configutil", &["explain", "service.imap.nix"]).contains("did you mean"));
+    let near = site.refused("configutil", &["explain", "service.imap.maxsesions"]);
+    assert!(near.contains("did you mean service.imap.maxsessions or "), "{near}");
+    let near = site.refused("configutil", &["explain", "maxsesions"]);
+    assert!(near.contains("service.imap.maxsessions") && near.contains("service.pop.maxsessions"), "{near}");
     let misspelt = site.refused("configutil", &["-o", "service.imap.maxsesions"]);
     assert!(misspelt.contains("did you mean service.imap.maxsessions?"), "{misspelt}");
     for arguments in [&["set", "service.imap.port", "1"][..], &["service.imap.port"]] {

@@ -55,6 +55,7 @@ fn an_instance_lives_in_any_folder_and_a_reset_deletes_nothing_foreign() {
     let said = ok(&["--instance", named]);
     assert!(said.contains("read back over IMAP and POP") && said.contains("SMTP submission"), "{said}");
     assert!(said.contains("postmaster"), "{said}");
+    assert_eq!(said.contains("local.serveruid is unset: "), nix::unistd::geteuid().is_root(), "{said}");
     let env = instance.join("run/connect.env");
     let shell = |script: &str| {
         let output = Command::new("sh").args(["-ec", script]).arg("sh").arg(&env).output().unwrap();
@@ -100,6 +101,34 @@ fn a_folder_that_holds_something_else_is_neither_taken_nor_deleted() {
     fs::write(folder.path().join("config/local.conf"), "").unwrap();
     assert!(refused(&["--instance", named, "--reset"]).contains("not made by quickstart"));
     assert!(folder.path().join("config/local.conf").exists() && folder.path().join("letters").exists());
+}
+
+/// Without a terminal there is a line at the start of the build, and further ones while it goes on; its failure is ours.
+#[test]
+fn a_build_without_a_terminal_says_that_it_goes_on() {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let done = folder.path().join("done");
+    let build = format!("while [ ! -e '{}' ]; do /bin/sleep 0.1; done; exit 7", done.display());
+    for (name, script) in
+        [("cargo", build.as_str()), ("sleep", "exit 0"), ("dpkg-query", "echo install ok installed")]
+    {
+        let path = folder.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(top().join("scripts/quickstart"));
+    command.arg("--instance").arg(folder.path().join("instance")).env("PATH", path).env_remove("CONFIGROOT");
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("Building")), "nothing at the start");
+    assert!(lines.any(|line| line == "Still building, after 30 seconds"), "nothing while it goes on");
+    fs::write(&done, "").unwrap();
+    assert!(!lines.any(|line| line.starts_with("Creating")));
+    assert_eq!(child.wait().unwrap().code(), Some(7));
 }
 
 #[test]

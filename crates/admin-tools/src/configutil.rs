@@ -23,7 +23,7 @@ struct Arguments {
     #[arg(long)]
     instance: Option<PathBuf>,
     /// The parameter to print or set
-    #[arg(short)]
+    #[arg(short, value_name = "NAME")]
     option: Option<String>,
     /// The value to set; "" clears
     #[arg(short, requires = "option", allow_hyphen_values = true)]
@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(short)]
     mark: bool,
     /// Set name=value lines from this file; - is standard input
-    #[arg(short, num_args = 0..=1, default_missing_value = "-")]
+    #[arg(short, num_args = 0..=1, default_missing_value = "-", value_name = "FILE")]
     input: Option<PathBuf>,
     /// Another configuration file
     #[arg(short)]
@@ -72,6 +72,9 @@ enum Job {
     #[command(hide = true)]
     Docs { folder: PathBuf },
 }
+
+/// The note of when a configuration utility last ran; listed only when it is asked for.
+const LAST_FETCH: &str = "local.lastconfigfetch";
 
 /// Runs the tool; the result is the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
@@ -139,7 +142,7 @@ pub(crate) fn file_of(instance: Option<&Path>) -> Result<PathBuf, String> {
 
 /// Sets `changes` and notes when a configuration utility last ran.
 pub(crate) fn set(path: &Path, mut changes: Vec<(String, String)>) -> Result<(), String> {
-    changes.push(("local.lastconfigfetch".into(), base::clock::unix_seconds().to_string()));
+    changes.push((LAST_FETCH.into(), base::clock::unix_seconds().to_string()));
     edit::set(path, &changes).map_err(|why| told(&why))
 }
 
@@ -150,9 +153,14 @@ fn explain_several(part: &str, out: &mut dyn Write) -> Result<(), String> {
         writeln!(out, "{}  {}", entry.name(), entry.about()).map_err(|why| why.to_string())?;
         count += 1;
     }
-    let near =
-        || server_config::nearest(part).map_or(String::new(), |near| format!("; did you mean {near}?"));
-    if count == 0 { Err(format!("{part}: no such parameter{}", near())) } else { Ok(()) }
+    if count > 0 {
+        return Ok(());
+    }
+    let near = match server_config::near(part).as_slice() {
+        [] => String::new(),
+        names => format!("; did you mean {}?", names.join(" or ")),
+    };
+    Err(format!("{part}: no such parameter{near}"))
 }
 
 /// What one who has set values must know beside "OK SET"; on standard error, for programs read the other.
@@ -268,6 +276,9 @@ fn work(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     }
     for (name, value) in config.iter() {
         let entry = server_config::find(name);
+        if name == LAST_FETCH && arguments.prefix.as_ref().is_none_or(|prefix| prefix.is_empty()) {
+            continue; // it notes that this run was, and nobody sets it
+        }
         let same = arguments.job.is_some() && entry.is_some_and(|entry| entry.default() == value);
         let other = arguments.prefix.as_ref().is_some_and(|prefix| !name.starts_with(prefix.as_str()));
         if same || other || (value.is_empty() && !arguments.empty) {

@@ -69,7 +69,40 @@ pub fn write_to(folder: &Path) -> io::Result<()> {
 fn page(command: &clap::Command, path: &Path) -> io::Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    fs::write(path, page)
+    let page = String::from_utf8(page).map_err(io::Error::other)?;
+    fs::write(path, with_values(command, &page)?)
+}
+
+/// The page with the names of the options' values in its synopsis, as in `-o NAME`: clap_mangen leaves them out, and a blank
+/// behind each letter.
+fn with_values(command: &clap::Command, page: &str) -> io::Result<String> {
+    let (head, rest) = page.split_once(".SH SYNOPSIS\n").ok_or_else(|| io::Error::other("no synopsis"))?;
+    let (synopsis, rest) = rest.split_once('\n').ok_or_else(|| io::Error::other("no end of the synopsis"))?;
+    let mut synopsis = synopsis.to_owned();
+    let options = command.get_arguments().filter(|one| !one.is_positional() && !one.is_hide_set());
+    for option in options {
+        let short = option.get_short().map(|letter| format!("\\fB\\-{letter}"));
+        let long = option.get_long().map(|name| format!("\\fB\\-\\-{}\\fR", name.replace('-', "\\-")));
+        let (from, to) = match (short, long) {
+            (Some(short), Some(long)) => (format!("{short}\\fR|{long}"), format!("{short}\\fR|{long}")),
+            (Some(short), None) => (format!("{short} \\fR"), format!("{short}\\fR")),
+            (None, Some(long)) => (long.clone(), long),
+            (None, None) => continue,
+        };
+        let name = format!("{:?}", option.get_id().as_str()).trim_matches('"').to_uppercase();
+        let names = option.get_value_names().map_or(name, |names| names.join(" "));
+        let may_lack = option.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let value = match (option.get_action().takes_values(), may_lack) {
+            (false, _) => String::new(),
+            (true, false) => format!(" \\fI{names}\\fR"),
+            (true, true) => format!(" [\\fI{names}\\fR]"),
+        };
+        for (open, close) in [("[", "]"), ("<", ">")] {
+            synopsis =
+                synopsis.replace(&format!("{open}{from}{close}"), &format!("{open}{to}{value}{close}"));
+        }
+    }
+    Ok(format!("{head}.SH SYNOPSIS\n{synopsis}\n{rest}"))
 }
 
 /// The reference of all parameters, in Markdown.

@@ -15,7 +15,7 @@ pub mod values;
 pub use config::{Config, ConfigError, Live};
 pub use instance::Instance;
 pub use parameter::{Effect, Entry, Parameter, Status};
-pub use parameters::{REGISTRY, containing, find, nearest};
+pub use parameters::{REGISTRY, containing, find, near, nearest};
 pub use secret::SecretFile;
 pub use values::{
     AllowFilters, Bytes, Count, Days, DenyFilters, HostTable, Hours, List, LogFormat, LogLevel, LogType,

@@ -63,6 +63,27 @@ pub fn containing(text: &str) -> impl Iterator<Item = &'static dyn Entry> {
     all.filter(move |entry| entry.name().to_ascii_lowercase().contains(&text))
 }
 
+/// Names that may have been meant, the likeliest first, five at most: the nearest one, then those whose last parts are near
+/// the last part of `name`.
+pub fn near(name: &str) -> Vec<&'static str> {
+    const MOST: usize = 5;
+    let mut names: Vec<&str> = nearest(name).into_iter().collect();
+    let last_of = |name: &str| name.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
+    let wanted = last_of(name);
+    if name.len() > 200 || wanted.len() < 4 {
+        return names;
+    }
+    let all = REGISTRY.iter().flat_map(|group| group.iter());
+    let mut scored: Vec<(usize, &str)> = all
+        .map(|entry| (base::distance(&wanted, &last_of(entry.name())), entry.name()))
+        .filter(|(far, other)| far * 4 <= wanted.len() && !names.contains(other))
+        .collect();
+    scored.sort_unstable();
+    names.extend(scored.into_iter().map(|(_, name)| name));
+    names.truncate(MOST);
+    names
+}
+
 /// The known name that differs least, if it differs little.
 pub fn nearest(name: &str) -> Option<&'static str> {
     if name.len() > 200 {

@@ -6,6 +6,7 @@
 //! value that does not fit, leaves the former copy in force. A change names the value that goes and the one that comes, so two
 //! who write at once do not undo each other.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Configuration {
     settings: Settings,
     /// From everybody's to this server's; at least one.
     entries: Vec<String>,
+    /// Of the last answer: a tool that reads, sets and reads again asks over one connection.
+    connection: RefCell<Option<Connection>>,
 }
 
 /// What the directory says.
@@ -135,7 +138,7 @@ impl Configuration {
             attributes: vec![SETTING.into()],
             warnings: warnings.into_iter().collect(),
         };
-        Ok(Some(Configuration { settings, entries }))
+        Ok(Some(Configuration { settings, entries, connection: RefCell::new(None) }))
     }
 
     /// Reads the entries.
@@ -186,18 +189,31 @@ impl Configuration {
         Ok(dn)
     }
 
-    /// Asks one server after the other; an answer, whatever it is, is the last.
+    /// Asks the server that answered before, else one after the other; an answer, whatever it is, is the last. What is asked
+    /// may be asked twice: a connection that was kept can have been closed.
     fn with_a_server<T>(&self, ask: impl Fn(&mut Connection, &Server, Duration) -> Result<T>) -> Result<T> {
+        if let Some(mut connection) = self.connection.take() {
+            let server = &self.settings.servers[connection.place];
+            let done = ask(&mut connection, server, self.settings.search_timeout);
+            if !matches!(done, Err(ConfigurationError::Unavailable(_))) {
+                self.connection.replace(Some(connection));
+                return done;
+            }
+        }
         let connector = Connector::new(self.settings.clone()).map_err(ConfigurationError::Refused)?;
         let mut whys = Vec::new();
         for (place, server) in self.settings.servers.iter().enumerate() {
-            let done = connector
-                .connect(place, Purpose::Searches)
-                .map_err(failed)
-                .and_then(|mut connection| ask(&mut connection, server, self.settings.search_timeout));
+            let done = connector.connect(place, Purpose::Searches).map_err(failed).map(|mut connection| {
+                (ask(&mut connection, server, self.settings.search_timeout), connection)
+            });
             match done {
-                Err(ConfigurationError::Unavailable(why)) => whys.push(format!("{server}: {why}")),
-                other => return other,
+                Err(ConfigurationError::Unavailable(why))
+                | Ok((Err(ConfigurationError::Unavailable(why)), _)) => whys.push(format!("{server}: {why}")),
+                Err(other) => return Err(other),
+                Ok((answer, connection)) => {
+                    self.connection.replace(Some(connection));
+                    return answer;
+                }
             }
         }
         Err(ConfigurationError::Unavailable(whys.join("; ")))
