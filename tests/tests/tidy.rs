@@ -22,6 +22,7 @@ const FLOORS: [&[&str]; 8] = [
         "http-wire",
         "sasl",
         "server-config",
+        "counters",
         "srs",
         "html-clean",
     ],

@@ -13,6 +13,7 @@ use server_config::{Entry, REGISTRY};
 fn commands() -> Vec<clap::Command> {
     vec![
         crate::configutil::command(),
+        crate::counterutil::command(),
         crate::deliver::command(),
         crate::dirutil::command(),
         crate::dkimutil::command(),

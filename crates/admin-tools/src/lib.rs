@@ -7,6 +7,7 @@ mod central;
 mod certificate;
 pub mod check;
 pub mod configutil;
+pub mod counterutil;
 pub mod deliver;
 pub mod dirutil;
 pub mod dkimutil;

@@ -16,6 +16,7 @@ mod writing;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use counters::Counter;
 use mio::net::TcpStream;
 
 use crate::compression::{Compression, Deflater};
@@ -262,6 +263,7 @@ impl Connection {
     pub fn drive(&mut self, bits: u8, scratch: &mut Scratch) -> Outcome {
         self.note(bits);
         self.now = Instant::now();
+        let (received, sent) = (self.io.bytes_in, self.io.bytes_out);
         self.events_left = TURN_EVENTS;
         self.turn_ends_at = self.moved().saturating_add(TURN_BYTES);
         self.input.lend(&mut scratch.input);
@@ -274,6 +276,8 @@ impl Connection {
                 break outcome;
             }
         };
+        counters::add(Counter::BytesReceived, self.io.bytes_in.saturating_sub(received));
+        counters::add(Counter::BytesSent, self.io.bytes_out.saturating_sub(sent));
         if self.events_left < TURN_EVENTS {
             self.active = Instant::now();
         }

@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use counters::Counter;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
@@ -122,11 +123,15 @@ impl Authenticator {
         if let Some(given) = Given::from(password) {
             let name = of_program(&name, &given);
             if let Recall::Right(entry, true) = self.recall(&name, &self.mac(&name, password)?) {
+                counters::add(Counter::CacheHits, 1);
                 return by_program(&entry, service, &given, peer);
             }
         }
         match self.recall(&name, &self.mac(&name, password)?) {
-            Recall::Right(entry, true) => Some(by_password(entry, service)),
+            Recall::Right(entry, true) => {
+                counters::add(Counter::CacheHits, 1);
+                Some(by_password(entry, service))
+            }
             _ => None,
         }
     }
@@ -157,8 +162,10 @@ impl Authenticator {
         let key = of_program(&name, given);
         let mac = self.mac(&key, password);
         if let Some(Recall::Right(entry, true)) = mac.map(|mac| self.recall(&key, &mac)) {
+            counters::add(Counter::CacheHits, 1);
             return Ok(Some(entry));
         }
+        counters::add(Counter::CacheMisses, 1);
         let Found::One(entry) = by_login(self.directory.as_ref(), &name)? else { return Ok(None) };
         let edition = self.directory.edition(&entry);
         if let Some(mac) = mac.filter(|_| entry.app_passwords.iter().any(|one| one.is(given))) {
@@ -271,7 +278,10 @@ impl Authenticator {
         let name = login.to_lowercase();
         let mac = self.mac(&name, password);
         if let Some(mac) = mac {
-            match self.recall(&name, &mac) {
+            let known = self.recall(&name, &mac);
+            let is_known = !matches!(known, Recall::Nothing);
+            counters::add(if is_known { Counter::CacheHits } else { Counter::CacheMisses }, 1);
+            match known {
                 Recall::Right(entry, true) => return Ok(Some(entry)),
                 Recall::Right(entry, false) => return self.read_status(&name, &entry),
                 Recall::Wrong => return Ok(None),

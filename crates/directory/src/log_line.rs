@@ -11,6 +11,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use counters::Counter;
 use server_log::{Action, Category, Log};
 
 /// Characters of a name that are shown.
@@ -77,9 +78,18 @@ impl fmt::Display for LogInPutOff<'_> {
     }
 }
 
+impl LogInPutOff<'_> {
+    /// Into the log; the audit log has log-ins that were looked at.
+    pub fn tell(&self, log: &Log) {
+        counters::add(Counter::LogInsPutOff, 1);
+        log.notice(Category::Account, format_args!("{self}"));
+    }
+}
+
 impl BadLogIn<'_> {
     /// Into the log, and into the audit log. How many there are is bounded: guesses are put off.
     pub fn tell(&self, log: &Log) {
+        counters::add(Counter::FailedLogIns, 1);
         log.notice(Category::Account, format_args!("{self}"));
         let (from, session) = (self.peer.to_canonical().to_string(), self.session.to_string());
         let name: String = self.login.chars().take(NAME_CHARS_MAX).collect();
@@ -106,8 +116,9 @@ impl GoodLogIn<'_> {
         self.audit(log);
     }
 
-    /// Into the audit log.
+    /// Into the audit log; and it is counted.
     pub fn audit(&self, log: &Log) {
+        counters::add(Counter::GoodLogIns, 1);
         let (from, session) = (self.peer.to_canonical().to_string(), self.session.to_string());
         let encrypted = if self.encrypted { "yes" } else { "no" };
         let mut fields = vec![("result", "ok"), ("user", self.uid)];

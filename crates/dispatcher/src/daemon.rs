@@ -132,6 +132,18 @@ impl Site {
         privileges::confine(self, starts)
     }
 
+    /// What this process counts is seen by others from now on; where that cannot be, it goes on all the same.
+    pub fn count(&self) {
+        match counters::attach(&self.instance.counter_dir(), self.program.service) {
+            Ok(None) => {}
+            Ok(Some(told)) => self.log.warning(Category::General, format_args!("{told}")),
+            Err(why) => {
+                let text = format!("what this process counts is not seen by counterutil: {why}");
+                self.log.warning(Category::General, format_args!("{text}"));
+            }
+        }
+    }
+
     fn refuse(&self, why: &str) -> ExitCode {
         self.log.critical(Category::General, format_args!("{why}"));
         refuse(self.program, why)
@@ -184,6 +196,7 @@ fn run(
         Role::Done => return Ok(()),
         Role::Serve(listeners) => listeners,
     };
+    site.count();
     // The ports are bound and refuse until it is there (S83).
     let service = service(site)?;
     let name = site.program.name;

@@ -10,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use counters::Counter;
+
 use crate::sockets::{Heard, Sockets};
 
 const RETIRE_AFTER: Duration = Duration::from_secs(10);
@@ -76,6 +78,7 @@ impl<J: Send + 'static> Pool<J> {
             stopped: false,
         };
         let threads_max = threads_max.max(1);
+        counters::set(Counter::ThreadLimit, threads_max as u64);
         let waiting_max = thread::available_parallelism().map_or(1, |processors| processors.get() + 1);
         let state = Mutex::new(state);
         let pool = Arc::new(Pool {
@@ -112,6 +115,7 @@ impl<J: Send + 'static> Pool<J> {
             return;
         }
         let mut state = self.lock();
+        self.count_waits(&state, jobs.len());
         state.jobs.extend(jobs.drain(..));
         self.send_for_one(&mut state);
     }
@@ -119,8 +123,17 @@ impl<J: Send + 'static> Pool<J> {
     /// Puts one job at the back of the queue.
     pub fn push_one(self: &Arc<Self>, job: J) {
         let mut state = self.lock();
+        self.count_waits(&state, 1);
         state.jobs.push_back(job);
         self.send_for_one(&mut state);
+    }
+
+    /// Work that comes when everybody is busy, and nobody else can be had.
+    fn count_waits(&self, state: &State<J>, jobs: usize) {
+        let nobody = state.waiting == 0 && state.resting.is_empty() && !state.coming;
+        if nobody && state.numbers.len() >= self.threads_max {
+            counters::add(Counter::QueueWaits, jobs as u64);
+        }
     }
 
     /// Workers end when the queue is empty; what waits is still done.
@@ -170,6 +183,7 @@ impl<J: Send + 'static> Pool<J> {
             thread::Builder::new().name(format!("{}-{number}", self.name)).spawn(move || pool.run(turn));
         if started.is_ok() {
             state.numbers.insert(number);
+            counters::enter(Counter::Threads, Counter::MaxThreads);
         }
         started.is_ok() // else those who exist do the work
     }
@@ -177,9 +191,13 @@ impl<J: Send + 'static> Pool<J> {
     fn run(self: Arc<Self>, mut turn: Turn) {
         let mut work = (self.work)();
         while let Some(job) = self.next(&mut turn) {
+            counters::enter(Counter::BusyThreads, Counter::MaxBusyThreads);
             work(job);
+            counters::subtract(Counter::BusyThreads, 1);
+            counters::add(Counter::Jobs, 1);
         }
         drop(work);
+        counters::subtract(Counter::Threads, 1);
         self.lock().numbers.remove(&turn.number);
         self.ended.notify_all();
     }

@@ -101,6 +101,7 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     let mut write = vec![
         instance.store_dir(),
         instance.run_dir(),
+        instance.counter_dir(),
         instance.tmp_dir(),
         LogSettings::from_config(config, instance, service).folder,
         LogSettings::of_audit(config, instance).folder,
@@ -138,7 +139,12 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
     for folder in &write {
         if folder.starts_with(instance.root()) {
             // A rule needs the folder; whoever would make it later could not.
-            let private = [instance.mta_sts_dir(), instance.tls_reports_dir(), instance.acme_dir()];
+            let private = [
+                instance.mta_sts_dir(),
+                instance.tls_reports_dir(),
+                instance.acme_dir(),
+                instance.counter_dir(),
+            ];
             let is_private = private.contains(folder);
             let mode = if is_private { 0o700 } else { 0o777 };
             let _ = DirBuilder::new().recursive(true).mode(mode).create(folder);

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use connection::{Environment, Scratch, Telemetry, Tls, driver};
+use counters::Counter;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -342,6 +343,7 @@ impl Server {
                 }
                 self.free.push(index);
                 self.sessions = self.sessions.saturating_sub(1);
+                counters::subtract(Counter::CurrentConnections, 1);
             }
             if self.shared.stop.load(Ordering::SeqCst) && self.drain.is_none() {
                 self.begin_drain(now, &mut jobs);
@@ -547,6 +549,7 @@ impl Server {
             Entry::Exempt => None,
             Entry::Counted(origin) => Some(origin),
             Entry::TooMany { tell } => {
+                counters::add(Counter::FailedConnections, 1);
                 self.turn_away(&mut socket, peer, tls, tell);
                 return None;
             }
@@ -568,6 +571,10 @@ impl Server {
         self.wheel.arm(tick, (index, self.number));
         self.slots[index] = Some(slot.clone());
         self.sessions += 1;
+        counters::add(Counter::Connections, 1);
+        counters::enter(Counter::CurrentConnections, Counter::MaxConnections);
+        let second = u64::try_from(base::clock::unix_seconds()).unwrap_or(0);
+        counters::set(Counter::LastConnection, second);
         Some(Job::Open(slot, socket, peer, tls, role))
     }
 }

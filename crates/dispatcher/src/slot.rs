@@ -13,6 +13,7 @@ use connection::driver::TIMER;
 use connection::{
     Admission, Admit, Connection, Environment, Io, Outcome, Scratch, TlsState, WakeTarget, Waker, driver,
 };
+use counters::Counter;
 use mio::net::TcpStream;
 
 use crate::crowd::{Crowd, Entry, Origin};
@@ -260,6 +261,7 @@ impl Desk {
         Box::new(move |io, header| {
             let peer = io.peer.ip().to_canonical();
             if let Err(why) = header {
+                counters::add(Counter::FailedConnections, 1);
                 log.warning(Category::Network, format_args!("refused: [{peer}] {why}"));
                 return Admission::Closed("");
             }
@@ -267,6 +269,7 @@ impl Desk {
                 Entry::Exempt => {}
                 Entry::Counted(origin) => slot.count(origin),
                 Entry::TooMany { tell } => {
+                    counters::add(Counter::FailedConnections, 1);
                     if tell {
                         log.warning(Category::Network, format_args!("refused: [{peer}] {TOO_MANY}"));
                     }

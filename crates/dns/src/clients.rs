@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::access::{Host, Rules, Service, Verdict, Visitor, user_verdict};
+use counters::Counter;
 use server_log::{Category, Log};
 
 use crate::{DnsError, Resolver, Settings};
@@ -71,6 +72,9 @@ impl Clients {
         };
         let verdict = rules.decide(&Visitor::new(service, peer, &ask));
         let peer = peer.to_canonical();
+        if verdict != Verdict::Allowed {
+            counters::add(Counter::FailedConnections, 1);
+        }
         match (verdict, &rules.broken) {
             (Verdict::Allowed, _) => {}
             (_, Some(why)) => {

@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use connection::{Event, Io, Next, Session as ConnectionSession, TimeoutKind};
+use counters::Counter;
 use directory::{Authentication, Choice, LogIns, Progress, Safety, SecondFactors, authentication};
 use dispatcher::Service;
 use http_wire::response::{LAST_CHUNK, Length, chunk};
@@ -268,6 +269,7 @@ impl Session {
 
     /// The request is whole.
     fn run(&mut self, io: &mut Io) -> Next {
+        counters::add(Counter::Commands, 1);
         io.deadline = None;
         let State::Receiving(mut exchange) = std::mem::replace(&mut self.state, State::Idle) else {
             return Next::Close;

@@ -242,7 +242,7 @@ pub(crate) fn bad(desk: &Desk, login: &str, why: &str, io: &Io) {
 
 fn put_off(desk: &Desk, login: &str, why: &str, io: &Io) {
     let line = LogInPutOff(BadLogIn { peer: io.peer.ip(), login, why, session: io.number });
-    desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&desk.log);
 }
 
 fn refused(is_page: bool) -> Response {

@@ -40,6 +40,7 @@ mod running;
 use std::sync::Arc;
 
 use connection::{Io, Next, TlsState};
+use counters::Counter;
 use imap_wire::{Command, FetchItem, Returned, SortKey};
 use message_store::Rights;
 
@@ -171,6 +172,7 @@ pub fn run(
     tag: &[u8],
     io: &mut Io,
 ) -> Result<Outcome, Refusal> {
+    counters::add(Counter::Commands, 1);
     let store = &server.store;
     let most = server.settings().messages_max;
     if command.has_numbers() && state.user().is_some_and(|user| user.enabled.uid_only()) {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use base::crash;
 use commit_journal::{SyncLevel, sync_file, sync_folder};
+use counters::Counter;
 use server_log::Category;
 
 use crate::entry::{Entry, Home};
@@ -266,6 +267,7 @@ impl Entry {
         child.id = id.clone();
         child.recipients = places.iter().filter_map(|place| self.as_asked(*place)).collect();
         let now = base::clock::unix_seconds();
+        counters::add(Counter::Deferred, 1);
         let text = child.encode() + &Step::Attempt { next, text: text.to_owned() }.encode(0, now);
         let (path, folder) = (queue.envelope_in(&home, &id), queue.deferred_folder(domain));
         // It gets its name when it is whole: whoever looks through the folder meanwhile would find it damaged.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::content::Content;
 use base::crash;
 use commit_journal::{SyncLevel, sync_file, sync_folder};
+use counters::Counter;
 use server_log::Category;
 
 use crate::envelope::BYTES_MAX;
@@ -174,6 +175,7 @@ impl Entry {
     pub fn record_all(&mut self, steps: Vec<(usize, Step)>) -> io::Result<()> {
         let now = base::clock::unix_seconds();
         let text: String = steps.iter().map(|(place, step)| step.encode(*place, now)).collect();
+        count(steps.iter().map(|(_, step)| step));
         for (place, step) in steps {
             self.envelope.apply(place, step);
         }
@@ -369,10 +371,22 @@ impl Notebook {
     pub fn write(&self, steps: &[(usize, Step)]) -> io::Result<()> {
         let now = base::clock::unix_seconds();
         let text: String = steps.iter().map(|(place, step)| step.encode(*place, now)).collect();
+        count(steps.iter().map(|(_, step)| step));
         if append_young(&self.queue, self.young.as_ref(), &text)?.is_some() {
             return Ok(());
         }
         OpenOptions::new().append(true).open(&self.path)?.write_all(text.as_bytes())
+    }
+}
+
+/// What became of recipients and messages, for `counterutil`.
+fn count<'a>(steps: impl Iterator<Item = &'a Step>) {
+    for step in steps {
+        match step {
+            Step::Failed { .. } => counters::add(Counter::Failed, 1),
+            Step::Attempt { .. } => counters::add(Counter::Deferred, 1),
+            _ => {}
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use base::content::Whole;
 use base::crash;
 use commit_journal::{sync_file, sync_folder};
+use counters::Counter;
 use os::map::FileMap;
 
 use crate::journal::{JOURNALED_BYTES_MAX, QueueJournal};
@@ -140,6 +141,9 @@ impl IncomingMessage {
             None => self.commit_alone(&envelope)?,
         }
         self.committed = true;
+        counters::add(Counter::MessagesAccepted, 1);
+        counters::add(Counter::BytesAccepted, envelope.message_size);
+        counters::add(Counter::RecipientsAccepted, envelope.recipients.len() as u64);
         if envelope.waits_for_release(base::clock::unix_seconds()) {
             self.queue.park(&self.id, true);
         }

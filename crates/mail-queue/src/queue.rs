@@ -234,6 +234,11 @@ impl Queue {
         self.shared.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many entries of the control folder wait for a time of their sender's choice.
+    pub fn parked_count(&self) -> usize {
+        self.parked().len()
+    }
+
     /// The entries of the control folder that wait for a time of their sender's choice.
     pub fn waiting_for_their_time(&self) -> Vec<QueueId> {
         self.parked().iter().cloned().collect()

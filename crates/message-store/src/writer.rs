@@ -9,6 +9,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use base::crash;
 use commit_journal::{SyncLevel, sync_file, sync_folder};
+use counters::Counter;
 use os::lock::{Mode, OfdLock};
 
 use crate::cache::SEGMENT_BYTES;
@@ -465,6 +466,7 @@ impl Change<'_> {
                 self.writer.log = None; // the new one may be in place already
             }
         }
+        count(operations);
         self.mailbox.announce();
         Ok(())
     }
@@ -628,6 +630,14 @@ impl Change<'_> {
         self.writer.log = None;
         self.writer.folders.clear();
     }
+}
+
+/// What a transaction came to, for `counterutil`.
+fn count(operations: &[Operation]) {
+    counters::add(Counter::Appends, appended(operations).count() as u64);
+    counters::add(Counter::AppendedBytes, appended_bytes(operations));
+    let expunged = operations.iter().filter(|operation| matches!(operation, Operation::Expunge(..)));
+    counters::add(Counter::Expunges, expunged.count() as u64);
 }
 
 /// The records that a transaction appends.

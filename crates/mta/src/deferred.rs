@@ -150,6 +150,11 @@ impl Deferred {
         }
     }
 
+    /// Domains whose mail waits, as far as they are known by now.
+    pub fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
     /// When mail that waits with others for a domain that is down is due: with them.
     pub fn due(&self, domain: &str) -> Option<i64> {
         self.lock().get(domain).map(|wait| wait.due).filter(|due| *due != i64::MAX)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use counters::Counter;
 use directory::Directory;
 use mail_queue::{Envelope, Queue, QueueId, Waiting};
 use message_store::Store;
@@ -75,12 +76,17 @@ impl Mta {
         // S84: what was deferred before is left alone for one period.
         let period = i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
         flow.timetable.add(base::clock::unix_seconds().saturating_add(period), Due::Scan);
+        flow.timetable.add(base::clock::unix_seconds(), Due::Sample);
         let first = flow.clone();
         flow.desk.queue.on_commit(move |id| first.pools.account_handler.push(Start::Message(id.clone())));
         let due = flow.clone();
         let clock = thread::Builder::new().name("timetable".into()).spawn(move || {
             while let Some(what) = due.timetable.next() {
                 due.pools.account_handler.push(match what {
+                    Due::Sample => {
+                        sample(&due);
+                        continue;
+                    }
                     Due::Message(id) => Start::Message(id),
                     Due::Domain(domain) => Start::Domain(domain, false),
                     Due::Scan => Start::Scan,
@@ -147,6 +153,18 @@ impl Mta {
     pub fn flush(&self, domain: &str) {
         self.flow.pools.account_handler.push(Start::Domain(base::idn::domain(domain), true));
     }
+}
+
+/// How long the queue is now, and when the next look is.
+fn sample(flow: &Flow) {
+    let queue = &flow.desk.queue;
+    let now = base::clock::unix_seconds();
+    counters::set(Counter::QueueLength, queue.depth() as u64);
+    counters::set(Counter::QueueParked, queue.parked_count() as u64);
+    counters::set(Counter::QueueDeferred, flow.deferred.waiting() as u64);
+    counters::set(Counter::QueueSampled, u64::try_from(now).unwrap_or(0));
+    let period = i64::try_from(flow.desk.settings.sample_period.as_secs()).unwrap_or(i64::MAX);
+    flow.timetable.add(now.saturating_add(period), Due::Sample);
 }
 
 /// smtp-deliver has no line of its own: its threads take what [`Sites`] says. These are always there; more come and go.

@@ -73,6 +73,8 @@ pub struct Settings {
     pub hops_max: u32,
     /// `deferredperiod`: the longest time between two attempts.
     pub deferred_period: Duration,
+    /// `counterdeltatime`: how often the queue's length is sampled for `counterutil`.
+    pub sample_period: Duration,
     /// `maxqueuetime` (X1) and `delaywarning`
     pub ages: Ages,
     pub account_handler: Stage,
@@ -121,6 +123,7 @@ impl Settings {
             domains: LocalDomains::from_config(config),
             hops_max: u32::try_from(config.get(&service_smtp::MAX_MTA_HOPS)).unwrap_or(30),
             deferred_period: config.get(&service_smtp::DEFERRED_PERIOD),
+            sample_period: config.get(&service_smtp_modules::COUNTER_DELTA_TIME),
             ages: Ages {
                 give_up: config.get(&service_smtp::MAX_QUEUE_TIME),
                 warn: Some(config.get(&service_smtp_modules::DELAY_WARNING)).filter(|after| !after.is_zero()),

@@ -18,6 +18,8 @@ pub enum Due {
     Scan,
     /// A look for what interrupted moves left there.
     Reap,
+    /// A look at how long the queue is, for `counterutil`.
+    Sample,
 }
 
 #[derive(Default)]

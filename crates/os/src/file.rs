@@ -161,6 +161,17 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     Ok(status.blocks_available().saturating_mul(status.fragment_size()))
 }
 
+/// Bytes that an ordinary user may still write to the file system of `path`, and those that it has for ordinary users.
+///
+/// # Errors
+/// The system's.
+pub fn free_and_whole_space(path: &Path) -> io::Result<(u64, u64)> {
+    let status = nix::sys::statvfs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());
+    let kept_for_root = status.blocks_free().saturating_sub(status.blocks_available());
+    Ok((bytes(status.blocks_available()), bytes(status.blocks().saturating_sub(kept_for_root))))
+}
+
 /// The file will be read from front to back once.
 pub fn advise_sequential(file: &File) {
     let _ = nix::fcntl::posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);

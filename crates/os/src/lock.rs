@@ -82,6 +82,22 @@ fn set_lock(file: &File, byte: i64, kind: i32) -> Result<(), Errno> {
     fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&range)).map(drop)
 }
 
+/// Whether somebody else holds `byte`; nobody is kept from it by the question.
+///
+/// # Errors
+/// The system's.
+pub fn is_held(file: &File, byte: u32) -> io::Result<bool> {
+    let mut range = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: i64::from(byte),
+        l_len: 1,
+        l_pid: 0,
+    };
+    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut range))?;
+    Ok(range.l_type != libc::F_UNLCK as i16)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +110,8 @@ mod tests {
         let held = OfdLock::try_acquire(&one, 0, Mode::Exclusive).unwrap().unwrap();
         assert!(OfdLock::try_acquire(&other, 0, Mode::Shared).unwrap().is_none());
         assert!(OfdLock::try_acquire(&other, 1, Mode::Exclusive).unwrap().is_some());
+        assert!(is_held(&other, 0).unwrap() && !is_held(&other, 1).unwrap());
+        assert!(!is_held(&one, 0).unwrap(), "its own keeps nobody out");
         let late = OfdLock::acquire(&other, 0, Mode::Exclusive, Duration::from_millis(1)).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
         drop(held);

@@ -12,6 +12,7 @@ pub use list::Listing;
 pub use retr::Sending;
 
 use connection::{Io, TlsState};
+use counters::Counter;
 use pop3_wire::{Command, answer};
 
 use crate::maildrop::Maildrop;
@@ -20,6 +21,7 @@ use crate::state::State;
 
 /// Exhaustive on purpose: a new command does not compile until it has its place.
 pub fn run(session: &mut Session, command: Command, io: &mut Io) -> Outcome {
+    counters::add(Counter::Commands, 1);
     match command {
         Command::User(name) => user::user(session, name, io),
         Command::Pass(password) => user::pass(session, password, io),

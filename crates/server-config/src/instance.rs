@@ -186,6 +186,10 @@ impl Instance {
     pub fn mboxlist_dir(&self) -> PathBuf {
         self.store_dir().join("mboxlist")
     }
+    /// What daemons count, and what the alarms know.
+    pub fn counter_dir(&self) -> PathBuf {
+        self.root.join("counter")
+    }
     pub fn run_dir(&self) -> PathBuf {
         self.root.join("run")
     }

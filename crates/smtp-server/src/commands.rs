@@ -13,6 +13,7 @@ pub mod starttls;
 pub mod xclient;
 
 use connection::Io;
+use counters::Counter;
 use smtp_wire::command::CommandError;
 use smtp_wire::{Command, Reply};
 
@@ -36,6 +37,7 @@ pub fn run_line(session: &mut Session, line: &[u8], io: &mut Io) -> Answer {
 }
 
 fn run(session: &mut Session, command: Command, line: &[u8], io: &mut Io) -> Answer {
+    counters::add(Counter::Commands, 1);
     if is_idle_talk(&command) && session.talks_idly() {
         return Answer::Last(replies::too_much_idle_talk(&session.settings.host_name));
     }

@@ -107,6 +107,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let _sole = sole(&site).map_err(critical)?;
     let bound = if arguments.once { None } else { certificate::bind(&site).map_err(critical)? };
     site.confine(Starts::Nothing).map_err(critical)?;
+    site.count();
     let stopping = Arc::new(AtomicBool::new(false));
     let signals = listen(stopping.clone()).map_err(critical)?;
     let settings =

@@ -2,4 +2,5 @@
 
 pub mod daemon;
 pub mod jobs;
+pub mod mail_folders;
 pub mod timetable;

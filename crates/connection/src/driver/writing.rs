@@ -3,6 +3,8 @@
 use crate::telemetry::MASKED;
 use std::time::Duration;
 
+use counters::Counter;
+
 use super::{Connection, Flow, Outcome, Phase};
 use crate::compression::Compression;
 use crate::driver::READABLE;
@@ -165,6 +167,7 @@ impl Connection {
         }
         match self.transport.handshake() {
             Step::Done { .. } => {
+                counters::add(Counter::TlsSessions, 1);
                 self.read_wait = 0;
                 self.io.tls = self.transport.tls_state();
                 self.io.channel_bindings = self.transport.channel_bindings();
@@ -176,8 +179,14 @@ impl Connection {
                 self.ready &= !bit;
                 Flow::Stop(Outcome::Wait)
             }
-            Step::Eof => self.end(CloseReason::Peer),
-            Step::Failed => self.end(CloseReason::Failed),
+            Step::Eof => {
+                counters::add(Counter::TlsFailures, 1);
+                self.end(CloseReason::Peer)
+            }
+            Step::Failed => {
+                counters::add(Counter::TlsFailures, 1);
+                self.end(CloseReason::Failed)
+            }
         }
     }
 

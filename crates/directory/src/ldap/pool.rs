@@ -11,6 +11,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use counters::Counter;
+
 use super::connection::{Connection, Purpose};
 use super::runtime::Failure;
 use super::servers::Servers;
@@ -82,6 +84,15 @@ impl Pool {
     /// # Errors
     /// No server answers, none in time, or the server refuses.
     pub fn with<T>(
+        &self,
+        purpose: Purpose,
+        operation: impl FnMut(&mut Connection) -> std::result::Result<T, Failure>,
+    ) -> Result<T> {
+        counters::add(Counter::Searches, 1);
+        self.attempts(purpose, operation).inspect_err(|_| counters::add(Counter::DirectoryFailures, 1))
+    }
+
+    fn attempts<T>(
         &self,
         purpose: Purpose,
         mut operation: impl FnMut(&mut Connection) -> std::result::Result<T, Failure>,

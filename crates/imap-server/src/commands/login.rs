@@ -11,7 +11,6 @@ use directory::{
 };
 use imap_wire::command::login::Login;
 use sasl::Secret;
-use server_log::Category;
 
 use super::{Done, Outcome, capability};
 use crate::refusal::Refusal;
@@ -118,7 +117,7 @@ fn concluded(
     let (session, peer) = (io.number, io.peer.ip());
     let put_off = |why: &str| {
         let line = LogInPutOff(BadLogIn { peer, login: &authcid, why, session });
-        server.log.notice(Category::Account, format_args!("{line}"));
+        line.tell(&server.log);
     };
     let refused = |why: &str| {
         let line = BadLogIn { peer, login: &authcid, why, session };

@@ -1,6 +1,7 @@
 //! mailbox-deliver: a file, or a link of it, and a record in each recipient's mailbox, once whatever happens (S75, S157).
 
 use base::content::Content;
+use counters::Counter;
 use directory::{Entry as Account, Found};
 use mail_queue::{Envelope, Step, Success};
 use message_store::{
@@ -161,5 +162,9 @@ pub fn deliver(
         prepared,
         limits: Limits::default(),
     };
-    quota::deliver(desk, account, uid, &name, message)
+    let delivered = quota::deliver(desk, account, uid, &name, message)?;
+    if matches!(delivered, Delivered::New(_)) {
+        counters::add(Counter::Delivered, 1);
+    }
+    Ok(delivered)
 }

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use counters::Counter;
 use mail_queue::{Body, QueueId, Step, Success};
 use server_log::Category;
 use smtp_client::{OutRecipient, Outcome, Outgoing, Ret};
@@ -367,6 +368,7 @@ impl Sent {
             let (Some(place), Some(to)) = (job.group.places.get(index), job.to.get(index)) else { continue };
             match outcome {
                 Outcome::Delivered(reply) => {
+                    counters::add(Counter::Relayed, 1);
                     tell(flow, job, outcomes.relay, to, "sent", &reply.to_string());
                     // Its reports are the other host's, or RFC 3461 §5.2.2.
                     let step = match outcomes.dsn || !to.wants_success {

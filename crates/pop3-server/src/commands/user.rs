@@ -158,7 +158,7 @@ fn bad(session: &Session, login: &str, why: &str, io: &Io) {
 
 fn put_off(session: &Session, login: &str, why: &str, io: &Io) {
     let line = LogInPutOff(BadLogIn { peer: io.peer.ip(), login, why, session: io.number });
-    session.desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&session.desk.log);
 }
 
 fn not_allowed(session: &Session, login: &str, io: &mut Io) -> Outcome {

@@ -18,12 +18,12 @@ parameters! {
     ALARM_THRESHOLD: Count = "alarm.*.msgalarmthreshold", "10", 0, i64::MAX, false, Restart, Status::NotYet("alarms"), "stored", "The value at which it warns.";
     ALARM_DIRECTION: Count = "alarm.*.msgalarmthresholddirection", "-1", -1, 1, false, Restart, Status::NotYet("alarms"), "stored", "-1 warns below the threshold, 1 above.";
     ALARM_WARNING: Hours = "alarm.*.msgalarmwarninginterval", "24", 0, 87600, false, Restart, Status::NotYet("alarms"), "stored", "The least time between two warnings.";
-    SNMP_ENABLE: Text = "snmp.enable", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
-    SNMP_CONTACT: Text = "snmp.contact", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
-    SNMP_DESCRIPTION: Text = "snmp.description", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
-    SNMP_LOCATION: Text = "snmp.location", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
-    SNMP_ORGANIZATION: Text = "snmp.organization", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
-    SNMP_MASTERHOST: Text = "snmp.masterhost", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
-    SNMP_MASTERPORT: Text = "snmp.masterport", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
-    SNMP_COLLECTIONDELTATIME: Text = "snmp.collectiondeltatime", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; the counters are read over HTTP"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_ENABLE: Text = "snmp.enable", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_CONTACT: Text = "snmp.contact", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_DESCRIPTION: Text = "snmp.description", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_LOCATION: Text = "snmp.location", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_ORGANIZATION: Text = "snmp.organization", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_MASTERHOST: Text = "snmp.masterhost", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_MASTERPORT: Text = "snmp.masterport", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
+    SNMP_COLLECTIONDELTATIME: Text = "snmp.collectiondeltatime", "", 0, 0, false, Restart, Status::Ignored("no SNMP agent is built in; counterutil shows the counters"), "nobody", "A setting of the original's SNMP agent.";
 }

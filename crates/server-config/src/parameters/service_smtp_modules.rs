@@ -11,7 +11,7 @@ parameters! {
     VERIFY_RCPTS: Switch = "service.smtp.verifyrcpts", "yes", 0, 1, false, Restart, Status::Active, "smtpd", "Whether each RCPT is looked up in the directory.";
     CLEAR_CONTROL_INTERVAL: Count = "service.smtp.clearcontrolinterval", "0", 0, 1000000000, false, Restart, Status::Ignored("no longer used in 4.x"), "smtpd", "Never used.";
     CLEAR_CONTROL_SAFE_TIME: Count = "service.smtp.clearcontrolsafetime", "0", 0, 1000000000, false, Restart, Status::Ignored("no longer used in 4.x"), "smtpd", "Never used.";
-    COUNTER_DELTA_TIME: Seconds = "service.smtp.counterdeltatime", "60", 1, 86400, false, Restart, Status::NotYet("counters"), "smtpd", "The interval at which counters are sampled.";
+    COUNTER_DELTA_TIME: Seconds = "service.smtp.counterdeltatime", "60", 1, 86400, false, Restart, Status::Active, "smtpd", "The interval at which smtpd samples how long its queue is, for counterutil -o queuestat.";
     NETWORK_MIN_RUN_COUNT: OptionalCount = "service.smtp.networkdefaultminruncount", "", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of each network module (smtp-accept, smtp-deliver) whose minruncount is not set; unset: each has its own default.";
     LOCAL_MIN_RUN_COUNT: OptionalCount = "service.smtp.localdefaultminruncount", "", 1, 10000, false, Restart, Status::Active, "smtpd", "Worker threads of each local module (all but smtp-accept and smtp-deliver) whose minruncount is not set; unset: each has its own default.";
     LMTP_PORT: Port = "local.service.lmtp.port", "0", 0, 65535, false, Restart, Status::Active, "smtpd", "The port for LMTP (RFC 2033), for mail servers that leave the delivery into mailboxes to this one; 0 is off. Ours.";

@@ -171,7 +171,7 @@ fn bad(session: &Session, login: &str, why: &str, io: &Io) {
 
 fn put_off(session: &Session, login: &str, why: &str, peer: IpAddr, io: &Io) {
     let line = LogInPutOff(BadLogIn { peer, login, why, session: io.number });
-    session.desk.log.notice(Category::Account, format_args!("{line}"));
+    line.tell(&session.desk.log);
 }
 
 /// An administrator sends for a user (S129).

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use counters::Counter;
 use message_store::{MailboxName, Store, StoreError};
 use server_log::{Category, Log};
 
@@ -51,6 +52,8 @@ pub fn run(
     if let Err(why) = store.empty_trash() {
         log.error(Category::Store, format_args!("trash: {why}"));
     }
+    counters::add(Counter::CleanUps, 1);
+    counters::add(Counter::Unlinked, done.unlinked as u64);
     let seconds = begin.elapsed().as_secs_f64();
     log.notice(
         Category::Store,
