@@ -74,9 +74,11 @@ test('attachments: looked at, downloaded, and all together', async ({ page }) =>
   const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download “plan.pdf”' }).click()]);
   assert.equal(file.suggestedFilename(), 'plan.pdf');
   assert.equal(await readFile(await file.path(), 'utf8'), '%PDF-1.4 not much');
-  const [all] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download all' }).click()]);
+  const [all] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download all' }).click()]);
   assert.equal(all.suggestedFilename(), 'Files.zip');
-  assert.ok((await readFile(await all.path())).includes('depth;4.2'));
+  const archive = await readFile(await all.path());
+  assert.equal(archive.readUInt32LE(0), 0x04034b50);
+  for (const one of ['depths.txt', 'depth;4.2', 'plan.pdf', '%PDF-1.4 not much']) assert.ok(archive.includes(one), one);
 });
 
 test('source and details', async ({ page }) => {

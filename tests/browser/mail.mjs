@@ -155,10 +155,10 @@ export class Imap {
     }
   }
 
-  /** Puts a message into a mailbox. */
-  async append(mailbox, message) {
+  /** Puts a message into a mailbox, with `flags` such as `(\\Draft)`. */
+  async append(mailbox, message, flags = '') {
     const bytes = stuffed(message).toString('latin1').replace(/^\.\./gm, '.');
-    await this.command(`APPEND "${mailbox}" {${bytes.length}+}\r\n${bytes}`);
+    await this.command(`APPEND "${mailbox}" ${flags}${flags && ' '}{${bytes.length}+}\r\n${bytes}`);
   }
 
   close() {

@@ -1,6 +1,6 @@
 // Journeys through folders of others: what the rights allow is there, and what they do not is not.
-import { assert, axe, Imap, freshUser, test } from './harness.mjs';
-import { folder, heading, imapSays, openMail, row, said, text } from './mail-steps.mjs';
+import { address, assert, axe, Imap, freshUser, multipart, test } from './harness.mjs';
+import { count, folder, heading, imapSays, names, openMail, row, said, text } from './mail-steps.mjs';
 
 /** A folder of the owner's with one message in it, and what the reader may do there. */
 async function share(owner, name, subject, reader, rights) {
@@ -75,4 +75,81 @@ test('a folder that is given while the page is open appears, and goes when it is
   imap.close();
   await folder(page, 'Late').waitFor({ state: 'detached' });
   await heading(page, 'Inbox').waitFor();
+});
+
+/** A draft in a folder of the owner's, with a file in it. */
+async function shareDraft(owner, name, subject, reader, rights) {
+  const imap = await Imap.open(owner);
+  const draft = multipart(subject, [{ type: 'text/plain', body: 'Begun by the owner.' }, { type: 'text/csv', body: 'a;b\r\n1;2\r\n', name: 'figures.csv' }], {
+    fields: { From: `<${address(owner)}>`, To: `<${address(reader)}>` },
+  });
+  try {
+    await imap.command(`CREATE "${name}"`);
+    await imap.append(name, draft, '(\\Draft \\Seen)');
+    await imap.command(`SETACL "${name}" ${reader} ${rights}`);
+  } finally {
+    imap.close();
+  }
+}
+
+const contents = (mailbox) => async (imap) => {
+  await imap.command(`EXAMINE "${mailbox}"`);
+  return (await imap.command('UID FETCH 1:* (FLAGS BODY.PEEK[])')).join('\n');
+};
+
+async function imapShows(user, look, ...wanted) {
+  await imapSays(user, async (imap) => {
+    const text = await look(imap);
+    return wanted.every((one) => text.includes(one));
+  }, true);
+}
+
+test('a draft in a folder of another goes on there, and is sent from here', async ({ page }) => {
+  const [owner, reader] = [freshUser(), freshUser()];
+  await shareDraft(owner, 'Common', 'Offer', reader, 'lrwite');
+  await openMail(page, reader);
+  await folder(page, 'Common').click();
+  await row(page, 'Offer').click();
+  const compose = page.locator('.compose');
+  await compose.getByText(`This draft is ${owner}’s: it is kept in Common`).waitFor();
+  await compose.getByText('figures.csv').waitFor();
+  await axe(page, { include: { include: ['.compose'] } });
+  await compose.getByRole('textbox', { name: 'Message text' }).fill('Gone on with by the reader.');
+  await page.keyboard.press('Control+s');
+  await compose.getByText(/^Saved/).waitFor();
+  // The next version is there, whole, and the one before it is gone.
+  await imapShows(owner, contents('Common'), 'Gone on with by the reader.', 'figures.csv', '\\Draft');
+  await imapSays(owner, count('Common'), 1);
+  await imapSays(reader, async (imap) => (await names(imap)).includes('Drafts') && (await count('Drafts')(imap)) > 0, false);
+  // A tab that is killed opens it again, in the same place.
+  await page.reload();
+  await compose.getByText(`This draft is ${owner}’s: it is kept in Common`).waitFor();
+  assert.equal(await compose.getByRole('textbox', { name: 'Message text' }).inputValue(), 'Gone on with by the reader.');
+  await compose.getByRole('button', { name: 'Send', exact: true }).click();
+  await compose.waitFor({ state: 'detached' });
+  await imapSays(owner, count('Common'), 0);
+  await imapShows(reader, contents('Sent'), `From: `, address(reader), 'Gone on with by the reader.', 'figures.csv');
+  await imapShows(reader, contents('INBOX'), 'Gone on with by the reader.');
+});
+
+test('a draft of another that may not be changed is read, and says so; rights that go while it is written are told', async ({ page }) => {
+  const [owner, reader] = [freshUser(), freshUser()];
+  await shareDraft(owner, 'Common', 'Offer', reader, 'lr');
+  await openMail(page, reader);
+  await folder(page, 'Common').click();
+  await row(page, 'Offer').click();
+  await page.locator('.warning-bar', { hasText: 'do not allow changing this draft' }).waitFor();
+  assert.equal(await page.locator('.compose').count(), 0);
+  assert.equal(await page.getByRole('button', { name: 'Continue writing' }).count(), 0);
+  const imap = await Imap.open(owner);
+  await imap.command(`SETACL Common ${reader} lrwite`);
+  await page.reload();
+  await page.getByRole('button', { name: 'Continue writing' }).click();
+  const compose = page.locator('.compose');
+  await compose.getByText('figures.csv').waitFor();
+  await imap.command(`SETACL Common ${reader} lr`);
+  imap.close();
+  await compose.getByRole('textbox', { name: 'Message text' }).fill('Too late.');
+  await page.keyboard.press('Control+s');
+  await compose.getByText('You may not store drafts in Common any more').waitFor();
 });

@@ -14,7 +14,7 @@ import { Layout } from './shell/layout.ts';
 import { say, signInForm } from './signin.ts';
 import { Store, type Change } from './store.ts';
 import { t } from './texts.ts';
-import type { EmailRow, Mailbox, QuotaState, Role } from './types.ts';
+import { mayKeepDrafts, type EmailRow, type Mailbox, type QuotaState, type Role } from './types.ts';
 import { confirmDialog, openDialog } from './ui/dialog.ts';
 import { closeMenu, type MenuItem } from './ui/menu.ts';
 import { toast } from './ui/toast.ts';
@@ -47,7 +47,17 @@ export async function startApp(signIn: SignIn, session?: Promise<Response | unde
     app.start();
     await preferencesRead;
     void store.loadQuota().catch(() => undefined);
-    if (localStorage.getItem(OPEN_DRAFTS)) void import('./compose/compose.ts').then(({ reopen }) => reopen({ client, store, source: store }, !location.hash.startsWith('#/settings'))).catch(() => undefined);
+    if (localStorage.getItem(OPEN_DRAFTS)) void reopenDrafts(app, sharedRead).catch(() => undefined);
+}
+
+/** One's own first; those in folders of others once these are known. */
+async function reopenDrafts(app: App, sharedRead: Promise<void>): Promise<void> {
+    const { reopen } = await import('./compose/compose.ts');
+    const context = { client: app.client, store: app.own };
+    const inMail = !location.hash.startsWith('#/settings');
+    await reopen({ ...context, source: app.own }, inMail);
+    await sharedRead;
+    for (const { store } of app.shared.values()) await reopen({ ...context, source: store }, inMail);
 }
 
 /** Asks for the password in a dialog over whatever the user was doing. */
@@ -317,10 +327,17 @@ export class App {
     openRow(index: number, options: { focus?: boolean } = {}): void {
         const row = this.list.view.row(index);
         if (!row) return;
-        if (row.keywords['$draft'] && this.store === this.own && this.store.conversation(row).length === 1) return void this.compose({ kind: 'draft', emailId: row.id });
+        if (this.mayWriteOn(row) && this.store.conversation(row).length === 1) return void this.compose({ kind: 'draft', emailId: row.id });
         this.focusReading = options.focus ?? false;
         if (this.focusReading && this.reading.email === row.id) this.reading.focus();
         this.open(row.id);
+    }
+
+    /** A draft whose next version may take its place: any of one's own, and those of others where the rights are there. */
+    mayWriteOn(row: EmailRow): boolean {
+        if (!row.keywords['$draft']) return false;
+        const rights = Object.keys(row.mailboxIds).flatMap((id) => this.store.mailboxes.get(id)?.myRights ?? []);
+        return this.store === this.own || rights.some(mayKeepDrafts);
     }
 
     /** Opens a message; the way back is the list, however many were read one after another. */

@@ -360,6 +360,11 @@ export class Client {
         return this.expand(this.session.downloadUrl, { blobId, name: name.replaceAll(/[/\\]/g, '_') || 'file', type });
     }
 
+    /** All that is attached to the message of a blob, as one archive. */
+    archiveUrl(blobId: Id, name: string): string {
+        return `/jmap/archive/${[this.accountId, blobId, name].map(encodeURIComponent).join('/')}`;
+    }
+
     /** Where the message is shown as a page of its own, for a frame. */
     messageUrl(emailId: Id, images: boolean): string {
         return `/message/${encodeURIComponent(this.accountId)}/${encodeURIComponent(emailId)}?images=${images ? 1 : 0}`;

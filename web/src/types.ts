@@ -28,6 +28,9 @@ export interface Mailbox {
     };
 }
 
+/** A new version of a draft comes, marked as one, and the one before goes. */
+export const mayKeepDrafts = ({ mayAddItems, mayRemoveItems, maySetKeywords }: Mailbox['myRights']): boolean => mayAddItems && mayRemoveItems && maySetKeywords;
+
 export interface EmailAddress {
     name: string | null;
     email: string;

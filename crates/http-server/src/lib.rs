@@ -3,6 +3,7 @@
 //! `router.rs` is the table of all addresses; each has its function in `routes/` or a module of its own. A function is given
 //! a whole [`Request`] and gives a [`Response`]; it knows no connection.
 
+mod archive;
 pub mod aside;
 pub mod assets;
 pub mod attachment;

@@ -150,6 +150,7 @@ pub static ROUTES: &[Route] = &[
         run: Run::Upload(routes::jmap::upload),
     },
     get("/jmap/download/{accountId}/{blobId}/{name}", routes::jmap::download),
+    get("/jmap/archive/{accountId}/{blobId}/{name}", routes::jmap::archive),
     get("/message/{accountId}/{emailId}", frame::message),
     Route { run: Run::Aside(image_proxy::image), ..get("/image/{code}/{url}", image_proxy::image) },
     Route {

@@ -114,6 +114,17 @@ impl Work {
         Ok(part(file, &message, place))
     }
 
+    /// Where the part of this id lies.
+    ///
+    /// # Errors
+    /// The store's; `requestTooLarge`.
+    pub fn piece(&mut self, jmap: &Jmap, scope: Scope<'_>, id: BlobId) -> Result<Option<Piece>> {
+        let Some((outer, place)) = id.outer() else { return Ok(None) };
+        let Some((file, message)) = self.whole(jmap, scope, outer)? else { return Ok(None) };
+        self.spend(message.part_body(place as usize).len() as u64)?;
+        Ok(Piece::of(file, &message, place))
+    }
+
     /// A message that is parsed, or attached: the blob of this id as one.
     ///
     /// # Errors
@@ -196,22 +207,51 @@ pub fn message_file(account: &Inner, guid: &[u8; 16]) -> Result<Option<Arc<File>
     Ok(None)
 }
 
+/// Where a part lies in its message's file, to be read any number of times.
+pub struct Piece {
+    file: Arc<File>,
+    offset: u64,
+    end: u64,
+    encoding: TransferEncoding,
+    /// Bytes behind the transfer encoding.
+    pub size: u64,
+}
+
+impl Piece {
+    fn of(file: Arc<File>, message: &Message, place: u32) -> Option<Piece> {
+        let place = place as usize;
+        let part = message.structure.parts.get(place)?;
+        Some(Piece {
+            file,
+            offset: u64::from(part.body_start),
+            end: u64::from(part.body_end).min(message.bytes.len() as u64),
+            encoding: encoding(message.part_header(place)).unwrap_or(TransferEncoding::Identity),
+            size: decoded_size(message, place),
+        })
+    }
+
+    fn content(&self) -> BlobContent {
+        let file = self.file.clone();
+        match self.encoding {
+            TransferEncoding::Identity => BlobContent::File { file, offset: self.offset },
+            encoding => BlobContent::Decoded(Box::new(Decoding {
+                encoded: FileReader { file, at: self.offset, end: self.end },
+                decoder: Some(Decoder::new(encoding)),
+                decoded: Vec::new(),
+                at: 0,
+            })),
+        }
+    }
+
+    /// All of it, decoded.
+    pub fn reader(&self) -> Box<dyn Read + Send> {
+        self.content().reader(self.size)
+    }
+}
+
 fn part(file: Arc<File>, message: &Message, place: u32) -> Option<Blob> {
-    let place = place as usize;
-    let part = message.structure.parts.get(place)?;
-    let offset = u64::from(part.body_start);
-    let end = u64::from(part.body_end).min(message.bytes.len() as u64);
-    let size = decoded_size(message, place);
-    let content = match encoding(message.part_header(place)) {
-        None | Some(TransferEncoding::Identity) => BlobContent::File { file, offset },
-        Some(encoding) => BlobContent::Decoded(Box::new(Decoding {
-            encoded: FileReader { file, at: offset, end },
-            decoder: Some(Decoder::new(encoding)),
-            decoded: Vec::new(),
-            at: 0,
-        })),
-    };
-    Some(Blob { size, content })
+    let piece = Piece::of(file, message, place)?;
+    Some(Blob { size: piece.size, content: piece.content() })
 }
 
 struct FileReader {

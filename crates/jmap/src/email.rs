@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod arrival;
+pub mod attachments;
 pub mod bodies;
 pub mod body_part;
 pub mod content;

@@ -41,6 +41,7 @@ use server_config::{Config, Instance};
 use server_log::Log;
 
 pub use blob::{Blob, BlobContent};
+pub use email::attachments::{Attachment, Attachments};
 pub use email::parts::{InlinePart, MessageParts, ShownText};
 pub use folders::Folder;
 pub use methods::preferences::Preferences;
@@ -194,6 +195,17 @@ impl Jmap {
     pub fn download(&self, who: &Who, account: &str, blob: &str) -> Result<Blob, Problem> {
         let owner = self.owner_or_404(who, account)?;
         blob::open(self, Scope { who, owner: &owner }, blob)
+            .map_err(|error| Problem::internal(&error.to_string()))?
+            .ok_or_else(Problem::not_found)
+    }
+
+    /// All files of the message of a blob, or of a message that is attached to one.
+    ///
+    /// # Errors
+    /// `404` when it is no message, or the user may not read it.
+    pub fn attachments(&self, who: &Who, account: &str, blob: &str) -> Result<Attachments, Problem> {
+        let owner = self.owner_or_404(who, account)?;
+        email::attachments::of(self, Scope { who, owner: &owner }, blob)
             .map_err(|error| Problem::internal(&error.to_string()))?
             .ok_or_else(Problem::not_found)
     }

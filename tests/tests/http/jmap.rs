@@ -135,6 +135,54 @@ fn what_is_uploaded_waits_in_the_scratch_folder_and_comes_back_in_ranges() {
     assert_eq!(again.status, 201);
 }
 
+/// All that is attached to a message in one archive: to be saved, by names that stay in the folder, for its owner only.
+#[test]
+fn what_is_attached_comes_in_one_archive() {
+    let instance = web();
+    let mut http = instance.http();
+    let alice = http.sign_in("alice", "alice-secret");
+    let part = |head: &str, body: &str| format!("--b\r\n{head}\r\n\r\n{body}\r\n");
+    let encoded = STANDARD.encode("decoded bytes");
+    let message = [
+        "Subject: files\r\nDate: Thu, 01 Jan 2026 12:02:03 +0000\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n".to_owned(),
+        part("Content-Type: text/plain", "The text."),
+        part(
+            "Content-Type: text/html\r\nContent-Disposition: attachment; filename=\"../../x.html\"\r\nContent-Transfer-Encoding: base64",
+            &encoded,
+        ),
+        part("Content-Type: application/x-sh\r\nContent-Disposition: attachment; filename=X.html", "second"),
+        part("Content-Type: image/png\r\nContent-Disposition: inline\r\nContent-Id: <i@x>", "shown in the text"),
+        "--b--\r\n".to_owned(),
+    ]
+    .concat();
+    let fields = format!("{alice}Content-Type: message/rfc822\r\n");
+    let uploaded = http.ask("POST", "/jmap/upload/alice", &fields, message.as_bytes()).json();
+    let path = format!("/jmap/archive/alice/{}/files.zip", uploaded["blobId"].as_str().unwrap());
+    let answer = http.get(&path, &alice);
+    assert_eq!((answer.status, answer.field("content-type")), (200, "application/zip"), "{}", answer.text());
+    assert_eq!(answer.field("content-disposition"), "attachment; filename=\"files.zip\"");
+    assert_eq!(answer.field("x-content-type-options"), "nosniff");
+    assert!(answer.field("content-security-policy").contains("sandbox"));
+    assert_eq!(answer.field("content-length"), answer.body.len().to_string());
+    let text = String::from_utf8_lossy(&answer.body);
+    assert!(text.starts_with("PK\u{3}\u{4}"));
+    for held in ["x.html", "X (2).html", "decoded bytes", "second"] {
+        assert!(text.contains(held), "{held}: {text:?}");
+    }
+    for foreign in ["..", "shown in the text", "The text.", &encoded] {
+        assert!(!text.contains(foreign), "{foreign}");
+    }
+    let bob = http.sign_in("bob", "bob-secret");
+    for account in ["alice", "bob"] {
+        let stolen = path.replace("/alice/", &format!("/{account}/"));
+        assert_eq!(http.get(&stolen, &bob).status, 404, "{account}");
+    }
+    assert_eq!(http.get(&path, "").status, 401);
+    let plain = http.ask("POST", "/jmap/upload/alice", &fields, b"Subject: x\r\n\r\nNothing.").json();
+    let none = format!("/jmap/archive/alice/{}/x.zip", plain["blobId"].as_str().unwrap());
+    assert_eq!(http.get(&none, &alice).status, 404);
+}
+
 fn tempfile_dir() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }

@@ -12,7 +12,7 @@ import { SendError, type Sent, attemptAt, callBack, send } from './outbox.ts';
 import type { Kind } from './recipients.ts';
 import { openRedirect } from './redirect.ts';
 import { forgetWindow, lostWindows, noteWindow } from './reopen.ts';
-import { type Identity, type Start, start } from './start.ts';
+import { type Home, type Identity, type Start, brought, start } from './start.ts';
 import { say } from './texts.ts';
 import { ComposeWindow } from './window.ts';
 
@@ -45,7 +45,9 @@ export async function openCompose(context: ComposeContext, request: ComposeReque
     await ready();
     const identities = await identitiesOf(context);
     if (request.kind === 'redirect') return openRedirect(context, request.emailId ?? '', identities);
-    const open = [...windows].find((one) => request.kind === 'draft' && one.keeper.id === request.emailId);
+    // A message that is in two accounts has one id in both.
+    const account = context.source.client.accountId;
+    const open = [...windows].find((one) => request.kind === 'draft' && one.keeper.id === request.emailId && one.home.accountId === account);
     if (open) return open.setShape('normal');
     openWindow(context, identities, await start(context, request, identities));
 }
@@ -55,7 +57,7 @@ export async function openCompose(context: ComposeContext, request: ComposeReque
  * something else by now: the window does not take the focus, and is small unless it is `mail` that is on screen.
  */
 export async function reopen(context: ComposeContext, inMail: boolean): Promise<void> {
-    const lost = await lostWindows(context.client.accountId);
+    const lost = await lostWindows(context.source.client.accountId);
     // Where a window is the whole page (compose.css) it waits below: who opens the mailbox wants to see the mailbox.
     const isWhole = matchMedia('(max-width: 720px), (max-height: 420px)').matches;
     for (const [draftId, key] of lost) await reopenOne(context, draftId, key, inMail && !isWhole).catch(() => undefined);
@@ -70,11 +72,11 @@ async function reopenOne(context: ComposeContext, draftId: Id, key: string | und
     const identities = await identitiesOf(context);
     const begun = await start(context, { kind: 'draft', emailId: newest }, identities);
     openWindow(context, identities, { ...begun, focus: null }, inMail ? 'normal' : 'minimised');
-    if (older.length > 0) await context.client.call<SetResponse>('Email/set', { destroy: older });
+    if (older.length > 0) await context.source.client.call<SetResponse>('Email/set', { destroy: older });
 }
 
 /** Stored versions of a draft, the newest first. */
-async function versionsOf({ client }: ComposeContext, key: string): Promise<Id[]> {
+async function versionsOf({ source: { client } }: ComposeContext, key: string): Promise<Id[]> {
     const conditions = [{ hasKeyword: '$draft' }, { header: [DRAFT_HEADER, key] }];
     const { ids } = await client.call<QueryResponse>('Email/query', {
         filter: { operator: 'AND', conditions },
@@ -94,14 +96,15 @@ async function identitiesOf({ client }: ComposeContext): Promise<Identity[]> {
 }
 
 function openWindow(context: ComposeContext, identities: readonly Identity[], begun: Start, shape: 'normal' | 'minimised' = 'normal'): ComposeWindow {
-    const { client } = context;
+    const { home } = begun;
+    const account = (home?.client ?? context.client).accountId;
     const opened: ComposeWindow = new ComposeWindow(
         context,
         {
             identities,
-            draftsId: () => mailbox(context, 'drafts'),
-            send: (from) => sendFrom(context, identities, from),
-            stored: (from, id) => noteWindow(from, client.accountId, begun.draft.key, id),
+            draftsId: async () => home?.mailbox ?? mailbox(context, 'drafts'),
+            send: (from) => sendFrom(context, identities, from, home),
+            stored: (from, id) => noteWindow(from, account, begun.draft.key, id),
             closed: (from) => {
                 windows.delete(from);
                 forgetWindow(from);
@@ -118,7 +121,7 @@ function openWindow(context: ComposeContext, identities: readonly Identity[], be
     windows.add(opened);
     dock.append(opened.element);
     if (shape === 'minimised') opened.setShape(shape, false);
-    if (begun.draftId) noteWindow(opened, client.accountId, begun.draft.key, begun.draftId);
+    if (begun.draftId) noteWindow(opened, account, begun.draft.key, begun.draftId);
     arrange();
     return opened;
 }
@@ -176,15 +179,17 @@ async function makeMailbox({ client, store }: ComposeContext, names: readonly st
 
 // ---------------------------------------------------------------- sending
 
-async function sendFrom(context: ComposeContext, identities: readonly Identity[], from: ComposeWindow): Promise<void> {
+/** From the user's own account, and into Sent there, wherever the draft is kept. */
+async function sendFrom(context: ComposeContext, identities: readonly Identity[], from: ComposeWindow, home: Home | undefined): Promise<void> {
     const { client, store } = context;
-    const draft = from.draft();
+    const written = from.draft();
+    const draft = home ? await brought(client, home.client, written) : written;
     const identity = from.identity;
     if (!identity) throw new SendError('from', say('errorFrom'));
     const [draftsId, sentId] = await Promise.all([mailbox(context, 'drafts'), mailbox(context, 'sent')]);
     const email = toEmail(await withVCard(client, draft), identity, draftsId, true);
     const to = [...draft.to, ...draft.cc, ...draft.bcc, ...(identity.bcc ?? [])];
-    const attempt = (from.attempt = attemptAt(fingerprint(draft), identity.email, from.attempt));
+    const attempt = (from.attempt = attemptAt(fingerprint(written), identity.email, from.attempt));
     const sent = await send(client, { email, attempt, identityId: identity.id, from: identity.email, to, draftsId, sentId, hold: preferences().undoSend });
     await from.keeper.discard();
     for (const { id, keyword } of draft.answers) void store.change([id], { keywords: { [keyword]: true } }).catch(() => undefined);

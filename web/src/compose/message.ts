@@ -103,7 +103,7 @@ export const DRAFT_PROPERTIES = [
 
 export type DraftEmail = Pick<
     Email,
-    'id' | 'from' | 'to' | 'cc' | 'bcc' | 'subject' | 'inReplyTo' | 'references' | 'textBody' | 'htmlBody' | 'attachments' | 'bodyValues'
+    'id' | 'mailboxIds' | 'from' | 'to' | 'cc' | 'bcc' | 'subject' | 'inReplyTo' | 'references' | 'textBody' | 'htmlBody' | 'attachments' | 'bodyValues'
 > & {
     [DRAFT_FIELD]?: string | null;
     [PRIORITY_FIELD]?: string | null;

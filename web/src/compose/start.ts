@@ -1,9 +1,9 @@
 // What a message begins with: nothing, an answer, what is passed on, or a draft that goes on.
 import { longDate } from '../i18n.ts';
-import type { GetResponse, Id } from '../jmap.ts';
+import type { Client, GetResponse, Id } from '../jmap.ts';
 import { JmapError } from '../jmap.ts';
 import { preferences } from '../preferences.ts';
-import type { Email, EmailAddress } from '../types.ts';
+import { mayKeepDrafts, type Email, type EmailAddress } from '../types.ts';
 import { type Address, formatAddress, parseAddresses, sameKey } from './address.ts';
 import { clean } from './clean.ts';
 import type { ComposeContext, ComposeRequest } from './compose.ts';
@@ -38,8 +38,18 @@ export interface Identity {
     mayDelete: boolean;
 }
 
+/** A folder of another account in which the draft is, and stays until it is sent. */
+export interface Home {
+    client: Client;
+    mailbox: Id;
+    folder: string;
+    owner: string;
+}
+
 export interface Start {
     draft: Draft;
+    /** Nothing when drafts are kept in the user's own account. */
+    home?: Home;
     /** The stored draft that goes on, to be replaced by the next. */
     draftId: Id | null;
     /** Where the caret is: in the text for answers, in the recipients otherwise; null leaves it where it is. */
@@ -124,14 +134,14 @@ export function rememberFormat(format: 'rich' | 'plain'): void {
 
 export async function start(context: ComposeContext, request: ComposeRequest, identities: readonly Identity[]): Promise<Start> {
     const begun = await begin(context, request, identities);
-    return context.source === context.store ? begun : { ...begun, draft: await brought(context, begun.draft) };
+    return context.source === context.store || begun.home ? begun : { ...begun, draft: await brought(context.client, context.source.client, begun.draft) };
 }
 
 /** Files of a message of another account are copied into the user's own; what is marked as answered there is not ours to mark. */
-async function brought({ client, source }: ComposeContext, draft: Draft): Promise<Draft> {
+export async function brought(to: Client, from: Client, draft: Draft): Promise<Draft> {
     const blobIds = [...new Set(draft.attached.map(({ blobId }) => blobId))];
     if (blobIds.length === 0) return { ...draft, answers: [] };
-    const { copied } = await client.call<{ copied: Record<Id, Id> | null }>('Blob/copy', { fromAccountId: source.client.accountId, blobIds });
+    const { copied } = await to.call<{ copied: Record<Id, Id> | null }>('Blob/copy', { fromAccountId: from.accountId, blobIds });
     const attached = draft.attached.map((file) => ({ ...file, blobId: copied?.[file.blobId] ?? file.blobId }));
     return { ...draft, attached, answers: [] };
 }
@@ -142,7 +152,7 @@ async function begin(context: ComposeContext, request: ComposeRequest, identitie
         case 'new':
             return startNew(request, identities);
         case 'draft':
-            return startDraft(context, ids[0] ?? '');
+            return startDraft(context, ids[0] ?? '', identities);
         case 'forwardAttached':
             return startAttached(await read<SourceEmail>(context, ids, SOURCE_PROPERTIES), identities);
         case 'redirect':
@@ -185,12 +195,25 @@ function startNew(request: ComposeRequest, identities: readonly Identity[]): Sta
 
 // ---------------------------------------------------------------- a draft
 
-async function startDraft(context: ComposeContext, id: Id): Promise<Start> {
+async function startDraft(context: ComposeContext, id: Id, identities: readonly Identity[]): Promise<Start> {
     const [email] = await read<DraftEmail>(context, [id], DRAFT_PROPERTIES);
     if (!email) throw new JmapError('method', 'notFound');
     const html = htmlOf(email);
     const body: Draft['body'] = html === null ? { format: 'plain', text: textOf(email) } : { format: 'rich', trees: fromHtml(html) };
-    return { draft: { ...fromEmail(email), body }, draftId: id, focus: (email.to ?? []).length > 0 ? 'body' : 'to' };
+    const begun: Start = { draft: { ...fromEmail(email), body }, draftId: id, focus: (email.to ?? []).length > 0 ? 'body' : 'to' };
+    const home = homeOf(context, Object.keys(email.mailboxIds));
+    if (!home) return begun;
+    // Identities of its writer are not ours, nor are the messages that it answers; an address may be.
+    const identity = identities.find((one) => email.from?.some((from) => sameKey(from.email) === sameKey(one.email)));
+    return { ...begun, home, draft: { ...begun.draft, identityId: identity?.id ?? null, answers: [] } };
+}
+
+/** The folder of another account where the user may put the next version of a draft, and take the one before away. */
+function homeOf({ store, source }: ComposeContext, mailboxIds: readonly Id[]): Home | undefined {
+    if (source === store) return undefined;
+    const { client } = source;
+    const mailbox = mailboxIds.flatMap((id) => source.mailboxes.get(id) ?? []).find(({ myRights }) => mayKeepDrafts(myRights));
+    return mailbox && { client, mailbox: mailbox.id, folder: mailbox.name, owner: client.session.accounts[client.accountId]?.name ?? client.accountId };
 }
 
 /** Mail HTML as formatted text. Images of the message and those written into it stay; those of other hosts stay unfetched. */

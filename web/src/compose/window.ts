@@ -1,6 +1,6 @@
 // The window in which a message is written.
 import { fill, h, svg, uniqueId } from '../dom.ts';
-import { type Id, JmapError, type SetError } from '../jmap.ts';
+import { type Client, type Id, JmapError, type SetError } from '../jmap.ts';
 import { preferences } from '../preferences.ts';
 import { button } from '../ui/button.ts';
 import { confirmDialog } from '../ui/dialog.ts';
@@ -59,6 +59,8 @@ export class ComposeWindow {
     private readonly sendButton: HTMLButtonElement;
     private readonly shapeButton: HTMLButtonElement;
     private readonly smallButton: HTMLButtonElement;
+    /** Of the account in which the draft is kept. */
+    readonly home: Client;
     private readonly pictures = new Map<string, string>();
     private readonly before = document.activeElement as HTMLElement | null;
     private format: 'rich' | 'plain';
@@ -69,11 +71,12 @@ export class ComposeWindow {
     private gone = false;
 
     constructor(
-        private readonly context: ComposeContext,
+        context: ComposeContext,
         private readonly hooks: WindowHooks,
-        begun: Start,
+        private readonly begun: Start,
     ) {
         const { draft } = begun;
+        this.home = begun.home?.client ?? context.client;
         this.base = draft;
         this.format = draft.body.format;
         this.signature = preferences().autoSign ? signatureOf(this.identityBy(draft.identityId)) : '';
@@ -89,7 +92,7 @@ export class ComposeWindow {
         });
         this.toolbar = new Toolbar(this.editor);
         this.plain = h('textarea', { class: 'plain-text', 'aria-label': say('text'), spellcheck: 'true', dir: 'auto', oninput: () => this.changed() });
-        this.attachments = new Attachments(context.client, {
+        this.attachments = new Attachments(this.home, {
             changed: () => this.changed(),
             announce: (text) => this.announce(text),
             inline: (file, blob) => this.insertPicture(file, blob),
@@ -116,7 +119,7 @@ export class ComposeWindow {
         this.build(titleId);
         this.show(draft);
         this.keeper = new DraftKeeper(
-            context.client,
+            this.home,
             {
                 email: async () => this.stored(),
                 fingerprint: () => this.print(),
@@ -192,7 +195,9 @@ export class ComposeWindow {
             picker,
         );
         const drop = h('div', { class: 'compose-drop', 'aria-hidden': 'true' }, say('dropHere'));
-        fill(this.element, head, h('div', { class: 'compose-main' }, fields, this.notice, body, this.attachments.element, foot), drop, this.live);
+        const { home } = this.begun;
+        const kept = home && h('p', { class: 'compose-home' }, say('keptThere', { owner: home.owner, folder: home.folder }));
+        fill(this.element, head, h('div', { class: 'compose-main' }, kept, fields, this.notice, body, this.attachments.element, foot), drop, this.live);
     }
 
     private fromField(draft: Draft): HTMLSelectElement {
@@ -352,7 +357,14 @@ export class ComposeWindow {
         this.element.dataset['save'] = state;
         // Why it was not sent says more, and stands until something is changed.
         const isTold = !this.notice.hidden && this.notice.dataset['of'] === 'sending';
-        if (state === 'failed' && !isTold) this.say(error?.type === 'overQuota' ? say('notSavedQuota') : say('notSavedNow'));
+        if (state === 'failed' && !isTold) this.say(this.whyNotSaved(error?.type));
+    }
+
+    private whyNotSaved(type: string | undefined): string {
+        const { home } = this.begun;
+        // The rights, the folder or the account as a whole may have been taken away.
+        if (home && ['forbidden', 'invalidProperties', 'accountNotFound', 'accountReadOnly'].includes(type ?? '')) return say('notSavedThere', { folder: home.folder });
+        return type === 'overQuota' ? say('notSavedQuota') : say('notSavedNow');
     }
 
     /** Something the user must know, over the text. */
@@ -480,7 +492,7 @@ export class ComposeWindow {
         if (!src.startsWith('cid:')) return null;
         const cid = src.slice(4);
         const file = this.base.attached.find((one) => one.cid === cid);
-        return this.pictures.get(cid) ?? (file ? this.context.client.downloadUrl(file.blobId, file.name || 'image', file.type) : null);
+        return this.pictures.get(cid) ?? (file ? this.home.downloadUrl(file.blobId, file.name || 'image', file.type) : null);
     }
 
     // ------------------------------------------------------------ options

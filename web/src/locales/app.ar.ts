@@ -151,6 +151,7 @@ export default {
     forwardAttached: 'إعادة توجيه كمرفق',
     redirect: 'إعادة إرسال',
     editDraft: 'متابعة الكتابة',
+    draftFixed: 'صلاحياتك في هذا المجلد لا تسمح بتعديل هذه المسودة.',
     archive: 'أرشفة',
     junk: 'غير مرغوب فيه',
     notJunk: 'مرغوب فيه',
@@ -215,8 +216,6 @@ export default {
     preview: 'معاينة «{name}»',
     previewTitle: 'معاينة',
     textCut: 'لا يُعرض إلا أول {size}.',
-    collecting: 'جُمع {done} من {total} …',
-    tooLargeTogether: 'هي معًا أكبر من أن تُجمع في ملف واحد. نزّلها واحدًا واحدًا.',
 
     keysGo: 'الانتقال إلى',
     keysMove: 'التنقل والقراءة',

@@ -151,6 +151,7 @@ export default {
     forwardAttached: 'Als Anhang weiterleiten',
     redirect: 'Umleiten',
     editDraft: 'Weiterschreiben',
+    draftFixed: 'Ihre Rechte in diesem Ordner erlauben es nicht, diesen Entwurf zu ändern.',
     archive: 'Archivieren',
     junk: 'Spam',
     notJunk: 'Kein Spam',
@@ -215,8 +216,6 @@ export default {
     preview: 'Vorschau von „{name}“',
     previewTitle: 'Vorschau',
     textCut: 'Nur die ersten {size} werden gezeigt.',
-    collecting: '{done} von {total} geholt …',
-    tooLargeTogether: 'Zusammen sind sie zu groß für ein Archiv. Laden Sie sie einzeln herunter.',
 
     keysGo: 'Gehe zu',
     keysMove: 'Bewegen und lesen',

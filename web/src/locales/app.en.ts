@@ -151,6 +151,7 @@ export default {
     forwardAttached: 'Forward as attachment',
     redirect: 'Redirect',
     editDraft: 'Continue writing',
+    draftFixed: 'Your rights in this folder do not allow changing this draft.',
     archive: 'Archive',
     junk: 'Junk',
     notJunk: 'Not junk',
@@ -215,8 +216,6 @@ export default {
     preview: 'Preview of “{name}”',
     previewTitle: 'Preview',
     textCut: 'Only the first {size} are shown.',
-    collecting: 'Collecting {done} of {total} …',
-    tooLargeTogether: 'Together these are too large for one archive. Download them one by one.',
 
     keysGo: 'Go to',
     keysMove: 'Move and read',

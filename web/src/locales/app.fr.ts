@@ -151,6 +151,7 @@ export default {
     forwardAttached: 'Transférer en pièce jointe',
     redirect: 'Rediriger',
     editDraft: 'Continuer à écrire',
+    draftFixed: 'Vos droits dans ce dossier ne permettent pas de modifier ce brouillon.',
     archive: 'Archiver',
     junk: 'Indésirable',
     notJunk: 'Légitime',
@@ -215,8 +216,6 @@ export default {
     preview: 'Aperçu de « {name} »',
     previewTitle: 'Aperçu',
     textCut: 'Seuls les premiers {size} sont affichés.',
-    collecting: '{done} sur {total} récupérés …',
-    tooLargeTogether: 'Ensemble, elles sont trop volumineuses pour une archive. Téléchargez-les une à une.',
 
     keysGo: 'Aller à',
     keysMove: 'Se déplacer et lire',

@@ -151,6 +151,7 @@ export default {
     forwardAttached: '添付して転送',
     redirect: 'リダイレクト',
     editDraft: '続きを書く',
+    draftFixed: 'このフォルダーの権限では、この下書きを変更できません。',
     archive: 'アーカイブ',
     junk: '迷惑メール',
     notJunk: '迷惑メールではない',
@@ -215,8 +216,6 @@ export default {
     preview: '「{name}」のプレビュー',
     previewTitle: 'プレビュー',
     textCut: '最初の {size} だけを表示しています。',
-    collecting: '{total} 件中 {done} 件を取得中 …',
-    tooLargeTogether: '一つにまとめるには大きすぎます。一つずつダウンロードしてください。',
 
     keysGo: '移動先',
     keysMove: '移動と閲覧',

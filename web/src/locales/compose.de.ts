@@ -102,6 +102,8 @@ export default {
     notSaved: 'Nicht gespeichert',
     notSavedNow: 'Der Entwurf konnte nicht gespeichert werden. Es wird von selbst erneut versucht; lassen Sie dieses Fenster offen.',
     notSavedQuota: 'Der Entwurf konnte nicht gespeichert werden: Ihr Postfach ist voll. Löschen Sie Nachrichten; der Text bleibt in diesem Fenster.',
+    notSavedThere: 'Sie dürfen in {folder} keine Entwürfe mehr speichern. Senden Sie die Nachricht oder kopieren Sie den Text; er bleibt in diesem Fenster.',
+    keptThere: 'Ein Entwurf bei {owner}: Er bleibt dort in {folder} und wird von Ihrem eigenen Konto gesendet.',
     reopened: '{count, plural, one {Eine angefangene Nachricht ist wieder geöffnet.} other {# angefangene Nachrichten sind wieder geöffnet.}}',
 
     wrote: 'Am {date} schrieb {name}:',

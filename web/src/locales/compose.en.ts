@@ -100,6 +100,8 @@ export default {
     notSaved: 'Not saved',
     notSavedNow: 'The draft could not be saved. It is tried again by itself; keep this window open.',
     notSavedQuota: 'The draft could not be saved: your mailbox is full. Delete some mail; the text stays in this window.',
+    notSavedThere: 'You may not store drafts in {folder} any more. Send the message or copy its text; it stays in this window.',
+    keptThere: 'This draft is {owner}’s: it is kept in {folder} there, and sent from your own account.',
     reopened: '{count, plural, one {A message that you were writing is open again.} other {# messages that you were writing are open again.}}',
 
     wrote: 'On {date}, {name} wrote:',

@@ -102,6 +102,8 @@ export default {
     notSaved: 'Non enregistré',
     notSavedNow: 'Le brouillon n’a pas pu être enregistré. Un nouvel essai se fait tout seul ; gardez cette fenêtre ouverte.',
     notSavedQuota: 'Le brouillon n’a pas pu être enregistré : votre boîte est pleine. Supprimez des messages ; le texte reste dans cette fenêtre.',
+    notSavedThere: 'Vous ne pouvez plus enregistrer de brouillons dans {folder}. Envoyez le message ou copiez son texte ; il reste dans cette fenêtre.',
+    keptThere: 'Ce brouillon est chez {owner} : il y reste dans {folder}, et il part de votre propre compte.',
     reopened: '{count, plural, one {Un message que vous écriviez est de nouveau ouvert.} other {# messages que vous écriviez sont de nouveau ouverts.}}',
 
     wrote: 'Le {date}, {name} a écrit :',

@@ -4,23 +4,22 @@ import type { App } from '../app.ts';
 import { fill, h } from '../dom.ts';
 import { icon, type IconName } from '../icon.ts';
 import { formatSize } from '../i18n.ts';
+import type { Id } from '../jmap.ts';
 import { t } from '../texts.ts';
 import type { BodyPart, Email } from '../types.ts';
 import { button } from '../ui/button.ts';
 import { openDialog } from '../ui/dialog.ts';
-import { toast } from '../ui/toast.ts';
 import { openEmbedded } from './embedded.ts';
 
 const IMAGES = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif']);
 const TEXTS = new Set(['text/plain', 'text/csv', 'text/markdown', 'text/x-log', 'application/json']);
 /** Bytes of a text that are shown. */
 const TEXT_MAX = 256 * 1024;
-/** All together are held in memory for the archive. */
-const TOGETHER_MAX = 200 * 1024 * 1024;
 
 export const fileName = (part: BodyPart, index: number): string => part.name?.trim() || `${t('attachment')} ${index + 1}${part.type === 'message/rfc822' ? '.eml' : ''}`;
 
-export function attachmentList(app: App, email: Pick<Email, 'attachments' | 'subject' | 'receivedAt'>): HTMLElement | null {
+/** `blobId`: of the message. */
+export function attachmentList(app: App, email: Pick<Email, 'attachments' | 'subject'>, blobId: Id): HTMLElement | null {
     // Pictures that the text shows itself are not attachments to the reader.
     const parts = email.attachments.filter((part) => part.blobId && !(part.cid && part.disposition !== 'attachment' && part.type.startsWith('image/')));
     if (parts.length === 0) return null;
@@ -28,9 +27,15 @@ export function attachmentList(app: App, email: Pick<Email, 'attachments' | 'sub
     return h(
         'section',
         { class: 'attachments', 'aria-label': t('attachments') },
-        h('header', null, h('h2', null, icon('attach'), t('attachmentCount', { count: parts.length }), h('span', { class: 'soft' }, formatSize(total))), parts.length > 1 && button({ label: t('downloadAll'), icon: 'download', onclick: () => void downloadAll(app, email, parts) })),
+        h('header', null, h('h2', null, icon('attach'), t('attachmentCount', { count: parts.length }), h('span', { class: 'soft' }, formatSize(total))), parts.length > 1 && allTogether(app, email.subject, blobId)),
         h('ul', null, parts.map((_, index) => h('li', null, card(app, parts, index)))),
     );
+}
+
+/** One archive of all of them, which the server makes while it sends it. */
+function allTogether(app: App, subject: string | null, blobId: Id): HTMLElement {
+    const name = `${(subject ?? '').replaceAll(/[^\p{L}\p{N} ._-]/gu, '').trim().slice(0, 60) || t('attachments')}.zip`;
+    return h('a', { class: 'button', href: app.store.client.archiveUrl(blobId, name), download: name }, icon('download'), t('downloadAll'));
 }
 
 function card(app: App, parts: readonly BodyPart[], index: number): HTMLElement {
@@ -101,30 +106,4 @@ function decode(bytes: Uint8Array, charset: string | null | undefined): string {
     } catch {
         return new TextDecoder().decode(bytes);
     }
-}
-
-async function downloadAll(app: App, email: Pick<Email, 'subject' | 'receivedAt'>, parts: readonly BodyPart[]): Promise<void> {
-    if (parts.reduce((sum, part) => sum + part.size, 0) > TOGETHER_MAX) return void toast({ kind: 'error', text: t('tooLargeTogether') });
-    const note = toast({ text: t('collecting', { done: 0, total: parts.length }), seconds: 0 });
-    try {
-        const { zip } = await import('./zip.ts');
-        const files: { name: string; bytes: Uint8Array }[] = [];
-        for (const [index, part] of parts.entries()) {
-            const name = fileName(part, index);
-            const response = await app.store.client.fetch(app.store.client.downloadUrl(part.blobId ?? '', name, part.type), {});
-            files.push({ name, bytes: new Uint8Array(await response.arrayBuffer()) });
-            note.update(t('collecting', { done: index + 1, total: parts.length }));
-        }
-        save(new Blob(zip(files, new Date(email.receivedAt)), { type: 'application/zip' }), `${(email.subject ?? '').replaceAll(/[^\p{L}\p{N} ._-]/gu, '').trim().slice(0, 60) || t('attachments')}.zip`);
-    } catch (error) {
-        toast({ kind: 'error', text: app.explain(error) });
-    } finally {
-        note.dismiss();
-    }
-}
-
-function save(blob: Blob, name: string): void {
-    const url = URL.createObjectURL(blob);
-    h('a', { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -26,7 +26,7 @@ export async function openEmbedded(app: App, blobId: Id, name: string): Promise<
     try {
         const { parsed } = await app.store.client.call<{ parsed: Record<Id, Embedded> | null }>('Email/parse', { blobIds: [blobId], properties: PROPERTIES });
         const email = parsed?.[blobId];
-        if (email) fill(body, head(email), frame(app, blobId, email, false), attachmentList(app, { ...email, receivedAt: email.sentAt ?? new Date().toISOString() }));
+        if (email) fill(body, head(email), frame(app, blobId, email, false), attachmentList(app, email, blobId));
         else fill(body, h('p', { class: 'preview-failed' }, t('noMessage')));
     } catch (error) {
         fill(body, h('p', { class: 'preview-failed' }, app.explain(error)));

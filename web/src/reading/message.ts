@@ -73,7 +73,7 @@ export class MessageCard {
             const email = await this.app.store.email(this.row.id);
             if (!this.isOpen) return;
             this.drawHead(head, email);
-            const files = attachmentList(this.app, email);
+            const files = attachmentList(this.app, email, email.blobId);
             if (files) rest.append(files);
         } catch (error) {
             rest.append(h('p', { class: 'message-failed' }, icon('warning'), this.app.explain(error), button({ label: t('tryAgain'), kind: 'secondary', onclick: () => void this.show() })));
@@ -126,6 +126,8 @@ export class MessageCard {
 
     private warnings(): HTMLElement | null {
         const from = this.row.from?.[0];
+        const isFixed = this.row.keywords['$draft'] && !this.app.mayWriteOn(this.row);
+        if (isFixed) return h('p', { class: 'warning-bar' }, icon('drafts'), t('draftFixed'));
         if (!from || !nameMisleads(from)) return null;
         return h('p', { class: 'warning-bar' }, icon('warning'), t('nameMisleads', { address: from.email }));
     }
@@ -166,7 +168,7 @@ export class MessageCard {
                 { class: 'message-actions' },
                 h('time', { class: 'date soft', datetime: row.receivedAt, title: longDate(date) }, mediumDate(date)),
                 button({ label: t('star'), icon: starred ? 'starred' : 'star', kind: 'icon', pressed: starred, class: starred ? 'star on' : 'star', onclick: () => void this.app.star([row.id], !starred) }),
-                row.keywords['$draft'] && this.app.store === this.app.own ? button({ label: t('editDraft'), icon: 'compose', kind: 'icon', onclick: () => void this.app.compose({ kind: 'draft', emailId: row.id }) }) : button({ label: t('reply'), icon: 'reply', kind: 'icon', onclick: () => void this.app.compose({ kind: 'reply', emailId: row.id }) }),
+                this.app.mayWriteOn(row) ? button({ label: t('editDraft'), icon: 'compose', kind: 'icon', onclick: () => void this.app.compose({ kind: 'draft', emailId: row.id }) }) : button({ label: t('reply'), icon: 'reply', kind: 'icon', onclick: () => void this.app.compose({ kind: 'reply', emailId: row.id }) }),
                 more,
             ),
             details,

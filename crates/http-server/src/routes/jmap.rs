@@ -7,6 +7,7 @@ use jmap::{BlobContent, Problem, Who, limits};
 use serde_json::Value;
 use server_log::Category;
 
+use crate::archive::Archive;
 use crate::response::Body;
 use crate::router::Sink;
 use crate::routes::ranged;
@@ -184,6 +185,45 @@ pub fn download(desk: &Desk, request: &Request) -> Response {
     let response = Response::of(200, media_type, body)
         .with("Content-Disposition", disposition::attachment(request.parameter(2)));
     ranged(request, response, request.parameter(1))
+}
+
+/// `GET /jmap/archive/{accountId}/{blobId}/{name}`: every file of the message of this blob, in one archive to be saved.
+pub fn archive(desk: &Desk, request: &Request) -> Response {
+    let Ok(who) = asker(request) else { return sign_in::wanted() };
+    // The checksums are made before the first byte is sent: as much work as a request may be.
+    let _turn = match desk.jmap.begin(&who) {
+        Ok(turn) => turn,
+        Err(refusal) => return problem(&refusal),
+    };
+    let attachments = match desk.jmap.attachments(&who, request.parameter(0), request.parameter(1)) {
+        Ok(attachments) => attachments,
+        Err(refusal) => return problem(&refusal),
+    };
+    let date = attachments.date;
+    let named = |(at, file): (usize, jmap::Attachment)| (archive_name(&file, at + 1), file);
+    let files: Vec<(String, jmap::Attachment)> =
+        attachments.files.into_iter().enumerate().map(named).collect();
+    if files.is_empty() {
+        return Response::plain_problem(404, "nothing is attached");
+    }
+    let archive = match Archive::new(&files, date) {
+        Ok(Some(archive)) => archive,
+        Ok(None) => {
+            return Response::plain_problem(413, "the files are too many or too large for an archive");
+        }
+        Err(_) => return Response::plain_problem(500, "it cannot be read"),
+    };
+    let size = archive.size();
+    let reader = Box::new(Told { reader: Box::new(archive), log: desk.log.clone() });
+    Response::of(200, "application/zip", Body::Reader(reader, size))
+        .with("Content-Disposition", disposition::attachment(request.parameter(2)))
+}
+
+/// What a file is called that has no name.
+fn archive_name(file: &jmap::Attachment, number: usize) -> String {
+    let extension = if file.media_type == "message/rfc822" { ".eml" } else { "" };
+    let named = file.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    named.map_or_else(|| format!("attachment {number}{extension}"), str::to_owned)
 }
 
 /// Says in the log what went wrong: the client only sees that the connection ended.
