@@ -8,6 +8,7 @@ on loopback ports that were free. With BENCH_SHORT=1 the counts are so small tha
 What fails is said in the report, and the rest goes on; the exit status is then 1. So it is when a figure is missing.
 """
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -202,44 +203,41 @@ def stopped(peer, failures):
         failures.append(f"{peer.name}: {error}")
 
 
-def one_round(programs, packages, plan, results, floor, failures, last):
-    where = os.environ.get("BENCH_FOLDER")
-    with tempfile.TemporaryDirectory(prefix="mailboat-bench-", dir=where, ignore_cleanup_errors=True) as name:
-        folder = pathlib.Path(name)
-        folder.chmod(0o755)
-        disk = folder / "disk"
-        disk.mkdir()
-        command = [programs / "load-generator", "disk", "--clients", 20, "--messages", 40 if SHORT else 2000, "--folder", disk]
-        floor.append(figures(run(*command))["files_per_second"])
-        counts = {workload.name: workload.messages for workload in plan}
-        kinds = {
-            Mailboat.name: functools.partial(Mailboat, folder, programs, counts["idle"]),
-            PostfixDovecot.name: functools.partial(PostfixDovecot, folder, folder / "mailboat/config/certs", counts["idle"], counts["idle-smtp"]),
-        }
-        if packages:
-            kinds[Cyrus.name] = functools.partial(Cyrus, folder, packages)
-        peers = []
-        try:
-            started(kinds, programs, folder, failures, peers)
-            for number, workload in enumerate(plan):
-                if workload.rounds == "last" and not last:
+def one_round(folder, programs, packages, plan, results, floor, failures, last):
+    folder.chmod(0o755)
+    disk = folder / "disk"
+    disk.mkdir()
+    command = [programs / "load-generator", "disk", "--clients", 20, "--messages", 40 if SHORT else 2000, "--folder", disk]
+    floor.append(figures(run(*command))["files_per_second"])
+    counts = {workload.name: workload.messages for workload in plan}
+    kinds = {
+        Mailboat.name: functools.partial(Mailboat, folder, programs, counts["idle"]),
+        PostfixDovecot.name: functools.partial(PostfixDovecot, folder, folder / "mailboat/config/certs", counts["idle"], counts["idle-smtp"]),
+    }
+    if packages:
+        kinds[Cyrus.name] = functools.partial(Cyrus, folder, packages)
+    peers = []
+    try:
+        started(kinds, programs, folder, failures, peers)
+        for number, workload in enumerate(plan):
+            if workload.rounds == "last" and not last:
+                continue
+            # the order changes, so that none always finds the disk warm
+            for peer in peers if (number + len(floor)) % 2 else reversed(peers):
+                if not able(peer, workload):
                     continue
-                # the order changes, so that none always finds the disk warm
-                for peer in peers if (number + len(floor)) % 2 else reversed(peers):
-                    if not able(peer, workload):
-                        continue
-                    begin = time.monotonic()
-                    try:
-                        for figure, value in measure(peer, programs, folder, workload).items():
-                            results.setdefault((workload.name, figure, peer.name), []).append(value)
-                        outcome = ""
-                    except (Failed, OSError, subprocess.SubprocessError) as error:
-                        outcome = f": {error}"
-                        failures.append(f"{peer.name}, {workload.name}{outcome}")
-                    print(f"  {workload.name}, {peer.name}, {time.monotonic() - begin:.1f} s{outcome}", file=sys.stderr, flush=True)
-        finally:
-            for peer in peers:
-                stopped(peer, failures)
+                begin = time.monotonic()
+                try:
+                    for figure, value in measure(peer, programs, folder, workload).items():
+                        results.setdefault((workload.name, figure, peer.name), []).append(value)
+                    outcome = ""
+                except (Failed, OSError, subprocess.SubprocessError) as error:
+                    outcome = f": {error}"
+                    failures.append(f"{peer.name}, {workload.name}{outcome}")
+                print(f"  {workload.name}, {peer.name}, {time.monotonic() - begin:.1f} s{outcome}", file=sys.stderr, flush=True)
+    finally:
+        for peer in peers:
+            stopped(peer, failures)
 
 
 def version(*command):
@@ -273,18 +271,22 @@ def main():
     plan = workloads(SHORT)
     peers = [Mailboat, PostfixDovecot] + ([Cyrus] if packages else [])
     results, floor, failures = {}, [], []
-    for number in range(rounds):
-        print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        one_round(programs, packages, plan, results, floor, failures, number + 1 == rounds)
-    for peer in peers:
-        for workload in (workload for workload in plan if able(peer, workload)):
-            for row in workload.rows:
-                if (workload.name, row.figure, peer.name) not in results:
-                    failures.append(f"{peer.name}: no figure for \"{row.text}\"")
-    text = report(rounds, plan, [peer.name for peer in peers], results, floor, failures, versions(programs, packages))
-    # What other benches wrote stays, too: scripts/bench-search.
-    output.write_text(text + by_hand(output))
-    print(text)
+    with contextlib.ExitStack() as kept:
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+            kept.close()  # the round before
+            where = os.environ.get("BENCH_FOLDER")
+            folder = tempfile.TemporaryDirectory(prefix="mailboat-bench-", dir=where, ignore_cleanup_errors=True)
+            one_round(pathlib.Path(kept.enter_context(folder)), programs, packages, plan, results, floor, failures, number + 1 == rounds)
+        for peer in peers:
+            for workload in (workload for workload in plan if able(peer, workload)):
+                for row in workload.rows:
+                    if (workload.name, row.figure, peer.name) not in results:
+                        failures.append(f"{peer.name}: no figure for \"{row.text}\"")
+        text = report(rounds, plan, [peer.name for peer in peers], results, floor, failures, versions(programs, packages))
+        # What other benches wrote stays, too. The last folder goes after this, since many files take their time.
+        output.write_text(text + by_hand(output))
+        print(text, flush=True)
     sys.exit(1 if failures else 0)
 
 

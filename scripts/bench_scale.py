@@ -32,6 +32,8 @@ WAKE, IDLE, HOSTILE, GOOD = (60, 60, 60, 20) if SHORT else (5000, 2000, 9000, 10
 # What the others can do. Dovecot's processes share the inotify instances of their user, 128 by default, and without one they look
 # for news each half minute only. Cyrus has a process of 3 MiB for each session.
 WAKE_LIMITS, IDLE_LIMITS = {"Dovecot": 100, "Cyrus": 500}, {"Cyrus": 500}
+# News of each user's mailbox, so often; Dovecot tells of each after half a second.
+PASSES, PASSES_LIMITS = 2 if SHORT else 20, {"Dovecot": 2}
 
 
 def generator(peer, programs, workload, *extra):
@@ -93,8 +95,7 @@ def mailbox(peer, programs, messages, folder):
 
 
 def wake(peer, programs, messages, folder):
-    clients, passes = (10, 2) if SHORT else (USERS, 20)
-    waiting = limited(WAKE, WAKE_LIMITS, peer)
+    clients, waiting, passes = 10 if SHORT else USERS, limited(WAKE, WAKE_LIMITS, peer), limited(PASSES, PASSES_LIMITS, peer)
     return drive(generator(peer, programs, "wake", "--clients", clients, "--messages", waiting, "--passes", passes), peer)
 
 
