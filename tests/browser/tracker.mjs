@@ -11,6 +11,8 @@ export class Tracker {
   connections = 0;
   /** Request lines seen since then, or `TLS` for a handshake. */
   requests = [];
+  /** The requests whole, with their header fields. */
+  heads = [];
   #waiting = [];
 
   static async start() {
@@ -30,6 +32,7 @@ export class Tracker {
       const tls = bytes[0] === 0x16;
       const line = tls ? 'TLS' : bytes.toString('latin1').split('\r\n', 1)[0];
       this.requests.push(line);
+      this.heads.push(tls ? line : bytes.toString('latin1'));
       if (tls) return socket.destroy();
       socket.end(Buffer.concat([Buffer.from(answerHead(line)), answerBody(line)]));
     });
@@ -44,6 +47,7 @@ export class Tracker {
   reset() {
     this.connections = 0;
     this.requests = [];
+    this.heads = [];
   }
 
   stop() {

@@ -8,10 +8,11 @@ if (!process.env.MAILBOAT_WORLD) {
 
 /**
  * @type {{url: string|null, address: string, smtp: number, submission: number, imap: number,
- *         users: string[], modules: string, artefacts: string}}
+ *         users: string[], modules: string, artefacts: string, root: string, web: number|null}}
  * url: where mshttpd listens, with no slash at its end, or null when it is not built. address: the instance's own loopback
  * address. users: names that no test has yet; a password is the name with `-secret`, the domain is example.test.
- * modules: the folder of node_modules. artefacts: where screenshots of failed tests go.
+ * modules: the folder of node_modules. artefacts: where screenshots of failed tests go. root: the instance's folder. web: the
+ * process of mshttpd.
  */
 export const world = JSON.parse(process.env.MAILBOAT_WORLD);
 

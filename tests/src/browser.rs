@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use std::os::unix::process::CommandExt;
 
 use crate::Instance;
-use crate::instance::{IMAP, SMTP, SUBMISSION, run, top};
+use crate::instance::{IMAP, SMTP, SUBMISSION, WEB, run, top};
 
 /// How long the browser tests of one instance may take.
 const RUN_MAX: Duration = Duration::from_secs(300);
@@ -31,12 +31,14 @@ pub fn run_browser_tests(instance: &Instance, wanted: &str, users: &[String], ur
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let modules = installed();
     let world = format!(
-        r#"{{"url":{},"address":"{}","smtp":{SMTP},"submission":{SUBMISSION},"imap":{IMAP},"users":[{}],"modules":"{}","artefacts":"{}"}}"#,
+        r#"{{"url":{},"address":"{}","smtp":{SMTP},"submission":{SUBMISSION},"imap":{IMAP},"users":[{}],"modules":"{}","artefacts":"{}","root":"{}","web":{}}}"#,
         url.map_or("null".to_owned(), |url| format!("\"{url}\"")),
         instance.address,
         users.iter().map(|user| format!("\"{user}\"")).collect::<Vec<_>>().join(","),
         modules.display(),
         modules.parent().unwrap().join("artefacts").display(),
+        instance.root.display(),
+        instance.pid(WEB.0).map_or("null".to_owned(), |pid| pid.to_string()),
     );
     let mut node = Command::new("node");
     node.args(["--test-reporter=spec", "--test-reporter-destination=stdout", "run.mjs"])

@@ -3,6 +3,7 @@
 
 mod http {
     mod images;
+    mod injection;
     mod jmap;
     mod limits;
     mod requests;

@@ -222,6 +222,24 @@ fn the_tests_of_bad_input_and_of_the_threats_exist() {
     }
 }
 
+/// The table of the hostile-mail lab: each class has a row, and the tests that it names are there.
+#[test]
+fn the_tests_of_the_hostile_mail_lab_exist() {
+    let table = text(&top().join("tests/browser/lab/README.md"));
+    for class in 1..=19 {
+        let row = table.lines().find(|line| line.starts_with(&format!("| W{class} |")));
+        assert!(row.is_some_and(|row| row.contains("::") || row.contains("as W1")), "W{class} has no test");
+    }
+    let named: Vec<(&str, &str)> =
+        table.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect();
+    assert!(named.len() > 35, "{} are named", named.len());
+    for (path, test) in named {
+        let source = text(&top().join(path));
+        let begins = if path.ends_with(".rs") { format!("fn {test}(") } else { format!("test('{test}'") };
+        assert!(source.contains(&begins), "there is no test {path}::{test}");
+    }
+}
+
 /// `docs/guide-coverage.md`: each row of the checklist once, with a state; a row that is done names tests that exist.
 #[test]
 fn the_coverage_table_is_whole_and_names_real_tests() {

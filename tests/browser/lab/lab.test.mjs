@@ -1,15 +1,15 @@
 // The hostile-mail lab: every message of messages.mjs and every attachment of attachments.mjs, sent by SMTP and opened in the
-// browser. Nothing runs, nothing connects, nothing leaves its frame. Each defence is also taken away in turn: with both gone the
-// same messages must do their harm, or this lab would prove nothing; with one gone the other holds alone.
-import { address, assert, axe, deliver, freshUser, html, Imap, multipart, signIn, test, world } from '../harness.mjs';
+// browser. Nothing runs, nothing connects, nothing leaves its frame. Each defence is also taken away in turn: with one gone the
+// other holds alone; that with both gone the same messages do their harm is control.test.mjs. The frames have the attributes that
+// the application gives to its own (`readingFrame`); application.test.mjs is the same in the application itself.
+import { assert, deliver, freshUser, html, multipart, signIn, test, world } from '../harness.mjs';
 import { attachments } from './attachments.mjs';
-import { assertHostIsWhole, head, lookInside, SANDBOX, show, tree } from './host.mjs';
-import { bombs, messages } from './messages.mjs';
+import { assertHostIsWhole, head, lookInside, readingFrame, show } from './host.mjs';
+import { messages } from './messages.mjs';
+import { seen, written } from './tree.mjs';
 
 /** Frames that are shown at once. */
 const AT_ONCE = 15;
-/** Messages that must do harm when nothing is done about them. */
-const LEAKS_MIN = 30;
 
 const hostile = { timeout: 120_000, allowErrors: /./ };
 
@@ -30,20 +30,13 @@ async function opened(page, user, mails) {
   return ids.map((id) => `${world.url}/message/${user}/${id}`);
 }
 
-/** The numbers of messages that told the tracker something. */
-function told(tracker) {
-  return new Set(tracker.requests.map((line) => Number(/ (?:http:\/\/[^/]*)?\/(\d+)\//.exec(line)?.[1] ?? -1)).filter((number) => number >= 0));
-}
-
 test('the lab is large enough', async () => {
   assert.ok(messages.length >= 60, `${messages.length} messages`);
   assert.ok(attachments.length >= 60, `${attachments.length} attachments`);
 });
 
 test('no message runs, connects, or leaves its frame', hostile, async ({ page, tracker }) => {
-  const other = freshUser();
-  const mails = messages.map((one) => mailOf(one, { 'Disposition-Notification-To': address(other), 'Return-Receipt-To': address(other) }));
-  const frames = await opened(page, freshUser(), mails);
+  const frames = await opened(page, freshUser(), messages.map((one) => mailOf(one)));
   const dialogs = [];
   page.on('dialog', (dialog) => dialogs.push(dialog.message()));
   const before = await show(page, []).then(() => head(page));
@@ -66,34 +59,10 @@ test('no message runs, connects, or leaves its frame', hostile, async ({ page, t
     assert.equal(tracker.connections, 0, `batch ${at}: ${tracker.requests.join(', ')}`);
   }
   assert.deepEqual(dialogs, []);
-  const imap = await Imap.open(other);
-  assert.match((await imap.command('STATUS INBOX (MESSAGES)')).join(), /MESSAGES 0/, 'a receipt was sent (W19)');
-  imap.close();
-});
-
-test('with neither policy nor cleaning the same messages do harm', { ...hostile, allowConnections: true }, async ({ page, tracker }) => {
-  const leaked = new Set();
-  for (const batch of inBatches(messages)) {
-    tracker.reset();
-    await signInOnce(page);
-    const frames = batch.map((one) => ({ body: one.html, fields: { 'Content-Type': 'text/html; charset=utf-8' } }));
-    // One page each: what navigates the top takes the others with it.
-    await show(page, frames, { sandbox: null });
-    for (const number of told(tracker)) leaked.add(number);
-  }
-  const expected = messages.filter((one) => one.leaks);
-  console.log(`# the lab without defences: ${leaked.size} of ${messages.length} messages reach the tracker`);
-  assert.ok(leaked.size >= LEAKS_MIN, `only ${leaked.size} of ${expected.length} leak: the lab cannot fail`);
 });
 
 test('the policy alone holds', { ...hostile, allowConnections: true }, async ({ page, tracker }) => {
-  const user = freshUser();
-  const [frame] = await opened(page, user, [mailOf({ number: 0, name: 'any', html: '<p>x' })]);
-  const policy = (await page.request.get(frame)).headers()['content-security-policy'];
-  for (const part of ['sandbox', "default-src 'none'", "form-action 'none'", "base-uri 'none'", "frame-ancestors 'self'"]) {
-    assert.ok(policy.includes(part), `${part} is not in ${policy}`);
-  }
-  assert.ok(!policy.includes('allow-scripts') && !policy.includes('allow-top-navigation'), policy);
+  const { policy } = await readingFrame(page);
   for (const batch of inBatches(messages)) {
     await show(page, batch.map((one) => ({ body: one.html, fields: { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': policy } })));
     await assertHostIsWhole(page);
@@ -107,27 +76,34 @@ test('the cleaning alone holds', hostile, async ({ page, tracker }) => {
   for (const batch of inBatches(frames)) {
     const bodies = [];
     for (const frame of batch) bodies.push(await (await page.request.get(frame)).text());
-    await show(page, bodies.map((body) => ({ body, fields: { 'Content-Type': 'text/html; charset=utf-8' } })), { sandbox: null });
+    await show(page, bodies.map((body) => ({ body, fields: { 'Content-Type': 'text/html; charset=utf-8' } })), { bare: true });
     await assertHostIsWhole(page);
     assert.equal(tracker.connections, 0, tracker.requests.join(', '));
   }
 });
 
-test('the browser sees the tree that was written: a second reading changes nothing', hostile, async ({ page }) => {
+test('the browser makes of a message the very tree that was written (W3)', hostile, async ({ page }) => {
   const frames = await opened(page, freshUser(), messages.map((one) => mailOf(one)));
   for (const batch of inBatches(frames)) {
     await show(page, batch);
-    for (const frame of page.frames().slice(1)) {
-      const seen = await tree(frame, 'body');
-      const again = await frame.evaluate(() => {
-        const twin = new DOMParser().parseFromString(`<!doctype html><html><head></head>${document.body.outerHTML}</html>`, 'text/html');
-        return [twin.body.outerHTML, document.body.outerHTML];
-      });
-      assert.equal(again[0], again[1], frame.url());
-      assert.ok(!seen.some((line) => line.includes('a node of type')), seen.join('\n'));
-      const source = await (await page.request.get(frame.url())).text();
-      assert.ok(source.includes(again[1].replaceAll('\u00a0', '&nbsp;').slice(0, 40)) || seen.length > 0);
+    for (const [at, frame] of page.frames().slice(1).entries()) {
+      const source = await (await page.request.get(batch[at])).text();
+      assert.deepEqual(await seen(frame), written(source), `${batch[at]} as ${frame.url()}\n${source}`);
     }
+  }
+});
+
+test('a tree that the browser mends is told from the one that was written', { ...hostile, allowConnections: true }, async ({ page }) => {
+  const plain = (body) => `<!doctype html><html><head></head><body>${body}</body></html>`;
+  const fields = { 'Content-Type': 'text/html; charset=utf-8' };
+  const agrees = async (body) => {
+    await show(page, [{ body, fields }]);
+    return JSON.stringify(await seen(page.frames()[1])) === JSON.stringify(written(body));
+  };
+  assert.ok(await agrees(plain('<p>x &amp; &lt;b&gt;</p><table><tbody><tr><td title="&quot;">y</td></tr></tbody></table><br>')));
+  for (const body of ['<p><div>x</div></p>', '<table><b>x</b></table>', '<a href="x"><a href="y">x</a></a>', '<svg><style><img></style></svg>', '<table><tr></tr></table>', '<form><form></form></form>']) {
+    const differs = await agrees(plain(body)).then((same) => !same, () => true); // or is no plain text of tags at all
+    assert.ok(differs, body);
   }
 });
 
@@ -151,18 +127,6 @@ test('images are shown when they are asked for, and by this host', { ...hostile 
   assert.deepEqual(await root(), { images: 'shown', blocked: '0', colours: 'false', cut: 'false' });
 });
 
-test('bombs open in time (W15)', { ...hostile, timeout: 200_000 }, async ({ page }) => {
-  const frames = await opened(page, freshUser(), bombs.map(([name, body], number) => mailOf({ number, name, html: body })));
-  for (const [number, frame] of frames.entries()) {
-    const before = performance.now();
-    const response = await page.request.get(frame, { timeout: 40_000 });
-    assert.equal(response.status(), 200, bombs[number][0]);
-    const size = (await response.body()).length;
-    assert.ok(size < 10 << 20, `${bombs[number][0]}: ${size} bytes`);
-    assert.ok(performance.now() - before < 30_000, `${bombs[number][0]} took ${performance.now() - before} ms`);
-  }
-});
-
 test('no attachment runs, whatever it is called and however it is loaded (W7)', hostile, async ({ page, tracker }) => {
   const user = freshUser();
   const mails = inBatches(attachments).map((batch, number) => multipart(`attachments ${number}`, [{ type: 'text/plain', body: 'x' }, ...batch]));
@@ -175,7 +139,9 @@ test('no attachment runs, whatever it is called and however it is loaded (W7)', 
   }
   assert.ok(parts.length >= 60, `${parts.length} attachments are listed`);
   const urls = [];
-  for (const { blobId, type, name } of parts) {
+  // What the part says it is, and what whoever makes the link would have it be.
+  const asked = parts.flatMap((part) => [part, { ...part, type: 'text/html' }, { ...part, type: 'image/svg+xml' }]);
+  for (const { blobId, type, name } of asked) {
     const url = `${world.url}/jmap/download/${user}/${blobId}/${encodeURIComponent(name || 'x')}?type=${encodeURIComponent(type)}`;
     const response = await page.request.get(url);
     assert.ok([200, 404].includes(response.status()), `${response.status()} ${url}`); // a name may be no segment of a path
@@ -191,13 +157,13 @@ test('no attachment runs, whatever it is called and however it is loaded (W7)', 
       urls.push(url);
     }
   }
-  assert.ok(urls.length >= 60, `${urls.length} are given`);
+  assert.ok(urls.length >= 180, `${urls.length} are given`);
   const loaders = urls.map((url) => {
     const to = url.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll("'", '&#39;');
     return `<script src="${to}"></script><script type=module src="${to}"></script><link rel=stylesheet href="${to}"><img src="${to}"><object data="${to}"></object><embed src="${to}">`;
   });
   for (const batch of inBatches(loaders)) {
-    await show(page, [{ body: `<!doctype html>${batch.join('')}`, fields: { 'Content-Type': 'text/html' } }, ...urls.splice(0, AT_ONCE)], { sandbox: null });
+    await show(page, [{ body: `<!doctype html>${batch.join('')}`, fields: { 'Content-Type': 'text/html' } }, ...urls.splice(0, AT_ONCE)], { bare: true });
     await assertHostIsWhole(page);
     assert.equal(tracker.connections, 0, tracker.requests.join(', '));
   }

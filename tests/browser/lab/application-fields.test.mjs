@@ -22,7 +22,7 @@ async function assertPlain(page, view) {
 }
 
 // Only what would make markup of text is an error here: a dialog, or a text that the browser refused as markup.
-test('markup in fields stays text in every view', { timeout: 120_000, allowErrors: /^(?!dialog|.*Trusted)/ }, async ({ page }) => {
+test('markup in fields stays text in every view (W8)', { timeout: 120_000, allowErrors: /^(?!dialog|.*Trusted)/ }, async ({ page }) => {
   const user = freshUser();
   const dialogs = [];
   page.on('dialog', (dialog) => dialogs.push(dialog.message()));
@@ -83,4 +83,29 @@ test('markup in fields stays text in every view', { timeout: 120_000, allowError
     await assertPlain(page, hash);
   }
   assert.deepEqual(dialogs, []);
+});
+
+test('markup that became elements would be seen, and the application makes none of a text (W8)', { allowErrors: /./ }, async ({ page }) => {
+  const user = freshUser();
+  await signIn(page, user);
+  await page.locator('.list-pane').waitFor();
+  // The application lets nobody make markup of a text, a fault of its own included (require-trusted-types-for).
+  const refused = await page.evaluate((markup) => {
+    try {
+      document.body.insertAdjacentHTML('beforeend', markup);
+      return false;
+    } catch (error) {
+      return error instanceof TypeError;
+    }
+  }, MARKUP);
+  assert.ok(refused, 'the application took a text for markup');
+  await assertPlain(page, 'the application');
+  // Where nothing refuses it, the same look finds it, and it runs.
+  const dialogs = [];
+  page.on('dialog', (dialog) => dialogs.push(dialog.message()));
+  await page.route(`${world.url}/lab/plain`, (route) => route.fulfill({ headers: { 'Content-Type': 'text/html' }, body: '<!doctype html><body>x' }));
+  await page.goto(`${world.url}/lab/plain`);
+  await page.evaluate((markup) => document.body.insertAdjacentHTML('beforeend', markup), MARKUP);
+  await assert.rejects(assertPlain(page, 'a page that guards nothing'));
+  for (const until = Date.now() + 10_000; dialogs.length === 0; await new Promise((resolve) => setTimeout(resolve, 20))) assert.ok(Date.now() < until, 'no dialog');
 });
