@@ -7,11 +7,11 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::loopback;
 use crate::slapd::{BASE, BIND_DN, BIND_SECRET};
 
 /// Who may write everything.
@@ -33,17 +33,6 @@ pub struct Ds389 {
     child: Option<Child>,
 }
 
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(3600);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// An address that no other process's servers have.
-fn own_address() -> Ipv4Addr {
-    let pid = std::process::id();
-    Ipv4Addr::new(127, 128 + ((pid >> 16) % 60) as u8, (pid >> 8) as u8, pid as u8)
-}
-
 fn run(command: &mut Command) {
     let done = command.stdin(Stdio::null()).output().unwrap_or_else(|why| {
         panic!("{command:?}: {why}; the Debian packages of scripts/packages are needed")
@@ -60,7 +49,8 @@ impl Ds389 {
     /// Starts one with these entries below [`BASE`]; the base itself and the reader are added.
     pub fn start(entries: &str) -> Ds389 {
         let folder = tempfile::Builder::new().prefix("mailboat-389-").tempdir().unwrap();
-        let mut server = Ds389 { address: own_address(), port: free_port(), folder, child: None };
+        let mut server =
+            Ds389 { address: loopback::of_process()[0], port: loopback::port(), folder, child: None };
         server.prepare(entries);
         server.start_again();
         server.grant();
@@ -162,7 +152,7 @@ impl Ds389 {
                  nsslapd-threadnumber: 8\nnsslapd-accesslog-logbuffering: off\npasswordStorageScheme: SSHA512\n\
                  nsslapd-security: on\nnsslapd-securePort: {}",
                 self.address,
-                free_port()
+                loopback::port()
             ))
             // Small, and not synced: the entries of a test are few and live as long as it.
             .replace("nsslapd-mode: 600", "nsslapd-mode: 600\nnsslapd-db-durable-transaction: off\n\

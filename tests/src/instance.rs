@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::loopback;
 use crate::{Http, Imap, Pop, Smtp};
 
 /// How long anything may take before a test gives up.
@@ -97,12 +97,6 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn own_address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let pid = std::process::id();
-    Ipv4Addr::new(127, 1 + ((pid >> 8) % 250) as u8, (pid & 0xff) as u8, NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
 /// What an instance is made with.
 pub struct Setup {
     users: Vec<String>,
@@ -162,7 +156,7 @@ impl Setup {
             None => tempfile::Builder::new().prefix("mailboat-").tempdir().unwrap(),
         };
         let root = temporary.path().join("instance");
-        let address = own_address();
+        let address = loopback::of_instance();
         let passwords = temporary.path().join("passwords");
         let mut lines = String::from("admin:admin-secret\npostmaster:postmaster-secret\n");
         for user in &self.users {

@@ -16,6 +16,7 @@ pub mod faults;
 pub mod http;
 pub mod imap_value;
 pub mod instance;
+pub mod loopback;
 pub mod pebble;
 pub mod peer;
 pub mod peer_dkim;

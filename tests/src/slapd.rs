@@ -6,10 +6,11 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::loopback;
 
 /// Where the entries of tests are.
 pub const BASE: &str = "o=example.test";
@@ -32,17 +33,6 @@ pub struct Slapd {
     child: Option<Child>,
 }
 
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(3000);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Two addresses that no other process's servers have.
-fn own_addresses() -> [Ipv4Addr; 2] {
-    let pid = std::process::id();
-    [128, 192].map(|from| Ipv4Addr::new(127, from + ((pid >> 16) % 60) as u8, (pid >> 8) as u8, pid as u8))
-}
-
 fn run(command: &mut Command) {
     let done = command.stdin(Stdio::null()).output().unwrap_or_else(|why| {
         panic!("{command:?}: {why}; the Debian packages of scripts/packages are needed")
@@ -59,8 +49,8 @@ impl Slapd {
     /// As [`Slapd::start`], with more rules of access before its own.
     pub fn start_with(entries: &str, access: &str) -> Slapd {
         let folder = tempfile::Builder::new().prefix("mailboat-slapd-").tempdir().unwrap();
-        let [address, other_address] = own_addresses();
-        let (port, tls_port) = (free_port(), free_port());
+        let [address, other_address] = loopback::of_process();
+        let (port, tls_port) = (loopback::port(), loopback::port());
         let mut slapd = Slapd { address, other_address, port, tls_port, folder, child: None };
         slapd.make_certificate();
         fs::write(slapd.file("slapd.conf"), slapd.configuration(access)).unwrap();
