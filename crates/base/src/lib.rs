@@ -9,6 +9,7 @@ pub mod crash;
 mod distance;
 pub mod endpoint;
 pub mod hashdir;
+pub mod hex;
 pub mod host_name;
 pub mod https_url;
 pub mod idn;

@@ -179,7 +179,7 @@ pub fn is_digest_of(stored: &[String], challenge: &str, digest: &str) -> bool {
         signer.sign_to_vec()
     };
     let Ok(mac) = mac() else { return false };
-    let expected: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected: String = base::hex::encode(&mac);
     equal(expected.as_bytes(), digest.as_bytes()) && clear.is_some()
 }
 

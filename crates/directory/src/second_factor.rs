@@ -131,7 +131,7 @@ impl SecondFactors {
             }
         }
         let uid = openssl::sha::sha256(uid.to_lowercase().as_bytes());
-        let name: String = uid[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = base::hex::encode(&uid[..16]);
         match OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -162,8 +162,7 @@ fn decoded(value: &[u8]) -> Option<String> {
     while let Some(byte) = rest.next() {
         match byte {
             b'=' => {
-                let pair = [rest.next()?, rest.next()?];
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
+                bytes.push(base::hex::digit(rest.next()?)? << 4 | base::hex::digit(rest.next()?)?);
             }
             _ => bytes.push(byte),
         }

@@ -85,7 +85,7 @@ mod tests {
         assert!(ASSETS.is_sorted_by(|one, next| one.name < next.name));
         for asset in ASSETS {
             let hash = openssl::sha::sha256(asset.plain);
-            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash: String = base::hex::encode(&hash);
             assert_eq!(hash, asset.sha256, "{}", asset.name);
         }
         assert!(named(PAGE).is_some());

@@ -76,7 +76,7 @@ impl ImageProxy {
             signer.update(url.as_bytes())?;
             signer.sign_to_vec()
         });
-        made.ok().map(|code| code[..CODE_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
+        made.ok().map(|code| base::hex::encode(&code[..CODE_BYTES]))
     }
 
     /// The image, by its own type.

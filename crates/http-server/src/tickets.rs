@@ -103,7 +103,7 @@ impl Tickets {
     /// The secret is as random as its hash: the name tells nothing of it.
     fn path(&self, secret: &str) -> PathBuf {
         let hash = openssl::sha::sha256(secret.as_bytes());
-        self.root.join(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        self.root.join(base::hex::encode(&hash))
     }
 
     fn make_room(&self) -> io::Result<()> {

@@ -157,7 +157,7 @@ pub fn mark(directory: &dyn Directory, entry: &Entry) -> directory::Result<[u8; 
 /// Whether who said a password with a request is still there, still let in, still with the same password. While the directory
 /// does not answer nobody has lost a right.
 pub fn listens_on(uid: &str, before: &[u8; 32], directory: &dyn Directory, entries: &Entries) -> bool {
-    let key = format!("{uid} {}", before[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let key = format!("{uid} {}", base::hex::encode(&before[..8]));
     if entries.recent(&key).is_some() {
         return true;
     }

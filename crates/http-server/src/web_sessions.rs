@@ -52,7 +52,7 @@ impl<'a> Cookie<'a> {
     }
 
     fn id(&self) -> String {
-        hex(&openssl::sha::sha256(self.secret.as_bytes()))
+        base::hex::encode(&openssl::sha::sha256(self.secret.as_bytes()))
     }
 }
 
@@ -286,13 +286,9 @@ fn at(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The name of a user's folder: nothing of a uid can lead out of it.
 fn user_key(uid: &str) -> String {
-    hex(&openssl::sha::sha256(uid.as_bytes()))[..USER_DIGITS].to_owned()
+    base::hex::encode(&openssl::sha::sha256(uid.as_bytes()))[..USER_DIGITS].to_owned()
 }
 
 fn keyed(secret: &str, texts: &[&str]) -> io::Result<Vec<u8>> {

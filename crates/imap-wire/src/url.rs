@@ -251,7 +251,7 @@ fn decoded(text: &str, also: &[u8]) -> Option<String> {
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
-            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            b'%' => base::hex::digit(rest.next()?)? << 4 | base::hex::digit(rest.next()?)?,
             byte if is_plain(byte) || also.contains(&byte) => byte,
             _ => return None,
         });
@@ -263,10 +263,6 @@ fn decoded(text: &str, also: &[u8]) -> Option<String> {
 /// `unreserved / sub-delims-sh`
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$'()*+,".contains(&byte)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// A URL as it can stand in a response code: what a client may have sent that cannot stand there is percent-encoded

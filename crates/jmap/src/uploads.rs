@@ -51,7 +51,7 @@ impl Uploads {
 
     fn folder_of(&self, uid: &str) -> PathBuf {
         let digest = sha256(uid.as_bytes());
-        let name: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = base::hex::encode(&digest[..16]);
         self.folder.join(name)
     }
 

@@ -61,7 +61,7 @@ fn delivery(account: &crate::account::Inner) -> String {
     nexts.sort_unstable();
     let text: String = nexts.iter().map(|(id, rows)| format!("{id:x} {rows}\n")).collect();
     let digest = openssl::sha::sha256(text.as_bytes());
-    digest[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+    base::hex::encode(&digest[..12])
 }
 
 /// One entry of the store's table for each owner, however many mailboxes there are, and one for each mailbox of others: what the

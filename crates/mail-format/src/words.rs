@@ -96,9 +96,7 @@ fn q_decode(text: &[u8]) -> Vec<u8> {
 
 /// Two hexadecimal digits.
 pub(crate) fn hex(digits: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let (high, low) = (digit(*digits.first()?)?, digit(*digits.get(1)?)?);
-    u8::try_from(high * 16 + low).ok()
+    Some(base::hex::digit(*digits.first()?)? << 4 | base::hex::digit(*digits.get(1)?)?)
 }
 
 /// Text for a header: as it is when it is ASCII, else in encoded words of UTF-8, folded.

@@ -26,7 +26,7 @@ pub fn unescape(text: &str) -> Option<String> {
     while let Some((&first, tail)) = rest.split_first() {
         if first == b'%' {
             let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            bytes.push(base::hex::decode::<1>(digits)?[0]);
             rest = &tail[2..];
         } else {
             bytes.push(first);

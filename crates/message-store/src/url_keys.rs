@@ -126,11 +126,7 @@ fn token(key: &Key, rump: &[u8]) -> Result<String> {
         Signer::new(MessageDigest::sha256(), &key)?.sign_oneshot_to_vec(rump)
     };
     let mac = mac().map_err(|error: openssl::error::ErrorStack| StoreError::Io(io::Error::other(error)))?;
-    Ok(format!("{ALGORITHM}{}", hex(&mac)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(format!("{ALGORITHM}{}", base::hex::encode(&mac)))
 }
 
 /// Durably. An empty table is no file.
@@ -147,7 +143,8 @@ fn write(folder: &Path, table: &Table) -> io::Result<()> {
 }
 
 fn encode(table: &Table) -> String {
-    let body: String = table.iter().map(|(mailbox, key)| format!("{mailbox:032x} {}\n", hex(key))).collect();
+    let body: String =
+        table.iter().map(|(mailbox, key)| format!("{mailbox:032x} {}\n", base::hex::encode(key))).collect();
     format!("keys 1 {:08x}\n{body}", base::crc32(body.as_bytes()))
 }
 
@@ -157,13 +154,8 @@ fn decode(bytes: &[u8]) -> Option<Table> {
         return None;
     }
     let line = |line: &str| {
-        let (mailbox, key) = line.split_once(' ').filter(|(_, key)| key.len() == 2 * KEY_BYTES)?;
-        let (high, low) = key.split_at_checked(KEY_BYTES)?;
-        let half = |half: &str| u128::from_str_radix(half, 16).ok().map(u128::to_be_bytes);
-        let mut bytes = [0; KEY_BYTES];
-        bytes[..KEY_BYTES / 2].copy_from_slice(&half(high)?);
-        bytes[KEY_BYTES / 2..].copy_from_slice(&half(low)?);
-        Some((u128::from_str_radix(mailbox, 16).ok()?, bytes))
+        let (mailbox, key) = line.split_once(' ')?;
+        Some((u128::from_str_radix(mailbox, 16).ok()?, base::hex::decode(key)?))
     };
     body.lines().map(line).collect()
 }

@@ -3,8 +3,6 @@
 use message_store::{Acl, Flags, NewAnnotation, Rights, UidSet};
 use openssl::base64::{decode_block, encode_block};
 
-use super::{hex, unhex};
-
 pub const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
@@ -145,7 +143,7 @@ impl Item {
                 ("partition", one.partition.clone()),
                 ("uidvalidity", one.uid_validity.to_string()),
                 ("uid", one.uid.to_string()),
-                ("guid", hex(&one.guid)),
+                ("guid", base::hex::encode(&one.guid)),
                 ("size", one.size.to_string()),
                 ("flags", flag_names(one.flags)),
                 ("keywords", one.keywords.join(" ")),
@@ -200,7 +198,7 @@ impl Item {
                 partition: text("partition")?,
                 uid_validity: number(get("uidvalidity"))?,
                 uid: number(get("uid"))?,
-                guid: unhex(get("guid")?)?,
+                guid: base::hex::decode(get("guid")?)?,
                 size: number(get("size"))?,
                 flags: flags(get("flags")?)?,
                 keywords: list("keywords", ' ')?,

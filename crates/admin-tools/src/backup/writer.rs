@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 
-use super::hex;
 use super::item::Item;
 use super::tar::{self, BLOCK, padding, pax_record};
 
@@ -23,7 +22,7 @@ impl<W: Write> StreamWriter<W> {
         let mut stream = [0; 8];
         openssl::rand::rand_bytes(&mut stream).map_err(io::Error::other)?;
         let record_bytes = record_bytes.max(BLOCK) as u64;
-        Ok(StreamWriter { out, stream: hex(&stream), number: 0, written: 0, record_bytes })
+        Ok(StreamWriter { out, stream: base::hex::encode(&stream), number: 0, written: 0, record_bytes })
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {

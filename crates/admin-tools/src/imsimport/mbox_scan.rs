@@ -394,7 +394,7 @@ fn index(file: &mut File, spots: Vec<Spot>, kind: Kind, listing: &mut Listing) -
         })?;
         let count = times.entry(part.check).or_insert(0);
         *count += 1;
-        let mut key: String = part.check.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut key: String = base::hex::encode(&part.check);
         if *count > 1 {
             key.push_str(&format!(".{count}"));
         }

@@ -39,7 +39,7 @@ pub fn folder(store: &Path) -> PathBuf {
 
 fn path_of(folder: &Path, mailbox: &Mailbox, source: &str) -> PathBuf {
     let hash = openssl::sha::sha256(source.as_bytes());
-    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = base::hex::encode(&hash[..8]);
     folder.join(format!("{:032x}-{hex}", mailbox.id()))
 }
 

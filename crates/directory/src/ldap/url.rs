@@ -58,11 +58,11 @@ fn decoded(text: &str) -> Result<String, String> {
             bytes.push(byte);
             continue;
         }
-        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+        let mut digit = || rest.next().and_then(base::hex::digit);
         let (Some(high), Some(low)) = (digit(), digit()) else {
             return Err("a % is not followed by two digits".into());
         };
-        bytes.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+        bytes.push(high << 4 | low);
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
 }

@@ -112,7 +112,7 @@ fn written(request: &Request, who: &Who, preferences: &Preferences) -> Result<Ve
     header.push_str(&format!("Date: {}\r\n", format_date(now, 0)));
     let mut random = [0; 12];
     openssl::rand::rand_bytes(&mut random).map_err(|_| refused(503, &json!({ "type": "serverFail" })))?;
-    let unique: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let unique: String = base::hex::encode(&random);
     let domain = who.entry.mail.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
     header
         .push_str(&format!("Message-ID: <{unique}@{}>\r\nMIME-Version: 1.0\r\n", base::idn::domain(domain)));

@@ -205,7 +205,7 @@ impl Stream {
         let types: Vec<&str> = self.types.iter().map(String::as_str).collect();
         let states = desk.jmap.states(&self.who, &types);
         let digest = openssl::sha::sha256(states.to_string().as_bytes());
-        let id = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = base::hex::encode(&digest[..12]);
         (states, id)
     }
 

@@ -216,13 +216,13 @@ fn extended(value: &[u8]) -> String {
         (Some(charset), Some(_), Some(encoded)) => (charset, encoded),
         _ => (&b"utf-8"[..], value),
     };
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| base::hex::digit(*byte));
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut at = 0;
     while let Some(byte) = encoded.get(at) {
         match (byte, digit(encoded.get(at + 1)), digit(encoded.get(at + 2))) {
             (b'%', Some(high), Some(low)) => {
-                bytes.push((high * 16 + low) as u8);
+                bytes.push(high << 4 | low);
                 at += 3;
             }
             (byte, _, _) => {

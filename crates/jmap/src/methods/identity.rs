@@ -41,7 +41,7 @@ pub fn find(entry: &Entry, id: &str) -> Option<Identity> {
 /// The id of an address's own identity.
 pub fn id_of(address: &str) -> String {
     let digest = openssl::sha::sha256(base::idn::comparable(address).as_bytes());
-    format!("I{}", digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!("I{}", base::hex::encode(&digest[..8]))
 }
 
 fn key(id: &str) -> String {
@@ -157,7 +157,7 @@ fn create(
     kept.insert("email".into(), json!(email));
     let mut random = [0; 8];
     openssl::rand::rand_bytes(&mut random).map_err(|_| SetError::new("serverFail", "No random bytes"))?;
-    let id = format!("J{}", random.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let id = format!("J{}", base::hex::encode(&random));
     store(call, &id, &kept)?;
     // What the client did not say (RFC 8620 §5.3).
     let mut told = json!({ "id": id, "mayDelete": true });

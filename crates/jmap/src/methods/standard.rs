@@ -20,7 +20,7 @@ pub type Objects = BTreeMap<String, Map<String, Value>>;
 pub fn state_of(objects: &Objects) -> String {
     let text = serde_json::to_vec(objects).unwrap_or_default();
     let digest = openssl::sha::sha256(&text);
-    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = base::hex::encode(&digest[..12]);
     format!("s{hex}")
 }
 

@@ -167,7 +167,7 @@ fn unescape(text: &str) -> Option<String> {
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
         if first == b'%' {
-            bytes.push(u8::from_str_radix(std::str::from_utf8(tail.get(..2)?).ok()?, 16).ok()?);
+            bytes.push(base::hex::decode::<1>(std::str::from_utf8(tail.get(..2)?).ok()?)?[0]);
             rest = &tail[2..];
         } else {
             bytes.push(first);

@@ -27,7 +27,7 @@ impl Counted {
     /// The records as a zone file has them (RFC 8460 §4.2).
     pub fn tlsa(records: &[Tlsa]) -> Counted {
         let line = |one: &Tlsa| {
-            let data: String = one.data.iter().map(|byte| format!("{byte:02x}")).collect();
+            let data: String = base::hex::encode(&one.data);
             format!("{} {} {} {data}", one.usage, one.selector, one.matching)
         };
         let strings = records.iter().map(line).collect();

@@ -246,7 +246,7 @@ fn release(envelope: &Envelope, now: i64) -> i64 {
 fn new_id() -> Result<String> {
     let mut random = [0; 12];
     openssl::rand::rand_bytes(&mut random).map_err(|_| SetError::new("serverFail", "No random bytes"))?;
-    Ok(format!("S{}", random.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    Ok(format!("S{}", base::hex::encode(&random)))
 }
 
 /// The steps of [`crate::submission`]. The caller is the only one who sends for this user.
