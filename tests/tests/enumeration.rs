@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -90,6 +91,34 @@ fn users_and_strangers_hear_the_same() {
     // One who is there, nobody, one by address, nobody by address, one who may not use IMAP.
     run(instance.tool("dirutil").args(["change", "bob", "--set", "nsmsgDisallowAccess=imap"]));
     same_answers(&instance, &["alice", "mallory", "alice@example.test", "mallory@example.test", "bob"]);
+}
+
+/// Guesses at one name slow no other that can be seen, whether both are one user's or nobody's: else it would be told that they belong
+/// together.
+#[test]
+fn guesses_at_one_name_are_not_told_by_another() {
+    let mut instance = Setup::default().set("service.guessaccountmax", "3").start();
+    instance.start_one("http");
+    let seen = |way: &Way, user: &str| {
+        let guess = |name: &str, number: usize| answer(&instance, way, name, &format!("wrong{number}"));
+        let wrong = guess(user, 0);
+        let put_off = (1..12).map(|number| guess(user, number)).find(|answer| *answer != wrong).unwrap();
+        // A turn of that name is more than 15 seconds away.
+        let begin = Instant::now();
+        let other = guess(&format!("{user}@example.test"), 0);
+        assert!(begin.elapsed() < Duration::from_secs(9), "{user}, {}: {:?}", way.0, begin.elapsed());
+        assert_eq!(other, wrong, "{user}, {}", way.0);
+        (wrong, put_off)
+    };
+    let seen = &seen;
+    for way in [&WAYS[3], &WAYS[7]] {
+        let seen = std::thread::scope(|scope| {
+            let both = ["alice", "mallory"].map(|user| scope.spawn(move || seen(way, user)));
+            both.map(|one| one.join().unwrap())
+        });
+        assert_eq!(seen[0], seen[1], "{}", way.0);
+        run(instance.tool("guessutil").args(["clear", "--all"]));
+    }
 }
 
 /// With LDAP: as many searches and binds for the one as for the other, and the same texts.

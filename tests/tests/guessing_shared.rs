@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use black_box::instance::{IMAP, POP, SUBMISSION, run};
+use black_box::instance::{IMAP, POP, SUBMISSION, run, wait_for};
+use black_box::scram::Scram;
 use black_box::{Imap, Instance, Pop, Setup, Smtp};
 
 /// An instance whose clients on loopback are proxies, so that a test can come from anywhere.
@@ -191,13 +192,16 @@ fn guessutil_shows_allows_and_clears() {
     assert_eq!(tool(&["list", "--all"]), "");
     guess_until_put_off(&instance, "bob");
     let list = tool(&["list"]);
-    let line = list.strip_prefix("account bob ").unwrap_or_else(|| panic!("{list}"));
-    assert!(line.contains(" of 3 slowed until 20") && line.contains(" next turn 20"), "{list}");
-    assert_eq!(list.lines().count(), 1, "one guess from each network slows none of them: {list}");
+    let lines: Vec<&str> = list.lines().collect();
+    let [name, account] = lines[..] else { panic!("one guess from each network slows none of them: {list}") };
+    for (line, begin) in [(name, "name bob "), (account, "account bob ")] {
+        let line = line.strip_prefix(begin).unwrap_or_else(|| panic!("{list}"));
+        assert!(line.contains(" of 3 slowed until 20") && line.contains(" next turn 20"), "{list}");
+    }
     let json = tool(&["list", "--json", "--all"]);
     let objects: Vec<serde_json::Value> =
         json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((&objects[0]["kind"], &objects[0]["who"]), (&"account".into(), &"bob".into()));
+    assert_eq!((&objects[0]["kind"], &objects[0]["who"]), (&"name".into(), &"bob".into()));
     assert!(objects.iter().any(|one| one["who"] == "198.18.0.0/24" && one["wrong"] == 1), "{json}");
     let bob = || log_in(&instance, IMAP, "203.0.113.5", "bob", "bob-secret");
     assert_eq!(bob(), Came::PutOff);
@@ -215,15 +219,15 @@ fn guessutil_shows_allows_and_clears() {
     assert_eq!(carol("203.0.114.1"), Came::In);
     tool(&["disallow", "BOB"]);
     assert_eq!(carol("203.0.115.1"), Came::PutOff);
-    assert_eq!(tool(&["clear", "bob"]), "forgot 1 count\n");
+    assert_eq!(tool(&["clear", "bob"]), "forgot 2 counts\n");
     let nothing = instance.tool("guessutil").args(["clear", "bob"]).output().unwrap();
     assert!(!nothing.status.success(), "{nothing:?}");
     // All names of a user are meant, whichever is said.
     assert_eq!(log_in(&instance, IMAP, "203.0.120.1", "bob@example.test", "wrong"), Came::Wrong);
-    assert_eq!(tool(&["clear", "bob"]), "forgot 1 count\n");
-    tool(&["allow", "bob"]);
-    assert!(tool(&["allowed"]).contains("bob@example.test until "), "{}", tool(&["allowed"]));
-    tool(&["disallow", "bob"]);
+    assert_eq!(tool(&["clear", "bob"]), "forgot 2 counts\n", "of the name, and of the user");
+    tool(&["allow", "Bob@example.test"]);
+    assert!(tool(&["allowed"]).starts_with("bob until "), "{}", tool(&["allowed"]));
+    tool(&["disallow", "bob@example.test"]);
     assert_eq!(tool(&["allowed"]), "");
     assert_eq!(carol("203.0.115.1"), Came::In);
     tool(&["clear", "--all"]);
@@ -244,11 +248,11 @@ fn guessutil_leaves_daemons_the_table_they_have() {
     guess_until_put_off(&instance, "bob");
     let before = file();
     instance.set("service.guesstablesize", "1000");
-    assert!(tool(&instance, &["list"]).starts_with("account bob "));
+    assert!(tool(&instance, &["list"]).starts_with("name bob "));
     tool(&instance, &["allow", "203.0.113.0/28"]);
     assert_eq!(log_in(&instance, IMAP, "203.0.113.5", "bob", "bob-secret"), Came::In);
     assert_eq!(log_in(&instance, POP, "203.0.114.5", "bob", "bob-secret"), Came::PutOff);
-    assert_eq!(tool(&instance, &["clear", "bob"]), "forgot 1 count\n");
+    assert_eq!(tool(&instance, &["clear", "bob"]), "forgot 2 counts\n");
     assert_eq!(log_in(&instance, POP, "203.0.114.5", "bob", "bob-secret"), Came::In);
     assert_eq!(file(), before);
     instance.kill_all();
@@ -270,5 +274,110 @@ fn a_name_of_a_stranger_is_shown_escaped() {
     pop.wire.send(b"\r\n");
     assert!(pop.wire.line().starts_with("-ERR [AUTH]"));
     let list = run(instance.tool("guessutil").args(["list", "--all"]));
-    assert!(list.contains("account ev\\u{1b}[2jil 1 of 10") && !list.contains('\u{1b}'), "{list:?}");
+    assert!(
+        list.contains("name ev\\u{1b}[2jil 1 of 10")
+            && !list.contains("account ")
+            && !list.contains('\u{1b}'),
+        "{list:?}"
+    );
+}
+
+/// Wrong passwords that count for the account, over all its names, and when it has its next turn.
+fn account(instance: &Instance, uid: &str) -> (u64, String) {
+    let json = run(instance.tool("guessutil").args(["list", "--all", "--json"]));
+    let objects = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let found = objects.into_iter().find(|one| one["kind"] == "account" && one["who"] == uid);
+    found.map_or((0, String::new()), |one| {
+        (one["wrong"].as_u64().unwrap(), one["nextTurn"].as_str().unwrap_or_default().to_owned())
+    })
+}
+
+/// Now, as guessutil writes it.
+fn now() -> String {
+    run(std::process::Command::new("date").args(["-u", "+%FT%TZ"])).trim().to_owned()
+}
+
+/// A log-in by SCRAM from this host with the right password.
+fn scram(instance: &Instance, user: &str, password: &str) -> String {
+    let mut stream = instance.connect(POP);
+    stream.write_all(b"PROXY TCP4 127.0.0.1 192.0.2.250 40000 25\r\n").unwrap();
+    let mut pop = Pop::open(stream);
+    let mut scram = Scram::new("n,,", b"", user, password);
+    let challenge = pop.ask(&format!("AUTH SCRAM-SHA-256 {}", scram.first()));
+    let answer = pop.ask(&scram.last(challenge.strip_prefix("+ ").unwrap()));
+    if answer.starts_with("+ ") { pop.ask("") } else { answer }
+}
+
+/// Whoever knows all names of a user has one user's guesses: those at any name, in any service, count for all. From outside it looks
+/// like wrong passwords for names that have nothing to do with each other (T2). Who is known by one name is known by all.
+#[test]
+fn names_of_one_user_share_one_count_in_all_services() {
+    const LIMIT: u64 = 3;
+    const GUESSES: u64 = 8;
+    let alias = |number: u64| format!("Robert{number}@example.test");
+    let mut instance = setup()
+        .set("service.guessaccountmax", &LIMIT.to_string())
+        .set("service.authcachettl", "0")
+        .set("service.passwordscheme", "SCRAM-SHA-256")
+        .set("service.scramiterations", "4096")
+        .set("service.saslmechanisms", "SCRAM-SHA-256 PLAIN LOGIN")
+        .create();
+    let mut change = instance.tool("dirutil");
+    change.args(["change", "bob"]);
+    for number in 0..9 {
+        change.args(["--add", &format!("mailAlternateAddress={}", alias(number).to_lowercase())]);
+    }
+    run(&mut change);
+    let mut password = instance.tool("dirutil");
+    password.args(["password", "bob", "--password-stdin"]).stdin(std::process::Stdio::piped());
+    let mut child = password.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"bob-secret\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    instance.start_all();
+    instance.start_one("http");
+    assert_eq!(log_in(&instance, IMAP, "192.0.2.7", "bob", "bob-secret"), Came::In);
+    for number in 0..GUESSES {
+        let (_, next) = account(&instance, "bob");
+        wait_for("the account's turn", || (now() > next).then_some(()));
+        let (from, wrong) = (format!("198.18.{number}.1"), format!("wrong{number}"));
+        match number % 4 {
+            3 => assert_eq!(instance.http().try_sign_in(&alias(number), &wrong, "").status, 401),
+            other => {
+                let port = [IMAP, POP, SUBMISSION][other as usize];
+                assert_eq!(log_in(&instance, port, &from, &alias(number), &wrong), Came::Wrong);
+            }
+        }
+        assert_eq!(account(&instance, "bob").0, number + 1, "{}", instance.logs());
+    }
+    // The next turn is half a minute away. No name was guessed at so often that it would be put off, so nothing is.
+    for (number, port) in [(8, IMAP), (0, POP), (1, SUBMISSION)] {
+        let from = format!("203.0.113.{number}");
+        assert_eq!(log_in(&instance, port, &from, &alias(number), "bob-secret"), Came::Wrong, "{port}");
+    }
+    assert_eq!(log_in(&instance, POP, "203.0.113.9", "BOB@example.test", "bob-secret"), Came::Wrong);
+    assert_eq!(log_in(&instance, IMAP, "203.0.113.9", "bob", "bob-secret"), Came::Wrong);
+    assert_eq!(instance.http().try_sign_in(&alias(2), "bob-secret", "").status, 401);
+    let answer = scram(&instance, &alias(3), "bob-secret");
+    assert!(answer.starts_with("-ERR [AUTH]"), "{answer}");
+    assert_eq!(account(&instance, "bob").0, GUESSES, "what was not looked at says nothing of the account");
+    for service in ["imap", "pop", "smtp", "http"] {
+        let log = instance.log(service);
+        let line = log.lines().find(|line| line.contains("login not looked at: ["));
+        let line = line.unwrap_or_else(|| panic!("{service}: {log}"));
+        assert!(line.ends_with(" too many wrong passwords by all names of bob"), "{line}");
+    }
+    let list = run(instance.tool("guessutil").arg("list"));
+    assert!(list.starts_with(&format!("account bob {GUESSES} of {LIMIT} slowed until ")), "{list}");
+    // He was here by his uid.
+    assert_eq!(log_in(&instance, POP, "192.0.2.9", &alias(4), "bob-secret"), Came::In);
+    assert_eq!(log_in(&instance, SUBMISSION, "192.0.2.9", "bob@example.test", "bob-secret"), Came::In);
+    assert_eq!(log_in(&instance, IMAP, "203.0.114.1", "alice@example.test", "alice-secret"), Came::In);
+    // Allowed by one name, he is by all.
+    run(instance.tool("guessutil").args(["allow", &alias(5)]));
+    assert_eq!(log_in(&instance, IMAP, "203.0.115.1", &alias(6), "bob-secret"), Came::In);
+    run(instance.tool("guessutil").args(["disallow", &alias(7)]));
+    assert_eq!(log_in(&instance, IMAP, "203.0.116.1", &alias(6), "bob-secret"), Came::Wrong);
+    run(instance.tool("guessutil").args(["clear", &alias(1)]));
+    assert_eq!(log_in(&instance, IMAP, "203.0.116.1", &alias(6), "bob-secret"), Came::In);
+    assert!(scram(&instance, &alias(3), "bob-secret").starts_with("+OK"));
 }

@@ -10,7 +10,7 @@ use base::json::quote;
 use clap::{CommandFactory, Parser, Subcommand};
 use directory::guesses::allowed::{Allowance, Allowed, Favoured, LINES_MAX};
 use directory::guesses::{self, Counted, Guesses, Limits};
-use directory::{Found, by_login};
+use directory::{Entry, Found, by_login};
 
 use crate::site::{Site, broken, count, run_tool};
 
@@ -28,7 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Job {
-    /// Who is slowed: address, network, account, or an account where it is known; wrong passwords, until when, the next turn
+    /// Who is slowed: address, network, typed name, account over all its names, or account where it is known; wrong
+    /// passwords, until when, the next turn
     List {
         /// Those too who had wrong passwords and are not slowed
         #[arg(long)]
@@ -53,7 +54,7 @@ enum Job {
     },
     /// Which networks and accounts are never slowed, and until when
     Allowed,
-    /// Forgets the wrong passwords of an address and its network, or those for an account
+    /// Forgets the wrong passwords of an address and its network, or those for an account and all its names
     Clear {
         /// As 192.0.2.7, 2001:db8::1 or joe
         #[arg(required_unless_present = "all")]
@@ -82,14 +83,16 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     match arguments.job {
         Job::List { all, json } => list(&guesses, all, json, out),
         Job::Allow { whom, days } => {
-            let whom = parsed(&names(&site, &whom, err))?;
+            let meant = meant(&site, &whom, err);
+            let whom = parsed(meant.iter().map(|one| &one.names[0]))?;
             let until = base::clock::unix_seconds().saturating_add(days.saturating_mul(DAY_SECONDS));
             guesses.change_allowed(&run_dir, |list| allow(list, whom, until))
         }
         Job::Disallow { whom } => {
-            let named = parsed(&whom)?;
-            let all = parsed(&names(&site, &whom, err))?;
-            guesses.change_allowed(&run_dir, |list| disallow(list, &named, &all))
+            let meant = meant(&site, &whom, err);
+            let names: Result<Vec<_>, String> = meant.iter().map(|one| parsed(&one.names)).collect();
+            let names = names?;
+            guesses.change_allowed(&run_dir, |list| disallow(list, &names))
         }
         Job::Allowed => {
             let now = base::clock::unix_seconds();
@@ -102,7 +105,10 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Job::Clear { whom, all } => {
             let cleared = match all {
                 true => guesses.clear_all(),
-                false => names(&site, &whom, err).iter().map(|whom| guesses.clear(whom)).sum(),
+                false => {
+                    let meant = meant(&site, &whom, err);
+                    meant.iter().flat_map(|one| &one.names).map(|name| guesses.clear(name)).sum()
+                }
             };
             if cleared == 0 && !all {
                 return Err(format!("nothing is counted of {}", base::escape(&whom.join(", "))));
@@ -112,42 +118,59 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     }
 }
 
-/// Counts are by the name that was typed: of a user, all names that may be typed, the user's own and the addresses.
-fn names(site: &Site, whom: &[String], err: &mut dyn Write) -> Vec<String> {
-    let mut names = whom.to_vec();
-    let accounts: Vec<&String> = whom
-        .iter()
-        .filter(|name| matches!(Favoured::parse(name), Ok(Favoured::Account(_))))
-        .filter(|name| name.parse::<std::net::IpAddr>().is_err())
-        .collect();
-    if accounts.is_empty() {
-        return names;
+/// One of those whom a command names.
+struct Meant {
+    /// Never empty. Of a user the uid first, in lower case, and then whatever else of the user's may be typed: guesses are
+    /// counted by the user and by the name that was typed.
+    names: Vec<String>,
+}
+
+/// Who is meant: users by any of their names, each once.
+fn meant(site: &Site, whom: &[String], err: &mut dyn Write) -> Vec<Meant> {
+    let is_account = |name: &String| {
+        matches!(Favoured::parse(name), Ok(Favoured::Account(_))) && name.parse::<std::net::IpAddr>().is_err()
+    };
+    let mut directory = None;
+    if whom.iter().any(is_account) {
+        match directory::open(&site.config, &site.instance, &site.log) {
+            Ok(opened) => directory = Some(opened),
+            Err(why) => told(err, &why),
+        }
     }
-    let found = directory::open(&site.config, &site.instance, &site.log).and_then(|directory| {
-        accounts.into_iter().map(|name| by_login(directory.as_ref(), name)).collect::<Result<Vec<_>, _>>()
-    });
-    match found {
-        Ok(found) => {
-            for entry in found
-                .into_iter()
-                .filter_map(|one| if let Found::One(entry) = one { Some(entry) } else { None })
-            {
-                let addresses = entry.alternate.iter().filter(|address| !address.starts_with('@'));
-                names.extend(entry.uid.iter().chain([&entry.mail]).chain(addresses).cloned());
+    let mut all: Vec<Meant> = Vec::new();
+    for name in whom {
+        let mut names = vec![name.to_lowercase()];
+        if let Some(directory) = directory.as_ref().filter(|_| is_account(name)) {
+            match by_login(directory.as_ref(), name) {
+                Ok(Found::One(entry)) => names = names_of(&entry),
+                Ok(Found::Nobody | Found::Several(_)) => {}
+                Err(why) => told(err, &why),
             }
         }
-        Err(why) => {
-            let _ = writeln!(err, "guessutil: {why}; other names of the same users are left as they are");
+        if !all.iter().any(|one| one.names == names) {
+            all.push(Meant { names });
         }
     }
-    names.iter_mut().for_each(|name| *name = name.to_lowercase());
-    names.sort();
-    names.dedup();
+    all
+}
+
+fn told(err: &mut dyn Write, why: &directory::DirectoryError) {
+    let _ = writeln!(err, "guessutil: {why}; other names of the same users are left as they are");
+}
+
+fn names_of(entry: &Entry) -> Vec<String> {
+    let addresses = entry.alternate.iter().filter(|address| !address.starts_with('@'));
+    let mut names: Vec<String> = Vec::new();
+    for name in entry.uid.iter().chain([&entry.mail]).chain(addresses).map(|name| name.to_lowercase()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names
 }
 
-fn parsed(whom: &[String]) -> Result<Vec<Favoured>, String> {
-    whom.iter().map(|whom| Favoured::parse(whom)).collect()
+fn parsed<'n>(whom: impl IntoIterator<Item = &'n String>) -> Result<Vec<Favoured>, String> {
+    whom.into_iter().map(|whom| Favoured::parse(whom)).collect()
 }
 
 fn allow(list: &mut Allowed, whom: Vec<Favoured>, until: i64) -> Result<(), String> {
@@ -159,14 +182,15 @@ fn allow(list: &mut Allowed, whom: Vec<Favoured>, until: i64) -> Result<(), Stri
     Ok(())
 }
 
-/// Ends it for those who were `named`, and for their other names.
-fn disallow(list: &mut Allowed, named: &[Favoured], all: &[Favoured]) -> Result<(), String> {
-    for whom in named {
-        if !list.lines.iter().any(|line| line.whom == *whom) {
-            return Err(format!("{}: is not allowed anyway", base::escape(&whom.to_string())));
+/// Ends it for each of these, by all names.
+fn disallow(list: &mut Allowed, each: &[Vec<Favoured>]) -> Result<(), String> {
+    for names in each {
+        if !list.lines.iter().any(|line| names.contains(&line.whom)) {
+            let whom = names.first().map(ToString::to_string).unwrap_or_default();
+            return Err(format!("{}: is not allowed anyway", base::escape(&whom)));
         }
     }
-    list.lines.retain(|line| !all.contains(&line.whom));
+    list.lines.retain(|line| !each.iter().flatten().any(|whom| *whom == line.whom));
     Ok(())
 }
 

@@ -125,9 +125,12 @@ impl Authentication {
         if let Waiting::Regret { user, why } = &self.waiting {
             return refused(self.method, user, why);
         }
-        if let Waiting::Proof { authcid, proving } = &self.waiting {
+        if let Waiting::Proof { authcid, proving } = &mut self.waiting {
             if line != b"*" && !log_ins.may_prove(proving) {
                 return done(self.method, LogIn::TooManyGuesses, "", authcid);
+            }
+            if line != b"*" && !log_ins.looks_at(proving, authcid, io.peer.ip()) {
+                exchange.distrust();
             }
         }
         let step = with_bindings(io, |bindings| exchange.respond(line, bindings));

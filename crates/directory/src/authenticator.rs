@@ -58,6 +58,14 @@ pub(crate) struct Subject {
     pub has_keys: bool,
 }
 
+/// What the directory said of a name just now.
+#[derive(Clone)]
+pub(crate) struct Looked {
+    pub found: Found,
+    /// Of the entry, as it was then.
+    edition: Option<u64>,
+}
+
 type Mac = [u8; 32];
 
 struct Remembered {
@@ -136,10 +144,49 @@ impl Authenticator {
         }
     }
 
+    /// Asks the directory whom a name means.
+    ///
+    /// # Errors
+    /// As the directory's.
+    pub(crate) fn look(&self, login: &str) -> Result<Looked> {
+        let found = by_login(self.directory.as_ref(), login)?;
+        let edition = match &found {
+            Found::One(entry) => self.directory.edition(entry),
+            _ => None,
+        };
+        Ok(Looked { found, edition })
+    }
+
+    /// What was looked up already, or else is now.
+    fn looked(&self, login: &str, looked: Option<&Looked>) -> Result<Looked> {
+        looked.map_or_else(|| self.look(login), |looked| Ok(looked.clone()))
+    }
+
     /// Checks a password. `login` is a uid or an address. Slow: sessions ask [`crate::LogIns`].
     pub fn log_in(&self, service: Service, login: &str, password: &str, peer: IpAddr) -> LogIn {
+        self.log_in_looked(service, login, password, peer, None)
+    }
+
+    /// Takes as long as [`Authenticator::log_in`] of nobody, and lets nobody in.
+    pub(crate) fn pretend(&self, login: &str, password: &str, looked: Option<&Looked>) -> LogIn {
+        if let Err(why) = self.looked(login, looked) {
+            return LogIn::Unavailable(why.to_string());
+        }
+        self.directory.check_nobody(password);
+        LogIn::Refused
+    }
+
+    /// With what the directory said of `login` just now.
+    pub(crate) fn log_in_looked(
+        &self,
+        service: Service,
+        login: &str,
+        password: &str,
+        peer: IpAddr,
+        looked: Option<&Looked>,
+    ) -> LogIn {
         if let Some(given) = Given::from(password) {
-            match self.entry_for_program(login, password, &given) {
+            match self.entry_for_program(login, password, &given, looked) {
                 Ok(Some(entry)) => {
                     if let Some(log_in) = by_program(&entry, service, &given, peer) {
                         return log_in;
@@ -149,7 +196,7 @@ impl Authenticator {
                 Err(why) => return LogIn::Unavailable(why.to_string()),
             }
         }
-        match self.entry_of(login, password) {
+        match self.entry_of(login, password, looked) {
             Ok(None) => LogIn::Refused,
             Ok(Some(entry)) => by_password(entry, service),
             Err(why) => LogIn::Unavailable(why.to_string()),
@@ -157,7 +204,13 @@ impl Authenticator {
     }
 
     /// The user, as fresh as for another password. It is remembered when the password is one of the user's.
-    fn entry_for_program(&self, login: &str, password: &str, given: &Given) -> Result<Option<Arc<Entry>>> {
+    fn entry_for_program(
+        &self,
+        login: &str,
+        password: &str,
+        given: &Given,
+        looked: Option<&Looked>,
+    ) -> Result<Option<Arc<Entry>>> {
         let name = login.to_lowercase();
         let key = of_program(&name, given);
         let mac = self.mac(&key, password);
@@ -166,8 +219,9 @@ impl Authenticator {
             return Ok(Some(entry));
         }
         counters::add(Counter::CacheMisses, 1);
-        let Found::One(entry) = by_login(self.directory.as_ref(), &name)? else { return Ok(None) };
-        let edition = self.directory.edition(&entry);
+        let Looked { found: Found::One(entry), edition } = self.looked(&name, looked)? else {
+            return Ok(None);
+        };
         if let Some(mac) = mac.filter(|_| entry.app_passwords.iter().any(|one| one.is(given))) {
             self.remember(key, entry.clone(), edition, mac, true);
         }
@@ -179,8 +233,14 @@ impl Authenticator {
     ///
     /// # Errors
     /// As the directory's.
-    pub(crate) fn scram_keys(&self, mechanisms: &Mechanisms, login: &str, hash: Hash) -> Result<Subject> {
-        let entry = match by_login(self.directory.as_ref(), login)? {
+    pub(crate) fn scram_keys(
+        &self,
+        mechanisms: &Mechanisms,
+        login: &str,
+        hash: Hash,
+        looked: Option<&Looked>,
+    ) -> Result<Subject> {
+        let entry = match self.looked(login, looked)?.found {
             Found::One(entry) => Some(entry),
             _ => None,
         };
@@ -199,6 +259,7 @@ impl Authenticator {
         service: Service,
         claim: &Claim,
         names: &[String],
+        looked: Option<&Looked>,
     ) -> (LogIn, &'static str) {
         let (login, limited) = match claim {
             Claim::Token { user, token } => {
@@ -209,37 +270,35 @@ impl Authenticator {
                     Err(NoToken::Keys(why)) => return (LogIn::Unavailable(why), ""),
                 };
                 let is_user = |entry: &Entry| user.is_empty() || entry.is_named(user);
-                return self.admitted(service, &login, false, is_user, log_line::OTHER_TOKEN);
+                return self.admitted(service, self.look(&login), false, is_user, log_line::OTHER_TOKEN);
             }
             Claim::Digest { authcid, challenge, digest } => {
                 let right = |entry: Option<&Entry>| -> Result<bool> {
                     let stored = self.directory.stored_passwords(entry)?;
                     Ok(password::is_digest_of(&stored, challenge, digest) && entry.is_some())
                 };
-                let found = by_login(self.directory.as_ref(), authcid);
-                let entry = match &found {
-                    Ok(Found::One(entry)) => Some(entry.as_ref()),
-                    Ok(_) => None,
+                let looked = match self.looked(authcid, looked) {
+                    Ok(looked) => looked,
                     Err(why) => return (LogIn::Unavailable(why.to_string()), ""),
+                };
+                let entry = match &looked.found {
+                    Found::One(entry) => Some(entry.as_ref()),
+                    _ => None,
                 };
                 return match right(entry) {
                     Err(why) => (LogIn::Unavailable(why.to_string()), ""),
                     Ok(false) => (LogIn::Refused, log_line::WRONG),
                     Ok(true) => {
                         let open = |entry: &Entry| entry.password_opens(service);
-                        self.admitted(service, authcid, false, open, log_line::WRONG)
+                        self.admitted(service, Ok(looked), false, open, log_line::WRONG)
                     }
                 };
             }
             Claim::External { .. } => {
-                let directory = self.directory.as_ref();
                 for name in names {
-                    match by_login(directory, name) {
-                        Err(why) => return (LogIn::Unavailable(why.to_string()), ""),
-                        Ok(Found::One(_)) => {
-                            return self.admitted(service, name, false, |_| true, log_line::WRONG);
-                        }
-                        Ok(_) => {}
+                    let looked = self.look(name);
+                    if !matches!(looked, Ok(Looked { found: Found::Nobody | Found::Several(_), .. })) {
+                        return self.admitted(service, looked, false, |_| true, log_line::WRONG);
                     }
                 }
                 return (LogIn::Refused, log_line::NO_SUCH_ACCOUNT);
@@ -249,19 +308,19 @@ impl Authenticator {
                 None => return (LogIn::Refused, log_line::WRONG),
             },
         };
-        self.admitted(service, login, limited, |_| true, log_line::WRONG)
+        self.admitted(service, self.look(login), limited, |_| true, log_line::WRONG)
     }
 
-    /// Somebody who is believed to be `login`, if there is such a user who is `fit`.
+    /// Somebody who is believed to be who was `looked` up, if there is such a user who is `fit`.
     fn admitted(
         &self,
         service: Service,
-        login: &str,
+        looked: Result<Looked>,
         limited: bool,
         fit: impl Fn(&Entry) -> bool,
         why: &'static str,
     ) -> (LogIn, &'static str) {
-        match by_login(self.directory.as_ref(), login) {
+        match looked.map(|looked| looked.found) {
             Err(why) => (LogIn::Unavailable(why.to_string()), ""),
             Ok(Found::One(entry)) if !fit(&entry) => (LogIn::Refused, why),
             Ok(Found::One(entry)) if !entry.may_use(service) => (LogIn::Disallowed, ""),
@@ -274,7 +333,7 @@ impl Authenticator {
         }
     }
 
-    fn entry_of(&self, login: &str, password: &str) -> Result<Option<Arc<Entry>>> {
+    fn entry_of(&self, login: &str, password: &str, looked: Option<&Looked>) -> Result<Option<Arc<Entry>>> {
         let name = login.to_lowercase();
         let mac = self.mac(&name, password);
         if let Some(mac) = mac {
@@ -283,16 +342,16 @@ impl Authenticator {
             counters::add(if is_known { Counter::CacheHits } else { Counter::CacheMisses }, 1);
             match known {
                 Recall::Right(entry, true) => return Ok(Some(entry)),
-                Recall::Right(entry, false) => return self.read_status(&name, &entry),
+                Recall::Right(entry, false) => return self.read_status(&name, &entry, looked),
                 Recall::Wrong => return Ok(None),
                 Recall::Nothing => {}
             }
         }
-        let Found::One(entry) = by_login(self.directory.as_ref(), login)? else {
+        // The edition is read before the password is checked: a change meanwhile makes it an old one.
+        let Looked { found: Found::One(entry), edition } = self.looked(login, looked)? else {
             self.directory.check_nobody(password);
             return Ok(None);
         };
-        let edition = self.directory.edition(&entry); // before: a change meanwhile makes it an old one
         let right = self.directory.check_password(&entry, password)?;
         if let Some(mac) = mac {
             self.remember(name, entry.clone(), edition, mac, right);
@@ -339,8 +398,8 @@ impl Authenticator {
     }
 
     /// The user as the directory has it now, the password being remembered. Gone or replaced: nothing.
-    fn read_status(&self, name: &str, former: &Entry) -> Result<Option<Arc<Entry>>> {
-        let found = by_login(self.directory.as_ref(), name)?;
+    fn read_status(&self, name: &str, former: &Entry, looked: Option<&Looked>) -> Result<Option<Arc<Entry>>> {
+        let found = self.looked(name, looked)?.found;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Found::One(entry) if entry.dn == former.dn => {

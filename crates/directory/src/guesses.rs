@@ -1,10 +1,16 @@
 //! Guessing of passwords, slowed by where it comes from and whom it is about.
 //!
-//! Wrong passwords are counted by address (IPv4 /32, IPv6 /64), by network (/24, /48) and by account, in a file that all
-//! daemons of the host share ([`table`]), bounded and forgetful. Below a limit nothing happens. From it on, log-ins of that
-//! address, network or account have a turn each, with a space between two that doubles with every further wrong password;
-//! who comes waits for the next turn, and is refused when that is too far away. How many connections a guesser has, and to
-//! how many daemons, makes no difference, and neither does a restart.
+//! Wrong passwords are counted by address (IPv4 /32, IPv6 /64), by network (/24, /48), by the name that was typed and by the
+//! user whom it means, in a file that all daemons of the host share ([`table`]), bounded and forgetful. Below a limit nothing
+//! happens. From it on, log-ins of that address, network or name have a turn each, with a space between two that doubles with
+//! every further wrong password; who comes waits for the next turn, and is refused when that is too far away
+//! ([`Guesses::arrive`]). How many connections a guesser has, and to how many daemons, makes no difference, and neither does
+//! a restart.
+//!
+//! The count of the user holds over all of the user's names, and is not told from outside: a wait or a refusal at one name,
+//! after guesses at another, would say that both are there and whose they are. So a password whose user has no turn is not
+//! looked at and said to be wrong ([`Guesses::may_look`]), while what is seen depends on the name that was typed, whether it
+//! is anybody's or not.
 //!
 //! Whoever logged in from this network lately is not touched by what others do there or do to the account: only by the
 //! wrong passwords for this account from this network, and then waits a little and is never refused. This host itself is
@@ -96,7 +102,7 @@ impl Limits {
         match subject {
             Subject::Address(_) => self.address_max,
             Subject::Network(_) => self.network_max,
-            Subject::Account(_) | Subject::Pair(..) => self.account_max,
+            Subject::Name(_) | Subject::Account(_) | Subject::Pair(..) => self.account_max,
         }
         .max(1)
     }
@@ -122,13 +128,26 @@ impl Limits {
 pub struct Who {
     /// Nothing on this host.
     place: Option<Place>,
-    account: String,
-    /// Keys of the tables: the account, and the account in this network.
-    account_key: u64,
-    pair: u64,
-    /// The account with this password; nothing when it is not known which it is.
+    peer: IpAddr,
+    /// As it was typed, in lower case.
+    name: String,
+    /// Keys of the tables: the name, and the name in this network.
+    name_key: u64,
+    name_pair: u64,
+    /// Whom it means, when that is known and there is such a user.
+    user: Option<User>,
+    /// The name with this password; nothing when it is not known which it is.
     said: Option<u64>,
     favour: Favour,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct User {
+    /// As [`crate::names::user_of`] has it.
+    user: String,
+    /// Keys of the tables: the user, and the user in this network.
+    key: u64,
+    pair: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,13 +159,27 @@ struct Place {
 }
 
 impl Who {
+    /// As it was typed, in lower case.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whom it means, if that is known.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_ref().map(|user| user.user.as_str())
+    }
+
     /// The network, for whoever counts by it.
     pub fn network(&self) -> Option<u64> {
         self.place.map(|place| place.network_key)
     }
 
     fn of_pair(&self) -> Subject<'_> {
-        Subject::Pair(&self.account, self.place.map(|place| place.network))
+        Subject::Pair(self.user().unwrap_or(&self.name), self.place.map(|place| place.network))
+    }
+
+    fn pair(&self) -> u64 {
+        self.user.as_ref().map_or(self.name_pair, |user| user.pair)
     }
 }
 
@@ -241,9 +274,10 @@ impl Guesses {
         Guesses { limits, table, allowed: RwLock::default(), allowed_path }
     }
 
-    /// Who it is that says this password, or whatever else could be guessed; `None` when each is another one.
+    /// Who it is that says this password, or whatever else could be guessed; `None` when each is another one. Whom the name
+    /// means is not known yet.
     pub fn who(&self, peer: IpAddr, login: &str, password: Option<&str>) -> Who {
-        let (account, peer, hash) = (login.to_lowercase(), peer.to_canonical(), self.table.key);
+        let (name, peer, hash) = (login.to_lowercase(), peer.to_canonical(), self.table.key);
         let place = (!peer.is_loopback()).then(|| {
             let (address, network) = (of_client(peer), of_site(peer));
             let (address_key, network_key) =
@@ -251,23 +285,33 @@ impl Guesses {
             Place { address, network, address_key, network_key }
         });
         let said = password.map(|password| {
-            let tag = hash.hash(&[b"password", account.as_bytes(), password.as_bytes()]) >> (64 - SAID_BITS);
-            hash.hash(&[b"said", account.as_bytes(), &tag.to_le_bytes()])
+            let tag = hash.hash(&[b"password", name.as_bytes(), password.as_bytes()]) >> (64 - SAID_BITS);
+            hash.hash(&[b"said", name.as_bytes(), &tag.to_le_bytes()])
         });
-        let favour = self.favour(peer, &account);
-        let account_key = Subject::Account(&account).key(hash);
-        let pair = Subject::Pair(&account, place.map(|place| place.network)).key(hash);
-        Who { place, account, account_key, pair, said, favour }
+        let favour = self.favour(peer, &[&name]);
+        let name_key = Subject::Name(&name).key(hash);
+        let name_pair = Subject::Pair(&name, place.map(|place| place.network)).key(hash);
+        Who { place, peer, name, name_key, name_pair, user: None, said, favour }
     }
 
-    fn favour(&self, peer: IpAddr, account: &str) -> Favour {
-        let Some(path) = &self.allowed_path else { return Favour::None };
+    /// The same, of whom it is known by now which user the name means.
+    pub fn of_user(&self, mut who: Who, user: &str) -> Who {
+        let hash = self.table.key;
+        who.favour = self.favour(who.peer, &[&who.name, user]);
+        let pair = Subject::Pair(user, who.place.map(|place| place.network)).key(hash);
+        who.user = Some(User { user: user.to_owned(), key: Subject::Account(user).key(hash), pair });
+        who
+    }
+
+    fn favour(&self, peer: IpAddr, names: &[&str]) -> Favour {
         // What cannot be read favours nobody, and the next log-in reads it again.
-        let Ok(list) = self.list(path) else { return Favour::None };
+        let Some(Ok(list)) = self.allowed_path.as_deref().map(|path| self.list(path)) else {
+            return Favour::None;
+        };
         if list.lines.is_empty() {
             Favour::None
         } else {
-            list.favour(peer, account, base::clock::unix_seconds())
+            list.favour(peer, names, base::clock::unix_seconds())
         }
     }
 
@@ -291,26 +335,54 @@ impl Guesses {
 
     /// Whether this account logged in from this network lately.
     pub fn is_known(&self, who: &Who, now: u64) -> bool {
+        self.is_known_by(who.pair(), now)
+    }
+
+    fn is_known_by(&self, key: u64, now: u64) -> bool {
         let until =
-            self.table.find(Area::Known, who.pair).map(|slot| self.table.first(slot).load(Ordering::Acquire));
+            self.table.find(Area::Known, key).map(|slot| self.table.first(slot).load(Ordering::Acquire));
         // No more than the parameter says, if the clock was put back.
         until.is_some_and(|until| until.min(now.saturating_add(millis(self.limits.known_for))) > now)
     }
 
-    /// What counts for a log-in, with its key.
+    /// Key of [`Area::Known`]: somebody is known in this network, or on this host.
+    fn somebody(&self, who: &Who) -> u64 {
+        self.table.key.hash(&[b"somebody", &who.network().unwrap_or(0).to_le_bytes()])
+    }
+
+    /// Whether it is put off, whomever the name means: then nobody need be asked who that is.
+    pub fn is_put_off_anyway(&self, who: &Who, now: u64) -> bool {
+        let by_name = || {
+            let list = self.allowed_path.as_deref().map(|path| self.list(path));
+            list.is_some_and(|list| list.is_ok_and(|list| list.names_accounts()))
+        };
+        if who.favour != Favour::None || self.is_known_by(self.somebody(who), now) || by_name() {
+            return false;
+        }
+        self.slowing(who, now).iter().any(|one| one.next.saturating_sub(now) > millis(WAIT_MAX))
+    }
+
+    /// What a log-in can be seen to wait for, with its key.
     fn subjects<'w>(&self, who: &'w Who, now: u64) -> Vec<(Subject<'w>, u64)> {
         if self.is_known(who, now) {
-            return vec![(who.of_pair(), who.pair)];
+            return vec![(who.of_pair(), who.pair())];
         }
-        let mut subjects = Vec::with_capacity(3);
+        let mut subjects = Vec::with_capacity(4);
         if who.favour != Favour::Account {
-            subjects.push((Subject::Account(&who.account), who.account_key));
+            subjects.push((Subject::Name(&who.name), who.name_key));
         }
         if let Some(place) = who.place {
             subjects.push((Subject::Address(place.address), place.address_key));
             subjects.push((Subject::Network(place.network), place.network_key));
         }
         subjects
+    }
+
+    /// The user, where the wrong passwords for all of the names count.
+    fn unseen_subject<'w>(&self, who: &'w Who, now: u64) -> Option<(Subject<'w>, u64)> {
+        let user = who.user.as_ref()?;
+        let counts = who.favour == Favour::None && !self.is_known(who, now);
+        counts.then(|| (Subject::Account(&user.user), user.key))
     }
 
     /// Wrong passwords that count in a slot now.
@@ -373,12 +445,52 @@ impl Guesses {
         if known { Turn::After(KNOWN_WAIT_MAX) } else { Turn::Never }
     }
 
+    /// A log-in whose turn has come: whether the user has one too, over all names. It is taken then. If not, its password is not
+    /// looked at and is wrong.
+    pub fn may_look(&self, who: &Who, now: u64) -> bool {
+        let Some((subject, key)) = self.unseen_subject(who, now) else { return true };
+        let Some(slot) = self.table.find(Area::Counts, key) else { return true };
+        let max = self.limits.of(&subject);
+        for _ in 0..TRIES {
+            let (wrong, next) = (self.wrong(slot, max, now), self.next(slot, now));
+            if wrong < max {
+                return true;
+            }
+            // Turns of the only name that is guessed at are these too, but for what a busy machine takes to come here.
+            if next > now.saturating_add(millis(SPACE_FIRST)) {
+                return false;
+            }
+            let then = next.max(now).saturating_add(self.limits.space(wrong, max));
+            if self
+                .table
+                .second(slot)
+                .compare_exchange(next, then, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+            {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The password was wrong.
     pub fn failed(&self, who: &Who, now: u64) {
         if who.favour == Favour::Network || self.was_said(who, now) {
             return;
         }
-        for (subject, key) in self.subjects(who, now) {
+        let subjects = self.subjects(who, now).into_iter().chain(self.unseen_subject(who, now));
+        self.count(subjects.collect(), now);
+    }
+
+    /// The password was not looked at, and said to be wrong: it counts where that is seen, as if it were.
+    pub fn failed_unseen(&self, who: &Who, now: u64) {
+        if who.favour != Favour::Network && !self.was_said(who, now) {
+            self.count(self.subjects(who, now), now);
+        }
+    }
+
+    fn count(&self, subjects: Vec<(Subject<'_>, u64)>, now: u64) {
+        for (subject, key) in subjects {
             let Some(slot) = self.table.place(Area::Counts, key, || subject.name()) else { return };
             let max = self.limits.of(&subject);
             let each = self.limits.one_forgotten_in(max);
@@ -402,23 +514,27 @@ impl Guesses {
         before <= now && ago >= millis(REPEAT) && ago < millis(self.limits.remembered_for)
     }
 
-    /// The password was right: this network is known for the account. When it is known already, it costs a few reads.
+    /// The password was right: this network is known for the user, and for the name until it is known again whose it is. When
+    /// it is known already, it costs a few reads.
     pub fn succeeded(&self, who: &Who, now: u64) {
         let known_for = millis(self.limits.known_for);
         if known_for == 0 {
             return;
         }
         let (full, again) = (now.saturating_add(known_for), millis(KNOWN_AGAIN).min(known_for / 2));
-        let found = self.table.find(Area::Known, who.pair);
-        let is_fresh = found.is_some_and(|slot| {
-            let until = self.table.first(slot).load(Ordering::Acquire);
-            until <= full && until.saturating_add(again) > full
-        });
-        if is_fresh {
-            return;
-        }
-        if let Some(slot) = self.table.place(Area::Known, who.pair, Name::none) {
-            self.table.first(slot).store(full, Ordering::Release);
+        let is_fresh = |key: u64| {
+            self.table.find(Area::Known, key).is_some_and(|slot| {
+                let until = self.table.first(slot).load(Ordering::Acquire);
+                until <= full && until.saturating_add(again) > full
+            })
+        };
+        let user_pair = who.user.as_ref().map(|user| user.pair);
+        let keys =
+            [Some(self.somebody(who)), Some(who.name_pair), user_pair.filter(|pair| *pair != who.name_pair)];
+        for key in keys.into_iter().flatten().filter(|key| !is_fresh(*key)) {
+            if let Some(slot) = self.table.place(Area::Known, key, Name::none) {
+                self.table.first(slot).store(full, Ordering::Release);
+            }
         }
     }
 }

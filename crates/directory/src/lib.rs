@@ -24,6 +24,7 @@ pub mod log_ins;
 pub mod log_line;
 pub mod mechanisms;
 mod memberships;
+mod names;
 pub mod password;
 pub mod preferences;
 mod recipient;

@@ -18,9 +18,10 @@ use server_config::parameters::service;
 use server_config::{Config, Instance};
 use server_log::{Category, Log};
 
-use crate::authenticator::Subject;
+use crate::authenticator::{Looked, Subject};
 use crate::guesses::{self, Guesses, Limits, Turn, Who};
-use crate::{Authenticator, Code, Entry, LogIn, Mechanisms, SecondFactors, Service, log_line};
+use crate::names::{Names, user_of};
+use crate::{Authenticator, Code, Entry, Found, LogIn, Mechanisms, SecondFactors, Service, log_line};
 
 /// How long a session should wait for its answer before it gives up: longer than anything here takes.
 pub const ANSWER_MAX: Duration = Duration::from_secs(120);
@@ -30,6 +31,9 @@ pub const LATER_AFTER: Duration = Duration::from_secs(3);
 const NICE: i32 = 5;
 /// Threads when nothing is set, at most.
 const THREADS_MAX: usize = 32;
+
+/// Why there is no answer of a thread that did not come to one.
+const PANICKED: &str = "the check of a password panicked";
 
 /// How many log-ins are checked and how many wait.
 #[derive(Clone, Debug)]
@@ -87,6 +91,8 @@ pub(crate) struct Proving {
     who: Who,
     /// A turn was taken for it.
     has_turn: bool,
+    /// The user had none: the proof was not looked at.
+    unseen: bool,
 }
 
 impl<T> Pending<T> {
@@ -112,6 +118,16 @@ impl Job {
             Job::Claim { answer, .. } => Arc::strong_count(answer) == 1,
         }
     }
+
+    /// Whether it is about the user with the name that was typed. Of a token only the token itself says whose it is, of a
+    /// certificate the map, and neither can be guessed.
+    fn is_of_user(&self, mechanisms: &Mechanisms, service: Service, login: &str) -> bool {
+        match self {
+            Job::Password { .. } => !mechanisms.opens_by_name(service, login),
+            Job::Keys { .. } => true,
+            Job::Claim { claim, .. } => matches!(claim, Claim::Digest { .. }),
+        }
+    }
 }
 
 struct Request {
@@ -122,6 +138,8 @@ struct Request {
     who: Who,
     /// Known where it is.
     known: bool,
+    /// It is known, as far as it matters, which user the name means.
+    is_named: bool,
     /// Its turn was taken already.
     has_turn: bool,
     tell: Box<dyn FnOnce() + Send>,
@@ -146,6 +164,8 @@ struct Shared {
     authenticator: Authenticator,
     mechanisms: Mechanisms,
     guesses: Guesses,
+    names: Names,
+    log: Log,
     line: Mutex<Line>,
     changed: Condvar,
     threads_max: usize,
@@ -175,21 +195,23 @@ impl LogIns {
             );
             Guesses::own(settings.limits.clone())
         });
-        Ok(LogIns::over(authenticator, settings, guesses))
+        Ok(LogIns::over(authenticator, settings, guesses, log.clone()))
     }
 
     /// Counting wrong passwords in this process alone.
     pub fn with(authenticator: Authenticator, settings: LogInSettings) -> LogIns {
         let guesses = Guesses::own(settings.limits.clone());
-        LogIns::over(authenticator, settings, guesses)
+        LogIns::over(authenticator, settings, guesses, Log::discard())
     }
 
-    fn over(authenticator: Authenticator, settings: LogInSettings, guesses: Guesses) -> LogIns {
+    fn over(authenticator: Authenticator, settings: LogInSettings, guesses: Guesses, log: Log) -> LogIns {
         let useful = authenticator.directory().checks_at_once().min(THREADS_MAX);
         LogIns(Arc::new(Shared {
             authenticator,
             mechanisms: settings.mechanisms,
             guesses,
+            names: Names::default(),
+            log,
             line: Mutex::default(),
             changed: Condvar::new(),
             threads_max: settings.threads.unwrap_or(useful).max(1),
@@ -214,8 +236,9 @@ impl LogIns {
         let remembered =
             shared.authenticator.remembered(asked.service, &asked.login, asked.password.reveal(), asked.peer);
         if let Some(log_in) = remembered {
-            if !awaits_code(&log_in, asked.service) {
-                shared.guesses.succeeded(&who, guesses::now());
+            // The password is right, whether it lets in or not: it is no guess.
+            if !matches!(log_in, LogIn::Refused) {
+                shared.count(&who, &log_in, asked.service, true);
             }
             return Answer::Now(log_in);
         }
@@ -279,9 +302,18 @@ impl LogIns {
         proving.has_turn || self.0.guesses.arrive(&proving.who, guesses::now()) == Turn::Now
     }
 
-    /// The proof is wrong.
+    /// Whether a proof that may be looked at shall be ([`Guesses::may_look`]); else it must be found wrong.
+    pub(crate) fn looks_at(&self, proving: &mut Proving, login: &str, peer: IpAddr) -> bool {
+        proving.unseen = !self.0.may_look(&proving.who, login, peer);
+        !proving.unseen
+    }
+
+    /// The proof is wrong, or is said to be.
     pub(crate) fn disproved(&self, proving: &Proving) {
-        self.0.guesses.failed(&proving.who, guesses::now());
+        match proving.unseen {
+            true => self.0.guesses.failed_unseen(&proving.who, guesses::now()),
+            false => self.0.guesses.failed(&proving.who, guesses::now()),
+        }
     }
 
     /// The proof is right.
@@ -306,8 +338,10 @@ impl LogIns {
         peer: IpAddr,
     ) -> LogIn {
         let now = guesses::now();
-        let who = self.0.guesses.who(peer, login, Some(&format!("code {code}")));
-        if self.0.guesses.arrive(&who, now) != Turn::Now {
+        let guesses = &self.0.guesses;
+        let who = guesses.of_user(guesses.who(peer, login, Some(&format!("code {code}"))), &user_of(entry));
+        // The password was right: it is no secret any more whose this is.
+        if guesses.arrive(&who, now) != Turn::Now || !guesses.may_look(&who, now) {
             return LogIn::TooManyGuesses;
         }
         match factors.check(entry, code) {
@@ -335,11 +369,19 @@ impl LogIns {
     ) -> Result<(), LogIn> {
         let (shared, now) = (&self.0, Instant::now());
         let moment = guesses::now();
-        let (turn, known) = (shared.guesses.arrive(&who, moment), shared.guesses.is_known(&who, moment));
+        let (who, found) = shared.named(who);
+        let is_named = found || !job.is_of_user(&shared.mechanisms, service, &login);
+        let known = shared.guesses.is_known(&who, moment);
+        let turn = match is_named {
+            true => shared.guesses.arrive(&who, moment),
+            false if shared.guesses.is_put_off_anyway(&who, moment) => Turn::Never,
+            false => Turn::Now, // it asks for it when it is known who it is
+        };
         if turn == Turn::Never {
             return Err(LogIn::TooManyGuesses);
         }
-        let request = Request { service, login, peer, job, who, known, has_turn: turn != Turn::Now, tell };
+        let has_turn = turn != Turn::Now;
+        let request = Request { service, login, peer, job, who, known, is_named, has_turn, tell };
         let mut line = shared.line();
         if !line.has_room(&request.who, known, shared.line_max) || !self.has_thread(&mut line) {
             return Err(LogIn::Busy);
@@ -406,13 +448,19 @@ impl Shared {
     }
 
     fn handle(&self, mut request: Request) {
-        let who = request.who.clone();
         if request.job.is_abandoned() {
-            return self.line().uncount(&who);
+            return self.line().uncount(&request.who);
+        }
+        let mut looked = None;
+        if !request.is_named {
+            match self.look(&mut request) {
+                Ok(found) => looked = Some(found),
+                Err(why) => return self.refuse(request, LogIn::Unavailable(why)),
+            }
         }
         if !request.has_turn {
             // Others may have guessed wrong since it came into the line.
-            let turn = self.guesses.arrive(&who, guesses::now());
+            let turn = self.guesses.arrive(&request.who, guesses::now());
             match turn {
                 Turn::Now => {}
                 Turn::After(wait) => {
@@ -423,25 +471,75 @@ impl Shared {
                 Turn::Never => return self.refuse(request, LogIn::TooManyGuesses),
             }
         }
-        let Request { service, login, peer, job, has_turn, tell, .. } = request;
-        let panicked = || LogIn::Unavailable("the check of a password panicked".into());
+        self.check(request, looked.as_ref());
+    }
+
+    /// Asks the directory whom the name means; it is who asks from now on.
+    fn look(&self, request: &mut Request) -> Result<Looked, String> {
+        let look = || self.authenticator.look(&request.login);
+        let looked = catch_unwind(AssertUnwindSafe(look)).map_err(|_| PANICKED.to_owned())?;
+        let looked = looked.map_err(|why| why.to_string())?;
+        let user = match &looked.found {
+            Found::One(entry) => Some(user_of(entry)),
+            _ => None,
+        };
+        self.names.note(request.who.name(), user.as_deref(), Instant::now());
+        if let Some(user) = user {
+            request.who = self.guesses.of_user(request.who.clone(), &user);
+        }
+        request.is_named = true;
+        Ok(looked)
+    }
+
+    /// With the user whom the name means, and whether that is known.
+    fn named(&self, who: Who) -> (Who, bool) {
+        match self.names.known(who.name(), Instant::now()) {
+            Some(Some(user)) => (self.guesses.of_user(who, &user), true),
+            known => (who, known.is_some()),
+        }
+    }
+
+    /// As [`Guesses::may_look`]; what is not looked at has a line in the log.
+    fn may_look(&self, who: &Who, login: &str, peer: IpAddr) -> bool {
+        let may = self.guesses.may_look(who, guesses::now());
+        if let Some(user) = who.user().filter(|_| !may) {
+            let line = log_line::NotLookedAt { peer, login, user };
+            self.log.notice(Category::Account, format_args!("{line}"));
+        }
+        may
+    }
+
+    /// A request whose turn has come.
+    fn check(&self, request: Request, looked: Option<&Looked>) {
+        let Request { service, login, peer, job, who, has_turn, tell, .. } = request;
+        let panicked = || LogIn::Unavailable(PANICKED.into());
         match job {
             Job::Password { password, answer } => {
-                let check = || self.log_in(service, &login, password.reveal(), peer);
+                let seen = self.may_look(&who, &login, peer);
+                let check = || match seen {
+                    true => self.log_in(service, &login, password.reveal(), peer, looked),
+                    false => self.authenticator.pretend(&login, password.reveal(), looked),
+                };
                 let log_in = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| panicked());
-                self.count(&who, &log_in, service);
+                self.count(&who, &log_in, service, seen);
                 self.answer(&who, &answer, log_in, tell);
             }
             Job::Claim { claim, names, answer } => {
-                let look = || self.authenticator.believe(&self.mechanisms, service, &claim, &names);
-                let claimed = catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| (panicked(), ""));
-                self.count(&who, &claimed.0, service);
+                let seen = !matches!(claim, Claim::Digest { .. }) || self.may_look(&who, &login, peer);
+                let look = || self.authenticator.believe(&self.mechanisms, service, &claim, &names, looked);
+                let mut claimed = catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| (panicked(), ""));
+                if !seen && !matches!(claimed.0, LogIn::Unavailable(_)) {
+                    claimed = (LogIn::Refused, log_line::WRONG);
+                }
+                self.count(&who, &claimed.0, service, seen);
                 self.answer(&who, &answer, claimed, tell);
             }
             Job::Keys { hash, answer } => {
-                let look = || self.authenticator.scram_keys(&self.mechanisms, &login, hash);
+                let look = || self.authenticator.scram_keys(&self.mechanisms, &login, hash, looked);
                 let candidate = match catch_unwind(AssertUnwindSafe(look)) {
-                    Ok(Ok(subject)) => Ok(Box::new(Proving { subject, who: who.clone(), has_turn })),
+                    Ok(Ok(subject)) => {
+                        Ok(Box::new(Proving { subject, who: who.clone(), has_turn, unseen: false }))
+                    }
                     Ok(Err(why)) => Err(LogIn::Unavailable(why.to_string())),
                     Err(_) => Err(panicked()),
                 };
@@ -450,12 +548,17 @@ impl Shared {
         }
     }
 
-    fn count(&self, who: &Who, log_in: &LogIn, service: Service) {
+    /// What came of a log-in whose password was looked at, or not.
+    fn count(&self, who: &Who, log_in: &LogIn, service: Service, seen: bool) {
         let now = guesses::now();
         match log_in {
             _ if awaits_code(log_in, service) => {}
+            LogIn::Accepted(entry) if who.user().is_none() => {
+                self.guesses.succeeded(&self.guesses.of_user(who.clone(), &user_of(entry)), now);
+            }
             LogIn::Accepted(_) | LogIn::Disallowed => self.guesses.succeeded(who, now),
-            LogIn::Refused => self.guesses.failed(who, now),
+            LogIn::Refused if seen => self.guesses.failed(who, now),
+            LogIn::Refused => self.guesses.failed_unseen(who, now),
             LogIn::Unavailable(_) | LogIn::Busy | LogIn::TooManyGuesses => {}
         }
     }
@@ -471,12 +574,19 @@ impl Shared {
     }
 
     /// By a password; the name of the account for everybody needs none, where the service lets it in.
-    fn log_in(&self, service: Service, login: &str, password: &str, peer: IpAddr) -> LogIn {
+    fn log_in(
+        &self,
+        service: Service,
+        login: &str,
+        password: &str,
+        peer: IpAddr,
+        looked: Option<&Looked>,
+    ) -> LogIn {
         if self.mechanisms.opens_by_name(service, login) {
             let claim = Claim::Anonymous { trace: String::new() };
-            return self.authenticator.believe(&self.mechanisms, service, &claim, &[]).0;
+            return self.authenticator.believe(&self.mechanisms, service, &claim, &[], None).0;
         }
-        self.authenticator.log_in(service, login, password, peer)
+        self.authenticator.log_in_looked(service, login, password, peer, looked)
     }
 
     fn answer<T>(&self, who: &Who, slot: &Slot<T>, answer: T, tell: Box<dyn FnOnce() + Send>) {

@@ -54,6 +54,22 @@ pub struct BadLogIn<'a> {
 /// A log-in whose password was not looked at: the fields are those of one that failed.
 pub struct LogInPutOff<'a>(pub BadLogIn<'a>);
 
+/// A password that was not looked at, while the client was told that it is wrong: too many were, by other names of the user.
+pub(crate) struct NotLookedAt<'a> {
+    pub peer: IpAddr,
+    /// As the client said it.
+    pub login: &'a str,
+    pub user: &'a str,
+}
+
+impl fmt::Display for NotLookedAt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name: String = self.login.chars().take(NAME_CHARS_MAX).collect();
+        let (peer, user) = (self.peer.to_canonical(), self.user);
+        write!(f, "login not looked at: [{peer}] {name} {TOO_MANY_WRONG} by all names of {user}")
+    }
+}
+
 /// A log-in that succeeded.
 pub struct GoodLogIn<'a> {
     pub peer: IpAddr,

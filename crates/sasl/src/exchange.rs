@@ -141,6 +141,13 @@ impl Exchange {
         }
     }
 
+    /// From now on no proof of SCRAM is right; what is said until then stays as it is.
+    pub fn distrust(&mut self) {
+        if let Waiting::ScramFinal(challenged) = &mut self.waiting {
+            challenged.distrust();
+        }
+    }
+
     /// The client's next line, without its CRLF.
     pub fn respond(&mut self, line: &[u8], bindings: Option<Bindings<'_>>) -> Step {
         if line == b"*" {

@@ -182,6 +182,11 @@ impl Challenged {
         &self.server_first
     }
 
+    /// From now on no proof is right.
+    pub fn distrust(&mut self) {
+        self.verifier.distrust();
+    }
+
     /// Takes `client-final-message`; what is said to a client that is believed (`server-final-message`), or why it is not.
     /// Nothing: it is not in form.
     pub fn finish(&self, message: &[u8]) -> Option<Result<String, Doubt>> {

@@ -108,13 +108,18 @@ impl Allowed {
         base::replace::durable_replace(path, text.as_bytes(), 0o600)
     }
 
-    /// What a log-in to this account, in lower case, from this address may claim. `now` in seconds since 1970.
-    pub fn favour(&self, peer: IpAddr, account: &str, now: i64) -> Favour {
+    /// Whether anybody is favoured by name.
+    pub fn names_accounts(&self) -> bool {
+        self.lines.iter().any(|line| matches!(line.whom, Favoured::Account(_)))
+    }
+
+    /// What a log-in by one of these names, in lower case, from this address may claim. `now` in seconds since 1970.
+    pub fn favour(&self, peer: IpAddr, names: &[&str], now: i64) -> Favour {
         let mut found = Favour::None;
         for line in self.lines.iter().filter(|line| line.until > now) {
             match &line.whom {
                 Favoured::Network(network) if network.contains(peer) => return Favour::Network,
-                Favoured::Account(name) if name == account => found = Favour::Account,
+                Favoured::Account(name) if names.contains(&name.as_str()) => found = Favour::Account,
                 _ => {}
             }
         }
@@ -139,7 +144,7 @@ mod tests {
     use super::*;
 
     fn favour(list: &Allowed, peer: &str, account: &str, now: i64) -> Favour {
-        list.favour(peer.parse().unwrap(), account, now)
+        list.favour(peer.parse().unwrap(), &[account], now)
     }
 
     #[test]

@@ -17,14 +17,17 @@ use super::{Guesses, millis};
 pub enum Kind {
     Address = 1,
     Network = 2,
-    Account = 3,
+    /// A name that was typed.
+    Name = 3,
     /// An account, in a network where it logged in lately.
     KnownAccount = 4,
+    /// A user, by whichever name.
+    Account = 5,
 }
 
 impl Kind {
     pub fn from_number(number: u8) -> Option<Kind> {
-        [Kind::Address, Kind::Network, Kind::Account, Kind::KnownAccount]
+        [Kind::Address, Kind::Network, Kind::Name, Kind::KnownAccount, Kind::Account]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
@@ -33,6 +36,7 @@ impl Kind {
         match self {
             Kind::Address => "address",
             Kind::Network => "network",
+            Kind::Name => "name",
             Kind::Account => "account",
             Kind::KnownAccount => "known",
         }
@@ -66,7 +70,7 @@ impl Counted {
         match self.kind {
             Kind::Address => net(&self.name, "", "/64"),
             Kind::Network => net(&self.name, "/24", "/48"),
-            Kind::Account => self.name.clone(),
+            Kind::Name | Kind::Account => self.name.clone(),
             Kind::KnownAccount => {
                 let (from, account) = self.name.split_once(' ').unwrap_or(("-", &self.name));
                 let from = if from == "-" { "this host".to_owned() } else { net(from, "/24", "/48") };
@@ -86,7 +90,7 @@ impl Guesses {
             let max = match kind {
                 Kind::Address => self.limits.address_max,
                 Kind::Network => self.limits.network_max,
-                Kind::Account | Kind::KnownAccount => self.limits.account_max,
+                Kind::Name | Kind::Account | Kind::KnownAccount => self.limits.account_max,
             }
             .max(1);
             let wrong = self.wrong(slot, max, now);
@@ -106,7 +110,8 @@ impl Guesses {
         found
     }
 
-    /// Forgets the wrong passwords of an address and its network, or of an account wherever they came from. How many counts.
+    /// Forgets the wrong passwords of an address and its network, or of a name and the account with this uid, wherever they
+    /// came from. How many counts.
     pub fn clear(&self, whom: &str) -> usize {
         let account = whom.to_lowercase();
         let plain = whom.split_once('/').map_or(whom, |(ip, _)| ip);
@@ -114,7 +119,7 @@ impl Guesses {
         let mut cleared = 0;
         let keys = match ip {
             Some(ip) => vec![Subject::Address(of_client(ip)), Subject::Network(of_site(ip))],
-            None => vec![Subject::Account(&account)],
+            None => vec![Subject::Name(&account), Subject::Account(&account)],
         };
         for key in keys.iter().map(|subject| subject.key(self.table.key)) {
             if let Some(slot) = self.table.find(Area::Counts, key) {

@@ -246,9 +246,9 @@ fn what_is_counted_can_be_listed_and_cleared() {
         .collect();
     let expected = [
         ("address 2001:db8:1:2::/64", 4, true),
-        ("account alice", 4, true),
+        ("name alice", 4, true),
         ("network 2001:db8:1::/48", 4, false),
-        (&format!("account {}", "x".repeat(102)), 1, false),
+        (&format!("name {}", "x".repeat(102)), 1, false),
         ("known carol from 192.0.2.0/24", 1, false),
     ];
     assert_eq!(shown, expected.map(|(text, wrong, slowed)| (text.to_owned(), wrong, slowed)));

@@ -15,9 +15,11 @@ pub enum Subject<'a> {
     Address(IpAddr),
     /// IPv4 /24, IPv6 /48.
     Network(IpAddr),
-    /// In lower case.
+    /// As it was typed, in lower case; whether it is anybody's does not matter.
+    Name(&'a str),
+    /// The user, whichever of the names was typed.
     Account(&'a str),
-    /// The account from a network it is known in; nothing is this host.
+    /// The user from a network where that one is known; nothing is this host.
     Pair(&'a str, Option<IpAddr>),
 }
 
@@ -26,6 +28,7 @@ impl Subject<'_> {
         match self {
             Subject::Address(_) => Kind::Address,
             Subject::Network(_) => Kind::Network,
+            Subject::Name(_) => Kind::Name,
             Subject::Account(_) => Kind::Account,
             Subject::Pair(..) => Kind::KnownAccount,
         }
@@ -40,7 +43,9 @@ impl Subject<'_> {
         };
         match self {
             Subject::Address(ip) | Subject::Network(ip) => of_ip(ip, ""),
-            Subject::Account(account) | Subject::Pair(account, None) => of(&[], account),
+            Subject::Name(account) | Subject::Account(account) | Subject::Pair(account, None) => {
+                of(&[], account)
+            }
             Subject::Pair(account, Some(ip)) => of_ip(ip, account),
         }
     }
@@ -49,7 +54,7 @@ impl Subject<'_> {
     pub fn name(&self) -> Name {
         let text = match self {
             Subject::Address(ip) | Subject::Network(ip) => ip.to_string(),
-            Subject::Account(account) => (*account).to_owned(),
+            Subject::Name(account) | Subject::Account(account) => (*account).to_owned(),
             Subject::Pair(account, None) => format!("- {account}"),
             Subject::Pair(account, Some(ip)) => format!("{ip} {account}"),
         };
@@ -68,6 +73,7 @@ pub fn parse(name: &Name, key: u64, hash: HashKey) -> Option<(Kind, String)> {
         let subject = match kind {
             Kind::Address => Subject::Address(of_client(ip()?)),
             Kind::Network => Subject::Network(of_site(ip()?)),
+            Kind::Name => Subject::Name(text),
             Kind::Account => Subject::Account(text),
             Kind::KnownAccount => {
                 let (ip, account) = text.split_once(' ')?;

@@ -193,3 +193,120 @@ pub(super) fn step(guesses: &Guesses, who: &Who, now: u64, right: bool) -> Resul
     }
     Ok(())
 }
+
+/// As [`guess`], of whom it is known whose name it is; also whether the password was looked at.
+fn guess_user(guesses: &Guesses, now: u64, peer: &str, login: &str, user: &str, number: u64) -> (Turn, bool) {
+    let who = guesses.who(peer.parse().unwrap(), login, Some(&format!("wrong{number}")));
+    let who = guesses.of_user(who, user);
+    let turn = guesses.arrive(&who, now);
+    let now = if let Turn::After(wait) = turn { now + millis(wait) } else { now };
+    if turn == Turn::Never {
+        return (turn, false);
+    }
+    let looked_at = guesses.may_look(&who, now);
+    if looked_at {
+        guesses.failed(&who, now)
+    } else {
+        guesses.failed_unseen(&who, now)
+    }
+    (turn, looked_at)
+}
+
+/// All names of a user have one count, in which nobody outside can look.
+#[test]
+fn a_guesser_gets_no_further_with_many_names_of_one_user() {
+    let (guesses, _) = begin();
+    let mut looked_at = 0;
+    for number in 0..60 {
+        let (peer, name) = (format!("10.{number}.0.1"), format!("joe{}@x.test", number % 20));
+        let (turn, seen) = guess_user(&guesses, NOW, &peer, &name, "joe", number);
+        assert_eq!(turn, Turn::Now, "no name has been guessed at four times");
+        looked_at += usize::from(seen);
+    }
+    assert!((4..=5).contains(&looked_at), "{looked_at}");
+    let others = guess_user(&guesses, NOW, "10.99.0.1", "ann@x.test", "ann", 0);
+    assert_eq!(others, (Turn::Now, true));
+    // With its turn it is looked at again, and then so much later.
+    let counted = guesses.counted(NOW).into_iter().find(|one| one.kind == Kind::Account);
+    let next = counted.filter(|one| one.name == "joe" && one.wrong == looked_at as u32).unwrap().next;
+    assert_eq!(guess_user(&guesses, next, "10.99.0.1", "joe21@x.test", "joe", 99), (Turn::Now, true));
+    assert_eq!(guess_user(&guesses, next, "10.99.1.1", "joe22@x.test", "joe", 98), (Turn::Now, false));
+    assert!(guesses.clear("joe") == 1);
+    assert_eq!(guess_user(&guesses, next, "10.99.1.1", "joe22@x.test", "joe", 97), (Turn::Now, true));
+}
+
+/// With one name it is as it would be without the others: what has its turn is looked at.
+#[test]
+fn turns_of_the_only_name_are_those_of_the_user() {
+    let (guesses, mut time) = begin();
+    for number in 0..20 {
+        let (turn, seen) = guess_user(&guesses, time.0, &format!("10.{number}.0.1"), "joe", "joe", number);
+        assert_eq!(seen, turn != Turn::Never, "{number}: {turn:?}");
+        time.0 += 1100 * number;
+    }
+}
+
+/// Known by one name, known by all; wrong passwords from there count for the user.
+#[test]
+fn a_user_who_is_known_here_is_known_by_every_name() {
+    let (guesses, mut time) = begin();
+    let by = |name: &str, peer: &str| {
+        guesses.of_user(guesses.who(peer.parse().unwrap(), name, Some("right")), "joe")
+    };
+    guesses.succeeded(&by("joe", "192.0.2.7"), time.0);
+    for number in 0..40 {
+        guess(&guesses, &mut time, &format!("10.{number}.0.1"), "j.doe@x.test", number);
+        guess(&guesses, &mut time, "192.0.2.8", "other", number);
+        guess_user(
+            &guesses,
+            time.0,
+            &format!("10.{number}.1.1"),
+            &format!("joe{number}@x.test"),
+            "joe",
+            number,
+        );
+    }
+    let (here, elsewhere) = (by("j.doe@x.test", "192.0.2.9"), by("j.d@x.test", "203.0.113.1"));
+    assert_eq!((guesses.arrive(&here, time.0), guesses.may_look(&here, time.0)), (Turn::Now, true));
+    assert_eq!(
+        (guesses.arrive(&elsewhere, time.0), guesses.may_look(&elsewhere, time.0)),
+        (Turn::Now, false)
+    );
+    // Who it is must be asked for there, and need not elsewhere.
+    let stranger = |peer: &str| guesses.who(peer.parse().unwrap(), "j.doe@x.test", Some("right"));
+    assert_eq!(guesses.arrive(&stranger("203.0.113.1"), time.0), Turn::Never);
+    assert!(guesses.is_put_off_anyway(&stranger("203.0.113.1"), time.0));
+    assert!(!guesses.is_put_off_anyway(&stranger("192.0.2.200"), time.0));
+    for number in 0..12 {
+        let name = format!("joe{}@x.test", number % 2);
+        guess_user(&guesses, time.0, "192.0.2.7", &name, "joe", 1000 + number);
+    }
+    let known: Vec<Counted> =
+        guesses.counted(time.0).into_iter().filter(|one| one.kind == Kind::KnownAccount).collect();
+    assert_eq!(known.iter().map(|one| one.shown()).collect::<Vec<String>>(), ["joe from 192.0.2.0/24"]);
+}
+
+proptest! {
+    /// T2: whoever guesses, at whatever names and from wherever, sees the same waits and refusals whether they are of one user, of
+    /// several, or of nobody.
+    #[test]
+    fn what_is_seen_does_not_depend_on_whose_the_names_are(
+        steps in prop::collection::vec((0u8..6, 0u8..6, 0u64..9, 0u64..3000), 1..120),
+    ) {
+        let (of_one, of_nobody) = (Guesses::own(limits()), Guesses::own(limits()));
+        let mut now = NOW;
+        for (host, name, password, passes) in steps {
+            now += passes;
+            let (peer, name) = (format!("10.{host}.0.1"), format!("name{name}"));
+            let who = of_nobody.who(peer.parse().unwrap(), &name, Some(&format!("wrong{password}")));
+            let turn = of_nobody.arrive(&who, now);
+            let (seen, _) = guess_user(&of_one, now, &peer, &name, "joe", password);
+            prop_assert_eq!(seen, turn);
+            if turn != Turn::Never {
+                let wait = if let Turn::After(wait) = turn { millis(wait) } else { 0 };
+                prop_assert!(of_nobody.may_look(&who, now + wait));
+                of_nobody.failed(&who, now + wait);
+            }
+        }
+    }
+}

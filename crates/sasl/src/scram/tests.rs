@@ -191,3 +191,20 @@ proptest! {
         prop_assert!(!matches!(challenged.finish(&message), Some(Ok(_))));
     }
 }
+
+/// Who is distrusted proves nothing, with the right password neither, and sees the same until then.
+#[test]
+fn no_proof_is_right_any_more_of_whom_is_distrusted() {
+    for distrusted in [false, true] {
+        let mut challenged = challenge("n,,n=user,r=abc", false, NO_BINDING).unwrap();
+        let last = client_final(&challenged, b"n,,", "pencil");
+        let first = challenged.server_first().to_owned();
+        if distrusted {
+            challenged.distrust();
+        }
+        assert_eq!(challenged.server_first(), first);
+        let result = challenged.finish(last.as_bytes()).unwrap();
+        assert_eq!(result.is_err(), distrusted);
+        assert!(!distrusted || result == Err(Doubt::Proof));
+    }
+}

@@ -66,6 +66,11 @@ impl Verifier {
         Verifier { salt, iterations, stored_key: part("stored"), server_key: part("server") }
     }
 
+    /// Makes the StoredKey the hash of no ClientKey that anybody could find.
+    pub(super) fn distrust(&mut self) {
+        self.stored_key.fill(0);
+    }
+
     /// `iterations,salt,StoredKey,ServerKey` behind the scheme of a userPassword, or RFC 5803's
     /// `iterations:salt$StoredKey:ServerKey`, all but the first in base64.
     pub fn parse(hash: Hash, text: &str) -> Option<Verifier> {
