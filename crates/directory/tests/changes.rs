@@ -2,6 +2,9 @@
 //! what is named.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code)]
+#[path = "../../../tests/src/loopback.rs"]
+mod loopback;
 #[path = "../../../tests/src/slapd.rs"]
 #[allow(dead_code)]
 mod slapd;

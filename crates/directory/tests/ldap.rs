@@ -1,6 +1,9 @@
 //! The LDAP directory against real servers, and beside the embedded one: the same entries, the same answers.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code)]
+#[path = "../../../tests/src/loopback.rs"]
+mod loopback;
 #[path = "../../../tests/src/slapd.rs"]
 mod slapd;
 
