@@ -293,7 +293,8 @@ proptest! {
     fn what_is_seen_does_not_depend_on_whose_the_names_are(
         steps in prop::collection::vec((0u8..6, 0u8..6, 0u64..9, 0u64..3000), 1..120),
     ) {
-        let (of_one, of_nobody) = (Guesses::own(limits()), Guesses::own(limits()));
+        let (mut of_one, of_nobody) = (Guesses::own(limits()), Guesses::own(limits()));
+        of_one.table.key = of_nobody.table.key; // the same wrong passwords look like ones that were said already
         let mut now = NOW;
         for (host, name, password, passes) in steps {
             now += passes;
