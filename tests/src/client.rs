@@ -8,6 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openssl::ssl::{SslConnector, SslMethod};
 
+use crate::Certificate;
+
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
@@ -15,22 +17,35 @@ impl<T: Read + Write + Send> Stream for T {}
 pub struct Wire {
     stream: BufReader<Box<dyn Stream>>,
     socket: TcpStream,
+    /// What binds an exchange to this TLS connection: `tls-exporter` (RFC 9266); nothing in clear.
+    pub exporter: Vec<u8>,
 }
 
 impl Wire {
     /// Speaks plain text.
     pub fn plain(stream: TcpStream) -> Wire {
         let socket = stream.try_clone().unwrap();
-        Wire { stream: BufReader::new(Box::new(stream)), socket }
+        Wire { stream: BufReader::new(Box::new(stream)), socket, exporter: Vec::new() }
     }
 
     /// Shakes hands as "localhost", trusting the authority in `ca`.
     pub fn tls(stream: TcpStream, ca: &Path) -> Wire {
+        Wire::tls_as(stream, ca, None)
+    }
+
+    /// The same with a certificate of the client's.
+    pub fn tls_as(stream: TcpStream, ca: &Path, certificate: Option<&Certificate>) -> Wire {
         let socket = stream.try_clone().unwrap();
         let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
         connector.set_ca_file(ca).unwrap();
+        if let Some(Certificate { leaf, key, .. }) = certificate {
+            connector.set_certificate(leaf).unwrap();
+            connector.set_private_key(key).unwrap();
+        }
         let stream = connector.build().connect("localhost", stream).unwrap();
-        Wire { stream: BufReader::new(Box::new(stream)), socket }
+        let mut exporter = vec![0; 32];
+        stream.ssl().export_keying_material(&mut exporter, "EXPORTER-Channel-Binding", None).unwrap();
+        Wire { stream: BufReader::new(Box::new(stream)), socket, exporter }
     }
 
     /// Goes on under TLS after STARTTLS or STLS was answered.

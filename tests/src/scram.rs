@@ -6,8 +6,9 @@ use openssl::hash::{MessageDigest, hash};
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
 
-/// A client of SCRAM-SHA-256 that has a password.
+/// A client of SCRAM that has a password.
 pub struct Scram {
+    digest: MessageDigest,
     gs2: String,
     binding: Vec<u8>,
     bare: String,
@@ -15,9 +16,9 @@ pub struct Scram {
     proved: Vec<u8>,
 }
 
-fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
+fn mac(digest: MessageDigest, key: &[u8], text: &[u8]) -> Vec<u8> {
     let key = PKey::hmac(key).unwrap();
-    let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
+    let mut signer = Signer::new(digest, &key).unwrap();
     signer.update(text).unwrap();
     signer.sign_to_vec().unwrap()
 }
@@ -27,12 +28,18 @@ impl Scram {
     pub fn new(gs2: &str, binding: &[u8], user: &str, password: &str) -> Scram {
         let bare = format!("n={user},r=fyko+d2lbbFgONRv9qkxdawL");
         Scram {
+            digest: MessageDigest::sha256(),
             gs2: gs2.into(),
             binding: binding.into(),
             bare,
             password: password.into(),
             proved: Vec::new(),
         }
+    }
+
+    /// The same for SCRAM-SHA-1.
+    pub fn of_sha1(self) -> Scram {
+        Scram { digest: MessageDigest::sha1(), ..self }
     }
 
     /// The first message, in base64.
@@ -51,23 +58,17 @@ impl Scram {
         let server_first = String::from_utf8(STANDARD.decode(challenge).unwrap()).unwrap();
         let part = |name: &str| server_first.split(',').find_map(|part| part.strip_prefix(name)).unwrap();
         let salt = STANDARD.decode(part("s=")).unwrap();
-        let mut salted = [0; 32];
+        let digest = self.digest;
+        let mut salted = vec![0; digest.size()];
         let count = part("i=").parse().unwrap();
-        openssl::pkcs5::pbkdf2_hmac(
-            self.password.as_bytes(),
-            &salt,
-            count,
-            MessageDigest::sha256(),
-            &mut salted,
-        )
-        .unwrap();
+        openssl::pkcs5::pbkdf2_hmac(self.password.as_bytes(), &salt, count, digest, &mut salted).unwrap();
         let bound = STANDARD.encode([self.gs2.as_bytes(), &self.binding].concat());
         let unproved = format!("c={bound},r={}", part("r="));
         let said = format!("{},{server_first},{unproved}", self.bare);
-        let key = mac(&salted, b"Client Key");
-        let signature = mac(&hash(MessageDigest::sha256(), &key).unwrap(), said.as_bytes());
+        let key = mac(digest, &salted, b"Client Key");
+        let signature = mac(digest, &hash(digest, &key).unwrap(), said.as_bytes());
         let proof: Vec<u8> = key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
-        self.proved = mac(&mac(&salted, b"Server Key"), said.as_bytes());
+        self.proved = mac(digest, &mac(digest, &salted, b"Server Key"), said.as_bytes());
         STANDARD.encode(format!("{unproved},p={}", STANDARD.encode(proof)))
     }
 

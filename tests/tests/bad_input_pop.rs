@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use black_box::instance::{POP, wait_for};
-use black_box::{Instance, Pop, Setup, Vigil, run};
+use black_box::{Instance, Pop, Setup, Upgrade, Vigil, run};
 
 /// What a group of cases may leave behind in all daemons together.
 const GROWTH_MAX_BYTES: u64 = 8 << 20;
@@ -242,10 +242,16 @@ fn who_only_talks_nonsense_is_sent_away() {
 fn nothing_behind_stls_is_run() {
     let instance = instance();
     let vigil = Vigil::begin(&instance);
-    let mut pop = stranger(&instance);
-    pop.wire.send(b"STLS\r\nCAPA\r\n");
-    let answers: Vec<String> = std::iter::from_fn(|| pop.wire.try_line()).collect();
-    assert!(answers.iter().all(|line| line == "+OK Begin TLS"), "{answers:?}");
+    let upgrade = Upgrade {
+        port: POP,
+        before: None,
+        ask: "STLS\r\n",
+        go_ahead: "+OK Begin TLS",
+        injected: "CAPA\r\n",
+        after: "BOGUS\r\n",
+        answer: "-ERR",
+    };
+    println!("plaintext behind it: {:?}", upgrade.inject(&instance));
     let mut pop = stranger(&instance);
     pop.ok("USER alice");
     pop.ok("STLS");

@@ -1,43 +1,15 @@
 //! Log-ins that say no password: bearer tokens of an issuer, CRAM-MD5, ANONYMOUS; by clients of others.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use black_box::instance::{IMAP, IMAPS, POP, POPS, SMTP, SUBMISSIONS, WEB, wait_for};
+use black_box::token_issuer::Issuer;
 use black_box::{Imap, Instance, Pop, Setup, Wire, run};
-use openssl::pkey::{PKey, Private};
-use openssl::sign::Signer;
 use serde_json::{Value, json};
-
-/// An issuer of tokens, whose key set is in the instance.
-struct Issuer(PKey<Private>);
-
-impl Issuer {
-    fn new(instance: &Instance) -> Issuer {
-        let key = PKey::generate_ed25519().unwrap();
-        let x = URL_SAFE_NO_PAD.encode(key.raw_public_key().unwrap());
-        let set = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k", "use": "sig", "x": x }] });
-        fs::write(instance.path("config/oauth-keys.json"), set.to_string()).unwrap();
-        Issuer(key)
-    }
-
-    fn token(&self, email: &str, more: Value) -> String {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        let mut claims =
-            json!({ "iss": "https://id.example", "aud": "mail", "exp": now + 600, "email": email });
-        for (name, value) in more.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&json!({ "alg": "EdDSA", "kid": "k" })), part(&claims));
-        let signature = Signer::new_without_digest(&self.0).unwrap().sign_oneshot_to_vec(signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.unwrap()))
-    }
-}
 
 fn with_tokens(mechanism: &str) -> (Instance, Issuer) {
     let mut instance = Setup::default()

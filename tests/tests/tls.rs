@@ -8,8 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use black_box::instance::{HTTPS, IMAP, IMAPS, POP, POPS, SMTP, SUBMISSIONS, WEB, wait_for};
-use black_box::{Instance, Pop, Setup, Wire, run};
+use black_box::instance::{HTTPS, IMAP, IMAPS, POP, POPS, SMTP, SUBMISSION, SUBMISSIONS, WEB, wait_for};
+use black_box::{Certificate, Instance, Pop, Setup, Smtp, Wire, run};
+use openssl::pkey::PKey;
+use openssl::x509::X509;
 use tempfile::TempDir;
 
 fn openssl(folder: &Path, arguments: &[&str]) -> Output {
@@ -240,6 +242,15 @@ fn external(instance: &Instance, authority: &Authority, port: u16, name: &str) -
             .args(["--connect-to", &format!("localhost:{port}:{at}"), &format!("imaps://localhost:{port}/")]);
         return curl.output().unwrap().status.success();
     }
+    if port == SUBMISSIONS {
+        let leaf = X509::from_pem(&fs::read(crt).unwrap()).unwrap();
+        let key = PKey::private_key_from_pem(&fs::read(key).unwrap()).unwrap();
+        let certificate = Certificate { issuer: leaf.clone(), leaf, key };
+        let ca = instance.path("config/certs/ca.pem");
+        let mut smtp = Smtp::over(Wire::tls_as(instance.connect(port), &ca, Some(&certificate)));
+        smtp.ok("EHLO client.example");
+        return smtp.ask("AUTH EXTERNAL =").starts_with("235 ");
+    }
     let mut client = Command::new("openssl");
     client.args(["s_client", "-quiet", "-connect", &at]);
     client.args(["-cert".as_ref(), crt.as_os_str(), "-key".as_ref(), key.as_os_str()]);
@@ -250,8 +261,7 @@ fn external(instance: &Instance, authority: &Authority, port: u16, name: &str) -
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     child.wait().unwrap();
-    let answer = said.lines().nth(1).unwrap_or_default().to_owned();
-    answer.starts_with("+OK")
+    said.lines().nth(1).is_some_and(|answer| answer.starts_with("+OK"))
 }
 
 #[test]
@@ -265,7 +275,7 @@ fn a_client_logs_in_by_its_certificate() {
     authority.issue("nobody", &EC, "/CN=alice", "email:nobody@example.test");
     stranger.issue("alice", &EC, "/CN=Alice", "email:alice@example.test");
     instance.start_all();
-    for port in [IMAPS, POPS] {
+    for port in [IMAPS, POPS, SUBMISSIONS] {
         for name in ["alice", "bob"] {
             assert!(external(&instance, &authority, port, name), "{port} {name}: {}", instance.logs());
         }
@@ -273,7 +283,7 @@ fn a_client_logs_in_by_its_certificate() {
         assert!(!external(&instance, &authority, port, "nobody"));
         assert!(!external(&instance, &stranger, port, "alice"));
     }
-    for service in ["imap", "pop"] {
+    for service in ["imap", "pop", "smtp"] {
         let log = instance.log(service);
         assert!(log.contains("alice TLS") && log.contains("bob TLS") && log.contains(" EXTERNAL"), "{log}");
     }
@@ -283,6 +293,55 @@ fn a_client_logs_in_by_its_certificate() {
     wire.send(b"a LOGIN alice alice-secret\r\n");
     wait_for("the log-in", || wire.line().starts_with("a OK").then_some(()));
     run(instance.tool("configutil").args(["-o", "service.saslmechanisms", "-v", "PLAIN"]));
+}
+
+/// One connection by OpenSSL's client, which shows the session in `shown` if it is there, and keeps the one it gets in `kept`;
+/// whether it was resumed.
+fn resumes(instance: &Instance, port: u16, version: &str, shown: &Path, kept: &Path) -> bool {
+    let (starttls, end) = match port {
+        IMAP => (Some("imap"), "a LOGOUT\r\n"),
+        POP => (Some("pop3"), "quit\r\n"),
+        SUBMISSION => (Some("smtp"), "quit\r\n"),
+        _ => (None, "a LOGOUT\r\n"),
+    };
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-ign_eof", version, "-connect", &instance.at(port).to_string()]);
+    client.args(starttls.map(|protocol| ["-starttls", protocol]).into_iter().flatten());
+    if shown.exists() {
+        client.args(["-sess_in".as_ref(), shown.as_os_str()]);
+    }
+    client.args(["-sess_out".as_ref(), kept.as_os_str()]);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = client.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(end.as_bytes()).unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    let (reused, new) = (said.contains("\nReused, TLSv1."), said.contains("\nNew, TLSv1."));
+    assert!(reused != new, "{port} {version}: {said}");
+    reused
+}
+
+/// Tickets (RFC 8446 §4.6.1, RFC 5077): in each protocol, until the process ends whose keys they are under.
+#[test]
+fn a_session_is_resumed_and_never_after_a_restart() {
+    let mut instance = Setup::default().set("service.imap.numprocesses", "1").start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    for version in ["-tls1_2", "-tls1_3"] {
+        for port in [IMAPS, IMAP, POP, SUBMISSION] {
+            let kept = file(&format!("{port}{version}"));
+            assert!(!resumes(&instance, port, version, &kept, &kept), "{port} {version}: the first");
+            assert!(resumes(&instance, port, version, &kept, &file("next")), "{port} {version}");
+        }
+    }
+    instance.stop("imap");
+    instance.start_one("imap");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let kept = file(&format!("{IMAPS}{version}"));
+        assert!(!resumes(&instance, IMAPS, version, &kept, &file("next")), "{version}: other keys");
+        assert!(resumes(&instance, IMAPS, version, &file("next"), &kept), "{version}: of this process");
+    }
 }
 
 /// service.*.sslusessl: without it neither STARTTLS nor the port with TLS from the first byte, and the others have theirs.

@@ -261,7 +261,7 @@ impl Authenticator {
         names: &[String],
         looked: Option<&Looked>,
     ) -> (LogIn, &'static str) {
-        let (login, limited) = match claim {
+        let login = match claim {
             Claim::Token { user, token } => {
                 let Some(issuer) = mechanisms.issuer() else { return (LogIn::Refused, log_line::WRONG) };
                 let login = match issuer.login_of(token.reveal(), base::clock::unix_seconds()) {
@@ -270,7 +270,7 @@ impl Authenticator {
                     Err(NoToken::Keys(why)) => return (LogIn::Unavailable(why), ""),
                 };
                 let is_user = |entry: &Entry| user.is_empty() || entry.is_named(user);
-                return self.admitted(service, self.look(&login), false, is_user, log_line::OTHER_TOKEN);
+                return self.admitted(service, self.look(&login), is_user, log_line::OTHER_TOKEN);
             }
             Claim::Digest { authcid, challenge, digest } => {
                 let right = |entry: Option<&Entry>| -> Result<bool> {
@@ -290,7 +290,7 @@ impl Authenticator {
                     Ok(false) => (LogIn::Refused, log_line::WRONG),
                     Ok(true) => {
                         let open = |entry: &Entry| entry.password_opens(service);
-                        self.admitted(service, Ok(looked), false, open, log_line::WRONG)
+                        self.admitted(service, Ok(looked), open, log_line::WRONG)
                     }
                 };
             }
@@ -298,17 +298,18 @@ impl Authenticator {
                 for name in names {
                     let looked = self.look(name);
                     if !matches!(looked, Ok(Looked { found: Found::Nobody | Found::Several(_), .. })) {
-                        return self.admitted(service, looked, false, |_| true, log_line::WRONG);
+                        return self.admitted(service, looked, |_| true, log_line::WRONG);
                     }
                 }
                 return (LogIn::Refused, log_line::NO_SUCH_ACCOUNT);
             }
-            Claim::Anonymous { .. } => match mechanisms.anonymous() {
-                Some(uid) => (uid, true),
+            Claim::Anonymous { .. } => match mechanisms.anonymous(service) {
+                Some(uid) => uid,
                 None => return (LogIn::Refused, log_line::WRONG),
             },
         };
-        self.admitted(service, self.look(login), limited, |_| true, log_line::WRONG)
+        let (log_in, why) = self.admitted(service, self.look(login), |_| true, log_line::WRONG);
+        (of_anybody(log_in), why)
     }
 
     /// Somebody who is believed to be who was `looked` up, if there is such a user who is `fit`.
@@ -316,7 +317,6 @@ impl Authenticator {
         &self,
         service: Service,
         looked: Result<Looked>,
-        limited: bool,
         fit: impl Fn(&Entry) -> bool,
         why: &'static str,
     ) -> (LogIn, &'static str) {
@@ -324,11 +324,7 @@ impl Authenticator {
             Err(why) => (LogIn::Unavailable(why.to_string()), ""),
             Ok(Found::One(entry)) if !fit(&entry) => (LogIn::Refused, why),
             Ok(Found::One(entry)) if !entry.may_use(service) => (LogIn::Disallowed, ""),
-            Ok(Found::One(entry)) => {
-                let mut entry = Entry::clone(&entry);
-                entry.limited = limited;
-                (LogIn::Accepted(Arc::new(entry)), "")
-            }
+            Ok(Found::One(entry)) => (LogIn::Accepted(entry), ""),
             Ok(_) => (LogIn::Refused, log_line::NO_SUCH_ACCOUNT),
         }
     }
@@ -474,6 +470,16 @@ fn by_program(entry: &Arc<Entry>, service: Service, given: &Given, peer: IpAddr)
     let mut limited = Entry::clone(entry);
     limited.limited = true;
     Some(LogIn::Accepted(Arc::new(limited)))
+}
+
+/// The same log-in, of who needed no password for it.
+fn of_anybody(log_in: LogIn) -> LogIn {
+    match log_in {
+        LogIn::Accepted(entry) => {
+            LogIn::Accepted(Arc::new(Entry { limited: true, anybody: true, ..Entry::clone(&entry) }))
+        }
+        other => other,
+    }
 }
 
 /// What comes of the user's own password, which is right.

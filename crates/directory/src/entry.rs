@@ -81,6 +81,8 @@ pub struct Entry {
     pub second_factor: Option<String>,
     /// This is of a log-in by a password for one program: it acts for nobody else and changes no credentials.
     pub limited: bool,
+    /// This is of a log-in that needed no password (RFC 4505): it reads, and changes nothing. Such a one is [`Entry::limited`], too.
+    pub anybody: bool,
     /// Everything, by lower-case name, subtypes included (`mailautoreplytext;lang-ja`); passwords left out.
     pub attributes: BTreeMap<String, Vec<String>>,
 }
@@ -142,6 +144,7 @@ impl Entry {
                 .collect(),
             second_factor: first(second_factor::ATTRIBUTE),
             limited: false,
+            anybody: false,
             attributes: attributes.into_iter().filter(|(name, _)| !is_secret(name)).collect(),
         })
     }

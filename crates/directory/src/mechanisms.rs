@@ -105,14 +105,17 @@ impl Mechanisms {
         Ok(Mechanisms { offered, made_up, issuer, anonymous, anonymous_by_name, certificate_names })
     }
 
-    /// Those that a client may use on a connection.
-    pub fn on(&self, safety: Safety) -> impl Iterator<Item = Mechanism> {
-        self.offered.iter().copied().filter(move |mechanism| safety.admits(*mechanism))
+    /// Those that a client of a service may use on a connection.
+    pub fn on(&self, service: Service, safety: Safety) -> impl Iterator<Item = Mechanism> {
+        let is_there = move |mechanism: &Mechanism| is_for(service, *mechanism) && safety.admits(*mechanism);
+        self.offered.iter().copied().filter(is_there)
     }
 
     /// What the client asks for, if it may use it.
-    pub fn named(&self, name: &str, safety: Safety) -> Choice {
-        match Mechanism::named(name).filter(|mechanism| self.offered.contains(mechanism)) {
+    pub fn named(&self, service: Service, name: &str, safety: Safety) -> Choice {
+        let is_there =
+            |mechanism: &Mechanism| is_for(service, *mechanism) && self.offered.contains(mechanism);
+        match Mechanism::named(name).filter(is_there) {
             None => Choice::Unknown,
             Some(mechanism) if safety.admits(mechanism) => Choice::Offered(mechanism),
             Some(_) => Choice::Unsafe,
@@ -123,8 +126,9 @@ impl Mechanisms {
         self.issuer.as_deref()
     }
 
-    pub(crate) fn anonymous(&self) -> Option<&str> {
-        self.anonymous.as_deref()
+    /// The uid of the account that ANONYMOUS opens in a service; nothing where it opens none.
+    pub(crate) fn anonymous(&self, service: Service) -> Option<&str> {
+        self.anonymous.as_deref().filter(|_| is_for(service, Mechanism::Anonymous))
     }
 
     /// Whether this login needs no password here: `service.*.allowanonymouslogin`, and there is an account for it.
@@ -155,6 +159,11 @@ impl Mechanisms {
         let name = short.filter(|name| !name.is_empty()).unwrap_or(&name);
         Verifier::made_up(hash, &made_up.secret, name, made_up.iterations)
     }
+}
+
+/// Who submits mail is somebody: a server that took it from anybody would be an open relay (RFC 4505 §4).
+fn is_for(service: Service, mechanism: Mechanism) -> bool {
+    mechanism != Mechanism::Anonymous || service != Service::Smtp
 }
 
 /// What a connection is safe for.
@@ -204,7 +213,7 @@ mod tests {
     const TLS: Safety = Safety { says_password: true, encrypted: true, bound: true, certified: false };
 
     fn names(mechanisms: &Mechanisms, safety: Safety) -> Vec<&'static str> {
-        mechanisms.on(safety).map(Mechanism::name).collect()
+        mechanisms.on(Service::Imap, safety).map(Mechanism::name).collect()
     }
 
     fn open(folder: &Path, text: &str) -> Mechanisms {
@@ -228,10 +237,24 @@ mod tests {
         assert_eq!(names(&scram, near), ["SCRAM-SHA-256", "PLAIN"]);
         let clear = Safety { says_password: false, ..near };
         assert!(names(&scram, clear).is_empty());
-        assert_eq!(scram.named("scram-sha-256", clear), Choice::Unsafe);
-        assert_eq!(scram.named("SCRAM-SHA-256-PLUS", near), Choice::Unsafe);
-        assert_eq!(scram.named("LOGIN", TLS), Choice::Unknown);
-        assert_eq!(scram.named("SCRAM-SHA-1", TLS), Choice::Unknown);
+        assert_eq!(scram.named(Service::Imap, "scram-sha-256", clear), Choice::Unsafe);
+        assert_eq!(scram.named(Service::Imap, "SCRAM-SHA-256-PLUS", near), Choice::Unsafe);
+        assert_eq!(scram.named(Service::Imap, "LOGIN", TLS), Choice::Unknown);
+        assert_eq!(scram.named(Service::Imap, "SCRAM-SHA-1", TLS), Choice::Unknown);
+    }
+
+    #[test]
+    fn nobody_submits_mail_without_being_somebody() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "service.saslmechanisms = PLAIN ANONYMOUS\nservice.anonymoususer = guest\n";
+        let mechanisms = open(folder.path(), text);
+        for service in [Service::Imap, Service::Pop, Service::Http] {
+            assert_eq!(mechanisms.anonymous(service), Some("guest"));
+            assert_eq!(mechanisms.named(service, "ANONYMOUS", TLS), Choice::Offered(Mechanism::Anonymous));
+        }
+        assert_eq!(mechanisms.anonymous(Service::Smtp), None);
+        assert_eq!(mechanisms.named(Service::Smtp, "ANONYMOUS", TLS), Choice::Unknown);
+        assert_eq!(mechanisms.on(Service::Smtp, TLS).collect::<Vec<_>>(), [Mechanism::Plain]);
     }
 
     #[test]

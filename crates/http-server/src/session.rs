@@ -372,10 +372,11 @@ impl Session {
         io.user = None;
         let safety = authentication::safety(io, exchange.request.client.says_password);
         let safety = Safety { encrypted: safety.encrypted || exchange.request.client.is_secure, ..safety };
-        let mechanism = match self.desk.log_ins.mechanisms().named("OAUTHBEARER", safety) {
-            Choice::Offered(mechanism) => mechanism,
-            _ => return self.answer_early(&exchange, sign_in::challenge(sign_in::wanted()), io),
-        };
+        let mechanism =
+            match self.desk.log_ins.mechanisms().named(directory::Service::Http, "OAUTHBEARER", safety) {
+                Choice::Offered(mechanism) => mechanism,
+                _ => return self.answer_early(&exchange, sign_in::challenge(sign_in::wanted()), io),
+            };
         let initial = sign_in::token_response(token);
         let (log_ins, service) = (&self.desk.log_ins, directory::Service::Http);
         let (authentication, progress) =

@@ -19,7 +19,7 @@ impl Server {
     /// The list cannot be read.
     pub fn rights(&self, who: Who<'_>, name: &MailboxName) -> Result<Rights, Refusal> {
         if who.has_all(name) {
-            return Ok(Rights::ALL);
+            return Ok(held_by(who, Rights::ALL));
         }
         match self.store.acl(name) {
             Ok(acl) => Ok(self.rights_by(who, &acl)),
@@ -34,7 +34,7 @@ impl Server {
     /// The list cannot be read.
     pub fn rights_of_open(&self, who: Who<'_>, name: &MailboxName, id: u128) -> Result<Rights, Refusal> {
         if who.has_all(name) {
-            return Ok(Rights::ALL);
+            return Ok(held_by(who, Rights::ALL));
         }
         Ok(self.rights_by(who, &self.store.acl_of(id)?))
     }
@@ -64,7 +64,10 @@ impl Server {
 
     fn rights_by(&self, who: Who<'_>, acl: &Acl) -> Rights {
         let directory = self.log_ins.authenticator().directory();
-        acl.rights(who.uid, |group| self.memberships.is_member(directory.as_ref(), group, who.uid))
+        held_by(
+            who,
+            acl.rights(who.uid, |group| self.memberships.is_member(directory.as_ref(), group, who.uid)),
+        )
     }
 
     /// Whether the user has all of these rights.
@@ -116,4 +119,9 @@ impl Server {
             _ => Err(Refusal::NoPermission),
         }
     }
+}
+
+/// Of these rights, those that a log-in has: who is nobody in particular sees and reads.
+fn held_by(who: Who<'_>, rights: Rights) -> Rights {
+    if who.is_anybody { rights & (Rights::LOOKUP | Rights::READ) } else { rights }
 }

@@ -178,6 +178,9 @@ pub fn run(
     if command.has_numbers() && state.user().is_some_and(|user| user.enabled.uid_only()) {
         return Err(Refusal::UidRequired);
     }
+    if command.changes_something() && state.user().is_some_and(|user| user.is_anybody) {
+        return Err(Refusal::NoPermission);
+    }
     server.refresh(state, &mut io.output)?;
     match command {
         Command::Capability => {

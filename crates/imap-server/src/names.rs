@@ -27,6 +27,8 @@ pub fn named(mailbox: &Mailbox) -> Result<&str, Refusal> {
 pub struct Who<'a> {
     pub uid: &'a str,
     pub is_admin: bool,
+    /// Nobody in particular: reads, whatever the account may do.
+    pub is_anybody: bool,
     /// What names are written in, when something is told of them.
     pub naming: Naming,
 }
@@ -206,7 +208,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const JOE: Who<'_> = Who { uid: "joe", is_admin: false, naming: Naming::Utf8 };
+    const JOE: Who<'_> = Who { uid: "joe", is_admin: false, is_anybody: false, naming: Naming::Utf8 };
 
     #[test]
     fn names_go_to_the_store_and_back() {

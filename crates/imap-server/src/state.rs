@@ -33,6 +33,8 @@ pub struct User {
     pub proxied_by: Option<String>,
     /// Whether the credential of this log-in opens the same mail by JMAP, and nothing more than that is seen here (RFC 9698 §3).
     pub has_jmap: bool,
+    /// Nobody in particular, who needed no password: reads, and changes nothing.
+    pub is_anybody: bool,
     pub enabled: Enabled,
 }
 
@@ -114,7 +116,12 @@ impl Enabled {
 
 impl User {
     pub fn who(&self) -> Who<'_> {
-        Who { uid: &self.uid, is_admin: self.is_admin, naming: self.enabled.naming() }
+        Who {
+            uid: &self.uid,
+            is_admin: self.is_admin,
+            is_anybody: self.is_anybody,
+            naming: self.enabled.naming(),
+        }
     }
 }
 

@@ -132,6 +132,71 @@ impl Command {
             _ => false,
         }
     }
+
+    /// Whether it changes what is in the store: mailboxes, messages, their flags, rights, annotations, subscriptions, keys of
+    /// URLs. SELECT and EXAMINE do not, but what follows them may. APPEND is none of these commands.
+    ///
+    /// Exhaustive on purpose: a new command does not compile until it has its place.
+    pub fn changes_something(&self) -> bool {
+        match self {
+            Command::Create(_)
+            | Command::Delete(_)
+            | Command::Rename(..)
+            | Command::Subscribe(_)
+            | Command::Unsubscribe(_)
+            | Command::SetQuota(_)
+            | Command::SetMetadata(_)
+            | Command::SetAcl(_)
+            | Command::DeleteAcl(_)
+            | Command::Expunge(_)
+            | Command::Store(_)
+            | Command::GenUrlAuth(_)
+            | Command::ResetKey(_)
+            | Command::Copy(_)
+            | Command::Move(_) => true,
+            Command::Capability
+            | Command::Noop
+            | Command::Logout
+            | Command::Unauthenticate
+            | Command::Id(_)
+            | Command::Enable(_)
+            | Command::StartTls
+            | Command::Compress(_)
+            | Command::Authenticate(_)
+            | Command::Login(_)
+            | Command::ProxyAuth(_)
+            | Command::Select(_)
+            | Command::Examine(_)
+            | Command::List(_)
+            | Command::Lsub(_)
+            | Command::Status(_)
+            | Command::Namespace
+            | Command::GetJmapAccess
+            | Command::GetQuota(_)
+            | Command::GetQuotaRoot(_)
+            | Command::GetMetadata(_)
+            | Command::GetAcl(_)
+            | Command::ListRights(_)
+            | Command::MyRights(_)
+            | Command::Notify(_)
+            | Command::Netscape
+            | Command::XServerInfo(_)
+            | Command::XMailboxInfo(_)
+            | Command::Idle
+            | Command::Check
+            | Command::Close
+            | Command::Unselect
+            | Command::Search(_)
+            | Command::ESearch(_)
+            | Command::Sort(_)
+            | Command::Thread(_)
+            | Command::Fetch(_)
+            | Command::Language(_)
+            | Command::CancelUpdate(_)
+            | Command::UidBatches(_)
+            | Command::UrlFetch(_) => false,
+        }
+    }
 }
 
 /// Messages, and the mailbox they go to.

@@ -181,8 +181,11 @@ impl Jmap {
     /// Begins an upload (RFC 8620 §6.1).
     ///
     /// # Errors
-    /// `404`: the user has no such account; limits.
+    /// `403`: who needed no password writes nothing; `404`: the user has no such account; limits.
     pub fn upload(&self, who: &Who, account: &str, media_type: &str) -> Result<Upload, Problem> {
+        if who.entry.anybody {
+            return Err(Problem::forbidden("Not without a password of the account"));
+        }
         self.owner_or_404(who, account)?;
         let turn = self.turn(who, At::Upload)?;
         self.uploads.begin(&who.uid, account, media_type, turn)

@@ -38,6 +38,9 @@ pub fn run(
     if capability.is_none() {
         return Err(unknown());
     }
+    if call.who.entry.anybody && !is_for_anybody(name) {
+        return Err(MethodError::new("forbidden", "Not without a password of the account"));
+    }
     let arguments = &mut arguments;
     let value = match name {
         "Core/echo" => core::echo(call, arguments)?,
@@ -64,6 +67,14 @@ pub fn run(
         }
     };
     Ok(vec![(name.to_owned(), value)])
+}
+
+/// Who came without a password (`service.http.allowanonymouslogin`) reads mail and settings; what guards the account is not shown.
+fn is_for_anybody(name: &str) -> bool {
+    let (of, verb) = name.split_once('/').unwrap_or_default();
+    let is_guard = matches!(of, "Credential" | "AppPassword" | "SecondFactor");
+    let is_reading = matches!(verb, "echo" | "get" | "changes" | "query" | "queryChanges" | "parse");
+    is_reading && !is_guard
 }
 
 /// Accounts of others have mail and nothing else.

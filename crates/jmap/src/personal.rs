@@ -10,7 +10,7 @@ use directory::password::Schemes;
 use directory::{Answer, Asked, Directory, Entry, Found, LogIn, LogIns, SecondFactors, Service};
 use sasl::Secret;
 use server_config::Config;
-use server_config::parameters::{service, service_http, service_smtp};
+use server_config::parameters::{service_http, service_smtp};
 
 use crate::error::{MethodError, Result};
 use crate::submission::client::Conversations;
@@ -35,8 +35,6 @@ pub struct Personal {
     /// Bytes of a message that is sent.
     pub size_max: u64,
     pub recipients_max: u64,
-    /// The uid of the account that is everybody's (`service.anonymoususer`); empty when there is none.
-    anonymous: String,
 }
 
 /// Why a password does not count.
@@ -66,13 +64,7 @@ impl Personal {
             delayed_max: config.get(&service_smtp::MAX_FUTURE_RELEASE),
             size_max: size_max(config),
             recipients_max: number(config.get(&service_smtp::MAX_RECIPIENTS)),
-            anonymous: config.get(&service::ANONYMOUS_USER),
         }
-    }
-
-    /// Whether this is anybody, who came without the account's own password (`service.http.allowanonymouslogin`).
-    pub fn is_anybody(&self, who: &Who) -> bool {
-        who.entry.limited && !self.anonymous.is_empty() && who.uid.eq_ignore_ascii_case(&self.anonymous)
     }
 
     /// The user's password is another one.

@@ -42,6 +42,10 @@ impl Problem {
         Problem::new(404, "about:blank", "There is no such thing, or it is not yours")
     }
 
+    pub(crate) fn forbidden(detail: &str) -> Problem {
+        Problem::new(403, "about:blank", detail)
+    }
+
     pub(crate) fn over_quota(detail: &str) -> Problem {
         Problem::new(413, "about:blank", detail)
     }

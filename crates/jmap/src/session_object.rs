@@ -38,7 +38,7 @@ pub fn session(jmap: &Jmap, who: &Who) -> Value {
         "maxSizeMailboxName": limits::MAX_SIZE_MAILBOX_NAME,
         "maxSizeAttachmentsPerEmail": limits::MAX_SIZE_ATTACHMENTS,
         "emailQuerySortOptions": crate::email::sort::OPTIONS,
-        "mayCreateTopLevelMailbox": true,
+        "mayCreateTopLevelMailbox": !who.entry.anybody,
     });
     let submission = json!({
         "maxDelayedSend": jmap.personal.delayed_max.as_secs(),
@@ -51,7 +51,7 @@ pub fn session(jmap: &Jmap, who: &Who) -> Value {
         json!({
             "name": who.entry.mail,
             "isPersonal": true,
-            "isReadOnly": false,
+            "isReadOnly": who.entry.anybody,
             "accountCapabilities": {
                 CORE: {}, MAIL: mail, SUBMISSION: submission, VACATION: {}, QUOTA: {}, ACCOUNT: {},
             },
@@ -68,7 +68,7 @@ pub fn session(jmap: &Jmap, who: &Who) -> Value {
         let shared = json!({
             "name": jmap.name_of(owner),
             "isPersonal": false,
-            "isReadOnly": is_read_only(jmap, scope),
+            "isReadOnly": who.entry.anybody || is_read_only(jmap, scope),
             "accountCapabilities": { CORE: {}, MAIL: of_others },
         });
         accounts.insert(scope.account_id().to_owned(), shared);

@@ -21,6 +21,8 @@ pub struct Maildrop {
     /// What was retrieved, for the log.
     pub retrieved: u32,
     lock: MaildropLock,
+    /// Nothing may be deleted.
+    pub read_only: bool,
 }
 
 impl Maildrop {
@@ -39,7 +41,7 @@ impl Maildrop {
             .map(|record| Item { uid: record.uid, size: record.size, deleted: false })
             .collect();
         let uid_validity = mailbox.uid_validity();
-        Ok(Maildrop { mailbox, items, uid_validity, retrieved: 0, lock })
+        Ok(Maildrop { mailbox, items, uid_validity, retrieved: 0, lock, read_only: false })
     }
 
     /// Whether somebody opened it less than `least` ago; else it counts as opened now. Every process of the service sees the

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use black_box::instance::wait_for;
-use black_box::{Imap, Setup, Vigil};
+use black_box::instance::{IMAP, wait_for};
+use black_box::{Imap, Setup, Upgrade, Vigil};
 use nix::sys::signal::Signal;
 
 use crate::{GROWTH_MAX_BYTES, instance, line, says, selected, stranger};
@@ -99,13 +99,16 @@ fn where_passwords_need_tls_log_in_is_neither_offered_nor_done() {
 fn starttls_comes_once_and_alone() {
     let instance = instance();
     let vigil = Vigil::begin(&instance);
-    let mut imap = stranger(&instance);
-    imap.wire.send(b"x STARTTLS\r\ny CAPABILITY\r\n");
-    let answers: Vec<String> = std::iter::from_fn(|| imap.wire.try_line()).collect();
-    assert!(
-        answers.iter().all(|line| line.starts_with("x OK")),
-        "plaintext in the same segment: {answers:?}"
-    );
+    let upgrade = Upgrade {
+        port: IMAP,
+        before: None,
+        ask: "x STARTTLS\r\n",
+        go_ahead: "x OK",
+        injected: "y LOGOUT\r\n",
+        after: "z NOOP\r\n",
+        answer: "z OK",
+    };
+    println!("plaintext behind it: {:?}", upgrade.inject(&instance));
 
     let mut imap = stranger(&instance);
     imap.ok("STARTTLS");

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use black_box::instance::{SUBMISSION, wait_for};
-use black_box::{Instance, Setup, Smtp, Vigil};
+use black_box::{Instance, Setup, Smtp, Upgrade, Vigil};
 use nix::sys::signal::Signal;
 
 use crate::Stage::{Connected, Greeted, InTransaction};
@@ -105,10 +105,16 @@ fn nothing_behind_starttls_is_run() {
     let instance = Instance::start();
     let vigil = Vigil::begin(&instance);
     let ca = instance.path("config/certs/ca.pem");
-    let mut smtp = at(&instance, Greeted);
-    smtp.wire.send(b"STARTTLS\r\nNOOP\r\n");
-    let answers: Vec<String> = std::iter::from_fn(|| smtp.wire.try_line()).collect();
-    assert!(answers.iter().all(|line| line.starts_with("220 2.0.0")), "{answers:?}");
+    let upgrade = Upgrade {
+        port: SUBMISSION,
+        before: Some(("EHLO a.test\r\n", "250 ")),
+        ask: "STARTTLS\r\n",
+        go_ahead: "220 2.0.0",
+        injected: "NOOP\r\n",
+        after: "BOGUS\r\n",
+        answer: "500",
+    };
+    println!("plaintext behind it: {:?}", upgrade.inject(&instance));
 
     line(&instance, Greeted, "STARTTLS x", "STARTTLS x", &["501 5.5.4"]);
     line(&instance, InTransaction, "STARTTLS inside a transaction", "STARTTLS", &["503 5.5.1"]);

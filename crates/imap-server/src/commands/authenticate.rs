@@ -19,7 +19,7 @@ pub fn run(
 ) -> Result<Outcome, Refusal> {
     let safety = server.settings().safety(io);
     let mechanisms = server.log_ins.mechanisms();
-    let mechanism = match mechanisms.named(&asked.mechanism, safety) {
+    let mechanism = match mechanisms.named(Service::Imap, &asked.mechanism, safety) {
         Choice::Offered(mechanism) => mechanism,
         Choice::Unsafe => return Err(Refusal::PrivacyRequired),
         Choice::Unknown => return Err(Refusal::Mechanism),

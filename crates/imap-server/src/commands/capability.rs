@@ -59,7 +59,7 @@ pub fn list(state: &State, server: &Server, io: &Io) -> String {
         names.push_str(" STARTTLS");
     }
     let safety = settings.safety(io);
-    for mechanism in server.log_ins.mechanisms().on(safety) {
+    for mechanism in server.log_ins.mechanisms().on(directory::Service::Imap, safety) {
         names.push_str(" AUTH=");
         names.push_str(mechanism.name());
     }

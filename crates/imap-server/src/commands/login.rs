@@ -191,7 +191,14 @@ pub fn admit(
     // A password for one program opens its user's mail and nobody else's.
     let is_admin = server.settings().is_admin(&uid) && !entry.limited;
     let has_jmap = !is_admin && by.is_none() && jmap_admits(server, entry, method, peer);
-    Ok(User { uid, is_admin, has_jmap, proxied_by: by.map(str::to_owned), enabled: Enabled::default() })
+    Ok(User {
+        uid,
+        is_admin,
+        has_jmap,
+        is_anybody: entry.anybody,
+        proxied_by: by.map(str::to_owned),
+        enabled: Enabled::default(),
+    })
 }
 
 /// Whether mshttpd would take the same credential of this user from there. A password for one program may be for this one alone, and

@@ -40,7 +40,7 @@ pub fn run(
         user.enabled.enable_condstore();
     }
     let name = server.named(user.who(), names::named(&asked.mailbox)?, Rights::READ)?;
-    let view = open(server, &name, read_only, &user, out)?;
+    let view = open(server, &name, read_only || user.is_anybody, &user, out)?;
     super::quota::warn(server, &user, &name, out);
     let resync = match &asked.qresync {
         Some(resync) if resync.uid_validity == view.mailbox.uid_validity() => Some(missed(&view, resync)?),
@@ -80,7 +80,7 @@ fn open(
         true => Some(mailbox.seen_by(&user.uid)?),
         false => None,
     };
-    if let Some(seen) = &seen {
+    if let Some(seen) = seen.as_ref().filter(|_| !user.is_anybody) {
         seen.visited();
     }
     let is_apart = seen.is_some();

@@ -204,7 +204,7 @@ impl Fetching {
             return Ok(None);
         }
         let is_admin = server.settings().is_admin(owner);
-        let who = Who { uid: owner, is_admin, naming: user.who().naming };
+        let who = Who { uid: owner, is_admin, is_anybody: false, naming: user.who().naming };
         if !urls::is_here(server, who, &read.url) {
             return Ok(None);
         }

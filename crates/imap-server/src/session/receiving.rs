@@ -143,6 +143,9 @@ impl Session {
         let Some(user) = self.state.user().cloned() else {
             return Err(commands::not_now(&self.state));
         };
+        if user.is_anybody {
+            return Err(Refusal::NoPermission);
+        }
         let append = match imap_wire::command::append::parse(bytes, self.state.naming())? {
             Read::Argument => return Ok(None),
             Read::Read(append) => append,

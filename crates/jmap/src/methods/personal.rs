@@ -12,10 +12,6 @@ use crate::request::{Call, Responses};
 use crate::session_object::{ACCOUNT, QUOTA, SUBMISSION, VACATION};
 
 pub fn run(call: &mut Call<'_>, name: &str, arguments: &mut Arguments) -> Result<Responses> {
-    // Anybody reads; but sends no mail in the site's name, and does not change what the account does with mail.
-    if name.ends_with("/set") && call.jmap.personal.is_anybody(call.who) {
-        return Err(MethodError::new("forbidden", "Not without a password of the account"));
-    }
     let value: Value = match name {
         "Preferences/get" => preferences::get(call, arguments)?,
         "Preferences/set" => preferences::set(call, arguments)?,

@@ -12,7 +12,7 @@ use crate::state::State;
 /// AUTH alone lists the mechanisms (RFC 1734's clients ask so).
 pub fn list(session: &Session, io: &mut Io) -> Outcome {
     io.output.push(&answer::ok("Mechanisms follow"));
-    for mechanism in session.desk.log_ins.mechanisms().on(safety(session, io)) {
+    for mechanism in session.desk.log_ins.mechanisms().on(Service::Pop, safety(session, io)) {
         io.output.push(format!("{}\r\n", mechanism.name()).as_bytes());
     }
     io.output.push(b".\r\n");
@@ -25,9 +25,9 @@ pub fn begin(session: &mut Session, mechanism: &str, initial: Option<&[u8]>, io:
     }
     let safety = safety(session, io);
     let log_ins = &session.desk.log_ins;
-    let mechanism = match log_ins.mechanisms().named(mechanism, safety) {
+    let mechanism = match log_ins.mechanisms().named(Service::Pop, mechanism, safety) {
         Choice::Offered(mechanism) => mechanism,
-        Choice::Unknown if log_ins.mechanisms().on(safety).next().is_some() => {
+        Choice::Unknown if log_ins.mechanisms().on(Service::Pop, safety).next().is_some() => {
             return refuse("Mechanism not supported", io);
         }
         Choice::Unsafe | Choice::Unknown => return refuse("[AUTH] Encryption is required first", io),

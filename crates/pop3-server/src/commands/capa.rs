@@ -1,6 +1,7 @@
 //! CAPA: what is offered in this state (RFC 2449 §5).
 
 use connection::{Io, TlsState};
+use directory::Service;
 use message_store::MailboxName;
 use message_store::ageing_rules::{self, Rule, Stay};
 use pop3_wire::answer;
@@ -26,7 +27,7 @@ pub fn run(session: &Session, io: &mut Io) -> Outcome {
     if safety.says_password {
         lines.push("USER");
     }
-    let offered = session.desk.log_ins.mechanisms().on(safety).map(sasl::Mechanism::name);
+    let offered = session.desk.log_ins.mechanisms().on(Service::Pop, safety).map(sasl::Mechanism::name);
     let sasl = offered.fold("SASL".to_owned(), |line, name| line + " " + name);
     if sasl.contains(' ') {
         lines.push(&sasl);

@@ -220,7 +220,7 @@ fn open(
     io: &mut Io,
 ) -> Outcome {
     let uid = entry.uid.clone().unwrap_or_default();
-    let maildrop = match Maildrop::open(&session.desk.store, &uid, entry.partition.as_deref()) {
+    let mut maildrop = match Maildrop::open(&session.desk.store, &uid, entry.partition.as_deref()) {
         Ok(maildrop) => maildrop,
         Err(StoreError::InUse) => return refuse("[IN-USE] The maildrop is in use by another session", io),
         Err(why) => {
@@ -228,8 +228,9 @@ fn open(
             return refuse("[SYS/TEMP] The maildrop cannot be opened now", io);
         }
     };
-    // Who acts for others neither waits nor makes them wait.
-    let least = if by.is_none() { session.settings.min_poll } else { Duration::ZERO };
+    maildrop.read_only = entry.anybody;
+    // Who acts for others neither waits nor makes them wait; and anybody would make the account's owner wait.
+    let least = if by.is_none() && !entry.anybody { session.settings.min_poll } else { Duration::ZERO };
     match maildrop.is_too_soon(least, SystemTime::now()) {
         Ok(false) => {}
         Ok(true) => {

@@ -29,7 +29,7 @@ pub fn keyword(session: &Session, io: &Io) -> Option<String> {
     if !session.settings.do_auth || session.user.is_some() {
         return None;
     }
-    let offered = session.desk.log_ins.mechanisms().on(safety(session, io));
+    let offered = session.desk.log_ins.mechanisms().on(Service::Smtp, safety(session, io));
     let names: Vec<&str> = offered.map(sasl::Mechanism::name).collect();
     (!names.is_empty()).then(|| format!("AUTH {}", names.join(" ")))
 }
@@ -63,10 +63,10 @@ pub fn begin(session: &mut Session, mechanism: &str, initial: Option<&[u8]>, io:
     let encryption = || Answer::Say(Reply::new(538, (5, 7, 11), "Encryption is required first"));
     let safety = safety(session, io);
     let log_ins = &session.desk.log_ins;
-    let mechanism = match log_ins.mechanisms().named(mechanism, safety) {
+    let mechanism = match log_ins.mechanisms().named(Service::Smtp, mechanism, safety) {
         Choice::Offered(mechanism) => mechanism,
         Choice::Unsafe => return encryption(),
-        Choice::Unknown if log_ins.mechanisms().on(safety).next().is_none() => return encryption(),
+        Choice::Unknown if !safety.encrypted && keyword(session, io).is_none() => return encryption(),
         Choice::Unknown => return Answer::Say(Reply::new(504, (5, 5, 4), "Mechanism not supported")),
     };
     session.mechanism = Some(mechanism.name());

@@ -40,6 +40,7 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     if asked.as_ref().is_some_and(|ids| ids.len() > limits::MAX_OBJECTS_IN_GET) {
         return Err(MethodError::new("requestTooLarge", "ids has too many"));
     }
+    let is_anybody = call.who.entry.anybody;
     let account = call.account()?;
     let needs_threads = properties.iter().any(|name| name.ends_with("Threads"));
     let account = if needs_threads { account.with_threads() } else { account.read() };
@@ -54,7 +55,16 @@ pub fn run(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
             continue;
         }
         match account.mailbox_named(&id) {
-            Some((number, view)) => list.push(object(&account, number, view, &properties)),
+            Some((number, view)) => {
+                let mut object = object(&account, number, view, &properties);
+                if let (true, Some(Value::Object(rights))) = (is_anybody, object.get_mut("myRights")) {
+                    rights
+                        .iter_mut()
+                        .filter(|(name, _)| *name != "mayReadItems")
+                        .for_each(|(_, may)| *may = json!(false));
+                }
+                list.push(object);
+            }
             None => not_found.push(id),
         }
     }
