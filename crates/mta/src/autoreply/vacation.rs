@@ -58,8 +58,12 @@ pub fn window(account: &Account) -> (Option<i64>, Option<i64>) {
 }
 
 /// Generalized time (RFC 4517 §3.3.13), `YYYYMMDD` without a time as well; without a zone it is this host's. The second,
-/// and how many seconds it stands for: a day, or none.
+/// and how many seconds it stands for: a day, which a change of the clock makes longer or shorter, or none.
 fn generalized_time(text: &str) -> Option<(i64, i64)> {
+    generalized_time_at(text, TimeZone::system)
+}
+
+fn generalized_time_at(text: &str, here: impl Fn() -> TimeZone) -> Option<(i64, i64)> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number = |from: usize, length: usize| text.get(from..from + length)?.parse::<i8>().ok();
@@ -74,15 +78,14 @@ fn generalized_time(text: &str) -> Option<(i64, i64)> {
     if let Some(fraction) = zone.strip_prefix(['.', ',']) {
         zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
     }
-    let zone = zone_of(zone)?;
-    let second = zone.to_timestamp(date.to_datetime(time)).ok()?.as_second();
-    Some((second, if digits == 8 { 86_400 } else { 0 }))
+    let zone = if zone.is_empty() { here() } else { zone_of(zone)? };
+    let second_of = |date: Date| Some(zone.to_timestamp(date.to_datetime(time)).ok()?.as_second());
+    let second = second_of(date)?;
+    let next_day = if digits == 8 { date.tomorrow().ok().and_then(second_of) } else { None };
+    Some((second, next_day.map_or(0, |next| next.saturating_sub(second))))
 }
 
 fn zone_of(text: &str) -> Option<TimeZone> {
-    if text.is_empty() {
-        return Some(TimeZone::system());
-    }
     if text == "Z" || text == "z" {
         return Some(TimeZone::UTC);
     }
@@ -124,6 +127,17 @@ mod tests {
         let day = generalized_time("20260228").unwrap();
         assert_eq!(window(&dated("20260228", "20260228")), (Some(day.0), Some(day.0 + 86_400)));
         assert!(is_answering(&dated("soon", "20260230"), 0), "a date that is none does not end the vacation");
+    }
+
+    /// In Berlin the last Sunday of March has 23 hours, and that of October 25.
+    #[test]
+    fn a_day_on_which_the_clock_changes_is_meant_as_a_whole() {
+        let berlin = || TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        for (day, hours) in [("20270328", 23), ("20261025", 25), ("20280229", 24), ("20261231", 24)] {
+            assert_eq!(generalized_time_at(day, berlin).unwrap().1, hours * 3600, "{day}");
+        }
+        assert_eq!(generalized_time_at("20261025Z", berlin).unwrap().1, 24 * 3600);
+        assert_eq!(generalized_time_at("202610251200", berlin).unwrap().1, 0);
     }
 
     #[test]
