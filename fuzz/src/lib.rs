@@ -207,13 +207,21 @@ fn modified_utf7(input: &[u8]) {
     }
 }
 
-/// Cleaning what was cleaned changes nothing.
+/// Cleaning what was cleaned changes nothing, if there was time to read it again.
 fn html(input: &[u8]) {
     let input = String::from_utf8_lossy(input);
     let once = html_clean::clean(&input, &mut |_| None);
     let page = format!("<style>{}</style>{}", once.sheet(), once.body());
     let twice = html_clean::clean(&page, &mut |_| None);
-    assert_eq!((once.body(), once.sheet()), (twice.body(), twice.sheet()));
+    let is_same = (once.body(), once.sheet()) == (twice.body(), twice.sheet());
+    assert!(
+        is_same || twice.is_cut(),
+        "{} {:?} {} {:?}",
+        once.sheet(),
+        once.body(),
+        twice.sheet(),
+        twice.body()
+    );
     html_clean::to_text(&input);
 }
 

@@ -107,6 +107,14 @@ impl Wire {
         self.try_line().is_none()
     }
 
+    /// Whether something has come that was not read yet. Not for TLS, which sends more than lines.
+    pub fn has_more(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let came = self.socket.peek(&mut [0]).is_ok_and(|count| count > 0);
+        self.socket.set_nonblocking(false).unwrap();
+        came || !self.stream.buffer().is_empty()
+    }
+
     /// The socket, for timeouts and shutdown.
     pub fn socket(&self) -> &TcpStream {
         &self.socket

@@ -1,7 +1,7 @@
 //! A Dovecot of the test's own: another server to compare with, and to take mail from.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -11,6 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown};
 use tempfile::TempDir;
 
+use crate::addresses::free_port;
+use crate::instance::PATIENCE;
 use crate::{Authority, Imap};
 
 /// It has a mailbox for whoever logs in with the password `secret`; `master` with `master-secret` may act for anybody.
@@ -40,9 +42,7 @@ impl Dovecot {
         fs::write(folder.path().join("ca.pem"), certificate.issuer.to_pem().unwrap()).unwrap();
         fs::write(folder.path().join("key.pem"), certificate.key.private_key_to_pem_pkcs8().unwrap())
             .unwrap();
-        let [port, pop_port] = [(); 2]
-            .map(|()| TcpListener::bind("127.0.0.1:0").unwrap())
-            .map(|one| one.local_addr().unwrap().port());
+        let (port, pop_port) = (free_port(), free_port());
         let configuration = folder.path().join("dovecot.conf");
         let (mail, uid, gid) = (mail.display().to_string(), owner.uid, owner.gid);
         let location = location.replace("{mail}", &mail);
@@ -75,7 +75,7 @@ impl Dovecot {
                 return imap;
             }
             assert_eq!(self.master.try_wait().unwrap(), None, "Dovecot ended");
-            assert!(begun.elapsed() < Duration::from_secs(60), "Dovecot does not listen");
+            assert!(begun.elapsed() < PATIENCE, "Dovecot does not listen");
             std::thread::sleep(Duration::from_millis(50)); // paced: another program tells nobody that it listens
         }
     }

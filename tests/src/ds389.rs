@@ -23,7 +23,7 @@ const TEMPLATES: [&str; 2] =
     ["/usr/share/dirsrv/data/template-dse.ldif", "/usr/share/dirsrv/data/template-suffix-db.ldif"];
 const FOLDERS: [&str; 10] = ["schema", "lock", "tmp", "cert", "ldif", "bak", "run", "log", "db", "inst"];
 /// How long it may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A server; ended and deleted when it is dropped.
 pub struct Ds389 {

@@ -6,6 +6,7 @@
 //! Everything is stopped when it is dropped.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+pub mod addresses;
 pub mod browser;
 pub mod certificates;
 pub mod client;

@@ -1,14 +1,8 @@
-//! Loopback addresses and ports of the servers of a test, which no other process's tests take.
+//! Loopback addresses and ports of the directory servers of a test, which no other process's tests take. Those of instances and
+//! of other hosts are claimed, see `addresses.rs`.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
-
-/// The address of one instance: its ports are the same as every other instance's.
-pub fn of_instance() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let pid = std::process::id();
-    Ipv4Addr::new(127, 1 + ((pid >> 8) % 250) as u8, (pid & 0xff) as u8, NEXT.fetch_add(1, Ordering::Relaxed))
-}
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The two addresses of this process's other servers, which share them: each has a port of its own ([`port`]).
 pub fn of_process() -> [Ipv4Addr; 2] {

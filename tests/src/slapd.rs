@@ -19,7 +19,7 @@ pub const BIND_DN: &str = "cn=mailboat,o=example.test";
 pub const BIND_SECRET: &str = "mailboat-secret";
 
 /// How long slapd may take to start or to say something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A slapd; killed and deleted when it is dropped.
 pub struct Slapd {

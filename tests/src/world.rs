@@ -1,6 +1,6 @@
 //! A remote world for an instance: a name server, and mail servers that all listen on one port.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::stub_mta::Script;
@@ -22,7 +22,7 @@ impl World {
 
     /// Names a host; nothing listens there yet.
     pub fn host(&self, name: &str) -> SocketAddr {
-        let address = address();
+        let address = crate::addresses::of_peer();
         self.dns.add(name, "A", 60, &address.to_string());
         SocketAddr::new(IpAddr::V4(address), self.port)
     }
@@ -47,18 +47,6 @@ impl World {
             .set("local.service.smtp.smtp-deliver.port", &self.port.to_string())
             .set("local.service.smtp.smtp-accept.relaynetworks", "127.0.0.0/8")
     }
-}
-
-/// A loopback address of its own for each remote host of this test process.
-fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let pid = std::process::id();
-    Ipv4Addr::new(
-        127,
-        200 + ((pid >> 8) % 50) as u8,
-        (pid & 0xff) as u8,
-        NEXT.fetch_add(1, Ordering::Relaxed),
-    )
 }
 
 /// A port of its own for each remote world, below those that the system gives to clients.

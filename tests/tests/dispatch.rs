@@ -366,6 +366,8 @@ fn daemons_listen_on_the_named_address_only() {
 /// X12: every port serves IPv6, in TLS too.
 #[test]
 fn the_suite_is_served_over_ipv6_and_tls() {
+    // There is one such address on a machine: another run waits.
+    let _alone = wait_for("::1 to be free", || std::net::TcpListener::bind("[::1]:1999").ok());
     let instance = Setup::default().set("service.listenaddr", "::1").start();
     let at = |port: u16| TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, port)).unwrap();
     let mut smtp = black_box::Smtp::open(at(SMTP));

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use black_box::addresses::free_port;
 use black_box::instance::wait_for;
 use black_box::{Instance, Setup, Smtp, run};
 
@@ -56,10 +57,6 @@ impl Service {
             .set("local.service.smtp.smtp-accept.xclienthosts", "127.0.0.0/8")
             .start()
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn message(instance: &Instance, user: &str, number: u32) -> String {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Instant, SystemTime};
@@ -456,13 +456,13 @@ fn a_torn_command_is_put_into_lost_and_found() {
 /// A remote domain whose host is down, and an instance with these messages waiting for it.
 fn with_mail_deferred(subjects: &[&str]) -> (Instance, StubDns, SocketAddr, Vec<String>) {
     let dns = StubDns::start();
-    let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let port = black_box::addresses::free_port();
     let instance = Setup::default()
         .set("service.smtp.dnsservers", &dns.parameter())
         .set("local.service.smtp.smtp-deliver.port", &port.to_string())
         .start();
     // A loopback address that nothing else of this test process listens on.
-    let host = SocketAddr::new(IpAddr::V4(Ipv4Addr::from(u32::from(instance.address) ^ 0x0080_0000)), port);
+    let host = SocketAddr::new(IpAddr::V4(black_box::addresses::of_peer()), port);
     dns.add("mx.down.test", "A", 60, &host.ip().to_string());
     dns.add("down.test", "MX", 60, "10 mx.down.test");
     let mut smtp = instance.submission("bob");

@@ -127,7 +127,7 @@ fn the_port_is_looked_up_in_four_places_at_each_run() {
 #[test]
 fn the_address_is_looked_up_in_three_places_at_each_run() {
     let instance = Setup::default().create();
-    let (own, all) = (Ipv4Addr::new(127, 9, 9, 1), instance.address);
+    let (own, all) = (black_box::addresses::of_peer(), instance.address);
     let (port, first) = stub(own, 0).unwrap();
     let (_, second) = stub(all, port).unwrap();
     instance.set("local.service.sendmail.port", &port.to_string());

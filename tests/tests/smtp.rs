@@ -264,7 +264,7 @@ fn a_long_queue_slows_new_connections_down() {
         drop(smtp);
         begin.elapsed()
     };
-    let fast = greet(&instance);
+    let fast = (0..5).map(|_| greet(&instance)).min().unwrap();
     // Something that stays in the queue: the recipient's mailbox cannot be made, since a file is in its way.
     let hash = black_box::run(instance.tool("hashdir").arg("alice"));
     let way = instance.path("store/partition/primary/=user").join(hash.trim());

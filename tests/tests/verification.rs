@@ -333,8 +333,8 @@ fn the_name_of_ehlo_is_looked_up_when_that_is_wanted() {
 fn silent_name_servers_hold_nobody_up() {
     let dns = zone();
     let instance = setup(&dns, "reject")
-        .set("local.service.smtp.verification.timeout", "2")
-        .set("service.smtp.dnstimeout", "1")
+        .set("local.service.smtp.verification.timeout", "6")
+        .set("service.smtp.dnstimeout", "3")
         .set("service.smtp.dnstries", "1")
         .set("service.smtp.smtp-accept.minruncount", "2")
         .start();
@@ -354,13 +354,13 @@ fn silent_name_servers_hold_nobody_up() {
     let since = Instant::now();
     let mut other = from(&instance, GOOD);
     other.ok("NOOP");
-    assert!(since.elapsed() < Duration::from_secs(2), "another session waited {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(6), "another session waited {:?}", since.elapsed());
     for smtp in &mut waiting {
         assert!(smtp.reply().starts_with("250"));
         smtp.ok("NOOP");
     }
-    // Two seconds and one look-up more, twice, since one network has sixteen threads; and a loaded machine.
-    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
+    // Six seconds and one look-up more, twice, since one network has sixteen threads; and a loaded machine.
+    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
     for message in mailbox(&instance, 20) {
         let said = results(&message);
         assert!(said.contains("spf=temperror") && said.contains("dmarc=temperror"), "{said}");
@@ -534,7 +534,7 @@ fn what_strangers_pile_up_is_bounded() {
     let since = Instant::now();
     let text = format!("{signatures}{forged}From: a@{}good.test\r\n\r\nhello", "a.".repeat(100));
     assert!(send(&mut smtp, "a@d0.test", &text).starts_with("250"));
-    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(50), "{:?}", since.elapsed());
     assert!(dns.queries().len() < 60, "{} look-ups", dns.queries().len());
     let message = mailbox(&instance, 1).remove(0);
     let said = results(&message);

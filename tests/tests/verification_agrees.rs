@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
@@ -28,7 +28,7 @@ impl Rspamd {
     fn start(dns: &StubDns) -> Rspamd {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display().to_string();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], black_box::addresses::free_port()));
         fs::write(folder.path().join("suffixes"), "test\n").unwrap();
         let plugins = "/usr/share/rspamd/plugins";
         fs::write(

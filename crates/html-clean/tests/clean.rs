@@ -403,7 +403,7 @@ fn a_message_that_takes_too_long_is_text_whatever_its_parts_and_readings() {
     let started = std::time::Instant::now();
     let clean = clean_parts(&parts, &mut |_| None);
     // Two seconds, and what a busy machine adds; with a time for each part and each reading it is more than twelve.
-    assert!(started.elapsed().as_secs() < 8, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 11, "{:?}", started.elapsed());
     assert!(clean.is_cut() && clean.blocked_images() == 0);
     for shown in ["first &lt;", "last", "third"] {
         assert!(clean.body().contains(shown), "{shown}");

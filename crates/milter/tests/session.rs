@@ -205,7 +205,7 @@ fn each_default_action_is_done() {
 fn a_silent_filter_costs_its_limit_and_then_it_rests() {
     for step in ['M', 'E'] {
         let stub = StubMilter::new().on(step, "", &[Answer::Silence]).start();
-        let limit = Duration::from_millis(300);
+        let limit = Duration::from_secs(1);
         let quick = Filter { command_timeout: limit, message_timeout: limit, ..filter(&stub) };
         let filters = Filters::new(vec![quick]);
         let began = Instant::now();
@@ -215,14 +215,14 @@ fn a_silent_filter_costs_its_limit_and_then_it_rests() {
         for _ in 0..20 {
             assert_eq!(whole(&mut session(&filters)), [451]);
         }
-        assert!(began.elapsed() < Duration::from_secs(3), "twenty did not wait");
+        assert!(began.elapsed() < limit * 15, "twenty did not wait");
         assert_eq!(stub.connections(), asked);
     }
 }
 
 #[test]
 fn progress_buys_time_but_not_for_ever() {
-    let limit = Duration::from_millis(1500);
+    let limit = Duration::from_secs(3);
     let works = [Answer::Wait(limit * 2 / 3), Answer::plain('p')];
     let patient = [&works[..], &works, &[Answer::Wait(limit * 2 / 3), Answer::go_on()]].concat();
     let stub = StubMilter::new().on('E', "", &patient).start();

@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use black_box::{Act, Step, StubMta};
-use common::{Message, SHORT, message, open, send, settings, small, text, try_open, words};
+use common::{Message, SHORT, SOON, message, open, send, settings, small, text, try_open, words};
 use smtp_client::{OutRecipient, Outcome, Outgoing, Ret, Settings, Timeouts};
 
 /// Sessions are kept for the next message, by whichever thread has it.
@@ -258,7 +258,7 @@ fn every_step_of_a_transaction_has_its_limit() {
             let transaction = send(&mut try_open(&stub, &settings).unwrap(), &small(), B);
             assert_eq!((words(&transaction), transaction.reusable), (vec!["later 4.4.2".to_owned()], false));
             assert!(text(&transaction).contains(&format!("time-out at {name}")), "{transaction:?}");
-            assert!(begun.elapsed() < SHORT * 20, "{name}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < SOON, "{name}: {:?}", begun.elapsed());
         }
     }
 }
@@ -278,10 +278,10 @@ fn a_peer_that_does_not_answer_rset_is_given_up() {
 /// A hundred slow answers are no hundred limits: those that were taken get the message, the others wait.
 #[test]
 fn a_peer_that_is_slow_with_each_recipient_does_not_hold_the_session() {
-    let slow = [Act::Wait(Duration::from_millis(60)), Act::say("250 ok")];
+    let slow = [Act::Wait(Duration::from_millis(600)), Act::say("250 ok")];
     let stub = StubMta::new().offers(&[]).on(Step::Rcpt, &slow).start();
     let mut settings = settings();
-    settings.timeouts.rcpt = Duration::from_millis(100);
+    settings.timeouts.rcpt = Duration::from_secs(1);
     let addresses: Vec<String> = (0..50).map(|n| format!("r{n}@y.example")).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let transaction = send(&mut try_open(&stub, &settings).unwrap(), &small(), &addresses);
@@ -298,7 +298,7 @@ fn quit_waits_no_longer_than_its_limit() {
     settings.timeouts.quit = SHORT;
     let begun = Instant::now();
     try_open(&stub, &settings).unwrap().quit();
-    assert!((SHORT..SHORT * 20).contains(&begun.elapsed()));
+    assert!((SHORT..SOON).contains(&begun.elapsed()));
 }
 
 /// RFC 1870

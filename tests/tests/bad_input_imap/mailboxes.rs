@@ -138,7 +138,7 @@ fn patterns_cost_little() {
         assert!(refused.starts_with("NO [LIMIT]"), "{refused}");
     }
     assert_eq!(user.ok(&format!("LSUB \"\" {pattern}")).len(), 0);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
     vigil.end(&instance, GROWTH_MAX_BYTES);
 }
 

@@ -5,23 +5,27 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
+use black_box::addresses::of_peer;
 use black_box::instance::{WEB, wait_for};
 use black_box::{Http, Instance, Setup, StubDns};
+use socket2::{Domain, Socket, Type};
 
 const GIF: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
-/// A loopback address of this process that no instance has.
-fn own_address() -> Ipv4Addr {
-    let pid = std::process::id();
-    Ipv4Addr::new(127, 254, (pid >> 8) as u8, (pid as u8).max(1))
-}
-
-/// Listens, and notices who comes.
-fn canary(address: IpAddr, port: u16) -> TcpListener {
-    let listener =
-        wait_for("a port for the canary", || TcpListener::bind(SocketAddr::new(address, port)).ok());
-    listener.set_nonblocking(true).unwrap();
-    listener
+/// Listens, and notices who comes. The canaries of other runs may listen there too: somebody who is led astray comes to one of
+/// them. None where it cannot be: a web server of this machine has the port, or there is no IPv6.
+fn canary(address: IpAddr, port: u16) -> Option<TcpListener> {
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).ok()?;
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    let listens = socket.bind(&address.into()).and_then(|()| socket.listen(16));
+    if let Err(why) = listens {
+        eprintln!("no canary at {address}: {why}");
+        return None;
+    }
+    socket.set_nonblocking(true).unwrap();
+    Some(socket.into())
 }
 
 /// A message of these images for alice; the page that shows them, and the addresses in it.
@@ -72,7 +76,7 @@ fn no_image_is_fetched_from_an_address_that_is_not_of_the_internet() {
     ] {
         dns.add(name, kind, 60, data);
     }
-    let own = own_address();
+    let own = of_peer();
     dns.add("redirects.test", "A", 60, &own.to_string());
     let mut instance = Setup::default()
         .set("service.smtp.dnsservers", &dns.parameter())
@@ -82,7 +86,8 @@ fn no_image_is_fetched_from_an_address_that_is_not_of_the_internet() {
     let families =
         [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(instance.address)];
     let canaries: Vec<TcpListener> =
-        families.iter().flat_map(|address| [canary(*address, 80), canary(*address, 443)]).collect();
+        families.iter().flat_map(|address| [canary(*address, 80), canary(*address, 443)]).flatten().collect();
+    assert!(canaries.len() >= 2, "nobody else has the ports of the instance's own address");
     // One host that may be asked, and leads where nobody may.
     let host = ImageHost::start(own, |path| {
         let to = match path {
@@ -193,8 +198,7 @@ fn no_image_is_fetched_from_an_address_that_is_not_of_the_internet() {
 #[test]
 fn an_image_is_passed_on_by_its_own_type_and_nothing_is_told() {
     let dns = StubDns::start();
-    let own = own_address();
-    let own = Ipv4Addr::new(127, 253, own.octets()[2], own.octets()[3]);
+    let own = of_peer();
     dns.add("images.test", "A", 60, &own.to_string());
     let mut instance = Setup::default()
         .set("service.smtp.dnsservers", &dns.parameter())
@@ -288,8 +292,7 @@ struct ImageHost(Arc<Mutex<Vec<String>>>);
 
 impl ImageHost {
     fn start(address: Ipv4Addr, answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> ImageHost {
-        let listener =
-            wait_for("port 80", || TcpListener::bind(SocketAddr::new(IpAddr::V4(address), 80)).ok());
+        let listener = TcpListener::bind((address, 80)).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = asked.clone();
         std::thread::spawn(move || {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use black_box::instance::in_one_of_ten;
 use black_box::{Http, Instance, Setup};
 use serde_json::{Value, json};
 
@@ -241,15 +242,13 @@ fn an_open_page_hears_of_a_delivery_at_once() {
     assert_eq!((head.status, head.field("content-type")), (200, "text/event-stream; charset=utf-8"));
     let first = event(&mut stream);
     assert!(first.starts_with("event: state\nid: ") && first.contains("\"Email\""), "{first}");
-    let mut quickest = Duration::MAX;
-    for number in 0..5 {
+    in_one_of_ten("a delivery is told within half a second", || {
         let begun = Instant::now();
-        imap.append("INBOX", "", &format!("Subject: {number}\r\n\r\nx\r\n"));
+        imap.append("INBOX", "", "Subject: next\r\n\r\nx\r\n");
         let next = event(&mut stream);
-        quickest = quickest.min(begun.elapsed());
         assert!(next.contains("\"@type\":\"StateChange\"") && next != first, "{next}");
-    }
-    assert!(quickest < Duration::from_millis(500), "{quickest:?}");
+        begun.elapsed() < Duration::from_millis(500)
+    });
     let mut reconnected = instance.http();
     let id = first.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
     let fields = format!("{alice}Last-Event-ID: {id}\r\n");
@@ -269,16 +268,22 @@ fn a_stream_pings_and_ends_with_its_sign_in() {
     stream.send("GET", "/jmap/events?types=Email&ping=1", &alice, b"");
     stream.head();
     assert!(event(&mut stream).contains("event: state"));
-    assert_eq!(event(&mut stream), "event: ping\ndata: {\"interval\":5}\n\n");
+    let ping = "event: ping\ndata: {\"interval\":5}\n\n";
+    assert_eq!(event(&mut stream), ping);
+    let since_ping = Instant::now();
+    let is_ping = |chunk: &[u8]| {
+        assert_eq!(chunk, ping.as_bytes(), "somebody who has signed out still hears of mail");
+        true
+    };
     let other = http.sign_in("alice", "alice-secret");
     let mut others = instance.http();
     others.send("GET", "/jmap/events?types=Email", &other, b"");
     others.head();
     assert!(others.chunk().is_some());
-    let begun = Instant::now();
     assert_eq!(http.ask("POST", "/auth/sign-out", &alice, b"").status, 204);
-    assert!(stream.chunk().is_none(), "somebody who has signed out still hears of mail");
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    // On a loaded machine some pings came before, and are read now.
+    let pings = (0..).take_while(|_| stream.chunk().is_some_and(|chunk| is_ping(&chunk))).count();
+    assert!(pings as u64 <= since_ping.elapsed().as_secs() / 5, "{pings} pings: one came after the end");
     imap.append("INBOX", "", "Subject: x\r\n\r\nx\r\n");
     assert!(event(&mut others).contains("StateChange"), "another sign-in's stream goes on");
     for query in ["closeafter=never", "ping=x", "ping=-1"] {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use black_box::instance::wait_for;
+use black_box::instance::{PATIENCE, in_one_of_ten, wait_for};
 use black_box::{Http, Instance, Setup};
 
 use super::requests::web;
@@ -39,34 +39,36 @@ fn maxthreads_bounds_the_workers_and_not_the_connections() {
 #[test]
 fn who_waits_holds_no_worker() {
     let instance = started(Setup::default().set("service.http.maxthreads", "1"));
-    let mut guessers: Vec<Http> = (0..5).map(|_| instance.http()).collect();
-    for guesser in &mut guessers {
-        let fields = "Content-Type: application/json\r\n";
-        guesser.send("POST", "/auth/sign-in", fields, br#"{"user":"alice","password":"wrong"}"#);
-    }
-    let begun = std::time::Instant::now();
-    assert_eq!(instance.http().get("/robots.txt", "").status, 200);
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
-    for guesser in &mut guessers {
-        assert_eq!(guesser.response().status, 401);
-    }
+    in_one_of_ten("an answer before those to guessers", || {
+        let mut guessers: Vec<Http> = (0..5).map(|_| instance.http()).collect();
+        for guesser in &mut guessers {
+            let fields = "Content-Type: application/json\r\n";
+            guesser.send("POST", "/auth/sign-in", fields, br#"{"user":"alice","password":"wrong"}"#);
+        }
+        assert_eq!(instance.http().get("/robots.txt", "").status, 200);
+        let was_first = guessers.iter().all(|guesser| !guesser.wire.has_more());
+        for guesser in &mut guessers {
+            assert_eq!(guesser.response().status, 401);
+        }
+        was_first
+    });
 }
 
 /// S100.
 #[test]
 fn three_processes_share_the_load() {
     let instance = started(Setup::default().set("service.http.numprocesses", "3"));
-    for _ in 0..60 {
-        assert_eq!(instance.http().get("/nowhere-else", "").status, 404);
-    }
     let mut http = instance.http();
     http.sign_in("alice", "alice-secret");
     let parent = instance.pid("http").unwrap();
     let workers = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
     let workers: Vec<u32> = workers.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
     assert_eq!(workers.len(), 3);
-    let busy = workers.iter().filter(|pid| threads(**pid) > 0).count();
-    assert!(busy >= 2, "sixty connections went to {busy} of three processes");
+    // Which of them takes a connection is the kernel's choice.
+    wait_for("connections to go to another process, too", || {
+        assert_eq!(instance.http().get("/nowhere-else", "").status, 404);
+        (workers.iter().filter(|pid| threads(**pid) > 0).count() >= 2).then_some(())
+    });
 }
 
 /// S102.
@@ -81,7 +83,7 @@ fn above_maxsessions_a_connection_waits_until_one_ends() {
     third.send("GET", "/robots.txt", "", b"");
     third.wire.socket().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     assert_eq!(third.wire.try_line(), None, "it is served though two are open");
-    third.wire.socket().set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    third.wire.socket().set_read_timeout(Some(PATIENCE)).unwrap();
     drop(first);
     assert_eq!(third.response().status, 200);
 }
@@ -304,7 +306,7 @@ fn the_daemon_ends_though_pages_are_open() {
     assert_eq!(kept.get("/auth/session", &session).status, 200);
     let begun = std::time::Instant::now();
     instance.stop("http");
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
     assert!(page.chunk().is_none(), "the stream was cut, not ended");
     assert!(kept.wire.is_closed());
 }

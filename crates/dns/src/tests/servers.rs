@@ -5,6 +5,16 @@ use black_box::stub_dns::Behaviour;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
+/// Both on one port: one that is free for streams may be another program's for datagrams.
+fn sockets() -> (TcpListener, UdpSocket) {
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        if let Ok(datagrams) = UdpSocket::bind(listener.local_addr().unwrap()) {
+            return (listener, datagrams);
+        }
+    }
+}
+
 fn bad_then_good(behaviour: Behaviour) -> (StubDns, StubDns) {
     let records = [("example.test", "MX", 300, "10 mx.test")];
     let bad = StubDns::with(&[("example.test", "MX", 300, "10 forged.test")]);
@@ -130,9 +140,8 @@ fn a_cut_answer_that_cannot_be_fetched_is_no_answer() {
 /// A connection on which a byte comes now and then does not hold a thread.
 #[test]
 fn the_time_limit_covers_a_connection_as_a_whole() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (listener, datagrams) = sockets();
     let address = listener.local_addr().unwrap();
-    let datagrams = UdpSocket::bind(address).unwrap();
     let resolver =
         Resolver::new(Settings { servers: vec![address], timeout: TIMEOUT, ..settings(&[]) }, Log::discard());
     let start = Instant::now();
@@ -190,9 +199,8 @@ fn a_server_may_have_an_ipv6_address() {
 /// A server that cuts an answer in the middle of a record.
 #[test]
 fn a_cut_answer_need_not_be_whole_to_be_known_as_cut() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (listener, datagrams) = sockets();
     let address = listener.local_addr().unwrap();
-    let datagrams = UdpSocket::bind(address).unwrap();
     let resolver = Resolver::new(Settings { servers: vec![address], ..settings(&[]) }, Log::discard());
     std::thread::scope(|scope| {
         scope.spawn(|| {
