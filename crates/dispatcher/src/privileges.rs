@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use connection::Certificates;
 use os::sandbox::{Enforced, Reach};
-use server_config::parameters::{directory, local, service_acme, service_smtp, service_smtp_modules, store};
+use server_config::parameters::{
+    directory, general, local, service_acme, service_http, service_imap, service_pop, service_smtp,
+    service_smtp_modules, store,
+};
 use server_config::{Config, Instance, server_user};
 use server_log::{Category, LogSettings};
 
@@ -179,6 +182,21 @@ fn partitions<'a>(instance: &'a Instance, config: &'a Config) -> impl Iterator<I
     names.map(|name| instance.root().join(config.get_in(&store::PARTITION_PATH, &name)))
 }
 
+/// Of the services that stored asks for an answer, and of the mail server that takes its warnings.
+fn ports_of_alarms(config: &Config) -> impl Iterator<Item = u16> {
+    let services = [
+        config.get(&service_smtp::PORT),
+        config.get(&service_smtp::SUBMISSION_PORT),
+        config.get(&service_imap::PORT),
+        config.get(&service_imap::SSL_PORT),
+        config.get(&service_pop::PORT),
+        config.get(&service_pop::SSL_PORT),
+        config.get(&service_http::PORT),
+        config.get(&service_http::SSL_PORT),
+    ];
+    services.into_iter().chain([config.get(&general::ALARM_PORT)]).filter(|port| *port != 0)
+}
+
 /// Where daemons that send no mail connect to: the servers of the directory and, for names of clients, of DNS. The web mail
 /// also fetches pictures that messages name, when a user wants to see them.
 fn ports_of_others(config: &Config, service: &str) -> Vec<u16> {
@@ -193,6 +211,9 @@ fn ports_of_others(config: &Config, service: &str) -> Vec<u16> {
     ports.extend(servers.iter().flatten().map(std::net::SocketAddr::port));
     if service == "http" {
         ports.extend([80, 443]);
+    }
+    if service == "store" {
+        ports.extend(ports_of_alarms(config));
     }
     ports.sort_unstable();
     ports.dedup();

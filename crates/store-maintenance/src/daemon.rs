@@ -19,7 +19,7 @@ use server_log::Category;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::jobs::{ageing, certificate, clean_up, mailbox_list, recovery, stale_readers, text_index};
+use crate::jobs::{ageing, alarms, certificate, clean_up, mailbox_list, recovery, stale_readers, text_index};
 use crate::timetable::Nightly;
 
 const PROGRAM: Program =
@@ -135,6 +135,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     let indexing = text_index::start(&site.config.now(), &store, &site.log, &stopping).map_err(critical)?;
     certificate::start(&site, bound, &stopping);
+    alarms::start(&site, &stopping);
     serve(&site, &store, &signals, &stopping);
     stopping.store(true, Ordering::Relaxed);
     if let Some(thread) = indexing {

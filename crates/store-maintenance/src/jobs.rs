@@ -1,6 +1,7 @@
 //! What stored does, one file a job.
 
 pub mod ageing;
+pub mod alarms;
 pub mod certificate;
 pub mod clean_up;
 pub mod mailbox_list;
