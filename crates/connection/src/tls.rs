@@ -145,6 +145,12 @@ fn reason(error: &ErrorStack) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::process::{Command, Stdio};
+
+    use openssl::ssl::Ssl;
+
     use super::*;
 
     fn pair(chain: &str, key: &str) -> Certificates {
@@ -171,6 +177,63 @@ mod tests {
         assert_eq!(context::chosen(b"\x02h2\x08http/1.1", "http/1.1"), Some(&b"http/1.1"[..]));
         for other in [&b"\x02h2"[..], b"", b"\x09http/1.1", b"\x08http/1.0", b"\xff"] {
             assert_eq!(context::chosen(other, "http/1.1"), None);
+        }
+    }
+
+    /// One connection by OpenSSL's client, which shows the session in `shown` if there is one, and keeps the one it gets; whether
+    /// it was resumed.
+    fn resumes(tls: &Tls, version: &str, shown: Option<&Path>, kept: &Path) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-quiet", version, "-connect"]);
+        client.arg(listener.local_addr().unwrap().to_string());
+        assert!(shown.is_none_or(Path::exists), "or the client would not come");
+        client.args(shown.map(|file| ["-sess_in".as_ref(), file.as_os_str()]).into_iter().flatten());
+        client.args(["-sess_out".as_ref(), kept.as_os_str()]);
+        client.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut client = client.spawn().unwrap();
+        let socket = listener.accept().unwrap().0;
+        let mut stream = Ssl::new(&tls.context().unwrap()).unwrap().accept(socket).unwrap();
+        stream.write_all(b"x\n").unwrap();
+        let _ = stream.shutdown();
+        let reused = stream.ssl().session_reused();
+        drop(stream);
+        client.wait().unwrap();
+        reused
+    }
+
+    #[test]
+    fn a_session_is_resumed_while_its_keys_live_and_by_their_process_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let mut request = Command::new("openssl");
+        request.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
+        request.args(["-days", "9", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.crt"]);
+        assert!(request.current_dir(folder.path()).stderr(Stdio::null()).status().unwrap().success());
+        let open = || Tls::open(Some((file("server.crt"), file("server.key")).into())).unwrap();
+        for version in ["-tls1_2", "-tls1_3"] {
+            let (tls, other) = (open(), open());
+            let name = |part: &str| file(&format!("{part}{version}"));
+            // Of a session that is resumed TLS 1.2 has no new ticket: `lost` is of no use.
+            let (first, next, lost) = (name("first"), name("next"), name("lost"));
+            assert!(!resumes(&tls, version, None, &first), "{version}: there is nothing to resume");
+            assert!(resumes(&tls, version, Some(&first), &lost), "{version}");
+            assert!(
+                !resumes(&other, version, Some(&first), &lost),
+                "{version}: another process has other keys"
+            );
+            let made = tls.made.lock().unwrap().at;
+            let just = TICKETS_FOR.checked_sub(Duration::from_secs(10)).unwrap();
+            assert!(!tls.look(made + just).unwrap());
+            assert!(resumes(&tls, version, Some(&first), &lost), "{version}: the keys live still");
+            assert!(!tls.look(made + TICKETS_FOR).unwrap(), "no file has changed");
+            assert!(!resumes(&tls, version, Some(&first), &next), "{version}: the keys are others");
+            assert!(resumes(&tls, version, Some(&next), &lost), "{version}: with the new ones");
+            tls.reload().unwrap();
+            assert!(
+                !resumes(&tls, version, Some(&next), &lost),
+                "{version}: the certificates were read again"
+            );
         }
     }
 
