@@ -49,7 +49,10 @@ pub fn is_root(what: &str) -> bool {
 /// Notes what a test leaves out here, and why, in `target/left-out`.
 fn left_out(what: &str) {
     eprintln!("left out: {what}");
-    let path = top().join("target/left-out");
+    let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let folder = top().join(folder);
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("left-out");
     let line = format!("{}: {what}\n", std::thread::current().name().unwrap_or_default());
     let file = fs::OpenOptions::new().append(true).create(true).open(path);
     file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
@@ -321,11 +324,20 @@ impl Instance {
                 .ok()
                 .zip(Some(entry.path()))
         };
-        let mut files: Vec<_> =
-            fs::read_dir(&folder).into_iter().flatten().flatten().filter_map(sequence).collect();
-        files.sort();
-        let paths = files.into_iter().map(|(_, path)| path).chain([folder.join(service)]);
-        paths.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+        let rolled_over = || {
+            let mut files: Vec<_> =
+                fs::read_dir(&folder).into_iter().flatten().flatten().filter_map(sequence).collect();
+            files.sort();
+            files
+        };
+        loop {
+            let files = rolled_over();
+            let paths = files.iter().map(|(_, path)| path.clone()).chain([folder.join(service)]);
+            let text = paths.map(|path| fs::read_to_string(path).unwrap_or_default()).collect();
+            if rolled_over() == files {
+                return text; // none was rolled over meanwhile
+            }
+        }
     }
 
     /// Forgets what a service that does not run has logged.

@@ -165,7 +165,6 @@ fn a_wrong_value_or_a_hidden_entry_leaves_the_former_configuration() {
     assert!(!done && said.contains("nothing was set"), "{said}");
 }
 
-/// Two who set the same at once, from a value that is there: the entry has one value in the end, and neither was refused.
 /// A run that sets reads, sets and reads again over one connection.
 #[test]
 fn a_change_makes_one_connection() {
@@ -179,6 +178,7 @@ fn a_change_makes_one_connection() {
     assert_eq!(value(&instance, "service.imap.banner"), "one");
 }
 
+/// Two who set the same at once, from a value that is there: the entry has one value in the end, and neither was refused.
 #[test]
 fn writers_at_once_leave_one_value() {
     let slapd = directory(&["service.imap.banner = before"]);

@@ -110,7 +110,10 @@ fn a_build_without_a_terminal_says_that_it_goes_on() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let done = folder.path().join("done");
-    let build = format!("while [ ! -e '{}' ]; do /bin/sleep 0.1; done; exit 7", done.display());
+    let build = format!(
+        "n=0; while [ ! -e '{}' ] && [ $n -lt 3000 ]; do n=$((n + 1)); /bin/sleep 0.1; done; exit 7",
+        done.display()
+    );
     for (name, script) in
         [("cargo", build.as_str()), ("sleep", "exit 0"), ("dpkg-query", "echo install ok installed")]
     {

@@ -109,9 +109,12 @@ fn a_move_that_could_not_be_finished_is_not_begun() {
     let (folder, small) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mount = ["-t", "tmpfs", "-o", "size=8m", "tmpfs"];
     if !Command::new("mount").args(mount).arg(small.path()).status().is_ok_and(|status| status.success()) {
-        let user = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
-        assert_ne!(user, 0, "root can mount a small file system");
-        eprintln!("left out: a small file system can be mounted by root only");
+        eprintln!("left out: no small file system can be mounted here");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        let mut noted =
+            fs::OpenOptions::new().append(true).create(true).open(target.join("left-out")).unwrap();
+        writeln!(noted, "a_move_that_could_not_be_finished_is_not_begun: no file system can be mounted")
+            .unwrap();
         return;
     }
     struct Unmount<'a>(&'a Path);
