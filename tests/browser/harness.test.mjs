@@ -28,6 +28,12 @@ test('axe and the sideways scroll find what is wrong', async ({ page }) => {
   await assertNoSidewaysScroll(page);
   await page.setContent('<!doctype html><html><title>t</title><main><h1>t</h1><button></button><p style="width: 3000px">x');
   await assert.rejects(axe(page), /button-name/);
+  const framed = (inside) => page.setContent(`<!doctype html><html lang="en"><title>t</title><main><h1>t</h1><iframe title="f" sandbox="allow-same-origin" srcdoc="${inside}"></iframe></main>`);
+  await framed('<p>text</p>');
+  await axe(page);
+  await framed('<p>text</p><button></button>');
+  await assert.rejects(axe(page), /button-name/, 'what is in a frame that runs no script is not seen');
+  await page.setContent('<!doctype html><html><title>t</title><main><h1>t</h1><p style="width: 3000px">x');
   await assert.rejects(assertNoSidewaysScroll(page));
 });
 
