@@ -2,7 +2,8 @@
 //!
 //! Each process counts what it has added since it last looked. Before its share of an eighth of a bound is used up it looks
 //! at the folder and removes the oldest files until seven eighths are left, so all processes together stay below the
-//! bound. A record that is still written is among the youngest; if it goes nevertheless, its connection
+//! bound, but for what was just written: bytes count once they are in the file, at most one file's share (a hundredth of
+//! the bound) for each connection that writes at that moment. A record that is still written is among the youngest; if it goes nevertheless, its connection
 //! records no more. Where the oldest cannot be removed, nothing new is begun.
 //!
 //! Nothing here is durable, and nothing has to be: a crash leaves files that the next look counts.
@@ -39,6 +40,8 @@ struct Amount {
 /// A record that is there.
 struct Record {
     changed: SystemTime,
+    /// The last part of its name: of files that changed within one tick of the clock, the lower one is older.
+    number: u64,
     bytes: u64,
     path: PathBuf,
 }
@@ -92,7 +95,7 @@ impl Everybody {
     /// Whether seven eighths or less are left.
     fn make_room(&self) -> bool {
         let mut records = self.records();
-        records.sort_unstable_by_key(|record| record.changed);
+        records.sort_unstable_by_key(|record| (record.changed, record.number));
         let left = |max: u64| max - max / 8;
         let keep = Amount { files: left(self.bounds.files_max), bytes: left(self.bounds.bytes_max) };
         let mut here =
@@ -114,21 +117,26 @@ impl Everybody {
         let Ok(entries) = fs::read_dir(&self.bounds.folder) else { return Vec::new() };
         entries
             .flatten()
-            .filter(|entry| is_record(&entry.file_name().to_string_lossy()))
             .filter_map(|entry| {
+                let number = number_of(&entry.file_name().to_string_lossy())?;
                 let known = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-                Some(Record { changed: known.modified().ok()?, bytes: known.len(), path: entry.path() })
+                Some(Record {
+                    changed: known.modified().ok()?,
+                    number,
+                    bytes: known.len(),
+                    path: entry.path(),
+                })
             })
             .collect()
     }
 }
 
-/// Ends in pid, time and number.
-fn is_record(name: &str) -> bool {
+/// The number of a record, whose name ends in pid, time and number.
+fn number_of(name: &str) -> Option<u64> {
     let mut parts = name.rsplit('.');
-    let numbers = parts.by_ref().take(3);
-    let are_numbers = numbers.filter(|part| part.parse::<u64>().is_ok()).count() == 3;
-    are_numbers && parts.next().is_some()
+    let mut next = || parts.next()?.parse::<u64>().ok();
+    let (number, _time, _pid) = (next()?, next()?, next()?);
+    parts.next().map(|_uid| number)
 }
 
 /// The uid as the beginning of a file's name: other bytes than those that are harmless there are `_`, a long one is cut.
@@ -235,7 +243,26 @@ mod tests {
 
     #[test]
     fn a_record_ends_in_three_numbers() {
-        assert!(is_record("joe.12.34.5") && is_record("a.b.12.34.5"));
-        assert!(!is_record("12.34.5") && !is_record("joe.12.x.5") && !is_record("joe"));
+        assert_eq!((number_of("joe.12.34.5"), number_of("a.b.12.34.56")), (Some(5), Some(56)));
+        for other in ["12.34.5", "joe.12.x.5", "joe", "joe.12.34.x", ""] {
+            assert_eq!(number_of(other), None, "{other}");
+        }
+    }
+
+    /// A clock that ticks seldom: the order in which a folder is read says nothing of age.
+    #[test]
+    fn of_files_of_one_tick_those_that_were_made_first_go() {
+        let root = tempfile::tempdir().unwrap();
+        let bounds = Bounds { folder: root.path().join("all"), files_max: 16, bytes_max: 1_000_000 };
+        fs::create_dir_all(&bounds.folder).unwrap();
+        let tick = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_000);
+        for number in (1..=40).rev() {
+            let file = fs::File::create(bounds.folder.join(format!("joe.7.1790000000.{number}"))).unwrap();
+            file.set_modified(tick).unwrap();
+        }
+        assert!(Everybody::new(bounds, 1).make_room());
+        let mut left: Vec<u64> = names(root.path()).iter().filter_map(|name| number_of(name)).collect();
+        left.sort_unstable();
+        assert_eq!(left, (28..=40).collect::<Vec<u64>>());
     }
 }
