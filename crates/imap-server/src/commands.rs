@@ -324,6 +324,7 @@ pub fn run(
         }
         Command::GenUrlAuth(rumps) => {
             urlauth::generate(server, &*user(state)?, &rumps, &mut io.output)?;
+            io.mask_output = true; // who has such a URL reads what it names
             done_with_news("GENURLAUTH completed")
         }
         Command::ResetKey(asked) => {

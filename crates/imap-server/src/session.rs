@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::access::Verdict;
+use connection::telemetry::MASKED;
 use connection::{Event, Io, Next, TimeoutKind};
 use directory::Progress as LogInProgress;
 
@@ -101,7 +102,13 @@ pub struct Session {
 
 impl connection::Session for Session {
     fn on_event(&mut self, event: Event<'_>, io: &mut Io) -> Next {
+        io.records_itself = false;
         io.mask_input = matches!(self.doing, Doing::Authenticating(_));
+        if let (Doing::Gathering(gathering), Event::Line { .. } | Event::Content { .. }) =
+            (&self.doing, &event)
+        {
+            hide_secrets(&gathering.bytes, io);
+        }
         match event {
             Event::Opened => self.greet(io),
             Event::Line { line, .. } => self.line(line, io),
@@ -123,6 +130,17 @@ impl connection::Session for Session {
                 Next::Close
             }
         }
+    }
+}
+
+/// Of a command with credentials in it, a password or what authorizes a URL, telemetry shows the verb instead of the piece that has
+/// just come. `bytes`: the command as far as it is there.
+fn hide_secrets(bytes: &[u8], io: &mut Io) {
+    const VERBS: [&str; 3] = ["LOGIN", "AUTHENTICATE", "URLFETCH"];
+    let head = imap_wire::head(bytes).ok().filter(|head| VERBS.iter().any(|verb| head.is(verb)));
+    if let Some(head) = head.filter(|_| !io.records_itself) {
+        io.records_itself = true; // until the next piece
+        io.record(&[head.tag, b" ", head.verb, b" ", MASKED, b"\r\n"].concat());
     }
 }
 
@@ -168,7 +186,7 @@ impl Session {
             Ok(head) => head,
             Err(error) => return self.finish(b"*", Err(error.into()), io),
         };
-        io.mask_input = head.is("LOGIN") || head.is("AUTHENTICATE");
+        hide_secrets(bytes, io);
         let was_authenticated = self.state.user().is_some();
         let outcome = match imap_wire::parse(bytes, &head, self.state.naming()) {
             Ok(command) => self.run(command, head.tag, io),
@@ -242,6 +260,7 @@ impl Session {
     fn go_on(&mut self, io: &mut Io) -> Next {
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Running(mut under_way) => {
+                io.mask_output |= matches!(under_way.running, Running::UrlFetch(_)); // it says the URLs again
                 let result = under_way.running.step(&self.server, &mut self.state, &mut io.output);
                 if matches!(result, Ok(Progress::More)) {
                     self.tell_progress(&mut under_way, io);

@@ -44,6 +44,7 @@ pub use blob::{Blob, BlobContent};
 pub use email::attachments::{Attachment, Attachments};
 pub use email::parts::{InlinePart, MessageParts, ShownText};
 pub use folders::Folder;
+pub use methods::is_secret;
 pub use methods::preferences::Preferences;
 pub use problem::Problem;
 use shares::{Owner, Scope};

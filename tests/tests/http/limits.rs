@@ -136,6 +136,57 @@ fn telemetry_records_each_connection_without_secrets() {
     assert!(!instance.path("log/http/telemetry/bob").exists());
 }
 
+/// What the server makes is as secret as what the client says: nothing of a second factor or of a password for an app is recorded.
+#[test]
+fn telemetry_has_no_secret_that_was_made() {
+    let instance = started(Setup::default().set("local.http.forcetelemetry", "yes"));
+    fs::create_dir_all(instance.path("log/http/telemetry/alice")).unwrap();
+    for user in ["alice", "bob"] {
+        let session = instance.http().sign_in(user, &format!("{user}-secret"));
+        let mut http = instance.http();
+        let account = format!(r#"{{"accountId":"{user}""#);
+        let mut ask = |name: &str, arguments: &str| {
+            let arguments = format!("{account}{arguments}}}");
+            let using = r#""using":["urn:ietf:params:jmap:core","urn:x-mailboat:jmap:account"]"#;
+            let body = format!(r#"{{{using},"methodCalls":[["{name}",{arguments},"0"]]}}"#);
+            let response = http.post_json("/jmap/api", &session, &body);
+            assert_eq!(response.status, 200);
+            response.json()["methodResponses"][0][1].clone()
+        };
+        let begun = ask("SecondFactor/begin", "");
+        let escaped = ask(r"\u0053econdFactor/begin", "");
+        let app = ask(
+            "AppPassword/set",
+            &format!(r#","password":"{user}-secret","create":{{"a":{{"label":"Phone"}}}}"#),
+        );
+        ask("Core/echo", r#","said":"the-last-one""#);
+        let mut secrets = vec![app["created"]["a"]["password"].as_str().unwrap().to_owned()];
+        for made in [&begun, &escaped] {
+            secrets.extend(["secret", "url", "pending"].map(|name| made[name].as_str().unwrap().to_owned()));
+        }
+        assert!(secrets.iter().all(|secret| secret.len() >= 16), "{secrets:?}");
+        let (folder, start) = match user {
+            "alice" => ("log/http/telemetry/alice", ""),
+            _ => ("log/http/forcetelemetry", "bob."),
+        };
+        let text = wait_for("what was asked last", || {
+            let entries = fs::read_dir(instance.path(folder)).ok()?.flatten();
+            let own = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(start));
+            let text: String = own.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
+            (text.matches("the-last-one").count() == 2).then_some(text)
+        });
+        for secret in &secrets {
+            assert!(!text.contains(secret), "{secret} is in the record: {text}");
+        }
+        assert!(!text.contains("otpauth:"), "{text}");
+        for direction in ['<', '>'] {
+            let masked =
+                text.lines().filter(|line| line.starts_with(direction) && line.ends_with("<masked>"));
+            assert!(masked.count() >= 3, "{text}");
+        }
+    }
+}
+
 /// S105: everybody's, without a folder for anybody, and without what is secret.
 #[test]
 fn forced_telemetry_records_everybody_without_secrets() {

@@ -5,6 +5,8 @@ use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use black_box::instance::wait_for;
+
 const PICTURE: &str = "From: Amy <amy@example.org>\r\nSubject: picture\r\nMIME-Version: 1.0\r\n\
      Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nlook!\r\n--b\r\nContent-Type: image/png\r\n\
      Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgoA\r\n--b\r\nContent-Type: image/x\r\n\
@@ -78,6 +80,46 @@ fn who_has_a_url_reads_what_it_names_and_nothing_else() {
     alice.ok("STORE 1 +FLAGS (\\Deleted)");
     alice.ok("EXPUNGE");
     assert_eq!(fetched(&mut bob, &part), None);
+}
+
+/// What authorizes a URL is as good as a password for what it names; so is a password in a command that is refused.
+#[test]
+fn records_of_sessions_have_no_token() {
+    let instance = Instance::start();
+    let folder = instance.path("log/imap/telemetry/alice");
+    fs::create_dir_all(&folder).unwrap();
+    let mut alice = instance.imap("alice");
+    assert!(alice.append("INBOX", "", PICTURE).starts_with("OK"));
+    let made = authorized(&mut alice, &url("/;SECTION=1;URLAUTH=anonymous"));
+    let token = made.rsplit(':').next().unwrap().to_owned();
+    assert_eq!(fetched(&mut alice, &made).as_deref(), Some("look!"));
+    let literal = format!("URLFETCH {{{}+}}\r\n{made}", made.len());
+    assert!(alice.ok(&literal).join("").contains("look!"));
+    alice.ok(&format!("URLFETCH \"{made}\" {{{}+}}\r\n{made} \"{made}\"", made.len()));
+    alice.refused(&format!("URLFETCH \"{made}"));
+    alice.refused("LOGIN {5+}\r\nalice {12+}\r\nalice-secret");
+    alice.ok("STATUS INBOX (MESSAGES)");
+    alice.ok("NOOP");
+    let text = wait_for("the record", || {
+        let file = fs::read_dir(&folder).ok()?.next()?.ok()?.path();
+        fs::read_to_string(file).ok().filter(|text| text.contains("NOOP completed"))
+    });
+    for secret in [&token, "alice-secret"] {
+        assert!(!text.contains(secret), "{secret} is in the record: {text}");
+    }
+    // What comes before and behind is there.
+    for said in [
+        "GENURLAUTH \"imap:",
+        "URLFETCH <masked>",
+        " LOGIN <masked>",
+        " STATUS INBOX (MESSAGES)",
+        " NOOP",
+        "* STATUS \"INBOX\" ",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let masked = text.lines().filter(|line| line.starts_with('>') && line.ends_with(" <masked>"));
+    assert!(masked.count() >= 4, "{text}");
 }
 
 #[test]

@@ -339,20 +339,16 @@ pub(super) fn recorded(head: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// Whether telemetry must not show a response: it brings a session, or its token, or answers a request that speaks of passwords
-/// (a new one may be in it).
+/// Whether telemetry must not show a response: it brings a session, or its token, or answers a request whose methods make
+/// secrets.
 pub(super) fn is_secret(exchange: &Exchange, response: &Response) -> bool {
     matches!(exchange.route.run, Run::SignIn)
         || exchange.route.path == "/auth/session"
         || response.fields.iter().any(|(name, _)| *name == "Set-Cookie")
-        || speaks_of_passwords(&exchange.request.body)
+        || jmap::is_secret(&exchange.request.body)
 }
 
-fn speaks_of_passwords(body: &[u8]) -> bool {
-    body.windows(8).any(|piece| piece.eq_ignore_ascii_case(b"password"))
-}
-
-/// A body without its secrets: one that speaks of passwords is not shown.
+/// A body without its secrets: one that may have any is not shown.
 pub(super) fn recorded_body(exchange: &Exchange) -> Vec<u8> {
     let body = &exchange.request.body;
     if exchange.sink.is_some() {
@@ -361,7 +357,7 @@ pub(super) fn recorded_body(exchange: &Exchange) -> Vec<u8> {
     if body.is_empty() {
         return Vec::new();
     }
-    if speaks_of_passwords(body)
+    if jmap::is_secret(body)
         || matches!(exchange.route.run, Run::SignIn)
         || matches!(exchange.route.takes, Takes::Form | Takes::Script)
     {

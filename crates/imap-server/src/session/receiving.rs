@@ -126,6 +126,7 @@ impl Session {
                 if self.state.user().is_none() {
                     io.idle_timeout = STRANGER_TIMEOUT;
                 }
+                super::hide_secrets(&gathering.bytes, io);
                 self.doing = Doing::Gathering(gathering);
                 Next::Content(bytes)
             }
