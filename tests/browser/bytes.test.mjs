@@ -1,6 +1,6 @@
 // What goes over the wire, in bytes with the heads of answers: the sign-in page, the first view of a mailbox, compose, a delivery.
 import { address, assert, Imap, freshUser, password, send, test } from './harness.mjs';
-import { row, text } from './mail-steps.mjs';
+import { folder, row, text } from './mail-steps.mjs';
 import { Wire } from './wire.mjs';
 
 const WORDS = 'harbour cargo manifest berth crane pilot tide anchor ballast chart deck engine freight gangway hatch inlet keel lantern mast notice order quay rope sail tonnage upper vessel watch yard zone'.split(' ');
@@ -40,6 +40,9 @@ async function signInAtPage(page, user) {
   await page.locator('input[type=password]').fill(password(user));
 }
 
+/** The tree says so many of the inbox: the push that tells of the count may come after the one that tells of the message. */
+const unread = (page, messages) => folder(page, 'Inbox').locator(`.folder-count[data-count="${messages}"]`).waitFor();
+
 test('the sign-in page, the first view of a mailbox, and compose stay within their bytes', async ({ page }) => {
   const user = freshUser();
   await filled(user, 150);
@@ -60,14 +63,16 @@ test('the sign-in page, the first view of a mailbox, and compose stay within the
 test('a delivery costs its own row and the counts, in the list, in conversations and elsewhere', async ({ page }) => {
   const user = freshUser();
   await filled(user, 150);
+  const wire = await Wire.of(page);
   await signInAtPage(page, user);
   await page.locator('input[type=password]').press('Enter');
   await row(page, 'Number 150:').waitFor();
-  const wire = await Wire.of(page);
+  await unread(page, 150);
   await wire.taken();
   for (const number of [151, 152, 153]) {
     await send(user, message(number));
     await row(page, `Number ${number}:`).waitFor();
+    await unread(page, number);
     within(`delivery ${number}`, await wire.taken(), 4);
   }
   // Flags that another program sets are two words of a message.
@@ -80,5 +85,6 @@ test('a delivery costs its own row and the counts, in the list, in conversations
   await imap.command('EXPUNGE');
   imap.close();
   await row(page, 'Number 152:').waitFor({ state: 'detached' });
+  await unread(page, 152);
   within('an expunged message', await wire.taken(), 4);
 });

@@ -1,5 +1,5 @@
 // What others do to a mailbox while it is open: rows come, go and change by what the server says of changes, and no window is read again.
-import { assert, compose, deliver, Imap, freshUser, send, test } from './harness.mjs';
+import { assert, compose, Imap, freshUser, send, test } from './harness.mjs';
 import { folder, openMail, row, text } from './mail-steps.mjs';
 
 const subjectsShown = (page) => page.locator('.list-grid .row:not([hidden]):not(.loading)').evaluateAll((rows) => rows.toSorted((a, b) => a.getAttribute('aria-rowindex') - b.getAttribute('aria-rowindex')).map((one) => one.querySelector('.subject').textContent.trim().split(' · ')[0]));
@@ -33,22 +33,37 @@ async function inbox(user) {
   return imap;
 }
 
+/** Puts these into the INBOX one after the other: they arrive in this order, which a queue does not promise. */
+async function filled(user, ...messages) {
+  const imap = await Imap.open(user);
+  for (const message of messages) await imap.append('INBOX', message);
+  imap.close();
+}
+
+/** UIDs in the mailbox that is selected, of messages with this in their subject. */
+async function uidOf(imap, subject) {
+  const said = (await imap.command(`UID SEARCH SUBJECT "${subject}"`)).find((line) => line.startsWith('* SEARCH'));
+  const uids = said.split(' ').slice(2);
+  assert.equal(uids.length, 1, `${subject}: ${said}`);
+  return uids[0];
+}
+
 test('rows stay right by changes alone: delivered, expunged, flagged, moved away and back', async ({ page }) => {
   const user = freshUser();
-  await deliver(user, ...['One', 'Two', 'Three', 'Four'].map((subject, at) => dated(subject, at)));
+  await filled(user, ...['One', 'Two', 'Three', 'Four'].map((subject, at) => dated(subject, at)));
   await openMail(page, user);
   await shows(page, ['Four', 'Three', 'Two', 'One']);
   const called = methods(page);
   const imap = await inbox(user);
   await send(user, dated('Five', 5));
   await shows(page, ['Five', 'Four', 'Three', 'Two', 'One']);
-  await imap.command('UID STORE 3 +FLAGS (\\Deleted)');
+  await imap.command(`UID STORE ${await uidOf(imap, 'Three')} +FLAGS (\\Deleted)`);
   await imap.command('EXPUNGE');
   await shows(page, ['Five', 'Four', 'Two', 'One']);
-  await imap.command('UID STORE 2 +FLAGS (\\Seen)');
+  await imap.command(`UID STORE ${await uidOf(imap, 'Two')} +FLAGS (\\Seen)`);
   await page.locator('.list-grid .row:not(.unread):not([hidden])', { hasText: 'Two' }).waitFor();
   await imap.command('CREATE Elsewhere');
-  await imap.command('UID MOVE 4 Elsewhere');
+  await imap.command(`UID MOVE ${await uidOf(imap, 'Four')} Elsewhere`);
   await shows(page, ['Five', 'Two', 'One']);
   await folder(page, 'Elsewhere').waitFor();
   await imap.command('SELECT Elsewhere');
@@ -63,7 +78,7 @@ test('rows stay right by changes alone: delivered, expunged, flagged, moved away
 
 test('a list that is sorted otherwise has a delivery where it belongs', async ({ page }) => {
   const user = freshUser();
-  await deliver(user, dated('Bravo', 1), dated('Delta', 2), dated('Foxtrot', 3));
+  await filled(user, dated('Bravo', 1), dated('Delta', 2), dated('Foxtrot', 3));
   await openMail(page, user);
   await page.getByRole('button', { name: 'Sort by' }).click();
   await page.getByRole('menuitemradio', { name: 'Subject' }).click();
@@ -76,21 +91,22 @@ test('a list that is sorted otherwise has a delivery where it belongs', async ({
 
 test('a list of what is unread loses what another program reads', async ({ page }) => {
   const user = freshUser();
-  await deliver(user, dated('First', 1), dated('Second', 2), dated('Third', 3));
+  await filled(user, dated('First', 1), dated('Second', 2), dated('Third', 3));
   await openMail(page, user);
   await page.getByRole('button', { name: 'Unread only' }).click();
   await shows(page, ['Third', 'Second', 'First']);
   const imap = await inbox(user);
-  await imap.command('UID STORE 2 +FLAGS (\\Seen)');
+  const second = await uidOf(imap, 'Second');
+  await imap.command(`UID STORE ${second} +FLAGS (\\Seen)`);
   await shows(page, ['Third', 'First']);
-  await imap.command('UID STORE 2 -FLAGS (\\Seen)');
+  await imap.command(`UID STORE ${second} -FLAGS (\\Seen)`);
   await shows(page, ['Third', 'Second', 'First']);
   imap.close();
 });
 
 test('conversations: an answer brings its conversation up, and its end leaves the one before', async ({ page }) => {
   const user = freshUser();
-  await deliver(user, dated('Plans', 1), dated('Other', 2));
+  await filled(user, dated('Plans', 1), dated('Other', 2));
   await openMail(page, user);
   await shows(page, ['Other', 'Plans']);
   const called = methods(page);
@@ -99,7 +115,7 @@ test('conversations: an answer brings its conversation up, and its end leaves th
   await shows(page, ['Re: Plans', 'Other']);
   await page.locator('.list-grid .row', { hasText: 'Re: Plans' }).locator('.count', { hasText: '2' }).waitFor();
   const imap = await inbox(user);
-  await imap.command('UID STORE 3 +FLAGS (\\Deleted)');
+  await imap.command(`UID STORE ${await uidOf(imap, 'Re: Plans')} +FLAGS (\\Deleted)`);
   await imap.command('EXPUNGE');
   await shows(page, ['Other', 'Plans']);
   imap.close();

@@ -1,5 +1,5 @@
 // Journeys through folders of others: what the rights allow is there, and what they do not is not.
-import { address, assert, axe, Imap, freshUser, multipart, test } from './harness.mjs';
+import { address, assert, axe, Imap, freshUser, multipart, test, world } from './harness.mjs';
 import { count, folder, heading, imapSays, names, openMail, row, said, text } from './mail-steps.mjs';
 
 /** A folder of the owner's with one message in it, and what the reader may do there. */
@@ -130,6 +130,52 @@ test('a draft in a folder of another goes on there, and is sent from here', asyn
   await imapSays(owner, count('Common'), 0);
   await imapShows(reader, contents('Sent'), `From: `, address(reader), 'Gone on with by the reader.', 'figures.csv');
   await imapShows(reader, contents('INBOX'), 'Gone on with by the reader.');
+});
+
+/** Opens the draft in Common, writes into it, and saves it once `other` has it open, too. */
+async function goesOn(page, user, words, other) {
+  await openMail(page, user);
+  await folder(page, 'Common').click();
+  await row(page, 'Offer').click();
+  const field = page.locator('.compose').getByRole('textbox', { name: 'Message text' });
+  await field.waitFor();
+  await other?.();
+  await field.fill(words);
+  await page.keyboard.press('Control+s');
+  await page.locator('.compose').getByText(/^Saved/).waitFor();
+}
+
+test('two who go on from the same version of a draft both keep what they wrote, whoever opens it again', async ({ page, context }) => {
+  const [owner, reader] = [freshUser(), freshUser()];
+  const imap = await Imap.open(owner);
+  await imap.command('CREATE Common');
+  const fields = { From: `<${address(owner)}>`, To: `<${address(reader)}>`, 'X-Mailboat-Draft': '{"key":"first","identityId":null,"vCard":false,"answers":[]}' };
+  await imap.append('Common', text('Offer', 'Begun by the owner.', fields), '(\\Draft \\Seen)');
+  await imap.command(`SETACL Common ${reader} lrwite`);
+  imap.close();
+  const elsewhere = await context.browser().newContext({ baseURL: world.url });
+  const theirs = await elsewhere.newPage();
+  await goesOn(page, reader, 'Words of the reader.', () => goesOn(theirs, owner, 'Words of the owner.'));
+  // The owner's goes into their Drafts, of the same account.
+  const kept = async (more) => {
+    for (const [name, words] of [['Common', 'Words of the reader.'], ['Drafts', 'Words of the owner.']]) {
+      await imapShows(owner, contents(name), `${words}${more}`);
+      await imapSays(owner, count(name), 1);
+    }
+  };
+  await kept('');
+  for (const [one, words] of [[page, 'Words of the reader.'], [theirs, 'Words of the owner.']]) {
+    await one.reload();
+    const field = one.locator('.compose').getByRole('textbox', { name: 'Message text' });
+    await field.waitFor();
+    assert.equal((await field.inputValue()).trim(), words);
+    // The next version takes the place of this one, and of no other.
+    await field.fill(`${words} And more.`);
+    await one.keyboard.press('Control+s');
+    await one.locator('.compose').getByText(/^Saved/).waitFor();
+  }
+  await kept(' And more.');
+  await elsewhere.close();
 });
 
 test('a draft of another that may not be changed is read, and says so; rights that go while it is written are told', async ({ page }) => {

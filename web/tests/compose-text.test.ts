@@ -219,6 +219,10 @@ test('the Email object of a draft and of what is sent', () => {
         'header:X-Priority:asText': ' 1 (Highest)',
     } as DraftEmail);
     assert.deepEqual([back.vCard, back.priority, back.answers], [true, 'high', [{ id: 'E1', keyword: '$answered' }]]);
+    // Who goes on with it writes versions of their own: those that another writes from the same version are not among them.
+    assert.ok(stored['header:X-Mailboat-Draft:asText'].includes(`"key":"${draft.key}"`));
+    assert.match(back.key, /^[a-z0-9]+$/);
+    assert.notEqual(back.key, draft.key);
 });
 
 test('a draft field that somebody else wrote is not believed', () => {

@@ -206,11 +206,11 @@ impl Jmap {
     /// All files of the message of a blob, or of a message that is attached to one.
     ///
     /// # Errors
-    /// `404` when it is no message, or the user may not read it.
+    /// `404` when it is no message, or the user may not read it; `413` when it is more than one request may read.
     pub fn attachments(&self, who: &Who, account: &str, blob: &str) -> Result<Attachments, Problem> {
         let owner = self.owner_or_404(who, account)?;
         email::attachments::of(self, Scope { who, owner: &owner }, blob)
-            .map_err(|error| Problem::internal(&error.to_string()))?
+            .map_err(|error| Problem::of_method(&error))?
             .ok_or_else(Problem::not_found)
     }
 

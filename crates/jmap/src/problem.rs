@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::error::MethodError;
+
 /// A refusal of a request, an upload or a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -50,6 +52,14 @@ impl Problem {
         Problem::new(413, "about:blank", detail)
     }
 
+    /// Of what would be an error of a method, where a download asks instead.
+    pub(crate) fn of_method(error: &MethodError) -> Problem {
+        match error.kind {
+            "requestTooLarge" => Problem::new(413, "about:blank", &error.description),
+            _ => Problem::internal(&error.to_string()),
+        }
+    }
+
     pub(crate) fn internal(detail: &str) -> Problem {
         Problem::new(500, "about:blank", detail)
     }
@@ -61,5 +71,16 @@ impl Problem {
             problem["limit"] = json!(limit);
         }
         problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_asks_for_too_much_is_told_so_and_the_rest_is_ours() {
+        let of = |kind| Problem::of_method(&MethodError::new(kind, "why")).status;
+        assert_eq!((of("requestTooLarge"), of("serverFail")), (413, 500));
     }
 }

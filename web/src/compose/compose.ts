@@ -57,25 +57,26 @@ export async function openCompose(context: ComposeContext, request: ComposeReque
  * something else by now: the window does not take the focus, and is small unless it is `mail` that is on screen.
  */
 export async function reopen(context: ComposeContext, inMail: boolean): Promise<void> {
-    const lost = await lostWindows(context.source.client.accountId);
+    const lost = await lostWindows(context.source.client.accountId, Object.keys(context.client.session.accounts));
     // Where a window is the whole page (compose.css) it waits below: who opens the mailbox wants to see the mailbox.
     const isWhole = matchMedia('(max-width: 720px), (max-height: 420px)').matches;
     for (const [draftId, key] of lost) await reopenOne(context, draftId, key, inMail && !isWhole).catch(() => undefined);
     if (lost.size > 0 && windows.size > 0) toast({ text: say('reopened', { count: windows.size }) });
 }
 
-/** Of several versions the newest; the others go once it is open. */
+/** Of several versions that the lost window stored the newest; the others go once it is open, as does the one that it took up. */
 async function reopenOne(context: ComposeContext, draftId: Id, key: string | undefined, inMail: boolean): Promise<void> {
     await ready();
     const versions = key === undefined ? [] : await versionsOf(context, key);
-    const [newest = draftId, ...older] = versions;
+    const newest = versions[0] ?? draftId;
+    const older = [...new Set([...versions, draftId])].filter((id) => id !== newest);
     const identities = await identitiesOf(context);
     const begun = await start(context, { kind: 'draft', emailId: newest }, identities);
     openWindow(context, identities, { ...begun, focus: null }, inMail ? 'normal' : 'minimised');
     if (older.length > 0) await context.source.client.call<SetResponse>('Email/set', { destroy: older });
 }
 
-/** Stored versions of a draft, the newest first. */
+/** What the window of this key stored, the newest first. */
 async function versionsOf({ source: { client } }: ComposeContext, key: string): Promise<Id[]> {
     const conditions = [{ hasKeyword: '$draft' }, { header: [DRAFT_HEADER, key] }];
     const { ids } = await client.call<QueryResponse>('Email/query', {

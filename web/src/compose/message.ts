@@ -23,7 +23,10 @@ export interface Answers {
 }
 
 export interface Draft {
-    /** Of all versions of one draft: by it the newest is found, whatever was heard of it. */
+    /**
+     * Of all versions that one window stores, and of no other window's: by it the newest is found, whatever was heard of it. Whoever
+     * opens a stored draft goes on under a key of their own; what another writes at the same time, from the same version, stays.
+     */
     key: string;
     identityId: Id | null;
     to: Address[];
@@ -219,9 +222,9 @@ function dressed(tree: Tree): Tree {
 
 /** What a stored draft says beside its body, which the caller reads (it needs a parser of the page). */
 export function fromEmail(email: DraftEmail): Omit<Draft, 'body'> {
-    const { key, identityId, vCard, answers } = readExtras(email[DRAFT_FIELD]);
+    const { identityId, vCard, answers } = readExtras(email[DRAFT_FIELD]);
     return {
-        key,
+        key: newKey(),
         identityId,
         to: addresses(email.to),
         cc: addresses(email.cc),
@@ -238,14 +241,13 @@ export function fromEmail(email: DraftEmail): Omit<Draft, 'body'> {
 }
 
 /** The field may have been written by anybody who can put a message into the folder: nothing of it is taken on trust. */
-function readExtras(text: string | null | undefined): Extras {
+function readExtras(text: string | null | undefined): Omit<Extras, 'key'> {
     try {
         const found = JSON.parse(text ?? '{}') as Partial<Record<keyof Extras, unknown>>;
         const answers = Array.isArray(found.answers) ? (found.answers as unknown[]).filter(isAnswer).slice(0, 100) : [];
-        const key = typeof found.key === 'string' && /^[a-z0-9]{1,64}$/.test(found.key) ? found.key : newKey();
-        return { key, identityId: typeof found.identityId === 'string' ? found.identityId : null, vCard: found.vCard === true, answers };
+        return { identityId: typeof found.identityId === 'string' ? found.identityId : null, vCard: found.vCard === true, answers };
     } catch {
-        return { key: newKey(), identityId: null, vCard: false, answers: [] };
+        return { identityId: null, vCard: false, answers: [] };
     }
 }
 

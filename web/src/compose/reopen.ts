@@ -6,7 +6,7 @@ import { newKey } from './message.ts';
 interface Noted {
     account: Id;
     draftId: Id;
-    /** Of the draft, see message.ts; a version that was stored while the tab went is found by it. */
+    /** The key of what this window stores, see message.ts; a version that was stored while the tab went is found by it. */
     draft?: string;
     /** The tab, for browsers and addresses without locks (they need a secure context). */
     tab: string;
@@ -58,11 +58,15 @@ export function forgetWindow(window: object): void {
     keep(noted);
 }
 
-/** Drafts whose tab is gone: the id that was heard last, and the draft's key; they are the caller's from here on. */
-export async function lostWindows(account: Id): Promise<Map<Id, string | undefined>> {
+/**
+ * Drafts of an account whose tab is gone: the id that was heard last, and the draft's key; they are the caller's from here on.
+ * Notes of other accounts than `accounts` are forgotten: they are not shared any more, or another user's.
+ */
+export async function lostWindows(account: Id, accounts: readonly Id[]): Promise<Map<Id, string | undefined>> {
     const noted = all();
     const lost = new Map<Id, string | undefined>();
     for (const [key, { account: of, draftId, draft, tab: owner }] of Object.entries(noted)) {
+        if (!accounts.includes(of)) delete noted[key];
         if (of !== account || !(await isGone(key, owner))) continue;
         delete noted[key];
         lost.set(draftId, draft);
