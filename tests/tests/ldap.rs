@@ -19,13 +19,18 @@ struct Site {
 }
 
 fn site(servers: usize, prepare: impl FnOnce(&Instance)) -> Site {
+    site_with(servers, "", prepare)
+}
+
+/// With more rules of access.
+fn site_with(servers: usize, access: &str, prepare: impl FnOnce(&Instance)) -> Site {
     let instance = Setup::default().create();
     prepare(&instance);
     let file = instance.path("config/directory.ldif");
     let exported = run(instance.tool("dirutil").arg("export"));
     let entries = if servers == 1 { exported } else { fs::read_to_string(&file).unwrap() };
     fs::remove_file(&file).unwrap();
-    let servers: Vec<Slapd> = (0..servers).map(|_| Slapd::start(&entries)).collect();
+    let servers: Vec<Slapd> = (0..servers).map(|_| Slapd::start_with(&entries, access)).collect();
     let hosts: Vec<String> = servers.iter().map(Slapd::host).collect();
     instance.set("local.ugldaphost", &hosts.join(" "));
     instance.set("local.ugldapuselocal", "yes");
@@ -41,6 +46,31 @@ fn site(servers: usize, prepare: impl FnOnce(&Instance)) -> Site {
 fn log_in_imap(instance: &Instance, user: &str, password: &str) -> String {
     let mut imap = Imap::open(instance.connect(IMAP));
     imap.command(&format!("LOGIN {user} {password}")).1
+}
+
+/// negativehostattr: an attribute makes a mail client of who has it, if smtpd may read it. If not, both logs say what it takes for
+/// mail servers.
+#[test]
+fn who_has_no_attribute_of_mail_clients_that_can_be_seen_is_told_to_be_a_mail_server() {
+    for (access, may_alice) in [("", false), ("access to attrs=telephoneNumber by * none\n", true)] {
+        let mut site = site_with(1, access, |instance| {
+            instance.set("service.smtp.negativehostattr", "roomNumber telephoneNumber");
+            let file = instance.path("config/directory.ldif");
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(&file, text.replace("uid: alice\n", "uid: alice\ntelephoneNumber: 1\n")).unwrap();
+        });
+        site.instance.start_all();
+        for (user, may) in [("alice", may_alice), ("bob", true)] {
+            let said = site.instance.submission(user).ask("MAIL FROM:<s@example.org>");
+            assert!(said.starts_with(if may { "250" } else { "553 5.7.1" }), "{user} {access}: {said}");
+            let log = site.instance.log("smtp");
+            let is_told =
+                log.contains(&format!("login as a mail server: [127.0.0.1] {user} may send as anybody"));
+            assert_eq!(is_told, may, "{user} {access}: {log}");
+            let audit = site.instance.log("audit");
+            assert_eq!(audit.contains(&format!(" mail-server user={user} from=127.0.0.1")), may, "{audit}");
+        }
+    }
 }
 
 fn log_in_pop(instance: &Instance, user: &str) -> String {

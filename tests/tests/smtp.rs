@@ -223,6 +223,12 @@ fn a_mail_server_that_logs_in_passes_on_mail_of_others() {
     assert!(client.ask("MAIL FROM:<s@example.org>").starts_with("553 5.7.1"));
     let mut server = instance.submission("bob");
     server.send_message("s@example.org", &["carol@example.test"], "From: s@example.org\r\n\r\nx\r\n");
+    let log = instance.log("smtp");
+    assert!(log.contains("login as a mail server: [127.0.0.1] bob may send as anybody"), "{log}");
+    assert!(!log.contains("mail server: [127.0.0.1] alice"), "{log}");
+    let audit = instance.log("audit");
+    assert!(audit.contains(" mail-server user=bob from=127.0.0.1 session="), "{audit}");
+    assert!(!audit.contains("mail-server user=alice"), "{audit}");
     instance.wait_for_messages("carol", 1);
     let mut imap = instance.imap("carol");
     imap.ok("SELECT INBOX");

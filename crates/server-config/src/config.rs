@@ -260,6 +260,7 @@ mod tests {
                 "filters of clients",
                 "address of a filter",
                 "addresses and parts of addresses",
+                "attributes separated by blanks",
             ];
             if !may_be_empty.contains(&entry.kind()) {
                 assert!(!entry.default().is_empty(), "{}", entry.name());

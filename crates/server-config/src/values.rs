@@ -418,6 +418,18 @@ mod tests {
         assert!(Networks::parse("none 192.0.2.1", (0, 0)).is_err(), "one or the other");
     }
 
+    /// Some name them beside those that the suite reads of itself; a password is none of them.
+    #[test]
+    fn attributes_are_named_without_passwords() {
+        let names = AttributeNames::parse(" roomNumber  cn;lang-de 2.5.4.12 ", (0, 0)).unwrap();
+        assert_eq!(names, ["roomnumber", "cn;lang-de", "2.5.4.12"]);
+        for wrong in ["cn userPassword", "USERPASSWORD", "a*", "a)(b", "straße"] {
+            assert!(AttributeNames::parse(wrong, (0, 0)).is_err(), "{wrong}");
+        }
+        let config = crate::Config::from_text("service.http.extrauserldapattrs = cn userPassword\n").unwrap();
+        assert!(config.check().is_err(), "every parameter of such names is held to it");
+    }
+
     #[test]
     fn a_name_server_has_an_address_and_may_have_a_port() {
         let servers =

@@ -27,6 +27,8 @@ const VALUE_BYTES_MAX: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     LogIn,
+    /// Who logged in is taken for a mail server, which may send as anybody (`service.smtp.negativehostattr`).
+    MailServer,
     /// An address was made that signs a user in once.
     OneTimeSignIn,
     /// Sign-ins of the web mail were ended from afar.
@@ -47,6 +49,7 @@ impl Action {
     fn name(self) -> &'static str {
         match self {
             Action::LogIn => "log-in",
+            Action::MailServer => "mail-server",
             Action::OneTimeSignIn => "one-time-sign-in",
             Action::Revocation => "revocation",
             Action::Configuration => "configuration",

@@ -124,26 +124,18 @@ impl Settings {
             connect_timeout: config.get(&local::UG_LDAP_CONNECT_TIMEOUT),
             search_timeout: config.get(&local::UG_LDAP_SEARCH_TIMEOUT),
             nested_groups: config.get(&service_smtp_modules::NESTED_GROUPS),
-            attributes: wanted(
-                &config.get(&service_http::EXTRA_LDAP_ATTRS),
+            attributes: wanted([
+                config.get(&service_http::EXTRA_LDAP_ATTRS),
                 config.get(&service_smtp_modules::NEGATIVE_HOST_ATTR),
-            )?,
+            ]),
             warnings,
         }))
     }
 }
 
-fn wanted(extra: &[String], marks: Vec<String>) -> Result<Vec<String>, String> {
-    let mut names: Vec<String> = attributes::WANTED.iter().map(|name| (*name).to_owned()).collect();
-    for name in extra {
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b';' | b'.');
-        if !name.bytes().all(legal) || name.eq_ignore_ascii_case("userPassword") {
-            return Err(format!("service.http.extrauserldapattrs: {} cannot be read", base::escape(name)));
-        }
-        names.push(name.clone());
-    }
-    names.extend(marks);
-    Ok(names)
+/// The attributes that are asked for, with those of the configuration.
+fn wanted(extra: [Vec<String>; 2]) -> Vec<String> {
+    attributes::WANTED.iter().map(|name| (*name).to_owned()).chain(extra.into_iter().flatten()).collect()
 }
 
 /// Which group of parameters counts.

@@ -31,5 +31,5 @@ parameters! {
     MAX_POST_SIZE: Bytes = "service.http.maxpostsize", "5242880", 1, i64::MAX, false, NextConnection, Status::Active, "mshttpd", "Bytes of the largest request that is no upload of an attachment.";
     SMTP_PORT: Port = "service.http.smtpport", "25", 0, 65535, false, Restart, Status::Ignored("web mail submits on a socket of this host's smtpd, as the user who is signed in"), "nobody", "The port of smtphost.";
     RESOURCE_TIMEOUT: Seconds = "service.http.resourcetimeout", "900", 0, 86400, false, Restart, Status::Ignored("idletimeout and sessiontimeout say how long connections and sign-ins last"), "mshttpd", "How long an idle session keeps its mailbox open.";
-    EXTRA_LDAP_ATTRS: List = "service.http.extrauserldapattrs", "", 0, 0, false, Restart, Status::Active, "mshttpd", "Further attributes that the web mail may read.";
+    EXTRA_LDAP_ATTRS: AttributeNames = "service.http.extrauserldapattrs", "", 0, 0, false, Restart, Status::Active, "mshttpd", "Further attributes that the web mail may read.";
 }

@@ -10,7 +10,7 @@ use directory::{
     Authentication, BadLogIn, Choice, Entry, GoodLogIn, LogIn, LogInPutOff, NoDeputy, Progress, Safety,
     Service, Verdict, authentication, log_line,
 };
-use server_log::Category;
+use server_log::{Action, Category};
 use smtp_wire::Reply;
 
 use crate::listening::service_of;
@@ -215,7 +215,29 @@ fn enter(session: &mut Session, user: Arc<Entry>, by: Option<&str>, method: &'st
     let line = GoodLogIn { peer, uid: &uid, encrypted, session: io.number, method, by };
     line.tell(&session.desk.log);
     session.user = Some(user);
+    tell_mail_server(session, by, io);
     Answer::Say(Reply::new(235, (2, 7, 0), "Authentication successful"))
+}
+
+/// Who is in is told in both logs if it is as a mail server: an attribute that nobody has, that cannot be read, or that a user has
+/// deleted makes one of anybody.
+pub(super) fn tell_mail_server(session: &Session, by: Option<&str>, io: &Io) {
+    if session.user.is_none() || session.author().is_some() {
+        return;
+    }
+    let uid = session.uid().unwrap_or_default();
+    let (from, number) = (io.peer.ip().to_canonical().to_string(), io.number.to_string());
+    session.desk.log.notice(
+        Category::Account,
+        format_args!(
+            "login as a mail server: [{from}] {uid} may send as anybody (session {number}): no attribute of \
+             service.smtp.negativehostattr is seen in the entry"
+        ),
+    );
+    let mut fields = vec![("user", uid)];
+    fields.extend(by.map(|by| ("by", by)));
+    fields.extend([("from", from.as_str()), ("session", number.as_str())]);
+    session.desk.log.audit(Action::MailServer, &fields);
 }
 
 /// A wrong password is answered late, without holding a thread; after a few the connection ends.

@@ -35,6 +35,7 @@ pub fn run(session: &mut Session, attributes: &[u8], io: &mut Io) -> Answer {
     take_over(session, &said, io);
     session.mechanism = user.as_ref().map(|_| MECHANISM);
     session.user = user;
+    super::auth::tell_mail_server(session, None, io);
     session.desk.log.information(
         Category::Protocol,
         format_args!("session {}: [{host}] speaks for [{}]", io.number, io.peer.ip().to_canonical()),
