@@ -127,10 +127,8 @@ fn a_process_that_is_killed_takes_no_counts_with_it() {
     for round in 1..=4 {
         drop(instance.imap("alice"));
         instance.kill("imap");
-        assert_eq!(
-            (total(&instance), counter(&instance, "imapstat", "numCurrentConnections")),
-            (12 + round, 0)
-        );
+        assert_eq!(total(&instance), 12 + round);
+        wait_until(&instance, "imapstat", "numCurrentConnections", 0); // its workers end by themselves
         instance.start_one("imap");
     }
     assert_eq!(counter(&instance, "popstat", "numGoodLogins"), 1);

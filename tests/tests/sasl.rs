@@ -272,11 +272,18 @@ fn dirutil_shows_no_keys_and_an_import_of_gnu_sasls_keys_works() {
         let answer = client.scram("SCRAM-SHA-256", &mut Scram::new("n,,", b"", "bob", "made elsewhere"));
         Client::is_in(&answer).then_some(())
     });
-    let mut pop = Pop::open(instance.connect(POP));
-    pop.ok("USER bob");
-    pop.ok("PASS made elsewhere");
+    // Each daemon reads the file again by itself.
+    wait_for("the new password in popd", || {
+        let mut pop = Pop::open(instance.connect(POP));
+        pop.ok("USER bob");
+        pop.ask("PASS made elsewhere").starts_with("+OK").then_some(())
+    });
     let mut imap = Imap::open(instance.connect(IMAP));
     imap.ok("LOGIN bob \"made elsewhere\"");
-    let mut smtp = Smtp::open(instance.connect(SUBMISSION));
-    smtp.log_in("bob", "made elsewhere");
+    let plain = STANDARD.encode("\0bob\0made elsewhere");
+    wait_for("the new password in smtpd", || {
+        let mut smtp = Smtp::open(instance.connect(SUBMISSION));
+        smtp.ok("EHLO client.example.org");
+        smtp.ask(&format!("AUTH PLAIN {plain}")).starts_with("235").then_some(())
+    });
 }
