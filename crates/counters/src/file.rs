@@ -168,8 +168,11 @@ fn open_or_make(path: &Path) -> io::Result<(SharedMap, Option<String>)> {
             Some(why) => told = Some(put_aside(path, why)?),
         },
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-        // A folder, or what nobody may read.
-        Err(why) => told = Some(put_aside(path, &why.to_string())?),
+        // A folder, or what we may not read; not a file that is only out of reach now.
+        Err(why) if matches!(why.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied) => {
+            told = Some(put_aside(path, &why.to_string())?);
+        }
+        Err(why) => return Err(why),
     }
     Ok((make(path)?, told))
 }
