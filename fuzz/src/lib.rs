@@ -3,6 +3,7 @@
 
 pub mod mutation;
 
+use connection::compression::Compression;
 use imap_wire::{Cursor, Naming};
 use mail_format::{ContentType, LineEnds, Structure, TransferEncoding};
 use pop3_wire::stuffing::Stuffer;
@@ -15,10 +16,15 @@ pub struct Target {
     pub seeds: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     Target { name: "http requests", run: http_requests, seeds: HTTP },
     Target { name: "http fields", run: http_fields, seeds: FIELDS },
     Target { name: "imap command", run: imap_command, seeds: IMAP },
+    Target {
+        name: "imap COMPRESS",
+        run: imap_compress,
+        seeds: &["K\x04\0", "\x02\0", "a UID FETCH 1:* (FLAGS)\r\n"],
+    },
     Target { name: "imap URL", run: imap_url, seeds: URLS },
     Target {
         name: "imap sequence set",
@@ -112,6 +118,31 @@ fn http_requests(bytes: &[u8]) {
     }
 }
 
+/// As a stream: it ends, and no byte makes more than the format has for it (RFC 1951 §3.2.5: 258 for two bits). What we compress
+/// is what is read again.
+fn imap_compress(bytes: &[u8]) {
+    let mut stream = Compression::new(6, Vec::new());
+    let (mut made, mut room) = (0, [0; 5000]);
+    'stream: for piece in bytes.chunks(4096) {
+        stream.room()[..piece.len()].copy_from_slice(piece);
+        stream.filled(piece.len());
+        while stream.has_more() {
+            let Ok(news) = stream.unpack(&mut room) else { break 'stream };
+            assert!(news > 0 || !stream.has_more(), "it would go on for ever");
+            made += news;
+        }
+    }
+    assert!(made <= bytes.len() * 4 * 258, "{made} of {}", bytes.len());
+    let mut ours = Compression::new(3, Vec::new());
+    ours.pack(bytes);
+    let (mut peer, mut read) = (Compression::new(6, ours.packed().to_vec()), Vec::new());
+    while peer.has_more() {
+        let news = peer.unpack(&mut room).unwrap_or_else(|_| panic!("the peer cannot read it"));
+        read.extend_from_slice(&room[..news]);
+    }
+    assert!(read == bytes, "another text");
+}
+
 /// The values of fields: nothing that comes out can end a line.
 fn http_fields(bytes: &[u8]) {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(http_wire::reader::LINE_BYTES_MAX)]); // no line is longer
@@ -150,6 +181,19 @@ const IMAP: &[&str] = &[
     "a ID (\"name\" NIL)",
     "a SETQUOTA \"\" (STORAGE 5)",
     "a AUTHENTICATE PLAIN =",
+    "a NOTIFY SET STATUS (SELECTED-DELAYED (MessageNew (UID FLAGS) MessageExpunge FlagChange)) (SUBTREE-ONE (a \"b\") (MailboxName))",
+    "a NOTIFY NONE",
+    "a GETMETADATA (MAXSIZE 1024 DEPTH infinity) \"\" (/shared/comment /private/vendor/x)",
+    "a SETMETADATA INBOX (/private/comment {3}\r\nabc /shared/comment NIL)",
+    "a SETACL INBOX -user +lrswipkxtea",
+    "a REPLACE 5 Drafts (\\Draft) {5}",
+    "a GENURLAUTH \"imap://a@h/INBOX/;UID=1;EXPIRE=2030-01-02T03:04:05Z;URLAUTH=user+b\" INTERNAL",
+    "a URLFETCH \"imap://a@h/INBOX/;UID=1;URLAUTH=anonymous:internal:00ff\" (\"imap://a@h/x/;UID=2\" BODYPARTSTRUCTURE BINARY)",
+    "a UIDBATCHES 1000 1:5",
+    "a ESEARCH IN (mailboxes (a b) subtree-one c) RETURN (COUNT) UNSEEN",
+    "a LANGUAGE de i-default",
+    "a CANCELUPDATE \"b\" \"c\"",
+    "a XSERVERINFO MANAGEACCOUNTURL MANAGEFILTERSURL",
 ];
 const URLS: &[&str] = &[
     "imap://a%40b;AUTH=*@[::1]:143/INBOX/b%C3%BC;UIDVALIDITY=5/;UID=7/;SECTION=1.2.MIME/;PARTIAL=0.10",

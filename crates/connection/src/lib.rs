@@ -5,7 +5,7 @@
 
 mod channel_binding;
 mod client_certificate;
-mod compression;
+pub mod compression;
 pub mod driver;
 mod input;
 pub mod output;
