@@ -90,6 +90,8 @@ fn one_mail_in_each_warning_interval_and_a_line_when_it_is_over() {
         "To: postmaster@example.test",
         "Subject: ALARM: ",
         "Auto-Submitted: auto-generated",
+        "Host: localhost",
+        "Watched: percentage of disk space",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -68,7 +68,7 @@ fn add_alarms(text: &mut String, place: &Place) -> Result<(), String> {
     let all = watched(place)?;
     let samples = |of: fn(&counters::alarms::Watched) -> u64| -> Vec<Sample> {
         let labels = |one: &counters::alarms::Watched| {
-            vec![("alarm", one.alarm.clone()), ("instance", one.instance.clone())]
+            vec![("alarm", one.alarm.clone()), ("what", one.instance.clone())]
         };
         all.iter().map(|one| (labels(one), of(one))).collect()
     };

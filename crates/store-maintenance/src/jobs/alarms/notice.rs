@@ -68,6 +68,7 @@ impl Notice<'_> {
         };
         let host = config.get(&local::HOST_NAME);
         let host = if host.is_empty() { "localhost" } else { &host };
+        let text = if set.is_empty() { format!("{text}{}", self.more(host)) } else { text };
         let mut message = format!("Date: {}\r\n", format_date(now, 0));
         for field in fields.lines() {
             let (name, value) = field.split_once(':').unwrap_or(("Comments", field));
@@ -82,6 +83,15 @@ impl Notice<'_> {
             std::process::id(),
         ));
         message
+    }
+
+    /// What the reader of many hosts' alarms has to know; a template of the site's own has what it wants.
+    fn more(&self, host: &str) -> String {
+        let (name, description) = (self.alarm, base::escape(self.description));
+        format!(
+            "\nHost: {host}\nWatched: {description}\nSet by: alarm.{name}.msgalarmthreshold and its neighbours (configutil explain \
+             NAME)\nWhile it lasts there is another mail after alarm.{name}.msgalarmwarninginterval; its end is in stored's log.\n"
+        )
     }
 }
 
@@ -125,9 +135,10 @@ fn is_header(head: &str) -> bool {
 /// The parameter, or the postmaster of this site when it is not set.
 fn address(config: &Config, parameter: &server_config::Parameter<server_config::Text>) -> String {
     let domains = LocalDomains::from_config(config);
-    match config.get_set(parameter) {
-        None if !domains.default_domain().is_empty() => format!("postmaster@{}", domains.default_domain()),
-        _ => config.get(parameter),
+    match (config.get_set(parameter), domains.default_domain()) {
+        (Some(set), _) => set,
+        (None, "") => "postmaster@localhost".to_owned(),
+        (None, domain) => format!("postmaster@{domain}"),
     }
 }
 
@@ -221,10 +232,11 @@ mod tests {
         let said = message("");
         assert!(said.contains("\r\nFrom: a@x.test\r\nTo: b@x.test\r\nSubject: =?"), "{said}");
         assert!(said.contains("\r\n\r\nprimary is 7: below the threshold of 10\r\n"), "{said}");
+        assert!(message("local.hostname = mx1.x.test").contains("\r\nHost: mx1.x.test\r\nWatched: "));
         let own = "alarm.msgalarmnoticetemplate = From: %s\\nTo: %s\\nX-What: %s\\nSubject: [%s] %u%%\\n\\n%s!%s\\n";
         let said = message(own);
         assert!(said.contains("Subject: [primary] 7%\r\n") && said.contains("of 10!\r\n"), "{said}");
-        assert!(!said.replace("\r\n", "").contains(['\r', '\n']));
+        assert!(!said.contains("Host: ") && !said.replace("\r\n", "").contains(['\r', '\n']));
     }
 
     #[test]
