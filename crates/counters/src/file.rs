@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use os::lock::{Mode, OfdLock};
-use os::map::SharedMap;
+use os::map::{SharedMap, is_readable};
 
 use crate::{Counter, DEFINITIONS, Kind};
 
@@ -213,18 +213,6 @@ fn header(made: u64) -> [u64; CHECKED_WORDS + 1] {
     [checked[0], checked[1], checked[2], checked[3], u64::from(base::crc32(&bytes))]
 }
 
-/// Whether every byte can be read: an error of the disk must not wait for the map, where it would be a signal.
-fn is_readable(file: &File) -> bool {
-    let (mut block, mut at) = (vec![0; 256 * 1024], 0);
-    loop {
-        match file.read_at(&mut block, at) {
-            Ok(0) => return true,
-            Ok(count) => at += count as u64,
-            Err(_) => return false,
-        }
-    }
-}
-
 /// Writes a new one aside, with all its blocks so that a full disk shows here, and gives it the name.
 fn make(path: &Path) -> io::Result<SharedMap> {
     let aside = path.with_extension("new");
@@ -235,13 +223,7 @@ fn make(path: &Path) -> io::Result<SharedMap> {
             let folder = fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
             fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
         }
-        let reserved = os::file::allocate(&file, 0, FILE_BYTES as u64);
-        match reserved {
-            Err(why) if why.kind() == io::ErrorKind::Unsupported => {
-                file.write_all_at(&vec![0; FILE_BYTES], 0)?;
-            }
-            done => done?,
-        }
+        os::file::allocate_new(&file, FILE_BYTES)?;
         let now = u64::try_from(base::clock::unix_seconds()).unwrap_or(0);
         let bytes: Vec<u8> = header(now).iter().flat_map(|word| word.to_le_bytes()).collect();
         file.write_all_at(&bytes, 0)?;

@@ -59,11 +59,6 @@ pub fn enter(now: Counter, most: Counter) -> u64 {
     count
 }
 
-/// What this process has counted; for tests of who counts.
-pub fn own(counter: Counter) -> u64 {
-    word(counter).load(Ordering::Relaxed)
-}
-
 /// Counts in `folder`'s file from now on, as this service ([`SERVICES`]), what was counted before included. At once for the
 /// whole process, before it has threads that count; until it ends.
 ///

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -66,6 +67,17 @@ pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let length = i64::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
     nix::fcntl::fallocate(file.as_fd(), FallocateFlags::empty(), offset, length).map_err(io_error)
+}
+
+/// All blocks of an empty file, on file systems that cannot reserve any, too.
+///
+/// # Errors
+/// As [`allocate`].
+pub fn allocate_new(file: &File, length: usize) -> io::Result<()> {
+    match allocate(file, 0, length as u64) {
+        Err(why) if why.kind() == io::ErrorKind::Unsupported => file.write_all_at(&vec![0; length], 0),
+        done => done,
+    }
 }
 
 /// How [`open_in`] opens.

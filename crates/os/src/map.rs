@@ -19,6 +19,18 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::mman::{MapFlags, MsFlags, ProtFlags, mmap, msync, munmap};
 
+/// Whether every byte can be read: an error of the disk must not wait for the map, where it would be a signal.
+pub fn is_readable(file: &File) -> bool {
+    let (mut block, mut at) = (vec![0; 256 * 1024], 0);
+    loop {
+        match file.read_at(&mut block, at) {
+            Ok(0) => return true,
+            Ok(count) => at += count as u64,
+            Err(_) => return false,
+        }
+    }
+}
+
 /// A shared, growing file in memory.
 pub struct SharedMap {
     base: NonNull<u8>,

@@ -6,7 +6,7 @@
 //! more. Times are milliseconds since 1970, since they must hold over a restart; whoever reads one that cannot be, bounds it.
 //! Without the file a process counts in memory of its own.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use base::keyed_hash::HashKey;
 use os::lock::{Mode, OfdLock};
-use os::map::SharedMap;
+use os::map::{SharedMap, is_readable};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"mbguess1");
 /// Words of the header: one page.
@@ -335,18 +335,6 @@ fn existing(path: &Path) -> io::Result<Option<Table>> {
     Ok(Some(Table { words: Words::Shared(map), slots, key, nothing: AtomicU64::new(0) }))
 }
 
-/// Whether every byte can be read: an error of the disk must not wait for the map, where it would be a signal.
-fn is_readable(file: &File) -> bool {
-    let (mut block, mut at) = (vec![0; 256 * 1024], 0);
-    loop {
-        match file.read_at(&mut block, at) {
-            Ok(0) => return true,
-            Ok(count) => at += count as u64,
-            Err(_) => return false,
-        }
-    }
-}
-
 /// Writes a new one aside, with all its blocks so that a full disk shows here, and gives it the name.
 fn make(path: &Path, slots: usize, former: Option<Table>) -> io::Result<Table> {
     let aside = path.with_extension("new");
@@ -357,7 +345,7 @@ fn make(path: &Path, slots: usize, former: Option<Table>) -> io::Result<Table> {
             let folder = fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
             fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
         }
-        allocate(&file, words_of(slots) * 8)?;
+        os::file::allocate_new(&file, words_of(slots) * 8)?;
         let key = former.as_ref().map_or_else(chance, |former| former.key);
         let bytes: Vec<u8> = header(slots, key).iter().flat_map(|word| word.to_le_bytes()).collect();
         file.write_all_at(&bytes, 0)?;
@@ -370,12 +358,4 @@ fn make(path: &Path, slots: usize, former: Option<Table>) -> io::Result<Table> {
         Ok(table)
     };
     made().inspect_err(|_| drop(fs::remove_file(&aside)))
-}
-
-/// All blocks of the file, on file systems that cannot reserve any, too.
-fn allocate(file: &File, length: usize) -> io::Result<()> {
-    match os::file::allocate(file, 0, length as u64) {
-        Err(why) if why.kind() == io::ErrorKind::Unsupported => file.write_all_at(&vec![0; length], 0),
-        done => done,
-    }
 }
