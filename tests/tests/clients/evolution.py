@@ -1,7 +1,8 @@
 """A day of Evolution without its windows: Camel, its mail engine, with the providers that it speaks IMAP, POP and SMTP with.
 
 evolution.py WHAT ACCOUNT.json: the account names host, imap, pop, smtp (ports), user, password, security (none, starttls, tls),
-certificate (PEM of the server's, which the user has trusted) and folder (where Evolution keeps its copies). Prints JSON.
+certificate (PEM of the server's, which the user has trusted) and folder (where Evolution keeps its copies). Leaves what it
+saw in that folder's answer.json.
 """
 
 import contextlib
@@ -293,4 +294,6 @@ os.makedirs(ACCOUNT["folder"], exist_ok=True)
 Camel.init(ACCOUNT["folder"], True)
 Camel.provider_init()
 WHAT = {"day": one_day, "away": away, "watched": watched, "sent": sent, "popped": popped}
-print(json.dumps(WHAT[sys.argv[1]]()))
+# Not on the way of the engine's debug text: its threads go on writing there.
+with open(ACCOUNT["folder"] + "/answer.json", "w", encoding="ascii") as file:
+    json.dump(WHAT[sys.argv[1]](), file)
