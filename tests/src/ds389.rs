@@ -149,8 +149,10 @@ impl Ds389 {
             // The passwords of the configuration are read before there is any scheme but this one.
             .replace("nsslapd-rootpw: %ds_passwd%", &format!(
                 "nsslapd-rootpwstoragescheme: CLEAR\nnsslapd-rootpw: {MANAGER_SECRET}\nnsslapd-listenhost: {}\n\
+                 nsslapd-securelistenhost: {}\n\
                  nsslapd-threadnumber: 8\nnsslapd-accesslog-logbuffering: off\npasswordStorageScheme: SSHA512\n\
                  nsslapd-security: on\nnsslapd-securePort: {}",
+                self.address,
                 self.address,
                 loopback::port()
             ))
@@ -208,7 +210,8 @@ impl Ds389 {
         let give_up = Instant::now() + PATIENCE;
         while TcpStream::connect((self.address, self.port)).is_err() {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
-            assert!(ended.is_none() && Instant::now() < give_up, "ns-slapd does not serve: {}", self.log());
+            let is_late = Instant::now() > give_up;
+            assert!(ended.is_none() && !is_late, "ns-slapd does not serve ({ended:?}): {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -126,7 +126,10 @@ fn mail_that_nobody_takes_is_tried_again_at_the_next_look() {
     wait_for("three tries", || {
         (instance.log("store").matches("the next look tries again").count() >= 3).then_some(())
     });
-    assert_eq!(state(&instance, "diskavail", "countwarningsent"), 0);
+    // While it is being sent it counts as sent.
+    wait_for("what was not sent not to count", || {
+        (state(&instance, "diskavail", "countwarningsent") == 0).then_some(())
+    });
     hub.from_now_on(Step::Mail, &[Act::say("250 2.1.0 OK")]);
     let got = hub.wait_for(1);
     wait_for_looks(&instance, "diskavail");
@@ -167,7 +170,7 @@ fn a_service_that_does_not_answer_is_told_of_and_one_that_was_stopped_is_not() {
     // It is written down before it is told.
     let told = "alarm serverresponse: imap is 10, and does not answer";
     wait_for("the alarm", || instance.log("store").contains(told).then_some(()));
-    assert_eq!(over(&instance, "imap"), 1);
+    assert!(over(&instance, "imap") >= 1, "by then there may have been another look");
     instance.signal("imap", Signal::SIGCONT);
     wait_for("the end", || instance.log("store").contains(": it is over").then_some(()));
     instance.wait_for_messages("postmaster", 1);

@@ -250,6 +250,13 @@ fn who_asks_from_elsewhere_or_is_no_administrator_any_more_gets_nobody_in() {
     }
 }
 
+/// mshttpd looks at the directory in its own time: waits until the page's own sign-in tells that it knows what alice may.
+fn wait_for_sign_in(instance: &Instance, status: u16) {
+    wait_for("the directory's new entry", || {
+        (instance.https().try_sign_in("alice", "alice-secret", "").status == status).then_some(())
+    });
+}
+
 /// It outlives the process that made it, for a minute, and no log has it.
 #[test]
 fn a_one_time_address_is_good_once_and_for_a_minute() {
@@ -275,8 +282,10 @@ fn a_one_time_address_is_good_once_and_for_a_minute() {
     assert_eq!(http.get("/auth/ticket/..%2f..%2fconfig", "").status, 410);
     // Nobody signs in by it whom the page's own sign-in would not let in.
     run(instance.tool("dirutil").args(["change", "alice", "--set", "nsmsgDisallowAccess=http"]));
+    wait_for_sign_in(&instance, 403);
     assert_eq!(browse(&mut instance.https(), path_of(&second)), None);
     run(instance.tool("dirutil").args(["change", "alice", "--remove", "nsmsgDisallowAccess"]));
+    wait_for_sign_in(&instance, 200);
     assert_eq!(browse(&mut instance.https(), path_of(&second)), None, "it was used all the same");
     instance.stop("http");
     instance.set_environment("MAILBOAT_CLOCK_OFFSET", "61");

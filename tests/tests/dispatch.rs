@@ -28,6 +28,11 @@ fn workers(pid: u32, module: &str) -> usize {
     threads(pid).iter().filter(|name| name.starts_with(prefix)).count()
 }
 
+/// Waits until a module has so many workers: each takes its name when it runs for the first time.
+fn wait_for_workers(pid: u32, module: &str, count: usize) {
+    wait_for(&format!("{count} workers of {module}"), || (workers(pid, module) == count).then_some(()));
+}
+
 /// The processes below one.
 fn children(pid: u32) -> BTreeSet<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -90,7 +95,7 @@ fn with_fifty_threads_each_the_suite_stays_below_256() {
 fn two_smtp_threads_serve_two_hundred_sessions() {
     let instance = Setup::default().set("service.smtp.smtp-accept.minruncount", "2").start();
     let mut idle: Vec<Smtp> = (0..200).map(|_| instance.smtp()).collect();
-    assert_eq!(workers(instance.pid("smtp").unwrap(), "smtp-accept"), 2);
+    wait_for_workers(instance.pid("smtp").unwrap(), "smtp-accept", 2);
     instance.send("alice", "past two hundred idle ones");
     instance.wait_for_messages("alice", 1);
     assert!(idle.iter_mut().all(|smtp| smtp.ask("NOOP").starts_with("250")));
@@ -100,9 +105,10 @@ fn two_smtp_threads_serve_two_hundred_sessions() {
 #[test]
 fn five_hundred_workers_are_no_mistake() {
     let instance = Setup::default().set("service.smtp.smtp-accept.minruncount", "500").start();
-    assert_eq!(workers(instance.pid("smtp").unwrap(), "smtp-accept"), 500);
+    wait_for_workers(instance.pid("smtp").unwrap(), "smtp-accept", 500);
     instance.send("alice", "through many");
     instance.wait_for_messages("alice", 1);
+    assert_eq!(workers(instance.pid("smtp").unwrap(), "smtp-accept"), 500);
 }
 
 /// S11, S24: the modules' pools are as large as their minruncount says, and mail flows.
@@ -136,7 +142,7 @@ fn every_module_has_the_workers_it_was_given() {
         ("autoreply-handler", 7),
         ("smtp-deliver", 8),
     ] {
-        assert_eq!(workers(pid, module), count, "{module}: {:?}", threads(pid));
+        wait_for_workers(pid, module, count);
     }
 }
 
@@ -158,7 +164,7 @@ fn modules_that_set_nothing_have_the_workers_of_their_kind() {
         ("error-handler", 4),
         ("mailbox-deliver", 1),
     ] {
-        assert_eq!(workers(pid, module), count, "{module}: {:?}", threads(pid));
+        wait_for_workers(pid, module, count);
     }
 }
 
