@@ -30,6 +30,10 @@ const STEADY: Duration = Duration::from_secs(60);
 /// What workers have beyond their own drain before they are killed.
 const KILL_GRACE: Duration = Duration::from_secs(10);
 
+/// How long the workers of a parent that was killed may still have its addresses: they end by themselves, a moment after it.
+const FORMER_WORKERS: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Why a daemon cannot start: one clear line.
 #[derive(Debug)]
 pub struct StartError(pub(crate) String);
@@ -82,8 +86,10 @@ impl Listeners {
     /// A set of listeners for each worker process.
     fn bind_for_workers(settings: &Settings) -> Result<Vec<Vec<TcpListener>>, StartError> {
         let mut sets: Vec<Vec<TcpListener>> = (0..settings.processes).map(|_| Vec::new()).collect();
+        let until = Instant::now() + FORMER_WORKERS;
         for Listener { address, .. } in &settings.listeners {
-            let sockets = os::net::listen_shared(*address, BACKLOG, settings.processes)
+            let listen = || os::net::listen_shared(*address, BACKLOG, settings.processes);
+            let sockets = once_free(until, listen)
                 .map_err(|error| StartError::new(&format!("cannot listen on {address}"), &error))?;
             for (set, socket) in sets.iter_mut().zip(sockets) {
                 set.push(socket);
@@ -306,6 +312,18 @@ impl<'a> Parent<'a> {
     }
 }
 
+/// Tries again while the address is in use, until then at the longest.
+fn once_free<T>(until: Instant, mut listen: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match listen() {
+            Err(why) if why.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                std::thread::sleep(LOOK_AGAIN); // paced: nobody tells when an address becomes free
+            }
+            other => return other,
+        }
+    }
+}
+
 /// The sockets for a worker: its own set, then those of the workers behind it, as many as can be passed.
 fn sockets_of(number: usize, sets: &[Vec<RawFd>]) -> Vec<RawFd> {
     let own = number.saturating_sub(1);
@@ -328,6 +346,22 @@ fn later(worker: &mut Worker, now: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_still_in_use_is_waited_for_and_nothing_else_is() {
+        let fails = |kind: io::ErrorKind, times: usize, until: Instant| {
+            let mut asked = 0;
+            let result = once_free(until, || {
+                asked += 1;
+                if asked <= times { Err(io::Error::from(kind)) } else { Ok(()) }
+            });
+            (result.is_ok(), asked)
+        };
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(3600));
+        assert_eq!(fails(io::ErrorKind::AddrInUse, 2, later), (true, 3));
+        assert_eq!(fails(io::ErrorKind::AddrInUse, 2, now), (false, 1), "not for ever");
+        assert_eq!(fails(io::ErrorKind::PermissionDenied, 2, later), (false, 1));
+    }
 
     #[test]
     fn a_worker_gets_its_own_sockets_and_those_of_others_behind_them() {
