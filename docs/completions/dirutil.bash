@@ -890,7 +890,7 @@ _dirutil() {
             return 0
             ;;
         dirutil__subcmd__second__subcmd__factor)
-            opts="-h --instance --help on off"
+            opts="-h --instance --help on off codes renew-codes clear-codes"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

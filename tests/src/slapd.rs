@@ -112,7 +112,7 @@ impl Slapd {
              {access}\
              access to attrs=userPassword by self =xw by anonymous auth by * none\n\
              access to attrs=nswmExtendedUserPrefs,mailForwardingAddress,mailDeliveryOption,mailAutoReplyMode,\
-             mailAutoReplyText,vacationStartDate,vacationEndDate,preferredLanguage,mailAppPassword,mailTotpSecret \
+             mailAutoReplyText,vacationStartDate,vacationEndDate,preferredLanguage,mailAppPassword,mailTotpSecret,mailRecoveryCode \
              by dn.exact=\"{BIND_DN}\" write by * none\n\
              access to * by dn.exact=\"{BIND_DN}\" read by * none\n",
             ours.display()

@@ -212,6 +212,7 @@ fn no_credential_is_found_outside_its_store() {
     let made = said_by_tool(&instance, &["app-password", "add", "alice", "--label", "Phone"]);
     let app = made.split_whitespace().max_by_key(|word| word.len()).unwrap().to_owned();
     let switched = said_by_tool(&instance, &["second-factor", "bob", "on"]);
+    let recovery = switched.lines().find(|line| line.len() == 19).unwrap().to_owned();
     let totp = switched
         .split(|c: char| !c.is_ascii_uppercase() && !('2'..='7').contains(&c))
         .max_by_key(|word| word.len());
@@ -234,6 +235,14 @@ fn no_credential_is_found_outside_its_store() {
     let one = json!({ "a": { "label": "Tablet" } });
     let shown = said(&mut web, "AppPassword/set", json!({ "password": RIGHT, "create": one }));
     let web_app = shown[0].1["created"]["a"]["password"].as_str().unwrap().to_owned();
+    let begun = said(&mut web, "SecondFactor/begin", json!({}))[0].1.clone();
+    let wrong = json!({ "isOn": true, "pending": begun["pending"], "code": &recovery, "password": RIGHT });
+    assert_eq!(said(&mut web, "SecondFactor/set", wrong)[0].1["type"], "wrongCode");
+    let renewed = json!({ "code": &recovery, "password": RIGHT });
+    assert_eq!(said(&mut web, "SecondFactor/renew", renewed)[0].1["type"], "notFound");
+    let by_code = json!({ "user": "bob", "password": "bob-secret", "code": &recovery }).to_string();
+    assert_eq!(instance.http().post_json("/auth/sign-in", "", &by_code).status, 200);
+    let bare = recovery.replace('-', "");
     assert_eq!(
         said(&mut web, "Credential/set", json!({ "oldPassword": RIGHT, "newPassword": CHANGED }))[0].0,
         "Credential/set"
@@ -260,6 +269,7 @@ fn no_credential_is_found_outside_its_store() {
     let _ = instance.connect(HTTPS);
 
     let secrets = [RIGHT, CHANGED, WRONG, BEARER, &app, &web_app, &cookie, &new_cookie, &token, &ticket];
+    assert_eq!(found(&instance, &errors, &[&recovery, &bare], &[]), Vec::<String>::new());
     assert_eq!(found(&instance, &errors, &secrets, &[]), Vec::<String>::new());
     assert_eq!(found(&instance, &errors, &[&totp], &[]), Vec::<String>::new());
     assert_eq!(found(&instance, &errors, &[SMART_HOST], &["config/log-ins"]), Vec::<String>::new());

@@ -339,9 +339,12 @@ fn a_second_factor_is_set_up_by_its_user(kind: Kind) {
     let (secret, pending) = (begun["secret"].as_str().unwrap().to_owned(), begun["pending"].clone());
     let url = begun["url"].as_str().unwrap();
     assert!(url.starts_with("otpauth://totp/") && url.contains(&format!("secret={secret}&")), "{url}");
+    let mut codes = Vec::new();
     let mut set = |is_on: bool, pending: &serde_json::Value, code: &str, password: &str| {
         let asked = json!({ "isOn": is_on, "pending": pending, "code": code, "password": password });
         let answer = alice.call("SecondFactor/set", asked);
+        let shown = answer["recoveryCodes"].as_array().into_iter().flatten();
+        codes.extend(shown.map(|code| code.as_str().unwrap().to_owned()));
         answer["type"].as_str().unwrap_or(if answer["isOn"] == true { "on" } else { "off" }).to_owned()
     };
     assert_eq!(set(true, &pending, &code_of(&secret), "wrong"), "wrongPassword");
@@ -367,12 +370,56 @@ fn a_second_factor_is_set_up_by_its_user(kind: Kind) {
     wait_for("the password to be enough", || {
         (opens(instance, "alice", "alice-secret") == [true; 4]).then_some(())
     });
+    recovery_codes(&site, alice, &codes);
     assert!(instance.log("http").contains("second factor off"));
     let audit = instance.log("audit");
-    for result in ["on", "off"] {
+    for (result, times) in [("on", 2), ("off", 2), ("codes-renewed", 1)] {
         let lines = audit.lines().filter(|line| line.contains("second-factor user=alice from="));
-        assert_eq!(lines.filter(|line| line.ends_with(&format!("result={result}"))).count(), 1, "{audit}");
+        assert_eq!(
+            lines.filter(|line| line.ends_with(&format!("result={result}"))).count(),
+            times,
+            "{audit}"
+        );
     }
+}
+
+/// Who has lost the app: of the codes that were shown at the beginning, or of newer ones, each stands in for a code of the app
+/// once, here to make others and to turn the factor off. `former` are those of a factor that was turned off.
+fn recovery_codes(site: &Site, mut alice: WebClient, former: &[String]) {
+    assert_eq!(former.len(), 10, "{former:?}");
+    let kept = |site: &Site| {
+        site.entry("alice").into_iter().filter(|line| line.starts_with("mailRecoveryCode")).count()
+    };
+    assert_eq!(kept(site), 0, "they went with the factor");
+    let begun = alice.call("SecondFactor/begin", json!({}));
+    let secret = begun["secret"].as_str().unwrap();
+    // The user has used a code of this half minute, if of another secret.
+    let first = code_of(secret);
+    wait_for("the next code", || (code_of(secret) != first).then_some(()));
+    let first = code_of(secret);
+    let on = json!({ "isOn": true, "pending": begun["pending"], "code": first, "password": "alice-secret" });
+    let answer = alice.call("SecondFactor/set", on);
+    let shown = |answer: &serde_json::Value| -> Vec<String> {
+        let codes = answer["recoveryCodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+    };
+    let codes = shown(&answer);
+    assert_eq!(kept(site), 10);
+    let stored = site.entry("alice").into_iter().collect::<Vec<_>>().join("\n").to_lowercase();
+    assert!(!codes.iter().any(|code| stored.contains(&code.replace('-', ""))), "they are hashed");
+    let mut renew = |code: &str, password: &str| {
+        alice.call("SecondFactor/renew", json!({ "code": code, "password": password }))
+    };
+    assert_eq!(renew(&codes[0], "wrong")["type"], "wrongPassword");
+    assert_eq!(renew(&former[0], "alice-secret")["type"], "wrongCode");
+    let newer = shown(&renew(&codes[0], "alice-secret"));
+    assert_eq!((newer.len(), kept(site)), (10, 10));
+    assert_eq!(renew(&codes[1], "alice-secret")["type"], "wrongCode", "there are newer ones");
+    let off = json!({ "isOn": false, "code": newer[3], "password": "alice-secret" });
+    assert_eq!(alice.single("SecondFactor")["recoveryCodesLeft"], 10);
+    assert_eq!(alice.call("SecondFactor/set", off)["isOn"], false);
+    assert_eq!(alice.single("SecondFactor")["recoveryCodesLeft"], 0);
+    assert_eq!(kept(site), 0);
 }
 
 /// A directory that is down is nobody's fault but ours: 451, UNAVAILABLE, and nothing is refused for good. The embedded one

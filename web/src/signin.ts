@@ -34,8 +34,19 @@ export function signInForm(done: (signIn: SignIn) => void, user?: string): HTMLF
     const message = h('div', { class: 'sign-in-message', role: 'alert' });
     const name = field('user', say('user'), { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true, value: user ?? '', readonly: user !== undefined });
     const password = field('password', say('password'), { type: 'password', autocomplete: 'current-password', required: true });
-    const code = field('code', say('code'), { class: 'code-input', inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: '16' });
+    const code = field('code', say('code'), { class: 'code-input', inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: '32' });
     code.element.hidden = true;
+    const recovery = h('button', { type: 'button', class: 'button link', hidden: true, onclick: () => askForRecoveryCode() }, say('recovery'));
+    code.element.append(recovery);
+    /** The keyboard of a phone has letters then. */
+    const askForRecoveryCode = (): void => {
+        recovery.hidden = true;
+        code.input.className = ''; // that is laid out for six digits
+        code.input.inputMode = 'text';
+        code.input.autocomplete = 'off';
+        code.element.querySelector('label')?.replaceChildren(say('recoveryCode'));
+        code.input.focus();
+    };
     const reveal = h(
         'button',
         {
@@ -71,6 +82,7 @@ export function signInForm(done: (signIn: SignIn) => void, user?: string): HTMLF
             if (answer.signIn) return done(answer.signIn);
             if (answer.problem === 'code-required' && code.element.hidden) {
                 code.element.hidden = false;
+                recovery.hidden = false;
                 code.input.required = true;
                 return code.input.focus();
             }

@@ -68,7 +68,7 @@ enum Job {
     /// Passwords for one program of a user each, which can be taken back one by one
     #[command(subcommand)]
     AppPassword(app_password::Job),
-    /// The second factor of a user's web mail: a code of an authenticator app. Other services want an app password then
+    /// The second factor of a user's web mail: a code of an authenticator app, or a recovery code. Other services want an app password then
     SecondFactor {
         /// uid
         who: String,
@@ -203,7 +203,7 @@ fn audited(job: &Job) -> Option<crate::audit::Entry> {
         Job::Password { who, .. } => (Action::Password, vec![("user", who.last()?.clone())]),
         Job::AppPassword(job) => (Action::AppPassword, app_password::audited(job)?),
         Job::SecondFactor { who, switch } => {
-            let result = format!("{switch:?}").to_lowercase();
+            let result = switch.result()?.to_owned();
             (Action::SecondFactor, vec![("result", result), ("user", who.clone())])
         }
         Job::List | Job::Check | Job::Show { .. } | Job::Move(_) | Job::Export => return None,

@@ -10,9 +10,10 @@ use std::fmt;
 use crate::ldif::Record;
 
 /// Attributes that users may change of their own entries.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "mailAppPassword",
     "mailTotpSecret",
+    "mailRecoveryCode",
     "nswmExtendedUserPrefs",
     "mailForwardingAddress",
     "mailDeliveryOption",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{AppPassword, app_passwords, second_factor};
+use crate::{AppPassword, app_passwords, recovery_codes, second_factor};
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct Entry {
     pub app_passwords: Vec<AppPassword>,
     /// `mailTotpSecret`, sealed: the password alone opens nothing, see [`crate::second_factor`].
     pub second_factor: Option<String>,
+    /// `mailRecoveryCode`: hashes of those that were not used yet, see [`crate::recovery_codes`].
+    pub recovery_codes: Vec<String>,
     /// This is of a log-in by a password for one program: it acts for nobody else and changes no credentials.
     pub limited: bool,
     /// This is of a log-in that needed no password (RFC 4505): it reads, and changes nothing. Such a one is [`Entry::limited`], too.
@@ -143,6 +145,11 @@ impl Entry {
                 .take(app_passwords::COUNT_MAX)
                 .collect(),
             second_factor: first(second_factor::ATTRIBUTE),
+            recovery_codes: all(recovery_codes::ATTRIBUTE)
+                .into_iter()
+                .filter(|value| recovery_codes::is_value(value))
+                .take(recovery_codes::COUNT)
+                .collect(),
             limited: false,
             anybody: false,
             attributes: attributes.into_iter().filter(|(name, _)| !is_secret(name)).collect(),
@@ -203,7 +210,7 @@ impl Entry {
 /// Whether an attribute (in lower case) is one of credentials, which only this crate looks at.
 pub fn is_secret(name: &str) -> bool {
     crate::embedded::PASSWORDS.contains(&name)
-        || [app_passwords::ATTRIBUTE, second_factor::ATTRIBUTE].contains(&name)
+        || [app_passwords::ATTRIBUTE, second_factor::ATTRIBUTE, recovery_codes::ATTRIBUTE].contains(&name)
 }
 
 /// The address of `joe@example.org%Joe User`, as the original writes members whose name it knows.

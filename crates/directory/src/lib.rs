@@ -28,6 +28,7 @@ mod names;
 pub mod password;
 pub mod preferences;
 mod recipient;
+pub mod recovery_codes;
 pub mod schema;
 pub mod second_factor;
 mod site_secret;

@@ -16,12 +16,14 @@ use sasl::scram::Hash;
 use sasl::{Claim, Secret};
 use server_config::parameters::service;
 use server_config::{Config, Instance};
-use server_log::{Category, Log};
+use server_log::{Action, Category, Log};
 
 use crate::authenticator::{Looked, Subject};
 use crate::guesses::{self, Guesses, Limits, Turn, Who};
 use crate::names::{Names, user_of};
-use crate::{Authenticator, Code, Entry, Found, LogIn, Mechanisms, SecondFactors, Service, log_line};
+use crate::{
+    Authenticator, Code, Entry, Found, LogIn, Mechanisms, SecondFactors, Service, log_line, recovery_codes,
+};
 
 /// How long a session should wait for its answer before it gives up: longer than anything here takes.
 pub const ANSWER_MAX: Duration = Duration::from_secs(120);
@@ -327,7 +329,8 @@ impl LogIns {
         if entry.may_use(service) { LogIn::Accepted(entry.clone()) } else { LogIn::Disallowed }
     }
 
-    /// Looks at the code of somebody whose password was right and who has a second factor. Wrong ones count as wrong
+    /// Looks at the code of somebody whose password was right and who has a second factor: one of the app, or a recovery code,
+    /// which is none any more then. Wrong ones count as wrong
     /// passwords do, and with the code only the log-in counts as one that succeeded. It reads and makes a file.
     pub fn check_code(
         &self,
@@ -344,7 +347,11 @@ impl LogIns {
         if guesses.arrive(&who, now) != Turn::Now || !guesses.may_look(&who, now) {
             return LogIn::TooManyGuesses;
         }
-        match factors.check(entry, code) {
+        let found = match recovery_codes::Given::from(code) {
+            Some(given) => self.use_recovery_code(entry, &given, peer),
+            None => factors.check(entry, code),
+        };
+        match found {
             Ok(Code::Right) => {
                 self.0.guesses.succeeded(&who, now);
                 LogIn::Accepted(entry.clone())
@@ -355,6 +362,30 @@ impl LogIns {
             }
             Err(why) => LogIn::Unavailable(why),
         }
+    }
+
+    fn use_recovery_code(
+        &self,
+        entry: &Entry,
+        given: &recovery_codes::Given,
+        peer: IpAddr,
+    ) -> Result<Code, String> {
+        let uid = entry.uid.as_deref().unwrap_or_default();
+        let directory = self.0.authenticator.directory().as_ref();
+        let left = match recovery_codes::use_up(directory, uid, given) {
+            Ok(Some(left)) => left.to_string(),
+            Ok(None) => return Ok(Code::Wrong),
+            Err(why) => return Err(format!("a recovery code of {uid} cannot be used up: {why}")),
+        };
+        let log = &self.0.log;
+        log.notice(
+            Category::Account,
+            format_args!("{uid} [{peer}]: a recovery code was used, {left} are left"),
+        );
+        let fields =
+            [("user", uid), ("from", &peer.to_string()), ("result", "recovery-code"), ("left", &left)];
+        log.audit(Action::SecondFactor, &fields);
+        Ok(Code::Right)
     }
 
     /// Puts a request into the line, or says why not.

@@ -4,8 +4,8 @@
 use base::access::Filters;
 use base::access::filter::Form;
 
-use crate::AppPassword;
 use crate::ldif::Record;
+use crate::{AppPassword, recovery_codes};
 
 /// Of people, groups and containers in general (RFC 4519, RFC 2798, RFC 4524), beside the mail system's own.
 const GENERAL: &[&str] = &[
@@ -84,6 +84,7 @@ const MAIL: &[&str] = &[
     "mailAlternateAddress",
     "mailAppPassword",
     "mailTotpSecret",
+    "mailRecoveryCode",
     "mailAutoReplyMode",
     "mailAutoReplyText",
     "mailDeliveryOption",
@@ -203,6 +204,9 @@ pub fn admit(attribute: &str, value: &[u8]) -> Result<(), String> {
     }
     if name == "mailAppPassword" && AppPassword::parse(&text).is_none() {
         return Err("mailAppPassword: it cannot be read; dirutil app-password makes one".into());
+    }
+    if name == "mailRecoveryCode" && !recovery_codes::is_value(&text) {
+        return Err("mailRecoveryCode: it cannot be read; dirutil second-factor makes them".into());
     }
     if DATES.contains(&name) && !is_date(text.trim()) {
         let text = base::escape(&text);

@@ -317,6 +317,75 @@ fn who_has_a_second_factor_needs_its_code() {
     assert_eq!(program.status, 401);
 }
 
+/// Lines as dirutil prints them: `abcd-efgh-ijkl-mnop`.
+fn recovery_codes(printed: &str) -> Vec<String> {
+    let is_one = |line: &&str| line.len() == 19 && line.split('-').all(|group| group.len() == 4);
+    printed.lines().filter(is_one).map(str::to_owned).collect()
+}
+
+fn with_code(instance: &Instance, code: &str) -> u16 {
+    let body = serde_json::json!({ "user": "alice", "password": "alice-secret", "code": code }).to_string();
+    instance.http().post_json("/auth/sign-in", "", &body).status
+}
+
+/// Who has lost the app says a recovery code: each is good once, whichever process is asked, until there are others.
+#[test]
+fn a_recovery_code_opens_once_in_place_of_the_apps_code() {
+    let mut instance = Setup::default()
+        .set("service.http.numprocesses", "2")
+        .set("service.guessaccountmax", "1000")
+        .create();
+    instance.start_web();
+    let factor = |job: &str| black_box::run(instance.tool("dirutil").args(["second-factor", "alice", job]));
+    let codes = recovery_codes(&factor("on"));
+    assert_eq!(codes.len(), 10);
+    wait_for("the directory's new entry", || {
+        let all = (0..6).all(|_| instance.http().try_sign_in("alice", "alice-secret", "").status == 401);
+        all.then_some(())
+    });
+    let at_once: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..6).map(|_| scope.spawn(|| with_code(&instance, &codes[0]))).collect();
+        tries.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(at_once.iter().filter(|status| **status == 200).count(), 1, "{at_once:?}");
+    assert_eq!(factor("codes").trim(), "9");
+    assert_eq!(with_code(&instance, &codes[1].to_uppercase().replace('-', " ")), 200, "as it is typed");
+    let audit = instance.log("audit");
+    let line = "second-factor user=alice from=127.0.0.1 result=recovery-code left=8";
+    assert_eq!(audit.lines().filter(|one| one.ends_with(line)).count(), 1, "{audit}");
+    let renewed = recovery_codes(&factor("renew-codes"));
+    assert_eq!((renewed.len(), factor("codes").trim()), (10, "10"));
+    assert_eq!(with_code(&instance, &codes[2]), 401, "there are others");
+    assert_eq!(with_code(&instance, &renewed[9]), 200);
+    factor("clear-codes");
+    assert_eq!(factor("codes").trim(), "0");
+    assert_eq!(with_code(&instance, &renewed[0]), 401, "there are none");
+    factor("renew-codes");
+    let shown = black_box::run(instance.tool("dirutil").args(["show", "alice"]));
+    assert!(shown.contains("mailRecoveryCode: (set)") && !shown.contains("SHA256"), "{shown}");
+    factor("off");
+    let stored = std::fs::read_to_string(instance.path("config/directory.ldif")).unwrap();
+    assert!(!stored.contains("mailRecoveryCode"), "they go with the factor");
+}
+
+/// They are no way around the rules for guesses.
+#[test]
+fn wrong_recovery_codes_are_counted_as_wrong_passwords_are() {
+    let mut instance = Setup::default().set("service.guessaccountmax", "3").create();
+    instance.start_web();
+    let made = black_box::run(instance.tool("dirutil").args(["second-factor", "alice", "on"]));
+    let codes = recovery_codes(&made);
+    wait_for("the directory's new entry", || {
+        (instance.http().try_sign_in("alice", "alice-secret", "").status == 401).then_some(())
+    });
+    let letters = ["a", "b", "c", "d", "e", "f", "g"];
+    let tried: Vec<u16> = letters.iter().map(|one| with_code(&instance, &one.repeat(16))).collect();
+    assert!(tried.contains(&401) && tried.last() == Some(&429), "{tried:?}");
+    assert_eq!(with_code(&instance, &codes[0]), 429, "a right one is not looked at then");
+    let left = black_box::run(instance.tool("dirutil").args(["second-factor", "alice", "codes"]));
+    assert_eq!(left.trim(), "10", "nor used up");
+}
+
 /// A password for one program is for mail: it changes no credentials, sends no mail elsewhere, even with the user's own password
 /// in the request, and neither sees nor ends who is signed in.
 #[test]

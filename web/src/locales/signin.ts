@@ -5,6 +5,8 @@ export const SIGN_IN_TEXTS = {
     user: ['User name', 'Benutzername', 'Nom d’utilisateur', 'ユーザー名', 'اسم المستخدم'],
     password: ['Password', 'Passwort', 'Mot de passe', 'パスワード', 'كلمة المرور'],
     code: ['Code from your authenticator', 'Code aus Ihrer Authenticator-App', 'Code de votre application d’authentification', '認証アプリのコード', 'الرمز من تطبيق المصادقة'],
+    recovery: ['Use a recovery code', 'Wiederherstellungscode verwenden', 'Utiliser un code de secours', 'リカバリーコードを使う', 'استخدام رمز استرداد'],
+    recoveryCode: ['Recovery code', 'Wiederherstellungscode', 'Code de secours', 'リカバリーコード', 'رمز الاسترداد'],
     signIn: ['Sign in', 'Anmelden', 'Se connecter', 'サインイン', 'تسجيل الدخول'],
     showPassword: ['Show password', 'Passwort zeigen', 'Afficher le mot de passe', 'パスワードを表示', 'إظهار كلمة المرور'],
     userMissing: ['Enter your user name.', 'Geben Sie Ihren Benutzernamen ein.', 'Saisissez votre nom d’utilisateur.', 'ユーザー名を入力してください。', 'أدخل اسم المستخدم.'],

@@ -7,6 +7,7 @@ import { toast } from '../ui/toast.ts';
 import { t } from '../texts.ts';
 import { explain, group } from './controls.ts';
 import { qrCode, qrPicture } from './qr.ts';
+import { showOnce } from './once.ts';
 import type { SettingsContext } from './settings.ts';
 import { say } from './texts.ts';
 
@@ -19,27 +20,43 @@ interface Begun {
     pending: string;
 }
 
-/** Whether the user has one; null when the server offers none. */
-export async function hasSecondFactor({ client }: SettingsContext): Promise<boolean | null> {
+export interface SecondFactor {
+    isOn: boolean;
+    recoveryCodesLeft: number;
+}
+
+/** Null when the server offers none. */
+export async function secondFactor({ client }: SettingsContext): Promise<SecondFactor | null> {
     try {
-        const { list } = await client.call<GetResponse<{ isOn: boolean }>>('SecondFactor/get', { ids: null });
-        return list[0]?.isOn ?? null;
+        return (await client.call<GetResponse<SecondFactor>>('SecondFactor/get', { ids: null })).list[0] ?? null;
     } catch {
         return null;
     }
 }
 
-export function factorGroup(context: SettingsContext, isOn: boolean, redraw: () => void): HTMLElement {
-    const act = isOn
-        ? button({ label: say('factorOff'), kind: 'secondary', onclick: () => turnOff(context, redraw) })
-        : button({ label: say('factorSetUp'), kind: 'secondary', onclick: () => void setUp(context, redraw) });
-    return group(say('factor'), say('factorHint'), h('p', { class: 'settings-status' }, say(isOn ? 'factorIsOn' : 'factorIsOff')), act);
+export function factorGroup(context: SettingsContext, { isOn, recoveryCodesLeft }: SecondFactor, redraw: () => void): HTMLElement {
+    const act = (label: string, onclick: () => void): HTMLElement => button({ label, kind: 'secondary', onclick });
+    const status = (text: string): HTMLElement => h('p', { class: 'settings-status' }, text);
+    if (!isOn) return group(say('factor'), say('factorHint'), status(say('factorIsOff')), act(say('factorSetUp'), () => void setUp(context, redraw)));
+    return group(
+        say('factor'),
+        say('factorHint'),
+        status(say('factorIsOn')),
+        status(say('recoveryLeft', { count: recoveryCodesLeft })),
+        h(
+            'div',
+            { class: 'settings-actions' },
+            act(say('recoveryRenew'), () => renew(context, redraw)),
+            act(say('factorOff'), () => turnOff(context, redraw)),
+        ),
+    );
 }
 
 async function setUp(context: SettingsContext, redraw: () => void): Promise<void> {
     try {
         const begun = await context.client.call<Begun>('SecondFactor/begin', {});
-        ask(context, say('factorSetUp'), { isOn: true, pending: begun.pending }, say('factorDone'), redraw, scanned(begun));
+        const args = { isOn: true, pending: begun.pending };
+        ask(context, { title: say('factorSetUp'), method: 'SecondFactor/set', args, done: say('factorDone'), above: scanned(begun) }, redraw);
     } catch (error) {
         toast({ kind: 'error', text: explain(error) });
     }
@@ -66,22 +83,39 @@ function scanned({ secret, url }: Begun): HTMLElement {
 }
 
 function turnOff(context: SettingsContext, redraw: () => void): void {
-    ask(context, say('factorOff'), { isOn: false }, say('factorGone'), redraw, null);
+    ask(context, { title: say('factorOff'), method: 'SecondFactor/set', args: { isOn: false }, done: say('factorGone') }, redraw);
 }
 
-/** Asks for a code and the password. */
-function ask(context: SettingsContext, title: string, args: Record<string, unknown>, done: string, redraw: () => void, above: HTMLElement | null): void {
-    const code = textField({ label: say('factorCode'), hint: say('factorCodeHint'), attributes: { inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: 10 } });
+function renew(context: SettingsContext, redraw: () => void): void {
+    ask(context, { title: say('recoveryRenew'), method: 'SecondFactor/renew', args: {}, done: null }, redraw);
+}
+
+interface Asked {
+    title: string;
+    method: string;
+    args: Record<string, unknown>;
+    /** Said when it is done. */
+    done: string | null;
+    /** Shown when the code is the first one: that one comes from the app alone. */
+    above?: HTMLElement;
+}
+
+/** Asks for a code and the password; shows the recovery codes that come of it. */
+function ask(context: SettingsContext, { title, method, args, done, above }: Asked, redraw: () => void): void {
+    const numeric = { inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: 10 };
+    const either = { autocomplete: 'one-time-code', autocapitalize: 'none', spellcheck: 'false', maxlength: 32 };
+    const code = textField({ label: say('factorCode'), hint: say(above ? 'factorCodeHint' : 'factorCodeOrRecovery'), attributes: above ? numeric : either });
     const password = textField({ label: say('password'), attributes: { type: 'password', autocomplete: 'current-password' } });
     const submit = async (event: Event): Promise<void> => {
         event.preventDefault();
         if (code.input.value.trim() === '') return code.fail(say('needed'));
         if (password.input.value === '') return password.fail(say('needed'));
         try {
-            await context.client.call('SecondFactor/set', { ...args, code: code.input.value.trim(), password: password.input.value });
+            const answer = await context.client.call<{ recoveryCodes?: string[] }>(method, { ...args, code: code.input.value.trim(), password: password.input.value });
             dialog.close();
-            toast({ text: done });
-            redraw();
+            if (done) toast({ text: done });
+            if (answer.recoveryCodes) showRecoveryCodes(answer.recoveryCodes, redraw);
+            else redraw();
         } catch (error) {
             const isCode = error instanceof JmapError && error.type === 'wrongCode';
             (isCode ? code : password).fail(isCode ? say('factorWrong') : explain(error));
@@ -90,7 +124,7 @@ function ask(context: SettingsContext, title: string, args: Record<string, unkno
     const form = h(
         'form',
         { novalidate: true, onsubmit: (event) => void submit(event) },
-        above,
+        above ?? null,
         h('input', { type: 'text', autocomplete: 'username', value: context.client.signIn.uid, hidden: true }),
         code.element,
         password.element,
@@ -103,4 +137,9 @@ function ask(context: SettingsContext, title: string, args: Record<string, unkno
     );
     const dialog = openDialog({ title, body: form, size: 'medium' });
     code.input.focus();
+}
+
+function showRecoveryCodes(codes: string[], redraw: () => void): void {
+    const title = say('recoveryCodes');
+    showOnce({ title, text: say('recoveryText', { count: codes.length }), secret: codes.join('\n'), label: title }, redraw);
 }

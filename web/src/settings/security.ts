@@ -10,7 +10,8 @@ import { attempt, explain, group, set } from './controls.ts';
 import { toast } from '../ui/toast.ts';
 import type { Page, SettingsContext } from './settings.ts';
 import { agentName } from './agent.ts';
-import { factorGroup, hasSecondFactor } from './second-factor.ts';
+import { factorGroup, secondFactor } from './second-factor.ts';
+import { showOnce } from './once.ts';
 import { say } from './texts.ts';
 
 export const security: Page = async (context, redraw) => {
@@ -18,7 +19,7 @@ export const security: Page = async (context, redraw) => {
         read<{ sessions: Session[] }>(context, '/auth/sessions'),
         read<{ activity: Deed[] }>(context, '/auth/activity'),
         appPasswords(context),
-        hasSecondFactor(context),
+        secondFactor(context),
     ]);
     return [
         passwordGroup(context),
@@ -130,7 +131,8 @@ function appGroup(context: SettingsContext, list: AppPassword[], redraw: () => v
                 const failure = response.notCreated?.['made'];
                 throw new JmapError('set', failure?.type ?? 'serverFail', failure?.description ?? '');
             }
-            showOnce(label, made.password, redraw);
+            const shown = { title: say('appMadeTitle', { name: label }), text: say('appMadeText'), secret: made.password, label: say('appPassword', { name: label }) };
+            showOnce(shown, redraw);
         });
     };
     return group(
@@ -180,28 +182,6 @@ function askPassword(context: SettingsContext, run: (password: string) => Promis
     );
     const dialog = openDialog({ title: say('confirmTitle'), body: form });
     password.input.focus();
-}
-
-/** The only time that the password is seen. */
-function showOnce(label: string, password: string, done: () => void): void {
-    const copy = button({
-        label: say('copy'),
-        icon: 'copy',
-        kind: 'primary',
-        onclick: () => {
-            void navigator.clipboard?.writeText(password).then(
-                () => toast({ text: say('copied') }),
-                () => select(code),
-            );
-            if (!navigator.clipboard) select(code);
-        },
-    });
-    const code = h('code', { class: 'app-password', tabindex: '0', 'aria-label': say('appPassword', { name: label }) }, password);
-    openDialog({ title: say('appMadeTitle', { name: label }), body: [h('p', null, say('appMadeText')), code], actions: [copy], onclose: done });
-}
-
-function select(element: HTMLElement): void {
-    document.getSelection()?.selectAllChildren(element);
 }
 
 // ---------------------------------------------------------------- sessions

@@ -10,7 +10,8 @@ use super::{find, values};
 use crate::site::broken;
 
 /// Attributes whose values are not shown.
-const SECRET: [&str; 4] = ["userPassword", "authPassword", "mailAppPassword", "mailTotpSecret"];
+const SECRET: [&str; 5] =
+    ["userPassword", "authPassword", "mailAppPassword", "mailTotpSecret", "mailRecoveryCode"];
 
 pub fn list(file: &Path, out: &mut dyn Write) -> Result<(), String> {
     for record in edit::read(file)? {

@@ -56,7 +56,7 @@ pub struct Wanted {
 }
 
 /// Attributes that a name may be forbidden to read, so that an entry which shows none may have some.
-const SECRETS: [&str; 2] = ["mailAppPassword", "mailTotpSecret"];
+const SECRETS: [&str; 3] = ["mailAppPassword", "mailTotpSecret", "mailRecoveryCode"];
 
 /// What it means that the entry which is moved lacks an attribute.
 #[derive(Clone, Copy)]

@@ -42,6 +42,7 @@ pub const WANTED: &[&str] = &[
     // of log-ins
     "mailAppPassword",
     "mailTotpSecret",
+    "mailRecoveryCode",
     "multiLineDescription",
     // who native and program delivery run as
     "uidNumber",

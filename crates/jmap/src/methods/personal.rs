@@ -21,6 +21,7 @@ pub fn run(call: &mut Call<'_>, name: &str, arguments: &mut Arguments) -> Result
         "SecondFactor/get" => second_factor::get(call, arguments)?,
         "SecondFactor/begin" => second_factor::begin(call, arguments)?,
         "SecondFactor/set" => second_factor::set(call, arguments)?,
+        "SecondFactor/renew" => second_factor::renew(call, arguments)?,
         "AppPassword/get" => app_password::get(call, arguments)?,
         "AppPassword/set" => app_password::set(call, arguments)?,
         "Recipient/query" => recipient::query(call, arguments)?,

@@ -1,10 +1,12 @@
-//! SecondFactor/get, /begin and /set (ours): a code beside the password, set up by the user.
+//! SecondFactor/get, /begin, /set and /renew (ours): a code beside the password, set up by the user.
 //!
 //! /begin makes a secret and keeps nothing: what the client is given as `pending` is the secret as the directory will store it,
 //! sealed with the site's key for this user. /set takes it back with a first code, so that an app knows the secret, and the
-//! password. Off again it goes with password and code, as at a sign-in; who has lost the app asks the administrator.
+//! password, and answers ten recovery codes, which are seen this once. /renew makes ten others, and the former ones are none any
+//! more. Off again it goes with password and code, as at a sign-in. Who has lost the app says a recovery code; who has lost
+//! these as well asks the administrator.
 
-use directory::{ChangeError, Code, Edit, Entry, LogIn, preferences};
+use directory::{ChangeError, Code, Edit, Entry, LogIn, preferences, recovery_codes};
 use serde_json::{Value, json};
 use server_log::{Action, Category};
 
@@ -20,12 +22,14 @@ const PENDING_BYTES_MAX: usize = 256;
 
 pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let entry = personal::entry(call.jmap.directory.as_ref(), call.who)?;
-    let Value::Object(properties) = json!({ "isOn": entry.second_factor.is_some() }) else {
+    let left = entry.recovery_codes.len();
+    let shown = json!({ "isOn": entry.second_factor.is_some(), "recoveryCodesLeft": left });
+    let Value::Object(properties) = shown else {
         return Err(MethodError::new("serverFail", ""));
     };
     let objects = standard::singleton(properties);
     let state = standard::state_of(&objects);
-    standard::get(call, arguments, &objects, &state, Some(&["isOn"]))
+    standard::get(call, arguments, &objects, &state, Some(&["isOn", "recoveryCodesLeft"]))
 }
 
 /// A new secret: as text, as an address for an app, and sealed.
@@ -63,29 +67,63 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
         Some(pending) => check_first(call, &entry, pending, &code)?,
         None => check(call, &entry, &code)?,
     }
+    let (stored, shown) = if is_on { new_codes(call)? } else { (Vec::new(), Vec::new()) };
     let values: Vec<String> = pending.into_iter().collect();
-    preferences::changing(call.jmap.directory.as_ref(), &call.who.uid, |now| {
-        // What was decided was decided of this.
-        match now.second_factor == entry.second_factor {
-            true => Ok(vec![Edit::replace(ATTRIBUTE, values.clone())]),
+    changing(call, &entry, &[Edit::replace(ATTRIBUTE, values), recovery_codes::replaced_by(stored)])?;
+    // Sign-ins without the factor end, all but this one, and what was remembered of the password is no more.
+    call.jmap.personal.note_change(call.who);
+    note(call, if is_on { "on" } else { "off" });
+    let mut answer = json!({ "accountId": account, "isOn": is_on });
+    if is_on {
+        answer["recoveryCodes"] = json!(shown);
+    }
+    Ok(answer)
+}
+
+/// Ten recovery codes in place of those that are left; by `code` and `password`.
+///
+/// # Errors
+/// As [`set`]; `notFound`: there is no second factor.
+pub fn renew(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
+    let account = arguments.account(call.who)?;
+    let (code, password) = (arguments.required_string("code")?, arguments.required_string("password")?);
+    not_limited(call)?;
+    call.confirm(&password).map_err(unconfirmed)?;
+    let entry = personal::entry(call.jmap.directory.as_ref(), call.who)?;
+    check(call, &entry, &code)?;
+    let (stored, shown) = new_codes(call)?;
+    changing(call, &entry, &[recovery_codes::replaced_by(stored)])?;
+    note(call, "codes-renewed");
+    Ok(json!({ "accountId": account, "recoveryCodes": shown }))
+}
+
+/// As the directory stores them, and as they are shown.
+fn new_codes(call: &Call<'_>) -> Result<(Vec<String>, Vec<String>)> {
+    let made = recovery_codes::make(&call.who.uid).map_err(|why| failed(&why))?;
+    Ok((made.stored, made.shown))
+}
+
+/// Changes an entry whose factor is still the one that was decided of.
+fn changing(call: &Call<'_>, decided: &Entry, edits: &[Edit]) -> Result<()> {
+    let done = preferences::changing(call.jmap.directory.as_ref(), &call.who.uid, |now| {
+        match now.second_factor == decided.second_factor {
+            true => Ok(edits.to_vec()),
             false => Err(ChangeError::Refused("It was changed meanwhile; look again".into())),
         }
-    })
-    .map_err(|why| match why {
+    });
+    done.map_err(|why| match why {
         ChangeError::Refused(why) => MethodError::new("forbidden", why),
         ChangeError::WrongPassword | ChangeError::Stale | ChangeError::Unavailable(_) => {
             MethodError::new("serverUnavailable", "The directory does not answer; try again")
         }
-    })?;
-    // Sign-ins without the factor end, all but this one, and what was remembered of the password is no more.
-    call.jmap.personal.note_change(call.who);
+    })
+}
+
+fn note(call: &Call<'_>, what: &'static str) {
     let (uid, peer, session) = (&call.who.uid, call.who.peer, &call.who.session);
-    let what = if is_on { "on" } else { "off" };
-    call.jmap
-        .log
-        .notice(Category::Account, format_args!("{uid} [{peer}] session={session}: second factor {what}"));
+    let line = format_args!("{uid} [{peer}] session={session}: second factor {what}");
+    call.jmap.log.notice(Category::Account, line);
     call.audit(Action::SecondFactor, &[("result", what)]);
-    Ok(json!({ "accountId": account, "isOn": is_on }))
 }
 
 fn not_limited(call: &Call<'_>) -> Result<()> {
