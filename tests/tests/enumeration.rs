@@ -121,6 +121,29 @@ fn guesses_at_one_name_are_not_told_by_another() {
     }
 }
 
+/// The same wrong password again: that the second try costs the directory nothing is no sign of a user. Four
+/// tries are three passwords; a machine so busy that they are seconds apart gets other tries.
+fn repeated_tries_cost_the_same(instance: &Instance, names: [&str; 2], binds: &dyn Fn() -> usize) {
+    let costs = |turn: usize| {
+        names.map(|name| {
+            let before = binds();
+            for password in ["once", "once", "behind"] {
+                answer(instance, &WAYS[3], name, &format!("{password}{turn}"));
+            }
+            // That of the last one is in the log when no more comes of those before it.
+            wait_for("the binds", || (binds() >= before + 2).then_some(()));
+            answer(instance, &WAYS[3], name, &format!("last{turn}"));
+            wait_for("the last bind", || (binds() >= before + 3).then_some(()));
+            binds() - before
+        })
+    };
+    let mut seen = Vec::new();
+    while !seen.contains(&[3, 3]) {
+        assert!(seen.len() < 10, "{seen:?}");
+        seen.push(costs(seen.len()));
+    }
+}
+
 /// With LDAP: as many searches and binds for the one as for the other, and the same texts.
 #[test]
 fn users_and_strangers_cost_the_directory_the_same() {
@@ -164,4 +187,6 @@ fn users_and_strangers_cost_the_directory_the_same() {
         assert_eq!(costs[0], costs[1], "{}: searches and binds of {names:?}", way.0);
         assert_eq!(costs[0].1, 1, "{}: a password costs one bind", way.0);
     }
+    let binds = || asked().into_iter().filter(|kind| *kind == "bind").count();
+    repeated_tries_cost_the_same(&instance, names, &binds);
 }

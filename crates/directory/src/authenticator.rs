@@ -5,7 +5,7 @@
 //! with LDAP until its entry in the cache ends (NMS); the embedded directory knows without being asked that an entry has
 //! changed ([`Directory::edition`]), and a log-in ends with the password that it was for, or with the user. Whether the
 //! user may still log in is read again every minute. A wrong password is remembered for a few seconds, so that a program
-//! that repeats it costs nothing.
+//! that repeats it costs nothing; a stranger's is as well ([`crate::strangers`]), so the time of a second try tells nobody apart.
 //!
 //! Passwords for one program ([`crate::app_passwords`]) are looked for first, since that takes microseconds; what the cache
 //! knows of them is the entry only, so what they admit is looked at each time. A user with a second factor logs in to web
@@ -26,13 +26,12 @@ use server_config::Config;
 use server_config::parameters::service;
 
 use crate::app_passwords::{self, Given};
+use crate::strangers::{self, Strangers};
 use crate::tokens::NoToken;
 use crate::{Directory, Entry, Found, Mechanisms, Result, Service, by_login, log_line, password};
 
 /// How old the status of a user may be.
 const STATUS_AGE_MAX: Duration = Duration::from_secs(60);
-/// How long the same wrong password is refused without asking.
-const WRONG_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// What came of a log-in.
 #[derive(Clone, Debug)]
@@ -90,6 +89,7 @@ struct Cache {
 pub struct Authenticator {
     directory: Arc<dyn Directory>,
     cache: Mutex<Cache>,
+    strangers: Strangers,
     key: Option<PKey<Private>>,
     time_to_live: Duration,
     entries_max: usize,
@@ -114,6 +114,7 @@ impl Authenticator {
         Authenticator {
             directory,
             cache: Mutex::default(),
+            strangers: Strangers::new(entries_max / 2),
             key,
             time_to_live,
             entries_max: if usable { entries_max } else { 0 },
@@ -333,7 +334,10 @@ impl Authenticator {
         let name = login.to_lowercase();
         let mac = self.mac(&name, password);
         if let Some(mac) = mac {
-            let known = self.recall(&name, &mac);
+            let mut known = self.recall(&name, &mac);
+            if matches!(known, Recall::Nothing) && self.is_repeating_stranger(&name, &mac, looked)? {
+                known = Recall::Wrong;
+            }
             let is_known = !matches!(known, Recall::Nothing);
             counters::add(if is_known { Counter::CacheHits } else { Counter::CacheMisses }, 1);
             match known {
@@ -346,6 +350,9 @@ impl Authenticator {
         // The edition is read before the password is checked: a change meanwhile makes it an old one.
         let Looked { found: Found::One(entry), edition } = self.looked(login, looked)? else {
             self.directory.check_nobody(password);
+            if let Some(mac) = mac {
+                self.strangers.note(name, mac, Instant::now());
+            }
             return Ok(None);
         };
         let right = self.directory.check_password(&entry, password)?;
@@ -353,6 +360,20 @@ impl Authenticator {
             self.remember(name, entry.clone(), edition, mac, right);
         }
         Ok(right.then_some(entry))
+    }
+
+    /// Whether nobody of this name said the same a moment ago. A user who was made meanwhile is no stranger, where that costs
+    /// nothing to know.
+    fn is_repeating_stranger(&self, name: &str, mac: &Mac, looked: Option<&Looked>) -> Result<bool> {
+        if !self.strangers.repeats(name, mac, Instant::now()) {
+            return Ok(false);
+        }
+        let is_user = |looked: &Looked| matches!(looked.found, Found::One(_));
+        match looked {
+            Some(looked) => Ok(!is_user(looked)),
+            None if self.directory.is_at_hand() => Ok(!is_user(&self.look(name)?)),
+            None => Ok(true),
+        }
     }
 
     fn mac(&self, name: &str, password: &str) -> Option<Mac> {
@@ -387,7 +408,7 @@ impl Authenticator {
             let fresh = now.duration_since(remembered.status_read) < STATUS_AGE_MAX;
             return Recall::Right(remembered.entry.clone(), fresh);
         }
-        if holds(&remembered.wrong, WRONG_AGE_MAX) {
+        if holds(&remembered.wrong, strangers::AGE_MAX) {
             return Recall::Wrong;
         }
         Recall::Nothing
@@ -447,7 +468,10 @@ impl Authenticator {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match login {
             Some(login) => cache.forget(&login.to_lowercase()),
-            None => *cache = Cache::default(),
+            None => {
+                *cache = Cache::default();
+                self.strangers.forget_all();
+            }
         }
     }
 }
@@ -668,6 +692,24 @@ mod tests {
         assert_eq!(directory.checks.load(Ordering::Relaxed), 2);
         assert!(accepted(who.log_in(Service::Imap, "joe", "joe", HERE)), "the right one is still known");
         assert_eq!(directory.checks.load(Ordering::Relaxed), 2);
+    }
+
+    /// A second try tells no more than a first one: hashes and searches of a user and of a stranger are the same in number.
+    #[test]
+    fn a_repeated_wrong_password_costs_a_stranger_what_it_costs_a_user() {
+        let cost = |login: &str, cached: usize| {
+            let (directory, who) = counting(900, cached);
+            let steps = ["x", "x", "x", "y", "y", "x", "z"].map(|password| {
+                assert!(matches!(who.log_in(Service::Imap, login, password, HERE), LogIn::Refused));
+                (directory.searches.load(Ordering::Relaxed), directory.checks.load(Ordering::Relaxed))
+            });
+            steps.map(|(searches, checks)| (searches - usize::from(login.starts_with("no")), checks))
+        };
+        let checks = |steps: [(usize, usize); 7]| steps.map(|(_, checks)| checks);
+        assert_eq!(checks(cost("joe", 10)), [1, 1, 1, 2, 2, 3, 4]);
+        assert_eq!(checks(cost("nobody", 10)), checks(cost("joe", 10)));
+        assert_eq!(checks(cost("nobody", 0)), checks(cost("joe", 0)), "without the cache");
+        assert_eq!(checks(cost("joe", 0)), [1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

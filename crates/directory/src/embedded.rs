@@ -315,6 +315,10 @@ impl Directory for Embedded {
         Some(self.content().by_dn(&normal_dn(&entry.dn)).map_or(0, |person| person.edition))
     }
 
+    fn is_at_hand(&self) -> bool {
+        true
+    }
+
     fn change(&self, entry: &Entry, edits: &[Edit]) -> std::result::Result<(), ChangeError> {
         change::admit(edits)?;
         self.edit(entry, |record| change::apply(record, edits))

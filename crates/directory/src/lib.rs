@@ -32,6 +32,7 @@ pub mod recovery_codes;
 pub mod schema;
 pub mod second_factor;
 mod site_secret;
+mod strangers;
 pub mod tokens;
 
 use std::fmt;
@@ -146,6 +147,11 @@ pub trait Directory: Send + Sync {
     /// end with it. `None`: it cannot be told without asking (LDAP), so they live as long as `service.authcachettl` says.
     fn edition(&self, _entry: &Entry) -> Option<u64> {
         None
+    }
+
+    /// Whether a look-up takes no longer than one in this process's memory.
+    fn is_at_hand(&self) -> bool {
+        false
     }
 
     /// How many passwords are worth checking at the same time: each may keep a processor busy.
