@@ -175,6 +175,33 @@ fn pop_reads_and_deletes_nothing() {
     owner.ok("DELE 1");
 }
 
+/// Those who only read keep neither each other nor the owner out of the maildrop, and the owner does not keep them out.
+#[test]
+fn pop_sessions_of_anybody_lock_nothing() {
+    let instance = with_anonymous("PLAIN ANONYMOUS").start();
+    fill(&instance);
+    let anybody = || {
+        let mut pop = Pop::open(instance.connect(POP));
+        pop.ok(&format!("AUTH ANONYMOUS {TRACE}"));
+        pop
+    };
+    let (mut first, mut second) = (anybody(), anybody());
+    let mut owner = Pop::open(instance.connect(POP));
+    owner.ok("USER bob");
+    owner.ok("PASS bob-secret");
+    let mut third = anybody();
+    let mut other = Pop::open(instance.connect(POP));
+    other.ok("USER bob");
+    assert!(other.refused("PASS bob-secret").starts_with("-ERR [IN-USE]"), "two owners");
+    owner.ok("DELE 1");
+    owner.ok("QUIT");
+    for pop in [&mut first, &mut second, &mut third] {
+        assert!(pop.ok("STAT").starts_with("+OK 2 "), "as it was at the log-in");
+        assert!(!pop.lines("RETR 2").is_empty());
+    }
+    assert!(anybody().ok("STAT").starts_with("+OK 1 "));
+}
+
 #[test]
 fn jmap_reads_and_changes_nothing() {
     let mut instance = instance();

@@ -41,7 +41,7 @@ pub fn run(session: &mut Session, command: Command, io: &mut Io) -> Outcome {
         Command::Retr(number) => retr::run(session, number, None, io),
         Command::Top(number, lines) => retr::run(session, number, Some(lines), io),
         Command::Dele(number) => with_maildrop(session, io, |maildrop, io| {
-            let said = if maildrop.read_only {
+            let said = if maildrop.is_read_only() {
                 answer::err("[AUTH] Nothing is deleted without a password of the account")
             } else if maildrop.delete(number) {
                 answer::ok(&format!("message {number} deleted"))

@@ -13,27 +13,33 @@ struct Item {
     deleted: bool,
 }
 
-/// The messages of an INBOX as they were at the log-in, for one session at a time.
+/// The messages of an INBOX as they were at the log-in: for one session at a time (RFC 1939 §4), and for any number of those that
+/// only read.
 pub struct Maildrop {
     mailbox: Arc<Mailbox>,
     items: Vec<Item>,
     uid_validity: u32,
     /// What was retrieved, for the log.
     pub retrieved: u32,
-    lock: MaildropLock,
-    /// Nothing may be deleted.
-    pub read_only: bool,
+    /// Nothing: nothing may be deleted, and nobody is kept out.
+    lock: Option<MaildropLock>,
 }
 
 impl Maildrop {
-    /// Opens a user's INBOX, which is made when there is none.
+    /// Opens a user's INBOX, which is made when there is none. A session that only reads takes no lock: what the owner deletes
+    /// meanwhile may be read until the store removes its file, as what an IMAP session expunges.
     ///
     /// # Errors
-    /// `InUse` when another session has it; the store's.
-    pub fn open(store: &Store, uid: &str, partition: Option<&str>) -> Result<Maildrop, StoreError> {
+    /// `InUse` when another session has it that may delete; the store's.
+    pub fn open(
+        store: &Store,
+        uid: &str,
+        partition: Option<&str>,
+        read_only: bool,
+    ) -> Result<Maildrop, StoreError> {
         store.ensure_user_in(uid, partition)?;
         let mailbox = store.open_mailbox(&MailboxName::inbox(uid)?)?;
-        let lock = mailbox.lock_maildrop()?;
+        let lock = if read_only { None } else { Some(mailbox.lock_maildrop()?) };
         let reader = mailbox.reader()?;
         let items = (0..reader.slots())
             .map(|slot| reader.record(slot))
@@ -41,7 +47,7 @@ impl Maildrop {
             .map(|record| Item { uid: record.uid, size: record.size, deleted: false })
             .collect();
         let uid_validity = mailbox.uid_validity();
-        Ok(Maildrop { mailbox, items, uid_validity, retrieved: 0, lock, read_only: false })
+        Ok(Maildrop { mailbox, items, uid_validity, retrieved: 0, lock })
     }
 
     /// Whether somebody opened it less than `least` ago; else it counts as opened now. Every process of the service sees the
@@ -50,15 +56,18 @@ impl Maildrop {
     /// # Errors
     /// The system's.
     pub fn is_too_soon(&self, least: Duration, now: SystemTime) -> Result<bool, StoreError> {
-        if least.is_zero() {
-            return Ok(false);
-        }
-        let before = self.lock.opened_before().and_then(|before| now.duration_since(before).ok());
+        let Some(lock) = self.lock.as_ref().filter(|_| !least.is_zero()) else { return Ok(false) };
+        let before = lock.opened_before().and_then(|before| now.duration_since(before).ok());
         if before.is_some_and(|before| before < least) {
             return Ok(true);
         }
-        self.lock.note_opening(now)?;
+        lock.note_opening(now)?;
         Ok(false)
+    }
+
+    /// Nothing may be deleted.
+    pub fn is_read_only(&self) -> bool {
+        self.lock.is_none()
     }
 
     /// Messages and octets that are not deleted.

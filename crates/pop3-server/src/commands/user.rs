@@ -220,7 +220,8 @@ fn open(
     io: &mut Io,
 ) -> Outcome {
     let uid = entry.uid.clone().unwrap_or_default();
-    let mut maildrop = match Maildrop::open(&session.desk.store, &uid, entry.partition.as_deref()) {
+    let opened = Maildrop::open(&session.desk.store, &uid, entry.partition.as_deref(), entry.anybody);
+    let maildrop = match opened {
         Ok(maildrop) => maildrop,
         Err(StoreError::InUse) => return refuse("[IN-USE] The maildrop is in use by another session", io),
         Err(why) => {
@@ -228,7 +229,6 @@ fn open(
             return refuse("[SYS/TEMP] The maildrop cannot be opened now", io);
         }
     };
-    maildrop.read_only = entry.anybody;
     // Who acts for others neither waits nor makes them wait; and anybody would make the account's owner wait.
     let least = if by.is_none() && !entry.anybody { session.settings.min_poll } else { Duration::ZERO };
     match maildrop.is_too_soon(least, SystemTime::now()) {
