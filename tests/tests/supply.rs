@@ -181,3 +181,33 @@ fn the_units_of_systemd_leave_little_open() {
     }
     assert!(units >= 4, "{units}");
 }
+
+/// With the drop-in for programs of users, smtpd's unit measures what the drop-in says of itself, and not more.
+#[test]
+fn the_unit_that_runs_programs_leaves_open_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let units = top().join("etc/systemd");
+    let (unit, drop_in) =
+        (folder.path().join("mailboat-smtp.service"), folder.path().join("mailboat-smtp.service.d"));
+    fs::copy(units.join("mailboat-smtp.service"), &unit).unwrap();
+    fs::create_dir(&drop_in).unwrap();
+    fs::copy(units.join("programs.conf"), drop_in.join("programs.conf")).unwrap();
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(&unit)
+        .output()
+        .expect("systemd-analyze of the Debian package systemd (scripts/packages)");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, measured) = text.rsplit_once("mailboat-smtp.service: ").unwrap();
+    let measured: f32 = measured.split(' ').next().unwrap().parse().unwrap();
+    let told = fs::read_to_string(units.join("programs.conf")).unwrap();
+    let (_, told) = told.split_once("measures ").unwrap();
+    let told: f32 = told.split(' ').next().unwrap().parse().unwrap();
+    assert!(measured > 2.0, "the drop-in changed nothing: {text}");
+    assert!(measured <= told, "{told} is told: {text}");
+    // What nobody needs to run a program for a user.
+    for open in ["@clock", "@module", "@mount", "@raw-io", "@reboot", "@swap", "@debug"] {
+        let line = text.lines().find(|line| line.contains(&format!("SystemCallFilter=~{open} "))).unwrap();
+        assert!(line.contains("is not included"), "{line}");
+    }
+}

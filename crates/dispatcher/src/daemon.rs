@@ -132,6 +132,14 @@ impl Site {
         privileges::confine(self, starts)
     }
 
+    /// `--try-privileges`: confines this process and tries what it must not be able to do ([`try_out::all`]).
+    pub fn try_privileges(&self, outside: &Path) -> ExitCode {
+        match self.confine(Starts::Nothing) {
+            Ok(()) => try_out::all(outside, &mut std::io::stdout()),
+            Err(why) => self.refuse(&why),
+        }
+    }
+
     /// What this process counts is seen by others from now on; where that cannot be, it goes on all the same.
     pub fn count(&self) {
         match counters::attach(&self.instance.counter_dir(), self.program.service) {
@@ -168,10 +176,7 @@ pub fn main(
         Err(why) => return refuse(program, &why),
     };
     if let Some(outside) = outside {
-        return match site.confine(Starts::Nothing) {
-            Ok(()) => try_out::all(&outside, &mut std::io::stdout()),
-            Err(why) => site.refuse(&why),
-        };
+        return site.try_privileges(&outside);
     }
     match run(&site, settings, service) {
         Ok(()) => ExitCode::SUCCESS,

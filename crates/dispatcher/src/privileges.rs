@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use connection::Certificates;
 use os::sandbox::{Enforced, Reach};
+use os::syscalls::Deed;
 use server_config::parameters::{
     directory, general, local, service_acme, service_http, service_imap, service_pop, service_smtp,
     service_smtp_modules, store,
@@ -66,11 +67,10 @@ pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
         if must && enforced != Enforced::Fully {
             return Err(format!("local.sandbox is require, and this kernel enforces it {enforced}"));
         }
-        let starts_programs = starts == Starts::Itself;
-        let calls = match os::syscalls::limit(os::syscalls::Calls { starts_programs }) {
-            Ok(()) => "system calls limited",
+        let calls = match os::syscalls::limit(&deeds(site, &config, starts)) {
+            Ok(count) => format!("system calls limited to the {count} of {}", site.program.name),
             Err(why) if must => return Err(failed("system calls", why)),
-            Err(_) => "system calls not limited",
+            Err(why) => format!("system calls not limited ({why})"),
         };
         format!("no gain of rights, files and ports {enforced} confined, {calls}")
     };
@@ -80,6 +80,27 @@ pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
         format_args!("Privileges: user {user}, capabilities {capabilities}, {enforced}"),
     );
     Ok(())
+}
+
+/// What a daemon does with the system that not all do.
+fn deeds(site: &Site, config: &Config, starts: Starts) -> Vec<Deed> {
+    let mut deeds = match site.program.service {
+        "smtp" => vec![Deed::Serves, Deed::WatchesFiles, Deed::SetsModes], // commands to the queue; local sockets
+        "imap" | "http" => vec![Deed::Serves, Deed::WatchesFiles],         // sessions are told of new mail
+        "pop" => vec![Deed::Serves],
+        // The port for authorities, and the link by which a new certificate is found.
+        "store" if orders_certificates(&site.instance, config) => {
+            vec![Deed::WatchesFiles, Deed::Serves, Deed::MakesLinks]
+        }
+        _ => vec![Deed::WatchesFiles],
+    };
+    deeds.extend((starts == Starts::Itself).then_some(Deed::StartsPrograms));
+    deeds
+}
+
+/// Whether stored orders certificates: it has names, and a place of its own for them.
+fn orders_certificates(instance: &Instance, config: &Config) -> bool {
+    !config.get(&service_acme::NAMES).is_empty() && instance.certificate_among_others(config).is_none()
 }
 
 /// What a daemon has business with. What is configured by a path of its own may be read; what is only set at a later
@@ -124,9 +145,7 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
             write.extend(file.parent().map(Path::to_owned));
         }
     }
-    let orders_certificates = service == "store"
-        && !config.get(&service_acme::NAMES).is_empty()
-        && instance.certificate_among_others(config).is_none(); // else nothing is ordered
+    let orders_certificates = service == "store" && orders_certificates(instance, config);
     if orders_certificates {
         // Where they are put, and the links by which they are found.
         let (chain, key) = instance.certificate_place(config);

@@ -5,37 +5,42 @@ use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::str::FromStr;
 
 /// Tries everything and prints a line for each: what, and `refused` or `allowed`. The exit status is 0 when all was refused.
+/// Lines that begin with `own: ` are about what only some daemons do with the system; they do not count.
 ///
-/// In `outside`, a folder that is none of the instance's, there is a file `secret`, and a file `port` with the number of a
-/// port of this host that takes connections.
+/// In `outside`, a folder that is none of the instance's, there is a file `secret`, a file `port` with the number of a
+/// port of this host that takes connections, and a file `victim` with that of a process.
 pub fn all(outside: &Path, out: &mut dyn Write) -> ExitCode {
-    let port = fs::read_to_string(outside.join("port"));
-    // Where the folder cannot be read the number is not known, and port 1 is as foreign.
-    let port: u16 = port.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1);
-    let tries: [(&str, io::Result<()>); 10] = [
+    // Where the folder cannot be read the numbers are not known, and port 1 and the parent are as foreign.
+    let port: u16 = number(&outside.join("port")).unwrap_or(1);
+    let victim: i32 = number(&outside.join("victim")).unwrap_or_else(os::process::parent);
+    let mut tries: Vec<(&str, io::Result<()>)> = vec![
         ("read a foreign file", fs::read(outside.join("secret")).map(drop)),
         ("list a foreign folder", fs::read_dir(outside).map(drop)),
         ("write a foreign file", File::options().append(true).open(outside.join("secret")).map(drop)),
         ("make a file elsewhere", File::create(outside.join("made")).map(drop)),
+        ("open another's memory", File::open(format!("/proc/{victim}/mem")).map(drop)),
         ("run a program", Command::new("/bin/true").status().map(drop)),
         ("listen on a port", TcpListener::bind(("127.0.0.1", 0)).map(drop)),
         ("connect to a foreign port", connect(port)),
-        ("become root", os::privileges::become_root()),
-        ("look into memory", os::privileges::look_into_memory()),
-        ("unshare", os::privileges::unshare()),
     ];
-    let mut all_refused = true;
-    for (what, tried) in tries {
-        all_refused &= tried.is_err();
+    tries.extend(os::trespass::all(victim));
+    let all_refused = tries.iter().all(|(_, tried)| tried.is_err());
+    let own = os::trespass::deeds().into_iter().map(|(what, tried)| ("own: ", what, tried));
+    for (mark, what, tried) in tries.into_iter().map(|(what, tried)| ("", what, tried)).chain(own) {
         let said = match tried {
             Ok(()) => "allowed".to_owned(),
             Err(why) => format!("refused: {why}"),
         };
-        let _ = writeln!(out, "{what}: {said}");
+        let _ = writeln!(out, "{mark}{what}: {said}");
     }
     if all_refused { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn number<N: FromStr>(file: &Path) -> Option<N> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 /// What nobody listens on is connected to in principle.

@@ -15,4 +15,5 @@ pub mod process;
 pub mod run;
 pub mod sandbox;
 pub mod syscalls;
+pub mod trespass;
 pub mod user;

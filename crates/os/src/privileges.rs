@@ -144,20 +144,6 @@ pub fn leave_no_core() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)
 }
 
-/// Tries to read memory of a process, as who spies on another one does; of this one, which only a limit of system calls
-/// ([`crate::syscalls`]) forbids.
-///
-/// # Errors
-/// As it should be.
-pub fn look_into_memory() -> io::Result<()> {
-    let (secret, mut seen) = (*b"secret", [0u8; 6]);
-    let from = libc::iovec { iov_base: secret.as_ptr().cast_mut().cast(), iov_len: secret.len() };
-    let to = libc::iovec { iov_base: seen.as_mut_ptr().cast(), iov_len: seen.len() };
-    // SAFETY: one piece is read into `seen`, which is as long as `secret`; both live until the call is over.
-    let read = unsafe { libc::process_vm_readv(libc::getpid(), &raw const to, 1, &raw const from, 1, 0) };
-    if read < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
 /// Tries unshare(2), the way into namespaces of one's own where the kernel's less tried parts are; of the working folder,
 /// which anybody may who may call it at all.
 ///

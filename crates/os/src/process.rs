@@ -31,6 +31,11 @@ pub fn own_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
+/// The number of the process that started this one.
+pub fn parent() -> i32 {
+    nix::unistd::getppid().as_raw()
+}
+
 /// Whether a process with this number exists (a zombie does).
 pub fn is_running(pid: u32) -> bool {
     let Ok(pid) = i32::try_from(pid) else { return false };

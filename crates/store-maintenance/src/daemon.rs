@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,8 @@ struct Arguments {
     tell: bool,
     /// `-1`: recovery, ageing and one clean-up, then the end.
     once: bool,
+    /// `--try-privileges`: a folder that is none of ours.
+    outside: Option<PathBuf>,
 }
 
 /// Runs stored.
@@ -49,6 +51,9 @@ pub fn main() -> ExitCode {
     };
     if arguments.tell {
         return tell(arguments.instance);
+    }
+    if let Some(outside) = &arguments.outside {
+        return try_privileges(&arguments, outside);
     }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,6 +70,9 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Result<Option<Arguments>,
     while let Some(argument) = given.next() {
         match argument.to_str().unwrap_or("") {
             "--instance" => found.instance = Some(given.next().ok_or("--instance needs a folder")?.into()),
+            "--try-privileges" => {
+                found.outside = Some(given.next().ok_or("--try-privileges needs a folder")?.into());
+            }
             "-t" => found.tell = true,
             "-1" => found.once = true,
             "-d" => {} // NMS: to run as a daemon, which the supervisor sees to
@@ -75,7 +83,7 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Result<Option<Arguments>,
             "--help" | "-h" => {
                 let _ = writeln!(
                     std::io::stdout(),
-                    "stored: {}\n\nusage: stored [--instance DIR] [-t | -1]\n\n  -t  exit with 0 when the store is ready, 1 when not\n  -1  recover, age and clean up once, and end",
+                    "stored: {}\n\nusage: stored [--instance DIR] [-t | -1 | --try-privileges DIR]\n\n  -t  exit with 0 when the store is ready, 1 when not\n  -1  recover, age and clean up once, and end\n  --try-privileges DIR  confine itself, try what it must not do, with DIR as a foreign folder, and say what came of it",
                     PROGRAM.about
                 );
                 return Ok(None);
@@ -96,6 +104,16 @@ fn tell(instance: Option<PathBuf>) -> ExitCode {
         .is_some_and(|instance| message_store::is_ready(&instance.run_dir()));
     let _ = writeln!(std::io::stdout(), "{}", if ready { "ready" } else { "not ready" });
     if ready { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn try_privileges(arguments: &Arguments, outside: &Path) -> ExitCode {
+    match begin(PROGRAM, arguments.instance.clone()) {
+        Ok(site) => site.try_privileges(outside),
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "stored: {}", base::escape(&why));
+            ExitCode::from(1)
+        }
+    }
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
