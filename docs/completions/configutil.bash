@@ -28,6 +28,9 @@ _configutil() {
             configutil,explain)
                 cmd="configutil__subcmd__explain"
                 ;;
+            configutil,filter)
+                cmd="configutil__subcmd__filter"
+                ;;
             configutil,help)
                 cmd="configutil__subcmd__help"
                 ;;
@@ -43,6 +46,9 @@ _configutil() {
             configutil__subcmd__help,explain)
                 cmd="configutil__subcmd__help__subcmd__explain"
                 ;;
+            configutil__subcmd__help,filter)
+                cmd="configutil__subcmd__help__subcmd__filter"
+                ;;
             configutil__subcmd__help,help)
                 cmd="configutil__subcmd__help__subcmd__help"
                 ;;
@@ -53,7 +59,7 @@ _configutil() {
 
     case "${cmd}" in
         configutil)
-            opts="-o -v -p -e -l -m -i -f -V -h --instance --shared --version --help explain check diff docs help"
+            opts="-o -v -p -e -l -m -i -f -V -h --instance --shared --version --help explain check filter diff docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -146,8 +152,42 @@ _configutil() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        configutil__subcmd__filter)
+            opts="-h --rules --from --to --client --user --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --rules)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         configutil__subcmd__help)
-            opts="explain check diff docs help"
+            opts="explain check filter diff docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -203,6 +243,20 @@ _configutil() {
             return 0
             ;;
         configutil__subcmd__help__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        configutil__subcmd__help__subcmd__filter)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -16,7 +16,7 @@ pub struct Target {
     pub seeds: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "http requests", run: http_requests, seeds: HTTP },
     Target { name: "http fields", run: http_fields, seeds: FIELDS },
     Target { name: "imap command", run: imap_command, seeds: IMAP },
@@ -51,6 +51,7 @@ pub const TARGETS: [Target; 21] = [
         run: text_as_html,
         seeds: &["> a \r\n>> b\r\n-- \r\nhttp://a.b/(c) d@e.f", "a \n b"],
     },
+    Target { name: "filter rules", run: filter_rules, seeds: RULES },
     Target { name: "surrogate", run: surrogate, seeds: MESSAGES },
     Target { name: "addresses", run: addresses, seeds: ADDRESSES },
     Target {
@@ -369,4 +370,25 @@ fn pop_command(input: &[u8]) {
 fn queue_envelope(input: &[u8]) {
     let _ = mail_queue::Envelope::decode(input);
     let _ = mail_queue::Command::decode(input);
+}
+
+const RULES: &[&str] = &[
+    "# x\n:a Subject:case \"b c\" \\\n JUMP b\n:b * :envonly x REJECT \"no \\\"d\\\"\"\nTo y COPY e@f.example\n",
+    "User-From ^<a@ DROP\nX z HOLD # h\nSubject . EXIT\n",
+];
+
+/// Rules are taken, or each mistake has its line; what is taken ends with each message.
+fn filter_rules(input: &[u8]) {
+    // Each expression is compiled, which is what takes time: the file's own limit is for an administrator, not for chance.
+    let input = &input[..input.len().min(2048)];
+    let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
+    match ube_filter::Filter::parse(input) {
+        Err(mistakes) => assert!(!mistakes.is_empty() && mistakes.iter().all(|one| one.line <= lines)),
+        Ok(filter) => {
+            let controls = vec![(ube_filter::Control::UserFrom, "<a@b.example>".to_owned())];
+            let judgement =
+                filter.judge(&ube_filter::Mail { header: b"Subject: b c\r\nTo: y\r\n\r\n", controls });
+            assert!(judgement.fired.len() <= filter.len());
+        }
+    }
 }

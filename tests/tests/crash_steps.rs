@@ -480,7 +480,7 @@ fn every_step_of_the_sources_is_crashed_at() {
     assert!(named.len() > 20, "{named:?}");
     // What is amended was verified, and has its scene there; stored has its own, and so have the replay of the store and
     // access control lists, and certificates that are ordered.
-    let elsewhere = ["acme", "verification", "text_index", "store_power_cut", "imap_acl/crash"]
+    let elsewhere = ["acme", "filter", "verification", "text_index", "store_power_cut", "imap_acl/crash"]
         .map(|name| fs::read_to_string(top().join(format!("tests/tests/{name}.rs"))).unwrap())
         .concat();
     for name in &named {

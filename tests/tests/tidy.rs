@@ -26,7 +26,15 @@ const FLOORS: [&[&str]; 8] = [
         "srs",
         "html-clean",
     ],
-    &["server-log", "connection", "mailbox-list", "commit-journal", "text-index", "http-client"],
+    &[
+        "server-log",
+        "connection",
+        "mailbox-list",
+        "commit-journal",
+        "text-index",
+        "http-client",
+        "ube-filter",
+    ],
     &[
         "message-store",
         "mail-queue",

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use connection::{Io, Session};
 use directory::{Authenticator, Directory, Found, LocalDomains, LogIns};
-use dispatcher::Service;
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::privileges;
+use dispatcher::{Refreshed, Service};
 use dkim::Signer;
 use mail_queue::{Queue, QueueId, QueueSettings, State};
 use message_store::{Store, StoreLog, StoreSettings};
@@ -25,6 +25,7 @@ use mta::direct::Direct;
 use mta::mta::Desk;
 use mta::onward::Onward;
 use mta::outbound::Outbound;
+use mta::ube::Filters;
 use server_config::parameters::service_smtp;
 use server_config::{Config, Instance};
 use server_log::{Category, Log};
@@ -74,6 +75,7 @@ struct Smtpd {
     accept: Accept,
     mta: Arc<Mta>,
     queue: Queue,
+    refreshed: Refreshed,
 }
 
 impl Service for Smtpd {
@@ -89,6 +91,9 @@ impl Service for Smtpd {
 
     fn reload(&self) {
         self.accept.reload();
+        if let Err(why) = self.mta.reload_filters() {
+            self.refreshed.refused(&why);
+        }
     }
 }
 
@@ -146,6 +151,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         directory: directory.clone(),
         onward,
         signer: signer.clone(),
+        filters: Filters::open(&config, &site.instance, &site.log),
         doer,
         log: site.log.clone(),
     };
@@ -187,7 +193,8 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
             Some(settings)
         }),
     );
-    Ok(Arc::new(Smtpd { accept, mta, queue: kept }))
+    let refreshed = Refreshed::new(&site.instance.run_dir(), PROGRAM.service);
+    Ok(Arc::new(Smtpd { accept, mta, queue: kept, refreshed }))
 }
 
 /// What the accept module goes by.

@@ -66,6 +66,8 @@ enum Job {
     },
     /// Check every value that is set, the directory file and the certificate; with -f that file alone
     Check,
+    /// Check the rules of the UBE filter (config/filter.cfg), and say which of them fire on a message
+    Filter(crate::filter::Asked),
     /// List what differs from the default
     Diff,
     /// Write the reference, the man pages and the completions to a folder
@@ -251,6 +253,9 @@ fn work(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resu
             Some(entry) => write!(out, "{}", explain(entry)).map_err(broken),
             None => explain_several(name, out),
         };
+    }
+    if let Some(Job::Filter(asked)) = &arguments.job {
+        return crate::filter::run(asked, arguments.instance.as_deref(), out);
     }
     if let Some(Job::Docs { folder }) = &arguments.job {
         return crate::docs::write_to(folder).map_err(|why| format!("{}: {why}", folder.display()));

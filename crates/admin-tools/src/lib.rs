@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod dirutil;
 pub mod dkimutil;
 pub mod docs;
+mod filter;
 pub mod getconf;
 pub mod guessutil;
 pub mod hashdir;

@@ -136,6 +136,8 @@ pub struct Envelope {
     pub hold: Option<Hold>,
     /// Not tried until somebody releases it. From its first moment: `last_error` says why.
     pub held: bool,
+    /// The site's rules were asked about it.
+    pub filtered: bool,
     /// Of a copy: the addresses by whose members or forwardings it came, the last one first.
     pub through: Vec<String>,
 }
@@ -187,6 +189,7 @@ impl Envelope {
             last_error: String::new(),
             hold: None,
             held: false,
+            filtered: false,
             through: Vec::new(),
         }
     }
@@ -460,7 +463,7 @@ fn recipient(value: &str) -> Result<Recipient, EnvelopeError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::Target;
+    use crate::{Filtered, Target};
     use proptest::prelude::*;
 
     pub fn sample() -> Envelope {
@@ -590,6 +593,31 @@ pub(crate) mod tests {
         assert_eq!(null.succeeded(2, Success::Delivered, ""), Step::Done);
     }
 
+    /// One line says it for all who wait, and what was done before stays.
+    #[test]
+    fn what_rules_said_concerns_everybody_who_waits() {
+        let read = |filtered: Filtered| {
+            let text = format!(
+                "{}{}{}",
+                sample().encode(),
+                Step::Done.encode(0, 5),
+                Step::Filtered(filtered).encode(0, 6)
+            );
+            Envelope::decode(text.as_bytes()).unwrap()
+        };
+        let passed = read(Filtered::Passed);
+        assert!(passed.filtered && !passed.held && passed.pending().eq(1..passed.recipients.len()));
+        assert!(!sample().filtered);
+        let dropped = read(Filtered::Dropped);
+        assert!(dropped.filtered && !dropped.is_open());
+        let held = read(Filtered::Held("by a\nrule".into()));
+        assert!(held.held && held.last_error == "by a\nrule" && held.pending().next() == Some(1));
+        let rejected = read(Filtered::Rejected("no thanks".into()));
+        assert_eq!(rejected.recipients[0].state, State::Done);
+        let failed = State::Failed { status: "5.7.1".into(), text: "no thanks".into() };
+        assert!(rejected.recipients[1..].iter().all(|one| one.state == failed));
+    }
+
     #[test]
     fn progress_is_applied_and_a_torn_step_is_not() {
         let mut text = sample().encode();
@@ -619,10 +647,12 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn every_step_is_read_as_it_was_written(text in ".*", via in proptest::option::of("[ -~]{1,30}"), kind in 0..4) {
+        fn every_step_is_read_as_it_was_written(text in ".*", via in proptest::option::of("[ -~]{1,30}"), kind in 0..6) {
             let targets = vec![Target { address: "\"a > b\"@x.test".into(), via }];
             let step = match kind {
                 0 => Step::Succeeded { success: Success::Delivered, text },
+                4 => Step::Filtered(Filtered::Held(text)),
+                5 => Step::Filtered(Filtered::Rejected(text)),
                 1 => Step::Failed { status: "5.1.1".into(), text },
                 2 => Step::Group(targets),
                 _ => Step::Ways(targets),

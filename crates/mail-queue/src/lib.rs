@@ -30,7 +30,7 @@ pub use incoming::{IncomingMessage, Part};
 pub use journal::JOURNALED_BYTES_MAX;
 pub use lend::Lent;
 pub use obey::{EXPIRED, Finder, Obeyed};
-pub use progress::{Step, Target};
+pub use progress::{Filtered, Step, Target};
 pub use queue::{Queue, QueueError, QueueSettings};
 pub use replay::Recovered;
 pub use start_check::{Checked, Waiting};

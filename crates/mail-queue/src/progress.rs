@@ -15,6 +15,18 @@ pub struct Target {
     pub via: Option<String>,
 }
 
+/// What the site's rules said of a message before anything else was done with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filtered {
+    Passed,
+    /// Nobody gets it, and nobody is told.
+    Dropped,
+    /// It waits until it is released; why.
+    Held(String),
+    /// All who wait have failed: a report with this text is due.
+    Rejected(String),
+}
+
 /// One step. Its recipient is given by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -54,6 +66,8 @@ pub enum Step {
     Due(i64),
     /// The same, and as if it had never been tried.
     Requeued(i64),
+    /// The rules were asked, and are not asked again.
+    Filtered(Filtered),
 }
 
 impl Step {
@@ -87,6 +101,12 @@ impl Step {
             Step::Released => format!("released 0 {now}"),
             Step::Due(second) => format!("due 0 {second}"),
             Step::Requeued(second) => format!("requeued 0 {second}"),
+            Step::Filtered(filtered) => match filtered {
+                Filtered::Passed => format!("filtered 0 {now} passed"),
+                Filtered::Dropped => format!("filtered 0 {now} dropped"),
+                Filtered::Held(text) => format!("filtered 0 {now} held {}", escape(text)),
+                Filtered::Rejected(text) => format!("filtered 0 {now} rejected {}", escape(text)),
+            },
         };
         let crc = base::crc32(line.as_bytes());
         format!("{line} #{crc:08x}\n")
@@ -123,6 +143,17 @@ impl Step {
             "released" => return Some((0, Step::Released)),
             "due" => return Some((0, Step::Due(second))),
             "requeued" => return Some((0, Step::Requeued(second))),
+            "filtered" => {
+                let (word, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                let filtered = match word {
+                    "passed" => Filtered::Passed,
+                    "dropped" => Filtered::Dropped,
+                    "held" => Filtered::Held(unescape(text)?),
+                    "rejected" => Filtered::Rejected(unescape(text)?),
+                    _ => return None,
+                };
+                return Some((0, Step::Filtered(filtered)));
+            }
             _ => return None,
         };
         Some((number.checked_sub(1)?, step))
@@ -245,7 +276,25 @@ fn apply_to_whole(envelope: &mut Envelope, step: Step) -> Option<Step> {
             envelope.attempts = 0;
             envelope.held = false;
         }
+        Step::Filtered(filtered) => apply_filtered(envelope, filtered),
         of_recipient => return Some(of_recipient),
     }
     None
+}
+
+/// One line of the file says what becomes of all recipients, so no crash leaves some of them another way.
+fn apply_filtered(envelope: &mut Envelope, filtered: Filtered) {
+    envelope.filtered = true;
+    let state = match filtered {
+        Filtered::Passed => return,
+        Filtered::Held(text) => {
+            envelope.held = true;
+            envelope.last_error = text;
+            return;
+        }
+        Filtered::Dropped => State::Done,
+        Filtered::Rejected(text) => State::Failed { status: "5.7.1".to_owned(), text },
+    };
+    let waiting = envelope.recipients.iter_mut().filter(|one| one.state == State::Pending);
+    waiting.for_each(|one| one.state = state.clone());
 }

@@ -15,6 +15,7 @@ use crate::mta::Desk;
 use crate::pool::Pool;
 use crate::sites::{Full, Sites};
 use crate::stages::smtp_deliver::Job;
+use crate::stages::ube_filter::{self, Next};
 use crate::stages::{account_handler, error_handler, mailbox_deliver, smtp_deliver, smtp_router};
 use crate::timetable::{Due, Timetable, pause};
 use crate::work::{Deferral, Group, Work};
@@ -147,9 +148,25 @@ impl Flow {
                 Ok(Some(why)) => return self.lost(work, why),
                 Err(why) => work.delay(format!("the message: {why}")),
             }
+            match ube_filter::run(&self.desk, &mut work) {
+                Next::Accounts => {}
+                Next::End => return self.end_attempt(work),
+                Next::Rest => return self.rest(&work),
+                Next::Later => {
+                    let later = base::clock::unix_seconds().saturating_add(POSTPONED_SECONDS);
+                    self.rest(&work);
+                    return self.timetable.add(later, Due::Message(work.entry.envelope.id.clone()));
+                }
+            }
             account_handler::run(&self.desk, &mut work);
             self.pools.smtp_router.push(work);
         });
+    }
+
+    /// It stays in the control folder as it is.
+    fn rest(&self, work: &Work) {
+        let id = &work.entry.envelope.id;
+        self.commands.end(id, Rest::At(None), &|id, obeyed| self.start_ordered(id, obeyed));
     }
 
     /// The text of a message is gone: all who wait have failed, and the sender is told. The envelope, and what there is, is kept.

@@ -33,6 +33,7 @@ pub mod sites;
 pub mod stages;
 pub mod timetable;
 pub mod trusted;
+pub mod ube;
 pub mod ways;
 pub mod work;
 

@@ -22,6 +22,7 @@ use crate::settings::Settings;
 use crate::sites::Sites;
 use crate::stages::smtp_deliver;
 use crate::timetable::{Due, Timetable};
+use crate::ube::Filters;
 
 /// What every stage has access to.
 pub struct Desk {
@@ -34,6 +35,8 @@ pub struct Desk {
     pub onward: Onward,
     /// Signs what this host writes itself.
     pub signer: Arc<dkim::Signer>,
+    /// What is asked about new mail before anything else.
+    pub filters: Filters,
     /// Of what deliveries do outside of the store.
     pub doer: Doer,
     pub log: Log,
@@ -126,6 +129,14 @@ impl Mta {
     /// The system's.
     pub fn undo(&self, id: &QueueId, uid: &str) -> io::Result<Whereabouts> {
         self.flow.commands.undo(id, uid)
+    }
+
+    /// Reads the rules of the UBE filter again; see [`Filters::reload`].
+    ///
+    /// # Errors
+    /// They are wrong; what counted before still does.
+    pub fn reload_filters(&self) -> Result<(), String> {
+        self.flow.desk.filters.reload()
     }
 
     /// What is under way is brought to its end, the rest stays in the queue. Nothing is done any more when this returns.

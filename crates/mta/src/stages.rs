@@ -10,4 +10,5 @@ pub mod prog_deliver;
 pub mod smtp_deliver;
 pub mod smtp_router;
 pub mod targets;
+pub mod ube_filter;
 pub mod unix_deliver;

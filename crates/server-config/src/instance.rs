@@ -136,6 +136,10 @@ impl Instance {
     pub fn directory_ldif(&self) -> PathBuf {
         self.config_dir().join("directory.ldif")
     }
+    /// The rules of the UBE filter.
+    pub fn filter_cfg(&self) -> PathBuf {
+        self.config_dir().join("filter.cfg")
+    }
     pub fn certs_dir(&self) -> PathBuf {
         self.config_dir().join("certs")
     }

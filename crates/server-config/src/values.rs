@@ -361,6 +361,7 @@ choice!(
     ["none", "may", "encrypt", "dane", "verify", "secure"]
 );
 choice!(DmarcAction, "one of off, report, reject, enforce", ["off", "report", "reject", "enforce"]);
+choice!(FilterBounce, "one of verified, always, never", ["verified", "always", "never"]);
 choice!(SandboxLevel, "one of require, best-effort, off", ["require", "best-effort", "off"]);
 choice!(LogType, "one of file, syslog", ["file", "syslog"]);
 choice!(LogFormat, "one of text, json", ["text", "json"]);

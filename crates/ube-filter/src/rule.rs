@@ -1,0 +1,225 @@
+//! The file as rules: `[:label] field[:case][:envonly] criterion action [argument]`.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use regex::{Regex, RegexBuilder};
+
+use crate::action::{self, Action, Read};
+use crate::judge::Control;
+use crate::words::{self, Line, Word};
+use crate::{COPIES_MAX, FILE_BYTES_MAX, MISTAKES_MAX, RULES_MAX};
+
+/// Bytes of one compiled expression, and of what it remembers while it matches, at most.
+const EXPRESSION_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a label at most.
+const LABEL_BYTES_MAX: usize = 64;
+
+/// A line that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// From 1; 0 for the file as a whole.
+    pub line: usize,
+    pub why: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.why),
+            line => write!(f, "line {line}: {}", self.why),
+        }
+    }
+}
+
+/// What a rule looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// A header field; the name in lower case.
+    Header(String),
+    /// A line of the envelope. No header field is: a sender cannot say who logged in.
+    Control(Control),
+    /// Every header field and every line of the envelope.
+    Any,
+    /// Every line of the envelope.
+    AnyControl,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// In which line of the file it begins, from 1.
+    pub line: usize,
+    /// As the file has it.
+    pub label: Option<String>,
+    pub field: Field,
+    pub criterion: Regex,
+    pub action: Action,
+}
+
+/// The rules of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl Filter {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// Every line that is wrong, at most [`MISTAKES_MAX`].
+    pub fn parse(text: &[u8]) -> Result<Filter, Vec<Mistake>> {
+        let whole = |why: String| vec![Mistake { line: 0, why }];
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(whole(format!("the file has more than {FILE_BYTES_MAX} bytes")));
+        }
+        let text = std::str::from_utf8(text).map_err(|why| {
+            let line = text[..why.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            vec![Mistake { line, why: "the text is not UTF-8".into() }]
+        })?;
+        let (lines, mut mistakes) = words::lines(text);
+        if lines.len() > RULES_MAX {
+            return Err(whole(format!("there are more than {RULES_MAX} rules")));
+        }
+        let mut reader = Reader::of(&lines, &mut mistakes);
+        for (place, line) in lines.iter().enumerate() {
+            if mistakes.len() >= MISTAKES_MAX {
+                break; // expressions take time to compile
+            }
+            if let Err(why) = reader.rule(place, line) {
+                mistakes.push(Mistake { line: line.number, why });
+            }
+        }
+        if mistakes.is_empty() {
+            return Ok(Filter { rules: reader.rules });
+        }
+        mistakes.sort_by_key(|mistake| mistake.line);
+        mistakes.truncate(MISTAKES_MAX);
+        Err(mistakes)
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
+struct Reader {
+    /// The place of each label, in lower case.
+    labels: HashMap<String, usize>,
+    copies: HashSet<String>,
+    rules: Vec<Rule>,
+}
+
+impl Reader {
+    /// Knows the labels of all lines.
+    fn of(lines: &[Line], mistakes: &mut Vec<Mistake>) -> Reader {
+        let mut labels = HashMap::new();
+        for (place, line) in lines.iter().enumerate() {
+            let Some(label) = line.words.first().and_then(label) else { continue };
+            if label.is_empty() || label.len() > LABEL_BYTES_MAX {
+                let why = format!("a label has 1 to {LABEL_BYTES_MAX} bytes behind its colon");
+                mistakes.push(Mistake { line: line.number, why });
+            } else if labels.insert(label.to_ascii_lowercase(), place).is_some() {
+                let why = format!("the label :{label} stands in a line above, too");
+                mistakes.push(Mistake { line: line.number, why });
+            }
+        }
+        Reader { labels, copies: HashSet::new(), rules: Vec::new() }
+    }
+
+    fn rule(&mut self, place: usize, line: &Line) -> Result<(), String> {
+        let (label, words) = match line.words.split_first() {
+            Some((first, rest)) if label(first).is_some() => (label(first).map(str::to_owned), rest),
+            _ => (None, line.words.as_slice()),
+        };
+        let [field, words @ ..] = words else { return Err("there is a label and no rule".into()) };
+        let flag = |word: &&Word| !word.quoted && word.text.starts_with(':');
+        let apart: Vec<&Word> = words.iter().take_while(flag).collect();
+        let words = &words[apart.len()..];
+        let (field, is_case) = read_field(field, &apart)?;
+        let [criterion, words @ ..] = words else { return Err("the criterion is missing".into()) };
+        let criterion = expression(&criterion.text, is_case)?;
+        let action = match action::read(words)? {
+            Read::Action(action) => action,
+            Read::Jump(label) => Action::Jump(self.below(place, &label)?),
+        };
+        if let Action::Copy(address) = &action {
+            self.copies.insert(address.clone());
+            if self.copies.len() > COPIES_MAX {
+                return Err(format!("COPY to more than {COPIES_MAX} different addresses"));
+            }
+        }
+        self.rules.push(Rule { line: line.number, label, field, criterion, action });
+        Ok(())
+    }
+
+    /// Where a label stands, which is to be further down: so each walk ends.
+    fn below(&self, place: usize, label: &str) -> Result<usize, String> {
+        match self.labels.get(label) {
+            Some(there) if *there > place => Ok(*there),
+            Some(_) => Err(format!("JUMP goes down only, and :{label} stands here or above")),
+            None => Err(format!("there is no label :{label}")),
+        }
+    }
+}
+
+/// The label that a line's first word is.
+fn label(word: &Word) -> Option<&str> {
+    if word.quoted { None } else { word.text.strip_prefix(':') }
+}
+
+/// A field with its flags, behind it in the same word or in words of their own; whether letters' case counts.
+fn read_field(word: &Word, apart: &[&Word]) -> Result<(Field, bool), String> {
+    let (name, behind) = word.text.split_once(':').unwrap_or((&word.text, ""));
+    let (mut is_case, mut is_envelope) = (false, false);
+    let apart = apart.iter().flat_map(|word| word.text.split(':'));
+    for flag in behind.split(':').chain(apart).filter(|flag| !flag.is_empty()) {
+        match flag.to_ascii_lowercase().as_str() {
+            "case" => is_case = true,
+            "envonly" => is_envelope = true,
+            _ => return Err(format!(":{flag} is no flag: :case and :envonly are")),
+        }
+    }
+    let field = match (name, Control::named(name)) {
+        ("*", _) if is_envelope => Field::AnyControl,
+        ("*", _) => Field::Any,
+        (_, Some(control)) => Field::Control(control),
+        _ if is_envelope => return Err(format!("{name:?} is no line of the envelope: {}", Control::names())),
+        _ if is_field_name(name) => Field::Header(name.to_ascii_lowercase()),
+        _ => return Err(format!("{name:?} is no name of a field")),
+    };
+    Ok((field, is_case))
+}
+
+/// RFC 5322 §3.6.8: printable ASCII without the colon.
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 76
+        && name.bytes().all(|byte| (33..=126).contains(&byte) && byte != b':')
+}
+
+fn expression(text: &str, is_case: bool) -> Result<Regex, String> {
+    let built = RegexBuilder::new(text)
+        .case_insensitive(!is_case)
+        .dot_matches_new_line(true)
+        .size_limit(EXPRESSION_BYTES_MAX)
+        .dfa_size_limit(EXPRESSION_BYTES_MAX)
+        .build();
+    built.map_err(|why| match why {
+        regex::Error::CompiledTooBig(_) => {
+            format!("the expression {text:?} takes more than {EXPRESSION_BYTES_MAX} bytes of memory")
+        }
+        // Its last line says what is wrong; those before it draw the place.
+        other => {
+            let told = other.to_string();
+            let last = told.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            format!("the expression {text:?} is wrong: {last}")
+        }
+    })
+}
