@@ -239,7 +239,13 @@ fn guessutil_shows_allows_and_clears() {
     assert_eq!(carol("203.0.115.1"), Came::In);
     tool(&["clear", "--all"]);
     assert_eq!(tool(&["list", "--all"]), "");
-    for wrong in [&["clear"][..], &["allow"], &["allow", "192.0.2.0/33"], &["allow", "bob", "--days", "0"]] {
+    for wrong in [
+        &["clear"][..],
+        &["allow"],
+        &["allow", "192.0.2.0/33"],
+        &["allow", "nobody.at.all"],
+        &["allow", "bob", "--days", "0"],
+    ] {
         let refused = instance.tool("guessutil").args(wrong).output().unwrap();
         assert!(!refused.status.success(), "{wrong:?}");
     }

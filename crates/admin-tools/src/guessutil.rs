@@ -38,7 +38,7 @@ enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Never slows log-ins from a network, or to an account, until its end
+    /// Never slows log-ins from a network, or to an account that is in the directory, until its end
     Allow {
         /// As 192.0.2.0/24, 2001:db8::/32 or joe
         #[arg(required = true)]
@@ -84,6 +84,12 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Job::List { all, json } => list(&guesses, all, json, out),
         Job::Allow { whom, days } => {
             let meant = meant(&site, &whom, err);
+            if let Some(nobody) = meant.iter().find(|one| one.is_nobody) {
+                let name = base::escape(&nobody.names[0]);
+                return Err(format!(
+                    "{name}: neither a network, such as 192.0.2.0/24, nor a user or an address"
+                ));
+            }
             let whom = parsed(meant.iter().map(|one| &one.names[0]))?;
             let until = base::clock::unix_seconds().saturating_add(days.saturating_mul(DAY_SECONDS));
             guesses.change_allowed(&run_dir, |list| allow(list, whom, until))
@@ -123,6 +129,8 @@ struct Meant {
     /// Never empty. Of a user the uid first, in lower case, and then whatever else of the user's may be typed: guesses are
     /// counted by the user and by the name that was typed.
     names: Vec<String>,
+    /// The directory was asked, and has no such user.
+    is_nobody: bool,
 }
 
 /// Who is meant: users by any of their names, each once.
@@ -139,16 +147,17 @@ fn meant(site: &Site, whom: &[String], err: &mut dyn Write) -> Vec<Meant> {
     }
     let mut all: Vec<Meant> = Vec::new();
     for name in whom {
-        let mut names = vec![name.to_lowercase()];
+        let (mut names, mut is_nobody) = (vec![name.to_lowercase()], false);
         if let Some(directory) = directory.as_ref().filter(|_| is_account(name)) {
             match by_login(directory.as_ref(), name) {
                 Ok(Found::One(entry)) => names = names_of(&entry),
-                Ok(Found::Nobody | Found::Several(_)) => {}
+                Ok(Found::Nobody) => is_nobody = true,
+                Ok(Found::Several(_)) => {}
                 Err(why) => told(err, &why),
             }
         }
         if !all.iter().any(|one| one.names == names) {
-            all.push(Meant { names });
+            all.push(Meant { names, is_nobody });
         }
     }
     all
