@@ -385,8 +385,11 @@ fn requeue(step: &str) {
 fn arrives(stage: Stage, step: &str, count: usize) {
     let mx = StubMta::new().at(stage.dead).start();
     wait_for("the name server's answer", || (stage.world.dns.count("down.test", "MX") > 0).then_some(()));
-    black_box::run(stage.instance.tool("msg-queue").args(["flush", "--all"]));
-    mx.wait_for(count);
+    // What is being tried just now, or is not filed yet, is not seen by a flush: again, until it is there.
+    wait_for(&format!("{step}: {count} messages at the other host"), || {
+        black_box::run(stage.instance.tool("msg-queue").args(["flush", "--all"]));
+        (mx.seen().received.len() >= count).then_some(())
+    });
     wait_for("nothing to wait", || stage.waiting("down.test").is_empty().then_some(()));
     assert_eq!(mx.seen().received.len(), count, "{step}");
 }

@@ -241,7 +241,7 @@ fn a_dead_domain_gives_up_all_that_is_too_old_at_once() {
     for number in 0..10 {
         send(&instance, "", &[&format!("x{number}@down.test")], "old");
     }
-    wait_for("all to be deferred", || {
+    instance.wait_for_queue("all to be deferred", || {
         let control = fs::read_dir(instance.path("queue/control")).unwrap().count();
         (control == 0).then_some(())
     });

@@ -3,7 +3,6 @@
 
 use std::fs;
 
-use black_box::instance::wait_for;
 use black_box::{Instance, Setup, Smtp, StubMta, World, run};
 
 fn greeted(instance: &Instance) -> Smtp {
@@ -17,7 +16,7 @@ fn send(instance: &Instance, to: &str) {
 }
 
 fn wait_until_deferred(instance: &Instance, domain: &str) {
-    wait_for("the message to be deferred", || {
+    instance.wait_for_queue("the message to be deferred", || {
         let list = run(&mut instance.tool("mailq"));
         let control = fs::read_dir(instance.path("queue/control")).unwrap().count();
         (list.contains(domain) && control == 0).then_some(())

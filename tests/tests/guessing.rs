@@ -4,7 +4,7 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use black_box::instance::{IMAP, POP, SUBMISSION, wait_for};
+use black_box::instance::{IMAP, PATIENCE, POP, SUBMISSION, wait_for};
 use black_box::{Imap, Instance, Pop, Setup, Smtp, Wire, run};
 
 /// `AUTH PLAIN` of a user `g<number>` with a wrong password.
@@ -140,9 +140,8 @@ fn an_account_is_not_guessed_faster_on_many_connections() {
                 }
             });
         }
-        let limit = Duration::from_secs(20);
         let mut looked_at = 0;
-        while told.recv_timeout(limit).unwrap() != put_off {
+        while told.recv_timeout(PATIENCE).unwrap() != put_off {
             looked_at += 1;
             assert!(looked_at < 10, "so many were looked at before one was put off");
         }

@@ -62,7 +62,7 @@ fn wrong_names_and_passwords_are_answered_alike() {
                 line(&mut stranger(instance), &command, "x NO [AUTHENTICATIONFAILED]");
                 let took = begun.elapsed();
                 assert!(
-                    (Duration::from_secs(1)..Duration::from_secs(20)).contains(&took),
+                    (Duration::from_secs(1)..Duration::from_secs(50)).contains(&took),
                     "{command}: {took:?}"
                 );
             });

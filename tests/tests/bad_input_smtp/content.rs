@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use black_box::instance::PATIENCE;
+use black_box::instance::{PATIENCE, in_one_of_ten};
 use black_box::{Instance, Setup, Smtp, Vigil};
 
 use crate::Stage::{Greeted, WithRecipient};
@@ -203,14 +203,15 @@ fn who_only_trickles_is_sent_away() {
         assert!(begun.elapsed() >= Duration::from_millis(900), "{begin}: after {:?}", begun.elapsed());
     }
     assert_eq!(fs::read_dir(instance.path("queue/messages")).unwrap().count(), 0);
-    // Who is slow but not that slow goes on.
-    let mut smtp = at(&instance, WithRecipient);
-    smtp.ok("DATA");
-    let line = format!("{}\r\n", "x".repeat(510));
-    for _ in 0..25 {
-        assert!(!speaks_after(&mut smtp, line.as_bytes()), "slow but steady");
-    }
-    says(&mut smtp, "slow but steady", b".\r\n", &["250 2.0.0"]);
+    // Who is slow but not that slow goes on. A loaded machine makes a pause of a second of it now and then.
+    in_one_of_ten("slow but steady", || {
+        let mut smtp = at(&instance, WithRecipient);
+        smtp.ok("DATA");
+        let line = format!("{}\r\n", "x".repeat(510));
+        (0..25).all(|_| !speaks_after(&mut smtp, line.as_bytes()))
+            && smtp.wire.try_send(b".\r\n")
+            && smtp.wire.try_line().is_some_and(|reply| reply.starts_with("250 2.0.0"))
+    });
     vigil.end(&instance, GROWTH_MAX_BYTES);
 }
 

@@ -18,7 +18,7 @@ import gi
 gi.require_version("Camel", "1.2")
 from gi.repository import Camel, Gio, GLib  # noqa: E402
 
-PATIENCE = 60  # seconds
+PATIENCE = 200  # seconds; who runs this ends it after 240
 ACCOUNT = json.load(open(sys.argv[2], encoding="ascii"))
 SECURITY = {
     "none": Camel.NetworkSecurityMethod.NONE,
