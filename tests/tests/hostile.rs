@@ -14,6 +14,8 @@ const BYTES_EACH_MAX: u64 = 64 << 10;
 /// What a good client may wait on a machine that others use, too: ten times what it waits when all is quiet, or this.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 const GOOD: usize = 40;
+/// A handshake has a minute; a loaded machine may need that for all that is done here.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 
 /// Where it connects, what it says at once, and what it says without end while the other side takes it.
 struct Kind {
@@ -124,11 +126,11 @@ fn hostile_clients_by_the_thousand_cost_little_and_hold_nobody_up() {
     let mut pop = instance.pop("alice");
     let before = serve(&mut good, &mut pop);
     let vigil = Vigil::begin(&instance);
-    let mut hostile: Vec<TcpStream> =
-        (0..count).map(|number| KINDS[number % KINDS.len()].open(&instance)).collect();
+    let open = |number: usize| (Instant::now(), KINDS[number % KINDS.len()].open(&instance));
+    let mut hostile: Vec<(Instant, TcpStream)> = (0..count).map(open).collect();
     let during = serve(&mut good, &mut pop);
     // Those that are slow go on a little, and those that flood, too.
-    for (number, stream) in hostile.iter_mut().enumerate() {
+    for (number, (_, stream)) in hostile.iter_mut().enumerate() {
         let kind = &KINDS[number % KINDS.len()];
         let more: &[u8] = if kind.times > 1 { b"a NOOP\r\n" } else { b"x" };
         if !kind.then.is_empty() && kind.then != HALF_HANDSHAKE {
@@ -141,11 +143,12 @@ fn hostile_clients_by_the_thousand_cost_little_and_hold_nobody_up() {
     // New ones are let in, all are in the same processes, and memory has not grown by more than is allowed.
     vigil.end(&instance, count as u64 * BYTES_EACH_MAX);
     // No one who only waits was thrown out to make room.
-    for (stream, kind) in hostile.iter_mut().zip(KINDS.iter().cycle()) {
+    for ((begun, stream), kind) in hostile.iter_mut().zip(KINDS.iter().cycle()) {
         let said = stream.read(&mut [0; 16]);
         let is_open = said.as_ref().is_ok_and(|count| *count > 0)
             || said.as_ref().is_err_and(|why| why.kind() == ErrorKind::WouldBlock);
-        assert!(is_open, "{}: {said:?}", kind.name);
+        let is_over = kind.then == HALF_HANDSHAKE && begun.elapsed() >= HANDSHAKE_MAX;
+        assert!(is_open || is_over, "{}: {said:?}", kind.name);
     }
     drop(hostile);
     serve(&mut good, &mut pop);
