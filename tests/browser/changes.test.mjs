@@ -1,6 +1,6 @@
 // What others do to a mailbox while it is open: rows come, go and change by what the server says of changes, and no window is read again.
 import { assert, compose, Imap, freshUser, send, test } from './harness.mjs';
-import { folder, openMail, row, text } from './mail-steps.mjs';
+import { folder, openFolders, openMail, row, text } from './mail-steps.mjs';
 
 const subjectsShown = (page) => page.locator('.list-grid .row:not([hidden]):not(.loading)').evaluateAll((rows) => rows.toSorted((a, b) => a.getAttribute('aria-rowindex') - b.getAttribute('aria-rowindex')).map((one) => one.querySelector('.subject').textContent.trim().split(' · ')[0]));
 
@@ -48,7 +48,7 @@ async function uidOf(imap, subject) {
   return uids[0];
 }
 
-test('rows stay right by changes alone: delivered, expunged, flagged, moved away and back', async ({ page }) => {
+test('rows stay right by changes alone: delivered, expunged, flagged, moved away and back', { looks: 'phone dark rtl' }, async ({ page }) => {
   const user = freshUser();
   await filled(user, ...['One', 'Two', 'Three', 'Four'].map((subject, at) => dated(subject, at)));
   await openMail(page, user);
@@ -65,6 +65,7 @@ test('rows stay right by changes alone: delivered, expunged, flagged, moved away
   await imap.command('CREATE Elsewhere');
   await imap.command(`UID MOVE ${await uidOf(imap, 'Four')} Elsewhere`);
   await shows(page, ['Five', 'Two', 'One']);
+  await openFolders(page);
   await folder(page, 'Elsewhere').waitFor();
   await imap.command('SELECT Elsewhere');
   await imap.command('MOVE 1 INBOX');
@@ -76,7 +77,7 @@ test('rows stay right by changes alone: delivered, expunged, flagged, moved away
   assert.ok(!called.some((name, at) => name === 'Mailbox/get' && !called.slice(0, at).includes('Mailbox/changes')), `${called}`);
 });
 
-test('a list that is sorted otherwise has a delivery where it belongs', async ({ page }) => {
+test('a list that is sorted otherwise has a delivery where it belongs', { looks: 'desktop dark rtl' }, async ({ page }) => {
   const user = freshUser();
   await filled(user, dated('Bravo', 1), dated('Delta', 2), dated('Foxtrot', 3));
   await openMail(page, user);
@@ -89,7 +90,7 @@ test('a list that is sorted otherwise has a delivery where it belongs', async ({
   assert.ok(!called.includes('Email/query'), `the window was read again: ${called}`);
 });
 
-test('a list of what is unread loses what another program reads', async ({ page }) => {
+test('a list of what is unread loses what another program reads', { looks: 'phone light ltr' }, async ({ page }) => {
   const user = freshUser();
   await filled(user, dated('First', 1), dated('Second', 2), dated('Third', 3));
   await openMail(page, user);
@@ -104,7 +105,7 @@ test('a list of what is unread loses what another program reads', async ({ page 
   imap.close();
 });
 
-test('conversations: an answer brings its conversation up, and its end leaves the one before', async ({ page }) => {
+test('conversations: an answer brings its conversation up, and its end leaves the one before', { looks: 'desktop light rtl' }, async ({ page }) => {
   const user = freshUser();
   await filled(user, dated('Plans', 1), dated('Other', 2));
   await openMail(page, user);
@@ -122,7 +123,7 @@ test('conversations: an answer brings its conversation up, and its end leaves th
   assert.ok(!called.includes('Email/query'), `the window was read again: ${called}`);
 });
 
-test('in the middle of a long list the rows on screen stay where they are', async ({ page }) => {
+test('in the middle of a long list the rows on screen stay where they are', { looks: 'phone dark ltr' }, async ({ page }) => {
   const user = freshUser();
   const imap = await Imap.open(user);
   for (let number = 0; number < 260; number += 1) await imap.append('INBOX', dated(`Number ${String(number).padStart(3, '0')}`, number % 60));

@@ -1,5 +1,5 @@
 // Writing and sending: what leaves the page, what arrives, and what is left behind.
-import { assert, assertNoSidewaysScroll, address, axe, deliver, freshUser, html, Imap, multipart, screenshot, signIn, test, world } from './harness.mjs';
+import { assert, assertNoSidewaysScroll, address, axe, deliver, freshUser, html, Imap, lastUser, multipart, screenshot, signIn, test } from './harness.mjs';
 
 const window_ = (page) => page.locator('.compose');
 const to = (page) => page.getByRole('combobox', { name: 'To', exact: true });
@@ -91,7 +91,7 @@ async function prefer(page, session, changes) {
   await page.reload();
 }
 
-test('a new message arrives as text and HTML, and its copy is in Sent', async ({ page }) => {
+test('a new message arrives as text and HTML, and its copy is in Sent', { looks: ['desktop light ltr', 'phone dark rtl'] }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0 });
@@ -117,7 +117,7 @@ test('a new message arrives as text and HTML, and its copy is in Sent', async ({
   await messages(user, 'Drafts', 0);
 });
 
-test('reply all leaves out own addresses, and refers to what it answers', async ({ page }) => {
+test('reply all leaves out own addresses, and refers to what it answers', { looks: ['desktop light ltr', 'phone dark rtl'] }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   await deliver(user, html('Plan', '<p>the <b>plan</b></p>', { From: `Other <${address(other)}>`, To: `Me <${address(user).toUpperCase()}>, third@example.org`, Cc: `${address(user)}, fourth@example.org`, 'Message-ID': '<two@example.org>', References: '<one@example.org>' }));
   const session = await signIn(page, user);
@@ -142,7 +142,7 @@ test('reply all leaves out own addresses, and refers to what it answers', async 
   imap.close();
 });
 
-test('an answer obeys Reply-To, Mail-Followup-To and List-Post', async ({ page }) => {
+test('an answer obeys Reply-To, Mail-Followup-To and List-Post', { looks: 'phone light rtl' }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, html('List mail', '<p>x', { From: 'ann@example.org', 'Reply-To': 'desk@example.org', To: 'list@lists.example.org', 'Mail-Followup-To': 'followup@lists.example.org', 'List-Post': '<mailto:post@lists.example.org>' }));
   await signIn(page, user);
@@ -161,7 +161,7 @@ test('an answer obeys Reply-To, Mail-Followup-To and List-Post', async ({ page }
   assert.deepEqual(await recipients('Reply to list'), ['post@lists.example.org']);
 });
 
-test('what is forwarded has its attachments, inline or as a whole', async ({ page }) => {
+test('what is forwarded has its attachments, inline or as a whole', { looks: 'phone light ltr' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   await deliver(user, multipart('Papers', [{ type: 'text/html', body: '<p>see</p>' }, { type: 'application/pdf', body: 'PDFPDF', name: 'plan.pdf' }]));
   const session = await signIn(page, user);
@@ -187,7 +187,7 @@ test('what is forwarded has its attachments, inline or as a whole', async ({ pag
   imap.close();
 });
 
-test('undo brings the window back and nothing goes out; sent again it goes once', async ({ page }) => {
+test('undo brings the window back and nothing goes out; sent again it goes once', { looks: ['desktop light ltr', 'phone dark rtl'] }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 5 });
@@ -210,7 +210,7 @@ test('undo brings the window back and nothing goes out; sent again it goes once'
   await messages(user, 'Sent', 1);
 });
 
-test('closing the page within the time of the hold changes nothing: the message goes once', async ({ page, context }) => {
+test('closing the page within the time of the hold changes nothing: the message goes once', { looks: 'phone dark ltr' }, async ({ page, context }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 5 });
@@ -223,7 +223,7 @@ test('closing the page within the time of the hold changes nothing: the message 
   await context.newPage();
 });
 
-test('a draft is saved within five seconds, is one, and is open again after the tab was killed', async ({ page, context }) => {
+test('a draft is saved within five seconds, is one, and is open again after the tab was killed', { looks: 'desktop dark ltr' }, async ({ page, context }) => {
   const user = freshUser();
   await signIn(page, user);
   await write(page, 'somebody@example.org');
@@ -248,7 +248,7 @@ test('a draft is saved within five seconds, is one, and is open again after the 
   await messages(user, 'Drafts', 1);
 });
 
-test('on a phone a draft that is open again waits below the mailbox', { viewport: 'phone' }, async ({ page, context }) => {
+test('on a phone a draft that is open again waits below the mailbox', { looks: 'phone light rtl' }, async ({ page, context }) => {
   const user = freshUser();
   await signIn(page, user);
   await write(page, 'somebody@example.org');
@@ -267,7 +267,7 @@ test('on a phone a draft that is open again waits below the mailbox', { viewport
   assert.equal(await again.getByLabel('Subject').inputValue(), 'Unfinished');
 });
 
-test('of a draft with two versions the newest is open again, small over the settings, and leaves the focus', async ({ page, context }) => {
+test('of a draft with two versions the newest is open again, small over the settings, and leaves the focus', { looks: 'desktop dark rtl' }, async ({ page, context }) => {
   const user = freshUser();
   const { uid, token } = await signIn(page, user);
   await write(page, 'somebody@example.org');
@@ -315,7 +315,7 @@ test('of a draft with two versions the newest is open again, small over the sett
   assert.equal(await third.evaluate(() => document.activeElement.closest('.compose')), null, 'the window took the focus');
 });
 
-test('a page with unsaved words asks before it closes', async ({ page }) => {
+test('a page with unsaved words asks before it closes', { looks: 'phone light ltr' }, async ({ page }) => {
   const user = freshUser();
   await signIn(page, user);
   await write(page);
@@ -327,7 +327,7 @@ test('a page with unsaved words asks before it closes', async ({ page }) => {
   assert.ok(await page.evaluate(() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))));
 });
 
-test('a draft in Drafts goes on, with its recipients, attachments and options', async ({ page }) => {
+test('a draft in Drafts goes on, with its recipients, attachments and options', { looks: 'desktop light rtl' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0 });
@@ -354,7 +354,7 @@ test('a draft in Drafts goes on, with its recipients, attachments and options', 
   await messages(user, 'Drafts', 0);
 });
 
-test('what is quoted runs nothing, loads nothing, and styles nothing of the page', async ({ page, tracker }) => {
+test('what is quoted runs nothing, loads nothing, and styles nothing of the page', { looks: 'phone dark ltr' }, async ({ page, tracker }) => {
   const user = freshUser();
   await deliver(
     user,
@@ -382,7 +382,7 @@ test('what is quoted runs nothing, loads nothing, and styles nothing of the page
   assert.equal(tracker.connections, 0);
 });
 
-test('a paste from a word processor is cleaned, and undone in one step', async ({ page }) => {
+test('a paste from a word processor is cleaned, and undone in one step', { looks: 'desktop dark ltr' }, async ({ page }) => {
   const user = freshUser();
   await signIn(page, user);
   await write(page);
@@ -401,7 +401,7 @@ test('a paste from a word processor is cleaned, and undone in one step', async (
   assert.match(await lines(), /<li>one<\/li>/);
 });
 
-test('an image that is pasted stands in the text and goes with the message', async ({ page }) => {
+test('an image that is pasted stands in the text and goes with the message', { looks: 'phone light rtl' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0 });
@@ -418,7 +418,7 @@ test('an image that is pasted stands in the text and goes with the message', asy
   assert.ok(cid && mail.replaceAll('=\n', '').includes(`cid:${cid}`), mail);
 });
 
-test('files: dropped, uploaded with progress, cancelled, and refused before their first byte when too large', async ({ page }) => {
+test('files: dropped, uploaded with progress, cancelled, and refused before their first byte when too large', { looks: 'desktop dark rtl' }, async ({ page }) => {
   const user = freshUser();
   await signIn(page, user);
   await write(page);
@@ -450,7 +450,7 @@ test('files: dropped, uploaded with progress, cancelled, and refused before thei
   assert.equal(uploads, 1);
 });
 
-test('recipients are completed from the directory by keyboard, and wrong ones are marked', async ({ page }) => {
+test('recipients are completed from the directory by keyboard, and wrong ones are marked', { looks: 'phone light ltr' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   await signIn(page, user);
   await write(page);
@@ -477,7 +477,7 @@ test('recipients are completed from the directory by keyboard, and wrong ones ar
   assert.equal(await page.locator('.token').count(), 1);
 });
 
-test('a recipient whom the server refuses is marked, and the words stay', async ({ page }) => {
+test('a recipient whom the server refuses is marked, and the words stay', { looks: 'desktop light rtl' }, async ({ page }) => {
   const user = freshUser();
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0 });
@@ -492,7 +492,7 @@ test('a recipient whom the server refuses is marked, and the words stay', async 
   await messages(user, 'Sent', 0);
 });
 
-test('plain text stays plain, and changes both ways', async ({ page }) => {
+test('plain text stays plain, and changes both ways', { looks: 'phone dark ltr' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0 });
@@ -515,7 +515,7 @@ test('plain text stays plain, and changes both ways', async ({ page }) => {
   assert.match(mail, /a < b & c/);
 });
 
-test('the signature of the directory goes under a message, and its markup is text', async ({ page }) => {
+test('the signature of the directory goes under a message, and its markup is text', { looks: 'desktop dark ltr' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0, autoSign: true, signature: 'Joe <b>Doe</b>\nsecond line' });
@@ -530,7 +530,7 @@ test('the signature of the directory goes under a message, and its markup is tex
   assert.match(mail, /Joe &lt;b&gt;Doe&lt;\/b&gt;/);
 });
 
-test('the visiting card, the receipt and the priority are asked for in the options', async ({ page }) => {
+test('the visiting card, the receipt and the priority are asked for in the options', { looks: 'phone light rtl' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0, vCard: 'BEGIN:VCARD\nVERSION:3.0\nFN:Joe Doe\nEND:VCARD' });
@@ -547,7 +547,7 @@ test('the visiting card, the receipt and the priority are asked for in the optio
   assert.match(mail, /text\/vcard/);
 });
 
-test('questions before sending: no subject, a forgotten attachment, many people', async ({ page }) => {
+test('questions before sending: no subject, a forgotten attachment, many people', { looks: 'desktop dark rtl' }, async ({ page }) => {
   const user = freshUser();
   await signIn(page, user);
   await write(page, Array.from({ length: 25 }, (_, at) => `p${at}@example.org`).join(', '));
@@ -564,13 +564,14 @@ test('questions before sending: no subject, a forgotten attachment, many people'
   await messages(user, 'Sent', 0);
 });
 
-test('a message is redirected as it is, with the fields that say so', async ({ page }) => {
+test('a message is redirected as it is, with the fields that say so', { looks: 'phone light ltr' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   await deliver(user, html('Not for me', '<p>original</p>', { 'Message-ID': '<orig@example.org>' }));
   await signIn(page, user);
   await open(page, 'Not for me');
   await choose(page, 'Redirect');
   await page.locator('dialog').getByRole('combobox', { name: 'To', exact: true }).fill(address(other));
+  await page.getByRole('option', { name: new RegExp(address(other)) }).click();
   await page.locator('dialog').getByRole('button', { name: 'Redirect' }).click();
   await page.locator('.toast', { hasText: 'redirected' }).waitFor();
   const [mail] = await messages(other, 'INBOX', 1);
@@ -579,7 +580,7 @@ test('a message is redirected as it is, with the fields that say so', async ({ p
   assert.match(mail, /Message-ID: <orig@example\.org>/);
 });
 
-test('the whole way by keyboard: write, format, send, answer the question', async ({ page }) => {
+test('the whole way by keyboard: write, format, send, answer the question', { looks: 'desktop light rtl' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0 });
@@ -593,7 +594,7 @@ test('the whole way by keyboard: write, format, send, answer the question', asyn
   for (let step = 0; step < 4 && !/\beditor\b/.test(await focused()); step++) await page.keyboard.press('Tab');
   await page.keyboard.type('x');
   await page.keyboard.press('Alt+F10');
-  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('ArrowLeft'); // the next one, from right to left
   await page.keyboard.press('Enter');
   await page.keyboard.type('slanted attached');
   await page.keyboard.press('Control+Enter');
@@ -603,7 +604,7 @@ test('the whole way by keyboard: write, format, send, answer the question', asyn
   assert.match(mail, /<i>slanted attached<\/i>/);
 });
 
-test('minimise, full screen, several windows', async ({ page }) => {
+test('minimise, full screen, several windows', { looks: 'desktop dark ltr' }, async ({ page }) => {
   const user = freshUser();
   await signIn(page, user);
   await write(page);
@@ -652,8 +653,8 @@ for (const [name, options] of [
 }
 
 
-test('who has no room for the copy sends nothing, and is told so', async ({ page }) => {
-  const [user, other] = [world.users.at(-1), freshUser()];
+test('who has no room for the copy sends nothing, and is told so', { looks: 'phone dark ltr' }, async ({ page }) => {
+  const [user, other] = [lastUser, freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0 });
   await deliver(user, html('Much', `<p>${'x'.repeat(72)}</p>\r\n`.repeat(300)));
@@ -668,7 +669,7 @@ test('who has no room for the copy sends nothing, and is told so', async ({ page
   await messages(user, 'Sent', 0);
 });
 
-test('drafts and copies are kept in the folders of the preferences, which are made when there are none', async ({ page }) => {
+test('drafts and copies are kept in the folders of the preferences, which are made when there are none', { looks: 'phone light rtl' }, async ({ page }) => {
   const [user, other] = [freshUser(), freshUser()];
   const session = await signIn(page, user);
   await prefer(page, session, { undoSend: 0, draftFolder: 'Work/Begun', sentFolder: 'Out' });

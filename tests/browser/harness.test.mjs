@@ -1,5 +1,10 @@
 // The harness itself: that what it counts can be counted, and that what it sets is set.
-import { assert, assertNoSidewaysScroll, axe, deliver, freshUser, html, Imap, multipart, test } from './harness.mjs';
+import { readFileSync } from 'node:fs';
+import { assert, assertNoSidewaysScroll, axe, deliver, freshUser, html, Imap, LOOKS, multipart, test } from './harness.mjs';
+import { journeys, listed } from './journeys.mjs';
+
+/** Runs that each look has at least, of the sixty and more. */
+const LEAST = 7;
 
 test('a connection to another host is counted, by name, by address and over TLS', { allowConnections: true, allowErrors: /./ }, async ({ page, tracker }) => {
   for (const url of ['http://tracker.test/a.png', 'http://192.0.2.1/b.png', 'http://[2001:db8::1]:8080/c.png', 'https://tracker.test/d.png']) {
@@ -46,4 +51,21 @@ test('mail arrives as it was sent, with its EMAILID', async () => {
   assert.match((await imap.command('FETCH 1 (BODY[TEXT])')).join('\n'), /\.<p>caf\u00e9/);
   assert.match((await imap.command('FETCH 2 (BODYSTRUCTURE)')).join('\n'), /"image" "png".*"b\.png"/i);
   imap.close();
+});
+
+test('every look is that of several journeys, and the list of them is right', async () => {
+  const runs = journeys().flatMap(({ looks }) => looks);
+  for (const look of LOOKS) {
+    const times = runs.filter((one) => one === look).length;
+    assert.ok(times >= LEAST, `${look}: ${times} journeys`);
+  }
+  assert.ok(journeys().length >= 60, `${journeys().length} journeys`);
+  assert.equal(readFileSync(new URL('JOURNEYS.md', import.meta.url), 'utf8'), listed(), 'run node journeys.mjs');
+});
+
+test('a look is the size, the theme and the direction of the page', { looks: ['phone dark rtl', 'desktop light ltr'], allowErrors: /status of 401/ }, async ({ page, test: { name } }) => {
+  await page.goto('/');
+  await page.getByLabel('User name').waitFor(); // in English, in either direction
+  const looks = await page.evaluate(() => [innerWidth < 600 ? 'phone' : 'desktop', matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', getComputedStyle(document.body).direction].join(' '));
+  assert.ok(name.endsWith(`(${looks})`), `${name}: ${looks}`);
 });

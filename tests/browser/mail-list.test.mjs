@@ -1,38 +1,37 @@
 // Journeys through folders and the message list: what is done in the page is so on the other side, and what others do is seen in the page.
-import { assert, address, deliver, freshUser, Imap, password, send, test, world } from './harness.mjs';
-import { count, flags, folder, heading, imapSays, names, openMail, row, said, text, undo } from './mail-steps.mjs';
+import { assert, address, axe, deliver, freshUser, Imap, lastUser, password, send, test, world } from './harness.mjs';
+import { count, flags, folder, heading, imapSays, names, openFolder, openFolders, openMail, row, said, text, undo } from './mail-steps.mjs';
 
 const SIGN_IN_ERRORS = /status of 401/; // the browser notes that /auth/session says nobody is signed in
 
-for (const viewport of ['desktop', 'phone']) {
-  test(`signing in with the keyboard: a wrong password is said, the right one opens the inbox (${viewport})`, { viewport, allowErrors: SIGN_IN_ERRORS }, async ({ page }) => {
-    const user = freshUser();
-    await deliver(user, text('Welcome aboard'));
-    await page.goto(world.url);
-    await page.getByLabel('User name').waitFor();
-    await page.keyboard.type(address(user));
-    await page.keyboard.press('Tab');
-    await page.keyboard.type('not the password');
-    await page.keyboard.press('Enter');
-    await page.getByRole('alert').filter({ hasText: 'is not right' }).waitFor();
-    await page.keyboard.type(password(user)); // the field is selected: it is typed over
-    await page.keyboard.press('Enter');
-    await row(page, 'Welcome aboard').waitFor();
-    assert.equal(await page.title(), '(1) Inbox – Mailboat');
-  });
-}
+test('signing in with the keyboard: a wrong password is said, the right one opens the inbox', { looks: ['desktop light ltr', 'phone dark rtl'], allowErrors: SIGN_IN_ERRORS }, async ({ page }) => {
+  const user = freshUser();
+  await deliver(user, text('Welcome aboard'));
+  await page.goto(world.url);
+  await page.getByLabel('User name').waitFor();
+  await page.keyboard.type(address(user));
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('not the password');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').filter({ hasText: 'is not right' }).waitFor();
+  await page.keyboard.type(password(user)); // the field is selected: it is typed over
+  await page.keyboard.press('Enter');
+  await row(page, 'Welcome aboard').waitFor();
+  assert.equal(await page.title(), '(1) Inbox – Mailboat');
+});
 
-test('new mail comes on screen by itself, with its counts', async ({ page }) => {
+test('new mail comes on screen by itself, with its counts', { looks: 'desktop light ltr' }, async ({ page }) => {
   const user = freshUser();
   await openMail(page, user);
   await page.getByText('All quiet').waitFor();
   await send(user, text('Just arrived'));
   await row(page, 'Just arrived').waitFor();
+  await openFolders(page);
   await folder(page, 'Inbox, 1 unread message').waitFor();
   await page.waitForFunction(() => document.title.startsWith('(1)'));
 });
 
-test('a flag that another client sets is seen', async ({ page }) => {
+test('a flag that another client sets is seen', { looks: 'phone dark rtl' }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, text('Watched'));
   await openMail(page, user);
@@ -43,7 +42,7 @@ test('a flag that another client sets is seen', async ({ page }) => {
   await page.locator('.row.flagged:not(.unread)', { hasText: 'Watched' }).waitFor();
 });
 
-test('a long list: the last row and the first are one key away, few elements show it', { timeout: 120_000 }, async ({ page }) => {
+test('a long list: the last row and the first are one key away, few elements show it', { looks: 'desktop dark rtl', timeout: 120_000 }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, ...Array.from({ length: 260 }, (_, at) => text(`Number ${at} of 260`)));
   await openMail(page, user);
@@ -59,7 +58,7 @@ test('a long list: the last row and the first are one key away, few elements sho
   assert.notEqual(await page.locator('.row.cursor').getAttribute('aria-rowindex'), '1');
 });
 
-test('a star and unread, by keys, are flags on the other side', async ({ page }) => {
+test('a star and unread, by keys, are flags on the other side', { looks: 'phone light ltr' }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, text('Flag me'));
   await openMail(page, user);
@@ -73,7 +72,7 @@ test('a star and unread, by keys, are flags on the other side', async ({ page })
   await imapSays(user, flags('INBOX'), []);
 });
 
-test('deleting: into the trash, back by undo, and for good after a question', async ({ page }) => {
+test('deleting: into the trash, back by undo, and for good after a question', { looks: ['desktop light ltr', 'phone dark rtl'] }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, text('Unwanted'), text('Kept'));
   await openMail(page, user);
@@ -88,7 +87,7 @@ test('deleting: into the trash, back by undo, and for good after a question', as
   await row(page, 'Unwanted').click();
   await page.keyboard.press('#');
   await imapSays(user, count('INBOX'), 1);
-  await folder(page, 'Trash').click();
+  await openFolder(page, 'Trash');
   await heading(page, 'Trash').waitFor();
   await row(page, 'Unwanted').waitFor();
   await page.keyboard.press('g');
@@ -99,7 +98,7 @@ test('deleting: into the trash, back by undo, and for good after a question', as
   await imapSays(user, count('Trash'), 0);
 });
 
-test('a range by keyboard, moved to a folder that is found by typing', async ({ page }) => {
+test('a range by keyboard, moved to a folder that is found by typing', { looks: ['desktop light ltr', 'phone dark rtl'] }, async ({ page }) => {
   const user = freshUser();
   const imap = await Imap.open(user);
   await imap.command('CREATE Harbour');
@@ -119,7 +118,7 @@ test('a range by keyboard, moved to a folder that is found by typing', async ({ 
   await imapSays(user, count('INBOX'), 4);
 });
 
-test('a range by pointer, dragged onto a folder', async ({ page }) => {
+test('a range by pointer, dragged onto a folder', { looks: 'desktop light rtl' }, async ({ page }) => {
   const user = freshUser();
   const imap = await Imap.open(user);
   await imap.command('CREATE Harbour');
@@ -133,7 +132,7 @@ test('a range by pointer, dragged onto a folder', async ({ page }) => {
   await imapSays(user, count('Harbour'), 3);
 });
 
-test('all of a folder: marked as read in one go', async ({ page }) => {
+test('all of a folder: marked as read in one go', { looks: 'phone dark ltr' }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, ...Array.from({ length: 12 }, (_, at) => text(`Number ${at}`)));
   await openMail(page, user);
@@ -145,7 +144,7 @@ test('all of a folder: marked as read in one go', async ({ page }) => {
   await imapSays(user, async (session) => Number(/UNSEEN (\d+)/.exec((await session.command('STATUS INBOX (UNSEEN)')).join(' '))?.[1]), 0);
 });
 
-test('junk and not junk', async ({ page }) => {
+test('junk and not junk', { looks: 'desktop dark ltr' }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, text('Buy now'));
   await openMail(page, user);
@@ -162,33 +161,40 @@ test('junk and not junk', async ({ page }) => {
   await imapSays(user, count('INBOX'), 1);
 });
 
-test('folders: made, nested, renamed and deleted, by keyboard', async ({ page }) => {
+test('folders: made, nested, renamed and deleted, by keyboard', { looks: 'phone light rtl' }, async ({ page }) => {
   const user = freshUser();
   await openMail(page, user);
   const before = await names(await Imap.open(user));
+  await openFolders(page);
   await page.getByRole('button', { name: 'New folder' }).click();
   await page.getByLabel('Name of the folder').fill('Yard');
   await page.keyboard.press('Enter');
+  await openFolders(page);
   await folder(page, 'Yard').waitFor();
+  await openFolders(page);
   await folder(page, 'Yard').focus();
   await page.keyboard.press('F2');
   await page.getByLabel('Name of the folder').fill('Shipyard');
   await page.keyboard.press('Enter');
+  await openFolders(page);
   await folder(page, 'Shipyard').waitFor();
+  await openFolders(page);
   await folder(page, 'Shipyard').focus();
   await page.keyboard.press('Shift+F10');
   await page.keyboard.press('Enter');
   await page.getByLabel('Name of the folder').fill('Slip');
   await page.keyboard.press('Enter');
+  await openFolders(page);
   await folder(page, 'Slip').waitFor();
   await imapSays(user, names, [...before, 'Shipyard', 'Shipyard/Slip'].sort());
+  await openFolders(page);
   await folder(page, 'Slip').focus();
   await page.keyboard.press('Delete');
   await page.getByRole('dialog').getByRole('button', { name: 'Delete folder' }).click();
   await imapSays(user, names, [...before, 'Shipyard'].sort());
 });
 
-test('search with operators', async ({ page }) => {
+test('search with operators', { looks: ['desktop light ltr', 'phone dark rtl'] }, async ({ page }) => {
   const user = freshUser();
   await deliver(
     user,
@@ -215,7 +221,7 @@ test('search with operators', async ({ page }) => {
   await heading(page, 'Search: -subject:pier in:inbox').waitFor();
 });
 
-test('sorted by sender, and only what is unread', async ({ page }) => {
+test('sorted by sender, and only what is unread', { looks: 'desktop dark rtl' }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, text('From Z', 'x', { From: 'Zoe <z@example.org>' }), text('From A', 'x', { From: 'Ada <a@example.org>' }), text('From M', 'x', { From: 'Mo <m@example.org>' }));
   await openMail(page, user);
@@ -233,7 +239,7 @@ test('sorted by sender, and only what is unread', async ({ page }) => {
   await row(page, 'From Z').waitFor();
 });
 
-test('messages that answer each other are one row, and are read together', async ({ page }) => {
+test('messages that answer each other are one row, and are read together', { looks: 'phone light ltr' }, async ({ page }) => {
   const user = freshUser();
   await deliver(
     user,
@@ -250,7 +256,7 @@ test('messages that answer each other are one row, and are read together', async
   await page.locator('.message.open').nth(2).waitFor();
 });
 
-test('paged mode is a table, as long as the preference says', async ({ page }) => {
+test('paged mode is a table, as long as the preference says', { looks: 'desktop light rtl' }, async ({ page }) => {
   const user = freshUser();
   await deliver(user, ...Array.from({ length: 23 }, (_, at) => text(`Number ${at}`)));
   await openMail(page, user);
@@ -267,7 +273,7 @@ test('paged mode is a table, as long as the preference says', async ({ page }) =
   await page.getByRole('heading', { name: 'Number 0' }).waitFor();
 });
 
-test('what cannot be reached is said, and what can again', { allowErrors: /ERR_INTERNET_DISCONNECTED/ }, async ({ page, context }) => {
+test('what cannot be reached is said, and what can again', { looks: 'phone dark ltr', allowErrors: /ERR_INTERNET_DISCONNECTED/ }, async ({ page, context }) => {
   const user = freshUser();
   await deliver(user, text('Before'));
   await openMail(page, user);
@@ -278,7 +284,7 @@ test('what cannot be reached is said, and what can again', { allowErrors: /ERR_I
   await said(page, 'Connected again.');
 });
 
-test('the session ends while somebody works: the password, and the work goes on', { allowErrors: SIGN_IN_ERRORS }, async ({ page, context }) => {
+test('the session ends while somebody works: the password, and the work goes on', { looks: 'desktop dark ltr', allowErrors: SIGN_IN_ERRORS }, async ({ page, context }) => {
   const user = freshUser();
   await deliver(user, text('Half done'));
   await openMail(page, user);
@@ -292,7 +298,40 @@ test('the session ends while somebody works: the password, and the work goes on'
   await page.getByRole('dialog').waitFor({ state: 'detached' });
 });
 
-test('every shortcut of the sheet is there, and Escape closes it', async ({ page }) => {
+test('the quota meter moves with what is delivered, warns, and says that the mailbox is full', { looks: 'phone light rtl' }, async ({ page }) => {
+  const user = lastUser; // has room for 30,000 bytes
+  const filler = (subject, bytes) => text(subject, `${'x'.repeat(70)}\r\n`.repeat(bytes / 72));
+  await openMail(page, user);
+  await openFolders(page);
+  const meter = page.getByRole('meter', { name: 'Storage in use' });
+  const reaches = (least) => page.waitForFunction((wanted) => Number(document.querySelector('.quota-bar')?.getAttribute('aria-valuenow')) >= wanted, least);
+  await meter.waitFor();
+  assert.equal(await meter.getAttribute('aria-valuenow'), '0');
+  await send(user, filler('A third', 10_000));
+  await reaches(33);
+  const width = async () => (await meter.locator('i').boundingBox()).width / (await meter.boundingBox()).width;
+  assert.ok((await width()) > 0.3 && (await width()) < 0.5, `the bar is ${await width()} of the meter`);
+  assert.equal(await page.locator('.quota-warning').count(), 0);
+  await send(user, filler('Two thirds and more', 16_000));
+  await page.getByText('Your mailbox is nearly full.').waitFor();
+  await reaches(85);
+  await axe(page);
+  // The one that does not fit any more is the last.
+  await send(user, filler('Over the brim', 6_000));
+  await page.getByText('Your mailbox is full.').waitFor();
+  await reaches(100);
+  assert.ok((await width()) <= 1);
+  await axe(page);
+  const imap = await Imap.open(user);
+  await imap.command('SELECT INBOX');
+  await imap.command('STORE 1:* +FLAGS (\\Deleted)');
+  await imap.command('EXPUNGE');
+  imap.close();
+  await page.waitForFunction(() => document.querySelector('.quota-bar')?.getAttribute('aria-valuenow') === '0');
+  await page.locator('.quota-warning').waitFor({ state: 'detached' });
+});
+
+test('every shortcut of the sheet is there, and Escape closes it', { looks: 'desktop dark rtl' }, async ({ page }) => {
   const user = freshUser();
   await openMail(page, user);
   await page.keyboard.press('?');

@@ -16,6 +16,19 @@ export const row = (page, subject) => page.locator('.list-grid .row:not(.loading
 export const heading = (page, name) => page.locator('.list-title').getByRole('heading', { name, exact: true });
 export const folder = (page, name) => page.getByRole('tree').getByRole('treeitem', { name });
 
+/** Brings the folders on screen: in a narrow window they are in a drawer, which a button opens. */
+export async function openFolders(page) {
+  const drawer = page.locator('.drawer-button');
+  if (!(await drawer.isVisible()) || (await page.locator('.app[data-drawer=open]').count()) > 0) return;
+  await drawer.click();
+  await page.getByRole('tree').waitFor();
+}
+
+export async function openFolder(page, name) {
+  await openFolders(page);
+  await folder(page, name).click();
+}
+
 /** Waits for a toast that says `words`. */
 export const said = (page, words) => page.locator('.toast', { hasText: words }).waitFor();
 

@@ -56,13 +56,13 @@ const look = async (tabs, user, again) => {
   await everyTabShows(left, user, 'To those who are left');
 };
 
-test('eight tabs of one user: one event stream for all, which another tab takes over', { timeout: 90_000 }, async ({ page, context }) => {
+test('eight tabs of one user: one event stream for all, which another tab takes over', { looks: 'desktop dark rtl', timeout: 90_000 }, async ({ page, context }) => {
   const user = freshUser();
   const tabs = await openTabs(context, page, user);
   await look(tabs, user, async () => undefined);
 });
 
-test('eight tabs where there are no Web Locks: the one that was shown last holds the stream', { timeout: 90_000 }, async ({ page, context }) => {
+test('eight tabs where there are no Web Locks: the one that was shown last holds the stream', { looks: 'desktop light rtl', timeout: 90_000 }, async ({ page, context }) => {
   await context.addInitScript(() => Object.defineProperty(Navigator.prototype, 'locks', { get: () => undefined }));
   const user = freshUser();
   const tabs = await openTabs(context, page, user);

@@ -1,6 +1,6 @@
 // Journeys through folders of others: what the rights allow is there, and what they do not is not.
 import { address, assert, axe, Imap, freshUser, multipart, test, world } from './harness.mjs';
-import { count, folder, heading, imapSays, names, openMail, row, said, text } from './mail-steps.mjs';
+import { count, folder, heading, imapSays, names, openFolder, openFolders, openMail, row, said, text } from './mail-steps.mjs';
 
 /** A folder of the owner's with one message in it, and what the reader may do there. */
 async function share(owner, name, subject, reader, rights) {
@@ -20,12 +20,13 @@ const subjects = (mailbox) => async (imap) => {
   return [...lines.matchAll(/Subject: (.*)/g)].map(([, subject]) => subject.trim());
 };
 
-test('a folder of another is below Shared; who may only read is offered nothing else', async ({ page }) => {
+test('a folder of another is below Shared; who may only read is offered nothing else', { looks: 'phone light ltr' }, async ({ page }) => {
   const [owner, reader] = [freshUser(), freshUser()];
   await share(owner, 'Minutes', 'May meeting', reader, 'lr');
   await openMail(page, reader);
+  await openFolders(page);
   await folder(page, 'Shared').waitFor();
-  await folder(page, 'Minutes').click();
+  await openFolder(page, 'Minutes');
   await heading(page, 'Minutes').waitFor();
   await row(page, 'May meeting').click();
   await page.frameLocator('.message-frame').last().getByText('The text of May meeting.').waitFor();
@@ -39,16 +40,17 @@ test('a folder of another is below Shared; who may only read is offered nothing 
   await said(page, 'do not allow');
   await imapSays(owner, subjects('Minutes'), ['May meeting']);
   await page.goBack();
+  await openFolders(page);
   await folder(page, 'Minutes').click({ button: 'right' });
   const offered = await page.getByRole('menuitem').allTextContents();
   assert.deepEqual(offered, [], `the menu of the folder has ${offered}`);
 });
 
-test('what is moved from a folder of another is in the own one, and is gone there', async ({ page }) => {
+test('what is moved from a folder of another is in the own one, and is gone there', { looks: 'desktop light rtl' }, async ({ page }) => {
   const [owner, reader] = [freshUser(), freshUser()];
   await share(owner, 'Team', 'For you', reader, 'lrswite');
   await openMail(page, reader);
-  await folder(page, 'Team').click();
+  await openFolder(page, 'Team');
   await row(page, 'For you').click();
   await page.frameLocator('.message-frame').last().getByText('The text of For you.').waitFor();
   await page.keyboard.press('v');
@@ -60,13 +62,14 @@ test('what is moved from a folder of another is in the own one, and is gone ther
   await imapSays(owner, subjects('Team'), []);
 });
 
-test('a folder that is given while the page is open appears, and goes when it is taken back', async ({ page }) => {
+test('a folder that is given while the page is open appears, and goes when it is taken back', { looks: 'phone dark ltr' }, async ({ page }) => {
   const [owner, reader] = [freshUser(), freshUser()];
   await openMail(page, reader);
   assert.equal(await folder(page, 'Shared').count(), 0);
   await share(owner, 'Late', 'Late news', reader, 'lrs');
+  await openFolders(page);
   await folder(page, 'Late').waitFor();
-  await folder(page, 'Late').click();
+  await openFolder(page, 'Late');
   await row(page, 'Late news').waitFor();
   const imap = await Imap.open(owner);
   await imap.append('Late', text('More news'));
@@ -104,11 +107,11 @@ async function imapShows(user, look, ...wanted) {
   }, true);
 }
 
-test('a draft in a folder of another goes on there, and is sent from here', async ({ page }) => {
+test('a draft in a folder of another goes on there, and is sent from here', { looks: 'desktop dark ltr' }, async ({ page }) => {
   const [owner, reader] = [freshUser(), freshUser()];
   await shareDraft(owner, 'Common', 'Offer', reader, 'lrwite');
   await openMail(page, reader);
-  await folder(page, 'Common').click();
+  await openFolder(page, 'Common');
   await row(page, 'Offer').click();
   const compose = page.locator('.compose');
   await compose.getByText(`This draft is ${owner}’s: it is kept in Common`).waitFor();
@@ -135,7 +138,7 @@ test('a draft in a folder of another goes on there, and is sent from here', asyn
 /** Opens the draft in Common, writes into it, and saves it once `other` has it open, too. */
 async function goesOn(page, user, words, other) {
   await openMail(page, user);
-  await folder(page, 'Common').click();
+  await openFolder(page, 'Common');
   await row(page, 'Offer').click();
   const field = page.locator('.compose').getByRole('textbox', { name: 'Message text' });
   await field.waitFor();
@@ -145,7 +148,7 @@ async function goesOn(page, user, words, other) {
   await page.locator('.compose').getByText(/^Saved/).waitFor();
 }
 
-test('two who go on from the same version of a draft both keep what they wrote, whoever opens it again', async ({ page, context }) => {
+test('two who go on from the same version of a draft both keep what they wrote, whoever opens it again', { looks: 'phone light rtl' }, async ({ page, context }) => {
   const [owner, reader] = [freshUser(), freshUser()];
   const imap = await Imap.open(owner);
   await imap.command('CREATE Common');
@@ -166,6 +169,9 @@ test('two who go on from the same version of a draft both keep what they wrote, 
   await kept('');
   for (const [one, words] of [[page, 'Words of the reader.'], [theirs, 'Words of the owner.']]) {
     await one.reload();
+    await one.locator('.compose').waitFor();
+    const small = one.locator('.compose[data-shape=minimised] .compose-title'); // as it opens again on a phone
+    if (await small.isVisible()) await small.click();
     const field = one.locator('.compose').getByRole('textbox', { name: 'Message text' });
     await field.waitFor();
     assert.equal((await field.inputValue()).trim(), words);
@@ -178,11 +184,11 @@ test('two who go on from the same version of a draft both keep what they wrote, 
   await elsewhere.close();
 });
 
-test('a draft of another that may not be changed is read, and says so; rights that go while it is written are told', async ({ page }) => {
+test('a draft of another that may not be changed is read, and says so; rights that go while it is written are told', { looks: 'desktop light ltr' }, async ({ page }) => {
   const [owner, reader] = [freshUser(), freshUser()];
   await shareDraft(owner, 'Common', 'Offer', reader, 'lr');
   await openMail(page, reader);
-  await folder(page, 'Common').click();
+  await openFolder(page, 'Common');
   await row(page, 'Offer').click();
   await page.locator('.warning-bar', { hasText: 'do not allow changing this draft' }).waitFor();
   assert.equal(await page.locator('.compose').count(), 0);

@@ -6,6 +6,8 @@ export const LANGUAGES = { en: 'English', de: 'Deutsch', fr: 'Fran√ßais', ja: 'Ê
 export type Language = keyof typeof LANGUAGES;
 /** The pseudo-locale: English with accents, longer by two fifths and in brackets. What is not in a catalogue, or is cut off, shows. */
 export const PSEUDO = 'en-XA';
+/** The other pseudo-locale: English as it is, from right to left. What leans on the wrong side shows, and whoever tests can read it. */
+export const MIRRORED = 'ar-XB';
 
 export type Args = Readonly<Record<string, string | number>>;
 export type Messages<K extends string> = Readonly<Record<K, string>>;
@@ -19,14 +21,18 @@ type Loaders<K extends string> = Readonly<Record<Language, () => Promise<{ defau
 let tag: string = 'en';
 const catalogues: { load(): Promise<void> }[] = [];
 
+const isPseudo = (one: string): boolean => one === PSEUDO || one === MIRRORED;
+/** The language whose words, plurals and digits stand for this one. */
+const inWords = (one: string): string => (isPseudo(one) ? 'en' : one);
+
 /** The language as BCP 47 writes it. */
 export const language = (): string => tag;
-export const direction = (): 'ltr' | 'rtl' => (tag === 'ar' ? 'rtl' : 'ltr');
+export const direction = (): 'ltr' | 'rtl' => (tag === 'ar' || tag === MIRRORED ? 'rtl' : 'ltr');
 
 /** The first of `wanted` (BCP 47, most wanted first) that we speak, else English. */
 export function chooseLanguage(wanted: readonly string[]): string {
     for (const one of wanted) {
-        if (one === PSEUDO) return PSEUDO;
+        if (isPseudo(one)) return one;
         const primary = one.toLowerCase().split(/[-_]/)[0] ?? '';
         if (primary in LANGUAGES) return primary;
     }
@@ -50,7 +56,8 @@ export function catalogue<K extends string>(loaders: Loaders<K>): Catalogue<K> {
     const self = Object.assign(translate, {
         load: async (): Promise<void> => {
             used = true;
-            messages = tag === PSEUDO ? pseudo((await loaders.en()).default) : (await loaders[tag as Language]()).default;
+            const { default: loaded } = await loaders[inWords(tag) as Language]();
+            messages = tag === PSEUDO ? pseudo(loaded) : loaded;
         },
     });
     catalogues.push({ load: () => (used ? self.load() : Promise.resolve()) });
@@ -106,7 +113,7 @@ function argument(body: string, args: Args, locale: string, count: number | unde
         at = end + 1;
     }
     const number = Number(value ?? count ?? 0);
-    const branch = branches.get(`=${number}`) ?? branches.get(new Intl.PluralRules(locale).select(number)) ?? branches.get('other') ?? '';
+    const branch = branches.get(`=${number}`) ?? branches.get(new Intl.PluralRules(inWords(locale)).select(number)) ?? branches.get('other') ?? '';
     return expand(branch, args, locale, number);
 }
 
@@ -137,7 +144,7 @@ const formats = new Map<string, Intl.DateTimeFormat>();
 function format(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
     const key = JSON.stringify(options);
     let made = formats.get(key);
-    if (!made) formats.set(key, (made = new Intl.DateTimeFormat(tag === PSEUDO ? 'en' : tag, options)));
+    if (!made) formats.set(key, (made = new Intl.DateTimeFormat(inWords(tag), options)));
     return made;
 }
 
@@ -155,7 +162,7 @@ export const longDate = (date: Date): string => format({ weekday: 'short', year:
 export const mediumDate = (date: Date): string => format({ dateStyle: 'medium', timeStyle: 'short' }).format(date);
 
 export function formatNumber(value: number, locale = tag): string {
-    return new Intl.NumberFormat(locale === PSEUDO ? 'en' : locale).format(value);
+    return new Intl.NumberFormat(inWords(locale)).format(value);
 }
 
 /** "3.4 MB": powers of 1024, one decimal below ten. */
@@ -168,10 +175,10 @@ export function formatSize(bytes: number): string {
         unit += 1;
     }
     const digits = unit > 0 && value < 10 ? 1 : 0;
-    return new Intl.NumberFormat(tag === PSEUDO ? 'en' : tag, { style: 'unit', unit: units[unit] ?? 'byte', unitDisplay: unit === 0 ? 'long' : 'short', maximumFractionDigits: digits }).format(value);
+    return new Intl.NumberFormat(inWords(tag), { style: 'unit', unit: units[unit] ?? 'byte', unitDisplay: unit === 0 ? 'long' : 'short', maximumFractionDigits: digits }).format(value);
 }
 
 /** "Anna, Ben and Chris" in the user's language. */
 export function formatList(items: readonly string[]): string {
-    return new Intl.ListFormat(tag === PSEUDO ? 'en' : tag, { style: 'narrow', type: 'unit' }).format(items);
+    return new Intl.ListFormat(inWords(tag), { style: 'narrow', type: 'unit' }).format(items);
 }

@@ -52,4 +52,7 @@ test('the language is the first that we speak', () => {
     assert.equal(chooseLanguage(['nl', 'de-AT', 'fr']), 'de');
     assert.equal(chooseLanguage(['xx']), 'en');
     assert.equal(chooseLanguage(['en-XA']), 'en-XA');
+    assert.equal(chooseLanguage(['ar-XB']), 'ar-XB');
+    assert.equal(chooseLanguage(['ar-EG']), 'ar');
+    assert.equal(formatMessage('{count, plural, one {# day} other {# days}}', { count: 2 }, 'ar-XB'), '2 days');
 });

@@ -61,7 +61,7 @@ impl Jmap {
         folder: Folder,
         preferences: &Preferences,
     ) -> Result<MailboxName, StoreError> {
-        self.store.ensure_user(&who.uid)?;
+        self.ensure(who)?;
         let special_use = folder.special_use();
         let marked = marked(&self.store, &who.uid, special_use)?;
         let entry = self.fresh(who);

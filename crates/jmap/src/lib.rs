@@ -34,7 +34,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use directory::{Directory, Entry, Found, LogIns};
-use message_store::Store;
+use message_store::{QuotaPolicy, Store, StoreError};
 use serde_json::Value;
 use server_config::parameters::local;
 use server_config::{Config, Instance};
@@ -77,6 +77,7 @@ pub struct Jmap {
     pub(crate) store: Store,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) log: Log,
+    quota: QuotaPolicy,
     pub(crate) accounts: account::Accounts,
     pub(crate) uploads: uploads::Uploads,
     pub(crate) personal: personal::Personal,
@@ -120,6 +121,7 @@ impl Jmap {
             store: parts.store.clone(),
             directory: Arc::clone(&parts.directory),
             log: parts.log.clone(),
+            quota: QuotaPolicy::from_config(&parts.config),
             accounts: account::Accounts::default(),
             uploads,
             personal: personal::Personal::new(parts),
@@ -134,6 +136,13 @@ impl Jmap {
     /// itself to go on.
     pub fn password_was_changed(&self, who: &Who) -> bool {
         self.personal.took_change(who)
+    }
+
+    /// Makes sure that the user has an INBOX, and limits: who never got mail has none yet (S113).
+    fn ensure(&self, who: &Who) -> Result<(), StoreError> {
+        self.store.ensure_user(&who.uid)?;
+        let limits = self.quota.limits(who.entry.quota_bytes, who.entry.quota_messages);
+        if limits.is_unlimited() { Ok(()) } else { self.store.first_limits(&who.uid, limits) }
     }
 
     /// The user's entry as it is now; as it was at the sign-in, when the directory does not answer.

@@ -1,5 +1,5 @@
 // Language, looks, and how lists are shown.
-import { LANGUAGES, PSEUDO, setLanguage } from '../i18n.ts';
+import { LANGUAGES, MIRRORED, PSEUDO, setLanguage } from '../i18n.ts';
 import { type Preferences, preferences } from '../preferences.ts';
 import { choice, group, prefer, row, segments, toggle } from './controls.ts';
 import { h } from '../dom.ts';
@@ -75,7 +75,7 @@ export const general: Page = async (context, redraw) => {
 function language(value: string | null, change: (value: string | null) => void): HTMLElement {
     const known: [string, string][] = [[BY_BROWSER, say('languageBrowser')], ...Object.entries(LANGUAGES)];
     // The pseudo-locale is for those who look for untranslated words, and shown to whoever has it already.
-    if (value === PSEUDO) known.push([PSEUDO, 'Pseudo']);
+    if (value === PSEUDO || value === MIRRORED) known.push([value, 'Pseudo']);
     const current = known.some(([key]) => key === value) ? (value ?? BY_BROWSER) : BY_BROWSER;
     return choice(say('language'), known, current, (chosen) => change(chosen === BY_BROWSER ? null : chosen), say('languageHint'));
 }

@@ -59,7 +59,7 @@ fn sort_order(noted: &Annotations, uid: &str, id: u128) -> u32 {
 /// The store's.
 pub fn listed(jmap: &Jmap, scope: Scope<'_>) -> Result<Vec<ListedFor>> {
     let who = scope.who;
-    jmap.store.ensure_user(&who.uid)?;
+    jmap.ensure(who)?;
     if !scope.is_own() {
         return given(jmap, scope);
     }

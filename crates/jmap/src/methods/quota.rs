@@ -33,6 +33,7 @@ fn objects(quota: &Quota) -> Objects {
 }
 
 fn now(call: &Call<'_>) -> Result<Objects> {
+    call.jmap.ensure(call.who)?;
     Ok(objects(&call.jmap.store.quota(&call.who.uid)?))
 }
 
