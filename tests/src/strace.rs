@@ -17,6 +17,8 @@ use nix::unistd::Pid;
 use crate::Instance;
 use crate::instance::wait_for;
 
+/// What makes files durable and is waited for.
+const SYNCS: [&str; 2] = ["fdatasync", "fsync"];
 /// What makes files durable, what gives and takes names, and what is said to clients.
 const CALLS: &str = "trace=fdatasync,fsync,sync_file_range,write,sendto,writev,pwrite64,link,linkat,rename,renameat,renameat2,unlink,unlinkat";
 
@@ -70,6 +72,32 @@ impl Trace {
     pub fn with_slow_syncs(instance: &Instance, service: &str, more: Duration) -> Trace {
         let inject = format!("inject=fdatasync,fsync,syncfs:delay_enter={}", more.as_micros());
         Trace::attach_to(instance, service, &["-e", &inject])
+    }
+
+    /// Who waits for a sync shares it with all who came while another was under way: so few syncs do it once they are slow enough
+    /// for the others to come meanwhile, however loaded the machine. `changes` makes its changes and returns when they are done.
+    ///
+    /// # Panics
+    /// When it is never less than a sync for so many changes: whoever syncs for each change does it at every speed.
+    pub fn prove_shared_syncs(
+        instance: &Instance,
+        service: &str,
+        (changes, for_each): (usize, usize),
+        mut change: impl FnMut(),
+    ) -> Vec<Call> {
+        let mut counts = Vec::new();
+        for delay in [30, 100, 300, 1000].map(Duration::from_millis) {
+            let trace = Trace::with_slow_syncs(instance, service, delay);
+            change();
+            let calls = trace.calls();
+            let syncs = calls.iter().filter(|call| SYNCS.contains(&call.name.as_str())).count();
+            eprintln!("{syncs} syncs for {changes} changes, each {delay:?} slower");
+            if syncs > 0 && syncs * for_each < changes {
+                return calls;
+            }
+            counts.push(syncs);
+        }
+        panic!("{counts:?} syncs for {changes} changes");
     }
 
     fn attach_to(instance: &Instance, service: &str, options: &[&str]) -> Trace {

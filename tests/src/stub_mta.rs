@@ -61,6 +61,8 @@ pub enum Act {
     Wait(Duration),
     /// Until the client has sent this text behind what was read so far.
     Await(String),
+    /// Nothing happens until the test says [`StubMta::release`].
+    Held,
     /// Says and reads nothing until the client has gone or the stub ends.
     Silence,
     /// Closes the connection.
@@ -151,6 +153,7 @@ struct Shared {
     changed: Condvar,
     sockets: Mutex<Vec<TcpStream>>,
     stopping: AtomicBool,
+    released: AtomicBool,
 }
 
 impl Shared {
@@ -220,6 +223,12 @@ impl StubMta {
     pub fn from_now_on(&self, step: Step, acts: &[Act]) {
         let rule = Rule { step, text: String::new(), left: None, acts: acts.to_vec() };
         self.shared.rules.lock().unwrap().insert(0, rule);
+    }
+
+    /// Whoever is held goes on, and nobody is from now on.
+    pub fn release(&self) {
+        self.shared.released.store(true, Ordering::SeqCst);
+        self.shared.changed.notify_all();
     }
 
     /// Waits until it has taken so many messages, and gives all of them; the test fails when they do not come.
@@ -326,6 +335,7 @@ impl Script {
             changed: Condvar::new(),
             sockets: Mutex::default(),
             stopping: AtomicBool::new(false),
+            released: AtomicBool::new(false),
         });
         let acceptor = std::thread::spawn({
             let shared = Arc::clone(&shared);

@@ -170,12 +170,13 @@ fn who_comes_too_soon_is_put_off_by_every_process_and_after_a_restart() {
     put_off(&instance);
     assert!(instance.log("pop").contains("less than 3600 seconds after the last log-in"));
     // When the time is over, or the parameter is; and being put off does not begin it anew.
-    instance.set("service.pop.popminpoll", "2");
+    instance.set("service.pop.popminpoll", "6");
     instance.signal("pop", nix::sys::signal::Signal::SIGHUP);
     logged_in(&instance, "alice").ok("QUIT");
     let begun = Instant::now();
     logged_in(&instance, "alice").ok("QUIT");
-    assert!(begun.elapsed() > Duration::from_millis(900), "{:?}", begun.elapsed()); // whole seconds are kept
+    // Whole seconds are kept, and a log-in was a moment ago when it is answered.
+    assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 #[test]

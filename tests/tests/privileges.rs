@@ -38,11 +38,19 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Every file below a folder, links not followed.
+/// Every file below a folder, links not followed. What the daemons take away meanwhile is not there.
 fn below(folder: &Path, found: &mut Vec<(String, u32)>) {
-    for entry in fs::read_dir(folder).unwrap() {
+    let is_gone = |why: &std::io::Error| why.kind() == std::io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(folder) {
+        Err(why) if is_gone(&why) => return,
+        entries => entries.unwrap(),
+    };
+    for entry in entries {
         let path = entry.unwrap().path();
-        let data = fs::symlink_metadata(&path).unwrap();
+        let data = match fs::symlink_metadata(&path) {
+            Err(why) if is_gone(&why) => continue,
+            data => data.unwrap(),
+        };
         found.push((path.display().to_string(), data.uid()));
         if data.is_dir() {
             below(&path, found);

@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use black_box::instance::in_one_of_ten;
 use black_box::{Instance, Setup, StubMta, World, quick, spool};
 
 /// What the process has open.
@@ -102,11 +103,17 @@ fn a_long_deferred_queue_does_not_delay_the_start() {
     spool::defer(&few, &hash, &id, &spool::envelope(&id, "x@many.test", "attempt 0 1 4.4.1 refused"));
     instance.start_one("store");
     instance.start_one("imap");
-    let begin = Instant::now();
-    instance.start_one("smtp");
-    let took = begin.elapsed();
-    eprintln!("{count} deferred: started in {took:?}");
-    assert!(took.as_secs() < 5, "{took:?}");
+    in_one_of_ten("smtpd to start within five seconds", || {
+        let begin = Instant::now();
+        instance.start_one("smtp");
+        let took = begin.elapsed();
+        eprintln!("{count} deferred: started in {took:?}");
+        let is_quick = took.as_secs() < 5;
+        if !is_quick {
+            instance.stop("smtp");
+        }
+        is_quick
+    });
     instance.send("alice", "at once");
     instance.wait_for_messages("alice", 1);
     assert_eq!(mx.wait_for(1)[0].recipients(), ["x@many.test"]);

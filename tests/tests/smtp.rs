@@ -136,13 +136,13 @@ fn the_size_limit_counts_only_with_allowsize() {
 #[test]
 fn silent_clients_are_sent_away() {
     let instance = Setup::default()
-        .set("service.smtp.smtp-accept.timeoutcommand", "1")
-        .set("service.smtp.smtp-accept.timeoutdata", "1")
+        .set("service.smtp.smtp-accept.timeoutcommand", "3")
+        .set("service.smtp.smtp-accept.timeoutdata", "3")
         .start();
-    let mut idle = greeted(&instance);
     let begin = std::time::Instant::now();
+    let mut idle = greeted(&instance);
     assert!(idle.reply().starts_with("421 4.4.2"));
-    assert!(begin.elapsed() >= Duration::from_millis(900) && idle.wire.is_closed());
+    assert!(begin.elapsed() >= Duration::from_millis(2900) && idle.wire.is_closed());
     let mut stuck = in_data(&instance);
     stuck.wire.send(b"Subject: half");
     assert!(stuck.reply().starts_with("421"));

@@ -38,8 +38,11 @@ impl Disk {
         run(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.at));
     }
 
+    /// Behind the daemons: what they started ends by itself when they have ended, a moment later.
     fn unmount(&self) {
-        run(Command::new("umount").arg(&self.at));
+        wait_for("nobody to use the disk", || {
+            Command::new("umount").arg(&self.at).output().unwrap().status.success().then_some(())
+        });
     }
 
     /// As LVM and storage systems do it: the file system stands still while its blocks are copied.

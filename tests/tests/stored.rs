@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,9 +25,10 @@ fn in_utc(parameters: &[(&str, &str)]) -> Instance {
     setup.environment("TZ", "UTC").create()
 }
 
-/// The next daemons see this time of tomorrow, in UTC.
+/// The next daemons see this time of tomorrow, in UTC; of the same day, though a midnight has passed meanwhile.
 fn set_clock(instance: &mut Instance, hour: i64, minute: i64, second: i64) {
-    let midnight = (now() / DAY + 1) * DAY;
+    static MIDNIGHT: OnceLock<i64> = OnceLock::new();
+    let midnight = MIDNIGHT.get_or_init(|| (now() / DAY + 1) * DAY);
     let offset = midnight + hour * 3600 + minute * 60 + second - now();
     instance.set_environment("MAILBOAT_CLOCK_OFFSET", &offset.to_string());
 }

@@ -40,7 +40,7 @@ fn findings(instance: &Instance, port: u16, arguments: &[&str]) -> Vec<Finding> 
     let folder = tempfile::tempdir().unwrap();
     let found = folder.path().join("found.json");
     let mut testssl = Command::new("timeout");
-    testssl.args(["550", "testssl", "--quiet", "--color", "0", "--warnings", "batch"]);
+    testssl.args(["1800", "testssl", "--quiet", "--color", "0", "--warnings", "batch"]);
     testssl.args(["--openssl", "/usr/bin/openssl", "--nodns", "none", "--ip", &instance.address.to_string()]);
     testssl.arg("--add-ca").arg(instance.path("config/certs/ca.pem")).arg("--jsonfile").arg(&found);
     testssl.args(arguments).arg(format!("localhost:{port}")).env("TMPDIR", folder.path());

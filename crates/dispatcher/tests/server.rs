@@ -289,8 +289,8 @@ fn implicit_tls_greets_after_the_handshake() {
 fn silence_ends_a_session_after_its_idle_time() {
     let setup = set_up(|_| {});
     let mut client = connect(&setup);
-    assert_eq!(ask(&mut client, "idle 100"), "ok");
     let since = Instant::now();
+    assert_eq!(ask(&mut client, "idle 100"), "ok");
     assert_eq!(read_line(&mut client), "bye");
     assert!(since.elapsed() >= Duration::from_millis(90));
     assert_eq!(read_line(&mut client), "");

@@ -278,10 +278,10 @@ fn a_peer_that_does_not_answer_rset_is_given_up() {
 /// A hundred slow answers are no hundred limits: those that were taken get the message, the others wait.
 #[test]
 fn a_peer_that_is_slow_with_each_recipient_does_not_hold_the_session() {
-    let slow = [Act::Wait(Duration::from_millis(600)), Act::say("250 ok")];
+    let slow = [Act::Wait(Duration::from_millis(1800)), Act::say("250 ok")];
     let stub = StubMta::new().offers(&[]).on(Step::Rcpt, &slow).start();
     let mut settings = settings();
-    settings.timeouts.rcpt = Duration::from_secs(1);
+    settings.timeouts.rcpt = Duration::from_secs(3);
     let addresses: Vec<String> = (0..50).map(|n| format!("r{n}@y.example")).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let transaction = send(&mut try_open(&stub, &settings).unwrap(), &small(), &addresses);

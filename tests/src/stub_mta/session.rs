@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -228,6 +228,7 @@ impl Connection<'_> {
                 Ok(())
             }
             Act::Wait(time) => self.wait(time),
+            Act::Held => self.wait_unless(PATIENCE, &self.shared.released),
             Act::Await(text) => {
                 while !self.input.windows(text.len()).any(|piece| piece == text.as_bytes()) {
                     self.more()?;
@@ -243,11 +244,16 @@ impl Connection<'_> {
 
     /// So long, or until the stub ends or the client has closed.
     fn wait(&self, time: Duration) -> Going<()> {
+        self.wait_unless(time, &AtomicBool::new(false))
+    }
+
+    /// The same, and not at all, or no longer, when this is set.
+    fn wait_unless(&self, time: Duration, is_over: &AtomicBool) -> Going<()> {
         let until = Instant::now() + time;
         let mut seen = self.shared.seen();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || is_over.load(Ordering::SeqCst) {
                 return Ok(());
             }
             if self.shared.stopping.load(Ordering::SeqCst) || self.is_left() {
