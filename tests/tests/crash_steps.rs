@@ -142,6 +142,13 @@ impl Stage {
         self.instance.start_all();
     }
 
+    /// Starts smtpd where the step may come before it serves, and waits for its end there.
+    fn crash_at_start(&mut self, step: &str) {
+        self.instance.set_environment("MAILBOAT_CRASH_AT", step);
+        self.instance.begin_one("smtp");
+        self.wait_for_the_crash(step);
+    }
+
     /// smtpd has ended by SIGKILL: the step was reached.
     fn wait_for_the_crash(&mut self, step: &str) {
         let status = self.instance.wait_for_end("smtp");
@@ -257,9 +264,7 @@ fn replay(step: &str) {
             fs::remove_file(entry.unwrap().path()).unwrap();
         }
     }
-    stage.instance.set_environment("MAILBOAT_CRASH_AT", step);
-    stage.instance.begin_one("smtp");
-    stage.wait_for_the_crash(step);
+    stage.crash_at_start(step);
     stage.start("");
     stage.wait_until_settled();
     for user in ["bob", "alice", "postmaster"] {
@@ -346,8 +351,7 @@ fn whole(step: &str) {
 
 fn retry_in_vain(step: &str) {
     let mut stage = deferred();
-    stage.start(step);
-    stage.wait_for_the_crash(step);
+    stage.crash_at_start(step);
     stage.start("");
     one_waits(&stage, step);
     arrives(stage, step, 1);
@@ -356,8 +360,7 @@ fn retry_in_vain(step: &str) {
 fn retry(step: &str) {
     let mut stage = deferred();
     let mx = StubMta::new().at(stage.dead).start();
-    stage.start(step);
-    stage.wait_for_the_crash(step);
+    stage.crash_at_start(step);
     stage.start("");
     wait_for("nothing to wait", || stage.waiting("down.test").is_empty().then_some(()));
     let taken = mx.seen().received.len();
