@@ -300,8 +300,15 @@ impl Session {
 
     /// Ends a command: announces what is new, then writes the tagged response (`*` when there was no tag).
     fn finish(&mut self, tag: &[u8], result: Result<Done, Refusal>, io: &mut Io) -> Next {
+        let news = match &result {
+            Ok(done) => self.news_behind(done),
+            Err(_) => Ok(None),
+        };
+        if self.state.view().is_some_and(|view| view.is_out_of_step()) {
+            return self.leave_damaged_view(io);
+        }
         match result {
-            Ok(done) => match self.news_behind(&done) {
+            Ok(done) => match news {
                 Ok(None) => self.ended_well(tag, &done, io),
                 Ok(Some(news)) => self.tell(Telling { tag: tag.into(), done, news }, io),
                 Err(error) => self.lost_mailbox(error.into(), tag, io),

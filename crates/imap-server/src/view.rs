@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use connection::Output;
 use message_store::{
-    FlagChange, FlagResult, Flags, Mailbox, Reader, Record, Result, Rights, SeenBy, Status, UidSet, Within,
+    FlagChange, FlagResult, Flags, Mailbox, Reader, Record, Result, Rights, SeenBy, Status, StoreError,
+    UidSet, Within,
 };
 
 use crate::announcement::Announcement;
@@ -115,6 +116,12 @@ impl View {
 
     pub fn exists(&self) -> u32 {
         self.runs.exists()
+    }
+
+    /// Whether the index, as this view knows it, was damaged so that it cannot be told any more which messages its numbers mean.
+    /// What was read of it may be wrong, and who leaves a message out tells a client that it is gone.
+    pub fn is_out_of_step(&self) -> bool {
+        self.reader.is_lost()
     }
 
     pub fn enabled(&self) -> &Enabled {
@@ -239,10 +246,11 @@ impl View {
         self.runs.slot(self.exists()).map_or(0, |slot| self.reader.record(slot).uid)
     }
 
-    /// The record of a message of the view.
+    /// The record of a message of the view; nothing when it cannot be read.
     pub fn record(&self, sequence: u32) -> Option<(u32, Record)> {
         let slot = self.runs.slot(sequence)?;
-        Some((slot, self.shown_record(slot)))
+        let record = self.shown_record(slot);
+        (record != Record::DAMAGED).then_some((slot, record))
     }
 
     /// A record as the user sees it.
@@ -323,7 +331,7 @@ impl View {
         } else if allowed == Allowed::NoExpunge {
             return Ok(None); // slots mean something else now: wait until expunges may be told
         } else {
-            self.follow(now, &mut news);
+            self.follow(now, &mut news)?;
         }
         if !self.is_accounted_for(&status, told) {
             self.find_changes(allowed, told, &mut news);
@@ -370,7 +378,8 @@ impl View {
                 continue;
             }
             let record = self.reader.record(slot);
-            if told.binary_search(&(slot, record.modseq)).is_ok() {
+            // What cannot be read is not known to be gone.
+            if record == Record::DAMAGED || told.binary_search(&(slot, record.modseq)).is_ok() {
                 continue;
             }
             if record.flags.contains(Flags::EXPUNGED) {
@@ -502,7 +511,13 @@ impl View {
     }
 
     /// The slots were renumbered (the index was compacted): finds every message again by its UID.
-    fn follow(&mut self, now: Reader, news: &mut Announcement) {
+    ///
+    /// # Errors
+    /// `Damaged`: the view is out of step.
+    fn follow(&mut self, now: Reader, news: &mut Announcement) -> Result<()> {
+        if self.reader.is_lost() {
+            return Err(StoreError::Damaged("records of a mailbox that was repaired".into()));
+        }
         let old = std::mem::take(&mut self.runs);
         // Damage has no UID: with it the last slot would make every message a new one.
         let mut seen = (0..self.slots_known).rev().map(|slot| self.reader.record(slot));
@@ -529,6 +544,7 @@ impl View {
             None => now.slots(),
         };
         self.reader = now;
+        Ok(())
     }
 
     /// Appends the live slots from `slots_known` to `slots`.

@@ -137,6 +137,7 @@ impl Change<'_> {
         let _ = fs::remove_file(&new_path);
         let index = Index::create(&new_path, &header, self.header.slots)?;
         let written = self.copy_live(&index, &mut header, segment).and_then(|zones| {
+            self.verify_index()?;
             index.write_zones(&zones, &header);
             index.write_header(&header);
             Ok(sync_file(index.file(), level)?)

@@ -2,9 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use os::map::SharedMap;
@@ -30,6 +30,10 @@ const NAP: Duration = Duration::from_micros(100);
 pub struct Index {
     file: File,
     map: SharedMap,
+    /// Device and inode of the file.
+    identity: (u64, u64),
+    /// Its header did not verify, and another was made in its place.
+    given_up: AtomicBool,
 }
 
 impl Index {
@@ -54,9 +58,39 @@ impl Index {
     }
 
     fn map(file: File) -> io::Result<Index> {
-        let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let meta = file.metadata()?;
+        let length = usize::try_from(meta.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let map = SharedMap::open(&file, length.saturating_mul(2).max(RESERVE_BYTES))?;
-        Ok(Index { file, map })
+        Ok(Index { file, map, identity: (meta.dev(), meta.ino()), given_up: AtomicBool::new(false) })
+    }
+
+    /// Whether somebody cut the file, or the disk could not read it, while it was in use here: what cannot be had reads as zeros,
+    /// and what is written there is lost.
+    pub fn is_lost(&self) -> bool {
+        self.map.is_lost()
+    }
+
+    /// Whether its header does not verify: who has it open does not get it back.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    /// Whether what is read of it can be anything.
+    pub fn is_unreliable(&self) -> bool {
+        self.is_lost() || self.given_up.load(Ordering::Acquire)
+    }
+
+    /// Whether the file is the one of this name, and has so many slots: nobody but a rebuild, which says so in the header, removes,
+    /// replaces or cuts it.
+    pub fn is_in_place(&self, path: &Path, slots: u32) -> bool {
+        let is_it = |meta: std::fs::Metadata| {
+            (meta.dev(), meta.ino()) == self.identity && meta.len() >= index_bytes(slots)
+        };
+        !self.is_lost() && std::fs::metadata(path).is_ok_and(is_it)
+    }
+
+    pub fn is_same_file(&self, other: &Index) -> bool {
+        self.identity == other.identity
     }
 
     /// The header, as somebody left it whole. Nothing when a writer died in the middle, or it is damaged.

@@ -23,6 +23,7 @@ mod index;
 mod journal;
 mod layout;
 mod list;
+mod locking;
 mod log;
 mod log_line;
 mod mailbox;

@@ -93,6 +93,8 @@ pub struct Mailbox {
     /// A path to the anchor.
     pub(crate) folder: PathBuf,
     index: RwLock<Arc<Index>>,
+    /// When it was last looked whether that is the file of its name (`locking.rs`).
+    pub(crate) looked: AtomicU64,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) segments: Segments,
     /// Where the folder of the user was when the mailbox was last counted.
@@ -133,6 +135,7 @@ impl Mailbox {
             _anchor: anchor,
             folder,
             index: RwLock::new(Arc::new(index)),
+            looked: AtomicU64::new(0),
             writer: Mutex::default(),
             segments: Segments::default(),
             readers: Default::default(),
@@ -194,12 +197,14 @@ impl Mailbox {
     pub(crate) fn current(&self) -> Result<(Arc<Index>, Header)> {
         for attempt in 0..5 {
             let index = self.index();
-            let header = match index.header() {
-                Some(header) => header,
-                None => {
-                    drop(self.write()?); // a writer died in the middle: who holds the lock mends it
-                    index.header().ok_or_else(|| self.damaged("the index header"))?
-                }
+            let header = index.header();
+            if index.is_lost() {
+                self.mend_lost()?;
+                continue;
+            }
+            let Some(header) = header else {
+                drop(self.write()?); // a writer died in the middle, or it is damaged: who holds the lock mends it
+                continue;
             };
             if header.has(MAILBOX_DELETED) {
                 return Err(StoreError::NotFound);
@@ -212,7 +217,7 @@ impl Mailbox {
                 drop(self.write()?); // waits for who makes the new one, or mends what that left
             }
         }
-        Err(self.damaged("the index is superseded and there is no other"))
+        Err(self.damaged("the index does not verify, or is superseded and there is no other"))
     }
 
     pub(crate) fn header(&self) -> Result<Header> {
@@ -246,6 +251,7 @@ impl Mailbox {
     /// # Errors
     /// `NotFound` when the mailbox was deleted; damage.
     pub fn status(&self) -> Result<Status> {
+        self.look_for_index()?;
         let header = self.header()?;
         Ok(Status {
             exists: header.exists,
@@ -325,7 +331,7 @@ impl Mailbox {
 }
 
 /// Whether it is this mailbox's, and all of its records are in it.
-fn is_whole(index: &Index, id: u128) -> bool {
+pub(crate) fn is_whole(index: &Index, id: u128) -> bool {
     index.header_locked().1.is_some_and(|header| header.id == id && index.shows(header.slots))
 }
 
@@ -387,6 +393,11 @@ impl Reader {
     /// The slot of a UID, or the slot where it would be.
     pub fn slot_of(&self, uid: u32) -> std::result::Result<u32, u32> {
         self.index.slot_of(uid, self.slots)
+    }
+
+    /// Whether the index was cut, or became unreadable, while it was read: what was read since may be wrong.
+    pub fn is_lost(&self) -> bool {
+        self.index.is_unreliable()
     }
 
     /// Slots mean the same as long as this is the same.

@@ -35,7 +35,10 @@ impl Prepared {
         if file.metadata()?.len() >= u64::from(u32::MAX) {
             return Err(StoreError::TooBig("a message of 4 GiB"));
         }
-        Ok(Prepared::of_bytes(&FileMap::open(file)?))
+        let bytes = FileMap::open(file)?;
+        let prepared = Prepared::of_bytes(&bytes);
+        bytes.verify()?;
+        Ok(prepared)
     }
 
     /// Bytes of the message.

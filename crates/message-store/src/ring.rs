@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use os::map::SharedMap;
 
@@ -29,8 +30,25 @@ const BYTES: u64 = SLOTS_AT as u64 + SLOTS * SLOT_BYTES as u64;
 
 pub(crate) struct Ring {
     path: PathBuf,
+    open: RwLock<Arc<Open>>,
+}
+
+/// The file, as long as it is the one of its name and whole.
+struct Open {
     file: File,
     map: SharedMap,
+}
+
+impl Open {
+    fn at(path: &Path) -> io::Result<Open> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        if file.metadata()?.len() < BYTES + 1 {
+            os::file::allocate(&file, 0, BYTES + 1)?;
+        }
+        let map = SharedMap::open(&file, 0)?;
+        Ok(Open { file, map })
+    }
 }
 
 /// One change.
@@ -52,13 +70,19 @@ impl Ring {
     pub fn open(run_folder: &Path) -> io::Result<Ring> {
         DirBuilder::new().recursive(true).mode(0o700).create(run_folder)?;
         let path = run_folder.join("store.ring");
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-        if file.metadata()?.len() < BYTES + 1 {
-            os::file::allocate(&file, 0, BYTES + 1)?;
+        let open = RwLock::new(Arc::new(Open::at(&path)?));
+        Ok(Ring { path, open })
+    }
+
+    /// The file; opened anew when somebody has cut it.
+    fn open_file(&self) -> Arc<Open> {
+        let open = Arc::clone(&self.open.read().unwrap_or_else(PoisonError::into_inner));
+        if !open.map.is_lost() {
+            return open;
         }
-        let map = SharedMap::open(&file, 0)?;
-        Ok(Ring { path, file, map })
+        let Ok(again) = Open::at(&self.path).map(Arc::new) else { return open };
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&again);
+        again
     }
 
     pub fn path(&self) -> &Path {
@@ -67,34 +91,35 @@ impl Ring {
 
     /// Tells everybody.
     pub fn announce(&self, Notice { mailbox, tree }: Notice) {
-        let Some(count) = self.map.u64_at(0) else { return };
+        let open = self.open_file();
+        let Some(count) = open.map.u64_at(0) else { return };
         let number = count.fetch_add(1, Ordering::AcqRel);
         let at = slot_at(number);
-        if let Some(mark) = self.map.u64_at(at) {
+        if let Some(mark) = open.map.u64_at(at) {
             mark.store(0, Ordering::Release);
-            self.map.write(at + 8, &mailbox.to_le_bytes());
-            self.map.write(at + 24, &tree.to_le_bytes());
+            open.map.write(at + 8, &mailbox.to_le_bytes());
+            open.map.write(at + 24, &tree.to_le_bytes());
             mark.store(number.wrapping_add(1), Ordering::Release);
         }
         // A map's change is no event for inotify; a written byte is.
-        let _ = self.file.write_at(&[0], BYTES);
+        let _ = open.file.write_at(&[0], BYTES);
     }
 
     /// A number that changes whenever stored starts; 0 before the first time.
     pub fn epoch(&self) -> u64 {
-        self.map.u64_at(EPOCH_AT).map_or(0, |epoch| epoch.load(Ordering::Acquire))
+        self.open_file().map.u64_at(EPOCH_AT).map_or(0, |epoch| epoch.load(Ordering::Acquire))
     }
 
     /// From now on whatever a map holds may be old: logs are applied once more.
     pub fn begin_epoch(&self, number: u64) {
-        if let Some(epoch) = self.map.u64_at(EPOCH_AT) {
+        if let Some(epoch) = self.open_file().map.u64_at(EPOCH_AT) {
             epoch.store(number, Ordering::Release);
         }
     }
 
     /// How many notices there were so far.
     pub fn count(&self) -> u64 {
-        self.map.u64_at(0).map_or(0, |count| count.load(Ordering::Acquire))
+        self.open_file().map.u64_at(0).map_or(0, |count| count.load(Ordering::Acquire))
     }
 
     /// The notices from `number` on.
@@ -103,15 +128,16 @@ impl Ring {
         if count.wrapping_sub(number) > SLOTS / 2 {
             return News::Behind(count);
         }
+        let map = &self.open_file().map;
         let mut notices = Vec::new();
         let mut next = number;
         while next != count {
             let at = slot_at(next);
-            let mark = || self.map.u64_at(at).map_or(0, |mark| mark.load(Ordering::Acquire));
+            let mark = || map.u64_at(at).map_or(0, |mark| mark.load(Ordering::Acquire));
             let (mut id, mut tree) = ([0; 16], [0; 8]);
             let before = mark();
-            self.map.read(at + 8, &mut id);
-            self.map.read(at + 24, &mut tree);
+            map.read(at + 8, &mut id);
+            map.read(at + 24, &mut tree);
             if before != next.wrapping_add(1) || mark() != before {
                 // Being written, or never finished because its writer was killed: everybody is looked at.
                 return News::Behind(count);

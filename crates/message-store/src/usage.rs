@@ -393,6 +393,7 @@ impl Usages {
             let is_fresh =
                 u128::from(now.saturating_sub(file.looked.load(Ordering::Relaxed))) < fresh.as_millis();
             if (is_fresh || fs::metadata(root.join(FILE)).is_ok_and(|meta| meta.ino() == file.inode))
+                && !file.map.is_lost()
                 && file.shows_all()
             {
                 if !is_fresh {

@@ -10,15 +10,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use base::crash;
 use commit_journal::{SyncLevel, sync_file, sync_folder};
 use counters::Counter;
-use os::lock::{Mode, OfdLock};
+use os::lock::OfdLock;
 
 use crate::cache::SEGMENT_BYTES;
-use crate::header::{Header, MAILBOX_DELETED, SUPERSEDED};
+use crate::header::Header;
 use crate::index::Index;
 use crate::journal::Changed;
 use crate::layout::{INDEX, KEYWORD_NAME_MAX, KEYWORDS_MAX, LOG, message_folder, message_path};
 use crate::log::{self, CHECKPOINT_BYTES, LOG_HEADER_BYTES, LogHeader, Operation};
-use crate::mailbox::{Mailbox, open_lock_file};
+use crate::mailbox::Mailbox;
 use crate::new_files::{NewFiles, sync_files};
 use crate::quota::{Room, usage_of};
 use crate::record::{Cold, Record};
@@ -26,13 +26,10 @@ use crate::usage::UsageFile;
 use crate::zones::ZoneMap;
 use crate::{Flags, Result, Severity, StoreError};
 
-/// Byte of the lock file that who changes the mailbox holds.
-const CHANGE_BYTE: u32 = 0;
-
 /// What one process keeps for changing a mailbox, made when it is first needed.
 #[derive(Default)]
 pub struct Writer {
-    lock_file: Option<Arc<File>>,
+    pub lock_file: Option<Arc<File>>,
     log: Option<(u64, File)>,
     /// Message folders that are known to be there.
     folders: BTreeSet<String>,
@@ -69,15 +66,7 @@ impl Mailbox {
         if writer.fenced {
             return Err(StoreError::Fenced);
         }
-        let lock_file = match &writer.lock_file {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = open_lock_file(&self.folder)?;
-                writer.lock_file = Some(Arc::clone(&file));
-                file
-            }
-        };
-        let lock = OfdLock::acquire(&lock_file, CHANGE_BYTE, Mode::Exclusive, self.lock_timeout())?;
+        let lock = self.lock_changes(&mut writer)?;
         let (index, finished, header) = self.index_locked()?;
         let boot = self.shared.boot();
         let mut change = Change {
@@ -95,33 +84,6 @@ impl Mailbox {
         change.recover(finished)?;
         change.count_in();
         Ok(change)
-    }
-
-    /// The index in force, under the lock; whether its last writer finished.
-    fn index_locked(&self) -> Result<(Arc<Index>, bool, Header)> {
-        let mut index = self.index();
-        for attempt in 0..4 {
-            let (finished, header) = index.header_locked();
-            let Some(header) = header else {
-                // The header was being written when its writer died.
-                crate::rebuild::mend_locked(&self.shared, &self.folder, &self.name(), self.id)?;
-                index = self.reopen_index()?;
-                continue;
-            };
-            if header.has(MAILBOX_DELETED) {
-                return Err(StoreError::NotFound);
-            }
-            if !header.has(SUPERSEDED) && index.shows(header.slots) {
-                return Ok((index, finished, header));
-            }
-            if header.has(SUPERSEDED) && attempt > 0 {
-                // Marked by who was killed before the new one was in place: this one is still the index.
-                index.write_header(&Header { flags: header.flags & !SUPERSEDED, ..header });
-                continue;
-            }
-            index = self.reopen_index()?;
-        }
-        Err(self.damaged("the index cannot be opened"))
     }
 }
 
@@ -303,6 +265,7 @@ impl Change<'_> {
         let level = self.mailbox.shared.settings.sync.index;
         self.finish_header();
         sync_file(self.index.file(), level)?;
+        self.verify_index()?;
         let log =
             self.writer.log.as_ref().filter(|(generation, _)| *generation == self.header.log_generation);
         let log = log.map(|(_, file)| file);
@@ -311,12 +274,21 @@ impl Change<'_> {
         let log_header =
             LogHeader { id: self.mailbox.id, uid_validity: self.header.uid_validity, generation };
         let first = self.first_operations();
+        self.verify_index()?;
         let file = write_log(&self.mailbox.folder, &log_header, &first, level)?;
         self.header.log_generation = generation;
         self.header.log_applied = file.metadata()?.len();
         self.index.write_header(&self.header);
         self.writer.log = Some((generation, file));
         Ok(())
+    }
+
+    /// The log stays as long as the index does not hold what it tells.
+    ///
+    /// # Errors
+    /// The index was cut while it was in use.
+    pub fn verify_index(&self) -> Result<()> {
+        if self.index.is_lost() { Err(self.mailbox.damaged("the index was cut")) } else { Ok(()) }
     }
 
     /// What a log begins with, so that it can tell even when the index is lost.

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // the one crate that may
 
 pub mod crypt;
+pub mod fault;
 pub mod file;
 pub mod lmdb;
 pub mod lock;

@@ -4,7 +4,8 @@
 //! atomics, so that what another process does at the same moment is a stale value and never undefined. More address
 //! space than the file has is reserved: the file may grow without a new mapping. Access is bounded by the length that
 //! the file had when it was last asked for ([`SharedMap::extend`]); beyond it there is nothing. Whoever uses one must
-//! never shorten the file.
+//! never shorten the file. When somebody else does, or the disk fails, what is not there reads as zeros, and the map says so
+//! ([`SharedMap::is_lost`], `fault.rs`).
 //!
 //! [`FileMap`] is a read-only view of a file that never changes.
 
@@ -18,6 +19,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::mman::{MapFlags, MsFlags, ProtFlags, mmap, msync, munmap};
+
+use crate::fault::{self, Guard};
 
 /// Whether every byte can be read: an error of the disk must not wait for the map, where it would be a signal.
 pub fn is_readable(file: &File) -> bool {
@@ -36,6 +39,8 @@ pub struct SharedMap {
     base: NonNull<u8>,
     reserved: usize,
     valid: AtomicUsize,
+    /// Nothing only while it is dropped.
+    guard: Option<Guard>,
 }
 
 // SAFETY: the mapping is plain memory that lives as long as the value, and every access to it is atomic.
@@ -55,7 +60,15 @@ impl SharedMap {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
         let base = unsafe { mmap(None, reserved, protection, MapFlags::MAP_SHARED, file.as_fd(), 0) }?;
-        Ok(SharedMap { base: base.cast(), reserved: reserved.get(), valid: AtomicUsize::new(length) })
+        let guard = Some(Guard::on(base.as_ptr() as usize, reserved.get()));
+        Ok(SharedMap { base: base.cast(), reserved: reserved.get(), valid: AtomicUsize::new(length), guard })
+    }
+
+    /// Whether the file was found to be shorter than it was, or unreadable, by an access to this map: it shows zeros there, what
+    /// is written there is lost, and it must be opened anew.
+    #[inline]
+    pub fn is_lost(&self) -> bool {
+        self.guard.as_ref().is_some_and(Guard::is_lost)
     }
 
     /// Bytes that may be accessed.
@@ -183,6 +196,7 @@ fn file_length(file: &File) -> io::Result<usize> {
 
 impl Drop for SharedMap {
     fn drop(&mut self) {
+        self.guard = None; // while the addresses are still ours
         // SAFETY: the mapping is ours and nobody can hold a reference into it that outlives `self`.
         let _ = unsafe { munmap(self.base.cast(), self.reserved) };
     }
@@ -196,7 +210,8 @@ pub struct FileMap(Bytes);
 
 enum Bytes {
     Read(Vec<u8>),
-    Mapped(memmap2::Mmap),
+    /// The guard goes first.
+    Mapped(Guard, memmap2::Mmap),
 }
 
 impl FileMap {
@@ -214,7 +229,19 @@ impl FileMap {
         }
         // SAFETY: the contract above: message files are written once, and only then given a name.
         let map = unsafe { memmap2::Mmap::map(file) }?;
-        Ok(FileMap(Bytes::Mapped(map)))
+        let guard = Guard::on(map.as_ptr() as usize, map.len().next_multiple_of(4096));
+        Ok(FileMap(Bytes::Mapped(guard, map)))
+    }
+
+    /// Asked after reading, before what was read is believed: a mapped file that was cut meanwhile shows zeros.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when some of it was not there.
+    pub fn verify(&self) -> io::Result<()> {
+        match &self.0 {
+            Bytes::Mapped(guard, _) if guard.is_lost() => Err(fault::lost()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -223,7 +250,7 @@ impl Deref for FileMap {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Bytes::Read(bytes) => bytes,
-            Bytes::Mapped(map) => map,
+            Bytes::Mapped(_, map) => map,
         }
     }
 }
@@ -248,6 +275,60 @@ mod tests {
         assert!(!map.write(8190, b"abc") && !map.read(8192, &mut bytes[..1]));
         map.populate(4095, 10).unwrap();
         map.sync().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_somebody_cuts_reads_as_zeros_and_its_map_is_lost_and_no_other() {
+        let (file, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        for one in [&file, &other] {
+            one.write_all_at(&[7; 5 * 4096], 0).unwrap();
+        }
+        let (map, beside) = (SharedMap::open(&file, 1 << 20).unwrap(), SharedMap::open(&other, 0).unwrap());
+        let message = FileMap::open(&file).unwrap();
+        file.set_len(4096 + 8).unwrap();
+        let mut bytes = [1; 16];
+        assert!(map.read(0, &mut bytes) && bytes == [7; 16] && !map.is_lost(), "what is there is there");
+        std::thread::scope(|scope| {
+            for page in 2..5 {
+                let map = &map;
+                scope.spawn(move || assert_eq!(map.u64_at(page * 4096).unwrap().load(Ordering::Relaxed), 0));
+            }
+        });
+        assert!(map.is_lost() && !beside.is_lost());
+        assert!(map.write(3 * 4096, &[9; 16]) && map.read(0, &mut bytes) && bytes == [7; 16]);
+        message.verify().unwrap(); // 20 KiB are read, not mapped
+        drop(map);
+        // Its entry is used again, and does not remember.
+        assert!(!SharedMap::open(&file, 0).unwrap().is_lost());
+    }
+
+    #[test]
+    fn a_message_that_somebody_cuts_is_an_error_once_it_was_read() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&vec![7; 4 * READ_BYTES_MAX as usize], 0).unwrap();
+        let message = FileMap::open(&file).unwrap();
+        file.set_len(READ_BYTES_MAX).unwrap();
+        assert_eq!(message[0], 7);
+        message.verify().unwrap();
+        assert_eq!(message[message.len() - 1], 0);
+        assert!(message.verify().is_err());
+    }
+
+    #[test]
+    fn many_maps_at_once_have_each_their_own_guard() {
+        let maps: Vec<(File, SharedMap)> = (0..700)
+            .map(|_| {
+                let file = tempfile::tempfile().unwrap();
+                file.set_len(4096).unwrap();
+                let map = SharedMap::open(&file, 0).unwrap();
+                (file, map)
+            })
+            .collect();
+        for (file, map) in maps.iter().step_by(3) {
+            file.set_len(0).unwrap();
+            assert_eq!(map.u64_at(0).unwrap().load(Ordering::Relaxed), 0);
+        }
+        assert!(maps.iter().enumerate().all(|(place, (_, map))| map.is_lost() == (place % 3 == 0)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use connection::Output;
 use imap_wire::{Bound, FetchItem, Partial, SequenceSet};
-use message_store::{FlagChange, Flags, How, Rights, UidSet, Within};
+use message_store::{FlagChange, Flags, How, Rights, StoreError, UidSet, Within};
 
 use crate::answer;
 use crate::commands::Progress;
@@ -190,7 +190,11 @@ impl Fetch {
 
     /// One row, or the rest of one. Nothing is written of a message that is gone before its row begins.
     fn row(&mut self, sequence: u32, view: &View, out: &mut Output) -> Result<Progress, Refusal> {
-        let Some((slot, record)) = view.record(sequence) else { return Ok(Progress::Done) };
+        let Some((slot, record)) = view.record(sequence) else {
+            let damaged = || StoreError::Damaged(format!("the record of message {sequence}")).into();
+            self.trouble.get_or_insert_with(damaged);
+            return Ok(Progress::Done);
+        };
         let rest = self.items.get(self.written..).unwrap_or_default();
         let mut source = Source::new(view, slot, record);
         match source.prepare(rest) {

@@ -27,6 +27,16 @@ impl Session {
         Next::Close
     }
 
+    /// The index of the selected mailbox was damaged so that the session's numbers mean nothing any more. Whatever was answered
+    /// would tell the client of messages that are gone, which are not: it comes again, and finds them by their UIDs.
+    pub(super) fn leave_damaged_view(&mut self, io: &mut Io) -> Next {
+        self.doing = Doing::Nothing;
+        let text = "The selected mailbox was damaged and is repaired; please connect again";
+        answer::tagged(&mut io.output, b"*", "BYE", "UNAVAILABLE", text);
+        self.log_end("the index of the selected mailbox was damaged", io);
+        Next::Close
+    }
+
     /// The selected mailbox cannot be followed any more. When it is gone there is nothing left to be in step with.
     pub(super) fn lost_mailbox(&mut self, refusal: Refusal, tag: &[u8], io: &mut Io) -> Next {
         if let Refusal::Store(error) = &refusal {
@@ -34,6 +44,9 @@ impl Session {
             if matches!(error, StoreError::NotFound) {
                 return self.bye("The selected mailbox was deleted", "mailbox deleted", io);
             }
+        }
+        if self.state.view().is_some_and(|view| view.is_out_of_step()) {
+            return self.leave_damaged_view(io);
         }
         self.doing = Doing::Nothing;
         self.finish(tag, Err(refusal), io)

@@ -102,7 +102,9 @@ fn in_ascii(message: MessageFile) -> std::io::Result<Option<Source>> {
         if needs && message.size > SURROGATE_BYTES_MAX {
             return Ok(None);
         }
-        needs.then(|| surrogate(&map))
+        let made = needs.then(|| surrogate(&map));
+        map.verify()?;
+        made
     };
     Ok(Some(made.map_or(Source::File(message), Source::Surrogate)))
 }
