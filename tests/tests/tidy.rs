@@ -42,11 +42,12 @@ const FLOORS: [&[&str]; 8] = [
         "smtp-client",
         "imap-client",
         "milter",
+        "plugins",
         "dispatcher",
         "dns",
     ],
     &["spf", "dkim", "dmarc", "mta-sts", "tls-report", "jmap", "acme"],
-    &["smtp-server", "mta", "imap-server", "pop3-server", "http-server", "store-maintenance"],
+    &["smtp-server", "mta", "imap-server", "pop3-server", "http-server", "plugin-host", "store-maintenance"],
     &["admin-tools"],
 ];
 

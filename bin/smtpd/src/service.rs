@@ -35,6 +35,7 @@ use smtp_server::{Accept, Settings, signing};
 use srs::Srs;
 
 use crate::inspectors::inspectors;
+use crate::plugin_host::{self, Plugged};
 
 const PROGRAM: Program = Program {
     service: "smtp",
@@ -60,9 +61,10 @@ pub fn main() -> ExitCode {
     daemon::main(PROGRAM, |site| smtp_server::listening(site, asked), |site| service(site, &queue))
 }
 
-/// What needs rights that smtpd will not have: a secret of SRS is made in the configuration's folder; and where smtpd confines
+/// What needs rights that smtpd will not have: plug-ins have a process of their own; a secret of SRS is made in the configuration's folder; and where smtpd confines
 /// itself, deliveries outside of the store are another process's.
 fn start_apart(instance: &Instance, config: &Config) -> Result<(), String> {
+    plugin_host::start(instance, config)?;
     mta::onward::prepare(config, instance)?;
     if privileges::confines(config)? {
         *APART.lock().unwrap_or_else(PoisonError::into_inner) = Some(Apart::start(instance)?);
@@ -103,7 +105,8 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let signer = Arc::new(Signer::new(keyring, config.get(&service_smtp::DKIM_BELOW)));
     let onward = Onward::from_config(&config, &site.instance)?;
     let srs = onward.srs.clone();
-    let accept_settings = accepting(&config, site, &signer, &srs)?;
+    let plugged = Plugged::of(&site.instance, &config, &site.log);
+    let accept_settings = accepting(&config, site, &plugged, &signer, &srs)?;
     let directory =
         directory::open(&config, &site.instance, &site.log).map_err(|why| format!("directory: {why}"))?;
     let domains = LocalDomains::from_config(&config);
@@ -184,7 +187,8 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
         site.log.clone(),
         Box::new(move || {
             let config = reread.read_again()?;
-            let settings = accepting(&config, &reread, &signer, &srs)
+            let settings = plugin_host::check(&reread, &config)
+                .and_then(|()| accepting(&config, &reread, &plugged, &signer, &srs))
                 .inspect_err(|why| {
                     reread.log.error(Category::General, format_args!("{why}; the former settings stay"))
                 })
@@ -204,12 +208,17 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
 fn accepting(
     config: &Config,
     site: &Site,
+    plugged: &Plugged,
     signer: &Arc<Signer>,
     srs: &Option<Arc<Srs>>,
 ) -> Result<Settings, String> {
     let settings = Settings::from_config(config).with_filters(config)?;
-    let inspectors = inspectors(config, site, &settings.host_name, signer);
-    Ok(Settings { inspectors, srs: srs.clone(), ..settings })
+    let post_accept = plugged.post_accept(&settings);
+    let inspectors = inspectors(config, site, &settings.host_name, post_accept, signer);
+    let plugin_lines = plugged.lines.clone();
+    // What knows the commands of old does not know this one.
+    let allow_chunking = settings.allow_chunking && plugin_lines.is_none();
+    Ok(Settings { inspectors, srs: srs.clone(), plugin_lines, allow_chunking, ..settings })
 }
 
 /// What the stages say, in the words of the accept module: neither knows the other.

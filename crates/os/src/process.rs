@@ -56,6 +56,16 @@ pub fn kill(pid: u32, number: i32) -> io::Result<()> {
     Ok(signal::kill(Pid::from_raw(pid), signal)?)
 }
 
+/// Has this process killed when the thread that started it ends, however that was.
+///
+/// # Errors
+/// The system's; or that has ended already.
+pub fn end_with_parent(parent: u32) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL))?;
+    let now = u32::try_from(nix::unistd::getppid().as_raw()).unwrap_or(0);
+    if now == parent { Ok(()) } else { Err(io::Error::other("the parent has ended")) }
+}
+
 /// Starts `program` as worker `number` with `listeners` as its descriptors from 3 on (`LISTEN_FDS`). The worker gets
 /// SIGTERM when the calling thread ends, so it does not outlive its parent.
 ///

@@ -11,6 +11,7 @@ pub mod header;
 pub mod inspection;
 pub mod listening;
 pub mod lmtp;
+pub mod plugged;
 pub mod rates;
 pub mod receiving;
 pub mod refusals;

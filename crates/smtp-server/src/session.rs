@@ -19,6 +19,7 @@ use crate::listening::{
     ROLE_LMTP, ROLE_LMTP_LOCAL, ROLE_SUBMISSION, ROLE_SUBMISSION_LOCAL, ROLE_SUBMISSIONS, service_of,
 };
 use crate::lmtp;
+use crate::plugged::stack::{self, Plugged};
 use crate::rates::{Origin, Passage, What};
 use crate::refusals;
 use crate::replies;
@@ -61,6 +62,8 @@ pub struct Session {
     pub(crate) under_way: Option<Box<UnderWay>>,
     /// The filters of this session, from the first MAIL on.
     pub(crate) filtering: Option<Box<Filtering>>,
+    /// The stack of plug-ins of this session, from its first line on.
+    pub(crate) plugged: Option<Box<Plugged>>,
     /// Log-ins that failed.
     pub(crate) failed_log_ins: u32,
     /// Refusals, of which the first few are logged one by one.
@@ -119,6 +122,7 @@ impl Session {
             mechanism: None,
             under_way: None,
             filtering: None,
+            plugged: None,
             is_xclient_host,
             known_name: None,
             failed_log_ins: 0,
@@ -231,6 +235,9 @@ impl Session {
 
     /// Says an answer, counts it if it is a complaint, and tells what comes next.
     pub(crate) fn answer(&mut self, answer: Answer, io: &mut Io) -> Next {
+        if self.plugged.as_ref().is_some_and(|plugged| plugged.below) {
+            return stack::hold(self, answer, io);
+        }
         match answer {
             Answer::Say(reply) if reply.code == 421 => self.answer(Answer::Last(reply), io),
             Answer::Say(reply) => {
@@ -250,7 +257,7 @@ impl Session {
                 self.close(io)
             }
             Answer::Later { reply, after, last } => {
-                self.held = Some((reply, last));
+                self.hold_back(reply, last);
                 Next::Pause(after)
             }
             Answer::Wait(most) => Next::Pause(most),
@@ -269,6 +276,11 @@ impl Session {
                 Next::StartTls
             }
         }
+    }
+
+    /// Said when the pause is over; and whether the session ends then.
+    pub(crate) fn hold_back(&mut self, reply: Reply, is_last: bool) {
+        self.held = Some((reply, is_last));
     }
 
     fn next(&mut self, io: &mut Io) -> Next {
@@ -314,7 +326,7 @@ impl Session {
         self.next(io)
     }
 
-    fn greet(&mut self, io: &mut Io) -> Next {
+    pub(crate) fn greet(&mut self, io: &mut Io) -> Next {
         if self.is_lmtp(io) {
             return lmtp::greet(self, io);
         }
@@ -365,6 +377,9 @@ impl Session {
         if bare_lf {
             self.give_up_log_in();
             return self.answer(Answer::Say(replies::bare_line_feed()), io);
+        }
+        if !in_auth && stack::concerns(self, line, io) {
+            return stack::begin(self, line, io);
         }
         let answer = if in_auth {
             commands::auth::respond(self, line, io)
@@ -424,6 +439,9 @@ impl Session {
                 let answer = self.look_at_inspection(io).unwrap_or_else(|| self.give_up_inspection());
                 self.answer(answer, io)
             }
+            TimeoutKind::Pause if self.plugged.as_ref().is_some_and(|plugged| plugged.waits()) => {
+                stack::look(self, io).unwrap_or_else(|| stack::give_up(self, io))
+            }
             TimeoutKind::Pause => match self.held.take() {
                 Some((reply, true)) => self.answer(Answer::Last(reply), io),
                 Some((reply, false)) => self.answer(Answer::Say(reply), io),
@@ -469,7 +487,7 @@ impl ConnectionSession for Session {
             Event::Draining => self.drain(io),
             Event::Woken => match commands::auth::look(self, io).or_else(|| self.look_at_inspection(io)) {
                 Some(answer) => self.answer(answer, io),
-                None => Next::Same,
+                None => stack::look(self, io).unwrap_or(Next::Same),
             },
             Event::Drained | Event::Garbled => Next::Same, // never asked for
             Event::Closed(_) => self.close(io),

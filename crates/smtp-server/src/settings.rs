@@ -75,6 +75,8 @@ pub struct Settings {
     pub inspectors: Inspectors,
     /// Knows the rewritten senders that reports come back to; put in by who has the secret.
     pub srs: Option<Arc<srs::Srs>>,
+    /// The stack of plug-ins that command lines pass through.
+    pub plugin_lines: Option<plugins::lines::Lines>,
     pub inspection_limits: Limits,
     /// The filters (milters) of mail from other servers.
     pub filters: milter::Filters,
@@ -105,6 +107,7 @@ impl Settings {
             filters: milter::Filters::default(),
             submission_filters: milter::Filters::default(),
             srs: None,
+            plugin_lines: None,
             inspection_limits: Limits {
                 threads: count(config.get(&service_smtp::INSPECTION_THREADS)),
                 line: count(config.get(&service_smtp::INSPECTION_LINE)),

@@ -18,6 +18,8 @@ parameters! {
     LMTP_NETWORKS: Networks = "local.service.lmtp.networks", "127.0.0.0/8 ::1", 0, 0, false, NextConnection, Status::Active, "smtpd", "Networks whose clients may use that port. Ours.";
     LMTP_SOCKET: Text = "local.service.lmtp.socket", "", 0, 0, false, Restart, Status::Active, "smtpd", "The Unix socket for LMTP, below the instance unless it begins with /; unset is off. Ours.";
     LMTP_SOCKET_MODE: Text = "local.service.lmtp.socketmode", "0600", 0, 0, false, Restart, Status::Active, "smtpd", "The permission bits of that socket, in octal: who may write may deliver. Ours.";
+    PLUGINS_TIMEOUT: Seconds = "service.smtp.plugins.timeout", "30", 1, 3600, false, Restart, Status::Active, "smtpd", "How long the plug-ins of config/plugins.cfg may take for one command line or one message; behind it the client is told to try again, and the process that runs them is started anew. Ours.";
+    PLUGINS_THREADS: Count = "service.smtp.plugins.threads", "64", 1, 1000, false, Restart, Status::Active, "smtpd", "How many command lines may be with the plug-ins of PreSMTPAccept at once; more wait. Ours.";
     HIDE_HOST_NAME: Switch = "service.smtp.smtp-accept.hidehostname", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether generated Message-IDs hide the name of this host.";
     ADD_DELIVERED_TO: Switch = "service.smtp.smtp-router.adddeliveredto", "no", 0, 1, false, Restart, Status::Active, "smtpd", "Whether the original address is recorded in a header.";
     ENVELOPE_REWRITE: Count = "service.smtp.smtp-router.enveloperewritemethod", "1", 1, 7, false, Restart, Status::Active, "smtpd", "Sum of 1 local part at mailHost, 2 uid at mailHost, 4 the routing attribute.";
