@@ -193,7 +193,7 @@ fn a_process_that_is_killed_or_is_another_one_costs_a_451_and_no_mail() {
             } else {
                 let _ = stream.write_all(&[200, 0, 0, 0]);
                 while stream.write_all(b"m").is_ok() {
-                    std::thread::sleep(Duration::from_millis(300));
+                    std::thread::sleep(Duration::from_millis(300)); // paced: it drips
                 }
             }
         }
