@@ -219,11 +219,15 @@ fn block(line: &Line) -> &'static Block {
 
 // --- PreSMTPAccept ---
 
+type New = extern "C" fn(*const Level) -> *mut c_void;
+type Process = extern "C" fn(*mut c_void, *const c_char, *mut *mut c_char) -> c_int;
+type Delete = extern "C" fn(*mut c_void);
+
 /// A protocol plug-in.
 pub struct ProtocolModule {
-    new: extern "C" fn(*const Level) -> *mut c_void,
-    process: extern "C" fn(*mut c_void, *const c_char, *mut *mut c_char) -> c_int,
-    delete: extern "C" fn(*mut c_void),
+    new: New,
+    process: Process,
+    delete: Delete,
 }
 
 impl ProtocolModule {
@@ -242,9 +246,13 @@ impl ProtocolModule {
             library.init("PPModule_Init", init, block(line))?;
         }
         // SAFETY: the header says so of functions of these names.
-        let (new, process, delete) =
-            unsafe { (std::mem::transmute(new), std::mem::transmute(process), std::mem::transmute(delete)) };
-        Ok(ProtocolModule { new, process, delete })
+        unsafe {
+            Ok(ProtocolModule {
+                new: std::mem::transmute::<*mut c_void, New>(new),
+                process: std::mem::transmute::<*mut c_void, Process>(process),
+                delete: std::mem::transmute::<*mut c_void, Delete>(delete),
+            })
+        }
     }
 }
 
@@ -256,7 +264,8 @@ pub struct Level {
 }
 
 /// Answers a line below the stack: the reply, and whether it closes.
-pub type Below<'a> = &'a mut dyn FnMut(&[u8]) -> Option<(Vec<u8>, bool)>;
+pub type Below<'a> = &'a mut AnswerBelow<'a>;
+type AnswerBelow<'a> = dyn FnMut(&[u8]) -> Option<(Vec<u8>, bool)> + 'a;
 
 struct Inner {
     modules: &'static [ProtocolModule],
@@ -264,7 +273,7 @@ struct Inner {
     #[allow(clippy::vec_box)]
     levels: RefCell<Vec<Box<Level>>>,
     /// While a line is under way.
-    below: Cell<Option<*mut (dyn FnMut(&[u8]) -> Option<(Vec<u8>, bool)> + 'static)>>,
+    below: Cell<Option<*mut AnswerBelow<'static>>>,
     properties: RefCell<Vec<(String, CString)>>,
     /// Former values, which plug-ins may look at still.
     former: RefCell<Vec<CString>>,
@@ -318,13 +327,10 @@ impl Stack {
 
     /// Gives a line to the top.
     pub fn process(&mut self, line: &CStr, below: Below<'_>) -> Response {
-        let below: *mut (dyn FnMut(&[u8]) -> Option<(Vec<u8>, bool)> + '_) = below;
+        let below: *mut AnswerBelow<'_> = below;
         // SAFETY: only the lifetime changes; the pointer is taken out again before this function returns.
         self.0.below.set(Some(unsafe {
-            std::mem::transmute::<
-                *mut (dyn FnMut(&[u8]) -> Option<(Vec<u8>, bool)> + '_),
-                *mut (dyn FnMut(&[u8]) -> Option<(Vec<u8>, bool)> + 'static),
-            >(below)
+            std::mem::transmute::<*mut AnswerBelow<'_>, *mut AnswerBelow<'static>>(below)
         }));
         let (code, response) = self.0.run(0, line);
         self.0.below.set(None);
@@ -425,8 +431,10 @@ pub struct MessageModule {
     /// For the log and for smtpd's.
     pub name: String,
     block: &'static Block,
-    function: extern "C" fn(*const Block, *mut Shown) -> c_int,
+    function: Look,
 }
+
+type Look = extern "C" fn(*const Block, *mut Shown) -> c_int;
 
 impl MessageModule {
     /// Loads a library and has it begin.
@@ -442,7 +450,7 @@ impl MessageModule {
             library.init(init, library.must(init)?, block)?;
         }
         // SAFETY: the header says so of what `funcs` names.
-        let function = unsafe { std::mem::transmute::<*mut c_void, _>(function) };
+        let function = unsafe { std::mem::transmute::<*mut c_void, Look>(function) };
         Ok(MessageModule { stage: line.stage, name: format!("{}:{name}", library.1), block, function })
     }
 

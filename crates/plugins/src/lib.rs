@@ -4,10 +4,10 @@
 //! asked over a Unix socket ([`wire`]), with a time limit. One that hangs, crashes or talks nonsense costs an error
 //! that the client tries again after, and nothing else. Without `config/plugins.cfg` nothing of this exists.
 //!
-//! * [`file`]: `config/plugins.cfg`.
-//! * [`wire`]: the frames.
-//! * [`host`]: connections to the process, and the two things that it is asked.
-//! * [`lines`]: the threads that command lines wait in while plug-ins look at them.
+//! * [`file`] holds `config/plugins.cfg`.
+//! * [`wire`] holds the frames.
+//! * [`host`] holds connections to the process, and the two things that it is asked.
+//! * [`lines`] holds the threads that command lines wait in while plug-ins look at them.
 
 pub mod file;
 pub mod host;
