@@ -91,7 +91,8 @@ extern __attribute__((visibility("hidden"))) const PPServer *mailboat_server;
  *
  * Plug-ins form a stack: the client is at the top, the server at the bottom. ProcessLine either gives the line, or another one,
  * to the level below by PPSESSION_DEFERLINE, which gives back its response, or answers by itself. Then the levels below never
- * hear of it. *response is memory of PPRealloc, belongs to the caller, and is "250 text", lines apart by CR LF; without a
+ * hear of it. Who refuses what was deferred takes a sender or recipient back, and ends a session that has logged in; what other
+ * commands have done stays done. *response is memory of PPRealloc, belongs to the caller, and is "250 text", lines apart by CR LF; without a
  * line end at its end.
  */
 #define PP_DONE 0  /* *response is the answer */

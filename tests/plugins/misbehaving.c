@@ -108,5 +108,11 @@ int ProtPlug_ProcessLine(void *object, const char *line, char **response)
         PPRealloc(*response, 0);
         return say(response, "554 no content today");
     }
-    return PPSESSION_DEFERLINE(session->server, line, response);
+    int code = PPSESSION_DEFERLINE(session->server, line, response);
+    /* A log-in of alice for alice, too. */
+    if (strstr(line, "regretted") || strncmp(line, "AUTH PLAIN YWxpY2UA", 19) == 0) {
+        PPRealloc(*response, 0);
+        return say(response, "551 not after all");
+    }
+    return code;
 }

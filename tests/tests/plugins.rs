@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use black_box::instance::{top, wait_for};
+use black_box::instance::{SUBMISSION, top, wait_for};
 use black_box::{Instance, Setup, Smtp, run};
 
 /// Compiles a plug-in into the instance, under a name of its own.
@@ -320,6 +320,32 @@ fn a_plug_in_keeps_its_state_over_rset_and_a_log_in_does_too() {
     assert!(smtp.ask("BDAT 0 LAST").starts_with("502"));
     assert_eq!(smtp.ask("HELP close").trim_end(), "250 bye");
     assert!(smtp.wire.is_closed(), "PP_CLOSE");
+}
+
+#[test]
+fn what_a_plug_in_refuses_after_it_was_deferred_is_taken_back() {
+    let instance = instance(Setup::default(), &[MISBEHAVING], "PreSMTPAccept libs=misbehaving.so\n");
+    let mut smtp = greeted(&instance);
+    // A sender: there is no transaction.
+    assert!(smtp.ask("MAIL FROM:<regretted@example.org>").starts_with("551"));
+    assert!(smtp.ask("RCPT TO:<alice@example.test>").starts_with("503"));
+    // A recipient: the others stay.
+    smtp.ok("MAIL FROM:<x@example.org>");
+    smtp.ok("RCPT TO:<alice@example.test>");
+    let said = smtp.ask("RCPT TO:<bob@example.test> ORCPT=rfc822;regretted@example.org");
+    assert!(said.starts_with("551"), "{said}");
+    assert!(smtp.ask("DATA").starts_with("354"));
+    smtp.wire.send(b"Subject: x\r\n\r\nhello\r\n.\r\n");
+    let said = smtp.reply();
+    assert!(said.starts_with("250"), "{said}");
+    instance.wait_for_messages("alice", 1);
+    assert!(instance.log("smtp").contains(" recipients=1 "));
+    // A log-in that was right, and that the client does not hear of, is not one.
+    let mut smtp = Smtp::open(instance.connect(SUBMISSION));
+    smtp.ok("EHLO client.example.org");
+    let said = smtp.ask("AUTH PLAIN YWxpY2UAYWxpY2UAYWxpY2Utc2VjcmV0");
+    assert!(said.starts_with("551"), "{said}");
+    assert!(smtp.wire.is_closed());
 }
 
 #[test]

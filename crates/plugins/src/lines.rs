@@ -200,16 +200,20 @@ impl Inner {
         if matches!(*lock(&shared.0), Step::Gone) {
             return;
         }
+        let session = question.session;
         let said = if since.elapsed() > self.host.timeout() {
             Said::Failed("too many lines wait for plug-ins".into())
         } else {
             match self.talk(question, &shared, &wake) {
                 Ok(Some(said)) => said,
-                Ok(None) => return, // the session is gone
+                Ok(None) => return self.tell_end(session),
                 Err(why) => Said::Failed(format!("pluginhost: {why}")),
             }
         };
-        tell(&shared, said, &wake);
+        if !tell(&shared, said, &wake) {
+            // Its end may have been told before its objects were made.
+            self.tell_end(session);
+        }
     }
 
     fn talk(&self, question: Question, shared: &Shared, wake: &dyn Fn()) -> io::Result<Option<Said>> {
@@ -247,13 +251,16 @@ impl Inner {
     }
 }
 
-fn tell(shared: &Shared, said: Said, wake: &dyn Fn()) {
+/// False when the session is gone.
+fn tell(shared: &Shared, said: Said, wake: &dyn Fn()) -> bool {
     let mut step = lock(&shared.0);
-    if !matches!(*step, Step::Gone) {
+    let is_there = !matches!(*step, Step::Gone);
+    if is_there {
         *step = Step::Said(said);
         drop(step);
         wake();
     }
+    is_there
 }
 
 /// Waits for the server below, for as long as it takes: its own limits end it. False when the session is gone.
@@ -272,5 +279,43 @@ fn wait_for_server(shared: &Shared, connection: &mut Connection) -> io::Result<b
             *step = Step::Gone;
             Ok(false)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::thread;
+
+    use super::*;
+
+    /// A session that ends during its first line: its end overtakes the line, and is told once more behind it.
+    #[test]
+    fn objects_that_were_made_for_a_session_that_has_ended_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let lines = Lines::new(Host::at(path, Duration::from_secs(60)), 2);
+        let line = b"NOOP".to_vec();
+        let question = Question { session: 7, is_first: true, line, properties: Vec::new() };
+        let exchange = lines.ask(question, Box::new(|| ())).unwrap();
+        let (mut first, _) = listener.accept().unwrap();
+        assert_eq!(Frame::read(&mut first).unwrap().kind, b'L');
+        drop(exchange);
+        lines.forget(7);
+        let (mut second, _) = listener.accept().unwrap();
+        assert_eq!(Frame::read(&mut second).unwrap().kind, b'F');
+        Frame::new(b'a', ["done", "250 ok"]).write(&mut first).unwrap();
+        // On either connection, or one of its own.
+        let (told, hear) = std::sync::mpsc::channel();
+        let listen = |mut stream: UnixStream, told: std::sync::mpsc::Sender<Frame>| {
+            thread::spawn(move || told.send(Frame::read(&mut stream)?).map_err(io::Error::other))
+        };
+        listen(first, told.clone());
+        listen(second, told.clone());
+        thread::spawn(move || listener.accept().map(|(stream, _)| listen(stream, told)));
+        let again = hear.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!((again.kind, again.text(0).as_str()), (b'F', "7"));
     }
 }

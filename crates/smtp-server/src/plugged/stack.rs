@@ -27,6 +27,8 @@ use crate::state::State;
 /// Lines of a reply, and bytes of each.
 const REPLY_LINES_MAX: usize = 100;
 const REPLY_LINE_BYTES_MAX: usize = 500;
+/// The code of a log-in that was right (RFC 4954 section 4).
+const LOGGED_IN: u16 = 235;
 
 /// The stack of one session, from its first line on.
 pub(crate) struct Plugged {
@@ -42,6 +44,8 @@ pub(crate) struct Plugged {
     pub below: bool,
     /// What it answered, until the stack has.
     answer: Option<Answer>,
+    /// What was in the open transaction before that line: recipients, and what was looked up for them.
+    before: Option<(usize, usize)>,
 }
 
 impl Plugged {
@@ -54,6 +58,7 @@ impl Plugged {
             line: Vec::new(),
             below: false,
             answer: None,
+            before: None,
         }
     }
 
@@ -70,7 +75,10 @@ impl Plugged {
 
 impl Drop for Plugged {
     fn drop(&mut self) {
-        if self.is_known || self.exchange.is_some() {
+        // In this order: a line that was answered before it was given up has made its objects before they are to go.
+        let exchange = self.exchange.take();
+        if self.is_known || exchange.is_some() {
+            drop(exchange);
             self.lines.forget(self.session);
         }
     }
@@ -136,8 +144,9 @@ pub(crate) fn give_up(session: &mut Session, io: &mut Io) -> Next {
 fn below(session: &mut Session, line: &[u8], io: &mut Io) -> Next {
     // A second line for one of the client: what the first would have begun does not begin.
     undo(session);
+    let before = session.state.transaction().map(|open| (open.recipients.len(), open.found.len()));
     if let Some(plugged) = &mut session.plugged {
-        (plugged.below, plugged.is_known, plugged.answer) = (true, true, None);
+        (plugged.below, plugged.is_known, plugged.answer, plugged.before) = (true, true, None, before);
     }
     let answer = match session.state {
         // Between the two the session may have come to its end.
@@ -194,6 +203,9 @@ fn finish(session: &mut Session, text: &[u8], closes: bool, io: &mut Io) -> Next
         Some(Answer::Content(_)) if reply.code == 354 => Answer::Content(reply),
         Some(Answer::StartTls(_)) if reply.code == 220 => Answer::StartTls(reply),
         Some(Answer::Say(said)) if said.code == reply.code => Answer::Say(reply),
+        // The server below knows who it is, and the client was told that it does not.
+        Some(Answer::Say(said)) if said.code == LOGGED_IN => Answer::Last(reply),
+        Some(Answer::Say(_)) if !reply.is_refusal() => Answer::Say(reply),
         Some(held) => {
             if let Some(plugged) = &mut session.plugged {
                 plugged.answer = Some(held);
@@ -218,12 +230,22 @@ fn alone(session: &mut Session, reply: Reply, line: &[u8], io: &Io) -> Answer {
     Answer::Say(reply)
 }
 
-/// What was answered does not come to the client: neither content nor the client's part of an AUTH follows.
+/// What was answered does not come to the client: neither content nor the client's part of an AUTH follows, and what the line
+/// brought is not in the transaction.
 fn undo(session: &mut Session) {
-    let answer = session.plugged.as_mut().and_then(|plugged| plugged.answer.take());
-    let waits = matches!(session.state, State::InData { .. } | State::Authenticating { .. });
-    if answer.is_some() && waits {
-        session.state.reset();
+    let Some(plugged) = &mut session.plugged else { return };
+    if plugged.answer.take().is_none() {
+        return;
+    }
+    match (&mut session.state, plugged.before) {
+        (State::InTransaction { transaction, .. }, Some((recipients, found))) => {
+            transaction.recipients.truncate(recipients);
+            transaction.found.truncate(found);
+        }
+        (State::InTransaction { .. } | State::InData { .. } | State::Authenticating { .. }, _) => {
+            session.state.reset();
+        }
+        _ => {}
     }
 }
 
