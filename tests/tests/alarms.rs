@@ -42,7 +42,7 @@ fn mails(instance: &Instance) -> u32 {
 /// passed, although stored was restarted often in between; and an end.
 #[test]
 fn one_mail_in_each_warning_interval_and_a_line_when_it_is_over() {
-    let mut instance = disks("101").start();
+    let mut instance = disks("100").start();
     instance.wait_for_messages("postmaster", 1);
     wait_for_looks(&instance, "diskavail");
     for _ in 0..2 {
@@ -81,7 +81,7 @@ fn one_mail_in_each_warning_interval_and_a_line_when_it_is_over() {
     wait_for_looks(&instance, "diskavail");
     let log = instance.log("store");
     assert_eq!(log.matches(": it is over").count(), 1, "{log}");
-    assert_eq!(log.matches("below the threshold of 101").count(), 2, "{log}");
+    assert_eq!(log.matches("below the threshold of 100").count(), 2, "{log}");
     let mut imap = instance.imap("postmaster");
     imap.ok("SELECT INBOX");
     let text = imap.ok("FETCH 1 BODY.PEEK[]").join("\n");
@@ -95,6 +95,23 @@ fn one_mail_in_each_warning_interval_and_a_line_when_it_is_over() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+/// What could never be is refused when it is set, and not when the first alarm is to be told.
+#[test]
+fn settings_of_alarms_are_judged_when_they_are_set() {
+    let instance = Setup::default().create();
+    for (name, value) in [
+        ("alarm.msgalarmnoticercpt", "postmaster"),
+        ("alarm.msgalarmnoticesender", "Ann <a@example.test>"),
+        ("alarm.diskavail.msgalarmthreshold", "101"),
+        ("alarm.diskavail.msgalarmthresholddirection", "2"),
+    ] {
+        let refused = instance.tool("configutil").args(["-o", name, "-v", value]).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(name), "{name}: {said}");
+    }
+    run(instance.tool("configutil").args(["-o", "alarm.msgalarmnoticercpt", "-v", "ops@example.test"]));
 }
 
 /// Above the threshold nothing is said, and what there is to see is seen.
@@ -115,7 +132,7 @@ fn mail_that_nobody_takes_is_tried_again_at_the_next_look() {
     let hub = StubMta::new().on(Step::Mail, &[Act::say("451 4.3.2 not now")]).start();
     let address = hub.address();
     let template = r#"From: Watch <%s>\nTo: %s\nSubject: %s\n\n%s has %u percent\n%s\n"#;
-    let mut instance = disks("101")
+    let mut instance = disks("100")
         .set("alarm.msgalarmnoticehost", &address.ip().to_string())
         .set("alarm.msgalarmnoticeport", &address.port().to_string())
         .set("alarm.msgalarmnoticesender", "watch@site.test")

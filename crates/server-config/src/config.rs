@@ -261,6 +261,7 @@ mod tests {
                 "address of a filter",
                 "addresses and parts of addresses",
                 "attributes separated by blanks",
+                "mail address",
             ];
             if !may_be_empty.contains(&entry.kind()) {
                 assert!(!entry.default().is_empty(), "{}", entry.name());

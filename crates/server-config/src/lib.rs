@@ -19,6 +19,6 @@ pub use parameters::{REGISTRY, containing, find, near, nearest};
 pub use secret::SecretFile;
 pub use values::{
     AllowFilters, Bytes, Count, Days, DenyFilters, HostTable, Hours, List, LogFormat, LogLevel, LogType,
-    Microseconds, Minutes, NameServers, Networks, OptionalCount, OptionalPort, Patterns, Peers, Port,
-    RewriteStyle, Seconds, Switch, Text, Value,
+    MailAddress, Microseconds, Minutes, NameServers, Networks, OptionalCount, OptionalPort, Patterns, Peers,
+    Port, RewriteStyle, Seconds, Switch, Text, Value,
 };

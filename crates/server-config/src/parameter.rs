@@ -77,6 +77,7 @@ pub trait Entry: Sync {
             ("text", ..) => "any text".into(),
             ("list", ..) => "items separated by blanks".into(),
             ("address of a filter", ..) => "inet:PORT@HOST, inet6:PORT@HOST or unix:/PATH".into(),
+            ("mail address", ..) => "local@domain, or nothing".into(),
             ("name servers", ..) => "addresses separated by blanks".into(),
             ("networks", ..) => "networks (address or address/bits) separated by blanks, or none".into(),
             ("domain patterns", ..) => "patterns separated by blanks: *, ?, !, &&, ||, parentheses".into(),

@@ -230,6 +230,25 @@ fn name_server(word: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// Somebody's address, `local@domain`, or nothing.
+pub struct MailAddress;
+impl Value for MailAddress {
+    type Out = String;
+    const KIND: &'static str = "mail address";
+    fn parse(text: &str, _: (i64, i64)) -> Result<String, String> {
+        let text = text.trim();
+        let is_part = |c: char| !c.is_whitespace() && !c.is_control() && !"<>(),;:\"[]\\".contains(c);
+        let is_address = text.rsplit_once('@').is_some_and(|(local, domain)| {
+            let labels = domain.split('.').all(|label| !label.is_empty() && !label.contains('@'));
+            !local.is_empty() && !local.contains('@') && labels && text.chars().all(is_part)
+        });
+        match is_address || text.is_empty() {
+            true => Ok(text.to_owned()),
+            false => Err(format!("'{}' is not a mail address, local@domain", base::escape(text))),
+        }
+    }
+}
+
 /// Patterns of domains, separated by blanks (S71, S72).
 pub struct Patterns;
 impl Value for Patterns {
@@ -417,6 +436,13 @@ mod tests {
         assert_eq!(Networks::parse("none", (0, 0)).unwrap(), []);
         assert_eq!(Networks::parse("192.0.2.1 ::1/128", (0, 0)).unwrap().len(), 2);
         assert!(Networks::parse("none 192.0.2.1", (0, 0)).is_err(), "one or the other");
+        for address in ["", "postmaster@site.test", "wächter+alarm@x.test", "o'hara@x"] {
+            assert_eq!(MailAddress::parse(address, (0, 0)).unwrap(), address);
+        }
+        for no in ["postmaster", "@x", "a@", "a b@x", "a@x..y", "a@b@c", "Ann <a@x>", "a@x, b@x", "a@x\u{7}"]
+        {
+            assert!(MailAddress::parse(no, (0, 0)).is_err(), "{no}");
+        }
     }
 
     /// Some name them beside those that the suite reads of itself; a password is none of them.

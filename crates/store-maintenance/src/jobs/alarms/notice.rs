@@ -133,7 +133,7 @@ fn is_header(head: &str) -> bool {
 }
 
 /// The parameter, or the postmaster of this site when it is not set.
-fn address(config: &Config, parameter: &server_config::Parameter<server_config::Text>) -> String {
+fn address(config: &Config, parameter: &server_config::Parameter<server_config::MailAddress>) -> String {
     let domains = LocalDomains::from_config(config);
     match (config.get_set(parameter), domains.default_domain()) {
         (Some(set), _) => set,
