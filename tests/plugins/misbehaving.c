@@ -109,6 +109,11 @@ int ProtPlug_ProcessLine(void *object, const char *line, char **response)
         return say(response, "554 no content today");
     }
     int code = PPSESSION_DEFERLINE(session->server, line, response);
+    if (strncmp(line, "RCPT", 4) == 0 && strstr(line, "copied")) { /* another recipient beside this one */
+        char *of_copy = NULL;
+        PPSESSION_DEFERLINE(session->server, "RCPT TO:<bob@example.test>", &of_copy);
+        PPRealloc(of_copy, 0);
+    }
     /* A log-in of alice for alice, too. */
     if (strstr(line, "regretted") || strncmp(line, "AUTH PLAIN YWxpY2UA", 19) == 0) {
         PPRealloc(*response, 0);

@@ -90,9 +90,9 @@ fn child(instance: &Instance) -> Option<u32> {
     })
 }
 
+/// One that has ended by itself meanwhile is as good as killed.
 fn kill(pid: u32) {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL)
-        .unwrap();
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_plug_in_may_name_another_sender_and_cannot_leave_its_confinement() {
 
 #[test]
 fn what_goes_wrong_in_a_plug_in_is_tried_again_and_loses_nothing() {
-    let setup = Setup::default().set("service.smtp.plugins.timeout", "2");
+    let setup = Setup::default().set("service.smtp.plugins.timeout", "8");
     let instance = instance(setup, &[MISBEHAVING], "PostSMTPAccept libs=misbehaving.so funcs=look\n");
     let mut smtp = greeted(&instance);
     for wrong in ["FAIL", "NOFIELD", "NOBODY", "CRASH", "HANG"] {
@@ -164,7 +164,7 @@ fn what_goes_wrong_in_a_plug_in_is_tried_again_and_loses_nothing() {
 
 #[test]
 fn a_process_that_is_killed_or_is_another_one_costs_a_451_and_no_mail() {
-    let setup = Setup::default().set("service.smtp.plugins.timeout", "2");
+    let setup = Setup::default().set("service.smtp.plugins.timeout", "8");
     let instance = instance(setup, &[MISBEHAVING], "PostSMTPAccept libs=misbehaving.so funcs=look\n");
     let mut smtp = greeted(&instance);
     let killed = child(&instance).unwrap();
@@ -207,6 +207,31 @@ fn a_process_that_is_killed_or_is_another_one_costs_a_451_and_no_mail() {
         assert!(begun.elapsed() < Duration::from_secs(60));
     }
     instance.wait_for_empty_queue();
+}
+
+/// Neither the self-test nor a second smtpd takes the process away from who has it; when it is killed, smtpd ends to be started
+/// again with it.
+#[test]
+fn there_is_one_process_and_it_and_smtpd_end_together() {
+    let mut instance =
+        instance(Setup::default(), &[MISBEHAVING], "PostSMTPAccept libs=misbehaving.so funcs=look\n");
+    let first = child(&instance).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let _ = instance.tool("smtpd").arg("--try-privileges").arg(outside.path()).output().unwrap();
+    let second = instance.tool("smtpd").output().unwrap();
+    assert!(!second.status.success());
+    assert_eq!(child(&instance), Some(first));
+    let mut smtp = greeted(&instance);
+    let said = send(&mut smtp, &["alice@example.test"], "X: fine\r\n\r\nhello\r\n");
+    assert!(said.starts_with("250"), "{said}");
+    let stat = fs::read_to_string(format!("/proc/{first}/stat")).unwrap();
+    let parent = stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    kill(parent);
+    instance.wait_for_end("smtp");
+    assert!(instance.log("smtp").contains("pluginhost has ended; smtpd ends"));
+    instance.start_one("smtp");
+    let said = send(&mut greeted(&instance), &["alice@example.test"], "X: fine\r\n\r\nhello\r\n");
+    assert!(said.starts_with("250"), "{said}");
 }
 
 #[test]
@@ -340,6 +365,17 @@ fn what_a_plug_in_refuses_after_it_was_deferred_is_taken_back() {
     assert!(said.starts_with("250"), "{said}");
     instance.wait_for_messages("alice", 1);
     assert!(instance.log("smtp").contains(" recipients=1 "));
+    // One that a plug-in adds stands beside the client's.
+    let said = {
+        smtp.ok("MAIL FROM:<x@example.org>");
+        smtp.ok("RCPT TO:<alice@example.test> ORCPT=rfc822;copied@example.org");
+        assert!(smtp.ask("DATA").starts_with("354"));
+        smtp.wire.send(b"Subject: y\r\n\r\nhello\r\n.\r\n");
+        smtp.reply()
+    };
+    assert!(said.starts_with("250"), "{said}");
+    instance.wait_for_messages("alice", 2);
+    instance.wait_for_messages("bob", 1);
     // A log-in that was right, and that the client does not hear of, is not one.
     let mut smtp = Smtp::open(instance.connect(SUBMISSION));
     smtp.ok("EHLO client.example.org");
@@ -350,7 +386,7 @@ fn what_a_plug_in_refuses_after_it_was_deferred_is_taken_back() {
 
 #[test]
 fn a_stack_that_fails_ends_a_session_that_has_state_in_it_and_no_other() {
-    let setup = Setup::default().set("service.smtp.plugins.timeout", "2");
+    let setup = Setup::default().set("service.smtp.plugins.timeout", "8");
     let instance = instance(setup, &[MISBEHAVING], "PreSMTPAccept libs=misbehaving.so\n");
     for wrong in ["NOOP CRASH", "NOOP HANG", "HELP nothing", "HELP content"] {
         let mut smtp = instance.smtp();

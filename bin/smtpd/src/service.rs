@@ -61,8 +61,8 @@ pub fn main() -> ExitCode {
     daemon::main(PROGRAM, |site| smtp_server::listening(site, asked), |site| service(site, &queue))
 }
 
-/// What needs rights that smtpd will not have: plug-ins have a process of their own; a secret of SRS is made in the configuration's folder; and where smtpd confines
-/// itself, deliveries outside of the store are another process's.
+/// What needs rights that smtpd will not have: plug-ins have a process of their own; a secret of SRS is made in the configuration's
+/// folder; and where smtpd confines itself, deliveries outside of the store are another process's.
 fn start_apart(instance: &Instance, config: &Config) -> Result<(), String> {
     plugin_host::start(instance, config)?;
     mta::onward::prepare(config, instance)?;
@@ -105,6 +105,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let signer = Arc::new(Signer::new(keyring, config.get(&service_smtp::DKIM_BELOW)));
     let onward = Onward::from_config(&config, &site.instance)?;
     let srs = onward.srs.clone();
+    plugin_host::watch(&site.log).map_err(|why| format!("threads: {why}"))?;
     let plugged = Plugged::of(&site.instance, &config, &site.log);
     let accept_settings = accepting(&config, site, &plugged, &signer, &srs)?;
     let directory =

@@ -171,6 +171,8 @@ pub fn main(
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
+    // Who only tries what it must not do starts nothing that belongs to the daemon, which may be running.
+    let program = Program { before: program.before.filter(|_| outside.is_none()), ..program };
     let site = match begin(program, instance) {
         Ok(site) => Arc::new(site),
         Err(why) => return refuse(program, &why),

@@ -99,10 +99,10 @@ fn load(instance: &Instance, config: &Config, log: &Log) -> Result<Desk, String>
     Ok(Desk { messages, stacks: Stacks::new(stack), watch })
 }
 
-/// The settings, the libraries, and messages while they are looked at: neither the store nor the queue.
+/// The libraries, and messages while they are looked at: neither the store nor the queue, nor the configuration with its keys.
 fn reach(instance: &Instance, config: &Config, plugins: &Plugins) -> Reach {
     let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
-    read.extend([instance.config_dir(), instance.root().join("plugins")]);
+    read.push(instance.root().join("plugins"));
     read.extend(plugins.lines.iter().flat_map(|line| line.libraries.iter().cloned()));
     read.extend(config.get(&local::SANDBOX_READ).iter().map(PathBuf::from));
     let log = LogSettings::from_config(config, instance, NAME).folder;

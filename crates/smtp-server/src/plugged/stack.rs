@@ -44,7 +44,7 @@ pub(crate) struct Plugged {
     pub below: bool,
     /// What it answered, until the stack has.
     answer: Option<Answer>,
-    /// What was in the open transaction before that line: recipients, and what was looked up for them.
+    /// What was in the open transaction before the client's line: recipients, and what was looked up for them.
     before: Option<(usize, usize)>,
 }
 
@@ -110,7 +110,9 @@ pub(crate) fn begin(session: &mut Session, line: &[u8], io: &mut Io) -> Next {
         ("ServerName", session.settings.host_name.clone()),
     ];
     properties.extend(session.uid().map(|uid| ("User", uid.to_owned())));
+    let before = session.state.transaction().map(|open| (open.recipients.len(), open.found.len()));
     let plugged = session.plugged.get_or_insert_with(|| Box::new(Plugged::new(lines)));
+    plugged.before = before;
     let question =
         Question { session: plugged.session, is_first: !plugged.is_known, line: line.to_vec(), properties };
     let waker = io.waker();
@@ -142,11 +144,13 @@ pub(crate) fn give_up(session: &mut Session, io: &mut Io) -> Next {
 
 /// Runs a line that the stack deferred.
 fn below(session: &mut Session, line: &[u8], io: &mut Io) -> Next {
-    // A second line for one of the client: what the first would have begun does not begin.
-    undo(session);
-    let before = session.state.transaction().map(|open| (open.recipients.len(), open.found.len()));
+    // A second line for one of the client: what the first would have begun to wait for is not waited for.
+    let begun = session.plugged.as_mut().and_then(|plugged| plugged.answer.take());
+    if begun.is_some() && matches!(session.state, State::InData { .. } | State::Authenticating { .. }) {
+        session.state.reset();
+    }
     if let Some(plugged) = &mut session.plugged {
-        (plugged.below, plugged.is_known, plugged.answer, plugged.before) = (true, true, None, before);
+        (plugged.below, plugged.is_known) = (true, true);
     }
     let answer = match session.state {
         // Between the two the session may have come to its end.
@@ -202,9 +206,8 @@ fn finish(session: &mut Session, text: &[u8], closes: bool, io: &mut Io) -> Next
         Some(Answer::Last(_)) => Answer::Last(reply),
         Some(Answer::Content(_)) if reply.code == 354 => Answer::Content(reply),
         Some(Answer::StartTls(_)) if reply.code == 220 => Answer::StartTls(reply),
-        Some(Answer::Say(said)) if said.code == reply.code => Answer::Say(reply),
         // The server below knows who it is, and the client was told that it does not.
-        Some(Answer::Say(said)) if said.code == LOGGED_IN => Answer::Last(reply),
+        Some(Answer::Say(said)) if said.code == LOGGED_IN && reply.is_refusal() => Answer::Last(reply),
         Some(Answer::Say(_)) if !reply.is_refusal() => Answer::Say(reply),
         Some(held) => {
             if let Some(plugged) = &mut session.plugged {
@@ -230,8 +233,8 @@ fn alone(session: &mut Session, reply: Reply, line: &[u8], io: &Io) -> Answer {
     Answer::Say(reply)
 }
 
-/// What was answered does not come to the client: neither content nor the client's part of an AUTH follows, and what the line
-/// brought is not in the transaction.
+/// What was answered does not come to the client, who hears a refusal: neither content nor the client's part of an AUTH follows,
+/// and what the line brought is not in the transaction.
 fn undo(session: &mut Session) {
     let Some(plugged) = &mut session.plugged else { return };
     if plugged.answer.take().is_none() {
