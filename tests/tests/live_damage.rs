@@ -219,6 +219,37 @@ fn counts_locks_and_notices_that_are_damaged_under_live_sessions_cost_nothing() 
     }
 }
 
+/// The index that is made in place of one that was removed has its messages elsewhere, where the former had those that are gone
+/// since: the numbers of a session go on to mean the same messages.
+#[test]
+fn numbers_of_a_session_mean_the_same_messages_when_the_index_was_made_anew() {
+    let instance = Instance::start();
+    let mut other = instance.imap("alice");
+    for number in 1..=9 {
+        other.append("INBOX", "", &format!("Subject: letter {number}\r\n\r\nx\r\n"));
+    }
+    run(instance.tool("reconstruct").arg("user/alice/INBOX"));
+    let mut alice = selected(&instance);
+    other.ok("SELECT INBOX");
+    other.ok("STORE 1:3 +FLAGS (\\Deleted)");
+    other.ok("EXPUNGE");
+    drop(other);
+    alice.ok("NOOP");
+    fs::remove_file(user_folder(&instance, "alice").join("store.idx")).unwrap();
+    instance.pop("alice").ok("STAT"); // another process finds that it is missing
+    for _ in 0..2 {
+        let subjects: Vec<String> = (1..=6)
+            .map(|number| alice.ok(&format!("FETCH {number} (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")).join(""))
+            .collect();
+        for (subject, number) in subjects.iter().zip(4..) {
+            assert!(subject.contains(&format!("letter {number}\r\n")), "{number}: {subjects:?}");
+        }
+        alice.ok("NOOP");
+    }
+    alice.ok("STORE 1 +FLAGS (\\Flagged)");
+    assert_eq!(uids(&selected(&instance).ok("UID SEARCH FLAGGED")), [4]);
+}
+
 /// A message of more than 64 KiB is mapped where it is taken apart.
 #[test]
 fn a_message_that_is_cut_under_a_live_session_is_no_death_of_the_daemon() {

@@ -206,7 +206,11 @@ pub(crate) fn mend_locked(shared: &Shared, folder: &Path, name: &MailboxName, id
     shared
         .log
         .write(Severity::Error, &format!("{name}: the index is missing or damaged{kept}; it is rebuilt"));
-    let done = rebuild_locked(shared, folder, name, id, Method::default(), &mut |_, _| {})?;
+    let done = rebuild_locked(shared, folder, name, id, Method::default(), &mut |_, _| {});
+    if done.is_err() && had {
+        let _ = fs::remove_file(folder.join(&aside)); // what is still there is tried again, and kept then
+    }
+    let done = done?;
     let text = format!(
         "{name}: rebuilt: {} messages, {} without a record, {} lost; not trusted: {}",
         done.messages,
@@ -252,7 +256,7 @@ fn rebuild_locked(
         flags: 0,
         uid_validity: identity(shared, name, &salvage)?,
         id,
-        generation: old.generation + 1,
+        generation: next_generation(old.generation),
         uid_next,
         recent_from: if old.recent_from == 0 { uid_next } else { old.recent_from.min(uid_next) },
         highest_modseq,
@@ -397,7 +401,8 @@ fn log_identity(path: &Path) -> Option<(u128, u32)> {
     LogHeader::decode(&bytes).map(|header| (header.id, header.uid_validity))
 }
 
-/// Behind every generation that there was: a journal may hold transactions of the last one.
+/// Behind every generation that there was: of logs, since a journal may hold transactions of the last one; of indexes, since a
+/// session that has one open finds its messages by their places while the generation is the same.
 fn next_generation(known: u64) -> u64 {
     match known {
         0 => u64::try_from(base::clock::unix_seconds()).unwrap_or(0), // nobody knows
@@ -458,6 +463,7 @@ fn install(
             header.log_generation.wrapping_sub(1),
             keywords,
             records.values().copied(),
+            || Ok(()),
             level,
         )?,
     }

@@ -47,7 +47,11 @@ pub fn keep(
     }
     let records =
         (0..header.slots).filter_map(|slot| Some((index.record_once(slot)?, index.cold_once(slot)?)));
-    write(folder, header, header.log_generation, &index.keywords(header.keywords), records, level)
+    let is_whole = || match index.is_lost() {
+        true => Err(io::Error::other("the index was cut, or cannot be read, while it was copied")),
+        false => Ok(()),
+    };
+    write(folder, header, header.log_generation, &index.keywords(header.keywords), records, is_whole, level)
 }
 
 /// The file, when it tells everything up to the log of this header; and its length.
@@ -103,18 +107,21 @@ fn log_header(header: &Header, generation: u64) -> [u8; LOG_HEADER_BYTES as usiz
 
 /// Writes the file anew: everything that is told by logs up to this generation.
 ///
+/// `is_whole` is asked when all records were taken, before the new file is in the place of the old one.
+///
 /// # Errors
-/// The system's; the old file stays.
+/// The system's, and that of `is_whole`; the old file stays.
 pub fn write(
     folder: &Path,
     header: &Header,
     generation: u64,
     keywords: &[String],
     records: impl Iterator<Item = (Record, Cold)>,
+    is_whole: impl FnOnce() -> io::Result<()>,
     level: SyncLevel,
 ) -> io::Result<()> {
     let new = folder.join(format!("{FILE}.new"));
-    let written = fill(&new, header, generation, keywords, records, level);
+    let written = fill(&new, header, generation, keywords, records, level).and_then(|()| is_whole());
     let done = written.and_then(|()| fs::rename(&new, folder.join(FILE)));
     if done.is_err() {
         let _ = fs::remove_file(&new);

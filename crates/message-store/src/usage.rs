@@ -286,6 +286,9 @@ impl UsageFile {
             let number = number + 1;
             let at = RECORDS_AT[usize::from(number % 2 == 0)];
             self.map.write(at, &new.encode(number));
+            if self.map.is_lost() {
+                return Err(io::Error::other("the file of usage was cut while it was in use"));
+            }
             if !(old.limits.is_unlimited() && new.limits.is_unlimited()) {
                 sync_file(&self.file, level)?;
             }
