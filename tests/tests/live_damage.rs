@@ -7,8 +7,11 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use black_box::instance::IMAP;
-use black_box::{Imap, Instance, Vigil, run};
+use black_box::{Http, Imap, Instance, Vigil, run};
+use serde_json::{Value, json};
 
 /// More than one block of the index.
 const MESSAGES: u32 = 260;
@@ -278,4 +281,135 @@ fn a_message_that_is_cut_under_a_live_session_is_no_death_of_the_daemon() {
     assert!(lines < 20_000);
     other.ok("NOOP");
     vigil.end(&instance, 16 << 20);
+}
+
+/// What the tests ask of JMAP and the web mail, as alice.
+struct Web {
+    http: Http,
+    fields: String,
+}
+
+impl Web {
+    fn new(instance: &Instance) -> Web {
+        let password = STANDARD.encode("alice:alice-secret");
+        Web { http: instance.http(), fields: format!("Authorization: Basic {password}\r\n") }
+    }
+
+    /// Name and arguments of the response.
+    fn method(&mut self, name: &str, mut arguments: Value) -> (String, Value) {
+        arguments["accountId"] = json!("alice");
+        let using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"];
+        let body = json!({ "using": using, "methodCalls": [[name, arguments, "0"]] });
+        let response = self.http.post_json("/jmap/api", &self.fields, &body.to_string());
+        let first = &response.json()["methodResponses"][0];
+        (first[0].as_str().unwrap().to_owned(), first[1].clone())
+    }
+
+    fn email(&mut self, id: &str) -> (String, Value) {
+        let properties = ["subject", "bodyValues", "attachments"];
+        let arguments = json!({ "ids": [id], "properties": properties, "fetchTextBodyValues": true });
+        self.method("Email/get", arguments)
+    }
+
+    fn status(&mut self, path: &str) -> u16 {
+        self.http.get(path, &self.fields).status
+    }
+}
+
+fn email_id(imap: &mut Imap, sequence: u32) -> String {
+    let row = imap.ok(&format!("FETCH {sequence} (EMAILID)")).join("");
+    row.split_once("EMAILID (").unwrap().1.split(')').next().unwrap().to_owned()
+}
+
+fn authorized(imap: &mut Imap, uid: u32) -> String {
+    let url = format!("imap://alice@localhost/INBOX/;UID={uid};URLAUTH=user+alice");
+    let line = imap.ok(&format!("GENURLAUTH \"{url}\" INTERNAL")).remove(0);
+    line.strip_prefix("* GENURLAUTH \"").unwrap().strip_suffix('"').unwrap().to_owned()
+}
+
+/// A text that is before the cut, and an attachment that is not.
+fn of_two_parts(name: &str) -> String {
+    let header = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n";
+    let file = "Content-Type: image/png; name=a.png\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: base64";
+    let lines = "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh\r\n".repeat(4000);
+    format!(
+        "Subject: {name}\r\n{header}\r\n--b\r\n\r\ntext of {name}\r\n--b\r\n{file}\r\n\r\n{lines}--b--\r\n"
+    )
+}
+
+#[test]
+fn half_of_a_message_is_given_out_as_a_whole_by_nobody() {
+    let mut instance = Instance::start();
+    instance.start_one("http");
+    let mut alice = selected(&instance);
+    alice.ok("CREATE Other");
+    assert!(alice.append("INBOX", "", &of_two_parts("first")).starts_with("OK"));
+    let folder = user_folder(&instance, "alice").join("00");
+    let file = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    assert!(alice.append("INBOX", "", &of_two_parts("second")).starts_with("OK"));
+    alice.ok("NOOP");
+    let ids = [1, 2].map(|sequence| email_id(&mut alice, sequence));
+    let urls = [1, 2].map(|uid| authorized(&mut alice, uid));
+    let mut web = Web::new(&instance);
+    let parts = ids.each_ref().map(|id| {
+        let (name, got) = web.email(id);
+        assert_eq!(name, "Email/get", "{got}");
+        got["list"][0]["attachments"][0]["blobId"].as_str().unwrap().to_owned()
+    });
+    let paths = |place: usize| {
+        let blob = |id: &str| format!("/jmap/download/alice/{id}/x?type=image/png");
+        [
+            blob(&format!("G{}", &ids[place][1..])),
+            blob(&parts[place]),
+            format!("/message/alice/{}", ids[place]),
+        ]
+    };
+    for path in paths(0) {
+        assert_eq!(web.status(&path), 200, "{path}");
+    }
+    do_harm(&file, Harm::Cut);
+    // Nobody gets the half that is there.
+    let (name, got) = web.email(&ids[0]);
+    assert_eq!((name.as_str(), &got["type"]), ("error", &json!("serverFail")), "{got}");
+    for path in paths(0) {
+        assert_eq!(web.status(&path), 500, "{path}");
+    }
+    let search = |text: &str| json!({ "filter": { "body": text } });
+    assert_eq!(web.method("Email/query", search("text of nothing")).0, "error");
+    let mut is_refused = |command: &str| {
+        let (lines, end) = alice.command(command);
+        assert!(end.starts_with("NO"), "{command}: {end}");
+        assert!(!lines.join("").contains("text of"), "{command}: {lines:?}");
+    };
+    is_refused("UID FETCH 1 (BODY.PEEK[])");
+    is_refused("UID FETCH 1 (BODY.PEEK[1])");
+    is_refused(&format!("URLFETCH \"{}\"", urls[0]));
+    is_refused("APPEND Other CATENATE (URL \"/INBOX/;UID=1\")");
+    is_refused("APPEND Other CATENATE (URL \"/INBOX/;UID=1/;SECTION=1\")");
+    is_refused("UID SEARCH BODY \"text of nothing\"");
+    let mut pop = instance.pop("alice");
+    pop.wire.send(b"RETR 1\r\n");
+    assert!(pop.wire.line().starts_with("-ERR [SYS/TEMP]"));
+    // A copy is another name of the same bytes.
+    alice.ok("UID COPY 1 Other");
+    alice.ok("SELECT Other");
+    assert!(alice.command("FETCH 1 (BODY.PEEK[])").1.starts_with("NO [SERVERBUG]"));
+    alice.ok("SELECT INBOX");
+    let tape = instance.path("backup.tar");
+    assert!(!instance.tool("imsbackup").arg("-f").arg(&tape).arg("/").output().unwrap().status.success());
+    let tape = String::from_utf8_lossy(&fs::read(tape).unwrap()).into_owned();
+    assert!(tape.contains("text of second") && !tape.contains("text of first"));
+    // The other message is as it was, and what is known of the one without its file.
+    let (_, got) = web.email(&ids[1]);
+    assert!(got["list"][0]["bodyValues"].to_string().contains("text of second"), "{got}");
+    for path in paths(1) {
+        assert_eq!(web.status(&path), 200, "{path}");
+    }
+    let (_, got) = web.method("Email/get", json!({ "ids": ids, "properties": ["subject", "size"] }));
+    assert_eq!(got["list"].as_array().unwrap().len(), 2, "{got}");
+    assert!(alice.ok("UID FETCH 2 (BODY.PEEK[1])").join("").contains("text of second"));
+    assert!(alice.ok(&format!("URLFETCH \"{}\"", urls[1])).join("").contains("text of second"));
+    alice.ok("APPEND Other CATENATE (URL \"/INBOX/;UID=2\")");
+    assert_eq!(alice.ok("UID SEARCH SUBJECT first"), ["* SEARCH 1"]);
+    assert!(pop.ok("RETR 2").starts_with("+OK"));
 }

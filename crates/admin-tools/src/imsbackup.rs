@@ -402,7 +402,7 @@ impl Run<'_> {
 
     fn message(&mut self, mailbox: &Mailbox, mut message: MessageItem, now: &Record) -> Result<(), Trouble> {
         let label = format!("{}: {}", message.mailbox, message.uid);
-        let opened = match mailbox.open_message(message.uid) {
+        let opened = match mailbox.open_message_of(message.uid, now.size) {
             Ok(opened) => opened,
             Err(StoreError::NotFound) if now.is_expunged() => return Ok(()),
             Err(why) => return self.complain(&label, &format!("its file: {why}")),

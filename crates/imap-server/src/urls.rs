@@ -97,7 +97,7 @@ pub fn in_mailbox(mailbox: &Mailbox, url: &Url, with_structure: bool) -> Result<
     let section = &url.section;
     let wants_cached = with_structure || !section.part.is_empty();
     let Some(found) = look_up(mailbox, url.uid, wants_cached)? else { return Ok(None) };
-    let message = mailbox.open_message(url.uid)?;
+    let message = mailbox.open_message_of(url.uid, found.size)?;
     let mut header = None;
     let span = if section.part.is_empty() {
         sections::whole_message(&section.text, found.header_size.into(), message.size)
@@ -121,6 +121,7 @@ pub fn in_mailbox(mailbox: &Mailbox, url: &Url, with_structure: bool) -> Result<
 
 /// What is known of a message.
 struct Found {
+    size: u32,
     header_size: u32,
     /// If it is wanted.
     cached: Option<Cached>,
@@ -131,14 +132,15 @@ fn look_up(mailbox: &Mailbox, uid: u32, wants_cached: bool) -> Result<Option<Fou
     for _ in 0..ATTEMPTS {
         let reader = mailbox.reader()?;
         let Ok(slot) = reader.slot_of(uid) else { return Ok(None) };
-        if reader.record(slot).is_expunged() {
+        let record = reader.record(slot);
+        if record.is_expunged() {
             return Ok(None);
         }
         let header_size = reader.cold(slot)?.header_size;
         let cached = if wants_cached { Some(mailbox.cached(slot)?) } else { None };
         // Slots of another generation are of other messages.
         if !wants_cached || mailbox.reader()?.generation() == reader.generation() {
-            return Ok(Some(Found { header_size, cached }));
+            return Ok(Some(Found { size: record.size, header_size, cached }));
         }
     }
     Err(StoreError::InUse.into())

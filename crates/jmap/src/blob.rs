@@ -6,11 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use mail_format::{Decoder, PartKind, TransferEncoding};
-use message_store::StoreError;
 
 use crate::account::Inner;
 use crate::email::body_part::{decoded_size, encoding};
-use crate::email::message::Message;
+use crate::email::message::{self, Message};
 use crate::error::{MethodError, Result};
 use crate::ids::BlobId;
 use crate::shares::{Owner, Scope};
@@ -193,15 +192,13 @@ pub fn open(jmap: &Jmap, scope: Scope<'_>, id: &str) -> Result<Option<Blob>> {
 /// The file of a message that is in a mailbox of the account.
 ///
 /// # Errors
-/// The store's.
+/// The store's: `Damaged` when it is not whole.
 pub fn message_file(account: &Inner, guid: &[u8; 16]) -> Result<Option<Arc<File>>> {
     let Some((_, email)) = account.email_of(guid) else { return Ok(None) };
     for (_, _, view, row) in account.rows(email) {
         let Some(mailbox) = &view.mailbox else { continue };
-        match mailbox.open_message(row.uid) {
-            Ok(message) => return Ok(Some(message.file)),
-            Err(StoreError::NotFound) => {}
-            Err(error) => return Err(error.into()),
+        if let Some(message) = message::file(mailbox, row.uid, email.size)? {
+            return Ok(Some(message.file));
         }
     }
     Ok(None)

@@ -291,6 +291,19 @@ impl Mailbox {
         Ok(MessageFile { file: Arc::new(file), size })
     }
 
+    /// The whole message of this UID, which has so many bytes by its record: half of one is never given out as a whole.
+    ///
+    /// # Errors
+    /// `NotFound`; `Damaged` when the file has another size; the system's.
+    pub fn open_message_of(&self, uid: u32, size: u32) -> Result<MessageFile> {
+        let message = self.open_message(uid)?;
+        if message.size != u64::from(size) {
+            let what = format!("message {uid} has {} bytes, by its record {size}", message.size);
+            return Err(self.damaged(&what));
+        }
+        Ok(message)
+    }
+
     /// ENVELOPE and the like of the message in this slot; computed from its file when the cache has no good record.
     ///
     /// # Errors
@@ -306,7 +319,7 @@ impl Mailbox {
         match kept {
             Some(cached) => Ok(cached),
             None => {
-                let message = self.open_message(cold.uid)?;
+                let message = self.open_message_of(cold.uid, cold.size)?;
                 Cached::of(Prepared::of_file(&message.file)?.cache).ok_or_else(|| self.damaged("the cache"))
             }
         }

@@ -127,7 +127,7 @@ impl Mailbox {
         let cold = reader.cold(slot)?;
         let texts = (|| -> Result<_> {
             let cached = self.cached_of(&cold)?;
-            let bytes = FileMap::open(&self.open_message(cold.uid)?.file)?;
+            let bytes = FileMap::open(&self.open_message_of(cold.uid, cold.size)?.file)?;
             let structure = Structure::decode(cached.structure_bytes());
             Ok((cached, bytes, structure.ok_or_else(|| self.damaged("the part table of a message"))?))
         })();
@@ -173,6 +173,9 @@ impl Mailbox {
         }
         if is_in_body {
             builder.end_text(Side::Body);
+        }
+        if bytes.verify().is_err() {
+            builder.nothing_known(); // it was cut meanwhile: zeros were read
         }
         Ok(bytes.len() as u64)
     }

@@ -103,12 +103,7 @@ impl Maildrop {
     /// `NotFound`; `Damaged` when it was cut; the system's.
     pub fn message(&self, number: u32) -> Result<message_store::MessageFile, StoreError> {
         let item = self.item(number).ok_or(StoreError::NotFound)?;
-        let message = self.mailbox.open_message(item.uid)?;
-        if message.size != u64::from(item.size) {
-            // Who gets half of a message for a whole one deletes it.
-            return Err(StoreError::Damaged(format!("message {} is not as long as its record", item.uid)));
-        }
-        Ok(message)
+        self.mailbox.open_message_of(item.uid, item.size) // who gets half of one for a whole deletes it
     }
 
     /// Marks a message; false when it is not there.

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use mail_format::Structure;
 use mail_format::searchable::Stage;
-use message_store::MessageFile;
 use message_store::StoreError;
 use message_store::search::{Hints, Scan, Told};
 
@@ -202,21 +201,13 @@ impl<'a> Looking<'a> {
                 Err(error) => return Err(error.into()),
             },
             Stage::PartHeader(..) | Stage::Part(..) | Stage::Body(..) | Stage::Over => {
-                match file(mailbox, uid)? {
+                match message::file(mailbox, uid, email.size)? {
                     Some(file) => drop(self.scan.step(&file, &self.asked.needles)?),
                     None => return Ok(false),
                 }
             }
         }
         Ok(true)
-    }
-}
-
-fn file(mailbox: &message_store::Mailbox, uid: u32) -> Result<Option<MessageFile>> {
-    match mailbox.open_message(uid) {
-        Ok(file) => Ok(Some(file)),
-        Err(StoreError::NotFound) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -62,7 +62,9 @@ pub fn of(jmap: &Jmap, scope: Scope<'_>, id: &str) -> Result<MessageParts, Probl
     };
     let internal = |error: crate::error::MethodError| Problem::internal(&error.to_string());
     let (blob, message) = found.map_err(internal)?.ok_or_else(Problem::not_found)?;
-    Ok(shown(blob, &message))
+    let parts = shown(blob, &message);
+    message.verify().map_err(|why| Problem::internal(&why.to_string()))?;
+    Ok(parts)
 }
 
 fn whole(jmap: &Jmap, scope: Scope<'_>, guid: &[u8; 16]) -> Result_<Option<Message>> {

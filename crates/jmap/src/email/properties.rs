@@ -121,7 +121,9 @@ impl Wanted {
         };
         if self.needs_message() {
             let Some(message) = copies.open()? else { return Ok(None) };
-            return self.object(call, &subject, message.header(), Some(&message)).map(Some);
+            let object = self.object(call, &subject, message.header(), Some(&message))?;
+            message.verify()?;
+            return Ok(Some(object));
         }
         let header = match self.needs_header() {
             true => match copies.header()? {

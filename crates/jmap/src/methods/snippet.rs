@@ -53,6 +53,7 @@ pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
             .map(|value| headers::decoded(decode_words(value).trim()));
         let subject = subject.and_then(|subject| marked(&subject, &in_subject, usize::MAX));
         let preview = if in_body.is_empty() { None } else { body_snippet(&message, &in_body) };
+        message.verify()?;
         call.spend(400 + subject.as_ref().map_or(0, String::len))?;
         list.push(json!({ "emailId": id, "subject": subject, "preview": preview }));
     }

@@ -193,7 +193,7 @@ impl<'a> Message<'a> {
     }
 
     fn file(&self) -> Result<Option<MessageFile>, Refusal> {
-        match self.view.mailbox.open_message(self.record.uid) {
+        match self.view.mailbox.open_message_of(self.record.uid, self.record.size) {
             Ok(file) => Ok(Some(file)),
             Err(StoreError::NotFound) => Ok(None),
             Err(error) => Err(error.into()),

@@ -112,7 +112,10 @@ fn copy(
     let account = call.account().map_err(failed)?;
     let destination = Destination::read(call, &account.read(), &object, received_ns)?;
     let known = |guid: &[u8; 16]| account.read().email_of(guid).is_some();
-    let (guid, size) = destination.take(known, |out| out.write_all(&message.bytes))?;
+    let (guid, size) = destination.take(known, |out| {
+        out.write_all(&message.bytes)?;
+        message.verify()
+    })?;
     let thread = mail_format::thread_id(message.header(), &guid);
     Ok((creation::created(&guid, &thread, size), real))
 }
