@@ -10,8 +10,11 @@ use crate::judge::Control;
 use crate::words::{self, Line, Word};
 use crate::{COPIES_MAX, FILE_BYTES_MAX, MISTAKES_MAX, RULES_MAX};
 
-/// Bytes of one compiled expression, and of what it remembers while it matches, at most.
+/// Bytes of one compiled expression, and of what it remembers while it matches in a thread, at most.
 const EXPRESSION_BYTES_MAX: usize = 1 << 20;
+/// Bytes of what the automata of all expressions remember in a thread, at most. Each has its share, which need not suffice to be
+/// fast: with less than some 100 KiB, expressions such as `\w+@\w+\.example` are matched a hundred times slower.
+const AUTOMATA_BYTES_MAX: usize = 128 << 20;
 /// Bytes of a label at most.
 const LABEL_BYTES_MAX: usize = 64;
 
@@ -114,6 +117,8 @@ struct Reader {
     labels: HashMap<String, usize>,
     copies: HashSet<String>,
     rules: Vec<Rule>,
+    /// Bytes that one expression may remember.
+    automaton_bytes_max: usize,
 }
 
 impl Reader {
@@ -130,7 +135,8 @@ impl Reader {
                 mistakes.push(Mistake { line: line.number, why });
             }
         }
-        Reader { labels, copies: HashSet::new(), rules: Vec::new() }
+        let automaton_bytes_max = automaton_bytes_max(lines.len());
+        Reader { labels, copies: HashSet::new(), rules: Vec::new(), automaton_bytes_max }
     }
 
     fn rule(&mut self, place: usize, line: &Line) -> Result<(), String> {
@@ -144,7 +150,7 @@ impl Reader {
         let words = &words[apart.len()..];
         let (field, is_case) = read_field(field, &apart)?;
         let [criterion, words @ ..] = words else { return Err("the criterion is missing".into()) };
-        let criterion = expression(&criterion.text, is_case)?;
+        let criterion = expression(&criterion.text, is_case, self.automaton_bytes_max)?;
         let action = match action::read(words)? {
             Read::Action(action) => action,
             Read::Jump(label) => Action::Jump(self.below(place, &label)?),
@@ -204,12 +210,17 @@ fn is_field_name(name: &str) -> bool {
         && name.bytes().all(|byte| (33..=126).contains(&byte) && byte != b':')
 }
 
-fn expression(text: &str, is_case: bool) -> Result<Regex, String> {
+/// The share of each of so many.
+fn automaton_bytes_max(rules: usize) -> usize {
+    (AUTOMATA_BYTES_MAX / rules.max(1)).min(EXPRESSION_BYTES_MAX)
+}
+
+fn expression(text: &str, is_case: bool, automaton_bytes_max: usize) -> Result<Regex, String> {
     let built = RegexBuilder::new(text)
         .case_insensitive(!is_case)
         .dot_matches_new_line(true)
         .size_limit(EXPRESSION_BYTES_MAX)
-        .dfa_size_limit(EXPRESSION_BYTES_MAX)
+        .dfa_size_limit(automaton_bytes_max)
         .build();
     built.map_err(|why| match why {
         regex::Error::CompiledTooBig(_) => {
@@ -222,4 +233,18 @@ fn expression(text: &str, is_case: bool) -> Result<Regex, String> {
             format!("the expression {text:?} is wrong: {last}")
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_expressions_remember_much_and_all_together_no_more_than_the_limit() {
+        assert_eq!((automaton_bytes_max(0), automaton_bytes_max(100)), (1 << 20, 1 << 20));
+        for rules in 1..=RULES_MAX {
+            let each = automaton_bytes_max(rules);
+            assert!(rules * each <= AUTOMATA_BYTES_MAX && each > 100 << 10, "{rules}: {each}");
+        }
+    }
 }
