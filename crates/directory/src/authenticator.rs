@@ -350,7 +350,7 @@ impl Authenticator {
         // The edition is read before the password is checked: a change meanwhile makes it an old one.
         let Looked { found: Found::One(entry), edition } = self.looked(login, looked)? else {
             self.directory.check_nobody(password);
-            if let Some(mac) = mac {
+            if let (Some(mac), Some(name)) = (mac, self.mac_of(&[&name])) {
                 self.strangers.note(name, mac, Instant::now());
             }
             return Ok(None);
@@ -365,7 +365,8 @@ impl Authenticator {
     /// Whether nobody of this name said the same a moment ago. A user who was made meanwhile is no stranger, where that costs
     /// nothing to know.
     fn is_repeating_stranger(&self, name: &str, mac: &Mac, looked: Option<&Looked>) -> Result<bool> {
-        if !self.strangers.repeats(name, mac, Instant::now()) {
+        let is_last = |name: Mac| self.strangers.repeats(&name, mac, Instant::now());
+        if !self.mac_of(&[name]).is_some_and(is_last) {
             return Ok(false);
         }
         let is_user = |looked: &Looked| matches!(looked.found, Found::One(_));
@@ -377,13 +378,18 @@ impl Authenticator {
     }
 
     fn mac(&self, name: &str, password: &str) -> Option<Mac> {
+        self.mac_of(&[name, "\0", password])
+    }
+
+    /// Of the pieces as one text.
+    fn mac_of(&self, pieces: &[&str]) -> Option<Mac> {
         if self.entries_max == 0 {
             return None;
         }
         let mut signer = Signer::new(MessageDigest::sha256(), self.key.as_ref()?).ok()?;
-        signer.update(name.as_bytes()).ok()?;
-        signer.update(&[0]).ok()?;
-        signer.update(password.as_bytes()).ok()?;
+        for piece in pieces {
+            signer.update(piece.as_bytes()).ok()?;
+        }
         signer.sign_to_vec().ok()?.try_into().ok()
     }
 

@@ -2,7 +2,8 @@
 //! as it costs nothing for a user. Else the time of a second try would tell who exists (threat T2).
 //!
 //! As for a user ([`crate::Authenticator`]) the last wrong password of a name is kept, by a keyed hash, and no other. Bounded: two
-//! generations, of which the elder goes when the younger is full. Strangers push no user out of the cache of log-ins.
+//! generations, of which the elder goes when the younger is full, and of a name a keyed hash too, so that long names take no more
+//! memory than short ones. Strangers push no user out of the cache of log-ins.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +16,8 @@ type Mac = [u8; 32];
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<String, (Mac, Instant)>,
-    old: HashMap<String, (Mac, Instant)>,
+    young: HashMap<Mac, (Mac, Instant)>,
+    old: HashMap<Mac, (Mac, Instant)>,
 }
 
 /// See the head of this file.
@@ -31,8 +32,8 @@ impl Strangers {
         Strangers { count_max: count_max.max(1), generations: Mutex::default() }
     }
 
-    /// Whether this was the last password for the name, a moment ago.
-    pub fn repeats(&self, name: &str, mac: &Mac, now: Instant) -> bool {
+    /// Whether this was the last password for the name, a moment ago; of both the keyed hashes.
+    pub fn repeats(&self, name: &Mac, mac: &Mac, now: Instant) -> bool {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let last = generations.young.get(name).or_else(|| generations.old.get(name));
         last.is_some_and(|(last, since)| {
@@ -41,7 +42,7 @@ impl Strangers {
     }
 
     /// The name is nobody's.
-    pub fn note(&self, name: String, mac: Mac, now: Instant) {
+    pub fn note(&self, name: Mac, mac: Mac, now: Instant) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if generations.young.len() >= self.count_max {
             generations.old = std::mem::take(&mut generations.young);
@@ -60,15 +61,17 @@ mod tests {
 
     #[test]
     fn the_last_password_of_a_name_is_known_for_a_moment_and_few_names_are() {
-        let (strangers, now) = (Strangers::new(4), Instant::now());
-        strangers.note("mallory".into(), [1; 32], now);
-        assert!(strangers.repeats("mallory", &[1; 32], now));
-        assert!(!strangers.repeats("mallory", &[2; 32], now) && !strangers.repeats("eve", &[1; 32], now));
-        assert!(!strangers.repeats("mallory", &[1; 32], now + AGE_MAX));
-        strangers.note("mallory".into(), [2; 32], now);
-        assert!(!strangers.repeats("mallory", &[1; 32], now), "the last one alone, as of a user");
+        let (strangers, now, mallory) = (Strangers::new(4), Instant::now(), [b'm'; 32]);
+        strangers.note(mallory, [1; 32], now);
+        assert!(strangers.repeats(&mallory, &[1; 32], now));
+        assert!(
+            !strangers.repeats(&mallory, &[2; 32], now) && !strangers.repeats(&[b'e'; 32], &[1; 32], now)
+        );
+        assert!(!strangers.repeats(&mallory, &[1; 32], now + AGE_MAX));
+        strangers.note(mallory, [2; 32], now);
+        assert!(!strangers.repeats(&mallory, &[1; 32], now), "the last one alone, as of a user");
         for number in 0..100 {
-            strangers.note(format!("stranger{number}"), [3; 32], now);
+            strangers.note([number; 32], [3; 32], now);
         }
         let generations = strangers.generations.lock().unwrap();
         assert!(generations.young.len() <= 4 && generations.old.len() <= 4);
