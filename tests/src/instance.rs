@@ -47,7 +47,7 @@ pub fn is_root(what: &str) -> bool {
 }
 
 /// Notes what a test leaves out here, and why, in `target/left-out`.
-fn left_out(what: &str) {
+pub fn left_out(what: &str) {
     eprintln!("left out: {what}");
     let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let folder = top().join(folder);
