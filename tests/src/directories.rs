@@ -107,6 +107,11 @@ impl Site {
     /// An instance with alice, bob, admin and postmaster, and what `prepare` makes of its embedded directory, in a directory
     /// of this kind. No daemon runs yet.
     pub fn create(kind: Kind, setup: Setup, prepare: impl FnOnce(&Instance)) -> Site {
+        Site::create_with(kind, setup, "", prepare)
+    }
+
+    /// As [`Site::create`], with more rules of access before those of OpenLDAP's server.
+    pub fn create_with(kind: Kind, setup: Setup, access: &str, prepare: impl FnOnce(&Instance)) -> Site {
         let instance = setup.create();
         prepare(&instance);
         if kind == Kind::Embedded {
@@ -115,7 +120,7 @@ impl Site {
         let entries = with_known_passwords(&run(instance.tool("dirutil").arg("export")));
         fs::remove_file(instance.path("config/directory.ldif")).unwrap();
         let server = match kind {
-            Kind::OpenLdap => Server::OpenLdap(Slapd::start(&entries)),
+            Kind::OpenLdap => Server::OpenLdap(Slapd::start_with(&entries, access)),
             _ => Server::Ds389(Ds389::start(&entries)),
         };
         use_server(&instance, &server.host());

@@ -34,6 +34,13 @@ impl HttpResponse {
     pub fn cookie(&self) -> String {
         self.field("set-cookie").split(';').next().unwrap_or_default().to_owned()
     }
+
+    /// The fields that requests of the session have which this began.
+    pub fn session_fields(&self) -> String {
+        assert_eq!(self.status, 200, "{}", self.text());
+        let token = self.json()["token"].as_str().unwrap().to_owned();
+        format!("Cookie: {}\r\nX-Mailboat-Token: {token}\r\n", self.cookie())
+    }
 }
 
 /// One connection.
@@ -82,10 +89,7 @@ impl Http {
 
     /// Signs in; the fields that later requests carry, `Cookie` and token.
     pub fn sign_in(&mut self, user: &str, password: &str) -> String {
-        let response = self.try_sign_in(user, password, "");
-        assert_eq!(response.status, 200, "{}", response.text());
-        let token = response.json()["token"].as_str().unwrap().to_owned();
-        format!("Cookie: {}\r\nX-Mailboat-Token: {token}\r\n", response.cookie())
+        self.try_sign_in(user, password, "").session_fields()
     }
 
     pub fn try_sign_in(&mut self, user: &str, password: &str, fields: &str) -> HttpResponse {

@@ -33,6 +33,14 @@ impl WebClient {
         WebClient { http, fields, uid: user.to_owned() }
     }
 
+    /// Of who has a second factor.
+    pub fn sign_in_by_code(instance: &Instance, user: &str, password: &str, code: &str) -> WebClient {
+        let mut http = instance.http();
+        let body = json!({ "user": user, "password": password, "code": code }).to_string();
+        let fields = http.post_json("/auth/sign-in", "", &body).session_fields();
+        WebClient { http, fields, uid: user.to_owned() }
+    }
+
     /// The same session on another connection: the former one's server was killed.
     pub fn again(self, instance: &Instance) -> WebClient {
         WebClient { http: instance.http(), ..self }

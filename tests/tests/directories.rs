@@ -482,6 +482,45 @@ black_box::in_every_directory! {
     a_directory_that_is_down_makes_clients_come_again
 }
 
+/// A directory of an earlier version, where nobody may write recovery codes: a second factor that is on goes off, and who turns
+/// one on is told what is missing, and has none.
+#[test]
+fn without_the_attribute_of_recovery_codes_a_second_factor_can_be_turned_off_and_the_error_names_it() {
+    let mut secret = String::new();
+    let setup = users().set("service.authcachettl", "0");
+    let access = "access to attrs=mailRecoveryCode by * none\n";
+    let mut site = Site::create_with(Kind::OpenLdap, setup, access, |instance| {
+        let made = dirutil(instance, &["second-factor", "alice", "on"]);
+        dirutil(instance, &["second-factor", "alice", "clear-codes"]);
+        secret = made.split("secret=").nth(1).unwrap().split(['&', '\n', ' ']).next().unwrap().to_owned();
+    });
+    site.instance.start_all();
+    site.instance.start_one("http");
+    let has = |site: &Site| site.entry("alice").iter().any(|line| line.starts_with("mailTotpSecret"));
+    assert!(has(&site));
+    let first = code_of(&secret);
+    let mut alice = WebClient::sign_in_by_code(&site.instance, "alice", "alice-secret", &first);
+    wait_for("the next code", || (code_of(&secret) != first).then_some(()));
+    let mut set = |is_on: bool, pending: &serde_json::Value, code: &str| {
+        let asked = json!({ "isOn": is_on, "pending": pending, "code": code, "password": "alice-secret" });
+        alice.call("SecondFactor/set", asked)
+    };
+    let answer = set(false, &json!(null), &code_of(&secret));
+    assert_eq!(answer["isOn"], false, "{answer}");
+    assert!(!has(&site));
+    let mut bob = WebClient::sign_in(&site.instance, "bob");
+    let begun = bob.call("SecondFactor/begin", json!({}));
+    let code = code_of(begun["secret"].as_str().unwrap());
+    let on = json!({ "isOn": true, "pending": begun["pending"], "code": code, "password": "bob-secret" });
+    let answer = bob.call("SecondFactor/set", on);
+    assert_eq!(answer["type"], "serverFail", "{answer}");
+    let missing = "mailTotpSecret, mailRecoveryCode";
+    assert!(answer["description"].as_str().unwrap().ends_with(missing), "{answer}");
+    assert!(site.instance.log("http").contains(missing), "the administrator is told");
+    assert_eq!(bob.single("SecondFactor")["isOn"], false);
+    assert_eq!(opens(&site.instance, "bob", "bob-secret"), [true; 4]);
+}
+
 /// dirutil changes the file, which nobody reads then.
 #[test]
 fn dirutil_says_that_the_daemons_ask_another_directory() {

@@ -4,8 +4,9 @@
 //! A value of the attribute (`mailRecoveryCode`) is one code that was not used yet: `{SHA256}` and, in base64, SHA-256 of the
 //! lower-case uid, a NUL and the sixteen letters of the code. These 80 random bits need no slow hash, and the password stands
 //! before them. To use one is to take its value out of the directory, by one modification that fails when it is not there
-//! (RFC 4511 §4.6): so of all daemons, and of all hosts with the same directory, one lets in. A crash behind it costs the
-//! code and lets nobody in.
+//! (RFC 4511 §4.6): so of all daemons, and of all hosts that write to the same server, one lets in. Two masters that replicate
+//! to each other can each take the value out before they have heard of the other, and each let one in. A crash behind it costs
+//! the code and lets nobody in.
 
 use std::cell::Cell;
 

@@ -22,9 +22,12 @@ use crate::password::Schemes;
 const PROTOCOL_ERROR: u32 = 2;
 const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
 const NO_SUCH_ATTRIBUTE: u32 = 16;
+const UNDEFINED_ATTRIBUTE_TYPE: u32 = 17;
 const ATTRIBUTE_OR_VALUE_EXISTS: u32 = 20;
+const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
 const BUSY: u32 = 51;
 const UNAVAILABLE: u32 = 52;
+const OBJECT_CLASS_VIOLATION: u32 = 65;
 /// A replica that takes no changes refers to who does (RFC 4511 §4.1.10); it is not followed.
 const REFERRAL: u32 = 10;
 
@@ -35,7 +38,19 @@ pub fn change(pool: &Pool, settings: &Settings, entry: &Entry, edits: &[Edit]) -
     let result = pool.with(Purpose::Searches, |connection| {
         connection.modify(&entry.dn, edits.iter().flat_map(modifications).collect(), settings.search_timeout)
     })?;
-    outcome(&result)
+    match result.rc {
+        UNDEFINED_ATTRIBUTE_TYPE | INSUFFICIENT_ACCESS_RIGHTS | OBJECT_CLASS_VIOLATION => {
+            Err(ChangeError::Refused(may_not(&result, edits)))
+        }
+        _ => outcome(&result),
+    }
+}
+
+/// For who can mend it: the server says what it misses, if at all, and not always of which attribute.
+fn may_not(result: &LdapResult, edits: &[Edit]) -> String {
+    let names: Vec<&str> = edits.iter().map(Edit::attribute).collect();
+    let why = reason(result);
+    format!("the directory refuses: {why}; it must know, and let be written: {}", names.join(", "))
 }
 
 pub fn change_password(

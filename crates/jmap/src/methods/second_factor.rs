@@ -51,7 +51,7 @@ pub fn begin(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
 /// On, with `pending`, or off; both with `code` and `password`.
 ///
 /// # Errors
-/// `wrongPassword`, `wrongCode`, `rateLimit`, `forbidden`, `alreadyExists`, `serverUnavailable`.
+/// `wrongPassword`, `wrongCode`, `rateLimit`, `forbidden`, `alreadyExists`, `serverUnavailable`; `serverFail`: the directory refuses.
 pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let account = arguments.account(call.who)?;
     let is_on = match arguments.take("isOn") {
@@ -69,7 +69,13 @@ pub fn set(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     }
     let (stored, shown) = if is_on { new_codes(call)? } else { (Vec::new(), Vec::new()) };
     let values: Vec<String> = pending.into_iter().collect();
-    changing(call, &entry, &[Edit::replace(ATTRIBUTE, values), recovery_codes::replaced_by(stored)])?;
+    changing(call, &entry, |now| {
+        let factor = Edit::replace(ATTRIBUTE, values.clone());
+        // An entry without codes may be of a directory that does not know the attribute, and refuses even to take it away.
+        let has_codes = is_on || !now.recovery_codes.is_empty();
+        let codes = has_codes.then(|| recovery_codes::replaced_by(stored.clone()));
+        [factor].into_iter().chain(codes).collect()
+    })?;
     // Sign-ins without the factor end, all but this one, and what was remembered of the password is no more.
     call.jmap.personal.note_change(call.who);
     note(call, if is_on { "on" } else { "off" });
@@ -92,7 +98,7 @@ pub fn renew(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
     let entry = personal::entry(call.jmap.directory.as_ref(), call.who)?;
     check(call, &entry, &code)?;
     let (stored, shown) = new_codes(call)?;
-    changing(call, &entry, &[recovery_codes::replaced_by(stored)])?;
+    changing(call, &entry, |_| vec![recovery_codes::replaced_by(stored.clone())])?;
     note(call, "codes-renewed");
     Ok(json!({ "accountId": account, "recoveryCodes": shown }))
 }
@@ -104,15 +110,18 @@ fn new_codes(call: &Call<'_>) -> Result<(Vec<String>, Vec<String>)> {
 }
 
 /// Changes an entry whose factor is still the one that was decided of.
-fn changing(call: &Call<'_>, decided: &Entry, edits: &[Edit]) -> Result<()> {
+fn changing(call: &Call<'_>, decided: &Entry, edits: impl Fn(&Entry) -> Vec<Edit>) -> Result<()> {
     let done = preferences::changing(call.jmap.directory.as_ref(), &call.who.uid, |now| {
         match now.second_factor == decided.second_factor {
-            true => Ok(edits.to_vec()),
+            true => Ok(edits(now)),
             false => Err(ChangeError::Refused("It was changed meanwhile; look again".into())),
         }
     });
     done.map_err(|why| match why {
-        ChangeError::Refused(why) => MethodError::new("forbidden", why),
+        // Not `forbidden`: clients take that for the password.
+        ChangeError::Refused(why) => {
+            MethodError { kind: "serverFail", description: why.clone(), cause: Some(why) }
+        }
         ChangeError::WrongPassword | ChangeError::Stale | ChangeError::Unavailable(_) => {
             MethodError::new("serverUnavailable", "The directory does not answer; try again")
         }
