@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use black_box::instance::IMAP;
+use black_box::instance::{IMAP, wait_for};
 use black_box::{Http, Imap, Instance, Vigil, run};
 use serde_json::{Value, json};
 
@@ -238,10 +238,19 @@ fn numbers_of_a_session_mean_the_same_messages_when_the_index_was_made_anew() {
     other.ok("EXPUNGE");
     drop(other);
     alice.ok("NOOP");
-    fs::remove_file(user_folder(&instance, "alice").join("store.idx")).unwrap();
+    let folder = user_folder(&instance, "alice");
+    // stored does this after a while, and then nothing of them is made anew.
+    for uid in 1..=3 {
+        fs::remove_file(folder.join(format!("00/{uid}.msg"))).unwrap();
+    }
+    fs::remove_file(folder.join("store.idx")).unwrap();
     instance.pop("alice").ok("STAT"); // another process finds that it is missing
+    instance.imap("alice").append("INBOX", "", "Subject: letter 10\r\n\r\nx\r\n");
+    wait_for("the session to see the new index", || {
+        alice.ok("NOOP").iter().any(|line| line == "* 7 EXISTS").then_some(())
+    });
     for _ in 0..2 {
-        let subjects: Vec<String> = (1..=6)
+        let subjects: Vec<String> = (1..=7)
             .map(|number| alice.ok(&format!("FETCH {number} (BODY.PEEK[HEADER.FIELDS (SUBJECT)])")).join(""))
             .collect();
         for (subject, number) in subjects.iter().zip(4..) {

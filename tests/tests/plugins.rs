@@ -244,7 +244,14 @@ fn wrong_lines_and_what_others_can_write_are_refused_at_start_and_refresh() {
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(said.contains(why), "{text}: {said}");
     };
+    let checked = |instance: &Instance, why: &str| {
+        let said = instance.tool("configutil").arg("check").output().unwrap();
+        let text = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        assert!(!said.status.success() && text.contains(why), "{text}");
+    };
     instance.start_one("store");
+    configure(&instance, "PreSMTPAcept libs=splitter.so\n");
+    checked(&instance, "plugins.cfg:1: ");
     refused(&instance, "# x\nPostSMTPAccept funcs=split\n", "plugins.cfg:2: libs=... is missing");
     refused(&instance, "PreSMTPDeliver libs=splitter.so funcs=split\n", "is no stage");
     refused(&instance, "PostSMTPAccept libs=none.so funcs=split\n", "none.so");

@@ -44,7 +44,7 @@ pub fn parameters(config: &Config) -> Findings {
     found
 }
 
-/// The parameters, and the files that they lead to: directory, certificate, rules of the UBE filter.
+/// The parameters, and the files that they lead to: directory, certificate, rules of the UBE filter, plug-ins.
 pub fn whole(instance: &Instance, config: &Config) -> Findings {
     let mut found = parameters(config);
     if !found.errors.is_empty() {
@@ -66,6 +66,7 @@ pub fn whole(instance: &Instance, config: &Config) -> Findings {
     found.errors.extend(errors);
     found.warnings.extend(doubts);
     found.errors.extend(crate::filter::read(&instance.filter_cfg()).err().unwrap_or_default());
+    found.errors.extend(plugins::Plugins::load(instance, config).err());
     match ldap::Settings::from_config(config, instance) {
         Err(why) => found.errors.push(why),
         Ok(Some(_)) => {} // the servers may be away for a while
