@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::{Http, Imap, Pop, Smtp};
@@ -452,6 +453,17 @@ impl Instance {
         stream
     }
 
+    /// The same from another loopback address than the system's choice.
+    pub fn connect_from(&self, address: [u8; 4], port: u16) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect(&self.at(port).into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
     /// An HTTP client without encryption.
     pub fn http(&self) -> Http {
         Http::open(self.connect(HTTP))
@@ -506,6 +518,14 @@ impl Instance {
         let mut imap = self.imap(user);
         wait_for(&format!("{count} messages for {user}"), || (imap.exists("INBOX") >= count).then_some(()));
         assert_eq!(imap.exists("INBOX"), count, "more messages than expected for {user}");
+    }
+
+    /// What IMAP answers for the whole of a message of the user's INBOX, which is the last one: it is waited for.
+    pub fn received(&self, user: &str, number: u32) -> String {
+        self.wait_for_messages(user, number);
+        let mut imap = self.imap(user);
+        imap.ok("SELECT INBOX");
+        imap.ok(&format!("FETCH {number} BODY.PEEK[]")).concat()
     }
 
     /// The store and the queue's links are proven by storecheck, every message being read: 0 differences. What it said.

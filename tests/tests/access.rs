@@ -1,7 +1,6 @@
 //! Who may connect, who must log in, and from where a user may: clients are told apart by their loopback addresses.
 #![allow(clippy::unwrap_used)]
 
-use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -10,21 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use black_box::instance::{IMAP, IMAPS, PATIENCE, POP, SMTP, wait_for};
 use black_box::{Imap, Instance, Pop, Setup, Smtp, StubDns, Wire, run};
 use nix::sys::signal::Signal;
-use socket2::{Domain, Socket, Type};
-
-/// A connection from this address.
-fn from(instance: &Instance, address: [u8; 4], port: u16) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
-    socket.connect(&instance.at(port).into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-}
 
 fn smtp(instance: &Instance, address: [u8; 4]) -> Smtp {
-    Smtp::open(from(instance, address, SMTP))
+    Smtp::open(instance.connect_from(address, SMTP))
 }
 
 fn plain(user: &str) -> String {
@@ -115,8 +102,8 @@ fn refused_imap_and_pop_clients_are_told_and_closed() {
         .set("service.pop.domainallowed", "127.9.0.2, 127.10.0.0/16")
         .set("service.pop.domainnotallowed", "127.9.")
         .start();
-    let imap = |address: [u8; 4]| Imap::open(from(&instance, address, IMAP));
-    let pop = |address: [u8; 4]| Pop::open(from(&instance, address, POP));
+    let imap = |address: [u8; 4]| Imap::open(instance.connect_from(address, IMAP));
+    let pop = |address: [u8; 4]| Pop::open(instance.connect_from(address, POP));
     let mut refused = imap([127, 8, 0, 1]);
     assert!(refused.greeting.starts_with("* BYE "), "{}", refused.greeting);
     assert!(refused.wire.is_closed());
@@ -125,7 +112,7 @@ fn refused_imap_and_pop_clients_are_told_and_closed() {
     allowed.ok("LOGIN alice alice-secret");
     // The port with TLS is another service.
     let ca = instance.path("config/certs/server.crt");
-    let imaps = |address: [u8; 4]| Imap::over(Wire::tls(from(&instance, address, IMAPS), &ca)).greeting;
+    let imaps = |address: [u8; 4]| Imap::over(Wire::tls(instance.connect_from(address, IMAPS), &ca)).greeting;
     assert!(imaps([127, 9, 0, 1]).starts_with("* BYE "));
     assert!(imaps([127, 8, 0, 1]).starts_with("* OK "));
     let mut refused = pop([127, 9, 0, 1]);
@@ -183,11 +170,11 @@ fn change(instance: &Instance, user: &str, filter: &str) {
 type LogIn = fn(&Instance, &str, [u8; 4]) -> String;
 
 fn imap_answer(instance: &Instance, user: &str, address: [u8; 4]) -> String {
-    Imap::open(from(instance, address, IMAP)).command(&format!("LOGIN {user} {user}-secret")).1
+    Imap::open(instance.connect_from(address, IMAP)).command(&format!("LOGIN {user} {user}-secret")).1
 }
 
 fn pop_answer(instance: &Instance, user: &str, address: [u8; 4]) -> String {
-    let mut pop = Pop::open(from(instance, address, POP));
+    let mut pop = Pop::open(instance.connect_from(address, POP));
     pop.ok(&format!("USER {user}"));
     pop.ask(&format!("PASS {user}-secret"))
 }
@@ -207,7 +194,7 @@ fn the_guides_imap_only_user_has_imap_and_neither_imaps_nor_pop() {
     wait_for("the filter", || pop_answer(&instance, "alice", here).starts_with("-ERR [AUTH]").then_some(()));
     assert!(imap_answer(&instance, "alice", here).starts_with("OK"));
     let ca = instance.path("config/certs/server.crt");
-    let mut imaps = Imap::over(Wire::tls(from(&instance, here, IMAPS), &ca));
+    let mut imaps = Imap::over(Wire::tls(instance.connect_from(here, IMAPS), &ca));
     assert!(imaps.refused("LOGIN alice alice-secret").starts_with("NO [CONTACTADMIN]"));
     assert!(smtp_answer(&instance, "alice", here).starts_with("235"), "no filter speaks of sending");
     assert!(pop_answer(&instance, "bob", here).starts_with("+OK"), "another user");
@@ -285,9 +272,9 @@ fn a_network_has_so_many_connections_at_once_and_others_are_not_affected() {
     assert!(exempt.iter().all(|smtp| smtp.greeting.starts_with("220 ")));
     held.pop();
     wait_for("a free place", || smtp(&instance, here).greeting.starts_with("220 ").then_some(()));
-    let imaps: Vec<Imap> = (0..4).map(|_| Imap::open(from(&instance, here, IMAP))).collect();
+    let imaps: Vec<Imap> = (0..4).map(|_| Imap::open(instance.connect_from(here, IMAP))).collect();
     assert!(imaps[2].greeting.starts_with("* OK") && imaps[3].greeting.starts_with("* BYE"));
-    let pops: Vec<Pop> = (0..4).map(|_| Pop::open(from(&instance, here, POP))).collect();
+    let pops: Vec<Pop> = (0..4).map(|_| Pop::open(instance.connect_from(here, POP))).collect();
     assert!(pops[2].greeting.starts_with("+OK") && pops[3].greeting.starts_with("-ERR [SYS/TEMP]"));
 }
 

@@ -5,17 +5,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use black_box::directories::{Kind, Server, Site};
-use black_box::instance::{IMAP, PATIENCE, POP, SUBMISSION, wait_for};
+use black_box::instance::{IMAP, POP, SUBMISSION, wait_for};
 use black_box::slapd::BIND_SECRET;
 use black_box::{Imap, Instance, Pop, Setup, Smtp, WebClient, run};
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
 /// Entries of a page of a search, and some more.
 const MANY: usize = 620;
@@ -38,18 +36,8 @@ fn import(instance: &Instance, text: &str) {
     dirutil(instance, &["import", file.to_str().unwrap()]);
 }
 
-/// A connection from this address.
-fn from(instance: &Instance, address: [u8; 4], port: u16) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
-    socket.connect(&instance.at(port).into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
 fn imap_at(instance: &Instance, address: [u8; 4], user: &str, password: &str) -> String {
-    Imap::open(from(instance, address, IMAP)).command(&format!("LOGIN {user} {password}")).1
+    Imap::open(instance.connect_from(address, IMAP)).command(&format!("LOGIN {user} {password}")).1
 }
 
 fn imap(instance: &Instance, user: &str, password: &str) -> String {

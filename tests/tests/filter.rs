@@ -3,12 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
 
-use black_box::instance::{PATIENCE, SMTP, run, wait_for};
+use black_box::instance::{SMTP, run, wait_for};
 use black_box::{Instance, Setup, Smtp, StubDns};
 use nix::sys::signal::Signal;
-use socket2::{Domain, Socket, Type};
 
 /// With these rules from the start.
 fn with_rules(setup: Setup, rules: &str) -> Instance {
@@ -50,13 +48,6 @@ fn subjects(instance: &Instance, user: &str, count: u32) -> Vec<String> {
     let mut all: Vec<String> = (1..=count).map(subject).collect();
     all.sort();
     all
-}
-
-fn source(instance: &Instance, user: &str, number: u32) -> String {
-    instance.wait_for_messages(user, number);
-    let mut imap = instance.imap(user);
-    imap.ok("SELECT INBOX");
-    imap.ok(&format!("FETCH {number} (BODY.PEEK[])")).join("\r\n")
 }
 
 /// A tool's exit code, and all that it said.
@@ -133,7 +124,7 @@ fn rules_see_the_envelope() {
     assert_eq!(subjects(&instance, "carol", 1), ["6 mine"]);
     instance.wait_for_empty_queue();
     assert_eq!(subjects(&instance, "alice", 1), ["5 secret-word"]);
-    let copy = source(&instance, "carol", 1);
+    let copy = instance.received("carol", 1);
     assert!(copy.contains("Return-Path: <>\r\n"), "{copy}");
     assert!(
         copy.contains("X-Envelope-From: <alice@example.test>\r\nX-Envelope-To: <bob@example.test>\r\n"),
@@ -149,7 +140,7 @@ fn reject_makes_a_report_to_a_sender_who_is_not_forged() {
     let mut submission = instance.submission("alice");
     let to = ["bob@example.test", "carol@example.test"];
     submission.send_message("alice@example.test", &to, "Subject: my spam\r\n\r\nbody text\r\n");
-    let report = source(&instance, "alice", 1);
+    let report = instance.received("alice", 1);
     assert!(report.contains("No bulk mail \"here\".") && report.contains("Status: 5.7.1"), "{report}");
     assert!(report.contains("bob@example.test") && report.contains("carol@example.test"), "{report}");
     let mut smtp = instance.smtp();
@@ -198,12 +189,7 @@ fn a_sender_whose_spf_passes_is_told() {
         .set("local.service.smtp.verification.exempt", "192.0.2.1");
     let instance = with_rules(setup, "Subject spam REJECT no\n");
     let send = |address: [u8; 4], subject: &str| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
-        socket.connect(&instance.at(SMTP).into()).unwrap();
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut smtp = Smtp::open(stream);
+        let mut smtp = Smtp::open(instance.connect_from(address, SMTP));
         smtp.ok("EHLO mx.example.test");
         let forged = "Authentication-Results: localhost; spf=pass smtp.mailfrom=example.test\r\n";
         let text = format!("{forged}Subject: {subject}\r\n\r\nx\r\n");
@@ -211,7 +197,7 @@ fn a_sender_whose_spf_passes_is_told() {
     };
     send([127, 77, 0, 66], "spam of a stranger");
     send([127, 77, 0, 1], "spam of the domain");
-    let report = source(&instance, "alice", 1);
+    let report = instance.received("alice", 1);
     assert!(report.contains("spam of the domain"), "{report}");
     instance.wait_for_empty_queue();
     instance.wait_for_messages("alice", 1);
@@ -297,7 +283,7 @@ fn what_this_host_makes_is_not_filtered() {
     );
     let mut submission = instance.submission("alice");
     submission.send_message("alice@example.test", &["bob@example.test"], "Subject: spam\r\n\r\nx\r\n");
-    assert!(source(&instance, "alice", 1).contains("Status: 5.7.1"));
+    assert!(instance.received("alice", 1).contains("Status: 5.7.1"));
     assert_eq!(subjects(&instance, "carol", 1), ["spam"]);
     instance.wait_for_empty_queue();
     assert_eq!(instance.imap("carol").exists("INBOX"), 1);

@@ -25,14 +25,6 @@ fn start(setup: Setup) -> Instance {
     instance
 }
 
-/// What a user has got as the last message.
-fn text(instance: &Instance, user: &str, number: u32) -> String {
-    instance.wait_for_messages(user, number);
-    let mut imap = instance.imap(user);
-    imap.ok("SELECT INBOX");
-    imap.ok(&format!("FETCH {number} BODY.PEEK[]")).join("\n")
-}
-
 fn relay(instance: &Instance, content: &str) {
     let mut smtp = instance.smtp();
     smtp.ok("EHLO client.example.org");
@@ -53,7 +45,7 @@ fn a_bare_address_gets_domain_and_name_by_the_style() {
         let content =
             "From: alice\r\nTo: bob\r\nCc: bob, x@else.test\r\nSubject: alice\r\n\r\nFrom: alice\r\n";
         relay(&instance, content);
-        let text = text(&instance, "bob", 1);
+        let text = instance.received("bob", 1);
         let expected =
             format!("From: {from}\r\nTo: bob\r\nCc: {cc}\r\nSubject: alice\r\n\r\nFrom: alice\r\n");
         assert!(text.contains(&expected), "{style}: {text}");
@@ -67,7 +59,7 @@ fn what_a_stranger_sends_is_not_touched() {
     let mut smtp = instance.smtp();
     smtp.ok("EHLO client.example.org");
     smtp.send_message("x@else.test", &["bob@example.test"], "From: alice\r\nTo: bob\r\n\r\nx\r\n");
-    assert!(text(&instance, "bob", 1).contains("From: alice\r\nTo: bob\r\n\r\n"));
+    assert!(instance.received("bob", 1).contains("From: alice\r\nTo: bob\r\n\r\n"));
 }
 
 /// S38, S39
@@ -82,7 +74,7 @@ fn from_and_sender_are_who_logged_in_when_the_site_says_so() {
         let instance = start(setup);
         let mut smtp = instance.submission("alice");
         smtp.send_message("alice@example.test", &["bob@example.test"], forged);
-        let text = text(&instance, "bob", 1);
+        let text = instance.received("bob", 1);
         let alice = "\"alice User\" <alice@example.test>";
         let from = if from_yes { alice } else { "Boss <boss@example.test>" };
         let sender = if sender_yes { alice } else { "x@else.test" };
@@ -99,7 +91,7 @@ fn an_added_message_id_hides_the_host_when_it_is_to() {
         let instance = start(Setup::default().set("service.smtp.smtp-accept.hidehostname", value));
         let mut smtp = instance.submission("alice");
         smtp.send_message("alice@example.test", &["bob@example.test"], "Subject: s\r\n\r\nx\r\n");
-        let text = text(&instance, "bob", 1);
+        let text = instance.received("bob", 1);
         let id = text.lines().find(|line| line.starts_with("Message-ID: ")).unwrap();
         assert!(id.trim_end().ends_with(expected), "{id}");
     }
@@ -110,7 +102,7 @@ fn an_unknown_recipient_is_refused_at_once_or_reported() {
     let instance = start(Setup::default().set("service.smtp.verifyrcpts", "no"));
     let mut smtp = instance.submission("alice");
     smtp.send_message("alice@example.test", &["nobody@example.test"], "Subject: s\r\n\r\nx\r\n");
-    assert!(text(&instance, "alice", 1).contains("Status: 5.1.1"));
+    assert!(instance.received("alice", 1).contains("Status: 5.1.1"));
     let instance = start(Setup::default());
     let mut smtp = instance.submission("alice");
     smtp.ok("MAIL FROM:<alice@example.test>");
@@ -134,5 +126,5 @@ fn the_domain_of_the_server_is_ours() {
     assert!(smtp.ask("RCPT TO:<nobody@cust.example.test>").starts_with("550 5.1.1"), "ours, and nobody");
     smtp.ok("RSET");
     smtp.send_message("x@else.test", &["bob@cust.example.test"], "Subject: s\r\n\r\nx\r\n");
-    assert!(text(&instance, "bob", 1).contains("Subject: s"));
+    assert!(instance.received("bob", 1).contains("Subject: s"));
 }

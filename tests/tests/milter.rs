@@ -44,14 +44,6 @@ fn codes(smtp: &mut Smtp) -> Vec<u16> {
     codes
 }
 
-/// The one message in a mailbox.
-fn message(instance: &Instance, user: &str) -> String {
-    instance.wait_for_messages(user, 1);
-    let mut imap = instance.imap(user);
-    imap.ok("SELECT INBOX");
-    imap.ok("FETCH 1 (BODY.PEEK[])").concat()
-}
-
 fn one(script: Script) -> (StubMilter, Instance) {
     let filter = script.start();
     let instance = setup(&[&filter]).start();
@@ -150,7 +142,7 @@ fn everything_that_a_filter_may_change_is_changed() {
         ],
     ));
     assert_eq!(codes(&mut greeted(&instance)), [250, 250, 354, 250]);
-    let text = message(&instance, "bob");
+    let text = instance.received("bob", 1);
     let begins =
         text.find("Return-Path: <changed@x.example>\r\nX-Top: t\r\nReceived: from client.example.org");
     assert!(begins.is_some(), "{text}");
@@ -173,7 +165,7 @@ fn later_filters_see_what_earlier_ones_made_of_it() {
     assert_eq!(codes(&mut greeted(&instance)), [250, 250, 354, 250]);
     let seen = second.commands();
     assert!(seen.contains(&"L|X-First|1".to_owned()) && seen.contains(&"B|made\r\n".to_owned()), "{seen:?}");
-    assert!(message(&instance, "alice").contains("X-First: 2\r\n\r\nmade\r\n"));
+    assert!(instance.received("alice", 1).contains("X-First: 2\r\n\r\nmade\r\n"));
 }
 
 /// A filter that does this once at each step: in the first session at the first step, in the second at the next one.
@@ -226,7 +218,7 @@ fn commands_in_one_batch_are_answered_in_their_order() {
     assert_eq!(said, ["250", "550", "250", "550", "354"]);
     smtp.wire.send(format!("{MESSAGE}.\r\n").as_bytes());
     assert!(smtp.reply().starts_with("250"));
-    message(&instance, "alice");
+    instance.received("alice", 1);
     instance.wait_for_empty_queue();
     assert_eq!(instance.imap("bob").exists("INBOX"), 0);
 }
@@ -268,7 +260,7 @@ fn a_filter_that_dies_lets_nothing_pass_and_is_asked_again() {
     let log = instance.logs();
     assert!(log.contains("milter stub0 (inet:127.0.0.1:") && log.contains("impossible length"), "{log}");
     assert_eq!(codes(&mut smtp), [250, 250, 354, 250]);
-    message(&instance, "alice");
+    instance.received("alice", 1);
 }
 
 #[test]
@@ -282,7 +274,7 @@ fn the_default_action_is_the_administrator_s() {
         let instance = setup(&[&dead]).set("local.service.smtp.milter.stub0.defaultaction", action).start();
         assert_eq!(codes(&mut greeted(&instance)), expected, "{action}");
         if action == "accept" {
-            message(&instance, "alice");
+            instance.received("alice", 1);
         }
         if action == "quarantine" {
             let out = instance.tool("mailq").arg("--json").output().unwrap();
@@ -388,6 +380,6 @@ fn chunks_are_filtered_as_data_is() {
         smtp.wire.send(format!("BDAT {} LAST\r\n{MESSAGE}", MESSAGE.len()).as_bytes());
         assert!(smtp.reply().starts_with(expected));
     }
-    assert!(message(&instance, "alice").contains("hello"));
+    assert!(instance.received("alice", 1).contains("hello"));
     assert_eq!(filter.commands().iter().filter(|line| *line == "T").count(), 2);
 }

@@ -62,14 +62,6 @@ fn send(smtp: &mut Smtp, to: &[&str], message: &str) -> String {
     smtp.reply()
 }
 
-/// The one message in a mailbox.
-fn message(instance: &Instance, user: &str) -> String {
-    instance.wait_for_messages(user, 1);
-    let mut imap = instance.imap(user);
-    imap.ok("SELECT INBOX");
-    imap.ok("FETCH 1 (BODY.PEEK[])").concat()
-}
-
 fn log(instance: &Instance) -> String {
     instance.log("pluginhost")
 }
@@ -109,7 +101,7 @@ fn a_plug_in_gets_the_bytes_of_a_message_and_may_change_it_and_its_envelope() {
     assert!(said.starts_with("250"), "{said}");
     let expected = format!("X-Split: header={} body={}\r\n", header.len(), body.len() - 1);
     for user in ["alice", "carol"] {
-        let text = message(&instance, user);
+        let text = instance.received(user, 1);
         assert!(text.contains(&expected), "{text}");
         assert!(text.contains("Subject: one\r\n two\r\n\r\n.hello\r\n\r\nworld\r\n"), "{text}");
     }
@@ -131,7 +123,7 @@ fn a_plug_in_may_name_another_sender_and_cannot_leave_its_confinement() {
     let mut smtp = greeted(&instance);
     let said = send(&mut smtp, &["alice@example.test"], "X: SENDER\r\n\r\nhello\r\n");
     assert!(said.starts_with("250"), "{said}");
-    assert!(message(&instance, "alice").contains("Return-Path: <other@example.org>\r\n"));
+    assert!(instance.received("alice", 1).contains("Return-Path: <other@example.org>\r\n"));
     let said = send(&mut smtp, &["bob@example.test"], "X: FORBIDDEN\r\n\r\nhello\r\n");
     assert!(said.starts_with("250"), "{said}");
     wait_for("the plug-in's word", || log(&instance).contains("forbidden: not run").then_some(()));

@@ -2,19 +2,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use black_box::instance::{PATIENCE, POP, SMTP, top, wait_for};
+use black_box::instance::{POP, SMTP, top, wait_for};
 use black_box::stub_dns::Behaviour;
 use black_box::{Instance, Pop, Setup, Smtp, StubDns, StubMta, World};
 use nix::sys::signal::Signal;
 use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
 use openssl::sign::Signer;
-use socket2::{Domain, Socket, Type};
 
 /// A client from elsewhere: its records are in [`zone`].
 const GOOD: [u8; 4] = [127, 77, 0, 1];
@@ -22,12 +20,7 @@ const GOOD: [u8; 4] = [127, 77, 0, 1];
 const BAD: [u8; 4] = [127, 77, 0, 66];
 
 fn from(instance: &Instance, address: [u8; 4]) -> Smtp {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
-    socket.connect(&instance.at(SMTP).into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut smtp = Smtp::open(stream);
+    let mut smtp = Smtp::open(instance.connect_from(address, SMTP));
     smtp.ok("EHLO mx.good.test");
     smtp
 }

@@ -14,7 +14,6 @@ use black_box::{Instance, Pop, Setup, Smtp, StubDns};
 use openssl::pkey::{PKey, Private};
 use openssl::sha::sha256;
 use openssl::sign::Signer;
-use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 /// rspamd with SPF, DKIM and DMARC and nothing else, asking one name server.
@@ -137,12 +136,7 @@ fn signed(dns: &StubDns, domain: &str, message: &str) -> String {
 }
 
 fn send(instance: &Instance, client: [u8; 4], sender: &str, message: &str) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((client, 0)).into()).unwrap();
-    socket.connect(&instance.at(SMTP).into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut smtp = Smtp::open(stream);
+    let mut smtp = Smtp::open(instance.connect_from(client, SMTP));
     smtp.ok("EHLO mx.good.test");
     smtp.send_message(sender, &["alice@example.test"], message);
 }

@@ -1,13 +1,12 @@
 //! The process that runs plug-ins: started when `config/plugins.cfg` has lines, and asked by the accept module.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use dispatcher::Refreshed;
@@ -25,8 +24,6 @@ use smtp_server::plugged::PostAccept;
 const PROGRAM: &str = "pluginhost";
 /// How long plug-ins may take to be loaded, beside the time that they have for a message.
 const LOADED_MAX: Duration = Duration::from_secs(30);
-/// signal(7)
-const SIGTERM: i32 = 15;
 /// Bytes of what is told about it.
 const LINE_BYTES_MAX: u64 = 8192;
 
@@ -72,25 +69,15 @@ pub fn start(instance: &Instance, config: &Config) -> Result<(), String> {
     }
 }
 
-/// Ends smtpd, with a line in the log, when the process has ended before: without the rights that were given up it cannot be begun
-/// again, and whoever supervises smtpd starts both anew.
+/// Has smtpd end when the process has ended before ([`mta::apart::end_with`]).
 ///
 /// # Errors
 /// A thread cannot be started.
 pub fn watch(log: &Log) -> std::io::Result<()> {
-    let control = match &*RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(running) => running.control.try_clone()?,
-        None => return Ok(()),
-    };
-    control.set_read_timeout(None)?;
-    let log = log.clone();
-    thread::Builder::new().name("plugin-watch".into()).spawn(move || {
-        // Nothing more is ever sent to us there.
-        while (&control).read(&mut [0]).is_err_and(|why| why.kind() == ErrorKind::Interrupted) {}
-        log.critical(Category::General, format_args!("{PROGRAM} has ended; smtpd ends, to be started again"));
-        let _ = os::process::kill(std::process::id(), SIGTERM);
-    })?;
-    Ok(())
+    match &*RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(running) => mta::apart::end_with(running.control.try_clone()?.into(), PROGRAM, log.clone()),
+        None => Ok(()),
+    }
 }
 
 /// Looks at `plugins.cfg` at a refresh: other plug-ins are called from the next start on.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mail_format::header::{header_fields, header_length};
 use server_config::Instance;
-use ube_filter::{Control, FILE_BYTES_MAX, Filter, HEADER_BYTES_MAX, Mail, Verdict};
+use ube_filter::{Control, Filter, HEADER_BYTES_MAX, Mail, Mistake, Verdict};
 
 /// What `configutil filter` is asked.
 #[derive(clap::Args)]
@@ -70,21 +70,11 @@ pub fn run(asked: &Asked, instance: Option<&Path>, out: &mut dyn Write) -> Resul
 /// # Errors
 /// Each mistake, with file and line.
 pub fn read(path: &Path) -> Result<Option<Filter>, Vec<String>> {
-    let shown = path.display();
-    let text = match fs::metadata(path) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Ok(meta) if !meta.is_file() => return Err(vec![format!("{shown}: it is no file")]),
-        _ => at_most(path, FILE_BYTES_MAX + 1).map_err(|why| vec![format!("{shown}: {why}")])?,
+    let told = |mistake: &Mistake| match mistake.line {
+        0 => format!("{}: {mistake}", path.display()),
+        _ => format!("{} {mistake}", path.display()),
     };
-    Filter::parse(&text)
-        .map(Some)
-        .map_err(|mistakes| mistakes.iter().map(|mistake| format!("{shown} {mistake}")).collect())
-}
-
-fn at_most(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(bytes).read_to_end(&mut text)?;
-    Ok(text)
+    Filter::read(path).map_err(|mistakes| mistakes.iter().map(told).collect())
 }
 
 fn content(path: &Path) -> io::Result<Vec<u8>> {

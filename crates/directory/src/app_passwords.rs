@@ -18,6 +18,7 @@ use jiff::Span;
 use jiff::civil::Date;
 
 use crate::Service;
+use crate::letters;
 
 /// The attribute, in lower case.
 pub const ATTRIBUTE: &str = "mailapppassword";
@@ -29,7 +30,6 @@ pub const LABEL_MAX: usize = 60;
 const DAYS_MAX: i64 = 2_932_896;
 const ID_LENGTH: usize = 5;
 const LENGTH: usize = 30;
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// One of them, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,19 +47,13 @@ pub struct AppPassword {
     hash: Vec<u8>,
 }
 
-/// What somebody typed, if it can be one: blanks and hyphens do not count, nor does case.
+/// What somebody typed, if it can be one.
 #[derive(Clone)]
 pub struct Given(String);
 
 impl Given {
     pub fn from(typed: &str) -> Option<Given> {
-        if typed.len() > 2 * LENGTH {
-            return None;
-        }
-        let text: String = typed.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-        let text = text.to_ascii_lowercase();
-        let is_one = text.len() == LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte));
-        is_one.then_some(Given(text))
+        letters::typed(typed, LENGTH).map(Given)
     }
 
     /// Which one it says to be; no secret.
@@ -88,12 +82,7 @@ impl AppPassword {
         if label.is_empty() || label.chars().count() > LABEL_MAX || label.chars().any(char::is_control) {
             return Err(format!("a label is 1 to {LABEL_MAX} characters without control characters"));
         }
-        let mut random = [0u8; LENGTH];
-        openssl::rand::rand_bytes(&mut random).map_err(|why| why.to_string())?;
-        let text: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-        let given = Given(text);
-        let grouped: Vec<&str> =
-            (0..LENGTH).step_by(ID_LENGTH).map(|start| &given.0[start..start + ID_LENGTH]).collect();
+        let given = Given(letters::random(LENGTH)?);
         let made = AppPassword {
             id: given.id().to_owned(),
             services,
@@ -103,7 +92,7 @@ impl AppPassword {
             label: label.to_owned(),
             hash: given.hash(),
         };
-        Ok((made, grouped.join("-")))
+        Ok((made, letters::grouped(&given.0, ID_LENGTH)))
     }
 
     /// A value of the attribute; nothing when it is none of ours. What cannot be read admits nobody.

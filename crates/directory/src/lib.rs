@@ -19,6 +19,7 @@ pub mod guesses;
 pub mod identifier;
 pub mod ldap;
 pub mod ldif;
+mod letters;
 pub mod lines;
 pub mod log_ins;
 pub mod log_line;

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{ChangeError, Directory, Edit, Entry, preferences};
+use crate::{ChangeError, Directory, Edit, Entry, letters, preferences};
 
 /// The attribute, in lower case.
 pub const ATTRIBUTE: &str = "mailrecoverycode";
@@ -25,7 +25,6 @@ const LENGTH: usize = 16;
 const GROUP: usize = 4;
 const HASH_BYTES: usize = 32;
 const SCHEME: &str = "{SHA256}";
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// New ones.
 pub struct NewCodes {
@@ -35,18 +34,12 @@ pub struct NewCodes {
     pub shown: Vec<String>,
 }
 
-/// What somebody typed, if it can be one: blanks and hyphens do not count, nor does case.
+/// What somebody typed, if it can be one.
 pub struct Given(String);
 
 impl Given {
     pub fn from(typed: &str) -> Option<Given> {
-        if typed.len() > 2 * LENGTH {
-            return None;
-        }
-        let text: String = typed.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-        let text = text.to_ascii_lowercase();
-        let is_one = text.len() == LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte));
-        is_one.then_some(Given(text))
+        letters::typed(typed, LENGTH).map(Given)
     }
 
     fn value(&self, uid: &str) -> String {
@@ -62,12 +55,8 @@ impl Given {
 pub fn make(uid: &str) -> Result<NewCodes, String> {
     let mut made = NewCodes { stored: Vec::with_capacity(COUNT), shown: Vec::with_capacity(COUNT) };
     for _ in 0..COUNT {
-        let mut random = [0u8; LENGTH];
-        openssl::rand::rand_bytes(&mut random).map_err(|why| why.to_string())?;
-        let text: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-        let given = Given(text);
-        let groups: Vec<&str> = (0..LENGTH).step_by(GROUP).map(|at| &given.0[at..at + GROUP]).collect();
-        made.shown.push(groups.join("-"));
+        let given = Given(letters::random(LENGTH)?);
+        made.shown.push(letters::grouped(&given.0, GROUP));
         made.stored.push(given.value(uid));
     }
     Ok(made)

@@ -402,10 +402,10 @@ fn log_identity(path: &Path) -> Option<(u128, u32)> {
 }
 
 /// Behind every generation that there was: of logs, since a journal may hold transactions of the last one; of indexes, since a
-/// session that has one open finds its messages by their places while the generation is the same.
+/// session that has one open finds its messages by their places while the generation is the same. Two may be lost in one second.
 fn next_generation(known: u64) -> u64 {
     match known {
-        0 => u64::try_from(base::clock::unix_seconds()).unwrap_or(0), // nobody knows
+        0 => u64::try_from(base::clock::unix_nanos()).unwrap_or(0), // nobody knows
         known => known + 1,
     }
 }

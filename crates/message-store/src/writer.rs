@@ -265,7 +265,6 @@ impl Change<'_> {
         let level = self.mailbox.shared.settings.sync.index;
         self.finish_header();
         sync_file(self.index.file(), level)?;
-        self.verify_index()?;
         let log =
             self.writer.log.as_ref().filter(|(generation, _)| *generation == self.header.log_generation);
         let log = log.map(|(_, file)| file);

@@ -36,6 +36,20 @@ const SIGTERM: i32 = 15;
 /// One wait of the watch; it is told at once all the same.
 const WATCH_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Ends smtpd, with a line in the log, when the process at the other end of the socket, which says nothing there, has ended
+/// before: it cannot be begun again without the rights that were given up, and whoever supervises smtpd starts both anew.
+///
+/// # Errors
+/// A thread cannot be started.
+pub fn end_with(control: OwnedFd, what: &'static str, log: Log) -> std::io::Result<()> {
+    thread::Builder::new().name("apart-watch".into()).spawn(move || {
+        while !passing::wait(&control, WATCH_INTERVAL).unwrap_or(true) {}
+        log.critical(Category::General, format_args!("{what} has ended; smtpd ends, to be started again"));
+        let _ = os::process::kill(std::process::id(), SIGTERM);
+    })?;
+    Ok(())
+}
+
 /// smtpd's side.
 #[derive(Debug)]
 pub struct Apart {
@@ -64,23 +78,12 @@ impl Apart {
         Ok(Apart { control })
     }
 
-    /// Ends smtpd, with a line in the log, when the process has ended before: it cannot be begun again without the rights that
-    /// were given up, and whoever supervises smtpd starts both anew.
+    /// See [`end_with`].
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn watch(&self, log: Log) -> std::io::Result<()> {
-        let control = self.control.try_clone()?;
-        thread::Builder::new().name("apart-watch".into()).spawn(move || {
-            // Nothing is ever sent to us there.
-            while !passing::wait(&control, WATCH_INTERVAL).unwrap_or(true) {}
-            log.critical(
-                Category::General,
-                format_args!("the process for deliveries apart has ended; smtpd ends, to be started again"),
-            );
-            let _ = os::process::kill(std::process::id(), SIGTERM);
-        })?;
-        Ok(())
+        end_with(self.control.try_clone()?, "the process for deliveries apart", log)
     }
 
     /// Orders a deed and waits for what came of it.

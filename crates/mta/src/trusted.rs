@@ -1,12 +1,13 @@
 //! Programs that the administrator put there, and nobody else can have changed.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use os::file::{How, open_in};
+use os::trust;
 
 /// Why a program is not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +35,11 @@ pub fn program(folder: &Path, name: &str) -> Result<PathBuf, Refusal> {
         )));
     }
     let folder = fs::canonicalize(folder).map_err(|why| untrusted(format!("{}: {why}", folder.display())))?;
-    for above in folder.ancestors() {
-        let data = fs::metadata(above).map_err(|why| untrusted(format!("{}: {why}", above.display())))?;
-        // In a sticky folder like /tmp nobody can rename what is another's.
-        let sticky = above != folder && data.permissions().mode() & 0o1000 != 0;
-        check_owner(above, &data, sticky)?;
-    }
+    let owners = [0, os::process::own_uid()];
+    let data = fs::metadata(&folder).map_err(|why| untrusted(format!("{}: {why}", folder.display())))?;
+    trust::check(&folder, &data, &owners)
+        .and_then(|()| trust::check_above(&folder, &owners))
+        .map_err(untrusted)?;
     let path = folder.join(bare);
     let opened = File::open(&folder).and_then(|folder| open_in(&folder, OsStr::new(bare), How::Look));
     let data = match opened.and_then(|file| file.metadata()) {
@@ -55,19 +55,8 @@ pub fn program(folder: &Path, name: &str) -> Result<PathBuf, Refusal> {
     if data.permissions().mode() & 0o111 == 0 {
         return Err(untrusted(format!("{} is not executable", path.display())));
     }
-    check_owner(&path, &data, false)?;
+    trust::check(&path, &data, &owners).map_err(untrusted)?;
     Ok(path)
-}
-
-fn check_owner(path: &Path, data: &Metadata, sticky: bool) -> Result<(), Refusal> {
-    let own = os::process::own_uid();
-    if data.uid() != 0 && data.uid() != own {
-        return Err(Refusal::Untrusted(format!("{} belongs to another user", path.display())));
-    }
-    if data.permissions().mode() & 0o022 != 0 && !sticky {
-        return Err(Refusal::Untrusted(format!("{} can be written by others", path.display())));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! stay in force. At a start there are none before it, and then mail is taken and waits in the queue until the file is
 //! right, since what goes on unfiltered cannot be called back. Without a file nothing is filtered, and nothing is done.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,7 +14,7 @@ use mail_queue::Envelope;
 use server_config::parameters::service_smtp;
 use server_config::{Config, Instance};
 use server_log::{Category, Log};
-use ube_filter::{FILE_BYTES_MAX, Filter};
+use ube_filter::Filter;
 
 /// What is to be done with new mail.
 #[derive(Clone)]
@@ -109,18 +107,7 @@ impl Filters {
     /// # Errors
     /// A text for each mistake.
     fn read(&self) -> Result<Option<Filter>, Vec<String>> {
-        let system = |why: io::Error| vec![why.to_string()];
-        match fs::metadata(&self.path) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(why) => return Err(system(why)),
-            Ok(meta) if !meta.is_file() => return Err(vec!["it is no file".into()]),
-            Ok(_) => {}
-        }
-        let mut text = Vec::new();
-        let file = File::open(&self.path).map_err(system)?;
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(system)?;
-        let parsed = Filter::parse(&text);
-        parsed.map(Some).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+        Filter::read(&self.path).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
 
     fn put(&self, read: Option<Filter>) {
@@ -203,6 +190,8 @@ fn says_spf_pass(value: &str, id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -12,7 +12,6 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
-const PAGE_BYTES: usize = 4096;
 const CHUNK_ENTRIES: usize = 256;
 
 /// One map; unused when its end is 0.
@@ -31,6 +30,8 @@ struct Chunk {
 static CHUNKS: AtomicPtr<Chunk> = AtomicPtr::new(std::ptr::null_mut());
 static UNUSED: Mutex<Vec<&'static Entry>> = Mutex::new(Vec::new());
 static INSTALLED: Once = Once::new();
+/// The size of a page here; the handler reads it, and asks nobody.
+static PAGE_BYTES: AtomicUsize = AtomicUsize::new(4096);
 
 /// Keeps a range of addresses guarded until it is dropped: before the range is given back.
 pub struct Guard(&'static Entry);
@@ -94,6 +95,7 @@ fn entry_of(address: usize) -> Option<&'static Entry> {
 }
 
 fn install() {
+    PAGE_BYTES.store(page_bytes(), Ordering::Relaxed);
     // SAFETY: the action is whole; the handler does only what a handler may.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -104,6 +106,13 @@ fn install() {
     }
 }
 
+/// The size of a page.
+pub fn page_bytes() -> usize {
+    // SAFETY: a question.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4096)
+}
+
 extern "C" fn on_bus_error(_signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     // SAFETY: the kernel gives what belongs to SIGBUS (sigaction(2)).
     let address = unsafe { (*info).si_addr() } as usize;
@@ -111,7 +120,7 @@ extern "C" fn on_bus_error(_signal: libc::c_int, info: *mut libc::siginfo_t, _co
     let errno = unsafe { *libc::__errno_location() };
     let is_mended = entry_of(address).is_some_and(|entry| {
         entry.is_lost.store(true, Ordering::Release); // before anybody can see zeros
-        put_zeros(address & !(PAGE_BYTES - 1))
+        put_zeros(address)
     });
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
@@ -121,12 +130,14 @@ extern "C" fn on_bus_error(_signal: libc::c_int, info: *mut libc::siginfo_t, _co
     }
 }
 
-/// A page of zeros in place of one that cannot be had.
-fn put_zeros(page: usize) -> bool {
+/// A page of zeros in place of the one that cannot be had.
+fn put_zeros(address: usize) -> bool {
+    let length = PAGE_BYTES.load(Ordering::Relaxed);
+    let page = address & !(length - 1);
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
     // SAFETY: the page is of a map of ours that is being read, so it is mapped and stays so; only its content was lost.
-    let got = unsafe { libc::mmap(page as *mut libc::c_void, PAGE_BYTES, protection, flags, -1, 0) };
+    let got = unsafe { libc::mmap(page as *mut libc::c_void, length, protection, flags, -1, 0) };
     got != libc::MAP_FAILED
 }
 

@@ -17,4 +17,5 @@ pub mod run;
 pub mod sandbox;
 pub mod syscalls;
 pub mod trespass;
+pub mod trust;
 pub mod user;

@@ -229,7 +229,7 @@ impl FileMap {
         }
         // SAFETY: the contract above: message files are written once, and only then given a name.
         let map = unsafe { memmap2::Mmap::map(file) }?;
-        let guard = Guard::on(map.as_ptr() as usize, map.len().next_multiple_of(4096));
+        let guard = Guard::on(map.as_ptr() as usize, map.len().next_multiple_of(fault::page_bytes()));
         Ok(FileMap(Bytes::Mapped(guard, map)))
     }
 

@@ -10,11 +10,11 @@
 //! writable by nobody else, and the folders above them, too.
 
 use std::fmt;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use os::trust;
 use server_config::{Config, Instance, server_user};
 
 /// Bytes of the file; lines of it; libraries of a line.
@@ -229,29 +229,15 @@ fn check_trusted(path: &Path, owners: &[u32]) -> Result<(), String> {
     if !data.is_file() {
         return Err(format!("{} is no regular file", path.display()));
     }
-    check_owner(&path, &data, owners, false)?;
-    for folder in path.ancestors().skip(1) {
-        let data = fs::metadata(folder).map_err(|why| told(folder, why))?;
-        // In a sticky folder like /tmp nobody can rename what is another's.
-        let sticky = data.permissions().mode() & 0o1000 != 0;
-        check_owner(folder, &data, owners, sticky)?;
-    }
-    Ok(())
-}
-
-fn check_owner(path: &Path, data: &Metadata, owners: &[u32], sticky: bool) -> Result<(), String> {
-    if !owners.contains(&data.uid()) {
-        return Err(format!("{} belongs to another user", path.display()));
-    }
-    if data.permissions().mode() & 0o022 != 0 && !sticky {
-        return Err(format!("{} can be written by others", path.display()));
-    }
-    Ok(())
+    trust::check(&path, &data, owners)?;
+    trust::check_above(&path, owners)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn read(text: &str) -> Result<Plugins, (usize, String)> {

@@ -46,6 +46,9 @@ impl Maildrop {
             .filter(|record| !record.is_expunged())
             .map(|record| Item { uid: record.uid, size: record.size, deleted: false })
             .collect();
+        if reader.is_lost() {
+            return Err(StoreError::Damaged(format!("the index of {uid}'s INBOX was cut while it was read")));
+        }
         let uid_validity = mailbox.uid_validity();
         Ok(Maildrop { mailbox, items, uid_validity, retrieved: 0, lock })
     }

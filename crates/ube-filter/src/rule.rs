@@ -2,6 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use regex::{Regex, RegexBuilder};
 
@@ -67,6 +70,24 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Reads a file; nothing when there is none.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`]; why it cannot be read.
+    pub fn read(path: &Path) -> Result<Option<Filter>, Vec<Mistake>> {
+        let system = |why: io::Error| vec![Mistake { line: 0, why: why.to_string() }];
+        match fs::metadata(path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(system(why)),
+            Ok(meta) if !meta.is_file() => return Err(system(io::Error::other("it is no file"))),
+            Ok(_) => {}
+        }
+        let mut text = Vec::new();
+        let file = File::open(path).map_err(system)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(system)?;
+        Filter::parse(&text).map(Some)
+    }
+
     /// Reads the text of a file.
     ///
     /// # Errors
