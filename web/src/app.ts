@@ -246,11 +246,9 @@ export class App {
         // What is searched is the account on screen.
         const isShared = route.kind === 'search' && !('account' in route) && this.store !== this.own;
         const hash = this.hash(isShared ? { ...route, account: this.store.client.accountId } : route);
-        if (hash === location.hash) return this.follow();
-        if (options.replace) {
-            history.replaceState(null, '', hash);
-            this.follow();
-        } else location.hash = hash;
+        // Followed at once: a key that is pressed behind a click is about what the click has opened, and an event of the address comes later.
+        if (hash !== location.hash) history[options.replace ? 'replaceState' : 'pushState'](null, '', hash);
+        this.follow();
     }
 
     private follow(): void {
