@@ -5,8 +5,7 @@
 use std::fs;
 
 use black_box::instance::{run, wait_for};
-use black_box::{Act, Instance, Setup, Step, StubMta};
-use nix::sys::signal::Signal;
+use black_box::{Act, Halted, Instance, Setup, Step, StubMta};
 
 /// Disks are looked at each second; services are not.
 fn disks(threshold: &str) -> Setup {
@@ -183,12 +182,12 @@ fn a_service_that_does_not_answer_is_told_of_and_one_that_was_stopped_is_not() {
     for service in ["smtp", "imap", "pop"] {
         assert_eq!(over(&instance, service), 0, "{service}: {}", instance.log("store"));
     }
-    instance.signal("imap", Signal::SIGSTOP);
+    let halted = Halted::new(instance.pid("imap").unwrap());
     // It is written down before it is told.
     let told = "alarm serverresponse: imap is 10, and does not answer";
     wait_for("the alarm", || instance.log("store").contains(told).then_some(()));
     assert!(over(&instance, "imap") >= 1, "by then there may have been another look");
-    instance.signal("imap", Signal::SIGCONT);
+    drop(halted);
     wait_for("the end", || instance.log("store").contains(": it is over").then_some(()));
     instance.wait_for_messages("postmaster", 1);
     instance.stop("pop");

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use black_box::instance::{IMAP, POP, SMTP, wait_for};
-use black_box::{Imap, Instance, Pop, Setup, Smtp, Wire, run};
+use black_box::{Halted, Imap, Instance, Pop, Setup, Smtp, Wire, run};
 use nix::sys::signal::Signal;
 
 /// Names of the threads of a process.
@@ -257,12 +257,11 @@ fn no_connection_waits_for_a_process_that_hangs() {
     let parent = instance.pid("pop").unwrap();
     let all = wait_for("two workers", || Some(children(parent)).filter(|found| found.len() == 2));
     Pop::open(instance.connect(POP)).ok("CAPA");
-    let victim = nix::unistd::Pid::from_raw(*all.iter().next().unwrap() as i32);
-    nix::sys::signal::kill(victim, Signal::SIGSTOP).unwrap();
+    let halted = Halted::new(*all.iter().next().unwrap());
     for _ in 0..20 {
         Pop::open(instance.connect(POP)).ok("CAPA");
     }
-    nix::sys::signal::kill(victim, Signal::SIGCONT).unwrap();
+    drop(halted);
 }
 
 /// S104: minutes; below the default counts as the default; the clock of the test runs ahead of no socket, so this is

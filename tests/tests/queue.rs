@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use black_box::instance::{SMTP, SUBMISSION, SUBMISSIONS, wait_for};
-use black_box::{Instance, Setup, run};
-use nix::sys::signal::Signal;
+use black_box::{Halted, Instance, Setup, run};
 
 /// An instance whose alice cannot be delivered to: a file is in the way of her mailbox.
 fn with_alice_stuck() -> (Instance, PathBuf) {
@@ -190,14 +189,14 @@ fn the_port_stays_closed_until_the_queue_was_checked() {
     }
     instance.begin_one("smtp");
     wait_for("the check to have begun", || fs::read_dir(&lost).ok()?.next().map(drop));
-    instance.signal("smtp", Signal::SIGSTOP);
+    let halted = Halted::new(instance.pid("smtp").unwrap());
     let done = fs::read_dir(&lost).unwrap().count();
     assert!(done < count, "the check was over before it could be looked at: more entries are needed");
     for port in [SMTP, SUBMISSION, SUBMISSIONS] {
         let refused = TcpStream::connect(instance.at(port));
         assert_eq!(refused.err().map(|why| why.kind()), Some(ErrorKind::ConnectionRefused), "port {port}");
     }
-    instance.signal("smtp", Signal::SIGCONT);
+    drop(halted);
     instance.wait_until_serving("smtp");
     assert_eq!(fs::read_dir(&lost).unwrap().count(), count);
     instance.send("alice", "as ever");

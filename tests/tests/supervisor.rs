@@ -220,10 +220,9 @@ fn a_refresh_waits_for_an_answer_as_long_as_was_said() {
     let suite = Suite(Setup::default().set("service.readtimeout", "2").create());
     assert!(suite.script("start-msg", &["store", "imap"]).status.success());
     let pid = fs::read_to_string(suite.0.path("run/imap.pid")).unwrap();
-    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let halted = black_box::Halted::new(pid.trim().parse().unwrap());
     let said = suite.script("refresh-msg", &["imap"]);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    drop(halted);
     assert_eq!(said.status.code(), Some(1), "{}", text(&said));
     assert!(text(&said).contains(" no answer: see log/imap/imap"), "{}", text(&said));
     let dots = text(&said).matches('.').count();

@@ -1,6 +1,8 @@
 //! The LDAP directory against real servers, and beside the embedded one: the same entries, the same answers.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../tests/src/halted.rs"]
+mod halted;
 #[allow(dead_code)]
 #[path = "../../../tests/src/loopback.rs"]
 mod loopback;
@@ -19,6 +21,7 @@ use directory::{Directory, DirectoryError, Embedded, Entry, Found, LdapDirectory
 use server_config::{Config, Instance};
 use server_log::Log;
 
+use halted::Halted;
 use slapd::{BASE, BIND_DN, BIND_SECRET, Slapd};
 
 /// Passwords are the names with `-secret`.
@@ -372,19 +375,18 @@ fn a_busy_pool_is_unavailable_in_the_end() {
     let ldap =
         open(Settings { pool_size: 1, search_timeout: Duration::from_secs(1), ..settings(&[&server]) });
     one(ldap.by_uid("alice").unwrap());
-    let pid = server.pid().to_string();
-    let signal = |name: &str| {
-        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success())
-    };
-    signal("-STOP");
+    let halted = Halted::new(server.pid());
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert!(matches!(ldap.by_uid("alice"), Err(DirectoryError::Unavailable(_)))));
+            scope.spawn(|| {
+                let answer = ldap.by_uid("alice");
+                assert!(matches!(answer, Err(DirectoryError::Unavailable(_))), "{answer:?}");
+            });
         }
     });
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    signal("-CONT");
+    drop(halted);
     wait_for("the server to be used again", || ldap.by_uid("alice").is_ok());
     server.stop();
 }
@@ -434,11 +436,7 @@ fn a_server_that_hangs_is_left_for_the_next() {
     let ldap =
         open(Settings { connect_timeout: short, search_timeout: short, ..settings(&[&first, &second]) });
     one(ldap.by_uid("alice").unwrap());
-    let signal = |name: &str| {
-        let pid = first.pid().to_string();
-        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
-    };
-    signal("-STOP");
+    let halted = Halted::new(first.pid());
     let begun = Instant::now();
     one(ldap.by_uid("alice").unwrap());
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
@@ -447,7 +445,7 @@ fn a_server_that_hangs_is_left_for_the_next() {
         one(ldap.by_uid("alice").unwrap());
     }
     assert!(begun.elapsed() < Duration::from_secs(10), "only one look-up waits: {:?}", begun.elapsed());
-    signal("-CONT");
+    drop(halted);
     let asked = first.searches().len();
     wait_for("the return to the first server", || {
         one(ldap.by_uid("alice").unwrap());
