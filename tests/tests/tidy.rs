@@ -77,6 +77,25 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
+/// Whether a function of this name is a test that is run: by its attributes, or by a macro that has a line with the name alone.
+fn is_test(source: &str, name: &str) -> bool {
+    let Some((before, _)) = source.split_once(&format!("fn {name}(")) else { return false };
+    let above = before.trim_end().lines().rev().map(str::trim);
+    let attributes: Vec<&str> =
+        above.take_while(|line| line.starts_with("#[") || line.starts_with("//")).collect();
+    let is_ignored = attributes.iter().any(|line| line.starts_with("#[ignore"));
+    !is_ignored && (attributes.contains(&"#[test]") || source.lines().any(|line| line.trim() == name))
+}
+
+#[test]
+fn what_is_no_test_or_is_not_run_is_not_taken_for_one() {
+    assert!(is_test("/// Why.\n#[test]\nfn holds() {", "holds"));
+    assert!(is_test("fn holds(kind: Kind) {}\nboth! {\n    holds\n}", "holds"));
+    assert!(!is_test("#[test]\n#[ignore = \"slow\"]\nfn holds() {", "holds"));
+    assert!(!is_test("#[test]\nfn other() {}\n\nfn holds() {}", "holds"));
+    assert!(!is_test("#[test]\nfn holds_too() {}", "holds"));
+}
+
 #[test]
 fn every_crate_imports_lower_floors_only() {
     let floor_of: BTreeMap<&str, usize> = FLOORS
@@ -123,6 +142,13 @@ fn the_generated_documents_are_fresh() {
         let name = made.strip_prefix(folder.path()).unwrap();
         if text(&made) != text(&top().join("docs").join(name)) {
             stale.push(name.display().to_string());
+        }
+    }
+    for there in
+        ["man", "completions", "reference"].map(|name| files(&top().join("docs").join(name), &[])).concat()
+    {
+        if !folder.path().join(there.strip_prefix(top().join("docs")).unwrap()).exists() {
+            stale.push(format!("{}, which nothing makes", relative(&there)));
         }
     }
     assert!(stale.is_empty(), "run scripts/docs; stale: {stale:?}");
@@ -198,7 +224,13 @@ fn no_test_sleeps() {
 #[test]
 fn the_files_that_documents_name_exist() {
     let mut missing = Vec::new();
-    for document in ["docs/walkthrough.md", "docs/architecture.md", "docs/guide-coverage.md", "README.md"] {
+    for document in [
+        "docs/walkthrough.md",
+        "docs/architecture.md",
+        "docs/guide-coverage.md",
+        "docs/handbook.md",
+        "README.md",
+    ] {
         for quoted in text(&top().join(document)).split('`').skip(1).step_by(2) {
             let path = quoted.split("::").next().unwrap();
             let ours = ["crates/", "bin/", "tests/", "scripts/", "docs/", "etc/", "bench/"];
@@ -226,7 +258,7 @@ fn the_tests_of_bad_input_and_of_the_threats_exist() {
         assert!(named.len() > least, "{} are named", named.len());
         for (path, test) in named {
             let source = text(&top().join(path));
-            assert!(source.contains(&format!("fn {test}(")), "there is no test {path}::{test}");
+            assert!(is_test(&source, test), "there is no test {path}::{test}");
         }
     }
 }
@@ -244,8 +276,12 @@ fn the_tests_of_the_hostile_mail_lab_exist() {
     assert!(named.len() > 35, "{} are named", named.len());
     for (path, test) in named {
         let source = text(&top().join(path));
-        let begins = if path.ends_with(".rs") { format!("fn {test}(") } else { format!("test('{test}'") };
-        assert!(source.contains(&begins), "there is no test {path}::{test}");
+        let is_there = if path.ends_with(".rs") {
+            is_test(&source, test)
+        } else {
+            source.contains(&format!("test('{test}'"))
+        };
+        assert!(is_there, "there is no test {path}::{test}");
     }
 }
 
@@ -283,7 +319,7 @@ fn the_coverage_table_is_whole_and_names_real_tests() {
             let (path, test) = quoted.split_once("::").unwrap();
             let path = top().join(path);
             let source = sources.entry(path.clone()).or_insert_with(|| text(&path));
-            if !source.contains(&format!("fn {test}(")) {
+            if !is_test(source, test) {
                 wrong.push(format!("{row}: there is no test {quoted}"));
             }
         }

@@ -9,6 +9,11 @@ use std::path::Path;
 use clap_complete::Shell;
 use server_config::{Entry, REGISTRY};
 
+mod by_hand;
+mod pages;
+
+use pages::Page;
+
 /// Every tool's command line.
 fn commands() -> Vec<clap::Command> {
     vec![
@@ -41,7 +46,7 @@ fn commands() -> Vec<clap::Command> {
     ]
 }
 
-/// Writes `reference/parameters.md`, `man/<tool>.1`, `man/<tool>-<verb>.1` and `completions/<tool>.bash`.
+/// Writes `reference/parameters.md`, `man/<program>.<section>`, and `completions/<program>.bash` of tools and scripts.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -50,60 +55,18 @@ pub fn write_to(folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder.join(name))?;
     }
     fs::write(folder.join("reference/parameters.md"), parameters())?;
-    for mut command in commands() {
-        let name = command.get_name().to_owned();
-        let man = folder.join("man");
-        page(&command, &man.join(format!("{name}.1")))?;
-        let mut whole = command.clone();
-        whole.build();
-        for verb in whole.get_subcommands().filter(|verb| verb.get_name() != "help") {
-            page(verb, &man.join(format!("{name}-{}.1", verb.get_name())))?;
-        }
+    let typed: Vec<Page> = commands().into_iter().map(Page::of_a_tool).chain(by_hand::scripts()).collect();
+    for page in &typed {
+        let name = page.command.get_name().to_owned();
         let mut script = Vec::new();
-        clap_complete::generate(Shell::Bash, &mut command, name.clone(), &mut script);
+        clap_complete::generate(Shell::Bash, &mut page.command.clone(), name.clone(), &mut script);
         fs::write(folder.join("completions").join(format!("{name}.bash")), script)?;
     }
-    Ok(())
-}
-
-/// The man page of a tool, or of one of its verbs.
-fn page(command: &clap::Command, path: &Path) -> io::Result<()> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    let page = String::from_utf8(page).map_err(io::Error::other)?;
-    fs::write(path, with_values(command, &page)?)
-}
-
-/// The page with the names of the options' values in its synopsis, as in `-o NAME`: clap_mangen leaves them out, and a blank
-/// behind each letter.
-fn with_values(command: &clap::Command, page: &str) -> io::Result<String> {
-    let (head, rest) = page.split_once(".SH SYNOPSIS\n").ok_or_else(|| io::Error::other("no synopsis"))?;
-    let (synopsis, rest) = rest.split_once('\n').ok_or_else(|| io::Error::other("no end of the synopsis"))?;
-    let mut synopsis = synopsis.to_owned();
-    let options = command.get_arguments().filter(|one| !one.is_positional() && !one.is_hide_set());
-    for option in options {
-        let short = option.get_short().map(|letter| format!("\\fB\\-{letter}"));
-        let long = option.get_long().map(|name| format!("\\fB\\-\\-{}\\fR", name.replace('-', "\\-")));
-        let (from, to) = match (short, long) {
-            (Some(short), Some(long)) => (format!("{short}\\fR|{long}"), format!("{short}\\fR|{long}")),
-            (Some(short), None) => (format!("{short} \\fR"), format!("{short}\\fR")),
-            (None, Some(long)) => (long.clone(), long),
-            (None, None) => continue,
-        };
-        let name = format!("{:?}", option.get_id().as_str()).trim_matches('"').to_uppercase();
-        let names = option.get_value_names().map_or(name, |names| names.join(" "));
-        let may_lack = option.get_num_args().is_some_and(|count| count.min_values() == 0);
-        let value = match (option.get_action().takes_values(), may_lack) {
-            (false, _) => String::new(),
-            (true, false) => format!(" \\fI{names}\\fR"),
-            (true, true) => format!(" [\\fI{names}\\fR]"),
-        };
-        for (open, close) in [("[", "]"), ("<", ">")] {
-            synopsis =
-                synopsis.replace(&format!("{open}{from}{close}"), &format!("{open}{to}{value}{close}"));
-        }
+    for page in typed.into_iter().chain(by_hand::daemons()) {
+        let file = format!("{}.{}", page.command.get_name(), page.section);
+        fs::write(folder.join("man").join(file), page.render()?)?;
     }
-    Ok(format!("{head}.SH SYNOPSIS\n{synopsis}\n{rest}"))
+    Ok(())
 }
 
 /// The reference of all parameters, in Markdown.

@@ -84,6 +84,8 @@ pub trait Entry: Sync {
             ("pattern:host table", ..) => "pattern:host, separated by $".into(),
             ("attributes separated by blanks", ..) => "names of attributes separated by blanks".into(),
             (kind, 0, 0 | 1) if kind == "yes or no" || kind.starts_with("one of") => kind.into(),
+            // What has a form of its own and no range.
+            (kind, 0, 0) => kind.into(),
             (kind, low, i64::MAX) => format!("{kind}, at least {low}"),
             (kind, low, high) => format!("{kind}, {low} to {high}"),
         }
