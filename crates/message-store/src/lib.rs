@@ -32,6 +32,7 @@ mod new_files;
 mod prepared;
 mod quota;
 mod quota_policy;
+mod readable;
 mod ready;
 mod rebuild;
 mod record;

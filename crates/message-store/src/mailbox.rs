@@ -32,6 +32,8 @@ const HEADER_WAIT: Duration = Duration::from_millis(1);
 
 /// Byte of the lock file that who has the maildrop holds (RFC 1939 §3).
 const MAILDROP_BYTE: u32 = 1;
+/// How often its lock file is opened while somebody replaces it.
+const MAILDROP_OPENINGS: u32 = 100;
 
 /// Counts of a mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -330,11 +332,7 @@ impl Mailbox {
     /// # Errors
     /// `InUse` at once when somebody has it.
     pub fn lock_maildrop(&self) -> Result<MaildropLock> {
-        let file = open_lock_file(&self.folder)?;
-        match OfdLock::try_acquire(&file, MAILDROP_BYTE, Mode::Exclusive)? {
-            Some(lock) => Ok(MaildropLock { _lock: lock, file }),
-            None => Err(StoreError::InUse),
-        }
+        lock_maildrop_at(&self.folder.join(LOCK), || open_lock_file(&self.folder))
     }
 
     /// Waits for the lock on changes, at most the configured time.
@@ -346,6 +344,19 @@ impl Mailbox {
 /// Whether it is this mailbox's, and all of its records are in it.
 pub(crate) fn is_whole(index: &Index, id: u128) -> bool {
     index.header_locked().1.is_some_and(|header| header.id == id && index.shows(header.slots))
+}
+
+/// The lock on the file that has this name once it is locked: of one that was removed or replaced after it was opened, another
+/// session would not know.
+fn lock_maildrop_at(path: &Path, mut open: impl FnMut() -> io::Result<Arc<File>>) -> Result<MaildropLock> {
+    for _ in 0..MAILDROP_OPENINGS {
+        let file = open()?;
+        let Some(lock) = OfdLock::try_acquire(&file, MAILDROP_BYTE, Mode::Exclusive)? else { break };
+        if os::file::has_name(&file, path)? {
+            return Ok(MaildropLock { _lock: lock, file });
+        }
+    }
+    Err(StoreError::InUse)
 }
 
 pub(crate) fn open_lock_file(folder: &Path) -> io::Result<Arc<File>> {
@@ -425,5 +436,51 @@ impl Reader {
             .cold(slot)
             .filter(|_| slot < self.slots)
             .ok_or_else(|| StoreError::Damaged(format!("cold record {slot}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an administrator's hand does between the opening and the locking.
+    #[test]
+    fn a_maildrop_is_locked_by_the_file_that_has_the_name() {
+        let replace = |path: &Path| {
+            fs::write(path.with_extension("new"), "").unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        };
+        let put_aside = |path: &Path| fs::rename(path, path.with_extension("aside")).unwrap();
+        let remove = |path: &Path| fs::remove_file(path).unwrap();
+        for harm in [&replace as &dyn Fn(&Path), &put_aside, &remove] {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, mut harms) = (folder.path().join(LOCK), 0);
+            let held = lock_maildrop_at(&path, || {
+                let file = open_lock_file(folder.path())?;
+                if harms < 2 {
+                    harms += 1;
+                    harm(&path);
+                }
+                Ok(file)
+            });
+            let held = held.unwrap();
+            assert_eq!(harms, 2);
+            let other = || lock_maildrop_at(&path, || open_lock_file(folder.path()));
+            assert!(matches!(other(), Err(StoreError::InUse)), "a second one has it");
+            drop(held);
+            other().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_lock_file_that_is_replaced_for_ever_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK);
+        let locked = lock_maildrop_at(&path, || {
+            let file = open_lock_file(folder.path())?;
+            fs::remove_file(&path)?;
+            Ok(file)
+        });
+        assert!(matches!(locked, Err(StoreError::InUse)));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mailbox_list::MailboxList;
 
 use crate::journal::ProcessJournal;
+use crate::readable::ToldOf;
 use crate::ring::Ring;
 use crate::usage::Usages;
 use crate::{StoreLog, StoreSettings};
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     pub ring: Ring,
     pub usages: Usages,
     pub journal: ProcessJournal,
+    /// Messages that cannot be read.
+    pub told_of: ToldOf,
     /// Tells one start of the system from another; 0 when the system does not say.
     pub system: u64,
 }

@@ -17,6 +17,7 @@ use os::lock::{Mode, OfdLock};
 use crate::journal::ProcessJournal;
 use crate::list::told;
 use crate::mailbox::{Mailbox, open_lock_file};
+use crate::readable::ToldOf;
 use crate::rebuild::{Method, Progress, Reconstructed};
 use crate::ring::{Notice, Ring};
 use crate::shared::{Shared, system_number};
@@ -84,7 +85,8 @@ impl Store {
             begin_epoch(&ring)?; // stored does not run, so nobody has looked after the store since it did
         }
         let journal = ProcessJournal::default();
-        let shared = Shared { settings, log, list, ring, usages, journal, system: system_number() };
+        let (system, told_of) = (system_number(), ToldOf::default());
+        let shared = Shared { settings, log, list, ring, usages, journal, told_of, system };
         let store = Store { shared: Arc::new(shared), watchers: Arc::default(), open: Arc::default() };
         if is_first && store.shared.settings.wait == Wait::No {
             store.replay()?; // a daemon has waited for who did it

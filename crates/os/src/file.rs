@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -237,4 +237,22 @@ pub fn names_follow_data(folder: &Path) -> bool {
     });
     known.push((device, answer));
     answer
+}
+/// Whether an open file is the one that has this name now: it may have been removed, replaced or put aside.
+///
+/// # Errors
+/// The system's.
+pub fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    match std::fs::metadata(path) {
+        Ok(meta) => Ok(identity(meta) == identity(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether what went wrong is the file's: it ended too early, or its disk does not give it. Not that this process is short of
+/// something.
+pub fn is_of_the_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(libc::EIO)
 }

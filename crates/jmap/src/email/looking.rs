@@ -1,11 +1,12 @@
 //! Finding the emails that a filter lets pass: first by what is in memory, then by the index of words, then by the messages.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use mail_format::Structure;
 use mail_format::searchable::Stage;
-use message_store::StoreError;
 use message_store::search::{Hints, Scan, Told};
+use message_store::{Mailbox, StoreError};
 
 use super::bodies::Bodies;
 use super::body_part::BodyPart;
@@ -174,14 +175,19 @@ impl<'a> Looking<'a> {
         }
     }
 
-    /// Takes a step in the message; false when it is gone.
-    fn learn(
+    /// Takes a step in the message; false when it is gone, or cannot be read.
+    fn learn(&mut self, email: &Email, mailbox: &Arc<Mailbox>, slot: u32, uid: u32) -> Result<bool> {
+        let learned = self.step(email, mailbox, slot, uid);
+        Ok(mailbox.readable(uid, learned)?.unwrap_or(false))
+    }
+
+    fn step(
         &mut self,
         email: &Email,
-        mailbox: &std::sync::Arc<message_store::Mailbox>,
+        mailbox: &Arc<Mailbox>,
         slot: u32,
         uid: u32,
-    ) -> Result<bool> {
+    ) -> message_store::Result<bool> {
         let is_open = (0..self.asked.needles.len()).any(|needle| self.scan.fact(needle).is_none());
         if !is_open {
             self.has_attachment = Some(has_attachment(self.account, email)?);
@@ -190,20 +196,16 @@ impl<'a> Looking<'a> {
         match self.scan.stage() {
             Stage::Header => match message::header(mailbox, slot, uid)? {
                 Some(header) => self.scan.header(&header, &self.asked.needles),
-                None => return Ok(false),
+                None => return Err(StoreError::NotFound),
             },
-            Stage::Structure => match mailbox.cached(slot) {
-                Ok(cached) => match Structure::decode(cached.structure_bytes()) {
-                    Some(structure) => self.scan.structure(structure),
-                    None => self.scan.give_up(),
-                },
-                Err(StoreError::NotFound) => return Ok(false),
-                Err(error) => return Err(error.into()),
+            Stage::Structure => match Structure::decode(mailbox.cached(slot)?.structure_bytes()) {
+                Some(structure) => self.scan.structure(structure),
+                None => return Err(StoreError::Damaged("its part table".into())),
             },
             Stage::PartHeader(..) | Stage::Part(..) | Stage::Body(..) | Stage::Over => {
                 match message::file(mailbox, uid, email.size)? {
                     Some(file) => drop(self.scan.step(&file, &self.asked.needles)?),
-                    None => return Ok(false),
+                    None => return Err(StoreError::NotFound),
                 }
             }
         }
@@ -215,7 +217,7 @@ impl<'a> Looking<'a> {
 ///
 /// # Errors
 /// The store's.
-pub fn has_attachment(account: &Inner, email: &Email) -> Result<bool> {
+pub fn has_attachment(account: &Inner, email: &Email) -> message_store::Result<bool> {
     if let Some(has) = email.has_attachment.get() {
         return Ok(*has);
     }
@@ -223,7 +225,7 @@ pub fn has_attachment(account: &Inner, email: &Email) -> Result<bool> {
     Ok(*email.has_attachment.get_or_init(|| has))
 }
 
-fn look_for_attachment(account: &Inner, email: &Email) -> Result<bool> {
+fn look_for_attachment(account: &Inner, email: &Email) -> message_store::Result<bool> {
     for (_, slot, view, _) in account.rows(email) {
         let Some(Ok(cached)) = view.mailbox.as_ref().map(|mailbox| mailbox.cached(slot)) else { continue };
         let structure = cached.bodystructure().to_ascii_lowercase();

@@ -5,11 +5,10 @@ use std::io;
 use std::sync::Arc;
 
 use mail_format::{Structure, header};
-use message_store::{Mailbox, MessageFile, StoreError};
+use message_store::{Mailbox, MessageFile, Result, StoreError};
 use os::map::FileMap;
 
 use crate::account::{Email, Inner};
-use crate::error::Result;
 
 /// The header of the message in a slot: from the cache, or from its file when it is too long for it. Nothing when the message
 /// is gone.
@@ -18,9 +17,8 @@ use crate::error::Result;
 /// The store's.
 pub fn header(mailbox: &Arc<Mailbox>, slot: u32, uid: u32) -> Result<Option<Vec<u8>>> {
     let cached = match mailbox.cached(slot) {
-        Ok(cached) => cached,
         Err(StoreError::NotFound) => return Ok(None),
-        Err(error) => return Err(error.into()),
+        cached => cached?,
     };
     if let Some(header) = cached.header() {
         return Ok(Some(header.to_vec()));
@@ -42,7 +40,7 @@ pub fn file(mailbox: &Mailbox, uid: u32, size: u32) -> Result<Option<MessageFile
     match mailbox.open_message_of(uid, size) {
         Ok(message) => Ok(Some(message)),
         Err(StoreError::NotFound) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

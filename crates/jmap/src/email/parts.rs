@@ -74,7 +74,7 @@ fn whole(jmap: &Jmap, scope: Scope<'_>, guid: &[u8; 16]) -> Result_<Option<Messa
         let Some((_, email)) = account.email_of(guid) else { return Ok(None) };
         message::Copies::of(&account, email)
     };
-    copies.open()
+    Ok(copies.open()?)
 }
 
 /// A part that stands in its message as one (`message/rfc822`).

@@ -2,6 +2,7 @@
 
 use mail_format::preview::text_of_html;
 use mail_format::{decode_words, header_field};
+use message_store::StoreError;
 use message_store::search::Within;
 use serde_json::{Value, json};
 
@@ -44,21 +45,34 @@ pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
             let email = ids::email_of(&id).and_then(|guid| account.email_of(&guid));
             email.map(|(_, email)| message::Copies::of(&account, email))
         };
-        let opened = copies.map(|copies| copies.open()).transpose()?.flatten();
-        let Some(message) = opened else {
+        let found = match copies.map(|copies| snippets(&copies, &in_subject, &in_body)) {
+            Some(Err(StoreError::Damaged(_))) => Some((None, None)), // what cannot be determined is null
+            found => found.transpose()?.flatten(),
+        };
+        let Some((subject, preview)) = found else {
             not_found.push(id);
             continue;
         };
-        let subject = header_field(message.header(), "Subject")
-            .map(|value| headers::decoded(decode_words(value).trim()));
-        let subject = subject.and_then(|subject| marked(&subject, &in_subject, usize::MAX));
-        let preview = if in_body.is_empty() { None } else { body_snippet(&message, &in_body) };
-        message.verify()?;
         call.spend(400 + subject.as_ref().map_or(0, String::len))?;
         list.push(json!({ "emailId": id, "subject": subject, "preview": preview }));
     }
     let not_found = if not_found.is_empty() { Value::Null } else { json!(not_found) };
     Ok(json!({ "accountId": account_id, "list": list, "notFound": not_found }))
+}
+
+/// Where the texts are in the subject and in the body of an email; nothing when it is gone.
+fn snippets(
+    copies: &message::Copies,
+    in_subject: &[String],
+    in_body: &[String],
+) -> message_store::Result<Option<(Option<String>, Option<String>)>> {
+    let Some(message) = copies.open()? else { return Ok(None) };
+    let subject = header_field(message.header(), "Subject")
+        .map(|value| headers::decoded(decode_words(value).trim()))
+        .and_then(|subject| marked(&subject, in_subject, usize::MAX));
+    let preview = if in_body.is_empty() { None } else { body_snippet(&message, in_body) };
+    message.verify()?;
+    Ok(Some((subject, preview)))
 }
 
 fn body_snippet(message: &message::Message, texts: &[String]) -> Option<String> {

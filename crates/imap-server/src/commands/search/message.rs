@@ -20,7 +20,7 @@ pub struct Message<'a> {
     slot: u32,
     pub record: Record,
     place: Option<(Reader, u32)>,
-    /// Once it was read; nothing in it when the message is gone.
+    /// Once it was read; nothing in it when the message is gone, or cannot be read.
     header: Option<Option<Vec<u8>>>,
     /// The day of the Date field, once it was looked at.
     written_day: Option<Option<i64>>,
@@ -149,23 +149,25 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Takes the scan a step further.
-    pub(super) fn learn(&mut self, scan: &mut Scan, needles: &[Needle]) -> Result<(), Refusal> {
+    /// Takes the scan a step further; false when there is no more to be had, since the message went, or cannot be read.
+    pub(super) fn learn(&mut self, scan: &mut Scan, needles: &[Needle]) -> Result<bool, Refusal> {
         match scan.stage() {
-            Stage::Header => match self.header()? {
-                Some(header) => scan.header(header, needles),
-                None => scan.give_up(),
-            },
-            Stage::Structure => match self.structure()? {
-                Some(structure) => scan.structure(structure),
-                None => scan.give_up(),
-            },
-            Stage::PartHeader(..) | Stage::Part(..) | Stage::Body(..) | Stage::Over => match self.file()? {
-                Some(file) => self.read += scan.step(&file, needles).map_err(StoreError::from)?,
-                None => scan.give_up(),
-            },
+            Stage::Header => {
+                let Some(header) = self.header()? else { return Ok(false) };
+                scan.header(header, needles);
+            }
+            Stage::Structure => {
+                let Some(structure) = self.structure()? else { return Ok(false) };
+                scan.structure(structure);
+            }
+            Stage::PartHeader(..) | Stage::Part(..) | Stage::Body(..) | Stage::Over => {
+                let Some(file) = self.file()? else { return Ok(false) };
+                let step = scan.step(&file, needles).map_err(StoreError::from);
+                let Some(read) = self.readable(step)? else { return Ok(false) };
+                self.read += read;
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Where the cold record is; nothing when the message was removed for good.
@@ -192,12 +194,13 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Nothing when it went, or cannot be read.
+    fn readable<T>(&self, got: message_store::Result<T>) -> Result<Option<T>, Refusal> {
+        Ok(self.view.mailbox.readable(self.record.uid, got)?)
+    }
+
     fn file(&self) -> Result<Option<MessageFile>, Refusal> {
-        match self.view.mailbox.open_message_of(self.record.uid, self.record.size) {
-            Ok(file) => Ok(Some(file)),
-            Err(StoreError::NotFound) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        self.readable(self.view.mailbox.open_message_of(self.record.uid, self.record.size))
     }
 
     /// The day of the Date field as it is written there, disregarding its zone (RFC 3501 §6.4.4). The field is read
@@ -216,7 +219,7 @@ impl<'a> Message<'a> {
         Ok(self.written_day.flatten().unwrap_or(utc))
     }
 
-    /// The header of the message, as far as [`HEADER_BYTES_MAX`]; nothing when the message is gone.
+    /// The header of the message, as far as [`HEADER_BYTES_MAX`]; nothing when the message is gone, or cannot be read.
     pub fn header(&mut self) -> Result<Option<&[u8]>, Refusal> {
         if self.header.is_none() {
             let header = self.read_header()?;
@@ -236,25 +239,21 @@ impl<'a> Message<'a> {
         let Some(message) = self.file()? else { return Ok(None) };
         let len = message.size.min(cold.header_size.into()).min(HEADER_BYTES_MAX);
         let mut header = vec![0; usize::try_from(len).unwrap_or(0)];
-        message.file.read_exact_at(&mut header, 0).map_err(StoreError::from)?;
-        Ok(Some(header))
+        let read = message.file.read_exact_at(&mut header, 0).map_err(StoreError::from);
+        Ok(self.readable(read)?.map(|()| header))
     }
 
     fn cached(&mut self) -> Result<Option<Cached>, Refusal> {
         self.cold()?;
         let Some((_, slot)) = &self.place else { return Ok(None) };
-        match self.view.mailbox.cached(*slot) {
-            Ok(cached) => Ok(Some(cached)),
-            Err(StoreError::NotFound) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        self.readable(self.view.mailbox.cached(*slot))
     }
 
     fn structure(&mut self) -> Result<Option<Structure>, Refusal> {
         let Some(cached) = self.cached()? else { return Ok(None) };
         self.read += cached.structure_bytes().len() as u64;
         let structure = Structure::decode(cached.structure_bytes());
-        Ok(Some(structure.ok_or_else(|| StoreError::Damaged("the part table of a message".into()))?))
+        self.readable(structure.ok_or_else(|| StoreError::Damaged("its part table".into())))
     }
 }
 

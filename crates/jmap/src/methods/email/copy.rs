@@ -108,7 +108,7 @@ fn copy(
         }
         (Copies::of(&original, email), email.received_ns)
     };
-    let message = copies.open().map_err(failed)?.ok_or_else(SetError::not_found)?;
+    let message = copies.open().map_err(|error| failed(error.into()))?.ok_or_else(SetError::not_found)?;
     let account = call.account().map_err(failed)?;
     let destination = Destination::read(call, &account.read(), &object, received_ns)?;
     let known = |guid: &[u8; 16]| account.read().email_of(guid).is_some();
