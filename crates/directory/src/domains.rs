@@ -113,10 +113,15 @@ mod tests {
     fn ten_thousand_domains_cost_no_more_than_one() {
         let names = (0..10_000).map(|n| format!("d{n}.example"));
         let domains = LocalDomains::new(names, "d0.example");
-        let begin = std::time::Instant::now();
-        for n in 0..100_000 {
-            assert!(domains.contains(&format!("d{}.example", n % 10_000)));
-        }
-        assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+        // The quickest of many turns: in some of them the machine does something else.
+        let turns = (0..20).map(|turn| {
+            let begin = std::time::Instant::now();
+            for n in (turn..10_000).step_by(2) {
+                assert!(domains.contains(&format!("d{n}.example")));
+            }
+            begin.elapsed()
+        });
+        let quickest = turns.min().unwrap();
+        assert!(quickest.as_millis() < 200, "{quickest:?} for 5,000");
     }
 }

@@ -68,7 +68,7 @@ fn who_changes_it_at_once_loses_nothing() {
     });
     assert_eq!(edit::read(&path).unwrap().len(), 8 + ROUNDS);
     for process in &processes {
-        let give_up = Instant::now() + Duration::from_secs(30);
+        let give_up = Instant::now() + Duration::from_secs(60);
         let sees = |user: &str| matches!(process.by_uid(user), Ok(Found::One(_)));
         let prefs = |user: usize| {
             one(process, &format!("u{user}")).attributes.get("nswmextendeduserprefs")

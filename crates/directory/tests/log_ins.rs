@@ -39,7 +39,7 @@ impl Gate {
     /// Waits until so many checks were begun.
     fn wait_for(&self, count: usize) {
         let state = self.state.lock().unwrap();
-        let limit = Duration::from_secs(20);
+        let limit = Duration::from_secs(60);
         let waited = self.changed.wait_timeout_while(state, limit, |state| state.1.len() < count).unwrap();
         assert!(!waited.1.timed_out(), "no {count} checks: {:?}", waited.0.1);
     }

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mailbox_list::{MailboxList, MailboxName, NewEntry};
 
@@ -69,10 +70,20 @@ fn child_grows() {
 fn child_reads_for_ever() {
     let Some(folder) = folder() else { return };
     let list = MailboxList::open(&folder, false).unwrap();
-    println!("begun");
-    loop {
-        count(&list);
-    }
+    let read = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                count(&list);
+                read.store(true, Ordering::Relaxed);
+            }
+        });
+        // From another thread than the one that reads, so that it may be anywhere when it is killed for it.
+        while !read.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        println!("begun");
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use commit_journal::{SyncLevel, SyncLevels};
 use message_store::{
@@ -194,12 +195,13 @@ fn a_delivery_whose_file_is_gone_is_done_again_and_one_that_was_removed_is_not()
     let source = folder.path().join("queue-file");
     fs::write(&source, TEXT).unwrap();
     let prepared = Prepared::of_bytes(TEXT);
+    let arrived = base::clock::unix_nanos(); // once, however often it is given, and whenever
     let give = || {
         let message = LinkedMessage {
             lent: None,
             source: Source::File(&source),
             flags: Flags::NONE,
-            internal_date_ns: base::clock::unix_nanos(),
+            internal_date_ns: arrived,
             delivery: DeliveryId { queue_id: "Q 1", recipient: "joe" },
             prepared: &prepared,
             limits: message_store::Limits::default(),
@@ -250,27 +252,28 @@ fn sessions_never_see_an_older_state_while_the_log_is_applied_again() {
     (0..200).for_each(|_| assert!(append(&mailbox) > 0));
     mailbox.change_flags(&UidSet::all(), seen(), None).unwrap();
     mailbox.remove(&UidSet::single(7)).unwrap();
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (stop, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        let looks = scope.spawn(|| {
-            let mut looks = 0;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        let looking = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
                 let reader = mailbox.reader().unwrap();
                 for record in (0..reader.slots()).map(|slot| reader.record(slot)) {
                     assert!(record.flags.contains(Flags::SEEN), "{record:?}");
                     assert!(record.uid != 7 || record.is_expunged());
                 }
-                looks += 1;
+                looks.fetch_add(1, Ordering::Relaxed);
             }
-            looks
         });
         let flagged = FlagChange { how: How::Add, flags: Flags::FLAGGED, keywords: &[] };
-        for uid in 1..=100 {
+        let mut changes = 0;
+        // Until there were some looks in between: a thread begins when there is a processor for it.
+        while changes < 100 || (looks.load(Ordering::Relaxed) < 3 && !looking.is_finished()) {
             store.begin_recovery().unwrap();
-            mailbox.change_flags(&UidSet::single(uid), flagged, None).unwrap();
+            mailbox.change_flags(&UidSet::single(changes % 100 + 1), flagged, None).unwrap();
+            changes += 1;
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(looks.join().unwrap() > 0);
+        stop.store(true, Ordering::Relaxed);
+        looking.join().unwrap();
     });
     assert_eq!(mailbox.status().unwrap().exists, 199);
 }

@@ -99,7 +99,7 @@ mod tests {
         let notify = Notify::on(file.path()).unwrap();
         assert!(!notify.wait(Some(Duration::ZERO)).unwrap());
         file.write_all(b"x").unwrap();
-        assert!(notify.wait(Some(Duration::from_secs(10))).unwrap());
+        assert!(notify.wait(Some(Duration::from_secs(60))).unwrap());
         assert!(!notify.take().unwrap());
     }
 
@@ -110,8 +110,8 @@ mod tests {
         let (stop, other) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(!notify.wait_beside(stop.as_fd(), Duration::ZERO).unwrap());
         std::fs::write(folder.path().join("x"), "").unwrap();
-        assert!(notify.wait_beside(stop.as_fd(), Duration::from_secs(10)).unwrap());
+        assert!(notify.wait_beside(stop.as_fd(), Duration::from_secs(60)).unwrap());
         drop(other);
-        assert!(!notify.wait_beside(stop.as_fd(), Duration::from_secs(10)).unwrap());
+        assert!(!notify.wait_beside(stop.as_fd(), Duration::from_secs(60)).unwrap());
     }
 }

@@ -91,11 +91,11 @@ mod tests {
     fn packets_arrive_whole_and_descriptors_with_them() {
         let (ours, theirs) = pair().unwrap();
         assert!(!wait(&ours, Duration::ZERO).unwrap());
-        let (reading, writing) = nix::unistd::pipe().unwrap();
+        let (reading, writing) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap(); // children of other tests
         let (mut reading, mut writing) = (File::from(reading), File::from(writing));
         send(&theirs, b"first", &[reading.as_fd()]).unwrap();
         send(&theirs, b"second", &[]).unwrap();
-        assert!(wait(&ours, Duration::from_secs(5)).unwrap());
+        assert!(wait(&ours, Duration::from_secs(60)).unwrap());
         let (packet, descriptors) = receive(&ours, 100).unwrap().unwrap();
         assert_eq!((&packet[..], descriptors.len()), (&b"first"[..], 1));
         writing.write_all(b"through").unwrap();
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(reading.read(&mut [0; 4]).unwrap(), 0);
         assert_eq!(receive(&ours, 3).unwrap_err().kind(), io::ErrorKind::InvalidData);
         drop(theirs);
-        assert!(wait(&ours, Duration::from_secs(5)).unwrap());
+        assert!(wait(&ours, Duration::from_secs(60)).unwrap());
         assert!(receive(&ours, 100).unwrap().is_none());
     }
 }

@@ -63,7 +63,8 @@ struct Faulty {
     syncs: Arc<AtomicUsize>,
     fails: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
-    slow: Duration,
+    /// Syncs wait as long as it is locked.
+    gate: Arc<Mutex<()>>,
 }
 
 impl Medium for Faulty {
@@ -75,8 +76,8 @@ impl Medium for Faulty {
     }
 
     fn sync(&self) -> io::Result<()> {
+        drop(self.gate.lock().unwrap());
         self.syncs.fetch_add(1, Ordering::SeqCst);
-        std::thread::sleep(self.slow); // paced: a disk takes its time, in which others come
         if self.fails.load(Ordering::SeqCst) { Err(io::Error::other("bad disk")) } else { Ok(()) }
     }
 }
@@ -88,20 +89,25 @@ struct Bench {
     fails: Arc<AtomicBool>,
     /// Writes fail.
     full: Arc<AtomicBool>,
+    /// As long as it is locked no sync is made: not even that of the keeper, which comes of itself when the thread of a test stands
+    /// still for a second.
+    syncing: Arc<Mutex<()>>,
 }
 
-fn bench(folder: &Path, slow: Duration) -> Bench {
+fn bench(folder: &Path) -> Bench {
     let asked = Arc::new(Asked::default());
     let (syncs, fails) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let settings = JournalSettings { folder: folder.to_owned(), segment_bytes: SEGMENT };
-    let full = Arc::new(AtomicBool::new(false));
+    let (full, syncing) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(())));
+    let gate = syncing.clone();
     let (counted, failing, filled) = (syncs.clone(), fails.clone(), full.clone());
     let make = move |file| -> Arc<dyn Medium> {
-        Arc::new(Faulty { file, syncs: counted.clone(), fails: failing.clone(), full: filled.clone(), slow })
+        let (syncs, fails, full) = (counted.clone(), failing.clone(), filled.clone());
+        Arc::new(Faulty { file, syncs, fails, full, gate: gate.clone() })
     };
     let journal = Journal::open_on(settings, Box::new(Told(asked.clone())), Box::new(make)).unwrap();
     syncs.store(0, Ordering::SeqCst);
-    Bench { journal, asked, syncs, fails, full }
+    Bench { journal, asked, syncs, fails, full, syncing }
 }
 
 fn payloads(folder: &Path) -> Vec<String> {
@@ -113,7 +119,7 @@ fn payloads(folder: &Path) -> Vec<String> {
 #[test]
 fn what_was_appended_is_read_back_in_order_whether_it_was_committed_or_not() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     for number in 0..20 {
         let ticket = bench.journal.append(&[b"record ", format!("{number}").as_bytes()], Hold::UntilReleased);
         if number % 3 == 0 {
@@ -131,29 +137,37 @@ fn what_was_appended_is_read_back_in_order_whether_it_was_committed_or_not() {
 #[test]
 fn those_who_wait_share_a_sync() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::from_millis(20));
-    std::thread::scope(|scope| {
-        for thread in 0..32 {
-            let journal = &bench.journal;
-            scope.spawn(move || {
-                for number in 0..4 {
-                    let text = format!("{thread} {number}");
+    let bench = bench(folder.path());
+    for round in 1..=4 {
+        let appended = AtomicUsize::new(0);
+        let sync = bench.syncing.lock().unwrap(); // a disk takes its time, in which others come
+        std::thread::scope(|scope| {
+            for thread in 0..32 {
+                let (journal, appended) = (&bench.journal, &appended);
+                scope.spawn(move || {
+                    let text = format!("{thread} {round}");
                     let ticket = journal.append(&[text.as_bytes()], Hold::UntilReleased).unwrap();
+                    appended.fetch_add(1, Ordering::SeqCst);
                     journal.commit(ticket).unwrap();
                     journal.release(ticket.epoch);
-                }
-            });
-        }
-    });
-    let syncs = bench.syncs.load(Ordering::SeqCst);
-    assert!(syncs < 64, "{syncs} syncs for 128 records");
+                });
+            }
+            while appended.load(Ordering::SeqCst) < 32 {
+                std::thread::yield_now();
+            }
+            drop(sync);
+        });
+        // The first took whoever had come before it, and the second all others.
+        let syncs = bench.syncs.load(Ordering::SeqCst);
+        assert!(syncs <= 2 * round, "{syncs} syncs for {round} times 32 records");
+    }
     assert_eq!(payloads(folder.path()).len(), 128);
 }
 
 #[test]
 fn what_nobody_waits_for_is_synced_soon() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     let ticket = bench.journal.append(&[b"lazy"], Hold::Nothing).unwrap();
     let begin = Instant::now();
     let mut state = bench.journal.shared.lock();
@@ -168,7 +182,7 @@ fn what_nobody_waits_for_is_synced_soon() {
 #[test]
 fn a_full_segment_is_checkpointed_and_used_again() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     let large = [b'x'; 5000];
     let mut written = 0;
     while bench.asked.forgotten.lock().unwrap().len() < 5 {
@@ -194,7 +208,7 @@ fn a_full_segment_is_checkpointed_and_used_again() {
 #[test]
 fn a_segment_of_which_all_was_released_costs_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     let large = [b'x'; 5000];
     while bench.asked.forgotten.lock().unwrap().is_empty() {
         match bench.journal.append(&[&large], Hold::UntilReleased) {
@@ -209,7 +223,7 @@ fn a_segment_of_which_all_was_released_costs_nothing() {
 #[test]
 fn without_room_ordinary_records_are_refused_and_the_others_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     let gate = bench.asked.gate.lock().unwrap();
     let large = [b'x'; 5000];
     while bench.journal.append(&[&large], Hold::Always).is_ok() {}
@@ -287,11 +301,13 @@ impl Bench {
 fn a_failed_sync_is_told_never_repeated_and_stops_the_journal() {
     for refuse in [false, true] {
         let folder = tempfile::tempdir().unwrap();
-        let bench = bench(folder.path(), Duration::ZERO);
+        let bench = bench(folder.path());
         let durable = bench.durable("accepted X", Hold::UntilReleased);
         bench.fails.store(true, Ordering::SeqCst);
+        let sync = bench.syncing.lock().unwrap();
         let lost = bench.journal.append(&[b"accepted Y"], Hold::UntilReleased).unwrap();
         let also = bench.journal.append(&[b"accepted Z"], Hold::UntilReleased).unwrap();
+        drop(sync);
         bench.journal.commit(lost).unwrap_err();
         bench.fails.store(false, Ordering::SeqCst);
         bench.asked.refuse.store(refuse, Ordering::SeqCst);
@@ -311,11 +327,13 @@ fn a_failed_sync_is_told_never_repeated_and_stops_the_journal() {
 #[test]
 fn an_end_whose_sync_failed_is_written_again() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     let durable = bench.durable("accepted X", Hold::UntilReleased);
     bench.fails.store(true, Ordering::SeqCst);
+    let sync = bench.syncing.lock().unwrap();
     bench.journal.append(&[b"finished X"], Hold::Nothing).unwrap();
     let lost = bench.journal.append(&[b"accepted Y"], Hold::UntilReleased).unwrap();
+    drop(sync);
     assert_eq!(lost.epoch, durable.epoch);
     bench.journal.commit(lost).unwrap_err();
     bench.fails.store(false, Ordering::SeqCst);
@@ -332,7 +350,7 @@ fn an_end_whose_sync_failed_is_written_again() {
 #[test]
 fn a_checkpoint_that_fails_stops_the_journal_and_keeps_the_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     bench.asked.refuse.store(true, Ordering::SeqCst);
     bench.durable("accepted X", Hold::UntilReleased);
     bench.fill_one();
@@ -346,11 +364,13 @@ fn a_checkpoint_that_fails_stops_the_journal_and_keeps_the_ends() {
 #[test]
 fn a_checkpoint_that_fails_at_the_end_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     bench.asked.refuse.store(true, Ordering::SeqCst);
     bench.durable("accepted X", Hold::UntilReleased);
+    let sync = bench.syncing.lock().unwrap();
     bench.journal.append(&[b"finished X"], Hold::Nothing).unwrap();
     let syncs = bench.syncs.load(Ordering::SeqCst);
+    drop(sync);
     bench.journal.close();
     assert!(bench.syncs.load(Ordering::SeqCst) > syncs, "what nobody waited for is durable");
     assert_eq!(bench.asked.checkpoints.lock().unwrap().len(), 1);
@@ -362,7 +382,7 @@ fn a_checkpoint_that_fails_at_the_end_keeps_everything() {
 #[test]
 fn when_both_segments_failed_ends_are_refused_and_nothing_is_emptied() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     bench.asked.refuse.store(true, Ordering::SeqCst);
     for end in ["accepted X", "accepted Y"] {
         bench.durable(end, Hold::UntilReleased);
@@ -383,7 +403,7 @@ fn when_both_segments_failed_ends_are_refused_and_nothing_is_emptied() {
 #[test]
 fn when_the_other_segment_is_full_ends_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     bench.asked.refuse.store(true, Ordering::SeqCst);
     bench.durable("accepted X", Hold::UntilReleased);
     bench.fill_one();
@@ -402,7 +422,7 @@ fn when_the_other_segment_is_full_ends_are_refused() {
 fn an_end_waits_for_the_segment_that_is_checkpointed() {
     for refuse in [false, true] {
         let folder = tempfile::tempdir().unwrap();
-        let bench = bench(folder.path(), Duration::ZERO);
+        let bench = bench(folder.path());
         let gate = bench.asked.gate.lock().unwrap();
         bench.fill("much"); // both
         while !bench.journal.shared.lock().segments.iter().any(|one| one.usage == Use::Emptying) {
@@ -432,7 +452,7 @@ fn an_end_waits_for_the_segment_that_is_checkpointed() {
 #[test]
 fn a_failed_write_stops_the_journal() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), Duration::ZERO);
+    let bench = bench(folder.path());
     bench.durable("accepted X", Hold::UntilReleased);
     bench.full.store(true, Ordering::SeqCst);
     let refused = bench.journal.append(&[b"accepted Y"], Hold::UntilReleased);
@@ -447,13 +467,13 @@ fn a_failed_write_stops_the_journal() {
 #[test]
 fn a_segment_that_cannot_be_used_again_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
-    drop(bench(folder.path(), Duration::ZERO));
+    drop(bench(folder.path()));
     let first = fs::metadata(folder.path().join("1")).unwrap();
     let settings = JournalSettings { folder: folder.path().to_owned(), segment_bytes: SEGMENT };
     let (syncs, fails) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
     let make = move |file| -> Arc<dyn Medium> {
         let (syncs, fails) = (syncs.clone(), fails.clone());
-        Arc::new(Faulty { file, syncs, fails, full: Arc::default(), slow: Duration::ZERO })
+        Arc::new(Faulty { file, syncs, fails, full: Arc::default(), gate: Arc::default() })
     };
     let journal = Journal::open_on(settings, Box::new(Told(Arc::default())), Box::new(make)).unwrap();
     let made = fs::metadata(folder.path().join("1")).unwrap();

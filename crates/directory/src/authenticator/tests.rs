@@ -114,7 +114,7 @@ fn a_log_in_ends_with_the_password_it_was_for() {
     let who = Authenticator::with_cache(directory, Duration::from_secs(900), 10);
     let log_in = |password: &str| who.log_in(Service::Imap, "carol", password, HERE);
     let waited_for = |condition: &dyn Fn() -> bool| {
-        let give_up = Instant::now() + Duration::from_secs(20);
+        let give_up = Instant::now() + Duration::from_secs(60);
         while !condition() {
             assert!(Instant::now() < give_up);
             std::thread::yield_now();

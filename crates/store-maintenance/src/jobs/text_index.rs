@@ -294,6 +294,6 @@ mod tests {
         assert!(begin.elapsed() >= Duration::from_millis(200), "{:?}", begin.elapsed());
         let begin = Instant::now();
         pace.wait(u64::MAX, || true);
-        assert!(begin.elapsed() < Duration::from_secs(5));
+        assert!(begin.elapsed() < Duration::from_secs(60), "it would be for ages");
     }
 }
