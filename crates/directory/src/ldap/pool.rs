@@ -2,11 +2,12 @@
 //!
 //! Made on demand. Searches and password checks have connections of their own ([`Purpose`]); both count. A connection is
 //! used by one thread at a time. When all are in use a caller waits for one of its purpose; if there is none of it, or the
-//! wait is long, one of the other purpose is closed for it, so that the shares follow the load without a connection being
-//! made for each call. Idle ones are closed when the server has closed them, when a better server is back, or when they
-//! were idle for long; one that was idle for less is tried before it is trusted. An operation that finds its connection
-//! dead is repeated once on another: searches and binds may be (they change nothing), and so may changes ([`super::changes`]),
-//! which say what is to be there afterwards.
+//! wait is long and more wait for those it has than for the others, one of the other purpose is closed for it: one, and the
+//! next a while later, so that the shares follow the load without a connection being made for each call. Idle ones are
+//! closed when the server has closed them, when a better server is back, or when they were idle for long; one that was idle
+//! for less is tried before it is trusted. An operation that finds its connection dead is repeated once on another: searches
+//! and binds may be (they change nothing), and so may changes ([`super::changes`]), which say what is to be there
+//! afterwards.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +25,8 @@ const TRUSTED_FOR: Duration = Duration::from_secs(30);
 const IDLE_MAX: Duration = Duration::from_secs(300);
 /// Attempts of one operation.
 const ATTEMPTS: usize = 2;
-/// After so long a wait, a connection of the other purpose is closed.
+/// After so long a wait, and so long after the last time, a connection of the other purpose is closed. On a machine that is too
+/// slow for its load all wait so long, and new connections would make it slower still.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// See the head of this file.
@@ -40,6 +42,8 @@ pub struct Pool {
 struct State {
     searches: Share,
     checks: Share,
+    /// When one was closed last for the other purpose.
+    changed: Option<Instant>,
 }
 
 /// The connections of one purpose.
@@ -63,6 +67,15 @@ impl State {
 
     fn open(&self) -> usize {
         self.searches.open + self.checks.open
+    }
+
+    /// Whether a connection of the other purpose is worth more here, where so many wait: there is none, or each of them is
+    /// waited for by twice as many, and the last change was a while ago.
+    fn is_short(&mut self, purpose: Purpose, waiting: usize) -> bool {
+        let (here, there) = (self.of(purpose).open, self.of(other(purpose)).open);
+        let waiting_there = self.of(other(purpose)).waiting;
+        let settled = self.changed.is_none_or(|at| at.elapsed() >= PATIENCE);
+        here == 0 || settled && waiting * there > 2 * waiting_there * here
     }
 }
 
@@ -143,10 +156,15 @@ impl Pool {
                 continue;
             }
             let waited = begun.elapsed();
-            let patient = state.of(purpose).open > 0 && waited < PATIENCE;
+            let waiting = state.of(purpose).waiting + 1;
+            let patient =
+                state.of(purpose).open > 0 && (waited < PATIENCE || !state.is_short(purpose, waiting));
             let full = state.open() >= self.size;
             let given_up = if full && !patient { state.of(other(purpose)).idle.pop() } else { None };
-            state.of(other(purpose)).open -= usize::from(given_up.is_some());
+            if given_up.is_some() {
+                state.of(other(purpose)).open -= 1;
+                state.changed = Some(Instant::now());
+            }
             if !full || given_up.is_some() {
                 state.of(purpose).open += 1;
                 drop(state);
@@ -157,7 +175,8 @@ impl Pool {
                 let why = format!("all {} connections to the LDAP server are busy", self.size);
                 return Err(DirectoryError::Unavailable(why));
             }
-            let limit = if patient { PATIENCE.min(wait_max) } else { wait_max };
+            let look_again = if waited < PATIENCE { PATIENCE } else { waited + PATIENCE };
+            let limit = if patient { look_again.min(wait_max) } else { wait_max };
             state = self.wait(state, purpose, limit.saturating_sub(waited), !patient);
         }
     }
@@ -262,7 +281,10 @@ impl<'p> Lease<'p> {
     /// Back to the idle ones, unless somebody waits for it to be closed.
     fn give_back(mut self) {
         let mut state = self.pool.lock();
-        if state.of(other(self.purpose)).claims > 0 {
+        let share = state.of(other(self.purpose));
+        let (claims, waiting) = (share.claims, share.waiting);
+        if claims > 0 && state.is_short(other(self.purpose), waiting) {
+            state.changed = Some(Instant::now());
             return; // dropped
         }
         if let Some(mut connection) = self.connection.take() {
