@@ -224,6 +224,14 @@ fn guessutil_shows_allows_and_clears() {
     assert_eq!(twice.status.code(), Some(1), "{twice:?}");
     tool(&["allow", "bob"]);
     assert_eq!(carol("203.0.114.1"), Came::In);
+    let list = tool(&["list"]);
+    assert!(
+        list.lines().count() == 2 && list.lines().all(|line| line.contains(" bob ")),
+        "still counted: {list}"
+    );
+    assert!(list.lines().all(|line| line.contains(" of 3 not slowed, allowed until 20")), "{list}");
+    let json = tool(&["list", "--json"]);
+    assert!(json.contains("\"allowedUntil\":\"20") && !json.contains("slowedUntil"), "{json}");
     tool(&["disallow", "BOB"]);
     assert_eq!(carol("203.0.115.1"), Came::PutOff);
     assert_eq!(tool(&["clear", "bob"]), "forgot 2 counts\n");
@@ -245,10 +253,18 @@ fn guessutil_shows_allows_and_clears() {
         &["allow", "192.0.2.0/33"],
         &["allow", "nobody.at.all"],
         &["allow", "bob", "--days", "0"],
+        &["allow", "192.0.2.0/24", "0.0.0.0/0"],
+        &["allow", "128.0.0.0/1"],
+        &["allow", "::/0"],
     ] {
         let refused = instance.tool("guessutil").args(wrong).output().unwrap();
         assert!(!refused.status.success(), "{wrong:?}");
+        if wrong.last().is_some_and(|last| last.ends_with("/0")) {
+            let why = String::from_utf8_lossy(&refused.stderr);
+            assert!(why.contains("set service.guessspacemax to 0"), "what to do instead: {why}");
+        }
     }
+    assert_eq!(tool(&["allowed"]), "", "of what is refused nothing is taken");
 }
 
 /// A new size is the daemons' to take at their next start: until then guessutil works on the table that they have.

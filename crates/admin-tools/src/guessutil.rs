@@ -29,7 +29,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Job {
     /// Who is slowed: address, network, typed name, account over all its names, or account where it is known; wrong
-    /// passwords, until when, the next turn
+    /// passwords, until when, the next turn; or until when it is allowed
     List {
         /// Those too who had wrong passwords and are not slowed
         #[arg(long)]
@@ -81,7 +81,11 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     let run_dir = site.instance.run_dir();
     let guesses = Guesses::of_daemons(Limits::from_config(&site.config), &run_dir)?;
     match arguments.job {
-        Job::List { all, json } => list(&guesses, all, json, out),
+        Job::List { all, json } => {
+            let allowed = Allowed::read(&Guesses::allowed_file(&run_dir)).map_err(broken)?;
+            let allowed = with_all_names(&site, allowed, err);
+            list(&guesses, &allowed, all, json, out)
+        }
         Job::Allow { whom, days } => {
             let meant = meant(&site, &whom, err);
             if let Some(nobody) = meant.iter().find(|one| one.is_nobody) {
@@ -91,6 +95,13 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
                 ));
             }
             let whom = parsed(meant.iter().map(|one| &one.names[0]))?;
+            if let Some(wide) = whom.iter().find(|whom| whom.is_too_wide()) {
+                return Err(format!(
+                    "{wide}: nothing is allowed that is larger than a /8, or a /16 of IPv6: it would end the guard against \
+                     guessing for nearly everybody. Name the networks that are yours; to switch the guard off for all, set \
+                     service.guessspacemax to 0 and restart"
+                ));
+            }
             let until = base::clock::unix_seconds().saturating_add(days.saturating_mul(DAY_SECONDS));
             guesses.change_allowed(&run_dir, |list| allow(list, whom, until))
         }
@@ -104,8 +115,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             let now = base::clock::unix_seconds();
             let list = Allowed::read(&Guesses::allowed_file(&run_dir)).map_err(broken)?;
             list.lines.iter().filter(|line| line.until > now).try_for_each(|line| {
-                writeln!(out, "{} until {}", line.whom, moment(line.until.saturating_mul(1000)))
-                    .map_err(broken)
+                writeln!(out, "{} until {}", line.whom, second(line.until)).map_err(broken)
             })
         }
         Job::Clear { whom, all } => {
@@ -203,10 +213,36 @@ fn disallow(list: &mut Allowed, each: &[Vec<Favoured>]) -> Result<(), String> {
     Ok(())
 }
 
-fn list(guesses: &Guesses, all: bool, as_json: bool, out: &mut dyn Write) -> Result<(), String> {
+/// The same list, with a line for each name of the users in it: what is counted for a typed name does not say whose it is.
+fn with_all_names(site: &Site, mut allowed: Allowed, err: &mut dyn Write) -> Allowed {
+    let account = |line: &Allowance| match &line.whom {
+        Favoured::Account(account) => Some((account.clone(), line.until)),
+        Favoured::Network(_) => None,
+    };
+    let accounts: Vec<(String, i64)> = allowed.lines.iter().filter_map(account).collect();
+    let names: Vec<String> = accounts.iter().map(|(account, _)| account.clone()).collect();
+    for user in meant(site, &names, err) {
+        let until =
+            accounts.iter().filter(|(account, _)| user.names.contains(account)).map(|(_, until)| *until);
+        let Some(until) = until.max() else { continue };
+        let line = |name| Allowance { whom: Favoured::Account(name), until };
+        allowed.lines.extend(user.names.into_iter().map(line));
+    }
+    allowed
+}
+
+fn list(
+    guesses: &Guesses,
+    allowed: &Allowed,
+    all: bool,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), String> {
     let counted = guesses.counted(guesses::now());
+    let now = base::clock::unix_seconds();
     for one in counted.iter().filter(|one| all || one.slowed_until.is_some()) {
-        let line = if as_json { object(one) } else { line(one) };
+        let allowed_until = one.allowed_until(allowed, now);
+        let line = if as_json { object(one, allowed_until) } else { line(one, allowed_until) };
         writeln!(out, "{line}").map_err(broken)?;
     }
     Ok(())
@@ -221,26 +257,36 @@ fn signed(millis: u64) -> i64 {
     i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
+/// A time of the list of who is allowed, which is in seconds.
+fn second(seconds: i64) -> String {
+    moment(seconds.saturating_mul(1000))
+}
+
 /// `network 192.0.2.0/24 61 of 50 slowed until 2026-11-29T22:20:40Z next turn 2026-11-29T21:50:11Z`
-fn line(one: &Counted) -> String {
+fn line(one: &Counted, allowed_until: Option<i64>) -> String {
     let (kind, who) = (one.kind.word(), base::escape(&one.shown()));
     let begin = format!("{kind} {who} {} of {}", one.wrong, one.max);
-    match one.slowed_until {
-        Some(until) => {
+    match (allowed_until, one.slowed_until) {
+        (Some(until), _) => format!("{begin} not slowed, allowed until {}", second(until)),
+        (None, Some(until)) => {
             format!("{begin} slowed until {} next turn {}", moment(signed(until)), moment(signed(one.next)))
         }
-        None => format!("{begin} remembered until {}", moment(signed(one.remembered_until))),
+        (None, None) => format!("{begin} remembered until {}", moment(signed(one.remembered_until))),
     }
 }
 
-fn object(one: &Counted) -> String {
+fn object(one: &Counted, allowed_until: Option<i64>) -> String {
     let time = |millis: u64| quote(&moment(signed(millis)));
-    let slowed = one.slowed_until.map_or(String::new(), |until| {
-        format!(",\"slowedUntil\":{},\"nextTurn\":{}", time(until), time(one.next))
-    });
+    let state = match (allowed_until, one.slowed_until) {
+        (Some(until), _) => format!(",\"allowedUntil\":{}", quote(&second(until))),
+        (None, Some(until)) => {
+            format!(",\"slowedUntil\":{},\"nextTurn\":{}", time(until), time(one.next))
+        }
+        (None, None) => String::new(),
+    };
     let (kind, who, remembered) = (quote(one.kind.word()), quote(&one.shown()), time(one.remembered_until));
     let (wrong, max) = (one.wrong, one.max);
     format!(
-        "{{\"kind\":{kind},\"who\":{who},\"wrong\":{wrong},\"limit\":{max},\"rememberedUntil\":{remembered}{slowed}}}"
+        "{{\"kind\":{kind},\"who\":{who},\"wrong\":{wrong},\"limit\":{max},\"rememberedUntil\":{remembered}{state}}}"
     )
 }

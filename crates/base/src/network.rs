@@ -21,6 +21,20 @@ impl Network {
         (bits <= width).then_some(Network { address, bits })
     }
 
+    /// How many of its leading bits count: of 32, or of 128 for IPv6.
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    pub fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    /// Whether all of `other` is in it.
+    pub fn covers(&self, other: &Network) -> bool {
+        self.is_ipv4() == other.is_ipv4() && self.bits <= other.bits && self.contains(other.address)
+    }
+
     /// Whether `address` is in it. An IPv4 address is the same when it comes mapped into IPv6 (RFC 4291 §2.5.5.2).
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -116,6 +130,18 @@ mod tests {
         ] {
             let network = Network::parse(network).unwrap();
             assert_eq!(network.contains(address.parse().unwrap()), inside, "{network:?} {address}");
+        }
+        for (network, other, covered) in [
+            ("192.0.2.0/24", "192.0.2.0/24", true),
+            ("192.0.2.0/24", "192.0.2.128/25", true),
+            ("192.0.2.0/28", "192.0.2.0/24", false),
+            ("192.0.2.0/24", "192.0.3.0/24", false),
+            ("2001:db8::/32", "2001:db8:7::/48", true),
+            ("0.0.0.0/0", "::/0", false),
+            ("::/0", "192.0.2.0/24", false),
+        ] {
+            let (network, other) = (Network::parse(network).unwrap(), Network::parse(other).unwrap());
+            assert_eq!(network.covers(&other), covered, "{network} {other}");
         }
         for wrong in ["", "x", "1.2.3.4/33", "::1/129", "1.2.3/8", "1.2.3.4/", "1.2.3.4/-1"] {
             assert_eq!(Network::parse(wrong), None, "{wrong}");

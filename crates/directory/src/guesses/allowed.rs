@@ -14,6 +14,10 @@ pub const LINES_MAX: usize = 1000;
 const BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes of an account's name.
 const ACCOUNT_BYTES_MAX: usize = 1024;
+/// Leading bits of the largest network that may be named: no registry ever gave more than a /8, or a /16 of IPv6, to one
+/// organisation, so what is larger is a slip that favours everybody.
+const BITS_4_MIN: u8 = 8;
+const BITS_6_MIN: u8 = 16;
 
 /// Who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,15 @@ impl Favoured {
             return Ok(Favoured::Account(text.to_lowercase()));
         }
         Err(format!("{}: neither a network, such as 192.0.2.0/24, nor an account", base::escape(text)))
+    }
+
+    /// Whether it is a network so large that guessing would hardly be slowed any more.
+    pub fn is_too_wide(&self) -> bool {
+        match self {
+            Favoured::Network(network) if network.is_ipv4() => network.bits() < BITS_4_MIN,
+            Favoured::Network(network) => network.bits() < BITS_6_MIN,
+            Favoured::Account(_) => false,
+        }
     }
 }
 
@@ -165,6 +178,23 @@ mod tests {
             .unwrap();
         let read = Allowed::read(&path).unwrap();
         assert_eq!(read.lines.len(), 1, "what cannot be read favours nobody: {read:?}");
+    }
+
+    #[test]
+    fn networks_of_nearly_all_are_too_wide() {
+        for (whom, too_wide) in [
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("10.0.0.0/7", true),
+            ("10.0.0.0/8", false),
+            ("2000::/3", true),
+            ("2001::/15", true),
+            ("2001::/16", false),
+            ("192.0.2.9", false),
+            ("joe", false),
+        ] {
+            assert_eq!(Favoured::parse(whom).unwrap().is_too_wide(), too_wide, "{whom}");
+        }
     }
 
     #[test]

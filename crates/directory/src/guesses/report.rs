@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use base::network::{of_client, of_site};
+use base::network::{Network, of_client, of_site};
 
-use super::allowed::Allowed;
+use super::allowed::{Allowed, Favoured};
 use super::subject::{self, Subject};
 use super::table::{Area, Table};
 use super::{Guesses, millis};
@@ -77,6 +77,29 @@ impl Counted {
                 format!("{account} from {from}")
             }
         }
+    }
+}
+
+impl Counted {
+    /// Until when, in seconds since 1970, it is not slowed whatever it counts, since the list favours it or all that it is part
+    /// of. Of a user, each name is to stand in the list by itself.
+    pub fn allowed_until(&self, list: &Allowed, now: i64) -> Option<i64> {
+        let shown = self.shown();
+        let (account, network) = match self.kind {
+            Kind::Address | Kind::Network => (None, Some(shown.as_str())),
+            Kind::Name | Kind::Account => (Some(shown.as_str()), None),
+            Kind::KnownAccount => match shown.rsplit_once(" from ") {
+                Some((account, from)) => (Some(account), Some(from)),
+                None => (Some(shown.as_str()), None),
+            },
+        };
+        let network = network.and_then(Network::parse);
+        let favours = |whom: &Favoured| match whom {
+            Favoured::Network(favoured) => network.is_some_and(|network| favoured.covers(&network)),
+            Favoured::Account(favoured) => account == Some(favoured.as_str()),
+        };
+        let lines = list.lines.iter().filter(|line| line.until > now && favours(&line.whom));
+        lines.map(|line| line.until).max()
     }
 }
 
@@ -179,5 +202,35 @@ impl Guesses {
             Err(why) => return Err(format!("{}: {why}", Guesses::table_file(run_dir).display())),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::allowed::Allowance;
+    use super::*;
+
+    #[test]
+    fn who_is_allowed_is_told_from_who_is_slowed() {
+        let lines = [("198.51.100.0/22", 90), ("2001:db8::/40", 80), ("joe", 70), ("joe", 60)];
+        let lines = lines.map(|(whom, until)| Allowance { whom: Favoured::parse(whom).unwrap(), until });
+        let list = Allowed { lines: lines.to_vec() };
+        let until = |kind, name: &str, now| {
+            let name = name.to_owned();
+            let (wrong, max, slowed_until, remembered_until, next) = (10, 10, Some(1), 1, 1);
+            Counted { kind, name, wrong, max, slowed_until, remembered_until, next }.allowed_until(&list, now)
+        };
+        assert_eq!(until(Kind::Address, "198.51.100.7", 1), Some(90));
+        assert_eq!(until(Kind::Network, "198.51.101.0", 1), Some(90));
+        assert_eq!(until(Kind::Network, "198.51.101.0", 90), None, "it is over");
+        assert_eq!(until(Kind::Network, "198.51.104.0", 1), None);
+        assert_eq!(until(Kind::Address, "2001:db8:0:7::", 1), Some(80));
+        assert_eq!(until(Kind::Name, "joe", 1), Some(70));
+        assert_eq!(until(Kind::Account, "joe", 1), Some(70));
+        assert_eq!(until(Kind::Account, "joe", 70), None);
+        assert_eq!(until(Kind::Account, "198.51.100.7", 1), None, "a name is no address");
+        assert_eq!(until(Kind::KnownAccount, "- joe", 1), Some(70));
+        assert_eq!(until(Kind::KnownAccount, "198.51.100.0 ann", 1), Some(90));
+        assert_eq!(until(Kind::KnownAccount, "203.0.113.0 ann", 1), None);
     }
 }
