@@ -242,6 +242,52 @@ fn each_change_by_a_tool_has_its_line_and_no_secret_is_in_it() {
     }
 }
 
+/// Who took a mailbox away can be told afterwards; what users do to their own is theirs.
+#[test]
+fn each_change_of_a_mailbox_by_an_administrator_has_its_line() {
+    let instance = start();
+    let mut alice = instance.imap("alice");
+    let mut admin = instance.imap("admin");
+    let mut reader = Reader { instance: &instance, seen: lines(&instance).len() };
+    for own in ["CREATE Mine", "RENAME Mine Other", "DELETE Other"] {
+        alice.ok(own);
+    }
+    for others in [
+        "CREATE \"Shared Folders/User/alice/Made 100\"",
+        "CREATE Own",
+        "DELETE Own",
+        "RENAME \"Shared Folders/User/alice/Made 100\" \"Shared Folders/User/alice/Old\"",
+        "DELETE \"Shared Folders/User/alice/Old\"",
+    ] {
+        admin.ok(others);
+    }
+    let made = "mailbox=user/alice/Made%20100";
+    reader.expect(&[
+        &format!("imapd mailbox result=created {made} user=admin"),
+        &format!("imapd mailbox result=renamed {made} to=user/alice/Old user=admin"),
+        "imapd mailbox result=deleted mailbox=user/alice/Old user=admin",
+    ]);
+    let mboxutil = |words: &[&str]| run(instance.tool("mboxutil").args(words));
+    mboxutil(&["-c", "user/bob/New [x]"]);
+    mboxutil(&["-r", "user/bob/New [x]", "user/bob/Old"]);
+    mboxutil(&["-d", "user/bob/Old"]);
+    let list = instance.path("list");
+    std::fs::write(&list, "user/bob/A\nuser/nobody/A\nuser/bob/B\n").unwrap();
+    let made = instance.tool("mboxutil").arg("-c").arg("-f").arg(&list).output().unwrap();
+    assert_eq!(made.status.code(), Some(1), "there is no nobody: {made:?}");
+    mboxutil(&["-d", "-p", "user/bob/A"]);
+    mboxutil(&["-l"]);
+    let by = "by=uid:0";
+    reader.expect(&[
+        &format!("mboxutil mailbox result=created mailbox=user/bob/New%20[x] {by}"),
+        &format!("mboxutil mailbox result=renamed mailbox=user/bob/New%20[x] to=user/bob/Old {by}"),
+        &format!("mboxutil mailbox result=deleted mailbox=user/bob/Old {by}"),
+        &format!("mboxutil mailbox result=created mailbox=user/bob/A {by}"),
+        &format!("mboxutil mailbox result=created mailbox=user/bob/B {by}"),
+        &format!("mboxutil mailbox result=deleted mailbox=user/bob/A {by}"),
+    ]);
+}
+
 /// T22, and what is to be said when nothing can be written.
 #[test]
 fn no_name_forges_a_line_and_what_cannot_be_written_is_told() {

@@ -13,7 +13,41 @@ const SECRETS: [&str; 4] = ["cred", "password", "secret", "token"];
 /// What a line says: the action, and its fields.
 pub type Entry = (Action, Vec<(&'static str, String)>);
 
-/// One line for each of `lines`; `uid` is who began the tool. The tool is the daemons' user from now on. What cannot be written is said: the change stands.
+/// The audit log as a tool writes it.
+pub struct Auditor {
+    program: String,
+    by: String,
+    log: Result<Log, String>,
+}
+
+impl Auditor {
+    /// `uid` is who began the tool. The tool is the daemons' user from now on.
+    pub fn open(instance: &Instance, config: &Config, program: &str, uid: u32) -> Auditor {
+        let log = server_user::become_it(config).and_then(|()| {
+            let settings = LogSettings::of_audit(config, instance);
+            Log::to_stderr(program).with_audit(program, settings).map_err(|why| why.to_string())
+        });
+        Auditor { program: program.to_owned(), by: format!("uid:{uid}"), log }
+    }
+
+    /// Something was done. What cannot be written is said: the change stands.
+    pub fn note(&self, (action, fields): &Entry, err: &mut dyn Write) {
+        match &self.log {
+            Err(why) => {
+                let program = &self.program;
+                let _ = writeln!(err, "{program}: it is done, but the audit log cannot be written: {why}");
+            }
+            Ok(log) => {
+                let mut all: Vec<(&str, &str)> =
+                    fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                all.push(("by", &self.by));
+                log.audit(*action, &all);
+            }
+        }
+    }
+}
+
+/// One line for each of `lines`, as [`Auditor`] writes it.
 pub fn note(
     instance: &Instance,
     config: &Config,
@@ -25,24 +59,8 @@ pub fn note(
     if lines.is_empty() {
         return;
     }
-    let by = format!("uid:{uid}");
-    let log = server_user::become_it(config).and_then(|()| {
-        let settings = LogSettings::of_audit(config, instance);
-        Log::to_stderr(program).with_audit(program, settings).map_err(|why| why.to_string())
-    });
-    match log {
-        Err(why) => {
-            let _ = writeln!(err, "{program}: it is done, but the audit log cannot be written: {why}");
-        }
-        Ok(log) => {
-            for (action, fields) in lines {
-                let mut all: Vec<(&str, &str)> =
-                    fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                all.push(("by", &by));
-                log.audit(*action, &all);
-            }
-        }
-    }
+    let auditor = Auditor::open(instance, config, program, uid);
+    lines.iter().for_each(|line| auditor.note(line, err));
 }
 
 /// Parameters that were set in this file, if it is an instance's. A value is shown if everybody may know it.

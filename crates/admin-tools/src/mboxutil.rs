@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 use message_store::{Listed, MailboxName, Store};
+use server_log::Action;
 
+use crate::audit::{self, Auditor};
 use crate::quotacheck;
 use crate::site::{Site, broken, run_tool};
 
@@ -108,6 +110,7 @@ fn new_name(site: &Site, text: &str, force: bool) -> Result<MailboxName, String>
 }
 
 fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), String> {
+    let began_as = os::process::own_uid();
     let site = Site::open(arguments.instance.as_deref(), "mboxutil")?;
     // Before the rights are given up: files of names are the administrator's.
     let lines = arguments.file.as_deref().map(lines_of).transpose()?;
@@ -120,13 +123,21 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         return orphans(&site, &store, list, out);
     }
     let job = Job { site: &site, store: &store, force: arguments.force };
+    let changes = arguments.create.is_some() || arguments.rename.is_some() || arguments.delete.is_some();
+    let auditor = changes.then(|| Auditor::open(&site.instance, &site.config, "mboxutil", began_as));
+    let mut done = |entry: audit::Entry, err: &mut dyn Write| {
+        auditor.iter().for_each(|auditor| auditor.note(&entry, err));
+    };
     match (&arguments.create, &arguments.rename, &arguments.delete) {
-        (Some(words), ..) => each_job(words, lines, err, |words| job.create(words)),
-        (_, Some(words), _) => each_job(words, lines, err, |words| job.rename(words)),
+        (Some(words), ..) => each_job(words, lines, err, |words| job.create(words), &mut done),
+        (_, Some(words), _) => each_job(words, lines, err, |words| job.rename(words), &mut done),
         (.., Some(mailbox)) => match (wanted(&arguments)?, mailbox.is_empty()) {
-            (Some(wanted), true) => delete_matching(&store, &wanted, out),
-            (None, true) => each_job(&[], lines, err, |words| job.delete(words)),
-            (None, false) => each_job(std::slice::from_ref(mailbox), lines, err, |words| job.delete(words)),
+            (Some(wanted), true) => delete_matching(&store, &wanted, out, err, &mut done),
+            (None, true) => each_job(&[], lines, err, |words| job.delete(words), &mut done),
+            (None, false) => {
+                let words = std::slice::from_ref(mailbox);
+                each_job(words, lines, err, |words| job.delete(words), &mut done)
+            }
             (Some(_), false) => Err("-d takes a mailbox, or -p PATTERN, -P REGEX or -f FILE".into()),
         },
         (None, None, None) => {
@@ -179,23 +190,40 @@ fn private_file(path: &Path) -> Result<File, String> {
     file.map_err(|why| format!("{}: {why}", path.display()))
 }
 
+/// What the audit log is told of something that was done.
+type Done<'d> = &'d mut dyn FnMut(audit::Entry, &mut dyn Write);
+
+/// `mailbox` and what else there is to say of it, in the order of `docs/formats/audit.md`.
+fn entry(result: &str, mailbox: &MailboxName, more: Option<(&'static str, String)>) -> audit::Entry {
+    let mut fields = vec![("result", result.to_owned()), ("mailbox", mailbox.as_str().to_owned())];
+    fields.extend(more);
+    (Action::Mailbox, fields)
+}
+
 /// Does one thing, or one for each line of the file; what fails is said, and the rest is done.
 fn each_job(
     words: &[String],
     lines: Option<Vec<Vec<String>>>,
     err: &mut dyn Write,
-    does: impl Fn(&[String]) -> Result<(), String>,
+    does: impl Fn(&[String]) -> Result<audit::Entry, String>,
+    done: Done<'_>,
 ) -> Result<(), String> {
     let lines = match (words.is_empty(), lines) {
-        (false, None) => return does(words),
+        (false, None) => {
+            done(does(words)?, err);
+            return Ok(());
+        }
         (true, Some(lines)) => lines,
         _ => return Err("name one mailbox, or a file with -f".into()),
     };
     let mut failed = 0;
     for line in &lines {
-        if let Err(why) = does(line) {
-            failed += 1;
-            writeln!(err, "mboxutil: {why}").map_err(broken)?;
+        match does(line) {
+            Ok(entry) => done(entry, err),
+            Err(why) => {
+                failed += 1;
+                writeln!(err, "mboxutil: {why}").map_err(broken)?;
+            }
         }
     }
     if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} lines failed", lines.len())) }
@@ -208,7 +236,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn create(&self, words: &[String]) -> Result<(), String> {
+    fn create(&self, words: &[String]) -> Result<audit::Entry, String> {
         let (mailbox, partition) = match words {
             [mailbox] => (mailbox, None),
             [mailbox, partition] => (mailbox, Some(partition)),
@@ -219,23 +247,32 @@ impl Job<'_> {
             Some(partition) => self.store.create_in(&mailbox, None, partition),
             None => self.store.create(&mailbox, None),
         };
-        made.map_err(|why| format!("{mailbox}: {why}"))
+        made.map_err(|why| format!("{mailbox}: {why}"))?;
+        Ok(entry("created", &mailbox, partition.map(|partition| ("partition", partition.clone()))))
     }
 
-    fn rename(&self, words: &[String]) -> Result<(), String> {
+    fn rename(&self, words: &[String]) -> Result<audit::Entry, String> {
         let [old, new] = words else { return Err("-r takes the old and the new name".into()) };
         let (old, new) = (name(old)?, new_name(self.site, new, self.force)?);
-        self.store.rename(&old, &new).map_err(|why| format!("{old}: {why}"))
+        self.store.rename(&old, &new).map_err(|why| format!("{old}: {why}"))?;
+        Ok(entry("renamed", &old, Some(("to", new.as_str().to_owned()))))
     }
 
-    fn delete(&self, words: &[String]) -> Result<(), String> {
+    fn delete(&self, words: &[String]) -> Result<audit::Entry, String> {
         let [mailbox] = words else { return Err("-d takes one mailbox".into()) };
         let mailbox = name(mailbox)?;
-        self.store.delete(&mailbox).map_err(|why| format!("{mailbox}: {why}"))
+        self.store.delete(&mailbox).map_err(|why| format!("{mailbox}: {why}"))?;
+        Ok(entry("deleted", &mailbox, None))
     }
 }
 
-fn delete_matching(store: &Store, wanted: &Wanted, out: &mut dyn Write) -> Result<(), String> {
+fn delete_matching(
+    store: &Store,
+    wanted: &Wanted,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    done: Done<'_>,
+) -> Result<(), String> {
     let mut matching: Vec<MailboxName> = Vec::new();
     each(store, Some(wanted), |listed| {
         matching.push(listed.name.clone());
@@ -244,6 +281,7 @@ fn delete_matching(store: &Store, wanted: &Wanted, out: &mut dyn Write) -> Resul
     for mailbox in matching.iter().rev() {
         if store.exists(mailbox).unwrap_or(false) {
             store.delete(mailbox).map_err(|why| format!("{mailbox}: {why}"))?;
+            done(entry("deleted", mailbox, None), err);
             writeln!(out, "deleted {mailbox}").map_err(broken)?;
         }
     }

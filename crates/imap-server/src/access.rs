@@ -6,6 +6,7 @@
 
 use connection::Output;
 use message_store::{Acl, MailboxName, Rights, StoreError};
+use server_log::Action;
 
 use crate::names::Who;
 use crate::refusal::Refusal;
@@ -103,6 +104,18 @@ impl Server {
             Err(Refusal::NoSuchMailbox) if self.may_create(who, &name).is_ok() => Err(Refusal::TryCreate),
             other => other.map(|()| name),
         }
+    }
+
+    /// The audit log's line when an administrator made, renamed or deleted a mailbox that is not the administrator's own.
+    pub fn audit_mailbox(&self, who: Who<'_>, result: &str, name: &MailboxName, to: Option<&MailboxName>) {
+        let owns = |name: &MailboxName| name.owner() == Some(who.uid);
+        if !who.is_admin || owns(name) && to.is_none_or(owns) {
+            return;
+        }
+        let mut fields = vec![("result", result), ("mailbox", name.as_str())];
+        fields.extend(to.map(|to| ("to", to.as_str())));
+        fields.push(("user", who.uid));
+        self.log.audit(Action::Mailbox, &fields);
     }
 
     /// Whether the user may make a mailbox: `k` on the nearest one above (RFC 4314 §4). At the top of what belongs to

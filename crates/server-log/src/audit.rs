@@ -43,6 +43,8 @@ pub enum Action {
     Forwarding,
     Vacation,
     AccessControl,
+    /// A mailbox was made, renamed or deleted by an administrator.
+    Mailbox,
 }
 
 impl Action {
@@ -60,6 +62,7 @@ impl Action {
             Action::Forwarding => "forwarding",
             Action::Vacation => "vacation",
             Action::AccessControl => "access-control",
+            Action::Mailbox => "mailbox",
         }
     }
 }

@@ -42,6 +42,7 @@ pub fn run(server: &Server, who: Who<'_>, asked: &Create, out: &mut Output) -> R
             .map(|(_, special_use)| *special_use)
     });
     store.create(&full, special_use)?;
+    server.audit_mailbox(who, "created", &full, None);
     if name != asked_name.strip_suffix('/').unwrap_or(asked_name) {
         list::one(server, who, &who.to_client(&full), Some(asked_name), out)?;
     }

@@ -13,5 +13,6 @@ pub fn run(server: &Server, who: Who<'_>, name: &str) -> Result<MailboxName, Ref
         return Err(Refusal::Cannot("INBOX cannot be deleted"));
     }
     server.store.delete(&name)?;
+    server.audit_mailbox(who, "deleted", &name, None);
     Ok(name)
 }

@@ -21,7 +21,8 @@ pub fn run(server: &Server, who: Who<'_>, from: &str, to: &str, out: &mut Output
     if old.owner() != name.owner() && !who.is_admin {
         give_away(server, who, &old, &name)?;
     }
-    rename(&server.store, old, &name)?;
+    rename(&server.store, &old, &name)?;
+    server.audit_mailbox(who, "renamed", &old, Some(&name));
     if composed != to {
         list::one(server, who, &who.to_client(&name), Some(from), out)?;
     }
@@ -37,7 +38,7 @@ fn give_away(server: &Server, who: Who<'_>, old: &MailboxName, name: &MailboxNam
     Ok(server.store.room_for_tree(old, name)?)
 }
 
-fn rename(store: &Store, from: MailboxName, to: &MailboxName) -> Result<(), Refusal> {
+fn rename(store: &Store, from: &MailboxName, to: &MailboxName) -> Result<(), Refusal> {
     if to.is_inbox() {
         return Err(Refusal::Store(StoreError::AlreadyExists));
     }
@@ -45,6 +46,6 @@ fn rename(store: &Store, from: MailboxName, to: &MailboxName) -> Result<(), Refu
     if is_below && !from.is_inbox() {
         return Err(Refusal::Cannot("A mailbox cannot be put below itself"));
     }
-    store.rename(&from, to)?;
+    store.rename(from, to)?;
     Ok(())
 }
