@@ -116,6 +116,25 @@ fn with_a_second_factor_other_services_want_an_app_password() {
     let said = imap.command("LOGIN alice alice-secret").1;
     let mut imap = Imap::open(instance.connect(IMAP));
     assert_eq!(said, imap.command("LOGIN alice wrong").1, "right or wrong, it is the same");
+    // To whom the host belongs, it is not.
+    let reason = "right password, but the account has a second factor: an app password is wanted here";
+    for service in ["imap", "pop", "smtp"] {
+        let log = instance.log(service);
+        let line = format!("badlogin: [127.0.0.1] alice {reason} (session ");
+        assert!(log.contains(&line), "{service}: {log}");
+    }
+    let (log, audit) = (instance.log("imap"), instance.log("audit"));
+    let wrong = "badlogin: [127.0.0.1] alice wrong user name or password";
+    assert_eq!(log.matches(wrong).count(), 1, "the one that was wrong: {log}");
+    let reason = format!(" reason={}\n", reason.replace(' ', "%20"));
+    let refused = |program: &str| {
+        audit.lines().filter(|line| line.contains(&format!(" {program}["))).any(|line| {
+            line.contains("log-in result=refused user=alice ") && format!("{line}\n").ends_with(&reason)
+        })
+    };
+    for program in ["imapd", "popd", "smtpd"] {
+        assert!(refused(program), "{program}: {audit}");
+    }
     run(instance.tool("dirutil").args(["second-factor", "alice", "off"]));
     wait_for("the password to be enough", || {
         is_in(&instance, IMAP, "", "alice", "alice-secret").then_some(())

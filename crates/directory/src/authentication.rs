@@ -293,7 +293,11 @@ fn verdict(method: &'static str, log_in: LogIn, authzid: &str, authcid: &str) ->
     if is_limited && !authzid.is_empty() {
         return Verdict { log_in: LogIn::Refused, authzid, authcid, method, why: log_line::LIMITED };
     }
-    Verdict { log_in, authzid, authcid, method, why: log_line::WRONG }
+    let why = match log_in {
+        LogIn::NeedsAppPassword => log_line::NEEDS_APP_PASSWORD,
+        _ => log_line::WRONG,
+    };
+    Verdict { log_in, authzid, authcid, method, why }
 }
 
 fn refused(method: &'static str, user: &str, why: &'static str) -> Progress {

@@ -39,6 +39,9 @@ pub enum LogIn {
     Accepted(Arc<Entry>),
     /// Unknown user or wrong password; which is not told.
     Refused,
+    /// The password is right, and opens nothing here by itself: the account has a second factor, and other programs than web mail
+    /// want an app password. The client is answered as with [`LogIn::Refused`], and it counts as that; the log says it.
+    NeedsAppPassword,
     /// The password is right, the service is not allowed (S109).
     Disallowed,
     /// The directory does not answer; try later.
@@ -291,7 +294,7 @@ impl Authenticator {
                     Ok(false) => (LogIn::Refused, log_line::WRONG),
                     Ok(true) => {
                         let open = |entry: &Entry| entry.password_opens(service);
-                        self.admitted(service, Ok(looked), open, log_line::WRONG)
+                        self.admitted(service, Ok(looked), open, log_line::NEEDS_APP_PASSWORD)
                     }
                 };
             }
@@ -515,7 +518,7 @@ fn of_anybody(log_in: LogIn) -> LogIn {
 /// What comes of the user's own password, which is right.
 fn by_password(entry: Arc<Entry>, service: Service) -> LogIn {
     if !entry.password_opens(service) {
-        return LogIn::Refused;
+        return LogIn::NeedsAppPassword;
     }
     if entry.may_use(service) { LogIn::Accepted(entry) } else { LogIn::Disallowed }
 }

@@ -239,7 +239,7 @@ impl LogIns {
             shared.authenticator.remembered(asked.service, &asked.login, asked.password.reveal(), asked.peer);
         if let Some(log_in) = remembered {
             // The password is right, whether it lets in or not: it is no guess.
-            if !matches!(log_in, LogIn::Refused) {
+            if !matches!(log_in, LogIn::Refused | LogIn::NeedsAppPassword) {
                 shared.count(&who, &log_in, asked.service, true);
             }
             return Answer::Now(log_in);
@@ -324,7 +324,7 @@ impl LogIns {
         let Some(entry) = entry else { return LogIn::Refused };
         self.0.guesses.succeeded(&proving.who, guesses::now());
         if !entry.password_opens(service) {
-            return LogIn::Refused;
+            return LogIn::NeedsAppPassword;
         }
         if entry.may_use(service) { LogIn::Accepted(entry.clone()) } else { LogIn::Disallowed }
     }
@@ -588,8 +588,8 @@ impl Shared {
                 self.guesses.succeeded(&self.guesses.of_user(who.clone(), &user_of(entry)), now);
             }
             LogIn::Accepted(_) | LogIn::Disallowed => self.guesses.succeeded(who, now),
-            LogIn::Refused if seen => self.guesses.failed(who, now),
-            LogIn::Refused => self.guesses.failed_unseen(who, now),
+            LogIn::Refused | LogIn::NeedsAppPassword if seen => self.guesses.failed(who, now),
+            LogIn::Refused | LogIn::NeedsAppPassword => self.guesses.failed_unseen(who, now),
             LogIn::Unavailable(_) | LogIn::Busy | LogIn::TooManyGuesses => {}
         }
     }

@@ -21,6 +21,9 @@ const NAME_CHARS_MAX: usize = 100;
 pub const WRONG: &str = "wrong user name or password";
 /// The same, by SCRAM, of a user whose password is not stored for it. The client is not told.
 pub const NO_KEYS: &str = "no password is stored for this mechanism";
+/// The password is right, and the account has a second factor. The client is not told.
+pub const NEEDS_APP_PASSWORD: &str =
+    "right password, but the account has a second factor: an app password is wanted here";
 /// SCRAM over TLS that somebody else ends (RFC 5802 §6).
 pub const OTHER_BINDING: &str = "channel binding of another connection";
 /// The client was not told of SCRAM with channel binding, which is offered (RFC 5802 §6).

@@ -96,6 +96,7 @@ pub fn concluded(
         Second::Decided(log_in) => log_in,
         Second::Wanted => return now(code_wanted()),
     };
+    let needs_app_password = matches!(log_in, LogIn::NeedsAppPassword);
     match log_in {
         LogIn::Accepted(entry) if entry.kind == Kind::User => {
             let Some(uid) = entry.uid.clone() else { return now(refused(is_page)) };
@@ -120,8 +121,9 @@ pub fn concluded(
             }
             Concluded::In(Visitor { uid, entry, session: None, cookie: String::new() })
         }
-        LogIn::Accepted(_) | LogIn::Refused => {
-            bad(desk, &authcid, log_line::WRONG, io);
+        LogIn::Accepted(_) | LogIn::Refused | LogIn::NeedsAppPassword => {
+            let why = if needs_app_password { log_line::NEEDS_APP_PASSWORD } else { log_line::WRONG };
+            bad(desk, &authcid, why, io);
             // Shown to the owner of the account, if there is one.
             desk.refusals.note(&authcid, request.client.ip, msc::said_agent(request));
             let pause = PAUSE_FIRST.saturating_mul(1 << failures.min(8)).min(PAUSE_MAX);
@@ -167,7 +169,7 @@ fn second(desk: &Desk, log_in: LogIn, login: &str, is_page: bool, request: &Requ
         });
     }
     if !is_page {
-        return Second::Decided(LogIn::Refused);
+        return Second::Decided(LogIn::NeedsAppPassword);
     }
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     match body.get("code").and_then(Value::as_str).map(str::trim).filter(|code| !code.is_empty()) {

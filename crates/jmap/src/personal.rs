@@ -111,7 +111,7 @@ impl Personal {
             // A password for one program is not the user's own.
             Some(LogIn::Accepted(entry)) if entry.limited => Err(Unconfirmed::Wrong),
             Some(LogIn::Accepted(_) | LogIn::Disallowed) => Ok(()),
-            Some(LogIn::Refused) => Err(Unconfirmed::Wrong),
+            Some(LogIn::Refused | LogIn::NeedsAppPassword) => Err(Unconfirmed::Wrong),
             Some(LogIn::TooManyGuesses) => Err(Unconfirmed::TooManyGuesses),
             Some(LogIn::Unavailable(why)) => Err(Unconfirmed::Unavailable(why)),
             Some(LogIn::Busy) | None => Err(Unconfirmed::Unavailable("too many others log in".into())),

@@ -133,7 +133,7 @@ fn concluded(
             let user = super::proxyauth::become_user(server, admin, &authzid, method, io)?;
             Ok(enter(server, state, user, io))
         }
-        LogIn::Refused => {
+        LogIn::Refused | LogIn::NeedsAppPassword => {
             refused(why);
             let earlier = count_failure(state).min(FAILURES_MAX);
             let delay = FIRST_DELAY.saturating_mul(1 << earlier);

@@ -168,7 +168,7 @@ fn check(call: &Call<'_>, entry: &std::sync::Arc<Entry>, code: &str) -> Result<(
         LogIn::Accepted(_) => Ok(()),
         LogIn::TooManyGuesses => Err(unconfirmed(Unconfirmed::TooManyGuesses)),
         LogIn::Unavailable(why) => Err(failed(&why)),
-        LogIn::Refused | LogIn::Disallowed | LogIn::Busy => Err(wrong_code()),
+        LogIn::Refused | LogIn::NeedsAppPassword | LogIn::Disallowed | LogIn::Busy => Err(wrong_code()),
     }
 }
 

@@ -130,7 +130,7 @@ fn concluded(session: &mut Session, verdict: Verdict, io: &Io) -> Answer {
             enter(session, user, None, method, io)
         }
         LogIn::Accepted(admin) => act_for(session, &admin, &authzid, method, io),
-        LogIn::Refused => {
+        LogIn::Refused | LogIn::NeedsAppPassword => {
             bad(session, &authcid, why, io);
             failed(session)
         }
