@@ -81,8 +81,25 @@ fn one_mail_in_each_warning_interval_and_a_line_when_it_is_over() {
     let log = instance.log("store");
     assert_eq!(log.matches(": it is over").count(), 1, "{log}");
     assert_eq!(log.matches("below the threshold of 100").count(), 2, "{log}");
+    // The end is told by mail, once.
+    instance.wait_for_messages("postmaster", 3);
+    instance.stop("store");
+    instance.start_one("store");
+    wait_for_looks(&instance, "diskavail");
+    instance.wait_for_empty_queue();
+    assert_eq!(mails(&instance), 3);
+    assert_eq!(state(&instance, "diskavail", "countwarningsent"), 2, "it is no warning");
     let mut imap = instance.imap("postmaster");
     imap.ok("SELECT INBOX");
+    let over = imap.ok("FETCH 3 BODY.PEEK[]").join("\n");
+    for part in [
+        "To: postmaster@example.test",
+        "Subject: Over: ALARM: ",
+        "not below the threshold of 0 any more, it is over",
+        "If it comes again before ",
+    ] {
+        assert!(over.contains(part), "{part}: {over}");
+    }
     let text = imap.ok("FETCH 1 BODY.PEEK[]").join("\n");
     for part in [
         "From: postmaster@example.test",
@@ -165,6 +182,17 @@ fn mail_that_nobody_takes_is_tried_again_at_the_next_look() {
     fs::write(instance.path("counter/alarms"), b"\xff\x00 nonsense\n").unwrap();
     instance.start_one("store");
     assert_eq!(hub.wait_for(2).len(), 2);
+    // So is the mail that it is over; nobody who was not warned gets one.
+    instance.stop("store");
+    instance.set("alarm.diskavail.msgalarmthreshold", "0");
+    hub.from_now_on(Step::Mail, &[Act::say("451 4.3.2 not now")]);
+    instance.start_one("store");
+    wait_for("two tries", || (instance.log("store").matches(": no mail that ").count() >= 2).then_some(()));
+    hub.from_now_on(Step::Mail, &[Act::say("250 2.1.0 OK")]);
+    let text = hub.wait_for(3)[2].text();
+    assert!(text.contains("Subject: Over: room for mail") && text.contains("it is over"), "{text}");
+    wait_for_looks(&instance, "diskavail");
+    assert_eq!(hub.wait_for(3).len(), 3, "and once only");
 }
 
 /// A service that is stopped in its tracks is above any threshold; one that goes on, and one that was ended, is not.
@@ -189,7 +217,7 @@ fn a_service_that_does_not_answer_is_told_of_and_one_that_was_stopped_is_not() {
     assert!(over(&instance, "imap") >= 1, "by then there may have been another look");
     drop(halted);
     wait_for("the end", || instance.log("store").contains(": it is over").then_some(()));
-    instance.wait_for_messages("postmaster", 1);
+    instance.wait_for_messages("postmaster", 2); // and that it is over
     instance.stop("pop");
     wait_for_looks(&instance, "serverresponse.imap");
     assert_eq!(over(&instance, "pop"), 0);

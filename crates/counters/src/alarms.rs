@@ -2,7 +2,7 @@
 //! restart does not warn again.
 //!
 //! ```text
-//! diskavail primary current=7 low=7 high=93 set=1764500000 over=1 warned=1 lastwarning=1764500000 changed=1764500000 state=1
+//! diskavail primary current=7 low=7 high=93 set=1764500000 over=1 warned=1 lastwarning=1764500000 changed=1764500000 state=1 told=1
 //! ```
 
 use std::io;
@@ -33,12 +33,14 @@ pub struct Watched {
     pub changed: i64,
     /// It is beyond the threshold.
     pub is_over: bool,
+    /// A mail warned of it, and none has said yet that it is over.
+    pub is_told: bool,
 }
 
 impl Watched {
     fn line(&self) -> String {
         format!(
-            "{} {} current={} low={} high={} set={} over={} warned={} lastwarning={} changed={} state={}\n",
+            "{} {} current={} low={} high={} set={} over={} warned={} lastwarning={} changed={} state={} told={}\n",
             self.alarm,
             self.instance,
             self.current,
@@ -49,7 +51,8 @@ impl Watched {
             self.warned,
             self.last_warning,
             self.changed,
-            u8::from(self.is_over)
+            u8::from(self.is_over),
+            u8::from(self.is_told)
         )
     }
 
@@ -72,6 +75,7 @@ impl Watched {
                 "lastwarning" => found.last_warning = value.parse().ok()?,
                 "changed" => found.changed = value.parse().ok()?,
                 "state" => found.is_over = value == "1",
+                "told" => found.is_told = value == "1",
                 _ => {} // of a later version
             }
         }
@@ -128,6 +132,7 @@ mod tests {
             current: 7,
             last_warning: 9,
             is_over: true,
+            is_told: true,
             ..Watched::default()
         };
         write(folder.path(), std::slice::from_ref(&one)).unwrap();

@@ -7,6 +7,7 @@
 //!
 //! A warning is written down before its mail is handed over. When nobody takes the mail, that is undone, and the next look
 //! warns again. Killed in between, the mail may or may not be on its way: it is not sent twice, and the line is in the log.
+//! Who was warned by mail gets one, in the same way, when it is over.
 
 mod disks;
 mod notice;
@@ -68,6 +69,13 @@ impl Rule {
             0 => false,
             1.. => seen.is_lost || seen.value > self.threshold,
         }
+    }
+}
+
+impl Rule {
+    /// On which side of the threshold it warns.
+    fn side(&self) -> &'static str {
+        if self.direction < 0 { "below" } else { "above" }
     }
 }
 
@@ -173,8 +181,9 @@ impl Watch {
             match event {
                 Event::Nothing => {}
                 Event::Over => self.tell_end(alarm, one),
-                Event::Warn { former } => self.warn(alarm, one, former),
+                Event::Warn { former, told } => self.warn(alarm, one, former, told),
             }
+            self.mail_end(alarm, &one.instance, now);
         }
         self.leave_out(alarm, &seen, now);
         self.keep();
@@ -204,17 +213,48 @@ impl Watch {
         self.log().notice(Category::General, text);
     }
 
-    /// `former` is when it had been warned of before.
-    fn warn(&mut self, alarm: &Alarm, seen: &Seen, former: i64) {
-        let Rule { threshold, direction, .. } = alarm.rule;
-        let side = if direction < 0 { "below" } else { "above" };
+    /// The mail that it is over, to whom a mail had warned. When nobody takes it, the next look tries again.
+    fn mail_end(&mut self, alarm: &Alarm, instance: &str, now: i64) {
+        let known = self.place(alarm.name, instance);
+        if known.is_over || !known.is_told {
+            return;
+        }
+        known.is_told = false;
+        let (value, watched) = (known.current, known.set == now);
+        let again = known.last_warning.saturating_add(alarm.rule.warning_interval);
+        self.keep();
+        let Rule { threshold, .. } = alarm.rule;
+        let side = alarm.rule.side();
+        let body = match watched {
+            true => {
+                format!("{instance} is {value}: not {side} the threshold of {threshold} any more, it is over")
+            }
+            false => format!("{instance} is not watched any more: it is over"),
+        };
+        let (name, description) = (alarm.name, alarm.description.as_str());
+        let notice = Notice { alarm: name, description, instance, value, body: &body, over: Some(again) };
+        if let Err(why) = notice.send(&self.site, &self.site.config.now()) {
+            let text = format_args!(
+                "alarm {name}: no mail that {instance} is over, the next look tries again: {why}"
+            );
+            self.log().error(Category::General, text);
+            self.place(name, instance).is_told = true;
+            self.keep();
+        }
+    }
+
+    /// `former` is when it had been warned of before, `told` whether an end of that was still to be told.
+    fn warn(&mut self, alarm: &Alarm, seen: &Seen, former: i64, told: bool) {
+        let threshold = alarm.rule.threshold;
+        let side = alarm.rule.side();
         let state = if seen.is_lost { ", and does not answer" } else { "" };
         let (name, instance, value) = (alarm.name, &seen.instance, seen.value);
         let body = format!("{instance} is {value}{state}: {side} the threshold of {threshold}");
         let text = format_args!("alarm {name}: {body} ({})", alarm.description);
         self.log().warning(Category::General, text);
         let config = self.site.config.now();
-        let notice = Notice { alarm: name, description: &alarm.description, instance, value, body: &body };
+        let description = alarm.description.as_str();
+        let notice = Notice { alarm: name, description, instance, value, body: &body, over: None };
         match notice.send(&self.site, &config) {
             Ok(()) => {}
             Err(why) => {
@@ -224,6 +264,7 @@ impl Watch {
                 let known = self.place(name, instance);
                 known.last_warning = former;
                 known.warned = known.warned.saturating_sub(1);
+                known.is_told = told;
                 self.keep();
             }
         }
@@ -240,6 +281,9 @@ impl Watch {
                 self.site.log.notice(Category::General, text);
             }
         }
+        let of_alarm = self.known.iter().filter(|one| one.alarm == alarm.name && !is_seen(one));
+        let gone: Vec<String> = of_alarm.map(|one| one.instance.clone()).collect();
+        gone.iter().for_each(|instance| self.mail_end(alarm, instance, now));
     }
 }
 
@@ -249,9 +293,10 @@ enum Event {
     Nothing,
     /// It is not beyond the threshold any more.
     Over,
-    /// `former`: when it was warned of before.
+    /// `former`: when it was warned of before; `told`: by a mail whose end is still to be told.
     Warn {
         former: i64,
+        told: bool,
     },
 }
 
@@ -272,7 +317,8 @@ fn note(known: &mut Watched, seen: &Seen, rule: &Rule, now: i64) -> Event {
         (_, true) if is_due => {
             known.last_warning = now;
             known.warned = known.warned.saturating_add(1);
-            Event::Warn { former: last }
+            let told = std::mem::replace(&mut known.is_told, true);
+            Event::Warn { former: last, told }
         }
         _ => {
             known.last_warning = last;
@@ -299,15 +345,15 @@ mod tests {
         let mut at =
             |hours: i64, value: u64| note(&mut known, &seen(value), &RULE, start + hours * HOUR_SECONDS);
         assert_eq!(at(0, 10), Event::Nothing, "at the threshold");
-        assert_eq!(at(1, 9), Event::Warn { former: 0 });
+        assert_eq!(at(1, 9), Event::Warn { former: 0, told: false });
         assert_eq!(at(2, 8), Event::Nothing);
         assert_eq!(at(3, 50), Event::Over);
         assert_eq!(at(4, 50), Event::Nothing);
         assert_eq!(at(5, 9), Event::Nothing, "again within a day");
         assert_eq!(at(24, 9), Event::Nothing);
-        assert_eq!(at(25, 9), Event::Warn { former: start + HOUR_SECONDS });
+        assert_eq!(at(25, 9), Event::Warn { former: start + HOUR_SECONDS, told: true });
         assert_eq!(at(10, 9), Event::Nothing, "the clock was put back");
-        assert_eq!(at(34, 9), Event::Warn { former: start + 10 * HOUR_SECONDS });
+        assert_eq!(at(34, 9), Event::Warn { former: start + 10 * HOUR_SECONDS, told: true });
         assert_eq!((known.low, known.high, known.over, known.warned), (8, 50, 2, 3));
     }
 

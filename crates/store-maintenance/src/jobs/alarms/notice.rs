@@ -1,8 +1,9 @@
-//! The mail of a warning: made by a template, handed to a mail server by SMTP.
+//! The mail of a warning, and the one that says that it is over: made by a template, handed to a mail server by SMTP.
 //!
 //! // NMS: the template has six slots, `%s` and `%u`, in this order: sender, recipient, description, instance, value, text.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::content::Content;
 use directory::LocalDomains;
@@ -16,6 +17,12 @@ use smtp_wire::Address;
 /// `\n` is a line end: a parameter is one line.
 const TEMPLATE: &str = r#"From: %s\nTo: %s\nSubject: ALARM: %s of "%s" is %u\n\n%s\n"#;
 
+/// Stands before the subject when it is over, whatever the template says.
+const OVER: &str = "Over: ";
+
+/// Mails that this process made.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 /// What is told.
 pub(super) struct Notice<'a> {
     pub alarm: &'a str,
@@ -23,6 +30,8 @@ pub(super) struct Notice<'a> {
     pub instance: &'a str,
     pub value: u64,
     pub body: &'a str,
+    /// Nothing: it warns. Else it is over, and until then nobody is warned of it again, in seconds since 1970.
+    pub over: Option<i64>,
 }
 
 impl Notice<'_> {
@@ -68,29 +77,43 @@ impl Notice<'_> {
         };
         let host = config.get(&local::HOST_NAME);
         let host = if host.is_empty() { "localhost" } else { &host };
-        let text = if set.is_empty() { format!("{text}{}", self.more(host)) } else { text };
+        let text = if set.is_empty() { format!("{text}{}", self.more(host, now)) } else { text };
         let mut message = format!("Date: {}\r\n", format_date(now, 0));
         for field in fields.lines() {
             let (name, value) = field.split_once(':').unwrap_or(("Comments", field));
-            let value = value.trim();
-            let value = if value.is_ascii() { value.to_owned() } else { encode_words(value) };
+            let is_subject = self.over.is_some() && name.eq_ignore_ascii_case("subject");
+            let value = format!("{}{}", if is_subject { OVER } else { "" }, value.trim());
+            let value = if value.is_ascii() { value } else { encode_words(&value) };
             message.push_str(&format!("{name}: {value}\r\n"));
         }
         let EncodedText { charset, transfer_encoding, body } = encode_text(&text);
         message.push_str(&format!(
-            "Message-ID: <alarm-{now}-{}@{host}>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
+            "Message-ID: <alarm-{now}-{}-{}@{host}>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {transfer_encoding}\r\n\r\n{body}",
             std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed),
         ));
         message
     }
 
     /// What the reader of many hosts' alarms has to know; a template of the site's own has what it wants.
-    fn more(&self, host: &str) -> String {
+    fn more(&self, host: &str, now: i64) -> String {
         let (name, description) = (self.alarm, base::escape(self.description));
+        let then = match self.over {
+            None => format!(
+                "While it lasts there is another mail after alarm.{name}.msgalarmwarninginterval, and one when it is over."
+            ),
+            Some(until) if until > now => {
+                let date = format_date(until, 0);
+                format!(
+                    "If it comes again before {date}, only stored's log says so (alarm.{name}.msgalarmwarninginterval)."
+                )
+            }
+            Some(_) => "If it comes again there is another mail.".to_owned(),
+        };
         format!(
             "\nHost: {host}\nWatched: {description}\nSet by: alarm.{name}.msgalarmthreshold and its neighbours (configutil explain \
-             NAME)\nWhile it lasts there is another mail after alarm.{name}.msgalarmwarninginterval; its end is in stored's log.\n"
+             NAME)\n{then}\n"
         )
     }
 }
@@ -221,6 +244,7 @@ mod tests {
         instance: "primary",
         value: 7,
         body: "primary is 7: below the threshold of 10",
+        over: None,
     };
 
     fn message(conf: &str) -> String {
@@ -247,6 +271,21 @@ mod tests {
         let evil = Notice { instance: "x\r\nBcc: y@z.test", ..NOTICE };
         let said = evil.message(&Config::from_text("").unwrap(), "a@x.test", "b@x.test", 0);
         assert!(!said.contains("\nBcc:"), "{said}");
+    }
+
+    #[test]
+    fn the_end_is_seen_in_the_subject_of_any_template() {
+        let over = |conf: &str, until| {
+            let notice = Notice { description: "disks", over: Some(until), ..NOTICE };
+            notice.message(&Config::from_text(conf).unwrap(), "a@x.test", "b@x.test", 1000)
+        };
+        let said = over("", 1001);
+        assert!(said.contains("\r\nSubject: Over: ALARM: disks of \"primary\" is 7\r\n"), "{said}");
+        assert!(said.contains("If it comes again before Thu, 01 Jan 1970 00:16:41 "), "{said}");
+        assert!(over("", 1000).contains("If it comes again there is another mail."));
+        let own = "alarm.msgalarmnoticetemplate = From: %s\\nTo: %s\\nSubject: %s\\n\\n%s!%s\\n";
+        assert!(over(own, 1001).contains("\r\nSubject: Over: disks\r\n"));
+        assert!(!message("").contains("Over: "));
     }
 
     #[test]
