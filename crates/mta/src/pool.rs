@@ -3,23 +3,26 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 struct State<J> {
     jobs: VecDeque<J>,
     /// Threads that wait for a job.
     idle: usize,
+    /// Threads that were started and have not looked for a job yet.
+    starting: usize,
     threads: usize,
+    /// No more threads than these.
+    most: usize,
     /// Threads that wait until the line is shorter.
     outside: usize,
     stopping: bool,
 }
 
-/// What its threads do, and how many there may be.
+/// What its threads do.
 struct Crew<W, P> {
     module: String,
-    most: usize,
     work: W,
     panicked: P,
 }
@@ -30,6 +33,15 @@ pub struct Pool<J> {
     arrived: Condvar,
     taken: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Starts one more.
+    more: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl<J> State<J> {
+    /// Whether more jobs wait than threads do, and there may be one more.
+    fn wants_thread(&self) -> bool {
+        self.jobs.len() > self.idle + self.starting && self.threads < self.most && !self.stopping
+    }
 }
 
 impl<J: Send + 'static> Pool<J> {
@@ -38,13 +50,16 @@ impl<J: Send + 'static> Pool<J> {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 idle: 0,
+                starting: 0,
                 threads: 0,
+                most: 0,
                 outside: 0,
                 stopping: false,
             }),
             arrived: Condvar::new(),
             taken: Condvar::new(),
             threads: Mutex::default(),
+            more: OnceLock::new(),
         })
     }
 
@@ -73,8 +88,14 @@ impl<J: Send + 'static> Pool<J> {
         work: impl Fn(J) + Send + Sync + 'static,
         panicked: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<()> {
-        let crew = Crew { module: module.to_owned(), most, work, panicked };
-        let crew = Arc::new(crew);
+        let crew = Arc::new(Crew { module: module.to_owned(), work, panicked });
+        self.lock().most = most.max(1);
+        let (pool, own) = (Arc::downgrade(self), crew.clone());
+        let _ = self.more.set(Box::new(move || {
+            if let Some(pool) = pool.upgrade() {
+                let _ = pool.add(&own); // without it, the line is longer
+            }
+        }));
         (0..least.max(1)).try_for_each(|_| self.add(&crew))
     }
 
@@ -85,15 +106,17 @@ impl<J: Send + 'static> Pool<J> {
     {
         let number = {
             let mut state = self.lock();
-            if state.threads >= crew.most.max(1) || state.stopping {
+            if state.threads >= state.most || state.stopping {
                 return Ok(());
             }
             state.threads += 1;
+            state.starting += 1;
             state.threads
         };
         let (pool, own) = (Arc::clone(self), Arc::clone(crew));
         let name = format!("{}-{number}", crew.module);
         let thread = thread::Builder::new().name(name).spawn(move || {
+            pool.lock().starting -= 1;
             while let Some((job, is_behind)) = pool.next() {
                 if is_behind {
                     let _ = pool.add(&own); // without it, the line is longer
@@ -109,7 +132,9 @@ impl<J: Send + 'static> Pool<J> {
                 Ok(())
             }
             Err(error) => {
-                self.lock().threads -= 1;
+                let mut state = self.lock();
+                state.threads -= 1;
+                state.starting -= 1;
                 Err(error)
             }
         }
@@ -119,7 +144,7 @@ impl<J: Send + 'static> Pool<J> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job, and whether more wait than threads do.
+    /// The next job, and whether one more thread is wanted for those behind it.
     fn next(&self) -> Option<(J, bool)> {
         let mut state = self.lock();
         state.idle += 1;
@@ -136,7 +161,7 @@ impl<J: Send + 'static> Pool<J> {
             self.taken.notify_all();
         }
         let job = state.jobs.pop_front()?;
-        Some((job, state.jobs.len() > state.idle))
+        Some((job, state.wants_thread()))
     }
 
     /// Waits until fewer than `most` jobs are in line, or the end has come.
@@ -154,19 +179,29 @@ impl<J: Send + 'static> Pool<J> {
     /// # Errors
     /// The job, when `most` are in line.
     pub fn try_push(&self, job: J, most: usize) -> Result<(), J> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.jobs.len() >= most {
             return Err(job);
         }
-        state.jobs.push_back(job);
-        drop(state);
-        self.arrived.notify_one();
+        self.put(state, job);
         Ok(())
     }
 
     pub fn push(&self, job: J) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.push_back(job);
+        self.put(self.lock(), job);
+    }
+
+    /// All threads may be at something that takes long: who brings the job sees to it that there is one for it.
+    fn put(&self, mut state: MutexGuard<'_, State<J>>, job: J) {
+        state.jobs.push_back(job);
+        let wants_thread = state.wants_thread();
+        drop(state);
         self.arrived.notify_one();
+        if wants_thread {
+            if let Some(more) = self.more.get() {
+                more();
+            }
+        }
     }
 
     /// Jobs under way are finished, the others stay on disk.
@@ -220,7 +255,7 @@ mod tests {
             told.send(()).unwrap();
         });
         assert_eq!(waited.try_recv(), Err(mpsc::TryRecvError::Empty), "the line is full");
-        assert_eq!(pool.next(), Some((0, true)));
+        assert_eq!(pool.next(), Some((0, false)));
         waited.recv().unwrap();
         waiter.join().unwrap();
         let line = pool.clone();
