@@ -407,11 +407,9 @@ mod tests {
 
     fn queue(folder: &Path) -> Queue {
         let settings = QueueSettings {
-            folder: folder.to_owned(),
             envelope_sync: SyncLevel::Data,
             message_sync: SyncLevel::Data,
-            min_free_bytes: 0,
-            journal_bytes: 0,
+            ..QueueSettings::in_folder(folder)
         };
         Queue::open(settings, Log::discard()).unwrap()
     }

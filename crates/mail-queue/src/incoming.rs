@@ -391,14 +391,17 @@ mod tests {
         let ended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let end = ended.clone();
         let looking = std::thread::spawn(move || {
-            let mut seen = 0;
-            while !end.load(std::sync::atomic::Ordering::Relaxed) {
+            loop {
+                let is_last = end.load(std::sync::atomic::Ordering::Acquire);
+                let mut seen = 0;
                 for id in looker.ids().unwrap() {
                     looker.load(&id).unwrap().unwrap();
                     seen += 1;
                 }
+                if is_last {
+                    return seen;
+                }
             }
-            seen
         });
         for _ in 0..100 {
             let incoming = message(&queue, b"x");
@@ -408,8 +411,8 @@ mod tests {
             envelope.recipients = (0..2000).map(recipient).collect();
             incoming.commit(envelope).unwrap();
         }
-        ended.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(looking.join().unwrap() > 0);
+        ended.store(true, std::sync::atomic::Ordering::Release);
+        assert_eq!(looking.join().unwrap(), 100);
         assert_eq!(fs::read_dir(folder.path().join("control")).unwrap().count(), 100);
         assert_eq!(fs::read_dir(folder.path().join("lost+found")).unwrap().count(), 0);
     }

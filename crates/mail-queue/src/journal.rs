@@ -334,6 +334,7 @@ impl Queue {
             self.folder(),
             shared.control.clone(),
             shared.messages.clone(),
+            shared.settings.filed_after,
             shared.log.clone(),
         ));
         let keeper = Keeper {

@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use commit_journal::SyncLevel;
 use server_config::parameters::service_smtp;
@@ -17,7 +18,7 @@ use server_log::{Category, Log};
 use crate::entry::{Entry, Home};
 use crate::incoming::IncomingMessage;
 use crate::journal::QueueJournal;
-use crate::young::Young;
+use crate::young::{FILED_AFTER, Young};
 use crate::{Envelope, EnvelopeError, QueueId};
 
 /// Names that are tried for a message about another.
@@ -35,6 +36,8 @@ pub struct QueueSettings {
     pub min_free_bytes: u64,
     /// `local.service.smtp.journalsize`; 0 where each message's files are synced one by one.
     pub journal_bytes: u64,
+    /// What is in memory only and in the journal becomes files after so long; [`FILED_AFTER`].
+    pub filed_after: Duration,
 }
 
 impl QueueSettings {
@@ -46,6 +49,7 @@ impl QueueSettings {
             message_sync: SyncLevel::None,
             min_free_bytes: 0,
             journal_bytes: 0,
+            filed_after: FILED_AFTER,
         }
     }
 
@@ -60,6 +64,7 @@ impl QueueSettings {
                 true => u64::try_from(config.get(&service_smtp::JOURNAL_SIZE)).unwrap_or(0),
                 false => 0,
             },
+            filed_after: FILED_AFTER,
         }
     }
 }

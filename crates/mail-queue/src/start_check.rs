@@ -276,7 +276,8 @@ mod tests {
         let checked = queue.check(|done, _| told = done).unwrap();
         assert_eq!((checked.waiting.len(), told), (count, count));
         eprintln!("{count} entries checked in {:?}", begin.elapsed());
-        assert!(begin.elapsed().as_secs() < 10);
+        // It takes a second, and a machine may stand still meanwhile; if it grew with the square it would be minutes.
+        assert!(begin.elapsed().as_secs() < 60);
     }
 
     /// A torn step is cut off, and what is recorded behind it counts.

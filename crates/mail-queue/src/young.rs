@@ -23,7 +23,7 @@ use crate::counts::Counts;
 use crate::journal::QueueJournal;
 
 /// Whoever looks into the folders sees what has been in the queue for this long, and a tick.
-const FILED_AFTER: Duration = Duration::from_secs(1);
+pub const FILED_AFTER: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(500);
 /// Bytes of messages in memory; beyond them, new ones become files at once.
 const BYTES_MAX: usize = 32 << 20;
@@ -102,6 +102,7 @@ pub(crate) struct Nursery {
     control: PathBuf,
     messages: PathBuf,
     pub counts: Counts,
+    filed_after: Duration,
     log: Log,
     inside: Mutex<Inside>,
     /// There is one, or it is over.
@@ -118,9 +119,23 @@ struct Inside {
 }
 
 impl Nursery {
-    pub fn new(queue: &Path, control: PathBuf, messages: PathBuf, log: Log) -> Nursery {
+    pub fn new(
+        queue: &Path,
+        control: PathBuf,
+        messages: PathBuf,
+        filed_after: Duration,
+        log: Log,
+    ) -> Nursery {
         let counts = Counts::begin(queue);
-        Nursery { control, messages, counts, log, inside: Mutex::default(), changed: Condvar::new() }
+        Nursery {
+            control,
+            messages,
+            counts,
+            filed_after,
+            log,
+            inside: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -263,7 +278,7 @@ impl Nursery {
                     return;
                 }
             }
-            let outcome = self.file_older(FILED_AFTER);
+            let outcome = self.file_older(self.filed_after);
             let complained = std::mem::replace(&mut self.lock().complained, outcome.is_err());
             if let Err(why) = outcome.as_ref().map_err(|why| why.to_string()) {
                 if !complained {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use commit_journal::{Medium, SyncLevel};
 use proptest::prelude::*;
@@ -13,18 +14,23 @@ use server_log::Log;
 use super::*;
 use crate::{QueueError, QueueSettings, Recipient, Step};
 
+/// Nothing becomes a file by itself, however long a test takes: not in a queue whose process was killed, either.
 fn settings(folder: &Path) -> QueueSettings {
     QueueSettings {
-        folder: folder.to_owned(),
         envelope_sync: SyncLevel::Data,
         message_sync: SyncLevel::Data,
-        min_free_bytes: 0,
         journal_bytes: 1 << 20,
+        filed_after: Duration::MAX,
+        ..QueueSettings::in_folder(folder)
     }
 }
 
 fn open(folder: &Path) -> Queue {
-    let queue = Queue::open(settings(folder), Log::discard()).unwrap();
+    open_with(settings(folder))
+}
+
+fn open_with(settings: QueueSettings) -> Queue {
+    let queue = Queue::open(settings, Log::discard()).unwrap();
     queue.recover(|| Ok(())).unwrap();
     queue.begin_journal(Vec::new());
     assert!(queue.journal().is_some());
@@ -583,9 +589,10 @@ fn an_entry_without_files_is_an_entry() {
 #[test]
 fn what_stays_becomes_files_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let queue = open(folder.path());
+    let usual = QueueSettings::in_folder(folder.path()).filed_after;
+    let queue = open_with(QueueSettings { filed_after: usual, ..settings(folder.path()) });
     let id = commit(&queue, b"stays");
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let until = std::time::Instant::now() + Duration::from_secs(240);
     while queue.young(&id).is_some() {
         assert!(std::time::Instant::now() < until);
         std::thread::yield_now();
@@ -617,7 +624,7 @@ fn steps_are_taken_while_a_checkpoint_waits_for_the_delivery_and_the_journal_is_
         drop(lent);
         told.send(id).unwrap();
     });
-    let id = done.recv_timeout(std::time::Duration::from_secs(60)).expect("it waits for the checkpoint");
+    let id = done.recv_timeout(Duration::from_secs(240)).expect("it waits for the checkpoint");
     killed(queue);
     let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
     queue.recover(|| Ok(())).unwrap();
