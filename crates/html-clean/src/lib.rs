@@ -17,6 +17,8 @@ mod style;
 mod text;
 mod tree;
 
+use std::time::Duration;
+
 pub use images::Rewrite;
 pub use link::Source;
 pub use plain::to_text;
@@ -24,7 +26,7 @@ pub use text::{Format, from_text};
 
 use filter::Written;
 use images::Images;
-use parse::Deadline;
+use parse::{Deadline, TIME_MAX};
 
 /// Readings until a document must have come to rest.
 const READINGS_MAX: usize = 8;
@@ -81,12 +83,17 @@ pub fn clean<'a>(html: &str, rewrite: &'a mut Rewrite<'a>) -> CleanHtml {
 
 /// The same for a message that has several texts, one below the other.
 pub fn clean_parts<'a>(parts: &[Part<'_>], rewrite: &'a mut Rewrite<'a>) -> CleanHtml {
+    clean_parts_within(TIME_MAX, parts, rewrite)
+}
+
+/// The same, with this time for all of them in the place of two seconds: what takes longer becomes text without tags.
+pub fn clean_parts_within<'a>(time: Duration, parts: &[Part<'_>], rewrite: &'a mut Rewrite<'a>) -> CleanHtml {
     if let [Part::Text(text, format)] = parts {
         return from_text(text, *format);
     }
     let mut images = Images::new(rewrite);
     let mut is_cut = false;
-    let deadline = Deadline::start();
+    let deadline = Deadline::after(time);
     let each: Vec<Written> =
         parts.iter().map(|part| written(part, &mut images, &mut is_cut, deadline)).collect();
     let joined = join(each);

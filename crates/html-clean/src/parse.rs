@@ -24,15 +24,15 @@ const TAGS_BETWEEN: usize = 64;
 const STEP_BYTES: usize = 16 << 10;
 /// What no message needs, for all its parts and readings: the backstop for what takes longer than its size says, such as one
 /// tag with a million attributes, or elements that the parser opens again and again.
-const TIME_MAX: Duration = Duration::from_secs(2);
+pub const TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The end of the time that a message has.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    pub fn start() -> Deadline {
-        Deadline(Instant::now().checked_add(TIME_MAX))
+    pub fn after(time: Duration) -> Deadline {
+        Deadline(Instant::now().checked_add(time))
     }
 
     pub fn is_over(self) -> bool {

@@ -3,7 +3,7 @@
 use html5ever::ns;
 
 use crate::elements::{Fate, fate};
-use crate::parse::{Deadline, parse};
+use crate::parse::{Deadline, TIME_MAX, parse};
 use crate::tree::{DOCUMENT, Kind, Node, Place};
 
 /// Bytes of text that are written.
@@ -55,7 +55,7 @@ fn with_characters(text: &str) -> String {
 
 /// The text of a message's HTML: blocks as lines, paragraphs apart, quotations with `>`, links with their address.
 pub fn to_text(html: &str) -> String {
-    let nodes = parse(html, Deadline::start()).nodes;
+    let nodes = parse(html, Deadline::after(TIME_MAX)).nodes;
     let mut writer = Writer {
         nodes: &nodes,
         text: String::new(),

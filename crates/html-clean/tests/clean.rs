@@ -1,8 +1,17 @@
 //! What is written of messages, what is left out, and that the result rests.
 #![allow(clippy::unwrap_used)]
 
-use html_clean::{CleanHtml, Format, Part, Source, clean, clean_parts, from_text, to_text};
+use std::time::Duration;
+
+use html_clean::{
+    CleanHtml, Format, Part, Rewrite, Source, clean_parts, clean_parts_within, from_text, to_text,
+};
 use proptest::prelude::*;
+
+/// Two seconds, which a message has, pass while a machine stands still; what is written must not depend on it.
+fn clean<'a>(html: &str, rewrite: &'a mut Rewrite<'a>) -> CleanHtml {
+    clean_parts_within(Duration::from_secs(3600), &[Part::Html(html)], rewrite)
+}
 
 /// No image is shown.
 fn without_images(html: &str) -> CleanHtml {
@@ -164,7 +173,7 @@ fn several_texts_stand_below_each_other() {
         Part::Text("> b\nhttp://c.test", Format::Fixed),
         Part::Html("</div></div></body><p>d"),
     ];
-    let clean = clean_parts(&parts, &mut |_| None);
+    let clean = clean_parts_within(Duration::from_secs(3600), &parts, &mut |_| None);
     assert_eq!(
         clean.body(),
         "<body><div class=\"part\"><div><b>a</b></div></div><div class=\"part\"><blockquote class=\"quote\"><div class=\"lines\">b</div>\
@@ -188,8 +197,9 @@ fn bombs_are_bounded() {
         [deep, fonts, attributes, tables, links, css, sheet, "<svg>".repeat(50_000), "<!--".repeat(50_000)]
     {
         let started = std::time::Instant::now();
-        let clean = without_images(&html);
-        assert!(started.elapsed().as_secs() < 30, "{:.20} took {:?}", html, started.elapsed());
+        let clean = html_clean::clean(&html, &mut |_| None);
+        // Two seconds, and what a busy machine adds.
+        assert!(started.elapsed().as_secs() < 60, "{:.20} took {:?}", html, started.elapsed());
         assert!(clean.body().len() < 9 << 20);
         let _ = to_text(&html);
     }
@@ -399,11 +409,12 @@ proptest! {
 #[test]
 fn a_message_that_takes_too_long_is_text_whatever_its_parts_and_readings() {
     let slow = format!("<style>p{{}}</style>first &lt;<a href=x>{}last", "<a><p><b><table>".repeat(60_000));
-    let parts = [Part::Html(&slow), Part::Html(&slow), Part::Text("third", Format::Fixed), Part::Html(&slow)];
+    let mut parts = vec![Part::Html(&slow); 20];
+    parts.push(Part::Text("third", Format::Fixed));
     let started = std::time::Instant::now();
     let clean = clean_parts(&parts, &mut |_| None);
-    // Two seconds, and what a busy machine adds; with a time for each part and each reading it is more than twelve.
-    assert!(started.elapsed().as_secs() < 11, "{:?}", started.elapsed());
+    // Two seconds, and what a busy machine adds; with a time for each part it is more than forty, and more for each reading.
+    assert!(started.elapsed().as_secs() < 35, "{:?}", started.elapsed());
     assert!(clean.is_cut() && clean.blocked_images() == 0);
     for shown in ["first &lt;", "last", "third"] {
         assert!(clean.body().contains(shown), "{shown}");
