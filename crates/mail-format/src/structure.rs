@@ -507,7 +507,8 @@ mod tests {
             let begin = std::time::Instant::now();
             let structure = scan(&message);
             assert!(structure.parts.len() <= PARTS_MAX + DEPTH_MAX, "{}", structure.parts.len());
-            assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+            // A second or two, unless the machine stands still; each line against each boundary it would be many minutes.
+            assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
             assert!(Structure::decode(&structure.encode()).is_some());
         }
     }

@@ -215,16 +215,19 @@ fn a_silent_filter_costs_its_limit_and_then_it_rests() {
         for _ in 0..20 {
             assert_eq!(whole(&mut session(&filters)), [451]);
         }
-        assert!(began.elapsed() < limit * 15, "twenty did not wait");
-        assert_eq!(stub.connections(), asked);
+        // It rests for ten seconds: on a machine that stood still one of them may have tried again.
+        let tried = stub.connections() - asked;
+        assert!(tried as u64 <= began.elapsed().as_secs() / 10, "{tried} of twenty waited");
     }
 }
 
 #[test]
 fn progress_buys_time_but_not_for_ever() {
-    let limit = Duration::from_secs(3);
-    let works = [Answer::Wait(limit * 2 / 3), Answer::plain('p')];
-    let patient = [&works[..], &works, &[Answer::Wait(limit * 2 / 3), Answer::go_on()]].concat();
+    // Longer than the limit in all, and each wait much shorter than it: for a machine that stands still meanwhile.
+    let limit = Duration::from_secs(10);
+    let mut patient: Vec<Answer> =
+        (0..44).flat_map(|_| [Answer::Wait(limit / 40), Answer::plain('p')]).collect();
+    patient.push(Answer::go_on());
     let stub = StubMilter::new().on('E', "", &patient).start();
     let filters = Filters::new(vec![Filter { message_timeout: limit, ..filter(&stub) }]);
     assert_eq!(whole(&mut session(&filters)).last(), Some(&250));

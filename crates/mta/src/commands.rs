@@ -368,6 +368,9 @@ mod tests {
     use std::io::Write;
     use std::sync::mpsc;
 
+    /// For what must happen, on a machine that may stand still for a while.
+    const PATIENCE: Duration = Duration::from_secs(240);
+
     fn queue(folder: &Path) -> Queue {
         let settings = QueueSettings::in_folder(folder);
         Queue::open(settings, Log::discard()).unwrap()
@@ -401,17 +404,14 @@ mod tests {
         let watch = commands.watch(Box::new(start)).unwrap();
         let entries = vec![(away.clone(), None), (resting.clone(), None)];
         let path = queue.submit(&Command { verb: Verb::Delete, by: "root".into(), entries }).unwrap();
-        assert_eq!(
-            started.recv_timeout(Duration::from_secs(20)).unwrap(),
-            (resting.clone(), Obeyed::Nothing)
-        );
+        assert_eq!(started.recv_timeout(PATIENCE).unwrap(), (resting.clone(), Obeyed::Nothing));
         assert!(queue.load(&resting).unwrap().is_none(), "at rest: at once");
         assert!(queue.load(&away).unwrap().is_some() && path.exists(), "under way: not yet");
         assert!(matches!(commands.begin(stale), Begin::Gone));
         commands.end(&away, Rest::At(None), &|_, _| {});
         assert!(queue.load(&away).unwrap().is_none());
         // The order goes with its last entry, and the watch may have been telling of the other one still.
-        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        let patience = std::time::Instant::now() + PATIENCE;
         while path.exists() {
             assert!(std::time::Instant::now() < patience, "the order is still there");
             thread::yield_now();
@@ -454,11 +454,11 @@ mod tests {
         let start = move |_: &QueueId, obeyed| told.lock().unwrap().send(obeyed).unwrap();
         let watch = commands.watch(Box::new(start)).unwrap();
         // A command from before the start is done, too.
-        assert_eq!(started.recv_timeout(Duration::from_secs(20)).unwrap(), Obeyed::Nothing);
+        assert_eq!(started.recv_timeout(PATIENCE).unwrap(), Obeyed::Nothing);
         assert!(matches!(commands.begin(loaded), Begin::Held), "though it was loaded before");
         let release = Command { verb: Verb::Release, ..hold };
         queue.submit(&release).unwrap();
-        assert_eq!(started.recv_timeout(Duration::from_secs(20)).unwrap(), Obeyed::Due);
+        assert_eq!(started.recv_timeout(PATIENCE).unwrap(), Obeyed::Due);
         assert!(matches!(begin(&commands, &queue, &id), Begin::Go(_)));
         drop(watch);
         assert!(!path.exists());

@@ -4,9 +4,10 @@
 mod common;
 
 use std::io::Write;
+use std::time::Duration;
 
 use black_box::{Act, Authority, Certificate, Step, StubMta};
-use common::{SHORT, SOON, open, peer, refused, send, settings, small, try_open, words};
+use common::{PATIENT, SOON, open, peer, refused, send, settings, small, try_open, words};
 use openssl::hash::{MessageDigest, hash};
 use smtp_client::{Kind, Session, Settings, TlsFault, TlsUse, Tlsa, Verify};
 
@@ -81,12 +82,16 @@ fn a_handshake_that_fails_is_said_so() {
 #[test]
 fn a_peer_that_closes_or_falls_silent_at_tls_is_left() {
     let certificate = Authority::new().issue(HOST);
-    for acts in
-        [vec![Act::Close], vec![Act::say("220 go"), Act::Close], vec![Act::say("220 go"), Act::Silence]]
-    {
+    // EHLO has the same limit, and is to be answered by a machine that stands still for a while.
+    let limit = Duration::from_secs(10);
+    for (acts, limit) in [
+        (vec![Act::Close], PATIENT),
+        (vec![Act::say("220 go"), Act::Close], PATIENT),
+        (vec![Act::say("220 go"), Act::Silence], limit),
+    ] {
         let stub = StubMta::new().tls(&certificate).on(Step::StartTls, &acts).start();
         let mut settings = with(TlsUse::Opportunistic);
-        settings.timeouts.helo = SHORT;
+        settings.timeouts.helo = limit;
         let begun = std::time::Instant::now();
         let refused = refused(&stub, &settings);
         assert_eq!(refused.kind, Kind::Tls, "{refused}");

@@ -278,16 +278,17 @@ fn a_peer_that_does_not_answer_rset_is_given_up() {
 /// A hundred slow answers are no hundred limits: those that were taken get the message, the others wait.
 #[test]
 fn a_peer_that_is_slow_with_each_recipient_does_not_hold_the_session() {
-    let slow = [Act::Wait(Duration::from_millis(1800)), Act::say("250 ok")];
+    // Each is answered long before its limit, on a machine that stands still for a while, too.
+    let slow = [Act::Wait(Duration::from_millis(800)), Act::say("250 ok")];
     let stub = StubMta::new().offers(&[]).on(Step::Rcpt, &slow).start();
     let mut settings = settings();
-    settings.timeouts.rcpt = Duration::from_secs(3);
+    settings.timeouts.rcpt = Duration::from_secs(6);
     let addresses: Vec<String> = (0..50).map(|n| format!("r{n}@y.example")).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let transaction = send(&mut try_open(&stub, &settings).unwrap(), &small(), &addresses);
     let words = words(&transaction);
     let taken = words.iter().filter(|word| *word == "ok").count();
-    assert!((1..20).contains(&taken) && words[49] == "later 4.5.3", "{words:?}");
+    assert!((1..=31).contains(&taken) && words[49] == "later 4.5.3", "{words:?}");
     assert_eq!(stub.wait_for(1)[0].rcpts.len(), taken);
 }
 

@@ -39,14 +39,20 @@ fn a_server_that_fails_is_passed_over_at_once() {
 
 #[test]
 fn an_answer_to_something_else_is_not_listened_to() {
-    for behaviour in [Behaviour::Silent, Behaviour::WrongId, Behaviour::WrongQuestion, Behaviour::Garbage] {
+    let try_one = |behaviour| {
         let (bad, good) = bad_then_good(behaviour);
         let start = Instant::now();
         let list = impatient(&[&bad, &good]).mx("example.test").unwrap();
         assert_eq!(hosts(list), ["mx.test"], "{behaviour:?}");
-        assert!((TIMEOUT..TIMEOUT * 10).contains(&start.elapsed()), "{behaviour:?}: {:?}", start.elapsed());
+        assert!((TIMEOUT..PATIENCE).contains(&start.elapsed()), "{behaviour:?}: {:?}", start.elapsed());
         counts([&bad, &good], "example.test", "MX", [1, 1]);
-    }
+    };
+    std::thread::scope(|scope| {
+        for behaviour in [Behaviour::Silent, Behaviour::WrongId, Behaviour::WrongQuestion, Behaviour::Garbage]
+        {
+            scope.spawn(move || try_one(behaviour));
+        }
+    });
 }
 
 /// The true answer is heard after a forged one.
@@ -79,7 +85,7 @@ fn forged_answers_do_not_end_the_wait() {
 
 #[test]
 fn a_closed_port_costs_no_time() {
-    let closed = StubDns::start().address();
+    let closed = CLOSED.parse().unwrap();
     let good = StubDns::with(&[("example.test", "A", 300, "192.0.2.1")]);
     let servers = vec![closed, good.address()];
     let resolver = Resolver::new(Settings { servers, ..settings(&[]) }, Log::discard());
@@ -94,16 +100,16 @@ fn nobody_who_answers_is_a_temporary_failure_with_each_reason() {
     silent.behave(Behaviour::Silent);
     failing.behave(Behaviour::ServFail);
     let resolver = Resolver::new(
-        Settings { tries: 3, timeout: TIMEOUT, ..settings(&[&silent, &failing]) },
+        Settings { tries: 2, timeout: TIMEOUT, ..settings(&[&silent, &failing]) },
         Log::discard(),
     );
     let start = Instant::now();
     let Err(DnsError::Temporary(why)) = resolver.mx("example.test") else { panic!() };
-    assert!(start.elapsed() >= TIMEOUT * 3);
+    assert!(start.elapsed() >= TIMEOUT * 2);
     let silence = format!("{}: no answer", silent.address());
     assert!(why.contains("example.test. MX") && why.contains(&silence), "{why}");
     assert!(why.contains(&format!("{}: Server Failure", failing.address())), "{why}");
-    counts([&silent, &failing], "example.test", "MX", [3, 1]);
+    counts([&silent, &failing], "example.test", "MX", [2, 1]);
 }
 
 #[test]
@@ -158,7 +164,7 @@ fn the_time_limit_covers_a_connection_as_a_whole() {
         });
         assert!(matches!(resolver.mx("example.test"), Err(DnsError::Temporary(_))));
     });
-    assert!(start.elapsed() < TIMEOUT * 10);
+    assert!(start.elapsed() < PATIENCE);
 }
 
 /// RFC 6891 §6.2.2
@@ -223,7 +229,7 @@ fn a_demotion_is_logged() {
     let config = server_config::Config::from_text("logfile.smtp.loglevel = Information").unwrap();
     let settings_of_log = server_log::LogSettings::from_config(&config, &instance, "smtp");
     let log = Log::open("smtp", "smtpd", settings_of_log).unwrap();
-    let closed = StubDns::start().address();
+    let closed = CLOSED.parse().unwrap();
     let good = StubDns::with(&[("example.test", "A", 300, "192.0.2.1")]);
     let servers = vec![closed, good.address()];
     let resolver = Resolver::new(Settings { servers, ..settings(&[]) }, log);

@@ -12,11 +12,11 @@ use smtp_client::{
 };
 
 /// Long enough for a busy machine.
-pub const PATIENT: Duration = Duration::from_secs(30);
+pub const PATIENT: Duration = Duration::from_secs(200);
 /// What a step that fails by its limit is given.
 pub const SHORT: Duration = Duration::from_millis(300);
 /// When such a step has failed, on a busy machine: before what is patient would have.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(150);
 
 pub fn settings() -> Settings {
     let timeouts = Timeouts {
