@@ -297,8 +297,19 @@ fn a_setting_says_when_it_counts_and_what_it_counts_as() {
     let wild = notices("service.acme.names", "mail.example.org *.example.org");
     assert!(wild.contains("http-01, which has no '*'"), "{wild}");
     notices("service.acme.names", "");
-    let ports = notices("service.imap.port", "110");
-    assert!(ports.contains("service.pop.port and service.imap.port are both 110"), "{ports}");
+    let before = fs::read_to_string(site.conf()).unwrap();
+    for tool in [
+        &["configutil", "-o", "service.imap.port", "-v", "110"][..],
+        &["setconf", "service.imap.port", "110"],
+    ] {
+        let refused = site.refused(tool[0], &tool[1..]);
+        assert!(
+            refused.contains("service.pop.port and service.imap.port would both be 110; nothing was set"),
+            "{refused}"
+        );
+        assert_eq!(fs::read_to_string(site.conf()).unwrap(), before);
+    }
+    assert!(site.tool("setconf", &["--force", "service.imap.port", "110"]).status.success());
     let checked = site.refused("configutil", &["-f", site.conf(), "check"]);
     assert!(checked.contains("are both 110"), "{checked}");
     fs::write(site.conf(), "service.imap.maxsesions = 7\n").unwrap();

@@ -166,9 +166,37 @@ fn tls_listeners(config: &Config) -> Vec<&'static str> {
     all.into_iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name).collect()
 }
 
-/// Two listeners on one port: the second could not bind. Services that are off, and port 0, do not count.
+/// Changes that would give one of their parameters the port of another listener.
+///
+/// # Errors
+/// Which two it would be, and what to do.
+pub fn judge_ports(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
+    let mut after = before.clone();
+    let changes: Vec<(String, &String)> =
+        changes.iter().map(|(name, value)| (server_config::config::canonical(name), value)).collect();
+    changes.iter().for_each(|(name, value)| after.put(name, value));
+    let is_changed = |name: &str| {
+        changes
+            .iter()
+            .any(|(changed, value)| changed == name && before.text(name).unwrap_or("") != value.as_str())
+    };
+    match clashes(&after).into_iter().find(|(one, other, _)| is_changed(one) || is_changed(other)) {
+        None => Ok(()),
+        Some((one, other, port)) => Err(format!(
+            "{one} and {other} would both be {port}; nothing was set. configutil -i sets both at once, setconf --force one all \
+             the same"
+        )),
+    }
+}
+
 fn shared_ports(config: &Config) -> Vec<String> {
-    let mut listening: Vec<(&str, u16)> = Vec::new();
+    let told = |(one, other, port)| format!("{one} and {other} are both {port}");
+    clashes(config).into_iter().map(told).collect()
+}
+
+/// Two listeners on one port: the second could not bind. Services that are off, and port 0, do not count.
+fn clashes(config: &Config) -> Vec<(&'static str, &'static str, u16)> {
+    let mut listening: Vec<(&'static str, u16)> = Vec::new();
     if config.get(&service_smtp::ENABLE) {
         for port in [&service_smtp::PORT, &service_smtp::SUBMISSION_PORT, &service_smtp::SUBMISSIONS_PORT] {
             listening.push((port.name, config.get(port)));
@@ -201,7 +229,7 @@ fn shared_ports(config: &Config) -> Vec<String> {
     for (at, (name, port)) in listening.iter().enumerate() {
         let other = listening[..at].iter().find(|(_, other)| other == port && *port != 0);
         if let Some((other, _)) = other {
-            shared.push(format!("{name} and {other} are both {port}"));
+            shared.push((*name, *other, *port));
         }
     }
     shared
@@ -225,6 +253,28 @@ mod tests {
         assert!(errors("service.imap.sslport = 110").is_empty(), "that port is not open");
         let submission = errors("local.service.smtp.submissionport = 25");
         assert!(submission[0].contains("are both 25"), "{submission:?}");
+    }
+
+    #[test]
+    fn a_port_of_another_service_is_refused_where_it_is_set() {
+        let judge = |before: &str, changes: &[(&str, &str)]| {
+            let changes: Vec<(String, String)> =
+                changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            judge_ports(&Config::from_text(before).unwrap(), &changes)
+        };
+        let why = judge("", &[("service.imap.port", "110")]).unwrap_err();
+        assert!(
+            why.starts_with("service.pop.port and service.imap.port would both be 110; nothing"),
+            "{why}"
+        );
+        assert!(judge("service.pop.port = 9", &[("service.pop.port", "")]).is_ok());
+        assert!(judge("service.pop.port = 9\nservice.imap.port = 110", &[("service.pop.port", "")]).is_err());
+        let exchanged = [("service.imap.port", "110"), ("service.pop.port", "143")];
+        assert!(judge("", &exchanged).is_ok());
+        let clash = "service.imap.port = 110";
+        assert!(judge(clash, &[("service.imap.banner", "x")]).is_ok(), "that clash was there before");
+        assert!(judge(clash, &[("service.imap.port", "110")]).is_ok(), "nothing changes");
+        assert!(judge(clash, &[("service.imap.port", "143")]).is_ok(), "it is mended");
     }
 
     #[test]

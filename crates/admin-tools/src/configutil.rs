@@ -334,6 +334,10 @@ fn put(
     err: &mut dyn Write,
 ) -> Result<(), String> {
     let before = place.config()?;
+    // What is for all servers may be another value here.
+    if place.scale == Scale::Own {
+        crate::check::judge_ports(&before, &changes)?;
+    }
     place.put(&changes)?;
     writeln!(out, "OK SET").map_err(|why| why.to_string())?;
     notices(place, &before, &changes, err);

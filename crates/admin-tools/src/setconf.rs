@@ -1,4 +1,4 @@
-//! setconf: sets or clears one option, with --force also one that nobody knows.
+//! setconf: sets or clears one option, with --force also one that nobody knows, or a port that another service has.
 
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ struct Arguments {
     /// The instance; else CONFIGROOT names its config folder
     #[arg(long)]
     instance: Option<PathBuf>,
-    /// Set a name that is unknown
+    /// Set a name that is unknown, or a port that another service has
     #[arg(long)]
     force: bool,
     name: String,
@@ -42,6 +42,10 @@ fn work(arguments: Arguments, err: &mut dyn Write) -> Result<(), String> {
     }
     let path = crate::configutil::file_of(arguments.instance.as_deref())?;
     let changes = vec![(arguments.name, arguments.value)];
+    if !arguments.force {
+        let before = server_config::Config::read(&path).map_err(|why| why.to_string())?;
+        crate::check::judge_ports(&before, &changes)?;
+    }
     crate::configutil::set(&path, changes.clone())?;
     crate::audit::configuration(&path, &changes, "setconf", err);
     // The directory may say something else; it is not asked here, its copy knows.
