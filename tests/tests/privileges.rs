@@ -347,6 +347,30 @@ fn can_do_it_unconfined(instance: &Instance, daemon: &str, foreign: &Foreign) {
     }
 }
 
+/// Root reads everything, so the check that root runs judges by owner and mode what the daemons will be able to read.
+#[test]
+fn rules_and_plug_ins_that_only_root_can_read_are_found_before_a_start() {
+    assert!(is_root(), "the tests of privileges need root");
+    let instance = Setup::default().server_user(USER).create();
+    let check = || {
+        let output = instance.tool("configutil").arg("check").output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (name, text) in [("filter.cfg", "Subject spam DROP\n"), ("plugins.cfg", "# none\n")] {
+        let path = instance.path("config").join(name);
+        fs::write(&path, text).unwrap();
+        chmod(&path, 0o644);
+        assert_eq!(check(), (Some(0), String::new()), "{name}");
+        chmod(&path, 0o600);
+        let (code, said) = check();
+        assert!(
+            code == Some(1) && said.contains(&format!("{name}: local.serveruid cannot read it")),
+            "{said}"
+        );
+        chmod(&path, 0o644);
+    }
+}
+
 /// Each daemon has a list of system calls of its own: what one has business with is refused to another.
 #[test]
 fn each_daemon_has_a_list_of_system_calls_of_its_own() {

@@ -23,13 +23,29 @@ pub fn judge(instance: &Instance, config: &Config, found: &mut Findings) {
         Ok(Some(who)) => who,
         Err(why) => return found.errors.push(why),
     };
+    judge_as(instance, config, who, found);
+}
+
+fn judge_as(instance: &Instance, config: &Config, who: (u32, u32), found: &mut Findings) {
+    let (mut needed, mut named) = (Vec::new(), Vec::new());
     if let Some((chain, key)) = instance.certificate(config) {
-        for (what, path) in [("certificate", chain), ("key", key)] {
-            match obstacle(&path, who) {
-                Some((at, true)) => found.errors.push(told(what, &path, &at)),
-                Some((at, false)) => found.warnings.push(told(what, &path, &at)),
-                None => {}
-            }
+        needed.extend([("certificate", chain), ("key", key)]);
+    }
+    needed
+        .extend([("rules", instance.filter_cfg()), ("plug-ins", instance.config_dir().join("plugins.cfg"))]);
+    // What is wrong with the list itself is told elsewhere.
+    let lines = plugins::Plugins::load(instance, config).unwrap_or_default().lines;
+    for library in lines.into_iter().flat_map(|line| line.libraries) {
+        if !named.contains(&library) {
+            needed.push(("plug-in", library.clone()));
+            named.push(library);
+        }
+    }
+    for (what, path) in needed {
+        match obstacle(&path, who) {
+            Some((at, true)) => found.errors.push(told(what, &path, &at)),
+            Some((at, false)) => found.warnings.push(told(what, &path, &at)),
+            None => {}
         }
     }
     let credentials = config.get(&service_smtp_modules::SMART_CREDENTIALS);
@@ -112,5 +128,35 @@ mod tests {
             assert_eq!(obstacle(&link, who).is_some(), expected.is_some(), "{folder:o} {file:o} by the link");
         }
         assert_eq!(obstacle(&live.join("none"), other), None);
+    }
+
+    #[test]
+    fn rules_and_plug_ins_are_judged_as_the_daemon_will_see_them() {
+        let top = tempfile::tempdir().unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let (instance, config) = (Instance::new(top.path()), Config::from_text("").unwrap());
+        fs::create_dir(instance.config_dir()).unwrap();
+        set(top.path(), 0o755);
+        set(&instance.config_dir(), 0o755);
+        let meta = fs::metadata(top.path()).unwrap();
+        let judge = || {
+            let mut found = Findings::default();
+            judge_as(&instance, &config, (meta.uid() + 1, meta.gid() + 1), &mut found);
+            (found.errors, found.warnings)
+        };
+        assert_eq!(judge(), (vec![], vec![]), "they are not there");
+        let plug_ins = instance.config_dir().join("plugins.cfg");
+        for (what, path) in [("rules", instance.filter_cfg()), ("plug-ins", plug_ins)] {
+            fs::write(&path, "").unwrap();
+            let line = format!("{what} {}: local.serveruid cannot read it", path.display());
+            for (mode, expected) in [
+                (0o600, (vec![line.clone()], vec![])),
+                (0o640, (vec![], vec![line])),
+                (0o644, (vec![], vec![])),
+            ] {
+                set(&path, mode);
+                assert_eq!(judge(), expected, "{mode:o}");
+            }
+        }
     }
 }
