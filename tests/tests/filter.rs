@@ -269,10 +269,23 @@ fn mail_waits_while_the_rules_are_not_known() {
     instance.wait_for_queue("two that wait", || waits(&instance));
     assert_eq!(instance.imap("alice").exists("INBOX"), 0);
     assert!(refresh(&instance).contains("mail goes on waiting"));
+    // Whoever looks at the queue is told what it waits for.
+    let why = "waits until config/filter.cfg is right and was refreshed: line 1: \"FLY\" is no action";
+    let (_, list) = said(&instance, "mailq", &["-l"]);
+    assert_eq!(list.matches(&format!("    ({why}")).count(), 2, "{list}");
+    let (_, json) = said(&instance, "mailq", &["--json"]);
+    for line in json.lines() {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        let reason = object["recipients"][0]["delay_reason"].as_str().unwrap();
+        assert!(reason.starts_with(why) && object["last_error"] == reason, "{line}");
+    }
+    let (_, detail) = said(&instance, "mailq", &["-d", "example.test"]);
+    assert_eq!(detail.matches(&format!("  last: {why}")).count(), 2, "{detail}");
     write(&instance, "Subject spam DROP\n");
     assert_eq!(refresh(&instance), "");
     assert_eq!(subjects(&instance, "alice", 1), ["ham"]);
     instance.wait_for_empty_queue();
+    assert!(!instance.path("run/filter.unknown").exists(), "nothing waits any more");
 }
 
 /// Copies and reports are this host's own mail, and not filtered: a copy causes no copy.
@@ -345,6 +358,24 @@ fn configutil_tells_which_rules_fire_on_a_message() {
     assert_eq!(text, "line 1 COPY <bob@example.test>\nline 3 HOLD\nheld\n");
     let (_, text) = said(&instance, "configutil", &["filter", message, "--user", "joe"]);
     assert_eq!(text, "line 1 COPY <bob@example.test>\nline 2 (:known) EXIT\ndelivered\n");
+    // REJECT comes to what smtpd would do.
+    write(&instance, "Subject spam REJECT no\n");
+    instance.set("local.service.smtp.verification.spf", "yes");
+    instance.set("local.service.smtp.verification.authservid", "mx.example.test");
+    instance.set("local.service.smtp.smtp-accept.relaynetworks", "192.0.2.0/24");
+    let rejected = |rest: &[&str]| said(&instance, "configutil", &[&["filter", message], rest].concat()).1;
+    let untold = |why: &str| format!("line 1 REJECT \"no\"\ndropped without a report: {why}\n");
+    let told = "line 1 REJECT \"no\"\nrejected: a report goes to <a@x.test>\n";
+    let from = ["--from", "a@x.test"];
+    assert_eq!(rejected(&[]), untold("it has no sender"));
+    assert_eq!(rejected(&from), untold("the sender may be forged"));
+    assert_eq!(rejected(&[&from[..], &["--user", "joe"]].concat()), told);
+    assert_eq!(rejected(&[&from[..], &["--client", "pc [192.0.2.7]"]].concat()), told);
+    let passed = "Authentication-Results: mx.example.test; spf=pass smtp.mailfrom=x.test\r\nSubject: spam\r\n\r\nx\r\n";
+    fs::write(message, passed).unwrap();
+    assert_eq!(rejected(&from), told);
+    instance.set("local.service.smtp.filter.bounce", "never");
+    assert_eq!(rejected(&from), untold("nobody is to be told"));
     let other = instance.path("other.cfg");
     fs::write(&other, "Subject x FLY\nHost-From \"\\[192\\.\" DROP\n").unwrap();
     let (code, text) = said(&instance, "configutil", &["filter", "--rules", other.to_str().unwrap()]);

@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mail_format::header::{header_fields, header_length};
-use server_config::Instance;
-use ube_filter::{Control, Filter, HEADER_BYTES_MAX, Mail, Mistake, Verdict};
+use server_config::{Config, Instance};
+use ube_filter::{Control, Filter, HEADER_BYTES_MAX, Mail, Mistake, Origin, Reports, Verdict};
 
 /// What `configutil filter` is asked.
 #[derive(clap::Args)]
@@ -57,12 +57,27 @@ pub fn run(asked: &Asked, instance: Option<&Path>, out: &mut dyn Write) -> Resul
         writeln!(out, "{fired}").map_err(text)?;
     }
     let end = match judgement.verdict {
-        Verdict::Pass => "delivered",
-        Verdict::Drop => "dropped",
-        Verdict::Hold => "held",
-        Verdict::Reject(_) => "rejected",
+        Verdict::Pass => "delivered".to_owned(),
+        Verdict::Drop => "dropped".to_owned(),
+        Verdict::Hold => "held".to_owned(),
+        Verdict::Reject(_) => rejected(asked, instance, header)?,
     };
     writeln!(out, "{end}").map_err(text)
+}
+
+/// What REJECT comes to: a report, or none to a sender who may be forged. As the instance has it, if there is one.
+fn rejected(asked: &Asked, instance: Option<&Path>, header: &[u8]) -> Result<String, String> {
+    let config = match Instance::open(instance) {
+        Ok(instance) => Config::load(&instance).map_err(|why| why.to_string())?,
+        Err(why) if instance.is_some() => return Err(why),
+        Err(_) => Config::empty(),
+    };
+    let (has_sender, is_logged_in) = (!asked.from.is_empty(), asked.user.is_some());
+    let origin = Origin { has_sender, is_logged_in, client: &asked.client };
+    Ok(match Reports::from_config(&config).tells(&origin, header) {
+        Ok(()) => format!("rejected: a report goes to <{}>", base::escape(&asked.from)),
+        Err(why) => format!("dropped without a report: {why}"),
+    })
 }
 
 /// The rules of a file; nothing when there is none.

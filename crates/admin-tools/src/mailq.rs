@@ -11,10 +11,11 @@ mod summary;
 
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgGroup, CommandFactory, Parser};
 use mail_queue::{Envelope, Folder, QueueId, State, Survey};
+use server_config::Instance;
 
 use crate::selection::Selection;
 use crate::site::{Site, broken, run_tool};
@@ -63,7 +64,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<(), String> {
     let site = Site::open(arguments.instance.as_deref(), "mailq")?;
     site.act_as_server()?;
-    let queue = site.instance.queue_dir();
+    let queue = Queue { folder: site.instance.queue_dir(), unfiltered: unfiltered(&site.instance) };
     let mut out = BufWriter::new(out);
     let selection = &arguments.selection;
     if !arguments.detail.is_empty() {
@@ -75,22 +76,47 @@ fn work(arguments: Arguments, out: &mut dyn Write, _: &mut dyn Write) -> Result<
     } else if arguments.shape {
         shape::tell(&queue, selection, &mut out)?;
     } else {
-        summary::tell(&queue, selection, arguments.all, &mut out)?;
+        summary::tell(&queue.folder, selection, arguments.all, &mut out)?;
     }
     out.flush().map_err(broken)
 }
 
 pub(crate) use detail::entry as tell_entry;
 
+/// What is looked at.
+struct Queue {
+    folder: PathBuf,
+    /// Why new mail waits for the rules of the UBE filter, while it does.
+    unfiltered: Option<String>,
+}
+
+impl Queue {
+    /// The envelope, with why it waits when that is known and does not stand there: for rules that smtpd has not.
+    fn told(&self, folder: &Folder, mut envelope: Envelope) -> Envelope {
+        let why = self.unfiltered.as_ref().filter(|_| folder.domain().is_none() && !envelope.held);
+        if let Some(why) = why.filter(|_| envelope.last_error.is_empty() && envelope.is_for_filter()) {
+            envelope.last_error = why.clone();
+        }
+        envelope
+    }
+}
+
+fn unfiltered(instance: &Instance) -> Option<String> {
+    let why = std::fs::read_to_string(ube_filter::unknown_file(&instance.run_dir())).ok()?;
+    Some(format!("waits until config/filter.cfg is right and was refreshed: {}", why.trim()))
+}
+
 /// What `take` is told: where the entry is, its id, and its envelope or why it is none.
 type Take<'t> = &'t mut dyn FnMut(&Folder, &QueueId, Result<Envelope, String>) -> Result<(), String>;
 
 /// Goes through all entries that are meant.
-fn each(queue: &Path, selection: &Selection, take: Take<'_>) -> Result<(), String> {
+fn each(queue: &Queue, selection: &Selection, take: Take<'_>) -> Result<(), String> {
     let mut buffer = Vec::new();
-    for folder in Survey::of(queue) {
+    for folder in Survey::of(&queue.folder) {
         let folder = folder.map_err(|why| why.to_string())?;
-        selection.each(&folder, &mut buffer, |id, envelope| take(&folder, id, envelope))?;
+        selection.each(&folder, &mut buffer, |id, envelope| {
+            take(&folder, id, envelope.map(|envelope| queue.told(&folder, envelope)))
+        })?;
     }
     Ok(())
 }

@@ -255,6 +255,16 @@ impl Envelope {
         })
     }
 
+    /// Whether it came from outside, not by LMTP, and nothing was done with it yet: what the rules of the UBE filter are asked about.
+    pub fn is_for_filter(&self) -> bool {
+        let untouched = |one: &Recipient| one.state == State::Pending && one.from.is_none();
+        !self.filtered
+            && self.parent.is_none()
+            && self.attempts == 0
+            && !self.protocol.contains("LMTP")
+            && self.recipients.iter().all(untouched)
+    }
+
     /// Places (from 0) of those not done with.
     pub fn pending(&self) -> impl Iterator<Item = usize> + '_ {
         self.recipients

@@ -2,17 +2,24 @@
 //!
 //! [`Filter::parse`] makes rules of the file's text, or says each line that is wrong. [`Filter::judge`] walks along them from
 //! top to bottom with one message: its header and its envelope. Nothing is done here: what fired is told, and what is to be
-//! copied, dropped, held or rejected. Expressions take time that grows with the text (no backtracking), and file, rules,
+//! copied, dropped, held or rejected, and whether somebody is told of that ([`Reports`]). Expressions take time that grows with the text (no backtracking), and file, rules,
 //! expressions, header and values all have limits.
 
 mod action;
 mod judge;
+mod reports;
 mod rule;
 mod words;
 
 pub use action::Action;
 pub use judge::{Control, Fired, Judgement, Mail, Verdict};
+pub use reports::{Origin, Reports};
 pub use rule::{Filter, Mistake};
+
+/// Where smtpd says why mail waits for rules that it does not have, while it does: one line, for mailq.
+pub fn unknown_file(run_dir: &std::path::Path) -> std::path::PathBuf {
+    run_dir.join("filter.unknown")
+}
 
 /// Bytes of the file at most.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024;

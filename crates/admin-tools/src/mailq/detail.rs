@@ -1,7 +1,6 @@
 //! All that is known about some messages: the attributes of a control file (S74).
 
 use std::io::Write;
-use std::path::Path;
 
 use mail_queue::{Envelope, Folder, QueueId, Survey};
 
@@ -10,14 +9,14 @@ use crate::site::broken;
 
 /// `named` are ids or domains.
 pub fn tell(
-    queue: &Path,
+    queue: &super::Queue,
     selection: &Selection,
     named: &[String],
     out: &mut dyn Write,
 ) -> Result<(), String> {
     let mut found = vec![false; named.len()];
     let mut buffer = Vec::new();
-    for folder in Survey::of(queue) {
+    for folder in Survey::of(&queue.folder) {
         let folder = folder.map_err(|why| why.to_string())?;
         selection.each(&folder, &mut buffer, |id, envelope| {
             let domains =
@@ -33,7 +32,9 @@ pub fn tell(
                 }
             }
             match envelope {
-                Ok(envelope) if meant => entry(&folder, id, &envelope, out).map_err(broken),
+                Ok(envelope) if meant => {
+                    entry(&folder, id, &queue.told(&folder, envelope), out).map_err(broken)
+                }
                 Err(why) if meant => {
                     writeln!(out, "{}\n  {why}", folder.envelope_path(id).display()).map_err(broken)
                 }

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::Path;
 
 use base::json::quote;
 use mail_queue::{Envelope, Folder, QueueId, State};
@@ -13,7 +12,7 @@ use mail_queue::{Envelope, Folder, QueueId, State};
 use crate::selection::{Selection, waiting};
 use crate::site::broken;
 
-pub fn tell(queue: &Path, selection: &Selection, out: &mut dyn Write) -> Result<(), String> {
+pub fn tell(queue: &super::Queue, selection: &Selection, out: &mut dyn Write) -> Result<(), String> {
     let now = base::clock::unix_seconds();
     super::each(queue, selection, &mut |folder, id, envelope| {
         let line = match envelope {

@@ -1,14 +1,13 @@
 //! One paragraph for each message.
 
 use std::io::Write;
-use std::path::Path;
 
 use mail_queue::State;
 
 use crate::selection::Selection;
 use crate::site::broken;
 
-pub fn tell(queue: &Path, selection: &Selection, out: &mut dyn Write) -> Result<(), String> {
+pub fn tell(queue: &super::Queue, selection: &Selection, out: &mut dyn Write) -> Result<(), String> {
     let now = base::clock::unix_seconds();
     let mut count = 0_usize;
     super::each(queue, selection, &mut |folder, id, envelope| {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 use crate::selection::Selection;
 use crate::site::broken;
@@ -11,7 +10,7 @@ use crate::site::broken;
 const AGES: [i64; 9] = [5, 10, 20, 40, 80, 160, 320, 640, 1280];
 const COLUMNS: usize = AGES.len() + 1;
 
-pub fn tell(queue: &Path, selection: &Selection, out: &mut dyn Write) -> Result<(), String> {
+pub fn tell(queue: &super::Queue, selection: &Selection, out: &mut dyn Write) -> Result<(), String> {
     let now = base::clock::unix_seconds();
     let mut rows: BTreeMap<String, [usize; COLUMNS]> = BTreeMap::new();
     let mut total = [0; COLUMNS];

@@ -9,10 +9,10 @@
 use std::io::{self, Read, Write};
 
 use mail_format::header::header_length;
-use mail_queue::{Entry, Envelope, Filtered, Home, QueueError, Recipient, State, Step};
+use mail_queue::{Entry, Envelope, Filtered, Home, QueueError, Recipient, Step};
 use server_log::Category;
 use smtp_wire::Ret;
-use ube_filter::{Control, HEADER_BYTES_MAX, Judgement, Mail, Verdict};
+use ube_filter::{Control, HEADER_BYTES_MAX, Judgement, Mail, Origin, Verdict};
 
 use crate::mta::Desk;
 use crate::ube::InForce;
@@ -65,14 +65,7 @@ pub fn run(desk: &Desk, work: &mut Work) -> Next {
 
 /// Whether it came from outside, and nothing was done with it yet.
 fn is_new(entry: &Entry) -> bool {
-    let envelope = &entry.envelope;
-    let untouched = |one: &Recipient| one.state == State::Pending && one.from.is_none();
-    *entry.home() == Home::Control
-        && !envelope.filtered
-        && envelope.parent.is_none()
-        && envelope.attempts == 0
-        && !envelope.protocol.contains("LMTP")
-        && envelope.recipients.iter().all(untouched)
+    *entry.home() == Home::Control && entry.envelope.is_for_filter()
 }
 
 /// The header as it would be sent on, without more of the content than that takes.
@@ -153,11 +146,19 @@ fn copy(desk: &Desk, entry: &Entry, to: &str) -> Result<(), QueueError> {
     }
 }
 
+fn origin(envelope: &Envelope) -> Origin<'_> {
+    Origin {
+        has_sender: envelope.sender.is_some(),
+        is_logged_in: envelope.auth_sender.is_some(),
+        client: &envelope.host_from,
+    }
+}
+
 /// Writes the verdict down, and says where it goes.
 fn act(desk: &Desk, work: &mut Work, judgement: &Judgement, header: &[u8]) -> Next {
     let envelope = &work.entry.envelope;
     let told = match judgement.verdict {
-        Verdict::Reject(_) => desk.filters.tells(envelope, header),
+        Verdict::Reject(_) => desk.filters.reports.tells(&origin(envelope), header),
         _ => Ok(()),
     };
     log(desk, envelope, judgement, told.err());
