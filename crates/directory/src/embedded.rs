@@ -552,10 +552,15 @@ uniqueMember: uid=gone,ou=People,o=example.test
             );
         }
         let (_folder, directory) = directory(&text);
-        let begin = Instant::now();
-        for n in (0..100_000).step_by(10) {
-            assert!(matches!(directory.by_address(&format!("u{n}@x.test")).unwrap(), Found::One(_)));
-        }
-        assert!(begin.elapsed() < Duration::from_secs(20), "10,000 look-ups: {:?}", begin.elapsed());
+        // The quickest of several turns: in some of them the machine does something else.
+        let turns = (0..10).map(|turn| {
+            let begin = Instant::now();
+            for n in (turn..100_000).step_by(100) {
+                assert!(matches!(directory.by_address(&format!("u{n}@x.test")).unwrap(), Found::One(_)));
+            }
+            begin.elapsed()
+        });
+        let quickest = turns.min().unwrap();
+        assert!(quickest < Duration::from_secs(2), "1,000 look-ups: {quickest:?}");
     }
 }
