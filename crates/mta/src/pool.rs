@@ -3,21 +3,26 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 struct State<J> {
     jobs: VecDeque<J>,
-    /// Threads that wait for a job.
+    /// Threads that wait for a job, and those that are about to.
     idle: usize,
-    /// Threads that were started and have not looked for a job yet.
-    starting: usize,
     threads: usize,
-    /// No more threads than these.
+    /// How many threads there may be; none before the start and after the end.
     most: usize,
     /// Threads that wait until the line is shorter.
     outside: usize,
     stopping: bool,
+}
+
+impl<J> State<J> {
+    /// Whether more jobs are in line than threads come for them, and there may be another thread.
+    fn is_behind(&self) -> bool {
+        self.jobs.len() > self.idle && self.threads < self.most
+    }
 }
 
 /// What its threads do.
@@ -33,16 +38,11 @@ pub struct Pool<J> {
     arrived: Condvar,
     taken: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Starts one more.
-    more: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Adds a thread.
+    add: Mutex<Option<Add>>,
 }
 
-impl<J> State<J> {
-    /// Whether more jobs wait than threads do, and there may be one more.
-    fn wants_thread(&self) -> bool {
-        self.jobs.len() > self.idle + self.starting && self.threads < self.most && !self.stopping
-    }
-}
+type Add = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 impl<J: Send + 'static> Pool<J> {
     pub fn new() -> Arc<Pool<J>> {
@@ -50,7 +50,6 @@ impl<J: Send + 'static> Pool<J> {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 idle: 0,
-                starting: 0,
                 threads: 0,
                 most: 0,
                 outside: 0,
@@ -59,7 +58,7 @@ impl<J: Send + 'static> Pool<J> {
             arrived: Condvar::new(),
             taken: Condvar::new(),
             threads: Mutex::default(),
-            more: OnceLock::new(),
+            add: Mutex::default(),
         })
     }
 
@@ -89,13 +88,10 @@ impl<J: Send + 'static> Pool<J> {
         panicked: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<()> {
         let crew = Arc::new(Crew { module: module.to_owned(), work, panicked });
-        self.lock().most = most.max(1);
-        let (pool, own) = (Arc::downgrade(self), crew.clone());
-        let _ = self.more.set(Box::new(move || {
-            if let Some(pool) = pool.upgrade() {
-                let _ = pool.add(&own); // without it, the line is longer
-            }
-        }));
+        self.lock().most = most.max(least).max(1);
+        let (pool, own) = (Arc::downgrade(self), Arc::clone(&crew));
+        let add = move || pool.upgrade().map_or(Ok(()), |pool| pool.add(&own));
+        *self.add.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(add));
         (0..least.max(1)).try_for_each(|_| self.add(&crew))
     }
 
@@ -110,20 +106,17 @@ impl<J: Send + 'static> Pool<J> {
                 return Ok(());
             }
             state.threads += 1;
-            state.starting += 1;
+            state.idle += 1;
             state.threads
         };
         let (pool, own) = (Arc::clone(self), Arc::clone(crew));
         let name = format!("{}-{number}", crew.module);
         let thread = thread::Builder::new().name(name).spawn(move || {
-            pool.lock().starting -= 1;
-            while let Some((job, is_behind)) = pool.next() {
-                if is_behind {
-                    let _ = pool.add(&own); // without it, the line is longer
-                }
+            while let Some(job) = pool.next() {
                 if catch_unwind(AssertUnwindSafe(|| (own.work)(job))).is_err() {
                     (own.panicked)();
                 }
+                pool.lock().idle += 1;
             }
         });
         match thread {
@@ -134,20 +127,25 @@ impl<J: Send + 'static> Pool<J> {
             Err(error) => {
                 let mut state = self.lock();
                 state.threads -= 1;
-                state.starting -= 1;
+                state.idle -= 1;
                 Err(error)
             }
         }
+    }
+
+    /// Adds a thread when no other comes for what is in line: one that waits behind a job which takes long may wait for as long.
+    fn grow(&self) {
+        let add = self.add.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let _ = add.map(|add| add()); // without it, the line is longer
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job, and whether one more thread is wanted for those behind it.
-    fn next(&self) -> Option<(J, bool)> {
-        let mut state = self.lock();
-        state.idle += 1;
+    /// The next job, for a thread that counts as idle.
+    fn next(&self) -> Option<J> {
+        let state = self.lock();
         let mut state = self
             .arrived
             .wait_while(state, |state| state.jobs.is_empty() && !state.stopping)
@@ -160,13 +158,18 @@ impl<J: Send + 'static> Pool<J> {
         if state.outside > 0 {
             self.taken.notify_all();
         }
-        let job = state.jobs.pop_front()?;
-        Some((job, state.wants_thread()))
+        let job = state.jobs.pop_front();
+        let is_behind = state.is_behind();
+        drop(state);
+        if is_behind {
+            self.grow(); // of what was in line before the start
+        }
+        job
     }
 
     /// Waits until fewer than `most` jobs are in line, or the end has come.
     pub fn wait_for_room(&self, most: usize) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         while state.jobs.len() >= most && !state.stopping {
             state.outside += 1;
             state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +182,7 @@ impl<J: Send + 'static> Pool<J> {
     /// # Errors
     /// The job, when `most` are in line.
     pub fn try_push(&self, job: J, most: usize) -> Result<(), J> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         if state.jobs.len() >= most {
             return Err(job);
         }
@@ -191,24 +194,22 @@ impl<J: Send + 'static> Pool<J> {
         self.put(self.lock(), job);
     }
 
-    /// All threads may be at something that takes long: who brings the job sees to it that there is one for it.
     fn put(&self, mut state: MutexGuard<'_, State<J>>, job: J) {
         state.jobs.push_back(job);
-        let wants_thread = state.wants_thread();
+        let is_behind = state.is_behind();
         drop(state);
         self.arrived.notify_one();
-        if wants_thread {
-            if let Some(more) = self.more.get() {
-                more();
-            }
+        if is_behind {
+            self.grow();
         }
     }
 
     /// Jobs under way are finished, the others stay on disk.
     pub fn stop(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
+        self.lock().stopping = true;
         self.arrived.notify_all();
         self.taken.notify_all();
+        *self.add.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             let _ = thread.join();
@@ -221,25 +222,44 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// Each of these jobs waits for all of them.
+    /// Jobs that wait for each other in fours, and come while others are under way or all at once.
     #[test]
     fn more_threads_come_while_jobs_wait_and_no_more_than_there_may_be() {
+        for apart in [true, false] {
+            let pool = Pool::new();
+            let barrier = Arc::new(std::sync::Barrier::new(5));
+            let (begun, begin) = mpsc::channel();
+            let at = barrier.clone();
+            let work = move |number: u32| {
+                begun.send(number).unwrap();
+                at.wait();
+            };
+            pool.start_up_to("test", (1, 4), work, || {}).unwrap();
+            for number in 0..8 {
+                pool.push(number);
+                if apart && number < 4 {
+                    assert_eq!(begin.recv(), Ok(number), "though all threads are at work");
+                }
+            }
+            barrier.wait(); // with four others
+            barrier.wait();
+            pool.stop();
+            assert_eq!(pool.lock().threads, 4);
+        }
+    }
+
+    #[test]
+    fn what_was_in_line_before_the_start_gets_threads_too() {
         let pool = Pool::new();
+        (0..4).for_each(|number| pool.push(number));
         let barrier = Arc::new(std::sync::Barrier::new(5));
-        let (told, done) = mpsc::channel();
-        let (at, told) = (barrier.clone(), Mutex::new(told));
+        let at = barrier.clone();
         let work = move |_: u32| {
             at.wait();
-            told.lock().unwrap().send(()).unwrap();
         };
         pool.start_up_to("test", (1, 4), work, || {}).unwrap();
-        (0..8).for_each(|number| pool.push(number));
-        for _ in 0..2 {
-            barrier.wait(); // with four others
-            (0..4).for_each(|_| done.recv().unwrap());
-        }
+        barrier.wait();
         pool.stop();
-        assert_eq!(pool.lock().threads, 4);
     }
 
     #[test]
@@ -255,7 +275,8 @@ mod tests {
             told.send(()).unwrap();
         });
         assert_eq!(waited.try_recv(), Err(mpsc::TryRecvError::Empty), "the line is full");
-        assert_eq!(pool.next(), Some((0, false)));
+        pool.lock().idle += 1; // as one of its threads
+        assert_eq!(pool.next(), Some(0));
         waited.recv().unwrap();
         waiter.join().unwrap();
         let line = pool.clone();
