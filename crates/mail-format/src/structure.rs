@@ -508,7 +508,7 @@ mod tests {
             let structure = scan(&message);
             assert!(structure.parts.len() <= PARTS_MAX + DEPTH_MAX, "{}", structure.parts.len());
             // A second or two, unless the machine stands still; each line against each boundary it would be many minutes.
-            assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+            assert!(begin.elapsed().as_secs() < 180, "{:?}", begin.elapsed());
             assert!(Structure::decode(&structure.encode()).is_some());
         }
     }
