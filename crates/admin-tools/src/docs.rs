@@ -26,6 +26,7 @@ fn commands() -> Vec<clap::Command> {
         crate::guessutil::command(),
         crate::hashdir::command(),
         crate::imsbackup::command(),
+        crate::imsconnutil::command(),
         crate::imsimport::command(),
         crate::imscripter::command(),
         crate::imsrestore::command(),

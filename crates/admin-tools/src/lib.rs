@@ -17,6 +17,7 @@ pub mod getconf;
 pub mod guessutil;
 pub mod hashdir;
 pub mod imsbackup;
+pub mod imsconnutil;
 pub mod imscripter;
 pub mod imsimport;
 pub mod imsrestore;

@@ -50,12 +50,24 @@ const TURN_BYTES: u64 = 256 * 1024;
 /// Capacity from which a lent output buffer is not kept by the worker.
 const OUTPUT_KEPT_BYTES: usize = 256 * 1024;
 
+/// What a user does with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    LogIn,
+    LogOut,
+}
+
+/// Told of each log-in, and of each end of what followed, with the user's uid.
+pub type Accessed = Arc<dyn Fn(Access, &str) + Send + Sync>;
+
 /// What all connections of a process share.
 pub struct Environment {
     /// Certificates.
     pub tls: Tls,
     /// Whose connections are recorded, and where.
     pub telemetry: Option<Telemetry>,
+    /// Who is told of users who come and go.
+    pub accessed: Option<Accessed>,
     /// How long a peer may leave its answers unread.
     pub stall_timeout: Duration,
 }
@@ -146,7 +158,8 @@ pub struct Connection {
     /// The peer closed its end; what is queued is still sent.
     eof: bool,
     tap: Option<Box<Tap>>,
-    tap_tried: bool,
+    /// Who is logged in was told, and their telemetry is open, if there is any.
+    is_user_known: bool,
     now: Instant,
     active: Instant,
     /// When sending last succeeded or began to wait.
@@ -183,7 +196,7 @@ impl Connection {
             hangup: false,
             eof: false,
             tap: None,
-            tap_tried: false,
+            is_user_known: false,
             now,
             active: now,
             progress: now,
@@ -378,13 +391,13 @@ impl Connection {
     /// Does what the session wants next.
     fn apply(&mut self, next: Next, aside: bool) -> Flow {
         self.events_left = self.events_left.saturating_sub(1);
-        if (self.io.user.is_none() || self.io.is_other_user) && self.tap_tried {
+        if let Some(former) = self.io.former_user.take() {
             // Nobody is logged in any more, or somebody else; who comes next has a record of their own.
-            (self.tap, self.tap_tried) = (None, false);
+            (self.tap, self.is_user_known) = (None, false);
+            self.tell(Access::LogOut, &former);
         }
-        self.io.is_other_user = false;
-        if self.io.user.is_some() && !self.tap_tried {
-            self.open_tap();
+        if self.io.user.is_some() && !self.is_user_known {
+            self.know_user();
         }
         if !self.io.record.is_empty() {
             let said = std::mem::take(&mut self.io.record);
@@ -414,10 +427,18 @@ impl Connection {
         Flow::Go
     }
 
-    fn open_tap(&mut self) {
-        self.tap_tried = true;
-        if let (Some(telemetry), Some(user)) = (&self.environment.telemetry, &self.io.user) {
+    fn know_user(&mut self) {
+        self.is_user_known = true;
+        let Some(user) = &self.io.user else { return };
+        self.tell(Access::LogIn, user);
+        if let Some(telemetry) = &self.environment.telemetry {
             self.tap = telemetry.open(user).map(Box::new);
+        }
+    }
+
+    fn tell(&self, access: Access, user: &str) {
+        if let Some(accessed) = &self.environment.accessed {
+            accessed(access, user);
         }
     }
 
@@ -430,5 +451,13 @@ impl Connection {
             self.transport.shutdown(false);
         }
         Flow::Stop(Outcome::Finished)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(user) = self.io.user.as_deref().filter(|_| self.is_user_known) {
+            self.tell(Access::LogOut, user);
+        }
     }
 }

@@ -17,7 +17,7 @@ mod transport;
 
 pub use channel_binding::ChannelBindings;
 pub use client_certificate::ClientCertificate;
-pub use driver::{Admission, Admit, Connection, Environment, Outcome, Scratch};
+pub use driver::{Access, Accessed, Admission, Admit, Connection, Environment, Outcome, Scratch};
 pub use output::Output;
 pub use session::{CloseReason, Event, Io, Next, Session, TimeoutKind, TlsState, WakeTarget, Waker};
 pub use telemetry::Telemetry;

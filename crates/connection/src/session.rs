@@ -174,7 +174,7 @@ pub struct Io {
     pub bytes_out: u64,
     /// True when complete input is waiting behind the present event (a pipelined command).
     pub more_input: bool,
-    /// Who is logged in, for telemetry; set with [`Io::set_user`], taken away when nobody is any more.
+    /// Who is logged in, for telemetry and last access; set with [`Io::set_user`], taken away with [`Io::forget_user`].
     pub user: Option<String>,
     /// While true, input lines go to telemetry as `<masked>` (credentials).
     pub mask_input: bool,
@@ -183,8 +183,8 @@ pub struct Io {
     /// While true, input does not go to telemetry by itself: the session says what does ([`Io::record`]).
     pub records_itself: bool,
     pub(crate) record: Vec<u8>,
-    /// Another user than before: they have a record of their own.
-    pub(crate) is_other_user: bool,
+    /// Who was logged in until now, and is not any more; until the connection has taken notice.
+    pub(crate) former_user: Option<String>,
     consumed: usize,
     waker: Waker,
 }
@@ -220,7 +220,7 @@ impl Io {
             mask_output: false,
             records_itself: false,
             record: Vec::new(),
-            is_other_user: false,
+            former_user: None,
             consumed: 0,
             waker,
         }
@@ -254,10 +254,21 @@ impl Io {
 
     /// Names the user of this session: from now on telemetry is written if the administrator asked for it (S105).
     pub fn set_user(&mut self, uid: &str) {
-        self.is_other_user |= self.user.as_deref().is_some_and(|user| user != uid);
+        if self.user.as_deref() != Some(uid) {
+            self.forget_user();
+        }
+        self.former_user.take_if(|former| former == uid);
         self.user = Some(uid.to_owned());
         self.client_certificate = None;
         self.channel_bindings = None; // an idle session keeps nothing that it has no more use for
+    }
+
+    /// Nobody is logged in any more: what comes is of nobody, or of somebody else.
+    pub fn forget_user(&mut self) {
+        let user = self.user.take();
+        if self.former_user.is_none() {
+            self.former_user = user;
+        }
     }
 
     /// For sessions that set [`Io::records_itself`]: what telemetry is to show as received, if it is written.

@@ -133,6 +133,11 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
         PathBuf::from("/dev/null"),
     ];
     write.extend(partitions(instance, config));
+    // What was kept goes with the user, whether more is kept or not.
+    let last_access = instance.last_access_dir();
+    if service != "smtp" && (config.get(&local::LAST_ACCESS) || last_access.exists()) {
+        write.push(last_access);
+    }
     if service == "smtp" {
         write.extend([instance.queue_dir(), instance.mta_sts_dir(), instance.tls_reports_dir()]);
     }
@@ -166,6 +171,7 @@ fn reach(site: &Site, config: &Config, starts: Starts) -> Reach {
                 instance.tls_reports_dir(),
                 instance.acme_dir(),
                 instance.counter_dir(),
+                instance.last_access_dir(),
             ];
             let is_private = private.contains(folder);
             let mode = if is_private { 0o700 } else { 0o777 };

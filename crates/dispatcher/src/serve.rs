@@ -260,6 +260,7 @@ impl Server {
                 .telemetry
                 .clone()
                 .map(|recording| Telemetry::new(recording, settings.processes)),
+            accessed: settings.accessed.clone(),
             stall_timeout: settings.stall_timeout,
         });
         let refreshed = Refreshed::new(&settings.run_dir, settings.service);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::network::Network;
+use connection::Accessed;
 use connection::telemetry::Recording;
 use connection::{Certificates, Io, Session};
 
@@ -85,6 +86,8 @@ pub struct Settings {
     pub alpn: Option<&'static str>,
     /// Whose sessions are to be recorded, and where (S105).
     pub telemetry: Option<Recording>,
+    /// Who is told of users who log in and out.
+    pub accessed: Option<Accessed>,
     /// Folder of the pid file.
     pub run_dir: PathBuf,
     /// What one network may do.

@@ -164,6 +164,7 @@ fn set_up(change: impl FnOnce(&mut Settings)) -> Setup {
         fixed_threads: false,
         certificate: Some(certificate(folder.path()).into()),
         telemetry: None,
+        accessed: None,
         run_dir: folder.path().to_owned(),
         crowd: CrowdLimits::default(),
         too_many: "too many\r\n",

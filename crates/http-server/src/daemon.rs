@@ -4,12 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connection::{Access, Accessed};
 use directory::{Authenticator, LogIns, SecondFactors};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
 use dns::Resolver;
 use jmap::{Jmap, Parts};
-use message_store::{Store, StoreLog, StoreSettings};
+use message_store::{LastAccess, Store, StoreLog, StoreSettings};
 use server_config::parameters::{local, service, service_http};
 use server_log::Category;
 
@@ -72,6 +73,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         certificate: site.certificate().filter(|_| offers_tls),
         alpn: Some("http/1.1"),
         telemetry: Some(site.recording(&local::FORCE_TELEMETRY_HTTP)),
+        accessed: accessed(site),
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
@@ -80,6 +82,21 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
     })
+}
+
+/// What keeps the last access, if that is on.
+fn last_access(site: &Site) -> Option<LastAccess> {
+    let is_kept = site.config.now().get(&local::LAST_ACCESS);
+    is_kept.then(|| LastAccess::new(&site.instance.last_access_dir(), PROGRAM.service, &site.log))
+}
+
+/// Who is told of log-ins and log-outs: what keeps the last access.
+fn accessed(site: &Site) -> Option<Accessed> {
+    let kept = last_access(site)?;
+    Some(Arc::new(move |access, uid: &str| match access {
+        Access::LogIn => kept.logged_in(uid),
+        Access::LogOut => kept.logged_out(uid),
+    }))
 }
 
 /// Opens store and directory.
@@ -129,6 +146,7 @@ fn service(site: &Arc<Site>) -> Result<Arc<dyn Service>, String> {
         streams: Streams::default(),
         challenges: acme::Challenges::new(&site.instance.acme_challenges_dir()),
         load: Arc::default(),
+        last_access: last_access(site),
         log: site.log.clone(),
     };
     let reread = site.clone();

@@ -19,7 +19,7 @@ use dispatcher::Service;
 use http_wire::response::{LAST_CHUNK, Length, chunk};
 use http_wire::{Bad, Reader, Step, response};
 use jmap::Jmap;
-use message_store::Store;
+use message_store::{LastAccess, Store};
 use server_log::{Category, Log};
 
 use crate::aside::{Aside, Pending};
@@ -66,6 +66,8 @@ pub struct Desk {
     /// What is answered to authorities that issue certificates.
     pub challenges: acme::Challenges,
     pub load: Arc<Load>,
+    /// Nothing: it is not kept. Connections tell of whom they know; this is for sign-ins, after which others come.
+    pub last_access: Option<LastAccess>,
     pub log: Log,
 }
 
@@ -360,7 +362,7 @@ impl Session {
         method: &'static str,
         io: &mut Io,
     ) -> Next {
-        io.user = None; // nobody is recorded as somebody else
+        io.forget_user(); // nobody is recorded as somebody else
         let (log_ins, service) = (&self.desk.log_ins, directory::Service::Http);
         let (authentication, progress) =
             Authentication::by_password(log_ins, service, method, said.login, said.password, io);
@@ -369,7 +371,7 @@ impl Session {
 
     /// The same with a token of an issuer (RFC 6750), as OAUTHBEARER has it, if that is offered.
     pub(crate) fn log_in_by_token(&mut self, exchange: Box<Exchange>, token: &str, io: &mut Io) -> Next {
-        io.user = None;
+        io.forget_user();
         let safety = authentication::safety(io, exchange.request.client.says_password);
         let safety = Safety { encrypted: safety.encrypted || exchange.request.client.is_secure, ..safety };
         let mechanism =

@@ -233,6 +233,9 @@ pub fn open_session(
     if let Err(why) = desk.sessions.note(&visitor.uid, "signed-in", ip, agent) {
         desk.log.warning(Category::Account, format_args!("{}: {why}", visitor.uid));
     }
+    if let Some(kept) = &desk.last_access {
+        kept.logged_in(&visitor.uid);
+    }
     desk.jmap.prepare(&crate::routes::jmap::who(visitor, request));
     Ok(begun)
 }

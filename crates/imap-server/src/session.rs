@@ -252,7 +252,7 @@ impl Session {
         self.ended = false;
         self.state = State::NotAuthenticated { failures: 0 };
         self.notified = None;
-        io.user = None;
+        io.forget_user();
         limit_stranger(io);
     }
 

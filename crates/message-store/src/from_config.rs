@@ -33,6 +33,7 @@ impl StoreSettings {
             partitions,
             default_partition,
             run_folder: instance.run_dir(),
+            last_access_folder: instance.last_access_dir(),
             stored_log: instance.log_dir("store").join("store"),
             sync: SyncLevels::inherit(|stem| level(config, stem)),
             list_sync: config.get(&store::DB_TXN_SYNC) != 1,

@@ -21,6 +21,7 @@ mod header;
 mod housekeeping;
 mod index;
 mod journal;
+pub mod last_access;
 mod layout;
 mod list;
 mod locking;
@@ -74,6 +75,7 @@ pub use flags::{FlagChange, FlagResult, Flags, How, Within};
 pub use folders::encode as folder_name;
 pub use follower::{Changed, Follower};
 pub use housekeeping::CleanedUp;
+pub use last_access::LastAccess;
 pub use log_line::{Severity, StoreLog};
 pub use mailbox::{Mailbox, MaildropLock, MessageFile, Reader, Status};
 pub use mailbox_list::{

@@ -26,6 +26,8 @@ pub struct StoreSettings {
     pub default_partition: String,
     /// The instance's `run` folder: the change notice ring, `store.ready`.
     pub run_folder: PathBuf,
+    /// The instance's `last-access`: what is there of a user goes with the user's mailboxes.
+    pub last_access_folder: PathBuf,
     /// stored's log, to be named in the warning.
     pub stored_log: PathBuf,
     pub sync: SyncLevels,
@@ -56,6 +58,7 @@ impl StoreSettings {
             partitions: BTreeMap::from([("primary".into(), folder.join("store/partition/primary"))]),
             default_partition: "primary".into(),
             run_folder: folder.join("run"),
+            last_access_folder: folder.join("last-access"),
             stored_log: folder.join("log/stored"),
             sync: SyncLevels::default(),
             list_sync: true,

@@ -18,7 +18,7 @@ use crate::mailbox::Mailbox;
 use crate::renames::{self, Pending};
 use crate::store::{Listed, PAGE_MAX, Store, make_folder, random_id};
 use crate::tree_lock::TreeLock;
-use crate::{Result, Severity, StoreError, acl, deletion};
+use crate::{Result, Severity, StoreError, acl, deletion, last_access};
 
 impl Store {
     /// Makes a mailbox in its parent's partition.
@@ -155,6 +155,7 @@ impl Store {
         let mut trash = Vec::new();
         let cleared = if name.is_inbox() {
             self.shared.list.remove_tree(name).map_err(told)?;
+            self.forget_last_access(name);
             self.throw_away_user(name, &mut trash)
         } else {
             self.shared.list.remove(name).map_err(told)?;
@@ -169,6 +170,28 @@ impl Store {
             self.shared.log.write(Severity::Warning, &text);
         }
         Ok(())
+    }
+
+    fn forget_last_access(&self, inbox: &MailboxName) {
+        let Some(uid) = inbox.owner() else { return };
+        let done = last_access::forget(&self.shared.settings.last_access_folder, uid);
+        self.say_of_last_access(inbox, "stays", done);
+    }
+
+    /// Of an account that is renamed.
+    fn rename_last_access(&self, from: &MailboxName, to: &MailboxName) {
+        let (Some(old), Some(new)) = (from.owner(), to.owner()) else { return };
+        if from.is_inbox() && to.is_inbox() {
+            let done = last_access::rename(&self.shared.settings.last_access_folder, old, new);
+            self.say_of_last_access(from, "stays under this name", done);
+        }
+    }
+
+    fn say_of_last_access(&self, inbox: &MailboxName, what: &str, done: io::Result<()>) {
+        if let Err(why) = done {
+            let text = format!("{inbox}: the user's last access {what}: {why}");
+            self.shared.log.write(Severity::Warning, &text);
+        }
     }
 
     /// Marks mailboxes as deleted, all or none.
@@ -245,6 +268,7 @@ impl Store {
             return Err(error);
         }
         self.move_usage(from, to)?;
+        self.rename_last_access(from, to);
         pending.end()?;
         self.rename_open(from, to);
         self.announce_names(from);

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connection::{Access, Accessed};
 use directory::{Authenticator, LogIns};
 use dispatcher::daemon::{self, Program, Site};
 use dispatcher::{CrowdLimits, Listener, Service, TlsMode};
-use message_store::{Store, StoreLog, StoreSettings};
+use message_store::{LastAccess, Store, StoreLog, StoreSettings};
 use server_config::parameters::{local, service, service_pop};
 
 use crate::session::{Desk, PopService};
@@ -57,6 +58,7 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         fixed_threads: false,
         certificate,
         telemetry: Some(site.recording(&local::FORCE_TELEMETRY_POP)),
+        accessed: accessed(site),
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
@@ -66,6 +68,18 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
         stall_timeout: STALL_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
     })
+}
+
+/// Who is told of log-ins and log-outs: what keeps the last access, if that is on.
+fn accessed(site: &Site) -> Option<Accessed> {
+    if !site.config.now().get(&local::LAST_ACCESS) {
+        return None;
+    }
+    let kept = LastAccess::new(&site.instance.last_access_dir(), PROGRAM.service, &site.log);
+    Some(Arc::new(move |access, uid: &str| match access {
+        Access::LogIn => kept.logged_in(uid),
+        Access::LogOut => kept.logged_out(uid),
+    }))
 }
 
 /// Opens store and directory.

@@ -109,6 +109,7 @@ impl Instance {
         let directory = if set.is_empty() { self.directory_ldif() } else { self.root.join(set) };
         let mut others = vec![self.config_dir(), self.dkim_dir(), self.store_dir(), self.run_dir()];
         others.extend([self.queue_dir(), self.root.join("log"), self.mta_sts_dir(), self.tls_reports_dir()]);
+        others.push(self.last_access_dir());
         others.extend(directory.parent().map(Path::to_owned));
         let real = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let is_shared = |folder: &PathBuf| {
@@ -189,6 +190,10 @@ impl Instance {
     }
     pub fn mboxlist_dir(&self) -> PathBuf {
         self.store_dir().join("mboxlist")
+    }
+    /// When users were last at each service.
+    pub fn last_access_dir(&self) -> PathBuf {
+        self.root.join("last-access")
     }
     /// What daemons count, and what the alarms know.
     pub fn counter_dir(&self) -> PathBuf {

@@ -80,6 +80,7 @@ pub fn listening(
         fixed_threads: true,
         certificate,
         telemetry: None,
+        accessed: None,
         run_dir: site.instance.run_dir(),
         crowd: CrowdLimits::from_config(&config),
         proxies: config.get_in(&service::PROXY_NETWORKS, site.program.service),
