@@ -89,13 +89,13 @@ impl Drop for Foreign {
 }
 
 /// What is tried in every daemon.
-const TRIES: usize = 23;
+const TRIES: usize = 31;
 /// What only some have business with.
 const OWN: usize = 5;
 
 /// What many a machine refuses to root as well: a container without CAP_SYS_ADMIN, CAP_SYS_MODULE or CAP_SYS_TIME, or with a
 /// filter of its own; a kernel with `kernel.io_uring_disabled`, or one without bpf(2) or keys.
-const PRIVILEGED: [&str; 8] = [
+const PRIVILEGED: [&str; 15] = [
     "unshare",
     "mount",
     "read keys",
@@ -104,24 +104,69 @@ const PRIVILEGED: [&str; 8] = [
     "set up a ring of orders",
     "set the clock",
     "make a socket of another family",
+    "enter a namespace",
+    "make a process in a namespace",
+    "change the root folder",
+    "end swapping",
+    "count the kernel's events",
+    "open a file by its handle",
+    "hold up page faults",
 ];
 
 /// What a daemon says that it can do.
 fn tried(instance: &Instance, daemon: &str, foreign: &Foreign) -> BTreeMap<String, bool> {
     let output = instance.tool(daemon).arg("--try-privileges").arg(foreign.folder.path()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let all: BTreeMap<String, bool> = text
-        .lines()
-        .filter_map(|line| line.rsplit_once(": allowed").or_else(|| line.split_once(": refused: ")))
-        .map(|(what, why)| (what.to_owned(), why.is_empty()))
-        .collect();
+    let all = said(text.lines());
     let own = all.keys().filter(|what| what.starts_with("own: ")).count();
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!((all.len() - own, own), (TRIES, OWN), "{daemon}: {text} {told}");
     // A refused call is an error that is told, and not the end of the process.
-    let is_refused = all.iter().all(|(what, allowed)| what.starts_with("own: ") || !*allowed);
-    assert_eq!(output.status.code(), Some(if is_refused { 0 } else { 1 }), "{daemon}: {text}");
+    let code = if is_refused(&all) { 0 } else { 1 };
+    assert_eq!(output.status.code(), Some(code), "{daemon}: {text}");
     all
+}
+
+/// The lines of a self-test: what was tried, and whether it was allowed.
+fn said<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, bool> {
+    lines
+        .filter_map(|line| line.rsplit_once(": allowed").or_else(|| line.split_once(": refused: ")))
+        .map(|(what, why)| (what.to_owned(), why.is_empty()))
+        .collect()
+}
+
+/// Whether all was refused that is not the process's business.
+fn is_refused(all: &BTreeMap<String, bool>) -> bool {
+    all.iter().all(|(what, allowed)| what.starts_with("own: ") || !*allowed)
+}
+
+/// What the process for deliveries apart says that it can do, and what a program that it runs for a user.
+fn tried_apart(instance: &Instance, foreign: &Foreign) -> (BTreeMap<String, bool>, BTreeMap<String, bool>) {
+    let mut tool = instance.tool("smtpd");
+    tool.arg("--deliveries-apart").arg(instance.path("")).arg("--try-privileges").arg(foreign.folder.path());
+    let output = tool.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (of_program, own): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with("program: "));
+    let apart = said(own.into_iter());
+    let program = said(of_program.into_iter().map(|line| &line["program: ".len()..]));
+    for all in [&apart, &program] {
+        assert_eq!(all.len(), TRIES + OWN, "{text} {told}");
+    }
+    let code = if is_refused(&apart) && is_refused(&program) { 0 } else { 1 };
+    assert_eq!(output.status.code(), Some(code), "{text} {told}");
+    (apart, program)
+}
+
+/// The process that delivers outside of the store for this smtpd.
+fn apart_of(smtpd: u32) -> u32 {
+    let found = fs::read_dir("/proc").unwrap().find_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let asked = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?.contains("--deliveries-apart");
+        (asked && status(pid).get("PPid") == Some(&smtpd.to_string())).then_some(pid)
+    });
+    found.unwrap()
 }
 
 /// `local.serveruid`: root starts the suite, and nothing of it that strangers talk to stays root. Mail flows; programs get
@@ -141,6 +186,10 @@ fn started_by_root_the_daemons_become_the_servers_user_and_mail_flows() {
     let script = format!("#!/bin/sh\nid -u > {0}/tmp\ncat >> {0}/tmp\nmv {0}/tmp {0}/kept\n", out.display());
     fs::write(programs.join("keep"), script).unwrap();
     chmod(&programs.join("keep"), 0o755);
+    // A lock of old that another user forgot.
+    let lock = fs::File::create(spool.join("daemon.lock")).unwrap();
+    lock.set_modified(std::time::UNIX_EPOCH).unwrap();
+    std::os::unix::fs::fchown(&lock, Some(65_534), Some(65_534)).unwrap();
     let mut instance = Setup::default()
         .users(&["alice", "bob", "daemon"])
         .server_user(USER)
@@ -191,6 +240,10 @@ fn started_by_root_the_daemons_become_the_servers_user_and_mail_flows() {
     let native = spool.join("daemon");
     assert!(fs::read_to_string(&native).unwrap().contains("Subject: to everybody"));
     assert_eq!(fs::metadata(&native).unwrap().uid(), number_of("daemon"));
+    // It is the user's now, and nobody else's to write.
+    instance.send("daemon", "once more");
+    instance.wait_for_empty_queue();
+    assert!(fs::read_to_string(&native).unwrap().contains("Subject: once more"));
     run(instance.tool("reconstruct").args(["-r", "user/alice"]));
     instance.set("service.imap.idletimeout", "40"); // configutil as root: the file is still theirs
     instance.stop("imap");
@@ -239,15 +292,158 @@ fn a_configuration_that_is_not_roots_runs_no_program() {
 fn smtpd_ends_with_the_process_that_runs_its_programs() {
     let mut instance = Instance::start();
     let smtpd = instance.pid("smtp").unwrap();
-    let apart = fs::read_dir("/proc").unwrap().find_map(|entry| {
-        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let asked = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?.contains("--deliveries-apart");
-        (asked && status(pid).get("PPid") == Some(&smtpd.to_string())).then_some(pid)
-    });
-    let apart = nix::unistd::Pid::from_raw(apart.unwrap() as i32);
+    let apart = nix::unistd::Pid::from_raw(apart_of(smtpd) as i32);
     nix::sys::signal::kill(apart, nix::sys::signal::Signal::SIGKILL).unwrap();
     instance.wait_for_end("smtp");
     assert!(instance.log("smtp").contains("the process for deliveries apart has ended"));
+}
+
+/// A filter through a pipe, a named pipe, a sub-process in the background, the message in the user's home.
+const PIPELINE: &str = r#"#!/bin/sh
+set -e
+cd HOME
+sed -n 's/^Subject: //p' | tr a-z A-Z | sort | head -n 1 > tmp
+mkfifo through
+echo behind > through &
+cat through >> tmp
+wait
+grep -E '^(Uid|Groups|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\t ' ' ' >> tmp
+mv tmp pipeline
+"#;
+/// As who writes a maildir: a file by two names, a lock; and a program behind a program.
+const MAILDIR: &str = r#"#!/usr/bin/perl
+use strict; use Fcntl ':flock'; use IO::Socket::INET;
+chdir 'HOME' or die; mkdir $_ or die for 'new', 'cur';
+my $port = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "socket: $!";
+open my $file, '>', 'cur/1' or die; flock $file, LOCK_EX or die;
+print $file $_ while <STDIN>; close $file or die;
+chmod 0600, 'cur/1' or die; utime 1, 1, 'cur/1' or die;
+link 'cur/1', 'new/1' or die "link: $!"; unlink 'cur/1' or die;
+open my $lines, '-|', 'grep', '-c', '^Subject:', 'new/1' or die; my $count = <$lines>; close $lines or die;
+rename 'new/1', "cur/$count" =~ s/\n//r or die "rename: $!";
+"#;
+/// What each answers goes into a file: nothing but EPERM (1) of ptrace(2) is from the list alone, for anybody may be traced.
+const TRYING: &str = r#"#!/usr/bin/perl
+chdir 'HOME' or die;
+open my $file, '>', 'tmp' or die;
+my $call = `uname -m` =~ /x86_64/ ? 101 : 117;
+syscall($call, 0, 0, 0, 0) == -1 and print $file 'ptrace ', $! + 0, "\n";
+print $file 'unshare ', system("unshare -U true 2>unshare") == 0 ? 'done' : 'refused', "\n";
+print $file 'mount ', system("mount -t tmpfs none . 2>mount") == 0 ? 'done' : 'refused', "\n";
+close $file or die; rename 'tmp', 'tried' or die;
+"#;
+const PYTHON: &str = r#"#!/usr/bin/python3
+import email, json, os, subprocess, sys, tempfile, threading
+message = email.message_from_binary_file(sys.stdin.buffer)
+said = subprocess.run(["tr", "a-z", "A-Z"], input=message["Subject"].encode(), capture_output=True, check=True)
+thread = threading.Thread(target=os.getpid); thread.start(); thread.join()
+with tempfile.NamedTemporaryFile("w", dir="HOME", delete=False) as file:
+    json.dump(said.stdout.decode(), file)
+os.rename(file.name, "HOME/python")
+"#;
+
+/// The process that runs programs has no rights but those that it needs, and the programs none; what users' programs
+/// do, they do; what only attackers do is refused.
+#[test]
+fn users_programs_run_behind_a_list_of_what_is_refused() {
+    assert!(is_root(), "the tests of privileges need root");
+    let outside = tempfile::Builder::new().prefix("outside-").tempdir().unwrap();
+    chmod(outside.path(), 0o755);
+    let (programs, home) = (outside.path().join("bin"), outside.path().join("home"));
+    fs::create_dir(&programs).unwrap();
+    chmod(&programs, 0o755);
+    fs::create_dir(&home).unwrap();
+    chmod(&home, 0o700);
+    std::os::unix::fs::chown(&home, Some(65_534), Some(65_534)).unwrap();
+    let mut all = vec![("bob", PIPELINE, "pipeline"), ("carol", MAILDIR, "cur/1"), ("dave", TRYING, "tried")];
+    if Path::new("/usr/bin/python3").exists() {
+        all.push(("erin", PYTHON, "python"));
+    } else {
+        instance::left_out("a program in Python: there is no /usr/bin/python3");
+    }
+    let users: Vec<&str> = all.iter().map(|(user, _, _)| *user).collect();
+    let mut instance = Setup::default()
+        .users(&users)
+        .server_user(USER)
+        .set("local.sandbox", "require")
+        .set("service.smtp.prog-deliver.shellpath", programs.to_str().unwrap())
+        .set("service.smtp.prog-deliver.defaultuid", "65534")
+        .set("service.smtp.prog-deliver.defaultgid", "65534")
+        .create();
+    for (user, script, _) in &all {
+        fs::write(programs.join(user), script.replace("HOME", home.to_str().unwrap())).unwrap();
+        chmod(&programs.join(user), 0o755);
+        let change = ["change", user, "--set", "mailDeliveryOption=program"];
+        run(instance.tool("dirutil").args(change));
+        let program = format!("mailProgramDeliveryInfo={user}");
+        run(instance.tool("dirutil").args(["change", user, "--set", &program]));
+    }
+    instance.start_all();
+    let apart = status(apart_of(instance.pid("smtp").unwrap()));
+    // chown, dac_override, kill, setgid, setuid
+    let rights = format!("{:016x}", 0b1110_0011);
+    assert_eq!((&apart["CapPrm"], &apart["CapEff"], &apart["CapBnd"]), (&rights, &rights, &rights));
+    let behind = |of: &BTreeMap<String, String>| {
+        ["Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters"].map(|name| of[name].clone())
+    };
+    assert_eq!(behind(&apart), ["", "1", "2", "3"]);
+    let log = instance.log("smtp");
+    let told = "Privileges of deliveries apart: user root, capabilities chown dac_override kill setgid setuid, \
+                no further groups, no gain of rights, ";
+    assert!(log.contains(told) && log.contains(" system calls refused"), "{log}");
+    for (user, _, _) in &all {
+        instance.send(user, "to everybody");
+    }
+    instance.wait_for_empty_queue();
+    let kept = |name: &str| match fs::read_to_string(home.join(name)) {
+        Ok(text) => text,
+        Err(why) => panic!("{name}: {why}; {}", instance.log("smtp")),
+    };
+    for (_, _, made) in &all {
+        assert!(!kept(made).is_empty());
+    }
+    let expected = format!(
+        "TO EVERYBODY\nbehind\nUid: 65534 65534 65534 65534\nGroups: 65534 \nCapPrm: {:016x}\nCapBnd: {rights}\nNoNewPrivs: 1\nSeccomp: 2\n",
+        0
+    );
+    assert_eq!(kept("pipeline").replace("Groups: \n", "Groups: 65534 \n"), expected);
+    assert!(kept("cur/1").contains("Subject: to everybody"));
+    assert_eq!(kept("tried"), "ptrace 1\nunshare refused\nmount refused\n", "{}", kept("mount"));
+    assert!(kept("unshare").contains("not permitted"), "{}", kept("unshare"));
+}
+
+/// The process for deliveries apart, and a program that it has started for a user, try what a stranger who took them over
+/// would. Without the list some of it is allowed to both, so that this test can fail.
+#[test]
+fn deliveries_apart_can_do_nothing_that_is_not_their_business() {
+    assert!(is_root(), "the tests of privileges need root");
+    let foreign = Foreign::new();
+    let instance = Setup::default()
+        .server_user(USER)
+        .set("local.sandbox", "require")
+        .set("service.smtp.prog-deliver.defaultuid", "65534")
+        .set("service.smtp.prog-deliver.defaultgid", "65534")
+        .create();
+    let (apart, program) = tried_apart(&instance, &foreign);
+    assert!(is_refused(&apart), "{apart:?}");
+    assert!(is_refused(&program), "a program: {program:?}");
+    let business =
+        ["read a foreign file", "run a program", "listen on a port", "connect to a foreign port", "execute"];
+    for what in business.map(|what| format!("own: {what}")) {
+        assert!(apart[&what] && program[&what], "{what}: {apart:?} {program:?}");
+    }
+    assert!(apart["own: become root"] && !program["become root"] && !program["signal a process"]);
+    instance.set("local.sandbox", "off");
+    let (apart, program) = tried_apart(&instance, &foreign);
+    for (who, all) in [("the process apart", apart), ("a program", program)] {
+        for what in ["look into memory", "type into a terminal"] {
+            assert!(all[what], "{who}, not confined: {what} is refused all the same");
+        }
+        // To these the rights are missing that a daemon has as root, or the machine refuses them.
+        for what in PRIVILEGED.iter().filter(|what| !all[**what]) {
+            instance::left_out(&format!("\"{what}\" proves nothing of {who}"));
+        }
+    }
 }
 
 /// Worker processes give up by themselves what their parent had to keep: to start programs.

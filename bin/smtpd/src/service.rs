@@ -4,7 +4,6 @@
 //! (S54).
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -54,7 +53,7 @@ const DIRECTORY_RETRY: Duration = Duration::from_millis(500);
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == apart::ARGUMENT) {
-        return apart::main(Path::new(&arguments.next().unwrap_or_default()));
+        return apart::main(arguments);
     }
     let queue: Arc<OnceLock<Queue>> = Arc::default();
     let asked = queue.clone();
@@ -142,6 +141,7 @@ fn service(site: &Arc<Site>, shared: &OnceLock<Queue>) -> Result<Arc<dyn Service
     let (of_quota, mailboxes) = (settings.clone(), store.clone());
     let doer = match APART.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(apart) => {
+            site.log.notice(Category::General, format_args!("{}", apart.told()?));
             apart.watch(site.log.clone()).map_err(|why| format!("threads: {why}"))?;
             Doer::Apart(apart)
         }

@@ -13,7 +13,7 @@ mod shared;
 mod slot;
 mod sockets;
 mod supervise;
-mod try_out;
+pub mod try_out;
 mod wheel;
 
 pub use crowd::CrowdLimits;

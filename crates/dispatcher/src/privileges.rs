@@ -4,6 +4,7 @@
 //! no look into the process by others, files and ports by Landlock, system calls by seccomp.
 
 use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,52 @@ pub enum Starts {
     Itself,
 }
 
+/// How much a process gives up: `local.sandbox`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Off,
+    /// What the kernel has.
+    BestEffort,
+    Require,
+}
+
+impl Level {
+    pub fn from_config(config: &Config) -> Level {
+        match config.get(&local::SANDBOX).as_str() {
+            "off" => Level::Off,
+            "require" => Level::Require,
+            _ => Level::BestEffort,
+        }
+    }
+
+    /// What the log says of files and ports.
+    ///
+    /// # Errors
+    /// One line: all of it is required, and the kernel has not all.
+    pub fn files(self, enforced: Enforced) -> Result<String, String> {
+        if self == Level::Require && enforced != Enforced::Fully {
+            return Err(format!("local.sandbox is require, and this kernel enforces it {enforced}"));
+        }
+        Ok(format!("files and ports {enforced} confined"))
+    }
+
+    /// What the log says of system calls: `told` of the count, when they are limited.
+    ///
+    /// # Errors
+    /// One line: it is required, and they are not.
+    pub fn calls(
+        self,
+        limited: io::Result<usize>,
+        told: impl FnOnce(usize) -> String,
+    ) -> Result<String, String> {
+        match limited {
+            Ok(count) => Ok(told(count)),
+            Err(why) if self == Level::Require => Err(format!("privileges: system calls: {why}")),
+            Err(why) => Ok(format!("system calls not limited ({why})")),
+        }
+    }
+}
+
 /// Folders of the system that any program reads: settings, libraries, certificates, time zones, what the kernel tells.
 const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/opt", "/proc", "/sys", "/dev/urandom"];
 /// The loaders that the kernel starts programs through.
@@ -38,16 +85,15 @@ const LOADERS: [&str; 2] = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch6
 /// As [`server_user::numbers`].
 pub fn confines(config: &Config) -> Result<bool, String> {
     let changes_user = os::process::own_uid() == 0 && server_user::numbers(config)?.is_some();
-    Ok(changes_user || config.get(&local::SANDBOX) != "off")
+    Ok(changes_user || Level::from_config(config) != Level::Off)
 }
 
 pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
     let config = site.config.now();
-    let (level, is_root) = (config.get(&local::SANDBOX), os::process::own_uid() == 0);
-    let must = level == "require";
+    let (level, is_root) = (Level::from_config(&config), os::process::own_uid() == 0);
     let user = os::user::current().map_or_else(|| os::process::own_uid().to_string(), |user| user.name);
-    let failed = |what: &str, why: std::io::Error| format!("privileges: {what}: {why}");
-    if is_root && must {
+    let failed = |what: &str, why: io::Error| format!("privileges: {what}: {why}");
+    if is_root && level == Level::Require {
         return Err("local.sandbox is require, and local.serveruid is not set: it would run as root".into());
     }
     if is_root {
@@ -59,20 +105,16 @@ pub(crate) fn confine(site: &Site, starts: Starts) -> Result<(), String> {
     if site.began_as_root {
         os::privileges::hide_memory().map_err(|why| failed("the process's memory", why))?;
     }
-    let enforced = if level == "off" {
+    let enforced = if level == Level::Off {
         "not confined (local.sandbox)".to_owned()
     } else {
         os::privileges::gain_no_more().map_err(|why| failed("gain of rights", why))?;
-        let enforced = os::sandbox::confine(&reach(site, &config, starts))?;
-        if must && enforced != Enforced::Fully {
-            return Err(format!("local.sandbox is require, and this kernel enforces it {enforced}"));
-        }
-        let calls = match os::syscalls::limit(&deeds(site, &config, starts)) {
-            Ok(count) => format!("system calls limited to the {count} of {}", site.program.name),
-            Err(why) if must => return Err(failed("system calls", why)),
-            Err(why) => format!("system calls not limited ({why})"),
-        };
-        format!("no gain of rights, files and ports {enforced} confined, {calls}")
+        let files = level.files(os::sandbox::confine(&reach(site, &config, starts))?)?;
+        let limited = os::syscalls::limit(&deeds(site, &config, starts));
+        let calls = level.calls(limited, |count| {
+            format!("system calls limited to the {count} of {}", site.program.name)
+        })?;
+        format!("no gain of rights, {files}, {calls}")
     };
     let capabilities = if is_root { "those of root" } else { "none" };
     site.log.notice(
@@ -243,4 +285,24 @@ fn ports_of_others(config: &Config, service: &str) -> Vec<u16> {
     ports.sort_unstable();
     ports.dedup();
     ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_required_and_cannot_be_had_is_an_error_and_else_it_is_told() {
+        let refused = || Err(io::Error::other("no seccomp"));
+        let told = |count| format!("{count} calls");
+        let why = Level::Require.calls(refused(), told).unwrap_err();
+        assert_eq!(why, "privileges: system calls: no seccomp");
+        let said = Level::BestEffort.calls(refused(), told).unwrap();
+        assert_eq!(said, "system calls not limited (no seccomp)");
+        assert_eq!(Level::Require.calls(Ok(7), told), Ok("7 calls".into()));
+        let why = Level::Require.files(Enforced::Partly).unwrap_err();
+        assert!(why.ends_with("enforces it in part"), "{why}");
+        assert_eq!(Level::BestEffort.files(Enforced::Not), Ok("files and ports not confined".into()));
+        assert!(Level::Require.files(Enforced::Fully).is_ok());
+    }
 }

@@ -4,15 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::str::FromStr;
 
-/// Tries everything and prints a line for each: what, and `refused` or `allowed`. The exit status is 0 when all was refused.
-/// Lines that begin with `own: ` are about what only some daemons do with the system; they do not count.
+/// Tries everything and prints a line for each: what, and `refused` or `allowed`; whether all was refused. Lines that begin
+/// with `own: ` are about what only some processes do with the system, and what is this one's `business` by name; they do
+/// not count. `who` stands before each line.
 ///
 /// In `outside`, a folder that is none of the instance's, there is a file `secret`, a file `port` with the number of a
 /// port of this host that takes connections, and a file `victim` with that of a process.
-pub fn all(outside: &Path, out: &mut dyn Write) -> ExitCode {
+pub fn all(outside: &Path, business: &[&str], who: &str, out: &mut dyn Write) -> bool {
     // Where the folder cannot be read the numbers are not known, and port 1 and the parent are as foreign.
     let port: u16 = number(&outside.join("port")).unwrap_or(1);
     let victim: i32 = number(&outside.join("victim")).unwrap_or_else(os::process::parent);
@@ -27,16 +28,18 @@ pub fn all(outside: &Path, out: &mut dyn Write) -> ExitCode {
         ("connect to a foreign port", connect(port)),
     ];
     tries.extend(os::trespass::all(victim));
-    let all_refused = tries.iter().all(|(_, tried)| tried.is_err());
+    let is_own = |what: &str| business.contains(&what);
+    let all_refused = tries.iter().all(|(what, tried)| tried.is_err() || is_own(what));
+    let tries = tries.into_iter().map(|(what, tried)| (if is_own(what) { "own: " } else { "" }, what, tried));
     let own = os::trespass::deeds().into_iter().map(|(what, tried)| ("own: ", what, tried));
-    for (mark, what, tried) in tries.into_iter().map(|(what, tried)| ("", what, tried)).chain(own) {
+    for (mark, what, tried) in tries.chain(own) {
         let said = match tried {
             Ok(()) => "allowed".to_owned(),
             Err(why) => format!("refused: {why}"),
         };
-        let _ = writeln!(out, "{mark}{what}: {said}");
+        let _ = writeln!(out, "{who}{mark}{what}: {said}");
     }
-    if all_refused { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    all_refused
 }
 
 fn number<N: FromStr>(file: &Path) -> Option<N> {

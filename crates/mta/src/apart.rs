@@ -1,10 +1,15 @@
 //! The process apart: it does the deeds of deliveries outside of the store for an smtpd that may not.
 //!
 //! smtpd starts it before it becomes the server's user and confines itself, with one end of a socket as its standard
-//! input. It keeps root's rights to become somebody else and to write in others' folders, and no other. An order is one
+//! input. It keeps root's rights to become somebody else and to write in others' folders, and no other ([`confinement`]),
+//! and says so in its first packet; smtpd logs that, for this process writes in no folder of the server's user. An order is one
 //! packet with the message's descriptor and a socket for the answer; when that closes, the deed is not wanted any longer.
 //! It ends when smtpd does, however that was, and what it runs ends with it.
 
+mod confinement;
+mod self_test;
+
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use dispatcher::privileges::Level;
 use os::passing;
 use server_config::{Config, Instance, server_user};
 use server_log::{Category, Log};
@@ -31,6 +37,12 @@ const PACKET_BYTES_MAX: usize = 64 * 1024;
 const DEEDS_MAX: usize = 256;
 /// How often it is asked whether an ordered deed is still wanted.
 const ASK_INTERVAL: Duration = Duration::from_millis(200);
+/// How long it may take to begin.
+const BEGIN_MAX: Duration = Duration::from_secs(60);
+/// The argument behind the instance that makes it try what it must not be able to do, with a folder that is none of ours.
+const TRY: &str = "--try-privileges";
+/// The same in a program that it runs for a user.
+const TRY_AS_PROGRAM: &str = "--try-as-program";
 /// signal(7)
 const SIGTERM: i32 = 15;
 /// One wait of the watch; it is told at once all the same.
@@ -78,6 +90,18 @@ impl Apart {
         Ok(Apart { control })
     }
 
+    /// What it says of itself when it has begun: which layers are in force. To be asked once, before [`Apart::watch`].
+    ///
+    /// # Errors
+    /// One line: it has ended, or what `local.sandbox` requires cannot be had.
+    pub fn told(&self) -> Result<String, String> {
+        let ended = || "the process for deliveries apart does not begin".to_owned();
+        let begun =
+            passing::receive_within(&self.control, PACKET_BYTES_MAX, BEGIN_MAX).map_err(|_| ended())?;
+        let (packet, _) = begun.ok_or_else(ended)?;
+        confinement::decode(&packet)
+    }
+
     /// See [`end_with`].
     ///
     /// # Errors
@@ -116,24 +140,51 @@ impl Apart {
     }
 }
 
-/// Runs the process apart until smtpd ends.
-pub fn main(instance: &Path) -> ExitCode {
+/// Runs the process apart until smtpd ends, or its self-test; `arguments` are those behind [`ARGUMENT`].
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let (instance, asked) = match arguments.as_slice() {
+        [instance] => (instance, None),
+        [instance, what, outside] => (instance, Some((what.to_str(), Path::new(outside)))),
+        _ => return ExitCode::from(2),
+    };
+    if let Some((Some(TRY_AS_PROGRAM), outside)) = asked {
+        return self_test::as_program(outside);
+    }
     if os::privileges::leave_no_core().is_err() {
         return ExitCode::FAILURE;
     }
-    serve_all(&Arc::new(begin(&Instance::new(instance))))
+    let instance = Instance::new(Path::new(instance));
+    let (settings, confined) = begin(&instance);
+    match asked {
+        None => {
+            // An smtpd that is gone already is met at the first order.
+            let _ = passing::send(std::io::stdin(), &confinement::encode(&confined), &[]);
+            if confined.is_err() {
+                return ExitCode::FAILURE;
+            }
+            serve_all(&Arc::new(settings))
+        }
+        Some((Some(TRY), outside)) => self_test::main(&instance, settings, confined, outside),
+        Some(_) => ExitCode::from(2),
+    }
 }
 
-/// What it goes by, or why it does nothing.
-fn begin(instance: &Instance) -> Result<LocalSettings, String> {
+/// What it goes by, or why it does nothing; and the layers that are in force, or why it ends.
+fn begin(instance: &Instance) -> (Result<LocalSettings, String>, Result<String, String>) {
+    let trusted = trusted(instance);
+    let level = trusted.as_ref().map_or(Level::BestEffort, Level::from_config);
+    let confined = confinement::confine(level);
+    (trusted.map(|config| LocalSettings::from_config(&config)), confined)
+}
+
+/// The configuration, when it is root's where that matters.
+fn trusted(instance: &Instance) -> Result<Config, String> {
     let config = Config::load(instance).map_err(|why| why.to_string())?;
-    if os::process::own_uid() == 0 {
-        if server_user::numbers(&config)?.is_some() {
-            check_owner(&instance.local_conf())?;
-        }
-        os::privileges::keep_for_deliveries().map_err(|why| format!("rights cannot be given up: {why}"))?;
+    if os::process::own_uid() == 0 && server_user::numbers(&config)?.is_some() {
+        check_owner(&instance.local_conf())?;
     }
-    Ok(LocalSettings::from_config(&config))
+    Ok(config)
 }
 
 /// Root does nothing by what the server's user could have written: an smtpd that was taken over would be root with it.

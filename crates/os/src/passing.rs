@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -68,6 +68,27 @@ pub fn receive(socket: impl AsFd, most: usize) -> io::Result<Option<(Vec<u8>, Ve
     Ok(Some((packet, descriptors)))
 }
 
+/// As [`receive`], waiting no longer than `most`.
+///
+/// # Errors
+/// As [`receive`]; `TimedOut`.
+pub fn receive_within(
+    socket: impl AsFd,
+    most: usize,
+    longest: Duration,
+) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    let deadline = Instant::now() + longest;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if wait(&socket, left)? {
+            return receive(socket, most);
+        }
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
 /// Waits until a packet can be received or the other side has ended; false when `most` is over first.
 ///
 /// # Errors
@@ -105,8 +126,11 @@ mod tests {
         assert_eq!(through, "through");
         assert_eq!(reading.read(&mut [0; 4]).unwrap(), 0);
         assert_eq!(receive(&ours, 3).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let late = receive_within(&ours, 100, Duration::from_millis(1)).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
         drop(theirs);
         assert!(wait(&ours, Duration::from_secs(60)).unwrap());
+        assert!(receive_within(&ours, 100, Duration::from_secs(60)).unwrap().is_none());
         assert!(receive(&ours, 100).unwrap().is_none());
     }
 }

@@ -77,21 +77,39 @@ pub fn become_root() -> io::Result<()> {
     Ok(setresuid(root, root, root)?)
 }
 
-/// Root keeps the rights to become other users (setuid, setgid), to end what they run, and to write and give away files in
-/// their folders; no other.
+/// What a process needs that runs programs as their users and writes native mailboxes: to give a new mailbox to its user, to
+/// write in those of others, to end what it runs, and to become others. Bits and names of linux/capability.h.
+const FOR_DELIVERIES: [(u32, &str); 5] =
+    [(0, "chown"), (1, "dac_override"), (5, "kill"), (6, "setgid"), (7, "setuid")];
+
+/// Root keeps the rights for deliveries, of those that it has, and no other; it has no supplementary groups any more. What
+/// it starts as root gets no more back. The names of those that were kept.
 ///
 /// # Errors
 /// The system's.
-pub fn keep_for_deliveries() -> io::Result<()> {
-    const CHOWN: u32 = 1 << 0;
-    const DAC_OVERRIDE: u32 = 1 << 1;
-    const FOWNER: u32 = 1 << 3;
-    const KILL: u32 = 1 << 5;
-    const SETGID: u32 = 1 << 6;
-    const SETUID: u32 = 1 << 7;
-    const RESOURCE: u32 = 1 << 24;
-    let wanted = CHOWN | DAC_OVERRIDE | FOWNER | KILL | SETGID | SETUID | RESOURCE;
-    set_capabilities(wanted & held()?.permitted) // in a container root has less
+pub fn keep_for_deliveries() -> io::Result<Vec<&'static str>> {
+    let wanted = FOR_DELIVERIES.iter().fold(0, |all, (bit, _)| all | 1 << bit);
+    setgroups(&[])?;
+    bound_capabilities(wanted)?;
+    set_capabilities(wanted & held()?.permitted)?; // in a container root has less
+    let kept = held()?.permitted;
+    Ok(FOR_DELIVERIES.iter().filter(|(bit, _)| kept & 1 << bit != 0).map(|(_, name)| *name).collect())
+}
+
+/// No more than `wanted` can be had by executing programs as root or set-user-id. Who may not set the bound (a service
+/// manager did, or a container) keeps the one there is.
+fn bound_capabilities(wanted: u32) -> io::Result<()> {
+    for bit in (0..64u8).filter(|bit| *bit >= 32 || wanted & 1 << bit == 0) {
+        // SAFETY: the call takes numbers.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(bit)) } != 0 {
+            let why = io::Error::last_os_error();
+            return match why.raw_os_error() {
+                Some(libc::EPERM | libc::EINVAL) => Ok(()), // EINVAL: there are no more
+                _ => Err(why),
+            };
+        }
+    }
+    Ok(())
 }
 
 /// No capability is left, effective or permitted.

@@ -8,7 +8,9 @@
 //! What is not listed is answered with EPERM, so a new version of the C library that tries something newer falls back or
 //! fails with an error that is told, instead of dying; and the kernel's audit log has a line for it, where it keeps one. What
 //! does not exist in this list's time (a newer kernel's calls) is refused like the rest: that is the point of a list of what
-//! is allowed.
+//! is allowed. Who runs programs for users has a list of another kind: [`programs`].
+
+pub mod programs;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -336,9 +338,13 @@ fn processes(too: bool) -> Result<SeccompRule, seccompiler::BackendError> {
 
 /// All threads get the filter, or none.
 fn install(program: &BpfProgram, flags: libc::c_ulong) -> io::Result<()> {
+    set(program, flags | libc::SECCOMP_FILTER_FLAG_TSYNC)
+}
+
+/// This thread gets the filter.
+fn set(program: &BpfProgram, flags: libc::c_ulong) -> io::Result<()> {
     let count = u16::try_from(program.len()).map_err(|_| io::Error::other("the filter is too long"))?;
     let program = libc::sock_fprog { len: count, filter: program.as_ptr().cast_mut().cast() };
-    let flags = flags | libc::SECCOMP_FILTER_FLAG_TSYNC;
     // SAFETY: the kernel reads `len` instructions, which are laid out as its own, and writes nothing; they live until the
     // call is over.
     let done =

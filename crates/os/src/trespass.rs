@@ -31,6 +31,14 @@ pub fn all(victim: i32) -> Vec<(&'static str, io::Result<()>)> {
         ("set up a ring of orders", called(libc::SYS_io_uring_setup, [0; 5])),
         ("set the clock", called(libc::SYS_clock_settime, [0; 5])),
         ("make a socket of another family", called(libc::SYS_socket, [ALGORITHMS, STREAM, 0, 0, 0])),
+        ("enter a namespace", called(libc::SYS_setns, [NO_DESCRIPTOR, 0, 0, 0, 0])),
+        ("make a process in a namespace", called(libc::SYS_clone, [NO_PROCESS, 0, 0, 0, 0])),
+        ("change the root folder", called(libc::SYS_chroot, [0; 5])),
+        ("end swapping", called(libc::SYS_swapoff, [0; 5])),
+        ("count the kernel's events", called(libc::SYS_perf_event_open, [0; 5])),
+        ("open a file by its handle", called(libc::SYS_open_by_handle_at, [NO_DESCRIPTOR, 0, 0, 0, 0])),
+        ("hold up page faults", called(libc::SYS_userfaultfd, [-1, 0, 0, 0, 0])),
+        ("type into a terminal", called(libc::SYS_ioctl, [NO_DESCRIPTOR, TYPE_A_BYTE, 0, 0, 0])),
     ]
 }
 
@@ -53,6 +61,10 @@ const SESSION_KEYRING: c_long = -3;
 const ALGORITHMS: c_long = 38;
 const STREAM: c_long = 5;
 const NO_DESCRIPTOR: c_long = -1;
+/// Flags of clone(2) that contradict each other: `CLONE_NEWUSER` and `CLONE_FS`.
+const NO_PROCESS: c_long = 0x1000_0000 | 0x200;
+/// `TIOCSTI`
+const TYPE_A_BYTE: c_long = 0x5412;
 
 /// Refused is what EPERM answers; any other error is the call's own, so it could be made.
 fn called(number: c_long, arguments: [c_long; 5]) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use dispatcher::privileges::Level;
 use os::sandbox::Reach;
 use plugins::wire::Frame;
 use plugins::{Plugins, Stage, host};
@@ -68,13 +69,16 @@ fn begin(parent: u32, instance: &Instance) -> Result<(Desk, UnixListener), Strin
 /// What a plug-in does while it is loaded it does confined, too.
 fn load(instance: &Instance, config: &Config, log: &Log) -> Result<Desk, String> {
     let plugins = Plugins::load(instance, config)?;
-    let is_confined = config.get(&local::SANDBOX) != "off";
+    let level = Level::from_config(config);
     if os::process::own_uid() != 0 {
         os::privileges::give_up_capabilities().map_err(|why| format!("capabilities: {why}"))?;
     }
-    if is_confined {
+    let mut enforced = "not confined (local.sandbox)".to_owned();
+    if level != Level::Off {
         os::privileges::gain_no_more().map_err(|why| format!("gain of rights: {why}"))?;
-        os::sandbox::confine(&reach(instance, config, &plugins)).map_err(|why| format!("files: {why}"))?;
+        let confined = os::sandbox::confine(&reach(instance, config, &plugins))
+            .map_err(|why| format!("files: {why}"))?;
+        enforced = format!("no gain of rights, {}", level.files(confined)?);
     }
     ffi::serve_plugins(config.clone(), log.clone());
     let watch = Watch::begin(host::timeout(config), log.clone()).map_err(|why| format!("threads: {why}"))?;
@@ -90,12 +94,12 @@ fn load(instance: &Instance, config: &Config, log: &Log) -> Result<Desk, String>
             log.notice(Category::General, format_args!("{}: loaded {}", line.stage, library.display()));
         }
     }
-    if is_confined {
+    if level != Level::Off {
         let limited = os::syscalls::limit(&[os::syscalls::Deed::Serves]);
-        if let (Err(why), "require") = (limited, config.get(&local::SANDBOX).as_str()) {
-            return Err(format!("system calls: {why}"));
-        }
+        let calls = level.calls(limited, |count| format!("system calls limited to the {count} of {NAME}"))?;
+        enforced = format!("{enforced}, {calls}");
     }
+    log.notice(Category::General, format_args!("Privileges of {NAME}: {enforced}"));
     Ok(Desk { messages, stacks: Stacks::new(stack), watch })
 }
 

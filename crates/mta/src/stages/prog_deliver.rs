@@ -144,12 +144,15 @@ pub struct Run<'a> {
     pub timeout: Duration,
 }
 
-/// Runs it with the message and judges how it ended.
-pub fn execute(run: &Run, message: &File, line_feeds: bool, wanted: &dyn Fn() -> bool) -> Done {
+/// As it is run: with its user's identity, its environment and its limits.
+///
+/// # Errors
+/// It would be root's, and is not run.
+pub fn prepared(run: &Run) -> Result<Program, Done> {
     let is_root = os::process::own_uid() == 0;
     if is_root && (run.identity.0 == 0 || run.identity.1 == 0) {
         let complaint = format!("{}: not run as root", run.path.display());
-        return Done::with(&complaint, Outcome::Later("programs are not run as root".into()));
+        return Err(Done::with(&complaint, Outcome::Later("programs are not run as root".into())));
     }
     // The rest may come from an smtpd that somebody took over: only names that mean nothing to a loader or a shell, and
     // harmless values.
@@ -160,7 +163,7 @@ pub fn execute(run: &Run, message: &File, line_feeds: bool, wanted: &dyn Fn() ->
         .map(|(name, value)| ((*name).into(), (*value).into()))
         .chain(told.map(|(name, value)| (name.into(), harmless(value).into())))
         .collect();
-    let program = Program {
+    Ok(Program {
         path: run.path.to_owned(),
         arguments: run.arguments.iter().map(Into::into).collect(),
         environment,
@@ -175,6 +178,14 @@ pub fn execute(run: &Run, message: &File, line_feeds: bool, wanted: &dyn Fn() ->
         },
         timeout: run.timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
+    })
+}
+
+/// Runs it with the message and judges how it ended.
+pub fn execute(run: &Run, message: &File, line_feeds: bool, wanted: &dyn Fn() -> bool) -> Done {
+    let program = match prepared(run) {
+        Ok(program) => program,
+        Err(refused) => return refused,
     };
     let mut bytes = BufReader::new(FromStart::of(message));
     let ran = if line_feeds {
