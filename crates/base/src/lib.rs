@@ -15,6 +15,7 @@ pub mod https_url;
 pub mod idn;
 pub mod json;
 pub mod keyed_hash;
+pub mod latest;
 pub mod network;
 pub mod next_hop;
 pub mod pattern;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base::latest::Latest;
 use os::lock::{Mode, OfdLock};
 use os::map::{SharedMap, is_readable};
 
@@ -33,6 +34,8 @@ const COUNTERS_AT: usize = 8;
 const FILE_BYTES: usize = HEADER_BYTES + SLOTS * SLOT_WORDS * 8;
 /// How long a process waits for another one that takes a slot.
 const TAKING_MAX: Duration = Duration::from_secs(5);
+/// The same for one that serves.
+const LOOKING_MAX: Duration = Duration::from_millis(200);
 
 const _: () = assert!(COUNTERS_AT + DEFINITIONS.len() <= SLOT_WORDS);
 
@@ -58,21 +61,78 @@ fn offset(slot: usize, word: usize) -> usize {
 pub(crate) struct OwnSlot {
     map: SharedMap,
     slot: usize,
-    _held: OfdLock,
+    /// As its word has it.
+    service: u64,
+    path: PathBuf,
+    /// Inode and device of the file.
+    identity: (u64, u64),
+    locks: Arc<File>,
+    held: Arc<OfdLock>,
 }
 
 impl OwnSlot {
     /// A slot of this service, or a new one; and what there is to say of the file.
     pub fn take(folder: &Path, service: usize) -> io::Result<(OwnSlot, Option<String>)> {
+        OwnSlot::take_within(TAKING_MAX, folder, service)
+    }
+
+    fn take_within(most: Duration, folder: &Path, service: usize) -> io::Result<(OwnSlot, Option<String>)> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let path = counter_file(folder);
         let locks = Arc::new(base::replace::lock_file(&lock_path(&path))?);
-        let _taking = OfdLock::acquire(&locks, 0, Mode::Exclusive, TAKING_MAX)?;
+        let _taking = OfdLock::acquire(&locks, 0, Mode::Exclusive, most)?;
         let (map, told) = open_or_make(&path)?;
-        let (slot, held) = free_slot(&map, &locks, service as u64 + 1)?;
-        let own = OwnSlot { map, slot, _held: held };
-        own.begin(service as u64 + 1);
+        let service = service as u64 + 1;
+        let (slot, held) = free_slot(&map, &locks, service)?;
+        let identity = identity_of(&path)?;
+        let own = OwnSlot { map, slot, service, path, identity, locks, held: Arc::new(held) };
+        own.begin();
         Ok((own, told))
+    }
+
+    /// Whether the file is the one of its name, all of it.
+    fn is_in_place(&self) -> bool {
+        let is_it =
+            |meta: fs::Metadata| (meta.ino(), meta.dev()) == self.identity && meta.len() == FILE_BYTES as u64;
+        !self.map.is_lost() && fs::metadata(&self.path).is_ok_and(is_it)
+    }
+
+    /// The slot in the file that has the name now, or in another one that is made: the same one, unless the lock on it is of a file
+    /// that is gone.
+    fn anew(&self) -> io::Result<(OwnSlot, Option<String>)> {
+        if !os::file::has_name(&self.locks, &lock_path(&self.path))? {
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            let service = usize::try_from(self.service - 1).unwrap_or(usize::MAX);
+            return OwnSlot::take_within(LOOKING_MAX, folder, service);
+        }
+        let _taking = OfdLock::acquire(&self.locks, 0, Mode::Exclusive, LOOKING_MAX)?;
+        let (map, told) = open_or_make(&self.path)?;
+        let identity = identity_of(&self.path)?;
+        let (locks, held) = (Arc::clone(&self.locks), Arc::clone(&self.held));
+        let path = self.path.clone();
+        let own = OwnSlot { map, slot: self.slot, service: self.service, path, identity, locks, held };
+        if let Some(of) = own.map.u64_at(offset(own.slot, SERVICE_AT)) {
+            of.store(own.service, Ordering::Release);
+        }
+        Ok((own, told))
+    }
+
+    /// Brings over what was counted in a slot that this process had. What others had of it may stand in this one already, as when an
+    /// older file was put back, unless the former was cut: then it began at nought with that.
+    fn take_over(&self, former: &OwnSlot) {
+        let was_cut = former.map.is_lost();
+        for definition in DEFINITIONS {
+            let (Some(from), Some(to)) = (former.word(definition.counter), self.word(definition.counter))
+            else {
+                continue;
+            };
+            let count = from.swap(0, Ordering::Relaxed);
+            match definition.kind {
+                Kind::Sum if !was_cut => to.fetch_max(count, Ordering::Relaxed),
+                Kind::Sum | Kind::Now => to.fetch_add(count, Ordering::Relaxed),
+                Kind::Peak | Kind::Start | Kind::Last => to.fetch_max(count, Ordering::Relaxed),
+            };
+        }
     }
 
     pub fn word(&self, counter: Counter) -> Option<&AtomicU64> {
@@ -80,7 +140,7 @@ impl OwnSlot {
     }
 
     /// What is only true of a process that runs ends with it; sums go on.
-    fn begin(&self, service: u64) {
+    fn begin(&self) {
         for definition in DEFINITIONS {
             let word = self.word(definition.counter);
             if let Some(word) = word.filter(|_| !matches!(definition.kind, Kind::Sum | Kind::Last)) {
@@ -88,9 +148,32 @@ impl OwnSlot {
             }
         }
         if let Some(of) = self.map.u64_at(offset(self.slot, SERVICE_AT)) {
-            of.store(service, Ordering::Release);
+            of.store(self.service, Ordering::Release);
         }
     }
+}
+
+/// Puts another one in the place of a slot whose file is not the one of its name any more. A line for the log, or nothing to say.
+///
+/// # Errors
+/// There is no other to be had.
+pub(crate) fn look(slots: &Latest<OwnSlot>) -> io::Result<Option<String>> {
+    let former = slots.get();
+    if former.is_in_place() {
+        return Ok(None);
+    }
+    let (own, told) = former.anew()?;
+    if slots.replace(own).is_err() {
+        return Err(io::Error::other("the file of counters was lost too often"));
+    }
+    slots.get().take_over(former);
+    let path = former.path.display();
+    Ok(Some(told.unwrap_or_else(|| format!("{path} was cut, removed or replaced: it is opened anew"))))
+}
+
+fn identity_of(path: &Path) -> io::Result<(u64, u64)> {
+    let meta = fs::metadata(path)?;
+    Ok((meta.ino(), meta.dev()))
 }
 
 /// The first slot that this service had and nobody holds; else the first that nobody ever had.
@@ -310,5 +393,65 @@ mod tests {
         assert!(OwnSlot::take(folder.path(), 0).is_err());
         drop(all);
         assert!(OwnSlot::take(folder.path(), 0).is_ok());
+    }
+
+    fn add(slots: &Latest<OwnSlot>, counter: Counter, count: u64) {
+        slots.get().word(counter).unwrap().fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// And what is counted after it.
+    type Harm<'h> = (&'h dyn Fn(&Path), u64);
+
+    /// What somebody does to the file while two processes count in it: both go on to be seen.
+    #[test]
+    fn a_file_that_was_cut_removed_or_replaced_is_taken_up_anew() {
+        let cut = |path: &Path, length: u64| {
+            OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
+        };
+        let harms: [Harm<'_>; 4] = [
+            (&|path| cut(path, 0), 3),
+            // The slots of both are in front of that.
+            (&|path| cut(path, (FILE_BYTES / 2) as u64), 13),
+            (&|path| fs::remove_file(path).unwrap(), 13),
+            (
+                &|path| {
+                    fs::copy(path, path.with_extension("backup")).unwrap();
+                    fs::rename(path.with_extension("backup"), path).unwrap();
+                },
+                13,
+            ),
+        ];
+        for (harm, expected) in harms {
+            let folder = tempfile::tempdir().unwrap();
+            let path = counter_file(folder.path());
+            let (one, other) = (Latest::new(slot(folder.path(), 1)), Latest::new(slot(folder.path(), 2)));
+            add(&one, Counter::Connections, 4);
+            add(&other, Counter::Connections, 6);
+            assert!(look(&one).unwrap().is_none() && look(&other).unwrap().is_none());
+            harm(&path);
+            add(&one, Counter::Connections, 1);
+            add(&other, Counter::Connections, 1);
+            assert!(look(&one).unwrap().is_some() && look(&other).unwrap().is_some());
+            add(&other, Counter::Connections, 1);
+            assert_eq!(sum(folder.path(), Counter::Connections), expected);
+            assert!(look(&one).unwrap().is_none() && look(&other).unwrap().is_none());
+            let whole = Whole::open(&path).unwrap();
+            assert!(whole.slots.len() == 2 && whole.slots.iter().all(|slot| slot.is_live));
+        }
+    }
+
+    #[test]
+    fn a_slot_whose_lock_is_of_a_file_that_is_gone_is_another_one_in_the_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = counter_file(folder.path());
+        let one = Latest::new(slot(folder.path(), 1));
+        add(&one, Counter::Connections, 4);
+        fs::remove_file(&path).unwrap();
+        fs::remove_file(lock_path(&path)).unwrap();
+        let new = slot(folder.path(), 1);
+        new.word(Counter::Connections).unwrap().fetch_add(5, Ordering::Relaxed);
+        assert!(look(&one).unwrap().is_some());
+        assert_eq!((new.slot, one.get().slot), (0, 1));
+        assert_eq!(sum(folder.path(), Counter::Connections), 9);
     }
 }

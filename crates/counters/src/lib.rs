@@ -15,8 +15,11 @@ mod reading;
 
 use std::io;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use base::latest::Latest;
 
 pub use definition::{Counter, DEFINITIONS, Definition, Group, Kind, SERVICES};
 pub use file::{SLOTS, counter_file};
@@ -26,12 +29,18 @@ use file::OwnSlot;
 
 /// Of a process that has no slot.
 static OWN: [AtomicU64; DEFINITIONS.len()] = [const { AtomicU64::new(0) }; DEFINITIONS.len()];
-static SLOT: OnceLock<OwnSlot> = OnceLock::new();
+static SLOT: OnceLock<Latest<OwnSlot>> = OnceLock::new();
+/// When the file is looked at again.
+static NEXT_LOOK: Mutex<Option<Instant>> = Mutex::new(None);
+/// How often, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The same after it could not be had.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[inline]
 fn word(counter: Counter) -> &'static AtomicU64 {
     let own = &OWN[counter as usize];
-    SLOT.get().and_then(|slot| slot.word(counter)).unwrap_or(own)
+    SLOT.get().and_then(|slot| slot.get().word(counter)).unwrap_or(own)
 }
 
 /// So many more.
@@ -71,11 +80,34 @@ pub fn attach(folder: &Path, service: &str) -> io::Result<Option<String>> {
     let number = SERVICES.iter().position(|known| *known == service);
     let number = number.ok_or_else(|| io::Error::other(format!("{service} counts nothing")))?;
     let (slot, told) = OwnSlot::take(folder, number)?;
-    SLOT.set(slot).map_err(|_| io::Error::from(io::ErrorKind::AlreadyExists))?;
+    SLOT.set(Latest::new(slot)).map_err(|_| io::Error::from(io::ErrorKind::AlreadyExists))?;
     for definition in DEFINITIONS {
         let before = OWN[definition.counter as usize].swap(0, Ordering::Relaxed);
         add(definition.counter, before);
     }
     set(Counter::StartTime, u64::try_from(base::clock::unix_seconds()).unwrap_or(0));
     Ok(told)
+}
+
+/// For who has a moment, as the event loop after a turn: whether the file is still the one that others look at, every few
+/// seconds at most. One that was cut, removed or replaced is taken up anew, with what this process has counted.
+///
+/// What comes of it is a line for the log, or nothing to say. After a line, who knows how many there are now ([`Kind::Now`]) sets it
+/// anew: of a slot that was cut, nobody else knows.
+///
+/// # Errors
+/// There is no other file to be had; this process counts where nobody looks, and tries again.
+pub fn look(now: Instant) -> io::Result<Option<String>> {
+    let Some(slots) = SLOT.get() else { return Ok(None) };
+    let Ok(mut next) = NEXT_LOOK.try_lock() else { return Ok(None) };
+    if next.is_some_and(|next| now < next) {
+        return Ok(None);
+    }
+    let looked = file::look(slots);
+    let is_short = looked.as_ref().err().is_none_or(|why| why.kind() == io::ErrorKind::TimedOut);
+    *next = now.checked_add(if is_short { LOOK_EVERY } else { LOOK_AGAIN });
+    match looked {
+        Err(why) if why.kind() == io::ErrorKind::TimedOut => Ok(None), // somebody else is at it
+        looked => looked,
+    }
 }

@@ -30,9 +30,10 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
+use base::latest::Latest;
 use base::network::{of_client, of_site};
 use server_config::Config;
 use server_config::parameters::service;
@@ -56,6 +57,8 @@ const REPEAT: Duration = Duration::from_secs(60);
 const SAID_BITS: u32 = 12;
 /// That somebody is known is written again when so much of its time has passed.
 const KNOWN_AGAIN: Duration = Duration::from_secs(3600);
+/// When a file is looked at again that could not be had.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How often a turn is tried for while others take turns at the same moment.
 const TRIES: usize = 16;
 
@@ -217,9 +220,18 @@ struct Slowing {
 /// See the head of this file. Everything may be called by many threads, and by many processes over the same file.
 pub struct Guesses {
     limits: Limits,
-    table: Table,
+    /// Another one when the file was cut, or is another one.
+    table: Latest<Table>,
+    file: Option<Mutex<Watched>>,
     allowed: RwLock<Held>,
     allowed_path: Option<PathBuf>,
+}
+
+/// The file that is looked at again; held by who maps it anew.
+struct Watched {
+    path: PathBuf,
+    /// Not before then: it could not be had.
+    not_before: Option<Instant>,
 }
 
 /// The list of who is favoured, with the generation of the table that it was read for; none when it was not read yet.
@@ -233,7 +245,7 @@ impl Guesses {
     /// Of this process alone.
     pub fn own(limits: Limits) -> Guesses {
         let table = Table::own(limits.entries_max);
-        Guesses::over(limits, table, None)
+        Guesses::over(limits, table, None, None)
     }
 
     /// Shared by all processes with this `run/` folder.
@@ -244,7 +256,7 @@ impl Guesses {
         let path = Guesses::table_file(run_dir);
         let table =
             Table::open(&path, limits.entries_max).map_err(|why| format!("{}: {why}", path.display()))?;
-        Ok(Guesses::over(limits, table, Some(Guesses::allowed_file(run_dir))))
+        Ok(Guesses::over(limits, table, Some(path), Some(Guesses::allowed_file(run_dir))))
     }
 
     /// What the daemons share, for a tool: of whatever size it is, since they have it in memory. Before the first of them
@@ -258,7 +270,7 @@ impl Guesses {
             Ok(found) => found.unwrap_or_else(|| Table::own(0)),
             Err(why) => return Err(format!("{}: {why}", path.display())),
         };
-        Ok(Guesses::over(limits, table, Some(Guesses::allowed_file(run_dir))))
+        Ok(Guesses::over(limits, table, None, Some(Guesses::allowed_file(run_dir))))
     }
 
     fn table_file(run_dir: &Path) -> PathBuf {
@@ -270,14 +282,34 @@ impl Guesses {
         run_dir.join("guess.allow")
     }
 
-    fn over(limits: Limits, table: Table, allowed_path: Option<PathBuf>) -> Guesses {
-        Guesses { limits, table, allowed: RwLock::default(), allowed_path }
+    fn over(limits: Limits, table: Table, file: Option<PathBuf>, allowed_path: Option<PathBuf>) -> Guesses {
+        let file = file.map(|path| Mutex::new(Watched { path, not_before: None }));
+        let table = Latest::new(table);
+        Guesses { limits, table, file, allowed: RwLock::default(), allowed_path }
+    }
+
+    fn table(&self) -> &Table {
+        self.table.get()
+    }
+
+    /// Asked with each wrong password: whether the file that is in memory is still the one that the others have. If not, it is
+    /// mapped anew, or made anew of what this process knows.
+    fn look_at_file(&self) {
+        let Some(Ok(mut file)) = self.file.as_ref().map(Mutex::try_lock) else { return };
+        let is_too_soon = file.not_before.is_some_and(|moment| Instant::now() < moment);
+        if is_too_soon || self.table().is_in_place(&file.path) {
+            return;
+        }
+        let renewed = self.table().renewed(&file.path).map(|table| self.table.replace(table));
+        if !matches!(renewed, Ok(Ok(()))) {
+            file.not_before = Instant::now().checked_add(LOOK_AGAIN); // until then it is this process's own
+        }
     }
 
     /// Who it is that says this password, or whatever else could be guessed; `None` when each is another one. Whom the name
     /// means is not known yet.
     pub fn who(&self, peer: IpAddr, login: &str, password: Option<&str>) -> Who {
-        let (name, peer, hash) = (login.to_lowercase(), peer.to_canonical(), self.table.key);
+        let (name, peer, hash) = (login.to_lowercase(), peer.to_canonical(), self.table().key);
         let place = (!peer.is_loopback()).then(|| {
             let (address, network) = (of_client(peer), of_site(peer));
             let (address_key, network_key) =
@@ -296,7 +328,7 @@ impl Guesses {
 
     /// The same, of whom it is known by now which user the name means.
     pub fn of_user(&self, mut who: Who, user: &str) -> Who {
-        let hash = self.table.key;
+        let hash = self.table().key;
         who.favour = self.favour(who.peer, &[&who.name, user]);
         let pair = Subject::Pair(user, who.place.map(|place| place.network)).key(hash);
         who.user = Some(User { user: user.to_owned(), key: Subject::Account(user).key(hash), pair });
@@ -317,7 +349,7 @@ impl Guesses {
 
     /// The list of the present generation.
     fn list(&self, path: &Path) -> io::Result<Arc<Allowed>> {
-        let generation = self.table.generation();
+        let generation = self.table().generation();
         {
             let held = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
             if held.generation == Some(generation) {
@@ -327,7 +359,7 @@ impl Guesses {
         let list = Arc::new(Allowed::read(path)?);
         let mut held = self.allowed.write().unwrap_or_else(PoisonError::into_inner);
         // Not when it was changed while this was read: what is held may be newer.
-        if self.table.generation() == generation {
+        if self.table().generation() == generation {
             *held = Held { generation: Some(generation), list: list.clone() };
         }
         Ok(list)
@@ -340,14 +372,14 @@ impl Guesses {
 
     fn is_known_by(&self, key: u64, now: u64) -> bool {
         let until =
-            self.table.find(Area::Known, key).map(|slot| self.table.first(slot).load(Ordering::Acquire));
+            self.table().find(Area::Known, key).map(|slot| self.table().first(slot).load(Ordering::Acquire));
         // No more than the parameter says, if the clock was put back.
         until.is_some_and(|until| until.min(now.saturating_add(millis(self.limits.known_for))) > now)
     }
 
     /// Key of [`Area::Known`]: somebody is known in this network, or on this host.
     fn somebody(&self, who: &Who) -> u64 {
-        self.table.key.hash(&[b"somebody", &who.network().unwrap_or(0).to_le_bytes()])
+        self.table().key.hash(&[b"somebody", &who.network().unwrap_or(0).to_le_bytes()])
     }
 
     /// Whether it is put off, whomever the name means: then nobody need be asked who that is.
@@ -389,20 +421,20 @@ impl Guesses {
     fn wrong(&self, slot: Slot, max: u32, now: u64) -> u32 {
         let each = self.limits.one_forgotten_in(max);
         let most = now.saturating_add(self.limits.most_above(max));
-        let wrong = bounded(self.table.first(slot), most).saturating_sub(now).div_ceil(each);
+        let wrong = bounded(self.table().first(slot), most).saturating_sub(now).div_ceil(each);
         u32::try_from(wrong).unwrap_or(u32::MAX)
     }
 
     /// The next turn of a slot, which may be over.
     fn next(&self, slot: Slot, now: u64) -> u64 {
         let most = now.saturating_add(millis(WAIT_MAX)).saturating_add(millis(self.limits.space_max));
-        bounded(self.table.second(slot), most)
+        bounded(self.table().second(slot), most)
     }
 
     fn slowing(&self, who: &Who, now: u64) -> Vec<Slowing> {
         let slowing = |(subject, key): (Subject<'_>, u64)| {
             let max = self.limits.of(&subject);
-            let slot = self.table.find(Area::Counts, key)?;
+            let slot = self.table().find(Area::Counts, key)?;
             let wrong = self.wrong(slot, max, now);
             let next = self.next(slot, now);
             (wrong >= max).then(|| Slowing { slot, next, space: self.limits.space(wrong, max) })
@@ -427,12 +459,12 @@ impl Guesses {
             }
             let due = now.saturating_add(wait);
             // Whoever changes the furthest has the turn; the others follow.
-            let (word, next) = (self.table.second(furthest.slot), due.saturating_add(furthest.space));
+            let (word, next) = (self.table().second(furthest.slot), due.saturating_add(furthest.space));
             if word.compare_exchange(furthest.next, next, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 continue;
             }
             for other in slowing.iter().filter(|other| other.slot != furthest.slot) {
-                let word = self.table.second(other.slot);
+                let word = self.table().second(other.slot);
                 let _ = word.compare_exchange(
                     other.next,
                     due.saturating_add(other.space),
@@ -449,7 +481,7 @@ impl Guesses {
     /// looked at and is wrong.
     pub fn may_look(&self, who: &Who, now: u64) -> bool {
         let Some((subject, key)) = self.unseen_subject(who, now) else { return true };
-        let Some(slot) = self.table.find(Area::Counts, key) else { return true };
+        let Some(slot) = self.table().find(Area::Counts, key) else { return true };
         let max = self.limits.of(&subject);
         for _ in 0..TRIES {
             let (wrong, next) = (self.wrong(slot, max, now), self.next(slot, now));
@@ -462,7 +494,7 @@ impl Guesses {
             }
             let then = next.max(now).saturating_add(self.limits.space(wrong, max));
             if self
-                .table
+                .table()
                 .second(slot)
                 .compare_exchange(next, then, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
@@ -490,17 +522,18 @@ impl Guesses {
     }
 
     fn count(&self, subjects: Vec<(Subject<'_>, u64)>, now: u64) {
+        self.look_at_file();
         for (subject, key) in subjects {
-            let Some(slot) = self.table.place(Area::Counts, key, || subject.name()) else { return };
+            let Some(slot) = self.table().place(Area::Counts, key, || subject.name()) else { return };
             let max = self.limits.of(&subject);
             let each = self.limits.one_forgotten_in(max);
             let most = now.saturating_add(self.limits.most_above(max));
             let more = |level: u64| Some(level.max(now).saturating_add(each).min(most));
-            let _ = self.table.first(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+            let _ = self.table().first(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
             let wrong = self.wrong(slot, max, now);
             if wrong >= max {
                 let next = self.next(slot, now).max(now.saturating_add(self.limits.space(wrong, max)));
-                self.table.second(slot).fetch_max(next, Ordering::AcqRel);
+                self.table().second(slot).fetch_max(next, Ordering::AcqRel);
             }
         }
     }
@@ -508,8 +541,8 @@ impl Guesses {
     /// Whether the same was said before, and not just now. It is noted.
     fn was_said(&self, who: &Who, now: u64) -> bool {
         let Some(said) = who.said else { return false };
-        let Some(slot) = self.table.place(Area::Said, said, Name::none) else { return false };
-        let before = self.table.first(slot).swap(now, Ordering::AcqRel);
+        let Some(slot) = self.table().place(Area::Said, said, Name::none) else { return false };
+        let before = self.table().first(slot).swap(now, Ordering::AcqRel);
         let ago = now.saturating_sub(before);
         before <= now && ago >= millis(REPEAT) && ago < millis(self.limits.remembered_for)
     }
@@ -523,8 +556,8 @@ impl Guesses {
         }
         let (full, again) = (now.saturating_add(known_for), millis(KNOWN_AGAIN).min(known_for / 2));
         let is_fresh = |key: u64| {
-            self.table.find(Area::Known, key).is_some_and(|slot| {
-                let until = self.table.first(slot).load(Ordering::Acquire);
+            self.table().find(Area::Known, key).is_some_and(|slot| {
+                let until = self.table().first(slot).load(Ordering::Acquire);
                 until <= full && until.saturating_add(again) > full
             })
         };
@@ -532,8 +565,8 @@ impl Guesses {
         let keys =
             [Some(self.somebody(who)), Some(who.name_pair), user_pair.filter(|pair| *pair != who.name_pair)];
         for key in keys.into_iter().flatten().filter(|key| !is_fresh(*key)) {
-            if let Some(slot) = self.table.place(Area::Known, key, Name::none) {
-                self.table.first(slot).store(full, Ordering::Release);
+            if let Some(slot) = self.table().place(Area::Known, key, Name::none) {
+                self.table().first(slot).store(full, Ordering::Release);
             }
         }
     }

@@ -157,6 +157,15 @@ impl<J: Send + 'static> Pool<J> {
         self.lock().numbers.len()
     }
 
+    /// Sets the counters of what there is now: those that were lost with their file.
+    pub fn count_anew(&self) {
+        let state = self.lock();
+        let (threads, idle) = (state.numbers.len(), state.waiting + state.resting.len());
+        counters::set(Counter::ThreadLimit, self.threads_max as u64);
+        counters::set(Counter::Threads, threads as u64);
+        counters::set(Counter::BusyThreads, threads.saturating_sub(idle) as u64);
+    }
+
     /// Sees to it that somebody waits at the sockets and that the queue is looked at, as far as there are workers.
     fn send_for_one(self: &Arc<Self>, state: &mut State<J>) {
         if state.coming {

@@ -353,6 +353,7 @@ impl Server {
                 return Ok(());
             }
             self.look_at_certificates(now);
+            self.look_at_counters(now);
             self.accept(now, &mut jobs);
             self.look_at_neighbours(now, &mut jobs);
             self.pool.push(&mut jobs);
@@ -367,6 +368,22 @@ impl Server {
             Err(error) => {
                 let text = format_args!("certificate {error}; the former one stays in use");
                 self.log.error(Category::Network, text);
+            }
+        }
+    }
+
+    /// What this process counts is seen by others, whatever somebody did to the file.
+    fn look_at_counters(&self, now: Instant) {
+        match counters::look(now) {
+            Ok(None) => {}
+            Ok(Some(told)) => {
+                counters::set(Counter::CurrentConnections, self.sessions as u64);
+                self.pool.count_anew();
+                self.log.warning(Category::General, format_args!("{told}"));
+            }
+            Err(why) => {
+                let text = format_args!("what this process counts is not seen by counterutil: {why}");
+                self.log.warning(Category::General, text);
             }
         }
     }

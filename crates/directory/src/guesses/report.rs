@@ -107,9 +107,9 @@ impl Guesses {
     /// Everything for which something counts now: the slowed first, then by kind and name.
     pub fn counted(&self, now: u64) -> Vec<Counted> {
         let mut found = Vec::new();
-        for (key, name, slot) in self.table.named() {
+        for (key, name, slot) in self.table().named() {
             // Torn, or a slot that is another's by now.
-            let Some((kind, name)) = subject::parse(&name, key, self.table.key) else { continue };
+            let Some((kind, name)) = subject::parse(&name, key, self.table().key) else { continue };
             let max = match kind {
                 Kind::Address => self.limits.address_max,
                 Kind::Network => self.limits.network_max,
@@ -121,7 +121,7 @@ impl Guesses {
                 continue;
             }
             let each = self.limits.one_forgotten_in(max);
-            let remembered_until = self.table.first(slot).load(Ordering::Acquire);
+            let remembered_until = self.table().first(slot).load(Ordering::Acquire);
             let below = remembered_until.saturating_sub(each.saturating_mul(u64::from(max - 1)));
             let slowed_until = (wrong >= max && millis(self.limits.space_max) > 0).then_some(below);
             let next = self.next(slot, now);
@@ -144,17 +144,17 @@ impl Guesses {
             Some(ip) => vec![Subject::Address(of_client(ip)), Subject::Network(of_site(ip))],
             None => vec![Subject::Name(&account), Subject::Account(&account)],
         };
-        for key in keys.iter().map(|subject| subject.key(self.table.key)) {
-            if let Some(slot) = self.table.find(Area::Counts, key) {
-                self.table.clear(slot, key);
+        for key in keys.iter().map(|subject| subject.key(self.table().key)) {
+            if let Some(slot) = self.table().find(Area::Counts, key) {
+                self.table().clear(slot, key);
                 cleared += 1;
             }
         }
-        for (key, name, slot) in self.table.named().filter(|_| ip.is_none()) {
+        for (key, name, slot) in self.table().named().filter(|_| ip.is_none()) {
             let is_pair = name.kind == Kind::KnownAccount as u8;
             let text = String::from_utf8_lossy(&name.text);
             if is_pair && text.split_once(' ').is_some_and(|(_, of)| of == account) {
-                self.table.clear(slot, key);
+                self.table().clear(slot, key);
                 cleared += 1;
             }
         }
@@ -163,10 +163,10 @@ impl Guesses {
 
     /// Forgets all wrong passwords; who is known stays known. How many counts.
     pub fn clear_all(&self) -> usize {
-        let said: Vec<_> = self.table.taken(Area::Said).collect();
-        let counts: Vec<_> = self.table.taken(Area::Counts).collect();
+        let said: Vec<_> = self.table().taken(Area::Said).collect();
+        let counts: Vec<_> = self.table().taken(Area::Counts).collect();
         for (key, slot) in said.iter().chain(&counts) {
-            self.table.clear(*slot, *key);
+            self.table().clear(*slot, *key);
         }
         counts.len()
     }
@@ -194,7 +194,7 @@ impl Guesses {
         list.lines.retain(|line| line.until > now);
         change(&mut list)?;
         list.write(&path).map_err(told)?;
-        self.table.next_generation();
+        self.table().next_generation();
         // A daemon that started meanwhile may have made another table, and have read the former list already.
         match Table::present(&Guesses::table_file(run_dir)) {
             Ok(Some(present)) => present.next_generation(),

@@ -328,12 +328,12 @@ fn who_reads_slowly_replaces_no_newer_list() {
     let (time, list) = slowed_and_listed(&guesses);
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
-    guesses.table.next_generation();
+    guesses.table().next_generation();
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| turn(&guesses, "203.0.113.1", "alice", time.0));
         let pipe = fs::File::options().write(true).open(&path).unwrap(); // waits for the reader
         list.write(&path).unwrap();
-        guesses.table.next_generation();
+        guesses.table().next_generation();
         assert_eq!(turn(&guesses, "203.0.113.1", "alice", time.0), Turn::Now);
         drop(pipe);
         assert_ne!(slow.join().unwrap(), Turn::Now, "it read an empty list");
@@ -348,7 +348,7 @@ fn a_list_that_cannot_be_read_once_is_read_again() {
     let path = Guesses::allowed_file(folder.path());
     let (time, list) = slowed_and_listed(&guesses);
     fs::create_dir(&path).unwrap();
-    guesses.table.next_generation();
+    guesses.table().next_generation();
     assert_ne!(turn(&guesses, "203.0.113.1", "alice", time.0), Turn::Now, "favours nobody");
     fs::remove_dir(&path).unwrap();
     list.write(&path).unwrap();
@@ -395,4 +395,50 @@ proptest! {
             prop_assert!(guesses.counted(now).len() <= 16);
         }
     }
+}
+
+/// What an administrator's hand, or a program that empties `run/`, does to the file while daemons have it in memory.
+#[test]
+fn daemons_go_on_to_count_together_when_the_file_was_cut_removed_or_replaced() {
+    let cut = |path: &Path, length: u64| {
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
+    };
+    let harms: [&dyn Fn(&Path); 4] =
+        [&|path| cut(path, 0), &|path| cut(path, 4096), &|path| fs::remove_file(path).unwrap(), &|path| {
+            fs::write(path.with_extension("other"), "no table").unwrap();
+            fs::rename(path.with_extension("other"), path).unwrap();
+        }];
+    for (number, harm) in harms.iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("guess.table");
+        let (imap, pop) = (process(folder.path()), process(folder.path()));
+        let mut time = Time(NOW);
+        guess(&imap, &mut time, "192.0.2.1", "alice", 0);
+        harm(&path);
+        assert_eq!(turn(&imap, "203.0.113.1", "bob", time.0), Turn::Now, "it is read where it is lost");
+        for number in 0..12 {
+            let one = if number % 2 == 0 { &imap } else { &pop };
+            guess(one, &mut time, &format!("192.0.2.{number}"), "bob", number);
+        }
+        assert_eq!(imap.counted(time.0), pop.counted(time.0), "harm {number}");
+        for other in [&imap, &pop, &process(folder.path())] {
+            assert_eq!(turn(other, "203.0.113.1", "bob", time.0), Turn::Never, "harm {number}");
+        }
+        assert!(Table::present(&path).unwrap().is_some());
+    }
+}
+
+#[test]
+fn who_has_a_table_of_another_size_in_memory_leaves_the_new_one_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guess.table");
+    let (former, mut time) = (process(folder.path()), Time(NOW));
+    let other = Guesses::shared(Limits { entries_max: 5000, ..limits() }, folder.path()).unwrap();
+    let made = fs::metadata(&path).unwrap();
+    for number in 0..6 {
+        guess(&former, &mut time, "192.0.2.1", "bob", 2 * number);
+        guess(&other, &mut time, "192.0.2.1", "bob", 2 * number + 1);
+    }
+    let now = fs::metadata(&path).unwrap();
+    assert_eq!((now.ino(), now.len()), (made.ino(), made.len()));
 }

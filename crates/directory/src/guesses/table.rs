@@ -6,7 +6,7 @@
 //! more. Times are milliseconds since 1970, since they must hold over a restart; whoever reads one that cannot be, bounds it.
 //! Without the file a process counts in memory of its own.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
@@ -87,7 +87,8 @@ impl Name {
 }
 
 enum Words {
-    Shared(SharedMap),
+    /// With the inode and the device of the file.
+    Shared(SharedMap, (u64, u64)),
     Own(Box<[AtomicU64]>),
 }
 
@@ -117,8 +118,29 @@ impl Table {
         let former = existing(path)?;
         match former {
             Some(table) if table.slots == slots => Ok(table),
-            former => make(path, slots, former),
+            former => make(path, slots, former.as_ref()),
         }
+    }
+
+    /// The table that is in the file now, for who has this one in memory: what it says is taken over when there is none. It is of the
+    /// same size, so that every [`Slot`] goes on to be one.
+    ///
+    /// # Errors
+    /// The system's; somebody made one of another size.
+    pub fn renewed(&self, path: &Path) -> io::Result<Table> {
+        let _making = making(path)?;
+        match existing(path)? {
+            None => make(path, self.slots, Some(self)),
+            Some(table) if table.slots == self.slots => Ok(table),
+            Some(_) => Err(io::Error::other("it has another size")),
+        }
+    }
+
+    /// Whether it is the file of this name, all of it; what a process has for itself always is.
+    pub fn is_in_place(&self, path: &Path) -> bool {
+        let Words::Shared(map, identity) = &self.words else { return true };
+        let is_it = |meta: fs::Metadata| identity_of(&meta) == *identity && meta.len() == map.len() as u64;
+        !map.is_lost() && fs::metadata(path).is_ok_and(is_it)
     }
 
     /// The table in this file, of whatever size; nothing is made or changed. None: there is none.
@@ -144,7 +166,7 @@ impl Table {
 
     fn word(&self, index: usize) -> &AtomicU64 {
         let found = match &self.words {
-            Words::Shared(map) => index.checked_mul(8).and_then(|offset| map.u64_at(offset)),
+            Words::Shared(map, _) => index.checked_mul(8).and_then(|offset| map.u64_at(offset)),
             Words::Own(words) => words.get(index),
         };
         found.unwrap_or(&self.nothing)
@@ -331,12 +353,19 @@ fn existing(path: &Path) -> io::Result<Option<Table>> {
     if !is_whole {
         return Ok(None);
     }
-    let map = SharedMap::open(&file, 0)?;
-    Ok(Some(Table { words: Words::Shared(map), slots, key, nothing: AtomicU64::new(0) }))
+    Ok(Some(Table { words: map_of(&file)?, slots, key, nothing: AtomicU64::new(0) }))
+}
+
+fn map_of(file: &File) -> io::Result<Words> {
+    Ok(Words::Shared(SharedMap::open(file, 0)?, identity_of(&file.metadata()?)))
+}
+
+fn identity_of(meta: &fs::Metadata) -> (u64, u64) {
+    (meta.ino(), meta.dev())
 }
 
 /// Writes a new one aside, with all its blocks so that a full disk shows here, and gives it the name.
-fn make(path: &Path, slots: usize, former: Option<Table>) -> io::Result<Table> {
+fn make(path: &Path, slots: usize, former: Option<&Table>) -> io::Result<Table> {
     let aside = path.with_extension("new");
     let _ = fs::remove_file(&aside); // of a process that was killed here
     let made = || {
@@ -346,12 +375,11 @@ fn make(path: &Path, slots: usize, former: Option<Table>) -> io::Result<Table> {
             fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
         }
         os::file::allocate_new(&file, words_of(slots) * 8)?;
-        let key = former.as_ref().map_or_else(chance, |former| former.key);
+        let key = former.map_or_else(chance, |former| former.key);
         let bytes: Vec<u8> = header(slots, key).iter().flat_map(|word| word.to_le_bytes()).collect();
         file.write_all_at(&bytes, 0)?;
-        let map = SharedMap::open(&file, 0)?;
-        let table = Table { words: Words::Shared(map), slots, key, nothing: AtomicU64::new(0) };
-        if let Some(former) = &former {
+        let table = Table { words: map_of(&file)?, slots, key, nothing: AtomicU64::new(0) };
+        if let Some(former) = former {
             table.take_over(former);
         }
         fs::rename(&aside, path)?;

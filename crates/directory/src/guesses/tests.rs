@@ -164,7 +164,7 @@ proptest! {
             let who = guesses.who(peer, &format!("u{user}"), Some(&password.to_string()));
             step(&guesses, &who, now, right)?;
             for area in [Area::Counts, Area::Known, Area::Said] {
-                prop_assert!(guesses.table.taken(area).count() <= entries_max.next_multiple_of(8));
+                prop_assert!(guesses.table().taken(area).count() <= entries_max.next_multiple_of(8));
             }
         }
         now += 3600 * 20 * 1000;
@@ -293,8 +293,9 @@ proptest! {
     fn what_is_seen_does_not_depend_on_whose_the_names_are(
         steps in prop::collection::vec((0u8..6, 0u8..6, 0u64..9, 0u64..3000), 1..120),
     ) {
-        let (mut of_one, of_nobody) = (Guesses::own(limits()), Guesses::own(limits()));
-        of_one.table.key = of_nobody.table.key; // the same wrong passwords look like ones that were said already
+        let (of_nobody, mut table) = (Guesses::own(limits()), Table::own(limits().entries_max));
+        table.key = of_nobody.table().key; // the same wrong passwords look like ones that were said already
+        let of_one = Guesses::over(limits(), table, None, None);
         let mut now = NOW;
         for (host, name, password, passes) in steps {
             now += passes;
