@@ -41,6 +41,11 @@ impl QueueId {
         QueueId::of(second, COUNTER_RANGE + (hash ^ (hash >> 29)) % FOUR_RANGE)
     }
 
+    /// Whether it follows from a cause, so that there may be another of this name later.
+    pub fn is_derived(&self) -> bool {
+        self.0.as_bytes().get(6) == Some(&b'Z')
+    }
+
     /// Reads an id.
     pub fn parse(text: &str) -> Option<QueueId> {
         let (head, tail) = text.split_once('.')?;
@@ -108,5 +113,7 @@ mod tests {
     fn a_derived_id_is_the_same_for_the_same_cause() {
         assert_eq!(QueueId::derived(5, "a 1"), QueueId::derived(5, "a 1"));
         assert_ne!(QueueId::derived(5, "a 1"), QueueId::derived(5, "a 2"));
+        assert!((0..1000).all(|cause| QueueId::derived(cause, &format!("a {cause}")).is_derived()));
+        assert!((0..1000).all(|_| !QueueId::next().is_derived()));
     }
 }

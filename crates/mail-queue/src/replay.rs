@@ -154,14 +154,18 @@ impl Queue {
     }
 
     /// A power cut may bring names back that were removed. The name of a report or a copy may be used again for the same
-    /// cause: with a record, which is the last word then, or with an envelope that tells.
+    /// cause: with a record, which is the last word then, or with an envelope that tells. Where the record of the acceptance
+    /// was given up already, by a checkpoint that ran while the end was recorded, only a name that is not used again tells.
     fn remove_again(&self, id: &QueueId, last: &Last) -> io::Result<bool> {
         let path = self.envelope_path(id);
         let envelope = found(&path)?;
-        let is_another =
-            |bytes: &Vec<u8>| Envelope::decode(bytes).is_ok() && !bytes.starts_with(&last.envelope);
-        let is_ours = !envelope.as_ref().is_some_and(is_another);
-        if last.envelope.is_empty() || !is_ours {
+        let is_ours = match last.envelope.is_empty() {
+            true => envelope.is_some() && !id.is_derived(),
+            false => !envelope
+                .as_ref()
+                .is_some_and(|bytes| Envelope::decode(bytes).is_ok() && !bytes.starts_with(&last.envelope)),
+        };
+        if !is_ours {
             return Ok(false);
         }
         let mut removed = false;

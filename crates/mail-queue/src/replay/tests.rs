@@ -119,6 +119,39 @@ fn what_is_finished_does_not_come_back() {
     assert!(waiting(&queue).is_empty());
 }
 
+/// A checkpoint between the record of the end and the removal makes the files durable and gives up the record of the acceptance.
+#[test]
+fn what_was_finished_while_its_acceptance_was_given_up_does_not_come_back() {
+    for derived in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(folder.path());
+        let id = match derived {
+            true => QueueId::derived(7, "a report"),
+            false => QueueId::next(),
+        };
+        let mut incoming = queue.begin_as(id).unwrap();
+        incoming.write_all(b"done").unwrap();
+        let id = incoming.commit(envelope(&["a@here.test"])).unwrap();
+        file_all(&queue);
+        let files = [queue.message_path(&id), queue.envelope_path(&id)]
+            .map(|path| (path.clone(), fs::read(path).unwrap()));
+        queue.load(&id).unwrap().unwrap().finish().unwrap();
+        files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+        killed(queue);
+        // What was synced before the end was recorded stands on pages before it.
+        let path = folder.path().join("journal/1");
+        let mut journal = fs::read(&path).unwrap();
+        let end = journal.windows(4).rposition(|bytes| bytes == b"MBJR").unwrap();
+        journal[4096..end].fill(0);
+        fs::write(&path, &journal).unwrap();
+        let queue = Queue::open(settings(folder.path()), Log::discard()).unwrap();
+        let recovered = queue.recover(|| Ok(())).unwrap();
+        // The name of a report may be that of a later one.
+        assert_eq!(recovered.removed, usize::from(!derived));
+        assert_eq!(waiting(&queue).len(), usize::from(derived));
+    }
+}
+
 /// So are copies and reports, whose names follow from their cause.
 #[test]
 fn a_copy_that_was_finished_does_not_come_back() {
