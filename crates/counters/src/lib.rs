@@ -30,6 +30,8 @@ use file::OwnSlot;
 /// Of a process that has no slot.
 static OWN: [AtomicU64; DEFINITIONS.len()] = [const { AtomicU64::new(0) }; DEFINITIONS.len()];
 static SLOT: OnceLock<Latest<OwnSlot>> = OnceLock::new();
+/// The second at which this process began to count.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 /// When the file is looked at again.
 static NEXT_LOOK: Mutex<Option<Instant>> = Mutex::new(None);
 /// How often, at most.
@@ -63,8 +65,15 @@ pub fn set(counter: Counter, value: u64) {
 
 /// One more now; `most` is how many there have been at once. The count.
 pub fn enter(now: Counter, most: Counter) -> u64 {
-    let count = word(now).fetch_add(1, Ordering::Relaxed).saturating_add(1);
-    word(most).fetch_max(count, Ordering::Relaxed);
+    enter_in(word(now), word(most))
+}
+
+fn enter_in(now: &AtomicU64, most: &AtomicU64) -> u64 {
+    let count = now.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    // In a file that was cut, those who end take away from nought.
+    if i64::try_from(count).is_ok() {
+        most.fetch_max(count, Ordering::Relaxed);
+    }
     count
 }
 
@@ -85,7 +94,8 @@ pub fn attach(folder: &Path, service: &str) -> io::Result<Option<String>> {
         let before = OWN[definition.counter as usize].swap(0, Ordering::Relaxed);
         add(definition.counter, before);
     }
-    set(Counter::StartTime, u64::try_from(base::clock::unix_seconds()).unwrap_or(0));
+    BEGUN.store(u64::try_from(base::clock::unix_seconds()).unwrap_or(0), Ordering::Relaxed);
+    set(Counter::StartTime, BEGUN.load(Ordering::Relaxed));
     Ok(told)
 }
 
@@ -106,8 +116,24 @@ pub fn look(now: Instant) -> io::Result<Option<String>> {
     let looked = file::look(slots);
     let is_short = looked.as_ref().err().is_none_or(|why| why.kind() == io::ErrorKind::TimedOut);
     *next = now.checked_add(if is_short { LOOK_EVERY } else { LOOK_AGAIN });
+    if let Ok(Some(_)) = &looked {
+        set(Counter::StartTime, BEGUN.load(Ordering::Relaxed));
+    }
     match looked {
         Err(why) if why.kind() == io::ErrorKind::TimedOut => Ok(None), // somebody else is at it
         looked => looked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_behind_a_cut_is_no_peak() {
+        let (now, most) = (AtomicU64::new(0), AtomicU64::new(0));
+        now.fetch_sub(2, Ordering::Relaxed);
+        let counts = [(); 4].map(|()| enter_in(&now, &most));
+        assert_eq!((counts, most.into_inner()), ([u64::MAX, 0, 1, 2], 2));
     }
 }

@@ -647,7 +647,7 @@ fn a_user_that_does_not_exist_takes_as_long() {
     let shortest = |times: &[Duration]| *times.iter().min().unwrap();
     assert!(shortest(&known) > Duration::from_millis(20), "the hash is slow: {known:?}");
     // The times that are remembered are a little shorter than those that are measured here.
-    assert!(shortest(&unknown) * 2 >= shortest(&known), "{known:?} {unknown:?}");
+    assert!(shortest(&unknown) * 10 >= shortest(&known) * 9, "{known:?} {unknown:?}");
 }
 
 /// The example can be loaded, and is what it says.

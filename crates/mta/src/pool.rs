@@ -100,6 +100,8 @@ impl<J: Send + 'static> Pool<J> {
         W: Fn(J) + Send + Sync + 'static,
         P: Fn() + Send + Sync + 'static,
     {
+        // Until the thread is in the list: whoever stops waits for all that are.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let number = {
             let mut state = self.lock();
             if state.threads >= state.most || state.stopping {
@@ -121,7 +123,7 @@ impl<J: Send + 'static> Pool<J> {
         });
         match thread {
             Ok(thread) => {
-                self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+                threads.push(thread);
                 Ok(())
             }
             Err(error) => {

@@ -82,18 +82,31 @@ pub fn become_root() -> io::Result<()> {
 const FOR_DELIVERIES: [(u32, &str); 5] =
     [(0, "chown"), (1, "dac_override"), (5, "kill"), (6, "setgid"), (7, "setuid")];
 
-/// Root keeps the rights for deliveries, of those that it has, and no other; it has no supplementary groups any more. What
-/// it starts as root gets no more back. The names of those that were kept.
+/// Root keeps the rights for deliveries, of those that it has, and no other; it has no supplementary groups any more, if it may
+/// leave them. What it starts as root gets no more back. The names of those that were kept, and whether the groups were left.
 ///
 /// # Errors
 /// The system's.
-pub fn keep_for_deliveries() -> io::Result<Vec<&'static str>> {
+pub fn keep_for_deliveries() -> io::Result<(Vec<&'static str>, bool)> {
     let wanted = FOR_DELIVERIES.iter().fold(0, |all, (bit, _)| all | 1 << bit);
-    setgroups(&[])?;
+    let has_left_groups = leave_groups()?;
     bound_capabilities(wanted)?;
     set_capabilities(wanted & held()?.permitted)?; // in a container root has less
     let kept = held()?.permitted;
-    Ok(FOR_DELIVERIES.iter().filter(|(bit, _)| kept & 1 << bit != 0).map(|(_, name)| *name).collect())
+    let kept = FOR_DELIVERIES.iter().filter(|(bit, _)| kept & 1 << bit != 0).map(|(_, name)| *name);
+    Ok((kept.collect(), has_left_groups))
+}
+
+/// Whether no supplementary group is left. Who may not leave them (root of a container) may not become a user either.
+fn leave_groups() -> io::Result<bool> {
+    if nix::unistd::getgroups()?.is_empty() {
+        return Ok(true);
+    }
+    match setgroups(&[]) {
+        Ok(()) => Ok(true),
+        Err(nix::errno::Errno::EPERM) => Ok(false),
+        Err(why) => Err(why.into()),
+    }
 }
 
 /// No more than `wanted` can be had by executing programs as root or set-user-id. Who may not set the bound (a service

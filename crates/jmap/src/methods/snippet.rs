@@ -2,7 +2,6 @@
 
 use mail_format::preview::text_of_html;
 use mail_format::{decode_words, header_field};
-use message_store::StoreError;
 use message_store::search::Within;
 use serde_json::{Value, json};
 
@@ -46,7 +45,8 @@ pub fn get(call: &mut Call<'_>, arguments: &mut Arguments) -> Result<Value> {
             email.map(|(_, email)| message::Copies::of(&account, email))
         };
         let found = match copies.map(|copies| snippets(&copies, &in_subject, &in_body)) {
-            Some(Err(StoreError::Damaged(_))) => Some((None, None)), // what cannot be determined is null
+            // What cannot be determined is null.
+            Some(Err(error)) if error.may_be_of_a_message() => Some((None, None)),
             found => found.transpose()?.flatten(),
         };
         let Some((subject, preview)) = found else {

@@ -16,9 +16,15 @@ pub fn confine(level: Level) -> Result<String, String> {
     let mut rights = "capabilities none".to_owned();
     let user = os::user::current().map_or_else(|| os::process::own_uid().to_string(), |user| user.name);
     if os::process::own_uid() == 0 {
-        let kept = os::privileges::keep_for_deliveries().map_err(|why| failed("capabilities", why))?;
+        let (kept, has_left_groups) =
+            os::privileges::keep_for_deliveries().map_err(|why| failed("capabilities", why))?;
+        if !has_left_groups && level == Level::Require {
+            return Err(failed("groups", std::io::ErrorKind::PermissionDenied.into()));
+        }
         os::privileges::hide_memory().map_err(|why| failed("the process's memory", why))?;
-        rights = format!("capabilities {}, no further groups", kept.join(" "));
+        let groups =
+            if has_left_groups { "no further groups" } else { "groups as they were (not permitted)" };
+        rights = format!("capabilities {}, {groups}", kept.join(" "));
     } else {
         os::privileges::give_up_capabilities().map_err(|why| failed("capabilities", why))?;
     }

@@ -213,7 +213,8 @@ impl Watch {
         self.log().notice(Category::General, text);
     }
 
-    /// The mail that it is over, to whom a mail had warned. When nobody takes it, the next look tries again.
+    /// The mail that it is over, to whom a mail had warned. When nobody takes it, the next look tries again, until a warning would be
+    /// due again.
     fn mail_end(&mut self, alarm: &Alarm, instance: &str, now: i64) {
         let known = self.place(alarm.name, instance);
         if known.is_over || !known.is_told {
@@ -234,11 +235,11 @@ impl Watch {
         let (name, description) = (alarm.name, alarm.description.as_str());
         let notice = Notice { alarm: name, description, instance, value, body: &body, over: Some(again) };
         if let Err(why) = notice.send(&self.site, &self.site.config.now()) {
-            let text = format_args!(
-                "alarm {name}: no mail that {instance} is over, the next look tries again: {why}"
-            );
+            let (goes_on, then) =
+                if now < again { (true, "the next look tries again") } else { (false, "none will be sent") };
+            let text = format_args!("alarm {name}: no mail that {instance} is over, {then}: {why}");
             self.log().error(Category::General, text);
-            self.place(name, instance).is_told = true;
+            self.place(name, instance).is_told = goes_on;
             self.keep();
         }
     }
