@@ -271,6 +271,9 @@ fn an_idle_timeout_below_the_minimum_is_told_to_be_the_minimum() {
     let instance = Setup::default().set("service.imap.idletimeout", "1").create();
     let explained = run(instance.tool("configutil").args(["explain", "service.imap.idletimeout"]));
     assert!(explained.contains("a lower value counts as the lowest"), "{explained}");
+    // Nothing that could be set is the same as nothing being set.
+    let explained = run(instance.tool("configutil").args(["explain", "service.imap.plaintextmincipher"]));
+    assert!(explained.contains("default:      unset\n"), "{explained}");
 }
 
 /// S105, S106: one file a connection, all that was said, the password masked; without the folder nothing.
