@@ -29,9 +29,9 @@ PATIENCE_SECONDS = 3600
 # Free bytes that a run leaves alone.
 KEPT_BYTES = 15 << 30
 WAKE, IDLE, HOSTILE, GOOD = (60, 60, 60, 20) if SHORT else (5000, 2000, 9000, 1000)
-# As many as one process can have here: the rest of its descriptors is for the store. The others have a process for each session, or
-# for a few.
-MOST = 80 if SHORT else min(50_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500)
+# As many as one process takes here: it leaves an eighth of its descriptors to the store, and more wait outside. The others have a
+# process for each session, or for a few.
+MOST = 80 if SHORT else min(50_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] * 7 // 8 - 100)
 # What the others can do. Dovecot's processes share the inotify instances of their user, 128 by default, and without one they look
 # for news each half minute only. Cyrus has a process of 3 MiB for each session.
 WAKE_LIMITS, IDLE_LIMITS = {"Dovecot": 100, "Cyrus": 500}, {"Cyrus": 500}

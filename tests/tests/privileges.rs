@@ -608,7 +608,10 @@ fn what_cannot_be_had_is_said_in_one_line() {
     let text = said(&instance);
     assert!(text.contains("local.serveruid is not set") && text.lines().count() == 1, "{text}");
     instance.set("local.sandbox", "best-effort");
-    instance.set("local.serveruid", "nosuchuser");
+    let set = |tool: &str, arguments: &[&str]| instance.tool(tool).args(arguments).output().unwrap();
+    let refused = set("configutil", &["-o", "local.serveruid", "-v", "nosuchuser"]);
+    assert_eq!(refused.status.code(), Some(1), "nothing could take it back");
+    assert!(set("setconf", &["--force", "local.serveruid", "nosuchuser"]).status.success());
     let text = said(&instance);
     assert!(text.contains("there is no user nosuchuser") && text.lines().count() == 1, "{text}");
     let setup = std::process::Command::new(program("msg-setup"))

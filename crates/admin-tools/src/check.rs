@@ -166,11 +166,36 @@ fn tls_listeners(config: &Config) -> Vec<&'static str> {
     all.into_iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name).collect()
 }
 
+/// Changes after which nothing could be started, not even what would take them back.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn judge(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
+    judge_server_user(before, changes)?;
+    judge_ports(before, changes)
+}
+
+/// Daemons and tools become this user: one that there is not stops all of them.
+fn judge_server_user(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
+    let mut after = before.clone();
+    let names = [local::SERVERUID.name, local::SERVERGID.name];
+    let mut is_asked = false;
+    for (name, value) in changes {
+        let name = server_config::config::canonical(name);
+        is_asked |= names.contains(&name.as_str());
+        after.put(&name, value);
+    }
+    if !is_asked || after.get(&local::SERVERUID).trim().is_empty() {
+        return Ok(());
+    }
+    server_config::server_user::numbers(&after).map(drop).map_err(|why| format!("{why}; nothing was set"))
+}
+
 /// Changes that would give one of their parameters the port of another listener.
 ///
 /// # Errors
 /// Which two it would be, and what to do.
-pub fn judge_ports(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
+fn judge_ports(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
     let mut after = before.clone();
     let changes: Vec<(String, &String)> =
         changes.iter().map(|(name, value)| (server_config::config::canonical(name), value)).collect();
@@ -253,6 +278,21 @@ mod tests {
         assert!(errors("service.imap.sslport = 110").is_empty(), "that port is not open");
         let submission = errors("local.service.smtp.submissionport = 25");
         assert!(submission[0].contains("are both 25"), "{submission:?}");
+    }
+
+    #[test]
+    fn a_user_that_there_is_not_is_refused_where_they_are_set() {
+        let judge = |before: &str, name: &str, value: &str| {
+            super::judge(&Config::from_text(before).unwrap(), &[(name.to_owned(), value.to_owned())])
+        };
+        let why = judge("", "local.ServerUID", "no-such-user").unwrap_err();
+        assert_eq!(why, "local.serveruid: there is no user no-such-user; nothing was set");
+        assert!(judge("", "local.serveruid", "nobody").is_ok());
+        assert!(judge("local.serveruid = nobody", "local.servergid", "no-such-group").is_err());
+        // The group first, or what is wrong is taken back, or it was wrong before.
+        assert!(judge("", "local.servergid", "nogroup").is_ok());
+        assert!(judge("local.serveruid = no-such-user", "local.serveruid", "").is_ok());
+        assert!(judge("local.serveruid = no-such-user", "service.imap.banner", "x").is_ok());
     }
 
     #[test]

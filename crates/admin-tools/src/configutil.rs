@@ -338,7 +338,7 @@ fn put(
     let before = place.config()?;
     // What is for all servers may be another value here.
     if place.scale == Scale::Own {
-        crate::check::judge_ports(&before, &changes)?;
+        crate::check::judge(&before, &changes)?;
     }
     place.put(&changes)?;
     writeln!(out, "OK SET").map_err(|why| why.to_string())?;

@@ -44,7 +44,7 @@ fn work(arguments: Arguments, err: &mut dyn Write) -> Result<(), String> {
     let changes = vec![(arguments.name, arguments.value)];
     if !arguments.force {
         let before = server_config::Config::read(&path).map_err(|why| why.to_string())?;
-        crate::check::judge_ports(&before, &changes)?;
+        crate::check::judge(&before, &changes)?;
     }
     crate::configutil::set(&path, changes.clone())?;
     crate::audit::configuration(&path, &changes, "setconf", err);

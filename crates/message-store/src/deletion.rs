@@ -13,7 +13,7 @@ use os::lock::{Mode, OfdLock};
 
 use crate::header::{Header, MAILBOX_DELETED};
 use crate::index::Index;
-use crate::layout::INDEX;
+use crate::layout::{INDEX, LOCK};
 use crate::mailbox::{Mailbox, open_lock_file};
 use crate::shared::Shared;
 use crate::store::{Store, make_folder, random_id};
@@ -23,6 +23,8 @@ use crate::{Result, Severity, StoreError, folders};
 const TRASH: &str = "trash";
 /// stored may empty the trash while something is being put into it.
 const ATTEMPTS: usize = 3;
+/// Whoever looks at what is gone does so once; a hundred may.
+const REST_ATTEMPTS: usize = 100;
 
 fn header(folder: &Path) -> Option<(Index, Header)> {
     let index = Index::open(&folder.join(INDEX)).ok()?;
@@ -89,7 +91,7 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
                 Err(error) => return Err(error.into()),
                 Ok(()) => {
-                    let _ = fs::remove_dir(folder); // stays when there are mailboxes below
+                    let _ = remove_rest(folder); // stays when there are mailboxes below
                     return Ok(trash);
                 }
             }
@@ -141,6 +143,31 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Removes a folder in which there is nothing, or nothing but a lock file: whoever comes to look at a mailbox that is being
+/// deleted leaves one. Whether it is gone.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn remove_rest(folder: &Path) -> io::Result<bool> {
+    for _ in 0..REST_ATTEMPTS {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => return Ok(true),
+        }
+        for entry in fs::read_dir(folder)? {
+            if entry?.file_name() != LOCK {
+                return Ok(false);
+            }
+        }
+        match fs::remove_file(folder.join(LOCK)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Moves everything that belongs to the mailbox itself; sub-folders begin with `=`.

@@ -3,7 +3,7 @@
 //! The mailbox list is authoritative: what it does not name cannot be reached (S167). How it is changed is in `tree.rs`.
 
 use std::collections::HashMap;
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -261,6 +261,25 @@ impl Store {
     /// Tells every process that something about the names in the tree of this one changed.
     pub fn announce_names(&self, name: &MailboxName) {
         self.shared.ring.announce(Notice { mailbox: 0, tree: tree_of(name) });
+    }
+
+    /// The partition that has users' folders although the list has no user's mailbox: the list was lost.
+    ///
+    /// # Errors
+    /// The list cannot be read.
+    pub fn partition_of_a_lost_list(&self) -> Result<Option<&str>> {
+        if !self.list("user/", None, 1)?.is_empty() {
+            return Ok(None);
+        }
+        let inside =
+            |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let has_users = |partition: &PathBuf| {
+            inside(&partition.join("=user"))
+                .flat_map(|one| inside(&one))
+                .any(|two| inside(&two).next().is_some())
+        };
+        let partitions = &self.shared.settings.partitions;
+        Ok(partitions.iter().find(|(_, folder)| has_users(folder)).map(|(name, _)| name.as_str()))
     }
 
     /// Where the mailbox is on disk.

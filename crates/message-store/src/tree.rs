@@ -309,7 +309,16 @@ impl Store {
             if let Some(parent) = new.parent() {
                 make_folder(parent, self.shared.settings.sync.index)?;
             }
-            match fs::rename(&old, &new) {
+            let renamed = match fs::rename(&old, &new) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    match deletion::remove_rest(&new)? {
+                        true => fs::rename(&old, &new),
+                        false => Err(error),
+                    }
+                }
+                other => other,
+            };
+            match renamed {
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                     return Err(StoreError::CannotCreate(
                         "a folder on disk is in the way; see reconstruct -m",

@@ -99,6 +99,54 @@ fn a_renamed_tree_keeps_its_messages_and_its_open_sessions() {
 }
 
 /// RFC 3501 §6.3.5.
+/// Who looks at a mailbox while it is deleted makes a lock file, in the place in which the folder was.
+#[test]
+fn a_lock_file_where_a_mailbox_was_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    for (file, in_the_way) in [("store.lck", false), ("notes", true)] {
+        store.create(&name("user/joe/A"), None).unwrap();
+        store.create(&name("user/joe/B"), None).unwrap();
+        let place = store.folder_of(&name("user/joe/B")).unwrap();
+        store.delete(&name("user/joe/B")).unwrap();
+        assert!(!place.exists());
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join(file), "").unwrap();
+        let renamed = store.rename(&name("user/joe/A"), &name("user/joe/B"));
+        assert_eq!(matches!(renamed, Err(StoreError::CannotCreate(_))), in_the_way, "{file}: {renamed:?}");
+        store.delete(&name(if in_the_way { "user/joe/A" } else { "user/joe/B" })).unwrap();
+    }
+}
+
+/// A mailbox that is looked at all the time by others leaves nothing in its place.
+#[test]
+fn a_deleted_mailbox_leaves_no_folder_though_others_lock_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let place = {
+        store.create(&name("user/joe/B"), None).unwrap();
+        store.folder_of(&name("user/joe/B")).unwrap()
+    };
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(place.join("store.lck"));
+            }
+        });
+        for _ in 0..200 {
+            store.delete(&name("user/joe/B")).unwrap();
+            store.create(&name("user/joe/A"), None).unwrap();
+            store.rename(&name("user/joe/A"), &name("user/joe/B")).unwrap();
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn renaming_an_inbox_moves_its_messages_and_leaves_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -144,8 +192,10 @@ fn the_list_is_made_anew_from_the_folders() {
     let validity;
     {
         let store = store(folder.path());
+        assert_eq!(store.partition_of_a_lost_list().unwrap(), None, "a new one");
         store.create(&name("user/joe/Main 1996/ÄÖ.x"), None).unwrap();
         store.create(&name("Public/News"), None).unwrap();
+        assert_eq!(store.partition_of_a_lost_list().unwrap(), None);
         append(&store, "user/joe/Main 1996/ÄÖ.x", "Subject: kept\r\n\r\n");
         validity = store.open_mailbox(&name("user/joe/Main 1996/ÄÖ.x")).unwrap().uid_validity();
     }
@@ -155,6 +205,7 @@ fn the_list_is_made_anew_from_the_folders() {
         matches!(store.open_mailbox(&name("user/joe")), Err(StoreError::NotFound)),
         "the list is authoritative"
     );
+    assert!(store.partition_of_a_lost_list().unwrap().is_some());
     let mut told = Vec::new();
     let done = store.rebuild_list(|difference| told.push(difference.clone())).unwrap();
     assert_eq!((done.found, done.added, done.without_folder), (3, 3, 0));

@@ -136,6 +136,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let version = env!("CARGO_PKG_VERSION");
     site.log.notice(Category::General, format_args!("stored {version} starting, recovering the store"));
     recovery::run(&store, &site.log).map_err(critical)?;
+    if let Ok(Some(partition)) = store.partition_of_a_lost_list() {
+        let text = format_args!(
+            "the mailbox list knows no user's mailbox, and partition {partition} has some: see reconstruct -m"
+        );
+        site.log.error(Category::Store, text);
+    }
     if arguments.once {
         nightly_work(&site, &store, &stopping);
         return Ok(());
