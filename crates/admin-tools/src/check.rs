@@ -171,41 +171,33 @@ fn tls_listeners(config: &Config) -> Vec<&'static str> {
 /// # Errors
 /// What is wrong with them.
 pub fn judge(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
-    judge_server_user(before, changes)?;
-    judge_ports(before, changes)
+    let mut after = before.clone();
+    let mut changed = Vec::new();
+    for (name, value) in changes {
+        let name = server_config::config::canonical(name);
+        after.put(&name, value);
+        if before.text(&name).unwrap_or("") != value {
+            changed.push(name);
+        }
+    }
+    judge_server_user(&after, &changed)?;
+    judge_ports(&after, &changed)
 }
 
 /// Daemons and tools become this user: one that there is not stops all of them.
-fn judge_server_user(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
-    let mut after = before.clone();
-    let names = [local::SERVERUID.name, local::SERVERGID.name];
-    let mut is_asked = false;
-    for (name, value) in changes {
-        let name = server_config::config::canonical(name);
-        is_asked |= names.contains(&name.as_str());
-        after.put(&name, value);
-    }
+fn judge_server_user(after: &Config, changed: &[String]) -> Result<(), String> {
+    let is_asked =
+        changed.iter().any(|name| [local::SERVERUID.name, local::SERVERGID.name].contains(&name.as_str()));
     if !is_asked || after.get(&local::SERVERUID).trim().is_empty() {
         return Ok(());
     }
-    server_config::server_user::numbers(&after).map(drop).map_err(|why| format!("{why}; nothing was set"))
+    server_config::server_user::numbers(after).map(drop).map_err(|why| format!("{why}; nothing was set"))
 }
 
-/// Changes that would give one of their parameters the port of another listener.
-///
-/// # Errors
-/// Which two it would be, and what to do.
-fn judge_ports(before: &Config, changes: &[(String, String)]) -> Result<(), String> {
-    let mut after = before.clone();
-    let changes: Vec<(String, &String)> =
-        changes.iter().map(|(name, value)| (server_config::config::canonical(name), value)).collect();
-    changes.iter().for_each(|(name, value)| after.put(name, value));
-    let is_changed = |name: &str| {
-        changes
-            .iter()
-            .any(|(changed, value)| changed == name && before.text(name).unwrap_or("") != value.as_str())
-    };
-    match clashes(&after).into_iter().find(|(one, other, _)| is_changed(one) || is_changed(other)) {
+/// No parameter that is changed may have the port of another listener.
+fn judge_ports(after: &Config, changed: &[String]) -> Result<(), String> {
+    let is_changed = |name: &str| changed.iter().any(|changed| changed == name);
+    match clashes(after).into_iter().find(|(one, other, _)| is_changed(one) || is_changed(other)) {
         None => Ok(()),
         Some((one, other, port)) => Err(format!(
             "{one} and {other} would both be {port}; nothing was set. configutil -i sets both at once, setconf --force one all \
@@ -300,7 +292,7 @@ mod tests {
         let judge = |before: &str, changes: &[(&str, &str)]| {
             let changes: Vec<(String, String)> =
                 changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            judge_ports(&Config::from_text(before).unwrap(), &changes)
+            super::judge(&Config::from_text(before).unwrap(), &changes)
         };
         let why = judge("", &[("service.imap.port", "110")]).unwrap_err();
         assert!(

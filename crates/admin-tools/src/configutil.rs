@@ -121,10 +121,7 @@ pub fn command() -> clap::Command {
 
 /// All that is known about one parameter.
 fn explain(entry: &dyn server_config::Entry) -> String {
-    let default = match entry.default_shown() {
-        "unset" => "unset".to_owned(),
-        value => quote(value),
-    };
+    let default = if entry.default().is_empty() { "unset".to_owned() } else { quote(entry.default()) };
     let lowest = if entry.raises() { "; a lower value counts as the lowest" } else { "" };
     format!(
         "{}\n  {}\n  default:      {default}\n  allowed:      {}{lowest}\n  takes effect: {}\n  read by:      {}\n  status:       {}\n",
@@ -188,7 +185,8 @@ fn notices(place: &Place, before: &Config, changes: &[(String, String)], err: &m
                 note(format!("{name}: {}", entry.status()));
             }
             _ if value.is_empty() => {
-                note(format!("{name}: back to its default, {}", entry.default_shown()));
+                let default = if entry.default().is_empty() { "unset" } else { entry.default() };
+                note(format!("{name}: back to its default, {default}"));
             }
             _ => {}
         }

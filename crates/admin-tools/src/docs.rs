@@ -81,10 +81,8 @@ fn parameters() -> String {
     let mut all: Vec<&dyn Entry> = REGISTRY.iter().flat_map(|group| group.iter().copied()).collect();
     all.sort_by_key(|entry| entry.name());
     for entry in all {
-        let default = match entry.default_shown() {
-            "unset" => String::new(),
-            value => format!("`{value}`"),
-        };
+        let default =
+            if entry.default().is_empty() { String::new() } else { format!("`{}`", entry.default()) };
         let _ = writeln!(
             text,
             "| `{}` | {default} | {} | {} | {} | {} | {} |",

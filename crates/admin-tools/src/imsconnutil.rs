@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{CommandFactory, Parser};
 use message_store::last_access::{self, SERVICES, Times};
 use server_config::parameters::local;
 
@@ -38,28 +38,11 @@ struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Only this service
-    #[arg(short, long, value_name = "SERVICE")]
-    service: Option<Service>,
+    #[arg(short, long, value_name = "SERVICE", value_parser = SERVICES)]
+    service: Option<String>,
     /// An object a line: uid, and seconds since 1970 of each service
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Service {
-    Imap,
-    Pop,
-    Http,
-}
-
-impl Service {
-    fn name(self) -> &'static str {
-        match self {
-            Service::Imap => "imap",
-            Service::Pop => "pop",
-            Service::Http => "http",
-        }
-    }
 }
 
 /// The command line, for the generated documents.
@@ -92,7 +75,7 @@ fn work(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         last_access::of_all(&root).map_err(told)?
     };
     let columns: Vec<usize> = (0..SERVICES.len())
-        .filter(|number| arguments.service.is_none_or(|service| service.name() == SERVICES[*number]))
+        .filter(|number| arguments.service.as_ref().is_none_or(|service| service == SERVICES[*number]))
         .collect();
     // Of all, those who were there; of some, what was asked.
     found.retain(|_, times| is_picked || columns.iter().any(|number| times[*number].is_some()));

@@ -64,8 +64,6 @@ pub(crate) struct OwnSlot {
     /// As its word has it.
     service: u64,
     path: PathBuf,
-    /// Inode and device of the file.
-    identity: (u64, u64),
     locks: Arc<File>,
     held: Arc<OfdLock>,
 }
@@ -84,17 +82,14 @@ impl OwnSlot {
         let (map, told) = open_or_make(&path)?;
         let service = service as u64 + 1;
         let (slot, held) = free_slot(&map, &locks, service)?;
-        let identity = identity_of(&path)?;
-        let own = OwnSlot { map, slot, service, path, identity, locks, held: Arc::new(held) };
+        let own = OwnSlot { map, slot, service, path, locks, held: Arc::new(held) };
         own.begin();
         Ok((own, told))
     }
 
     /// Whether the file is the one of its name, all of it.
     fn is_in_place(&self) -> bool {
-        let is_it =
-            |meta: fs::Metadata| (meta.ino(), meta.dev()) == self.identity && meta.len() == FILE_BYTES as u64;
-        !self.map.is_lost() && fs::metadata(&self.path).is_ok_and(is_it)
+        self.map.is_in_place(&self.path)
     }
 
     /// The slot in the file that has the name now, or in another one that is made: the same one, unless the lock on it is of a file
@@ -107,10 +102,9 @@ impl OwnSlot {
         }
         let _taking = OfdLock::acquire(&self.locks, 0, Mode::Exclusive, LOOKING_MAX)?;
         let (map, told) = open_or_make(&self.path)?;
-        let identity = identity_of(&self.path)?;
         let (locks, held) = (Arc::clone(&self.locks), Arc::clone(&self.held));
         let path = self.path.clone();
-        let own = OwnSlot { map, slot: self.slot, service: self.service, path, identity, locks, held };
+        let own = OwnSlot { map, slot: self.slot, service: self.service, path, locks, held };
         if let Some(of) = own.map.u64_at(offset(own.slot, SERVICE_AT)) {
             of.store(own.service, Ordering::Release);
         }
@@ -169,11 +163,6 @@ pub(crate) fn look(slots: &Latest<OwnSlot>) -> io::Result<Option<String>> {
     slots.get().take_over(former);
     let path = former.path.display();
     Ok(Some(told.unwrap_or_else(|| format!("{path} was cut, removed or replaced: it is opened anew"))))
-}
-
-fn identity_of(path: &Path) -> io::Result<(u64, u64)> {
-    let meta = fs::metadata(path)?;
-    Ok((meta.ino(), meta.dev()))
 }
 
 /// The first slot that this service had and nobody holds; else the first that nobody ever had.

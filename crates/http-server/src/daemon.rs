@@ -86,17 +86,13 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
 
 /// What keeps the last access, if that is on.
 fn last_access(site: &Site) -> Option<LastAccess> {
-    let is_kept = site.config.now().get(&local::LAST_ACCESS);
-    is_kept.then(|| LastAccess::new(&site.instance.last_access_dir(), PROGRAM.service, &site.log))
+    LastAccess::from_config(&site.config.now(), &site.instance, PROGRAM.service, &site.log)
 }
 
 /// Who is told of log-ins and log-outs: what keeps the last access.
 fn accessed(site: &Site) -> Option<Accessed> {
     let kept = last_access(site)?;
-    Some(Arc::new(move |access, uid: &str| match access {
-        Access::LogIn => kept.logged_in(uid),
-        Access::LogOut => kept.logged_out(uid),
-    }))
+    Some(Arc::new(move |access, uid: &str| kept.note(access == Access::LogIn, uid)))
 }
 
 /// Opens store and directory.

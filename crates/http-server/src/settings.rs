@@ -59,7 +59,7 @@ impl Settings {
                 idle: config.get(&service_http::SESSION_TIMEOUT),
                 most: config.get(&service_http::SESSION_MAX_AGE),
             },
-            plaintext_min_cipher: config.get_set(&service_http::PLAINTEXT_MIN_CIPHER),
+            plaintext_min_cipher: config.get(&service_http::PLAINTEXT_MIN_CIPHER),
             strict_transport: config.get(&service_http::STRICT_TRANSPORT),
             binding: config.get(&service_http::IP_SECURITY),
             trusted_proxies: config.get(&service_http::TRUSTED_PROXIES),

@@ -234,7 +234,7 @@ pub fn open_session(
         desk.log.warning(Category::Account, format_args!("{}: {why}", visitor.uid));
     }
     if let Some(kept) = &desk.last_access {
-        kept.logged_in(&visitor.uid);
+        kept.note(true, &visitor.uid);
     }
     desk.jmap.prepare(&crate::routes::jmap::who(visitor, request));
     Ok(begun)

@@ -72,14 +72,8 @@ fn listening(site: &Site) -> Result<dispatcher::Settings, String> {
 
 /// Who is told of log-ins and log-outs: what keeps the last access, if that is on.
 fn accessed(site: &Site) -> Option<Accessed> {
-    if !site.config.now().get(&local::LAST_ACCESS) {
-        return None;
-    }
-    let kept = LastAccess::new(&site.instance.last_access_dir(), PROGRAM.service, &site.log);
-    Some(Arc::new(move |access, uid: &str| match access {
-        Access::LogIn => kept.logged_in(uid),
-        Access::LogOut => kept.logged_out(uid),
-    }))
+    let kept = LastAccess::from_config(&site.config.now(), &site.instance, PROGRAM.service, &site.log)?;
+    Some(Arc::new(move |access, uid: &str| kept.note(access == Access::LogIn, uid)))
 }
 
 /// Opens store and directory.

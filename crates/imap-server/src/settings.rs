@@ -87,7 +87,7 @@ impl Settings {
             host_name: config.get(&local::HOST_NAME),
             banner: config.get(&service_imap::BANNER),
             idle_timeout: config.get(&service_imap::IDLE_TIMEOUT),
-            plaintext_min_cipher: config.get_set(&service_imap::PLAINTEXT_MIN_CIPHER),
+            plaintext_min_cipher: config.get(&service_imap::PLAINTEXT_MIN_CIPHER),
             append_bytes_max: u64::try_from(config.get(&service_imap::APPEND_LIMIT)).unwrap_or(0),
             messages_max,
             saved_max: messages_max.or_else(|| limit(config.get(&service_imap::SAVE_LIMIT))),

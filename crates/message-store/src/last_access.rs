@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mailbox_list::MailboxName;
+use server_config::parameters::local;
+use server_config::{Config, Instance};
 use server_log::{Category, Log};
 
 use crate::folders;
@@ -37,19 +39,16 @@ pub struct LastAccess {
 }
 
 impl LastAccess {
-    /// `root`: `last-access` of the instance.
-    pub fn new(root: &Path, service: &str, log: &Log) -> LastAccess {
-        LastAccess { folder: root.join(service), log: log.clone(), failed: AtomicBool::new(false) }
+    /// Of this service; nothing where `local.enablelastaccess` is off.
+    pub fn from_config(config: &Config, instance: &Instance, service: &str, log: &Log) -> Option<LastAccess> {
+        let folder = instance.last_access_dir().join(service);
+        let is_kept = config.get(&local::LAST_ACCESS);
+        is_kept.then(|| LastAccess { folder, log: log.clone(), failed: AtomicBool::new(false) })
     }
 
-    /// Somebody has logged in.
-    pub fn logged_in(&self, uid: &str) {
-        self.told(renew(&self.folder, uid, true));
-    }
-
-    /// Somebody who had logged in is gone.
-    pub fn logged_out(&self, uid: &str) {
-        self.told(renew(&self.folder, uid, false));
+    /// A user has come, or is gone.
+    pub fn note(&self, has_come: bool, uid: &str) {
+        self.told(renew(&self.folder, uid, has_come));
     }
 
     fn told(&self, done: io::Result<()>) {

@@ -21,7 +21,7 @@ struct State<J> {
 impl<J> State<J> {
     /// Whether more jobs are in line than threads come for them, and there may be another thread.
     fn is_behind(&self) -> bool {
-        self.jobs.len() > self.idle && self.threads < self.most
+        self.jobs.len() > self.idle && self.threads < self.most && !self.stopping
     }
 }
 
@@ -92,7 +92,11 @@ impl<J: Send + 'static> Pool<J> {
         let (pool, own) = (Arc::downgrade(self), Arc::clone(&crew));
         let add = move || pool.upgrade().map_or(Ok(()), |pool| pool.add(&own));
         *self.add.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(add));
-        (0..least.max(1)).try_for_each(|_| self.add(&crew))
+        (0..least.max(1)).try_for_each(|_| self.add(&crew))?;
+        // For what was in line before the start.
+        let is_behind = || self.lock().is_behind();
+        while is_behind() && self.add(&crew).is_ok() {}
+        Ok(())
     }
 
     fn add<W, P>(self: &Arc<Self>, crew: &Arc<Crew<W, P>>) -> io::Result<()>
@@ -160,13 +164,7 @@ impl<J: Send + 'static> Pool<J> {
         if state.outside > 0 {
             self.taken.notify_all();
         }
-        let job = state.jobs.pop_front();
-        let is_behind = state.is_behind();
-        drop(state);
-        if is_behind {
-            self.grow(); // of what was in line before the start
-        }
-        job
+        state.jobs.pop_front()
     }
 
     /// Waits until fewer than `most` jobs are in line, or the end has come.

@@ -9,12 +9,13 @@
 //!
 //! [`FileMap`] is a read-only view of a file that never changes.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -39,6 +40,8 @@ pub struct SharedMap {
     base: NonNull<u8>,
     reserved: usize,
     valid: AtomicUsize,
+    /// Device and inode of the file.
+    identity: (u64, u64),
     /// Nothing only while it is dropped.
     guard: Option<Guard>,
 }
@@ -54,14 +57,21 @@ impl SharedMap {
     /// # Errors
     /// The system's.
     pub fn open(file: &File, reserve: usize) -> io::Result<SharedMap> {
-        let length = file_length(file)?;
+        let meta = file.metadata()?;
+        let (length, identity) = (length_of(&meta)?, (meta.dev(), meta.ino()));
         let reserved = NonZeroUsize::new(reserve.max(length).max(1).next_multiple_of(4096))
             .ok_or(io::ErrorKind::InvalidInput)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
         let base = unsafe { mmap(None, reserved, protection, MapFlags::MAP_SHARED, file.as_fd(), 0) }?;
         let guard = Some(Guard::on(base.as_ptr() as usize, reserved.get()));
-        Ok(SharedMap { base: base.cast(), reserved: reserved.get(), valid: AtomicUsize::new(length), guard })
+        Ok(SharedMap {
+            base: base.cast(),
+            reserved: reserved.get(),
+            valid: AtomicUsize::new(length),
+            identity,
+            guard,
+        })
     }
 
     /// Whether the file was found to be shorter than it was, or unreadable, by an access to this map: it shows zeros there, what
@@ -69,6 +79,14 @@ impl SharedMap {
     #[inline]
     pub fn is_lost(&self) -> bool {
         self.guard.as_ref().is_some_and(Guard::is_lost)
+    }
+
+    /// Whether the file that has this name is the one that is mapped, as long as it was when it was last asked for: nobody cut,
+    /// removed or replaced it.
+    pub fn is_in_place(&self, path: &Path) -> bool {
+        let is_it =
+            |meta: Metadata| (meta.dev(), meta.ino()) == self.identity && meta.len() == self.len() as u64;
+        !self.is_lost() && std::fs::metadata(path).is_ok_and(is_it)
     }
 
     /// Bytes that may be accessed.
@@ -191,7 +209,11 @@ impl SharedMap {
 }
 
 fn file_length(file: &File) -> io::Result<usize> {
-    usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge.into())
+    length_of(&file.metadata()?)
+}
+
+fn length_of(meta: &Metadata) -> io::Result<usize> {
+    usize::try_from(meta.len()).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
 impl Drop for SharedMap {

@@ -42,7 +42,7 @@ impl Settings {
             host_name: config.get(&local::HOST_NAME),
             banner: config.get(&service_pop::BANNER),
             idle_timeout: config.get(&service_pop::IDLE_TIMEOUT),
-            plaintext_min_cipher: config.get_set(&service_pop::PLAINTEXT_MIN_CIPHER),
+            plaintext_min_cipher: config.get(&service_pop::PLAINTEXT_MIN_CIPHER),
             deputies: Deputies::from_config(config),
             ageing: ageing_rules::from_config(config, log),
             min_poll: config.get(&service_pop::POP_MIN_POLL),

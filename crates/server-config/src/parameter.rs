@@ -90,14 +90,6 @@ pub trait Entry: Sync {
             (kind, low, high) => format!("{kind}, {low} to {high}"),
         }
     }
-    /// What counts while it is not set, in words: of a few that is no value which could be set.
-    fn default_shown(&self) -> &'static str {
-        if self.default().is_empty() || self.name().ends_with(".plaintextmincipher") {
-            "unset"
-        } else {
-            self.default()
-        }
-    }
     /// # Errors
     /// What is wrong with `text` as a value.
     fn check(&self, text: &str) -> Result<(), String>;

@@ -148,7 +148,7 @@ impl Settings {
             own_address_only: config.get(&service_smtp::OWN_ADDRESS_ONLY),
             client_attributes: config.get(&service_smtp_modules::NEGATIVE_HOST_ATTR),
             deputies: Deputies::from_config(config),
-            plaintext_min_cipher: config.get_set(&service_smtp::PLAINTEXT_MIN_CIPHER),
+            plaintext_min_cipher: config.get(&service_smtp::PLAINTEXT_MIN_CIPHER),
             log_messages: config.get(&service_smtp::SMTP_ACCEPT_LOG),
         }
     }

@@ -6,7 +6,7 @@
 //! more. Times are milliseconds since 1970, since they must hold over a restart; whoever reads one that cannot be, bounds it.
 //! Without the file a process counts in memory of its own.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
@@ -87,8 +87,7 @@ impl Name {
 }
 
 enum Words {
-    /// With the inode and the device of the file.
-    Shared(SharedMap, (u64, u64)),
+    Shared(SharedMap),
     Own(Box<[AtomicU64]>),
 }
 
@@ -138,9 +137,10 @@ impl Table {
 
     /// Whether it is the file of this name, all of it; what a process has for itself always is.
     pub fn is_in_place(&self, path: &Path) -> bool {
-        let Words::Shared(map, identity) = &self.words else { return true };
-        let is_it = |meta: fs::Metadata| identity_of(&meta) == *identity && meta.len() == map.len() as u64;
-        !map.is_lost() && fs::metadata(path).is_ok_and(is_it)
+        match &self.words {
+            Words::Shared(map) => map.is_in_place(path),
+            _ => true,
+        }
     }
 
     /// The table in this file, of whatever size; nothing is made or changed. None: there is none.
@@ -166,7 +166,7 @@ impl Table {
 
     fn word(&self, index: usize) -> &AtomicU64 {
         let found = match &self.words {
-            Words::Shared(map, _) => index.checked_mul(8).and_then(|offset| map.u64_at(offset)),
+            Words::Shared(map) => index.checked_mul(8).and_then(|offset| map.u64_at(offset)),
             Words::Own(words) => words.get(index),
         };
         found.unwrap_or(&self.nothing)
@@ -353,15 +353,12 @@ fn existing(path: &Path) -> io::Result<Option<Table>> {
     if !is_whole {
         return Ok(None);
     }
-    Ok(Some(Table { words: map_of(&file)?, slots, key, nothing: AtomicU64::new(0) }))
-}
-
-fn map_of(file: &File) -> io::Result<Words> {
-    Ok(Words::Shared(SharedMap::open(file, 0)?, identity_of(&file.metadata()?)))
-}
-
-fn identity_of(meta: &fs::Metadata) -> (u64, u64) {
-    (meta.ino(), meta.dev())
+    Ok(Some(Table {
+        words: Words::Shared(SharedMap::open(&file, 0)?),
+        slots,
+        key,
+        nothing: AtomicU64::new(0),
+    }))
 }
 
 /// Writes a new one aside, with all its blocks so that a full disk shows here, and gives it the name.
@@ -378,7 +375,12 @@ fn make(path: &Path, slots: usize, former: Option<&Table>) -> io::Result<Table> 
         let key = former.map_or_else(chance, |former| former.key);
         let bytes: Vec<u8> = header(slots, key).iter().flat_map(|word| word.to_le_bytes()).collect();
         file.write_all_at(&bytes, 0)?;
-        let table = Table { words: map_of(&file)?, slots, key, nothing: AtomicU64::new(0) };
+        let table = Table {
+            words: Words::Shared(SharedMap::open(&file, 0)?),
+            slots,
+            key,
+            nothing: AtomicU64::new(0),
+        };
         if let Some(former) = former {
             table.take_over(former);
         }

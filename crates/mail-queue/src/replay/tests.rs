@@ -53,6 +53,11 @@ fn file_all(queue: &Queue) {
     queue.journal().unwrap().young.file_all().unwrap();
 }
 
+/// Both files, as a power cut may bring them back.
+fn files_of(queue: &Queue, id: &QueueId) -> [(PathBuf, Vec<u8>); 2] {
+    [queue.message_path(id), queue.envelope_path(id)].map(|path| (path.clone(), fs::read(path).unwrap()))
+}
+
 fn envelope(recipients: &[&str]) -> Envelope {
     let mut envelope = Envelope::new(QueueId::next());
     envelope.sender = Some("s@here.test".into());
@@ -109,8 +114,7 @@ fn what_is_finished_does_not_come_back() {
     let queue = open(folder.path());
     let other = commit(&queue, b"done");
     file_all(&queue);
-    let files = [queue.message_path(&other), queue.envelope_path(&other)]
-        .map(|path| (path.clone(), fs::read(path).unwrap()));
+    let files = files_of(&queue, &other);
     queue.load(&other).unwrap().unwrap().finish().unwrap();
     files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     killed(queue);
@@ -133,8 +137,7 @@ fn what_was_finished_while_its_acceptance_was_given_up_does_not_come_back() {
         incoming.write_all(b"done").unwrap();
         let id = incoming.commit(envelope(&["a@here.test"])).unwrap();
         file_all(&queue);
-        let files = [queue.message_path(&id), queue.envelope_path(&id)]
-            .map(|path| (path.clone(), fs::read(path).unwrap()));
+        let files = files_of(&queue, &id);
         queue.load(&id).unwrap().unwrap().finish().unwrap();
         files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
         killed(queue);
@@ -161,8 +164,7 @@ fn a_copy_that_was_finished_does_not_come_back() {
     incoming.write_all(b"copy").unwrap();
     let id = incoming.commit(envelope(&["member@far.test"])).unwrap();
     file_all(&queue);
-    let files = [queue.message_path(&id), queue.envelope_path(&id)]
-        .map(|path| (path.clone(), fs::read(path).unwrap()));
+    let files = files_of(&queue, &id);
     queue.load(&id).unwrap().unwrap().finish().unwrap();
     files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     killed(queue);

@@ -5,7 +5,7 @@ parameters! {
     PORT: Port = "service.smtp.port", "25", 0, 65535, false, Restart, Status::Active, "smtpd", "The port for mail from other servers; 0 is off.";
     SUBMISSION_PORT: Port = "local.service.smtp.submissionport", "587", 0, 65535, false, Restart, Status::Active, "smtpd", "The submission port (RFC 6409); 0 is off. Ours.";
     SUBMISSIONS_PORT: Port = "local.service.smtp.submissionsport", "0", 0, 65535, false, Restart, Status::Active, "smtpd", "The submission port with implicit TLS (RFC 8314); 0 is off. Ours.";
-    PLAINTEXT_MIN_CIPHER: Count = "service.smtp.plaintextmincipher", "0", -1, 256, false, NextConnection, Status::Active, "smtpd", "Bits of encryption that AUTH needs; 0 none, -1 never allowed; unset: TLS, except on this host.";
+    PLAINTEXT_MIN_CIPHER: OptionalCount = "service.smtp.plaintextmincipher", "", -1, 256, false, NextConnection, Status::Active, "smtpd", "Bits of encryption that AUTH needs; 0 none, -1 never allowed; unset: TLS, except on this host.";
     BANNER: Text = "service.smtp.banner", "%h %p service (%P %V)", 0, 0, false, NextConnection, Status::Active, "smtpd", "The greeting: %h host, %p protocol, %P product, %V version.";
     DOMAIN: Text = "service.smtp.domain", "", 0, 0, false, Restart, Status::Active, "smtpd", "The domain this server runs in.";
     DEFAULT_DOMAIN: Text = "service.smtp.defaultdomain", "", 0, 0, false, Restart, Status::Active, "smtpd", "The domain added to addresses that have none; unset is the host name.";
